@@ -1,0 +1,55 @@
+//! Exit codes: a hook script has nothing else to go by.
+
+use std::process::ExitCode;
+
+use kdumpconv::Error;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: a complete dump is there.
+    Done,
+    /// 1: nothing usable was written.
+    Failed,
+    /// 2: the arguments make no sense.
+    Usage,
+    /// 3: the input is not recognised or damaged beyond use.
+    Input,
+    /// 4: a usable but incomplete dump was kept.
+    Incomplete,
+    /// 128 + n: ended by signal n.
+    Signal(u8),
+}
+
+/// Arguments that make no sense together; clap finds the others.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub &'static str);
+
+impl Exit {
+    /// The code for an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.downcast_ref::<Usage>().is_some() {
+            return Exit::Usage;
+        }
+        match error.downcast_ref::<Error>() {
+            Some(Error::NotRecognised(_) | Error::Damaged { .. } | Error::PageSize(_)) => {
+                Exit::Input
+            }
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Input => 3,
+            Exit::Incomplete => 4,
+            Exit::Signal(signal) => 128u8.saturating_add(signal),
+        })
+    }
+}

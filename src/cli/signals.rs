@@ -1,0 +1,91 @@
+//! Signals: SIGTERM and SIGHUP end a conversion with what there is, SIGINT without.
+//!
+//! They are caught only once there is an output to keep or remove; before that, and where the
+//! dump goes to a pipe, a signal kills at once, as it should. A second one always does.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// The signals of this program.
+pub struct Signals {
+    caught: Arc<AtomicUsize>,
+    /// Has a byte to read once a signal came, so that a wait for input ends.
+    wake: UnixStream,
+    waker: UnixStream,
+}
+
+impl Signals {
+    pub fn new() -> io::Result<Self> {
+        let (wake, waker) = UnixStream::pair()?;
+        Ok(Signals { caught: Arc::default(), wake, waker })
+    }
+
+    /// From now on signals set `cancel` instead of killing.
+    pub fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
+        use signal_hook::{flag, low_level};
+        for signal in [SIGTERM, SIGHUP, SIGINT] {
+            // In this order: the second signal finds `cancel` set by the first.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(cancel))?;
+            let number = usize::try_from(signal).map_err(io::Error::other)?;
+            flag::register_usize(signal, Arc::clone(&self.caught), number)?;
+            flag::register(signal, Arc::clone(cancel))?;
+            low_level::pipe::register(signal, self.waker.try_clone()?)?;
+        }
+        Ok(())
+    }
+
+    /// The signal that came, if one did.
+    pub fn caught(&self) -> Option<u8> {
+        u8::try_from(self.caught.load(Ordering::SeqCst)).ok().filter(|&signal| signal > 0)
+    }
+}
+
+/// Whether what was written so far is removed: the user at the terminal wants it gone, whoever
+/// shuts the machine down does not.
+pub fn discards(signal: u8) -> bool {
+    i32::from(signal) == SIGINT
+}
+
+/// A pipe to read from, until a signal comes.
+pub struct Interruptible {
+    pipe: File,
+    wake: UnixStream,
+}
+
+impl Interruptible {
+    pub fn new(pipe: File, signals: &Signals) -> io::Result<Self> {
+        Ok(Interruptible { pipe, wake: signals.wake.try_clone()? })
+    }
+}
+
+impl Read for Interruptible {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready =
+                [PollFd::new(&self.pipe, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let [pipe, wake] = &ready;
+            if !wake.revents().is_empty() {
+                return Err(io::Error::other("a signal ended the wait for input"));
+            }
+            if pipe.revents().is_empty() {
+                continue;
+            }
+            // Another process may have set O_NONBLOCK on the pipe, as ssh does.
+            match self.pipe.read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A page to its stored bytes: by one of four codecs, or raw when that is not smaller.
+
+pub mod lzo;
+
+use std::ops::RangeInclusive;
+
+use crate::error::{Error, Result};
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_LZO, DUMP_DH_COMPRESSED_SNAPPY, DUMP_DH_COMPRESSED_ZLIB,
+    DUMP_DH_COMPRESSED_ZSTD,
+};
+
+/// How pages are compressed, each alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// RFC 1950: small files, every reader.
+    Zlib,
+    /// LZO1X: quick, every reader.
+    Lzo,
+    /// Snappy, raw blocks: quick.
+    Snappy,
+    /// One zstd frame a page: as small as zlib, three times as quick; readers since 2021.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+impl Codec {
+    /// All of them.
+    pub const ALL: [Codec; 5] = [Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd, Codec::None];
+
+    /// The name as the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Zlib => "zlib",
+            Codec::Lzo => "lzo",
+            Codec::Snappy => "snappy",
+            Codec::Zstd => "zstd",
+            Codec::None => "none",
+        }
+    }
+
+    /// Its bit in the header's status and in a descriptor's flags.
+    #[must_use]
+    pub fn flag(self) -> u32 {
+        match self {
+            Codec::Zlib => DUMP_DH_COMPRESSED_ZLIB,
+            Codec::Lzo => DUMP_DH_COMPRESSED_LZO,
+            Codec::Snappy => DUMP_DH_COMPRESSED_SNAPPY,
+            Codec::Zstd => DUMP_DH_COMPRESSED_ZSTD,
+            Codec::None => 0,
+        }
+    }
+
+    /// The levels that can be chosen; `None` where there is nothing to choose.
+    #[must_use]
+    pub fn levels(self) -> Option<RangeInclusive<i32>> {
+        match self {
+            Codec::Zlib => Some(1..=12),
+            Codec::Zstd => Some(-7..=22),
+            Codec::Lzo | Codec::Snappy | Codec::None => None,
+        }
+    }
+
+    /// The level when none is chosen: the quickest that makes files as small as makedumpfile's.
+    const DEFAULT_LEVEL: i32 = 1;
+}
+
+/// How one page came to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes stored.
+    pub size: u32,
+    /// The codec's bit, or 0 for a raw page.
+    pub flags: u32,
+}
+
+/// Compresses pages of one size, one after the other, with state that is used again.
+///
+/// What a page becomes depends on nothing but its bytes.
+pub struct Encoder {
+    page_size: usize,
+    flag: u32,
+    engine: Engine,
+}
+
+enum Engine {
+    Zlib(libdeflater::Compressor),
+    Lzo(Box<lzo::Lzo1x>),
+    Snappy(snap::raw::Encoder),
+    Zstd(zstd::bulk::Compressor<'static>),
+    None,
+}
+
+impl Encoder {
+    /// An encoder for pages of `page_size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] when the codec has no such level or cannot start.
+    pub fn new(codec: Codec, level: Option<i32>, page_size: usize) -> Result<Self> {
+        let refused = |why: String| Error::Codec { codec: codec.name(), why };
+        match (codec.levels(), level) {
+            (None, Some(_)) => return Err(refused("has no levels".to_owned())),
+            (Some(levels), Some(level)) if !levels.contains(&level) => {
+                let (low, high) = levels.into_inner();
+                return Err(refused(format!("level {level} is not in {low}..={high}")));
+            }
+            _ => {}
+        }
+        let level = level.unwrap_or(Codec::DEFAULT_LEVEL);
+        let engine = match codec {
+            Codec::Zlib => Engine::Zlib(libdeflater::Compressor::new(
+                libdeflater::CompressionLvl::new(level).map_err(|e| refused(format!("{e:?}")))?,
+            )),
+            Codec::Lzo => Engine::Lzo(Box::default()),
+            Codec::Snappy => Engine::Snappy(snap::raw::Encoder::new()),
+            Codec::Zstd => Engine::Zstd(
+                zstd::bulk::Compressor::new(level).map_err(|e| refused(e.to_string()))?,
+            ),
+            Codec::None => Engine::None,
+        };
+        Ok(Encoder { page_size, flag: codec.flag(), engine })
+    }
+
+    /// Bytes that [`encode`](Self::encode) needs room for, whatever the page.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match &self.engine {
+            // Cannot need more: it is told to give up at a page's size.
+            Engine::Zlib(_) | Engine::None => self.page_size,
+            Engine::Lzo(_) => lzo::max_compressed_len(self.page_size),
+            Engine::Snappy(_) => snap::raw::max_compress_len(self.page_size),
+            Engine::Zstd(_) => zstd::zstd_safe::compress_bound(self.page_size),
+        }
+        .max(self.page_size)
+    }
+
+    /// Stores `page` at the start of `out`, which has [`room`](Self::room).
+    ///
+    /// A page that the codec fails on (none does) is stored raw: it costs space, not the page.
+    pub fn encode(&mut self, page: &[u8], out: &mut [u8]) -> Stored {
+        let compressed = match &mut self.engine {
+            Engine::Zlib(zlib) => {
+                let below = out.get_mut(..page.len().saturating_sub(1)).unwrap_or_default();
+                zlib.zlib_compress(page, below).ok()
+            }
+            Engine::Lzo(lzo) => lzo.compress(page, out),
+            Engine::Snappy(snappy) => snappy.compress(page, out).ok(),
+            Engine::Zstd(zstd) => zstd.compress_to_buffer(page, out).ok(),
+            Engine::None => None,
+        };
+        let smaller = compressed.filter(|&size| size < page.len());
+        if smaller.is_none() {
+            if let Some(raw) = out.get_mut(..page.len()) {
+                raw.copy_from_slice(page);
+            }
+        }
+        let size = smaller.unwrap_or(page.len());
+        Stored {
+            // A page has 256 KiB at the most.
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            flags: if smaller.is_some() { self.flag } else { 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What can go wrong, sorted by what the caller can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a conversion could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input is not a file that we know.
+    #[error("{0}")]
+    NotRecognised(String),
+
+    /// The input is of a known kind, but damaged beyond use.
+    #[error("{what} at offset {offset:#x}: {why}")]
+    Damaged {
+        /// The record.
+        what: String,
+        /// Where it is in the input, in bytes.
+        offset: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+
+    /// The input's page size is not known.
+    #[error("the page size is not known: {0}")]
+    PageSize(String),
+
+    /// A value does not fit its field in the output.
+    #[error("{field}: {value:#x} does not fit in {bits} bits")]
+    FieldOverflow {
+        /// The field's name in C.
+        field: &'static str,
+        /// The value.
+        value: u64,
+        /// The field's width.
+        bits: u32,
+    },
+
+    /// The input could not be read where it must be: headers, notes.
+    #[error("cannot read {what}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// The output could not be written.
+    #[error("cannot write {what}")]
+    Write {
+        /// What was written.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// The codec refused a page or a level.
+    #[error("{codec}: {why}")]
+    Codec {
+        /// The codec's name.
+        codec: &'static str,
+        /// What it said.
+        why: String,
+    },
+
+    /// The output is there already and may not be replaced.
+    #[error("{} exists already; --force replaces it", .0.display())]
+    Exists(PathBuf),
+
+    /// The output would be larger than allowed before the first page.
+    #[error("headers and bitmaps alone take {needed} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// Bytes that come before the page data.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+
+    /// The caller asked to stop before a dump was under way.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Error {
+    /// For `map_err`: an I/O error of the input, with what was read.
+    pub(crate) fn read(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let what = what.into();
+        move |source| Error::Read { what, source }
+    }
+
+    /// For `map_err`: an I/O error of the output, with what was written.
+    pub(crate) fn write(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let what = what.into();
+        move |source| Error::Write { what, source }
+    }
+}

@@ -1,0 +1,203 @@
+//! How a C struct of the crashed kernel lies in bytes: word size, alignment, byte order.
+//!
+//! A record lists its fields once, in order, to a [`StructWriter`]; the writer alone knows how
+//! wide an `unsigned long` is and where padding goes, so one list serves all five layouts.
+
+use crate::error::{Error, Result};
+
+/// Byte order of the crashed machine, as `EI_DATA` of its core says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// Least significant byte first.
+    Little,
+    /// Most significant byte first.
+    Big,
+}
+
+impl ByteOrder {
+    /// The two bytes of `value` in this order.
+    #[must_use]
+    pub fn u16(self, value: u16) -> [u8; 2] {
+        match self {
+            ByteOrder::Little => value.to_le_bytes(),
+            ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// The four bytes of `value` in this order.
+    #[must_use]
+    pub fn u32(self, value: u32) -> [u8; 4] {
+        match self {
+            ByteOrder::Little => value.to_le_bytes(),
+            ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// The eight bytes of `value` in this order.
+    #[must_use]
+    pub fn u64(self, value: u64) -> [u8; 8] {
+        match self {
+            ByteOrder::Little => value.to_le_bytes(),
+            ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+}
+
+/// The C ABI that a kdump header is laid out by: the five that occur.
+///
+/// `crash` and makedumpfile read the headers as native structs, so the layout is the one of a
+/// `crash` built for the crashed machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// LP64 of either byte order.
+    Bits64(ByteOrder),
+    /// i386: 32-bit `long`, 64-bit members aligned to 4 bytes.
+    Packed32,
+    /// 32-bit `long`, 64-bit members aligned to 8 bytes: arm, ppc, mips, riscv32.
+    Padded32(ByteOrder),
+}
+
+impl Layout {
+    /// The byte order of all integers.
+    #[must_use]
+    pub fn byte_order(self) -> ByteOrder {
+        match self {
+            Layout::Bits64(order) | Layout::Padded32(order) => order,
+            Layout::Packed32 => ByteOrder::Little,
+        }
+    }
+
+    fn long_bytes(self) -> usize {
+        match self {
+            Layout::Bits64(_) => 8,
+            Layout::Packed32 | Layout::Padded32(_) => 4,
+        }
+    }
+
+    fn long_long_alignment(self) -> usize {
+        match self {
+            Layout::Bits64(_) | Layout::Padded32(_) => 8,
+            Layout::Packed32 => 4,
+        }
+    }
+}
+
+/// Writes the members of one C struct, in order, with the padding of its layout.
+#[derive(Debug)]
+pub(crate) struct StructWriter {
+    layout: Layout,
+    bytes: Vec<u8>,
+    alignment: usize,
+}
+
+impl StructWriter {
+    pub(crate) fn new(layout: Layout) -> Self {
+        StructWriter { layout, bytes: Vec::new(), alignment: 1 }
+    }
+
+    fn align(&mut self, alignment: usize) {
+        self.alignment = self.alignment.max(alignment);
+        self.bytes.resize(self.bytes.len().next_multiple_of(alignment), 0);
+    }
+
+    /// A `char[]` member.
+    pub(crate) fn chars(&mut self, chars: &[u8]) {
+        self.bytes.extend_from_slice(chars);
+    }
+
+    /// An `int` or `unsigned int` member.
+    pub(crate) fn int(&mut self, value: u32) {
+        self.align(4);
+        self.bytes.extend_from_slice(&self.layout.byte_order().u32(value));
+    }
+
+    /// An `off_t`, `long long` or `unsigned long long` member: 64 bits on every target.
+    pub(crate) fn long_long(&mut self, value: u64) {
+        self.align(self.layout.long_long_alignment());
+        self.bytes.extend_from_slice(&self.layout.byte_order().u64(value));
+    }
+
+    /// A `long` or `unsigned long` member.
+    ///
+    /// # Errors
+    /// [`Error::FieldOverflow`] naming `field` when a 32-bit `long` cannot hold `value`.
+    pub(crate) fn long(&mut self, field: &'static str, value: u64) -> Result<()> {
+        self.align(self.layout.long_bytes());
+        let order = self.layout.byte_order();
+        if self.layout.long_bytes() == 8 {
+            self.bytes.extend_from_slice(&order.u64(value));
+        } else {
+            let narrow = u32::try_from(value).map_err(|_| Error::FieldOverflow {
+                field,
+                value,
+                bits: 32,
+            })?;
+            self.bytes.extend_from_slice(&order.u32(narrow));
+        }
+        Ok(())
+    }
+
+    /// The offset that the next member starts at, before its alignment.
+    pub(crate) fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The finished struct, padded at its end as `sizeof` counts it.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.align(self.alignment);
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_of_each(layout: Layout) -> Vec<u8> {
+        let mut writer = StructWriter::new(layout);
+        writer.chars(&[0xcc]);
+        writer.int(0x0102_0304);
+        writer.long_long(0x1112_1314_1516_1718);
+        writer.long("field", 0x2122_2324).unwrap();
+        writer.finish()
+    }
+
+    #[test]
+    fn padding_width_and_byte_order_follow_the_layout() {
+        assert_eq!(
+            one_of_each(Layout::Bits64(ByteOrder::Little)),
+            [
+                0xcc, 0, 0, 0, 4, 3, 2, 1, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, 0x24,
+                0x23, 0x22, 0x21, 0, 0, 0, 0
+            ]
+        );
+        assert_eq!(
+            one_of_each(Layout::Bits64(ByteOrder::Big)),
+            [
+                0xcc, 0, 0, 0, 1, 2, 3, 4, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0, 0, 0,
+                0, 0x21, 0x22, 0x23, 0x24
+            ]
+        );
+        assert_eq!(
+            one_of_each(Layout::Packed32),
+            [
+                0xcc, 0, 0, 0, 4, 3, 2, 1, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, 0x24,
+                0x23, 0x22, 0x21
+            ]
+        );
+        assert_eq!(
+            one_of_each(Layout::Padded32(ByteOrder::Big)),
+            [
+                0xcc, 0, 0, 0, 1, 2, 3, 4, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21,
+                0x22, 0x23, 0x24, 0, 0, 0, 0
+            ]
+        );
+    }
+
+    #[test]
+    fn a_32_bit_field_never_truncates() {
+        let mut writer = StructWriter::new(Layout::Packed32);
+        let error = writer.long("phys_base", 1 << 32).unwrap_err();
+        assert_eq!(error.to_string(), "phys_base: 0x100000000 does not fit in 32 bits");
+    }
+}

@@ -1,0 +1,191 @@
+//! The architectures whose dumps we know: layout, page size, names, where memory starts.
+
+use crate::format::elf::{FileHeader, PT_LOAD, Segment};
+use crate::format::wire::Layout;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// Where the x86_64 kernel maps its own text (`__START_KERNEL_map`).
+const X86_64_START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// An architecture of `crash`'s list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Architecture {
+    X86_64,
+    I386,
+    Aarch64,
+    Arm,
+    Ppc64,
+    Ppc,
+    S390x,
+    S390,
+    Riscv64,
+    Riscv32,
+    LoongArch64,
+    Mips64,
+    Mips,
+    Sparc64,
+    Alpha,
+    Ia64,
+    /// An `e_machine` that we have no facts for.
+    Other {
+        machine: u16,
+        is_64bit: bool,
+    },
+}
+
+impl Architecture {
+    /// The architecture of a core, by `e_machine` (include/uapi/linux/elf-em.h) and, where one
+    /// number serves two word sizes, by its class.
+    #[must_use]
+    pub fn of(header: &FileHeader) -> Self {
+        match (header.machine, header.is_64bit) {
+            (62, _) => Architecture::X86_64,
+            (3, _) => Architecture::I386,
+            (183, _) => Architecture::Aarch64,
+            (40, _) => Architecture::Arm,
+            (21, _) => Architecture::Ppc64,
+            (20, _) => Architecture::Ppc,
+            (22, true) => Architecture::S390x,
+            (22, false) => Architecture::S390,
+            (243, true) => Architecture::Riscv64,
+            (243, false) => Architecture::Riscv32,
+            (258, _) => Architecture::LoongArch64,
+            (8, true) => Architecture::Mips64,
+            (8, false) => Architecture::Mips,
+            (43, _) => Architecture::Sparc64,
+            (0x9026, _) => Architecture::Alpha,
+            (50, _) => Architecture::Ia64,
+            (machine, is_64bit) => Architecture::Other { machine, is_64bit },
+        }
+    }
+
+    /// The layout of the kdump headers: it follows the kernel's word size, not the core's class.
+    /// QEMU writes an ELF64 core of an i386 guest whose BIOS ends at 4 GiB.
+    #[must_use]
+    pub fn layout(self, header: &FileHeader) -> Layout {
+        match self {
+            Architecture::I386 => Layout::Packed32,
+            Architecture::Arm
+            | Architecture::Ppc
+            | Architecture::Mips
+            | Architecture::Riscv32
+            | Architecture::S390
+            | Architecture::Other { is_64bit: false, .. } => Layout::Padded32(header.byte_order),
+            _ => Layout::Bits64(header.byte_order),
+        }
+    }
+
+    /// The page size in bytes of a kernel that does not tell, and whether it is the only one.
+    #[must_use]
+    pub fn default_page_size(self) -> Option<(u64, bool)> {
+        match self {
+            Architecture::X86_64
+            | Architecture::I386
+            | Architecture::Arm
+            | Architecture::S390x
+            | Architecture::S390
+            | Architecture::Riscv64
+            | Architecture::Riscv32 => Some((4096, true)),
+            Architecture::Sparc64 | Architecture::Alpha => Some((8192, true)),
+            Architecture::Aarch64 | Architecture::Ppc | Architecture::Mips => Some((4096, false)),
+            Architecture::LoongArch64 | Architecture::Mips64 | Architecture::Ia64 => {
+                Some((16384, false))
+            }
+            Architecture::Ppc64 => Some((65536, false)),
+            Architecture::Other { .. } => None,
+        }
+    }
+
+    /// The `machine` of `uname`, by which `crash` and libkdumpfile know the architecture.
+    #[must_use]
+    pub fn uts_machine(self, header: &FileHeader) -> &'static str {
+        use crate::format::wire::ByteOrder::{Big, Little};
+        match (self, header.byte_order) {
+            (Architecture::X86_64, _) => "x86_64",
+            (Architecture::I386, _) => "i686",
+            (Architecture::Aarch64, _) => "aarch64",
+            (Architecture::Arm, Little) => "armv7l",
+            (Architecture::Arm, Big) => "armv7b",
+            (Architecture::Ppc64, Little) => "ppc64le",
+            (Architecture::Ppc64, Big) => "ppc64",
+            (Architecture::Ppc, _) => "ppc",
+            (Architecture::S390x, _) => "s390x",
+            (Architecture::S390, _) => "s390",
+            (Architecture::Riscv64, _) => "riscv64",
+            (Architecture::Riscv32, _) => "riscv32",
+            (Architecture::LoongArch64, _) => "loongarch64",
+            (Architecture::Mips64, _) => "mips64",
+            (Architecture::Mips, _) => "mips",
+            (Architecture::Sparc64, _) => "sparc64",
+            (Architecture::Alpha, _) => "alpha",
+            (Architecture::Ia64, _) => "ia64",
+            (Architecture::Other { .. }, _) => "unknown",
+        }
+    }
+
+    /// The sub header's `phys_base`: what `crash` needs to translate the first addresses.
+    ///
+    /// x86_64: NUMBER(phys_base), else from the segment of the kernel's text. arm64: the start of
+    /// memory (PHYS_OFFSET), which `crash` takes from here. riscv64: phys_ram_base. arm: the
+    /// lowest segment. Others: 0.
+    #[must_use]
+    pub fn phys_base(self, info: Option<&Vmcoreinfo>, segments: &[Segment]) -> u64 {
+        let number = |name| info.and_then(|info| info.number(name));
+        let loads = || segments.iter().filter(|segment| segment.kind == PT_LOAD);
+        match self {
+            Architecture::X86_64 => number("phys_base").or_else(|| {
+                let text = loads().find(|load| load.vaddr >= X86_64_START_KERNEL_MAP)?;
+                Some(text.paddr?.wrapping_sub(text.vaddr - X86_64_START_KERNEL_MAP))
+            }),
+            Architecture::Aarch64 => number("PHYS_OFFSET"),
+            Architecture::Riscv64 | Architecture::Riscv32 => number("phys_ram_base"),
+            Architecture::Arm => {
+                loads().filter(|load| load.memory_bytes > 0).filter_map(|load| load.paddr).min()
+            }
+            _ => None,
+        }
+        .unwrap_or(0)
+    }
+
+    /// Whether a kdump file counts pfns from `phys_base` rather than from 0.
+    ///
+    /// So do `crash` and makedumpfile on 32-bit arm (`ARCH_PFN_OFFSET`); libkdumpfile counts
+    /// from 0 there, and no file suits both.
+    #[must_use]
+    pub fn counts_pfns_from_phys_base(self) -> bool {
+        self == Architecture::Arm
+    }
+
+    /// Physical addresses that a kernel virtual address of the kernel's image may have, likeliest
+    /// first. The caller must be able to tell right from wrong by what it finds there.
+    #[must_use]
+    pub fn image_addresses(self, vaddr: u64, info: &Vmcoreinfo, segments: &[Segment]) -> Vec<u64> {
+        let linear = match self {
+            Architecture::X86_64 => vaddr
+                .checked_sub(X86_64_START_KERNEL_MAP)
+                .map(|offset| offset.wrapping_add(self.phys_base(Some(info), segments))),
+            Architecture::Aarch64 => {
+                info.number("kimage_voffset").map(|voffset| vaddr.wrapping_sub(voffset))
+            }
+            Architecture::Riscv64 => {
+                info.number("va_kernel_pa_offset").map(|offset| vaddr.wrapping_sub(offset))
+            }
+            // The kernel's own linear mappings: PAGE_OFFSET of the usual 3G/1G split, the top
+            // nibble of ppc64's region, the DMW windows of loongarch64, kernel == physical.
+            Architecture::I386 | Architecture::Ppc => vaddr.checked_sub(0xc000_0000),
+            Architecture::Ppc64 => Some(vaddr & 0x0fff_ffff_ffff_ffff),
+            Architecture::LoongArch64 => Some(vaddr & 0x0000_ffff_ffff_ffff),
+            Architecture::S390x | Architecture::S390 => Some(vaddr),
+            _ => None,
+        };
+        let by_segment = segments.iter().filter_map(|segment| {
+            let offset = vaddr.checked_sub(segment.vaddr)?;
+            let inside = segment.kind == PT_LOAD && segment.vaddr != 0;
+            (inside && offset < segment.file_bytes).then_some(segment.paddr?.checked_add(offset)?)
+        });
+        let mut candidates: Vec<u64> = linear.into_iter().chain(by_segment.take(4)).collect();
+        candidates.dedup();
+        candidates
+    }
+}

@@ -1,0 +1,51 @@
+//! What the crashed kernel calls itself: from its memory, else from what the core says.
+
+use crate::format::elf::{FileHeader, Segment};
+use crate::format::kdump::NewUtsname;
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+const UNKNOWN: &str = "unknown";
+
+/// Physical addresses that `init_uts_ns.name` may be at; empty when VMCOREINFO does not tell.
+#[must_use]
+pub fn candidates(arch: Architecture, info: &Vmcoreinfo, segments: &[Segment]) -> Vec<u64> {
+    let address = info
+        .symbol("init_uts_ns")
+        .zip(info.offset("uts_namespace.name"))
+        .and_then(|(namespace, name)| namespace.checked_add(name));
+    address.map(|vaddr| arch.image_addresses(vaddr, info, segments)).unwrap_or_default()
+}
+
+/// Reads the struct out of the bytes at a candidate address, if it is there.
+///
+/// Right is what says Linux and the very release that VMCOREINFO says, with a version and a
+/// machine: nothing that a wrong translation finds looks like that.
+#[must_use]
+pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
+    let name = NewUtsname::parse(bytes)?;
+    let plausible = name.sysname == "Linux"
+        && Some(name.release.as_str()) == info.get("OSRELEASE")
+        && !name.release.is_empty()
+        && !name.version.is_empty()
+        && !name.machine.is_empty();
+    plausible.then_some(name)
+}
+
+/// The name without the kernel's memory: release from `OSRELEASE=`, machine from `e_machine`.
+///
+/// No field that libkdumpfile insists on is left empty; what is not known is "unknown".
+#[must_use]
+pub fn fallback(arch: Architecture, header: &FileHeader, info: Option<&Vmcoreinfo>) -> NewUtsname {
+    let release = info
+        .and_then(|info| info.get("OSRELEASE"))
+        .filter(|release| !release.is_empty() && release.bytes().all(|b| b.is_ascii_graphic()))
+        .unwrap_or(UNKNOWN);
+    NewUtsname {
+        sysname: "Linux".to_owned(),
+        release: release.to_owned(),
+        version: UNKNOWN.to_owned(),
+        machine: arch.uts_machine(header).to_owned(),
+        ..NewUtsname::default()
+    }
+}

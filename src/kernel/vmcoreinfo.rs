@@ -1,0 +1,104 @@
+//! VMCOREINFO: the lines by which a kernel describes itself to dump tools.
+//!
+//! Source: the kernel's Documentation/admin-guide/kdump/vmcoreinfo.rst. `SYMBOL()` is hexadecimal
+//! without prefix, `OFFSET()`, `SIZE()` and `LENGTH()` are decimal, `NUMBER()` is signed decimal,
+//! or hexadecimal with 0x on some architectures.
+
+use std::collections::HashMap;
+
+/// The text of a VMCOREINFO note, looked up by key.
+#[derive(Debug, Clone, Default)]
+pub struct Vmcoreinfo {
+    lines: HashMap<String, String>,
+}
+
+impl Vmcoreinfo {
+    /// Splits the note's text into its `KEY=value` lines; others are passed over, and of a
+    /// repeated key the first counts.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        let mut lines = HashMap::new();
+        for line in String::from_utf8_lossy(text).lines() {
+            if let Some((key, value)) = line.trim_end_matches('\0').split_once('=') {
+                lines.entry(key.to_owned()).or_insert_with(|| value.trim().to_owned());
+            }
+        }
+        Vmcoreinfo { lines }
+    }
+
+    /// The value of `key`, such as `OSRELEASE`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.lines.get(key).map(String::as_str)
+    }
+
+    /// `PAGESIZE=`, in bytes.
+    #[must_use]
+    pub fn page_size(&self) -> Option<u64> {
+        self.get("PAGESIZE")?.parse().ok()
+    }
+
+    /// `CRASHTIME=`, in seconds since the epoch.
+    #[must_use]
+    pub fn crash_time(&self) -> Option<u64> {
+        self.get("CRASHTIME")?.parse().ok()
+    }
+
+    /// `SYMBOL(name)=`: a kernel virtual address.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.get(&format!("SYMBOL({name})"))?, 16).ok()
+    }
+
+    /// `OFFSET(member)=`, in bytes, such as `uts_namespace.name`.
+    #[must_use]
+    pub fn offset(&self, member: &str) -> Option<u64> {
+        self.get(&format!("OFFSET({member})"))?.parse().ok()
+    }
+
+    /// `NUMBER(name)=`, negative ones as two's complement.
+    ///
+    /// x86_64 prints phys_base with %ld: a KASLR kernel below its link address has a negative one.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let text = self.get(&format!("NUMBER({name})"))?;
+        match text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => text
+                .parse::<u64>()
+                .ok()
+                .or_else(|| text.parse::<i64>().ok().map(|n| 0u64.wrapping_add_signed(n))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_line_is_read_in_its_own_notation() {
+        let info = Vmcoreinfo::parse(
+            b"OSRELEASE=6.1.0-56-cloud-amd64\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff9a81a580\n\
+              OFFSET(uts_namespace.name)=4\nNUMBER(phys_base)=-16777216\nNUMBER(PHYS_OFFSET)=0x40000000\n\
+              NUMBER(VA_BITS)=48\nCRASHTIME=1763764770\njunk\n\0\0",
+        );
+        assert_eq!(info.get("OSRELEASE"), Some("6.1.0-56-cloud-amd64"));
+        assert_eq!(info.page_size(), Some(4096));
+        assert_eq!(info.symbol("init_uts_ns"), Some(0xffff_ffff_9a81_a580));
+        assert_eq!(info.offset("uts_namespace.name"), Some(4));
+        assert_eq!(info.number("phys_base"), Some(0xffff_ffff_ff00_0000));
+        assert_eq!(info.number("PHYS_OFFSET"), Some(0x4000_0000));
+        assert_eq!(info.number("VA_BITS"), Some(48));
+        assert_eq!(info.crash_time(), Some(1_763_764_770));
+        assert_eq!(info.get("junk"), None);
+    }
+
+    #[test]
+    fn text_that_is_no_vmcoreinfo_has_no_values() {
+        let info = Vmcoreinfo::parse(&[0xff; 64]);
+        assert_eq!(info.page_size(), None);
+        assert_eq!(Vmcoreinfo::parse(b"PAGESIZE=x\nCRASHTIME=-1").page_size(), None);
+        assert_eq!(Vmcoreinfo::parse(b"CRASHTIME=-1").crash_time(), None);
+    }
+}

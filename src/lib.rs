@@ -1,0 +1,59 @@
+//! Linux kernel crash dumps: ELF vmcores in, kdump-compressed files out.
+//!
+//! ```text
+//! input --ReadAt--> source (runs of pages, notes, VMCOREINFO) --> select (which pages)
+//!       --> plan (every offset) --> pipeline: read batch -> [zero? compress] -> in order
+//!       --> writer --> sink (file | flattened stream)
+//! ```
+//!
+//! | module | what it is the one place for |
+//! |---|---|
+//! | [`mod@convert`] | the story of a conversion, top to bottom |
+//! | [`plan`] | every offset of the output file |
+//! | `writer` | the parts of the file in the order that keeps it consistent |
+//! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
+//! | [`select`] | which pages are kept |
+//! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
+//! | [`codec`] | a page to its stored bytes |
+//! | `pipeline` | the ordered parallel map, and the only threads |
+//! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
+//! | [`mod@format`] | every byte of every format |
+//!
+//! ```
+//! use kdumpconv::sink::flat::FlatSink;
+//! use kdumpconv::source::{elf::{Core, OpenOptions}, open};
+//!
+//! # fn main() -> kdumpconv::Result<()> {
+//! let path = std::path::Path::new("testdata/small.vmcore.zst");
+//! let input = open::open(path, std::env::temp_dir())?;
+//! let core = Core::open(input, &OpenOptions::default())?;
+//! let mut stream = Vec::new();
+//! let report = kdumpconv::convert(
+//!     &core,
+//!     &mut FlatSink::new(&mut stream),
+//!     &kdumpconv::Options::default(),
+//!     &mut |_progress| (),
+//! )?;
+//! assert!(!report.incomplete());
+//! assert_eq!(stream[..12], *b"makedumpfile");
+//! # Ok(())
+//! # }
+//! ```
+
+mod bitmap;
+pub mod codec;
+pub mod convert;
+mod error;
+pub mod format;
+pub mod kernel;
+mod pipeline;
+pub mod plan;
+pub mod report;
+pub mod select;
+pub mod sink;
+pub mod source;
+mod writer;
+
+pub use convert::{Options, convert};
+pub use error::{Error, Result};
+pub use report::Report;

@@ -1,0 +1,157 @@
+//! What a conversion did: page counts, sizes, and why a dump is not whole.
+
+use std::io;
+
+use crate::codec::Codec;
+use crate::convert::Options;
+use crate::plan::Plan;
+use crate::select::DumpLevel;
+use crate::writer::Outcome;
+
+/// How far a conversion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Pages done.
+    pub done: u64,
+    /// Pages in all.
+    pub total: u64,
+}
+
+/// Pages by what became of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// In the 1st bitmap: RAM.
+    pub present: u64,
+    /// That the input has bytes of, and so were to be stored.
+    pub kept: u64,
+    /// Of zeros, which share one stored page.
+    pub zero: u64,
+    /// Stored compressed.
+    pub compressed: u64,
+    /// Stored as they are.
+    pub raw: u64,
+    /// That could not be read.
+    pub unreadable: u64,
+    /// The first of these: its pfn, and why.
+    pub first_unreadable: Option<(u64, String)>,
+    /// Bytes of page data stored, the shared page of zeros not counted.
+    pub stored_bytes: u64,
+}
+
+impl Pages {
+    /// Pages dealt with, in whatever way.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.written() + self.unreadable
+    }
+
+    /// Pages that the file has.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.zero + self.compressed + self.raw
+    }
+
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Zero => self.zero += 1,
+            Outcome::Unreadable => self.unreadable += 1,
+            Outcome::Stored(stored) => {
+                self.stored_bytes += u64::from(stored.size);
+                if stored.flags == 0 {
+                    self.raw += 1;
+                } else {
+                    self.compressed += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Why a dump is incomplete.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Headers or notes of the core are damaged; the warnings say which.
+    #[error("the core itself is damaged")]
+    Core,
+    /// Bytes of the notes could not be read; zeros stand for them.
+    #[error("{bytes} bytes of the notes could not be read")]
+    Notes {
+        /// How many.
+        bytes: u64,
+    },
+    /// Pages could not be read; the page counts say how many.
+    #[error("pages could not be read")]
+    Unreadable,
+    /// The output took no more.
+    #[error("the output takes no more: {0}")]
+    Output(#[source] io::Error),
+    /// The file reached its allowed size.
+    #[error("the file has reached the {limit} bytes allowed")]
+    MaxSize {
+        /// The allowed size.
+        limit: u64,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// What a conversion did.
+#[derive(Debug)]
+pub struct Report {
+    /// How pages were compressed.
+    pub codec: Codec,
+    /// What was left out.
+    pub dump_level: DumpLevel,
+    /// What was to be left out.
+    pub asked_level: DumpLevel,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+    /// Pages by outcome.
+    pub pages: Pages,
+    /// Bytes of the (unflattened) file.
+    pub file_bytes: u64,
+    /// Why it is incomplete; empty when it is whole.
+    pub reasons: Vec<Reason>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        options: &Options,
+        dump_level: DumpLevel,
+        plan: &Plan,
+        present: u64,
+        kept: u64,
+    ) -> Self {
+        let mut warnings = Vec::new();
+        if dump_level != options.dump_level {
+            warnings.push(format!(
+                "dump level {} is not supported yet: level {} is written, no cache, user or free page is left out",
+                options.dump_level.bits(),
+                dump_level.bits()
+            ));
+        }
+        Report {
+            codec: options.codec,
+            dump_level,
+            asked_level: options.dump_level,
+            page_bytes: u64::from(plan.block_size),
+            max_mapnr: plan.sub_header.max_mapnr_64,
+            pages: Pages { present, kept, ..Pages::default() },
+            file_bytes: 0,
+            reasons: Vec::new(),
+            warnings,
+        }
+    }
+
+    /// Whether the dump lacks anything that it should have.
+    #[must_use]
+    pub fn incomplete(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}

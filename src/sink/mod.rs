@@ -1,0 +1,74 @@
+//! Where the file goes: one that can seek, or a flattened stream; and how it gets its name.
+
+pub mod file;
+pub mod flat;
+pub mod place;
+
+use std::io;
+use std::ops::Range;
+
+/// Bytes of zeros that are written at a time.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Takes bytes by their offset in the output file. No byte is written twice, but those of the
+/// main header.
+pub trait Sink: Send {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// What the operating system says; the bytes may be there in part.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Sees to it that `count` bytes from `offset` on read as 0.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn write_zeros_at(&mut self, offset: u64, count: u64) -> io::Result<()> {
+        let (mut at, end) = (offset, offset.saturating_add(count));
+        while at < end {
+            let bytes = usize::try_from(end - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_at(at, ZEROS.get(..bytes).unwrap_or_default())?;
+            at += bytes as u64;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a later write of `range` does not fail for want of space, where it can.
+    ///
+    /// # Errors
+    /// When there is not that much space.
+    fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
+    /// Whether bytes can be written again: an early header that says "incomplete" can be made
+    /// good at the end.
+    fn can_rewrite(&self) -> bool {
+        false
+    }
+
+    /// Ends the output, which is a file of `size` bytes.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn finish(&mut self, size: u64) -> io::Result<()>;
+}
+
+/// Writes nothing: for a dry run.
+#[derive(Debug, Default)]
+pub struct NullSink;
+
+impl Sink for NullSink {
+    fn write_at(&mut self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _size: u64) -> io::Result<()> {
+        Ok(())
+    }
+}

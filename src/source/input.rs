@@ -1,0 +1,143 @@
+//! Reading at an offset: the one door to the input's bytes, and where tests inject faults.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that can be read by their offset.
+pub trait ReadAt: Send + Sync {
+    /// Reads some bytes at `offset` into `buf`, like pread(2): 0 means the end.
+    ///
+    /// # Errors
+    /// What the operating system says; a later read elsewhere may still succeed.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Bytes in all, when that is known before they are read.
+    fn size(&self) -> Option<u64>;
+
+    /// Whether offsets must be asked for in one forward pass, by one thread at a time.
+    fn is_sequential(&self) -> bool {
+        false
+    }
+
+    /// Announces the reads that will follow, in their order; nothing else is read afterwards.
+    ///
+    /// A sequential input keeps what is wanted again or too late.
+    ///
+    /// # Errors
+    /// When what must be kept cannot be.
+    fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {
+        let _ = reads;
+        Ok(())
+    }
+
+    /// Hints that bytes from `offset` on are read next.
+    fn read_ahead(&self, offset: u64) {
+        let _ = offset;
+    }
+}
+
+/// Fills `buf` from `offset` on as far as the input goes; returns the bytes read.
+///
+/// # Errors
+/// The first error that is not EINTR.
+pub fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match input.read_at(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// A file, block device or /proc/vmcore.
+///
+/// Read by pread(2): mmap was measured no faster, holds the whole file in the resident set, ends
+/// in SIGBUS on a truncated file, and fails on /proc/vmcore now and then.
+#[derive(Debug)]
+pub struct FileInput {
+    file: File,
+    size: u64,
+    ahead: AtomicU64,
+}
+
+/// How far reading is announced to the kernel, and by how much a time: it caps a request at the
+/// device's largest one, so that a long one would be cut without a word.
+const READ_AHEAD_BYTES: u64 = 8 << 20;
+const READ_AHEAD_STEP: u64 = 1 << 20;
+
+impl FileInput {
+    /// Takes an open file of `size` bytes.
+    #[must_use]
+    pub fn new(file: File, size: u64) -> Self {
+        FileInput { file, size, ahead: AtomicU64::new(0) }
+    }
+}
+
+impl ReadAt for FileInput {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset >= self.size {
+            return Ok(0);
+        }
+        self.file.read_at(buf, offset)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn read_ahead(&self, offset: u64) {
+        let wanted = offset.saturating_add(READ_AHEAD_BYTES).min(self.size);
+        let mut ahead = self.ahead.load(Ordering::Relaxed).max(offset);
+        if wanted < ahead.saturating_add(READ_AHEAD_STEP) {
+            return;
+        }
+        while ahead < wanted {
+            let step = std::num::NonZeroU64::new(READ_AHEAD_STEP.min(wanted - ahead));
+            let advice = rustix::fs::Advice::WillNeed;
+            // A hint: a file system that knows none is read without.
+            let _ = rustix::fs::fadvise(&self.file, ahead, step, advice);
+            ahead += READ_AHEAD_STEP;
+        }
+        self.ahead.store(ahead, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Stutters;
+
+    impl ReadAt for Stutters {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            match offset {
+                0 => buf[0] = 7,
+                1 if buf.len() > 2 => return Err(io::ErrorKind::Interrupted.into()),
+                1..4 => buf[0] = 8,
+                4 => return Ok(0),
+                _ => return Err(io::ErrorKind::Other.into()),
+            }
+            Ok(1)
+        }
+
+        fn size(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn short_reads_are_continued_to_the_end() {
+        let mut buf = [0; 3];
+        assert_eq!(read_full(&Stutters, &mut buf, 0).unwrap(), 3);
+        assert_eq!(buf, [7, 8, 8]);
+        assert_eq!(read_full(&Stutters, &mut [0; 2], 3).unwrap(), 1);
+        assert!(read_full(&Stutters, &mut [0; 2], 9).is_err());
+    }
+}

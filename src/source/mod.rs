@@ -1,0 +1,10 @@
+//! Where pages come from: an ELF core on anything that can be read, as sorted runs of pages,
+//! notes and VMCOREINFO.
+
+pub mod elf;
+pub mod input;
+pub mod memory;
+pub mod notes;
+pub mod open;
+pub mod stream;
+pub mod watch;

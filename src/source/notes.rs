@@ -1,0 +1,170 @@
+//! The notes of a core: kept verbatim, with the two or three that we must know of found in them.
+//!
+//! Device dumps (`NT_VMCOREDD`) come first in /proc/vmcore and may be larger than the capture
+//! kernel's memory: notes are walked by their headers and copied piece by piece, never held.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::format::elf::{FileHeader, NOTE_HEADER_BYTES, NT_PRSTATUS, PT_NOTE, Segment};
+use crate::source::input::{ReadAt, read_full};
+
+/// More notes than this are left out: a `p_filesz` may say anything.
+pub const MAX_NOTE_BYTES: u64 = 1 << 30;
+
+/// Bytes of VMCOREINFO at the most; the kernel allots one page to it.
+const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
+
+/// Bytes that are read or copied at a time.
+const WINDOW_BYTES: usize = 64 << 10;
+
+/// The note area: every `PT_NOTE`, one behind the other, each padded to 4 bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Notes {
+    pieces: Vec<Range<u64>>,
+    /// Bytes of the area.
+    pub bytes: u64,
+    /// Place of the VMCOREINFO text in the area.
+    pub vmcoreinfo: Option<Range<u64>>,
+    /// The VMCOREINFO text.
+    pub vmcoreinfo_text: Option<Vec<u8>>,
+    /// Place of the text of an ERASEINFO note (makedumpfile --config) in the area.
+    pub eraseinfo: Option<Range<u64>>,
+    /// `NT_PRSTATUS` notes: CPUs whose registers were saved.
+    pub cpus: u32,
+    /// What was found wrong; the notes before it are kept.
+    pub damage: Vec<String>,
+}
+
+impl Notes {
+    /// Walks the notes of all `PT_NOTE`s in header order.
+    ///
+    /// A segment is kept as far as whole notes go; what is wrong is told in `damage`.
+    ///
+    /// # Errors
+    /// None: notes that cannot be read are damage, and the memory may still be had.
+    pub fn find(input: &dyn ReadAt, header: &FileHeader, segments: &[Segment]) -> Self {
+        let mut notes = Notes::default();
+        for segment in segments.iter().filter(|segment| segment.kind == PT_NOTE) {
+            notes.walk(input, header, segment);
+        }
+        notes
+    }
+
+    fn walk(&mut self, input: &dyn ReadAt, header: &FileHeader, segment: &Segment) {
+        let start = segment.offset;
+        let mut at = 0;
+        let mut window = Window::default();
+        while at < segment.file_bytes {
+            let place = start.saturating_add(at);
+            let left = segment.file_bytes - at;
+            let mut damage = |why: &str| self.damage.push(format!("note at {place:#x}: {why}"));
+            let Some(note) =
+                window.at(input, place, NOTE_HEADER_BYTES).and_then(|b| header.note(b))
+            else {
+                damage("cannot be read");
+                break;
+            };
+            // The last note need not be padded.
+            let used = note.desc_offset() + u64::from(note.desc_bytes);
+            if used > left {
+                damage(&format!("{used} bytes, but {left} are left of its segment"));
+                break;
+            }
+            if self.bytes + at + note.note_bytes() > MAX_NOTE_BYTES {
+                damage(&format!("more than {MAX_NOTE_BYTES} bytes of notes"));
+                break;
+            }
+            if input.size().is_some_and(|size| place.saturating_add(used) > size) {
+                damage("the file ends in it");
+                break;
+            }
+            let name_at = place + NOTE_HEADER_BYTES as u64;
+            let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
+            let name = match name_bytes {
+                0..=16 => window.at(input, name_at, name_bytes).unwrap_or_default(),
+                _ => &[],
+            };
+            let desc = self.bytes + at + note.desc_offset();
+            let desc = desc..desc + u64::from(note.desc_bytes);
+            match (name.strip_suffix(b"\0").unwrap_or(name), note.kind) {
+                (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
+                (b"VMCOREINFO", _)
+                    if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
+                {
+                    let mut text = vec![0; usize::try_from(note.desc_bytes).unwrap_or(0)];
+                    let desc_at = place + note.desc_offset();
+                    if read_full(input, &mut text, desc_at).is_ok_and(|n| n == text.len()) {
+                        self.vmcoreinfo = Some(desc);
+                        self.vmcoreinfo_text = Some(text);
+                    }
+                }
+                (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
+                _ => {}
+            }
+            at = at.saturating_add(note.note_bytes()).min(segment.file_bytes);
+        }
+        if at > 0 {
+            self.pieces.push(start..start + at);
+            self.bytes += at.next_multiple_of(4);
+        }
+    }
+
+    /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns
+    /// how many bytes could not be read and were left out.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn copy(
+        &self,
+        input: &dyn ReadAt,
+        write: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<u64> {
+        let mut buf = vec![0; WINDOW_BYTES];
+        let mut area = 0;
+        let mut lost = 0;
+        for piece in &self.pieces {
+            let mut at = piece.start;
+            while at < piece.end {
+                let bytes = usize::try_from(piece.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
+                let part = buf.get_mut(..bytes).unwrap_or_default();
+                let n = read_full(input, part, at).unwrap_or(0);
+                lost += (bytes - n) as u64;
+                part.iter_mut().skip(n).for_each(|byte| *byte = 0);
+                write(area + (at - piece.start), part)?;
+                at += bytes as u64;
+            }
+            let padded = (piece.end - piece.start).next_multiple_of(4);
+            let padding = usize::try_from(padded - (piece.end - piece.start)).unwrap_or(0);
+            let end = area + padded;
+            write(end - padding as u64, [0; 4].get(..padding).unwrap_or_default())?;
+            area = end;
+        }
+        Ok(lost)
+    }
+}
+
+/// A stretch of the input in memory, so that many small notes are not many small reads.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The `count` bytes at `offset`, at most [`WINDOW_BYTES`]; `None` where the input ends.
+    fn at(&mut self, input: &dyn ReadAt, offset: u64, count: usize) -> Option<&[u8]> {
+        let held = |start: u64, bytes: usize| {
+            let from = usize::try_from(offset.checked_sub(start)?).ok()?;
+            let to = from.checked_add(count)?;
+            (to <= bytes).then_some(from..to)
+        };
+        if held(self.start, self.bytes.len()).is_none() {
+            self.start = offset;
+            self.bytes.resize(WINDOW_BYTES, 0);
+            let n = read_full(input, &mut self.bytes, offset).unwrap_or(0);
+            self.bytes.truncate(n);
+        }
+        self.bytes.get(held(self.start, self.bytes.len())?)
+    }
+}

@@ -1,0 +1,267 @@
+//! A pipe or a compressed file as an input: read once, front to back.
+//!
+//! The output wants pages in pfn order, a core may hold them in another: /proc/vmcore has the
+//! kernel's text first, wherever it lies. What the pass goes by before its turn is spooled into
+//! an unlinked temporary file, at its own offset in a file full of holes; all else flows through.
+//! So every core converts from a pipe to the same bytes as from a file, and one that is in order,
+//! as QEMU writes them, needs no disk at all. (Refusing cores out of order would refuse all those
+//! that a capture kernel sends.)
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use crate::source::input::ReadAt;
+
+/// Bytes from the start that stay in memory: headers and the usual notes.
+const HEAD_BYTES: usize = 1 << 20;
+
+/// Bytes that are skipped or spooled at a time.
+const SKIP_BYTES: usize = 256 << 10;
+
+/// An input that can only be read forward.
+pub struct StreamInput {
+    state: Mutex<State>,
+}
+
+struct State {
+    reader: Box<dyn Read + Send>,
+    position: u64,
+    ended: bool,
+    head: Vec<u8>,
+    keep: Keep,
+    spool: Option<File>,
+    spool_dir: PathBuf,
+}
+
+/// What of the bytes that pass is put aside.
+enum Keep {
+    /// Everything: the headers do not say yet what will be wanted.
+    All,
+    /// Sorted ranges that are wanted after the pass has gone by them.
+    Ranges(Vec<Range<u64>>),
+}
+
+impl StreamInput {
+    /// Reads from `reader`; what must be spooled goes to a nameless file in `spool_dir`.
+    #[must_use]
+    pub fn new(reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Self {
+        StreamInput {
+            state: Mutex::new(State {
+                reader,
+                position: 0,
+                ended: false,
+                head: Vec::new(),
+                keep: Keep::All,
+                spool: None,
+                spool_dir,
+            }),
+        }
+    }
+}
+
+impl ReadAt for StreamInput {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.position < offset {
+            if !state.skip_towards(offset)? {
+                return Ok(0);
+            }
+        }
+        if state.position > offset { state.reread(buf, offset) } else { state.pass(buf) }
+    }
+
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_sequential(&self) -> bool {
+        true
+    }
+
+    fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.keep = Keep::Ranges(wanted_late(reads));
+        Ok(())
+    }
+}
+
+impl State {
+    /// Reads the next bytes of the pass; 0 at the end.
+    fn pass(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let n = match self.reader.read(buf) {
+            Ok(n) => n,
+            Err(error) => {
+                // A pipe or decoder that failed does not recover, and what comes after the gap
+                // could not be placed: the stream ends here. EINTR alone is no failure.
+                self.ended = error.kind() != io::ErrorKind::Interrupted;
+                return Err(error);
+            }
+        };
+        self.ended = n == 0;
+        self.put_aside(buf.get(..n).unwrap_or_default())?;
+        self.position += n as u64;
+        Ok(n)
+    }
+
+    /// Passes over some of the bytes before `offset`; false at the end.
+    fn skip_towards(&mut self, offset: u64) -> io::Result<bool> {
+        let mut buf = [0; SKIP_BYTES];
+        let bytes = usize::try_from(offset - self.position).unwrap_or(SKIP_BYTES).min(SKIP_BYTES);
+        Ok(self.pass(buf.get_mut(..bytes).unwrap_or_default())? > 0)
+    }
+
+    /// Puts aside what is wanted again of the bytes at the current position.
+    fn put_aside(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let all = [0..u64::MAX];
+        let in_head =
+            self.position == self.head.len() as u64 && self.head.len() + bytes.len() <= HEAD_BYTES;
+        let ranges = match &self.keep {
+            Keep::All if in_head => {
+                self.head.extend_from_slice(bytes);
+                return Ok(());
+            }
+            Keep::All => &all[..],
+            Keep::Ranges(ranges) => ranges,
+        };
+        let (start, end) = (self.position, self.position + bytes.len() as u64);
+        let first = ranges.partition_point(|range| range.end <= start);
+        for range in ranges.iter().skip(first).take_while(|range| range.start < end) {
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            let part = usize::try_from(from - start)
+                .ok()
+                .zip(usize::try_from(to - start).ok())
+                .and_then(|(from, to)| bytes.get(from..to))
+                .unwrap_or_default();
+            let file = match &mut self.spool {
+                Some(file) => file,
+                none => none.insert(
+                    tempfile::tempfile_in(&self.spool_dir)
+                        .map_err(|error| spool_error(&self.spool_dir, &error))?,
+                ),
+            };
+            file.write_all_at(part, from).map_err(|error| spool_error(&self.spool_dir, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what was put aside before the current position.
+    fn reread(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let bytes = usize::try_from(self.position - offset).unwrap_or(usize::MAX).min(buf.len());
+        let buf = buf.get_mut(..bytes).unwrap_or_default();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if let Some(mut kept) = self.head.get(start..).filter(|kept| !kept.is_empty()) {
+            return kept.read(buf);
+        }
+        match &self.spool {
+            Some(file) => file.read_at(buf, offset),
+            None => Err(io::Error::other("a pipe cannot be read backwards")),
+        }
+    }
+}
+
+fn spool_error(dir: &std::path::Path, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!(
+            "the input's pages are out of order and must be spooled in {}: {error}",
+            dir.display()
+        ),
+    )
+}
+
+/// The ranges that a forward pass has gone by when their turn comes, sorted and merged.
+fn wanted_late(reads: &mut dyn Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    let mut passed = 0;
+    let mut late: Vec<Range<u64>> = Vec::new();
+    for read in reads {
+        if read.start < passed {
+            late.push(read.start..read.end.min(passed));
+        }
+        passed = passed.max(read.end);
+    }
+    late.sort_by_key(|range| range.start);
+    late.dedup_by(|next, last| {
+        let joins = next.start <= last.end;
+        if joins {
+            last.end = last.end.max(next.end);
+        }
+        joins
+    });
+    late
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::input::read_full;
+
+    fn stream(bytes: Vec<u8>) -> StreamInput {
+        StreamInput::new(Box::new(io::Cursor::new(bytes)), std::env::temp_dir())
+    }
+
+    fn read(input: &StreamInput, range: Range<u64>) -> Vec<u8> {
+        let mut buf = vec![0; usize::try_from(range.end - range.start).unwrap()];
+        let n = read_full(input, &mut buf, range.start).unwrap();
+        buf.truncate(n);
+        buf
+    }
+
+    #[test]
+    fn only_what_is_gone_by_before_its_turn_is_wanted_late() {
+        let order = [100..200, 300..400, 0..50, 150..250, 20..60, 400..500];
+        assert_eq!(wanted_late(&mut order.into_iter()), [0..60, 150..250]);
+        let forward = [0..10, 10..20, 30..40];
+        assert_eq!(wanted_late(&mut forward.into_iter()), []);
+    }
+
+    #[test]
+    fn a_pass_serves_every_announced_read_whatever_their_order() {
+        let bytes: Vec<u8> =
+            (0..3_000_000u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[2]).collect();
+        let at = |range: &Range<u64>| bytes[range.start as usize..range.end as usize].to_vec();
+        let input = stream(bytes.clone());
+        assert_eq!(read(&input, 0..64), at(&(0..64)));
+        assert_eq!(read(&input, 1_500_000..1_500_100), at(&(1_500_000..1_500_100)));
+        assert_eq!(read(&input, 64..2000), at(&(64..2000)), "headers may be read in any order");
+        let order = [
+            2_000_000..2_400_000,
+            1_600_000..1_700_000,
+            2_900_000..3_000_000,
+            2_300_000..2_950_000,
+        ];
+        input.expect_reads(&mut order.clone().into_iter()).unwrap();
+        for range in order {
+            assert_eq!(read(&input, range.clone()), at(&range), "{range:?}");
+        }
+        assert_eq!(read(&input, 3_000_000..3_000_010), []);
+    }
+
+    #[test]
+    fn a_forward_pass_makes_no_spool_file() {
+        let input = StreamInput::new(
+            Box::new(io::repeat(3).take(4_000_000)),
+            PathBuf::from("/nonexistent"),
+        );
+        assert_eq!(read(&input, 0..64).len(), 64);
+        let order = [4096..1_000_000, 2_000_000..4_000_000];
+        input.expect_reads(&mut order.clone().into_iter()).unwrap();
+        for range in order {
+            assert!(read(&input, range).iter().all(|&byte| byte == 3));
+        }
+    }
+
+    #[test]
+    fn a_spool_that_cannot_be_made_is_an_error_with_its_folder() {
+        let input = StreamInput::new(Box::new(io::repeat(3)), PathBuf::from("/nonexistent"));
+        input.expect_reads(&mut [5000..6000, 0..100].into_iter()).unwrap();
+        let error = read_full(&input, &mut [0; 1000], 5000).unwrap_err();
+        assert!(error.to_string().contains("spooled in /nonexistent"), "{error}");
+    }
+}

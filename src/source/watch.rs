@@ -1,0 +1,78 @@
+//! A few bytes of memory, picked up as the pages that hold them go by.
+//!
+//! So a name that lies somewhere in the kernel's memory is had from a pipe as from a file,
+//! without a second look at either.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::source::memory::MemoryMap;
+
+/// A stretch of physical memory that is wanted.
+#[derive(Debug)]
+pub struct Watch {
+    pfn: u64,
+    offset: u64,
+    found: Mutex<Vec<Option<u8>>>,
+}
+
+impl Watch {
+    /// Waits for `count` bytes at a physical address; `None` below the map's origin.
+    #[must_use]
+    pub fn new(memory: &MemoryMap, paddr: u64, count: usize) -> Option<Self> {
+        let (pfn, offset) = memory.locate(paddr)?;
+        Some(Watch { pfn, offset, found: Mutex::new(vec![None; count]) })
+    }
+
+    /// Looks at page `pfn`, whose bytes are `page`.
+    pub fn look(&self, pfn: u64, page: &[u8]) {
+        let Some(pages_in) = pfn.checked_sub(self.pfn) else { return };
+        let page_bytes = page.len() as u64;
+        // Where this page starts, counted from the first page watched.
+        let start = pages_in.saturating_mul(page_bytes);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if start >= self.offset.saturating_add(found.len() as u64) {
+            return;
+        }
+        for (at, slot) in (self.offset..).zip(found.iter_mut()) {
+            if let Some(in_page) = at.checked_sub(start).and_then(|n| usize::try_from(n).ok()) {
+                if let Some(&byte) = page.get(in_page) {
+                    *slot = Some(byte);
+                }
+            }
+        }
+    }
+
+    /// The bytes, when all of them went by.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::elf::{PT_LOAD, Segment};
+
+    #[test]
+    fn bytes_across_two_pages_are_put_together_in_any_order() {
+        let load = Segment {
+            kind: PT_LOAD,
+            offset: 0,
+            vaddr: 0,
+            paddr: Some(0),
+            file_bytes: 0x9000,
+            memory_bytes: 0x9000,
+        };
+        let memory = MemoryMap::new(&[load], 4096, 0);
+        let watch = Watch::new(&memory, 0x3ffe, 4).unwrap();
+        let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
+        watch.look(4, &page(0x40));
+        assert_eq!(watch.bytes(), None);
+        watch.look(2, &page(0x20));
+        watch.look(5, &page(0x50));
+        assert_eq!(watch.bytes(), None);
+        watch.look(3, &page(0x30));
+        assert_eq!(watch.bytes(), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+    }
+}

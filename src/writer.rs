@@ -1,0 +1,215 @@
+//! A kdump file, written in pfn order: headers and 1st bitmap first, then page data, descriptors
+//! and 2nd bitmap as they grow.
+//!
+//! The 2nd bitmap never runs ahead of the descriptors, nor these of the data, so at whatever page
+//! the output ends, what is there is a consistent dump of the pages before it. The main header is
+//! good last: a file says "incomplete" until all is written, and a stream, which cannot take
+//! anything back, holds back the few bytes of the header that depend on the end.
+
+use std::io;
+use std::ops::Range;
+
+use crate::bitmap::BitmapWriter;
+use crate::codec::Stored;
+use crate::error::{Error, Result};
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PageDesc};
+use crate::format::wire::Layout;
+use crate::plan::Plan;
+use crate::sink::Sink;
+
+/// Bytes of descriptors that are gathered: 43690 pages. In a stream each batch is a record.
+const DESCRIPTOR_BUFFER_BYTES: usize = 1 << 20;
+
+/// Parts of the 2nd bitmap that are nearer to each other are reserved in one piece.
+const RESERVE_GAP_BYTES: u64 = 1 << 20;
+
+/// What became of one page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All zeros: shares the one page.
+    Zero,
+    /// Stored in the batch's data.
+    Stored(Stored),
+    /// Could not be read.
+    Unreadable,
+}
+
+/// Writes the parts of one file in their order.
+pub(crate) struct Writer<'a> {
+    plan: &'a Plan,
+    layout: Layout,
+    sink: &'a mut dyn Sink,
+    bitmap2: BitmapWriter,
+    /// Descriptors that are not written yet, the offset of the first, and their pages.
+    descriptors: Vec<u8>,
+    descriptors_at: u64,
+    described: Vec<Range<u64>>,
+    /// Offset of the next page's data.
+    data: u64,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(plan: &'a Plan, layout: Layout, sink: &'a mut dyn Sink) -> Self {
+        Writer {
+            plan,
+            layout,
+            sink,
+            bitmap2: BitmapWriter::new(plan.bitmap2.clone()),
+            descriptors: Vec::with_capacity(DESCRIPTOR_BUFFER_BYTES),
+            descriptors_at: plan.descriptors.start,
+            described: Vec::new(),
+            data: plan.data,
+        }
+    }
+
+    /// Bytes of the file so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.data
+    }
+
+    /// Reserves what must be writable when the disk is full, and writes all that comes before
+    /// the page data.
+    ///
+    /// `copy_notes` writes the notes by their offset within the note area.
+    pub(crate) fn begin(
+        &mut self,
+        header: &DiskDumpHeader,
+        present: &[Range<u64>],
+        kept: &[Range<u64>],
+        copy_notes: &mut dyn FnMut(&mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        self.reserve(kept).map_err(Error::write("headers: no room for them"))?;
+        self.write_early_header(header)?;
+        let plan = self.plan;
+        let failed = || Error::write("the sub header");
+        let sub_header = plan.sub_header.encode(self.layout)?;
+        self.sink.write_at(plan.sub_header_offset, &sub_header).map_err(failed())?;
+        let sink = &mut *self.sink;
+        copy_notes(&mut |at, bytes| {
+            sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))
+        })?;
+        self.sink
+            .write_zeros_at(plan.notes.end, plan.bitmap1.start - plan.notes.end)
+            .map_err(failed())?;
+        self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
+        if let Some(offset) = plan.zero_page {
+            let zeros = u64::from(plan.block_size);
+            self.sink.write_zeros_at(offset, zeros).map_err(Error::write("the page of zeros"))?;
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, kept: &[Range<u64>]) -> io::Result<()> {
+        self.sink.reserve(self.plan.descriptors.clone())?;
+        let mut part: Option<Range<u64>> = None;
+        for run in kept {
+            let start = self.plan.bitmap2.start;
+            let bytes = start + run.start / 8..start + run.end.div_ceil(8);
+            part = match part {
+                Some(part) if bytes.start < part.end + RESERVE_GAP_BYTES => {
+                    Some(part.start..bytes.end)
+                }
+                Some(part) => {
+                    self.sink.reserve(part)?;
+                    Some(bytes)
+                }
+                None => Some(bytes),
+            };
+        }
+        part.map_or(Ok(()), |part| self.sink.reserve(part))
+    }
+
+    fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
+        let failed = || Error::write("the main header");
+        let status = header.status | DUMP_DH_COMPRESSED_INCOMPLETE;
+        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout)?;
+        let bytes = encoded.bytes.as_slice();
+        let rest = u64::from(self.plan.block_size) - bytes.len() as u64;
+        if self.sink.can_rewrite() {
+            self.sink.write_at(0, bytes).map_err(failed())?;
+        } else {
+            let early = bytes.get(..encoded.late.start).unwrap_or_default();
+            self.sink.write_at(0, early).map_err(failed())?;
+            let behind = bytes.get(encoded.late.end..).unwrap_or_default();
+            self.sink.write_at(encoded.late.end as u64, behind).map_err(failed())?;
+        }
+        self.sink.write_zeros_at(bytes.len() as u64, rest).map_err(failed())
+    }
+
+    fn write_late_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
+        let encoded = header.encode(self.layout)?;
+        let late = encoded.bytes.get(encoded.late.clone()).unwrap_or_default();
+        self.sink.write_at(encoded.late.start as u64, late).map_err(Error::write("the main header"))
+    }
+
+    fn write_bitmap1(&mut self, present: &[Range<u64>]) -> io::Result<()> {
+        let mut bitmap = BitmapWriter::new(self.plan.bitmap1.clone());
+        for run in present {
+            bitmap.set(run.clone(), self.sink)?;
+        }
+        bitmap.finish(self.sink)
+    }
+
+    /// Appends pages: `outcomes` in the order of `runs`, `data` of those stored, in that order.
+    pub(crate) fn push(
+        &mut self,
+        runs: &[Range<u64>],
+        outcomes: &[Outcome],
+        data: &[u8],
+    ) -> io::Result<()> {
+        self.sink.write_at(self.data, data)?;
+        let mut offset = self.data;
+        self.data += data.len() as u64;
+        let order = self.layout.byte_order();
+        for (pfn, outcome) in runs.iter().cloned().flatten().zip(outcomes) {
+            let desc = match outcome {
+                Outcome::Unreadable => continue,
+                Outcome::Zero => PageDesc {
+                    offset: self.plan.zero_page.unwrap_or_default(),
+                    size: self.plan.block_size,
+                    flags: 0,
+                },
+                Outcome::Stored(stored) => {
+                    let desc = PageDesc { offset, size: stored.size, flags: stored.flags };
+                    offset += u64::from(stored.size);
+                    desc
+                }
+            };
+            desc.append_to(&mut self.descriptors, order);
+            match self.described.last_mut() {
+                Some(run) if run.end == pfn => run.end = pfn + 1,
+                _ => self.described.push(pfn..pfn + 1),
+            }
+        }
+        if self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES {
+            self.write_descriptors()?;
+        }
+        Ok(())
+    }
+
+    fn write_descriptors(&mut self) -> io::Result<()> {
+        self.sink.write_at(self.descriptors_at, &self.descriptors)?;
+        self.descriptors_at += self.descriptors.len() as u64;
+        self.descriptors.clear();
+        let next_pfn = self.described.last().map_or(0, |run| run.end);
+        for run in self.described.drain(..) {
+            self.bitmap2.set(run, self.sink)?;
+        }
+        self.bitmap2.checkpoint(next_pfn, self.sink)
+    }
+
+    /// Writes what is left and makes the header good; returns the file's size.
+    ///
+    /// `header` has the final status: INCOMPLETE or not.
+    pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<u64> {
+        let failed = || Error::write("the end of the file");
+        self.write_descriptors().map_err(failed())?;
+        let rest = self.plan.descriptors.end - self.descriptors_at;
+        self.sink.write_zeros_at(self.descriptors_at, rest).map_err(failed())?;
+        let bitmap2 = std::mem::replace(&mut self.bitmap2, BitmapWriter::new(0..0));
+        bitmap2.finish(self.sink).map_err(failed())?;
+        self.write_late_header(header)?;
+        self.sink.finish(self.data).map_err(failed())?;
+        Ok(self.data)
+    }
+}
