@@ -40,6 +40,15 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "test data is made of small numbers"
+    )
+)]
+
 mod bitmap;
 pub mod codec;
 pub mod convert;

@@ -24,7 +24,7 @@ const WINDOW_PER_WORKER: usize = 4;
 /// # Errors
 /// The first error of `next`, after all earlier items were emitted; or of `emit`, after which
 /// nothing is emitted any more.
-pub fn ordered<Item, Done, Worker, Error>(
+pub(crate) fn ordered<Item, Done, Worker, Error>(
     workers: Vec<Worker>,
     next: impl FnMut() -> Result<Option<Item>, Error> + Send,
     work: impl Fn(&mut Worker, Item) -> Done + Sync,

@@ -23,6 +23,9 @@ const DESCRIPTOR_BUFFER_BYTES: usize = 1 << 20;
 /// Parts of the 2nd bitmap that are nearer to each other are reserved in one piece.
 const RESERVE_GAP_BYTES: u64 = 1 << 20;
 
+/// Writes bytes of the notes by their offset within the note area.
+pub(crate) type NoteWriter<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
 /// What became of one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -76,7 +79,7 @@ impl<'a> Writer<'a> {
         header: &DiskDumpHeader,
         present: &[Range<u64>],
         kept: &[Range<u64>],
-        copy_notes: &mut dyn FnMut(&mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()>,
+        copy_notes: &mut dyn FnMut(&mut NoteWriter<'_>) -> Result<()>,
     ) -> Result<()> {
         self.reserve(kept).map_err(Error::write("headers: no room for them"))?;
         self.write_early_header(header)?;

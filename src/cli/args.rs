@@ -19,7 +19,7 @@ use super::exit::Usage;
 /// is complete; what cannot be completed is kept as OUTPUT.incomplete.
 #[derive(Debug, Parser)]
 #[command(name = "kdumpconv", version, after_help = EXIT_CODES)]
-pub struct Args {
+pub(crate) struct Args {
     /// ELF vmcore, /proc/vmcore, a .gz or .zst of one, or - for standard input
     input: PathBuf,
 
@@ -68,7 +68,7 @@ pub struct Args {
 
     /// Replace OUTPUT if it is there
     #[arg(short, long)]
-    pub force: bool,
+    pub(crate) force: bool,
 
     /// Threads, at most 32 [default: the CPUs that may be used]
     #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
@@ -80,11 +80,11 @@ pub struct Args {
 
     /// Do not wait until OUTPUT is on disk
     #[arg(long)]
-    pub no_sync: bool,
+    pub(crate) no_sync: bool,
 
     /// Write nothing, say how large OUTPUT would be
     #[arg(short = 'n', long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 
     /// Page size of a kernel that does not tell it (no VMCOREINFO in the vmcore)
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
@@ -96,7 +96,7 @@ pub struct Args {
 
     /// Report as JSON on standard output (on standard error if the dump goes there)
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 
     /// Say nothing but errors
     #[arg(short, long)]
@@ -112,7 +112,7 @@ pub struct Args {
 
     /// Check the arguments and do nothing
     #[arg(long, hide = true)]
-    pub check_params: bool,
+    pub(crate) check_params: bool,
 
     /// As makedumpfile has it: --verbose
     #[arg(short = 'D', hide = true)]
@@ -151,7 +151,7 @@ enum Class {
 
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub(crate) enum When {
     /// As fits the place.
     Auto,
     /// Always.
@@ -167,22 +167,22 @@ const MESSAGE_DEBUG: u32 = 8;
 
 impl Args {
     /// INPUT, or `None` for standard input.
-    pub fn input_path(&self) -> Option<&Path> {
+    pub(crate) fn input_path(&self) -> Option<&Path> {
         Some(self.input.as_path()).filter(|path| *path != Path::new("-"))
     }
 
     /// INPUT as messages name it.
-    pub fn input_name(&self) -> String {
+    pub(crate) fn input_name(&self) -> String {
         self.input_path().map_or("standard input".to_owned(), |path| path.display().to_string())
     }
 
     /// OUTPUT, or `None` for standard output.
-    pub fn output_path(&self) -> Option<&Path> {
+    pub(crate) fn output_path(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
     }
 
     /// The kind of file to write.
-    pub fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         match self.format {
             _ if self.flat => Format::Flat,
             FormatArg::Auto => Format::Auto,
@@ -192,7 +192,7 @@ impl Args {
     }
 
     /// How to read the core.
-    pub fn open_options(&self) -> OpenOptions {
+    pub(crate) fn open_options(&self) -> OpenOptions {
         OpenOptions { page_size: self.page_size }
     }
 
@@ -200,7 +200,7 @@ impl Args {
     ///
     /// # Errors
     /// [`Usage`] when the level is not one of the codec.
-    pub fn options(&self) -> Result<Options, Usage> {
+    pub(crate) fn options(&self) -> Result<Options, Usage> {
         let codec = self.codec();
         match (self.level, codec.levels()) {
             (Some(_), None) => return Err(Usage("--level is for zlib and zstd")),
@@ -237,13 +237,13 @@ impl Args {
     }
 
     /// When to show progress.
-    pub fn progress(&self) -> When {
+    pub(crate) fn progress(&self) -> When {
         let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);
         if self.quiet || silenced { When::Never } else { self.progress }
     }
 
     /// How much to say: 0 errors alone, 1 warnings and the summary, 2 details.
-    pub fn verbosity(&self) -> u8 {
+    pub(crate) fn verbosity(&self) -> u8 {
         match self.message_level {
             _ if self.quiet => 0,
             _ if self.debug || self.verbose > 0 => 2,

@@ -6,7 +6,7 @@ use kdumpconv::Error;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// 0: a complete dump is there.
     Done,
     /// 1: nothing usable was written.
@@ -24,11 +24,11 @@ pub enum Exit {
 /// Arguments that make no sense together; clap finds the others.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub &'static str);
+pub(crate) struct Usage(pub(crate) &'static str);
 
 impl Exit {
     /// The code for an error.
-    pub fn of(error: &anyhow::Error) -> Self {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<Usage>().is_some() {
             return Exit::Usage;
         }

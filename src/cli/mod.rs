@@ -6,8 +6,8 @@ mod progress;
 mod say;
 mod signals;
 
-pub use args::Args;
-pub use exit::Exit;
+pub(crate) use args::Args;
+pub(crate) use exit::Exit;
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -31,7 +31,7 @@ use signals::{Interruptible, Signals};
 ///
 /// # Errors
 /// What prevented a usable dump; [`Exit::of`] tells the exit code.
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let voice = Voice::new(args);
     let options = args.options()?;
     if args.check_params {
@@ -149,6 +149,6 @@ fn create_output(args: &Args) -> anyhow::Result<Output> {
 }
 
 /// Says why nothing came of it, in one line.
-pub fn say_error(error: &anyhow::Error) {
+pub(crate) fn say_error(error: &anyhow::Error) {
     say::line(&say::printable(&format!("{error:#}")));
 }

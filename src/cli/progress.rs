@@ -13,14 +13,14 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 const PLAIN_MINIMUM: Duration = Duration::from_secs(1);
 
 /// Shows how far a conversion is.
-pub enum Meter {
+pub(crate) enum Meter {
     Silent,
     Moving(ProgressBar),
     Plain { last: Instant, last_tenth: u64 },
 }
 
 impl Meter {
-    pub fn new(args: &Args) -> Self {
+    pub(crate) fn new(args: &Args) -> Self {
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let terminal = stderr().is_terminal() && !dumb;
         match args.progress() {
@@ -40,7 +40,7 @@ impl Meter {
         }
     }
 
-    pub fn show(&mut self, progress: Progress) {
+    pub(crate) fn show(&mut self, progress: Progress) {
         match self {
             Meter::Silent => {}
             Meter::Moving(bar) => {
@@ -65,7 +65,7 @@ impl Meter {
     }
 
     /// Takes the moving line away.
-    pub fn clear(self) {
+    pub(crate) fn clear(self) {
         if let Meter::Moving(bar) = self {
             bar.finish_and_clear();
         }

@@ -13,47 +13,47 @@ use super::args::Args;
 const SCHEMA: u32 = 1;
 
 /// Writes one line to standard error; that it cannot be written is no reason to fail.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stderr(), "kdumpconv: {text}");
 }
 
 /// A control character in a file's name or note must not reach the terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect()
 }
 
 /// How much is said.
-pub struct Voice {
+pub(crate) struct Voice {
     verbosity: u8,
     json: bool,
     input: String,
 }
 
 /// How a conversion ended.
-pub struct Ending<'a> {
-    pub report: &'a Report,
+pub(crate) struct Ending<'a> {
+    pub(crate) report: &'a Report,
     /// The output's name, if it has one.
-    pub output: Option<PathBuf>,
-    pub flat: bool,
-    pub dry_run: bool,
-    pub threads: usize,
-    pub seconds: f64,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) flat: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) threads: usize,
+    pub(crate) seconds: f64,
 }
 
 impl Voice {
-    pub fn new(args: &Args) -> Self {
+    pub(crate) fn new(args: &Args) -> Self {
         Voice { verbosity: args.verbosity(), json: args.json, input: args.input_name() }
     }
 
-    pub fn warn(&self, warnings: &[String]) {
+    pub(crate) fn warn(&self, warnings: &[String]) {
         if self.verbosity > 0 {
             warnings.iter().for_each(|warning| line(&format!("warning: {}", printable(warning))));
         }
     }
 
-    pub fn describe(&self, core: &Core) {
+    pub(crate) fn describe(&self, core: &Core) {
         if self.verbosity < 2 {
             return;
         }
@@ -77,7 +77,7 @@ impl Voice {
     ///
     /// # Errors
     /// When the JSON report cannot be written.
-    pub fn sum_up(&self, ending: &Ending<'_>, stdout_has_dump: bool) -> io::Result<()> {
+    pub(crate) fn sum_up(&self, ending: &Ending<'_>, stdout_has_dump: bool) -> io::Result<()> {
         if self.json {
             let text = format!("{:#}\n", self.json(ending));
             return if stdout_has_dump {

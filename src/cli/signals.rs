@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The signals of this program.
-pub struct Signals {
+pub(crate) struct Signals {
     caught: Arc<AtomicUsize>,
     /// Has a byte to read once a signal came, so that a wait for input ends.
     wake: UnixStream,
@@ -21,13 +21,13 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
         Ok(Signals { caught: Arc::default(), wake, waker })
     }
 
     /// From now on signals set `cancel` instead of killing.
-    pub fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
+    pub(crate) fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
         use signal_hook::{flag, low_level};
         for signal in [SIGTERM, SIGHUP, SIGINT] {
             // In this order: the second signal finds `cancel` set by the first.
@@ -41,25 +41,25 @@ impl Signals {
     }
 
     /// The signal that came, if one did.
-    pub fn caught(&self) -> Option<u8> {
+    pub(crate) fn caught(&self) -> Option<u8> {
         u8::try_from(self.caught.load(Ordering::SeqCst)).ok().filter(|&signal| signal > 0)
     }
 }
 
 /// Whether what was written so far is removed: the user at the terminal wants it gone, whoever
 /// shuts the machine down does not.
-pub fn discards(signal: u8) -> bool {
+pub(crate) fn discards(signal: u8) -> bool {
     i32::from(signal) == SIGINT
 }
 
 /// A pipe to read from, until a signal comes.
-pub struct Interruptible {
+pub(crate) struct Interruptible {
     pipe: File,
     wake: UnixStream,
 }
 
 impl Interruptible {
-    pub fn new(pipe: File, signals: &Signals) -> io::Result<Self> {
+    pub(crate) fn new(pipe: File, signals: &Signals) -> io::Result<Self> {
         Ok(Interruptible { pipe, wake: signals.wake.try_clone()? })
     }
 }

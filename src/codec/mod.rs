@@ -88,7 +88,7 @@ pub struct Encoder {
 enum Engine {
     Zlib(libdeflater::Compressor),
     Lzo(Box<lzo::Lzo1x>),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
     None,
 }
@@ -114,7 +114,7 @@ impl Encoder {
                 libdeflater::CompressionLvl::new(level).map_err(|e| refused(format!("{e:?}")))?,
             )),
             Codec::Lzo => Engine::Lzo(Box::default()),
-            Codec::Snappy => Engine::Snappy(snap::raw::Encoder::new()),
+            Codec::Snappy => Engine::Snappy(Box::new(snap::raw::Encoder::new())),
             Codec::Zstd => Engine::Zstd(
                 zstd::bulk::Compressor::new(level).map_err(|e| refused(e.to_string()))?,
             ),

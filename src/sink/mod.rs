@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 
 /// Bytes of zeros that are written at a time.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Takes bytes by their offset in the output file. No byte is written twice, but those of the
 /// main header.

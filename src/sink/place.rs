@@ -44,7 +44,7 @@ enum Place {
     /// Cannot be named or synchronised: a pipe, a terminal, /dev/null.
     Stream,
     /// Has its name from the start, and only its content can be lost.
-    InPlace {
+    Direct {
         file: File,
         remove_on_discard: Option<PathBuf>,
     },
@@ -77,7 +77,7 @@ impl Output {
             if !kind.is_file() {
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
                 let place = if kind.is_block_device() {
-                    Place::InPlace { file, remove_on_discard: None }
+                    Place::Direct { file, remove_on_discard: None }
                 } else {
                     return Self::stream(file, format, failed());
                 };
@@ -96,7 +96,7 @@ impl Output {
                 let _ = fs::remove_file(target);
             }
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
-            Place::InPlace {
+            Place::Direct {
                 file: file.map_err(failed())?,
                 remove_on_discard: Some(target.to_owned()),
             }
@@ -130,7 +130,7 @@ impl Output {
                 file.set_len(0).map_err(failed())?;
             }
             return Self::with_file(
-                Place::InPlace { file, remove_on_discard: None },
+                Place::Direct { file, remove_on_discard: None },
                 format,
                 failed(),
             );
@@ -152,7 +152,7 @@ impl Output {
         failed: impl FnOnce(io::Error) -> Error,
     ) -> Result<Self> {
         let (file, is_new) = match &place {
-            Place::InPlace { file, .. } => {
+            Place::Direct { file, .. } => {
                 (file.try_clone(), file.metadata().is_ok_and(|metadata| metadata.is_file()))
             }
             Place::Temporary { file, .. } => (file.as_file().try_clone(), true),
@@ -192,7 +192,7 @@ impl Output {
     pub fn commit(self, sync: bool) -> Result<()> {
         match self.place {
             Place::Stream => Ok(()),
-            Place::InPlace { file, .. } => sync_file(&file, sync),
+            Place::Direct { file, .. } => sync_file(&file, sync),
             Place::Temporary { file, target, replace } => {
                 sync_file(file.as_file(), sync)?;
                 let renamed =
@@ -216,7 +216,7 @@ impl Output {
     pub fn keep_incomplete(self, sync: bool) -> Result<Option<PathBuf>> {
         match self.place {
             Place::Stream => Ok(None),
-            Place::InPlace { file, .. } => sync_file(&file, sync).map(|()| None),
+            Place::Direct { file, .. } => sync_file(&file, sync).map(|()| None),
             Place::Temporary { mut file, target, .. } => {
                 sync_file(file.as_file(), sync)?;
                 for n in 0..MAX_INCOMPLETE_NAMES {
@@ -240,7 +240,7 @@ impl Output {
     /// Removes what was written, where it was not there before.
     pub fn discard(self) {
         // A temporary file is removed when it is dropped.
-        if let Place::InPlace { remove_on_discard: Some(path), .. } = self.place {
+        if let Place::Direct { remove_on_discard: Some(path), .. } = self.place {
             let _ = fs::remove_file(path);
         }
     }
