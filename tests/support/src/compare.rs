@@ -37,20 +37,14 @@ pub fn compare(model: &Model, kdump: &Kdump) -> Result<(), String> {
 /// The first differences, one a line.
 pub fn compare_allowing(model: &Model, kdump: &Kdump, allowed: Allowed) -> Result<(), String> {
     if kdump.max_pfn() != model.max_mapnr {
-        return Err(format!(
-            "max_mapnr {:#x}, not {:#x}",
-            kdump.max_pfn(),
-            model.max_mapnr
-        ));
+        return Err(format!("max_mapnr {:#x}, not {:#x}", kdump.max_pfn(), model.max_mapnr));
     }
     let found = differences(model, kdump, allowed, 10)?;
     if found.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = found
-        .iter()
-        .map(|found| format!("pfn {:x?}: {}", found.pfns, found.what))
-        .collect();
+    let lines: Vec<String> =
+        found.iter().map(|found| format!("pfn {:x?}: {}", found.pfns, found.what)).collect();
     Err(lines.join("\n"))
 }
 
@@ -66,10 +60,7 @@ pub fn differences(
     limit: usize,
 ) -> Result<Vec<Difference>, String> {
     if kdump.header.block_size != model.page_size {
-        return Err(format!(
-            "block_size {}, not {}",
-            kdump.header.block_size, model.page_size
-        ));
+        return Err(format!("block_size {}, not {}", kdump.header.block_size, model.page_size));
     }
     let mut found = Vec::new();
     let mut pages = PageReader { kdump, last: None };
@@ -86,10 +77,7 @@ pub fn differences(
             (PageClass::Data, true, true) => {
                 for pfn in pfns {
                     if let Some(what) = pages.difference(model, pfn, allowed) {
-                        found.push(Difference {
-                            pfns: pfn..pfn + 1,
-                            what,
-                        });
+                        found.push(Difference { pfns: pfn..pfn + 1, what });
                     }
                     if found.len() >= limit {
                         break;
@@ -133,11 +121,7 @@ fn first_difference(expected: &[u8], found: &[u8]) -> Option<String> {
     if expected == found {
         return None;
     }
-    let at = expected
-        .iter()
-        .zip(found)
-        .position(|(a, b)| a != b)
-        .unwrap_or(expected.len());
+    let at = expected.iter().zip(found).position(|(a, b)| a != b).unwrap_or(expected.len());
     let count = expected.iter().zip(found).filter(|(a, b)| a != b).count();
     let byte = |bytes: &[u8]| bytes.get(at).copied().unwrap_or_default();
     Some(format!(
@@ -149,12 +133,8 @@ fn first_difference(expected: &[u8], found: &[u8]) -> Option<String> {
 
 /// Stretches, from pfn 0 to beyond the last, in which neither oracle nor bitmaps change.
 fn stretches(model: &Model, kdump: &Kdump) -> Vec<Range<u64>> {
-    let mut edges = vec![
-        0,
-        model.max_mapnr,
-        kdump.max_pfn(),
-        kdump.max_pfn().max(model.max_mapnr) + 64,
-    ];
+    let mut edges =
+        vec![0, model.max_mapnr, kdump.max_pfn(), kdump.max_pfn().max(model.max_mapnr) + 64];
     for run in model.runs() {
         edges.extend([run.pfns.start, run.pfns.end]);
     }

@@ -177,17 +177,11 @@ impl Record {
     pub fn encode(self, class: Class, endian: Endian, values: &[(&str, u64)]) -> Vec<u8> {
         let fields = self.fields(class);
         for (name, _) in values {
-            assert!(
-                fields.iter().any(|field| field.0 == *name),
-                "no field {name} in {self:?}"
-            );
+            assert!(fields.iter().any(|field| field.0 == *name), "no field {name} in {self:?}");
         }
         let mut bytes = Vec::new();
         for (name, _, size) in fields {
-            let value = values
-                .iter()
-                .find(|given| given.0 == name)
-                .map_or(0, |given| given.1);
+            let value = values.iter().find(|given| given.0 == name).map_or(0, |given| given.1);
             if size > 8 {
                 bytes.extend(vec![0; size]);
             } else {

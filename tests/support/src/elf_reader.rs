@@ -39,16 +39,8 @@ impl ElfCore {
         if !ident.starts_with(b"\x7fELF") {
             return Err("not an ELF file".to_owned());
         }
-        let class = if ident[4] == 1 {
-            Class::Elf32
-        } else {
-            Class::Elf64
-        };
-        let endian = if ident[5] == 1 {
-            Endian::Little
-        } else {
-            Endian::Big
-        };
+        let class = if ident[4] == 1 { Class::Elf32 } else { Class::Elf64 };
+        let endian = if ident[5] == 1 { Endian::Little } else { Endian::Big };
         let ehdr = read(0, Record::Ehdr.size(class))?;
         let ehdr = |name| Record::Ehdr.get(class, endian, &ehdr, name);
         let mut count = ehdr("e_phnum");
@@ -78,22 +70,14 @@ impl ElfCore {
                 _ => {}
             }
         }
-        Ok(ElfCore {
-            class,
-            endian,
-            machine: ehdr("e_machine") as u16,
-            memory,
-            note_bytes,
-        })
+        Ok(ElfCore { class, endian, machine: ehdr("e_machine") as u16, memory, note_bytes })
     }
 
     /// The text of the VMCOREINFO note, if there is one.
     #[must_use]
     pub fn vmcoreinfo(&self) -> Option<String> {
         let notes = parse_notes(&self.note_bytes, self.endian);
-        let found = notes
-            .into_iter()
-            .find(|found| found.note.name == "VMCOREINFO")?;
+        let found = notes.into_iter().find(|found| found.note.name == "VMCOREINFO")?;
         Some(String::from_utf8_lossy(&found.note.desc).into_owned())
     }
 

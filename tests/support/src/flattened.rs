@@ -48,9 +48,7 @@ pub fn records_in_order(stream: &Image) -> Result<Vec<Record>, String> {
     let mut records = Vec::new();
     let mut at = HEADER_BYTES;
     loop {
-        let head = stream
-            .read(at, 16)
-            .map_err(|e| format!("flattened: no end mark: {e}"))?;
+        let head = stream.read(at, 16).map_err(|e| format!("flattened: no end mark: {e}"))?;
         let (target, size) = (be64(&head[..8]), be64(&head[8..]));
         at += 16;
         if (target, size) == (-1, -1) {
@@ -62,16 +60,10 @@ pub fn records_in_order(stream: &Image) -> Result<Vec<Record>, String> {
                 at - 16
             ));
         }
-        let record = Record {
-            target: target as u64,
-            size: size as u64,
-            source: at,
-        };
+        let record = Record { target: target as u64, size: size as u64, source: at };
         at += record.size;
         if at > stream.len() {
-            return Err(format!(
-                "flattened record of {size} bytes is cut short, and no end mark"
-            ));
+            return Err(format!("flattened record of {size} bytes is cut short, and no end mark"));
         }
         records.push(record);
     }
@@ -93,10 +85,7 @@ pub fn records(stream: &Image) -> Result<Vec<Record>, String> {
     records.sort_unstable_by_key(|record| record.target);
     for pair in records.windows(2) {
         if pair[0].target + pair[0].size > pair[1].target {
-            return Err(format!(
-                "flattened: two records for offset {:#x}",
-                pair[1].target
-            ));
+            return Err(format!("flattened: two records for offset {:#x}", pair[1].target));
         }
     }
     Ok(records)
@@ -138,17 +127,12 @@ pub fn unflatten(stream: &[u8]) -> Result<Vec<u8>, String> {
     let records = records(&image)?;
     let len = records.last().map_or(0, |last| last.target + last.size);
     if len > 1 << 32 {
-        return Err(format!(
-            "a plain file of {len} bytes is too large to unflatten in memory"
-        ));
+        return Err(format!("a plain file of {len} bytes is too large to unflatten in memory"));
     }
     let mut file = vec![0; len as usize];
     for record in records {
-        let (from, to, size) = (
-            record.source as usize,
-            record.target as usize,
-            record.size as usize,
-        );
+        let (from, to, size) =
+            (record.source as usize, record.target as usize, record.size as usize);
         file[to..to + size].copy_from_slice(&stream[from..from + size]);
     }
     Ok(file)
@@ -171,7 +155,5 @@ pub fn flatten(file: &[u8], record_bytes: usize) -> Vec<u8> {
 }
 
 fn be64(bytes: &[u8]) -> i64 {
-    bytes
-        .iter()
-        .fold(0, |value, byte| (value << 8) | i64::from(*byte))
+    bytes.iter().fold(0, |value, byte| (value << 8) | i64::from(*byte))
 }

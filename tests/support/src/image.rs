@@ -94,12 +94,7 @@ impl Image {
                 let result = file.read_exact_at(&mut bytes, offset);
                 result.map_err(|e| format!("{len} bytes at {offset:#x}: {e}"))?;
             }
-            Image::Flattened {
-                stream,
-                records,
-                gaps_are_zero,
-                ..
-            } => {
+            Image::Flattened { stream, records, gaps_are_zero, .. } => {
                 let filled = flattened::read(stream, records, offset, &mut bytes)?;
                 if filled < len && !gaps_are_zero {
                     return Err(format!(
@@ -116,17 +111,8 @@ impl Image {
             return Ok(self);
         }
         let records = flattened::records(&self)?;
-        let len = records
-            .iter()
-            .map(|record| record.target + record.size)
-            .max()
-            .unwrap_or(0);
-        Ok(Image::Flattened {
-            stream: Box::new(self),
-            records,
-            len,
-            gaps_are_zero: false,
-        })
+        let len = records.iter().map(|record| record.target + record.size).max().unwrap_or(0);
+        Ok(Image::Flattened { stream: Box::new(self), records, len, gaps_are_zero: false })
     }
 }
 

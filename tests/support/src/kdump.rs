@@ -84,13 +84,8 @@ impl Kdump {
         let dumped = Bitmap::read(&image, bitmaps_start + half, half)?;
         check_bitmaps(&header, &present, &dumped)?;
         let table_start = bitmaps_start + header.bitmap_blocks * block;
-        let descriptors = read_descriptors(
-            &image,
-            &header,
-            layout.endian(),
-            table_start,
-            dumped.count(),
-        )?;
+        let descriptors =
+            read_descriptors(&image, &header, layout.endian(), table_start, dumped.count())?;
         let area = |offset, size, what: &str| {
             if size == 0 {
                 return Ok(Vec::new());
@@ -98,21 +93,9 @@ impl Kdump {
             image.read(offset, size).map_err(|e| format!("{what}: {e}"))
         };
         let note_bytes = area(header.offset_note, header.size_note, "notes")?;
-        let vmcoreinfo = area(
-            header.offset_vmcoreinfo,
-            header.size_vmcoreinfo,
-            "vmcoreinfo",
-        )?;
-        let kdump = Kdump {
-            layout,
-            header,
-            note_bytes,
-            vmcoreinfo,
-            present,
-            dumped,
-            descriptors,
-            image,
-        };
+        let vmcoreinfo = area(header.offset_vmcoreinfo, header.size_vmcoreinfo, "vmcoreinfo")?;
+        let kdump =
+            Kdump { layout, header, note_bytes, vmcoreinfo, present, dumped, descriptors, image };
         kdump.check_notes()?;
         if strictness == Strictness::Ours {
             kdump.check_ours()?;
@@ -168,10 +151,7 @@ impl Kdump {
     /// The end of the last page's data.
     #[must_use]
     pub fn data_end(&self) -> u64 {
-        let ends = self
-            .descriptors
-            .iter()
-            .map(|stored| stored.offset + u64::from(stored.size));
+        let ends = self.descriptors.iter().map(|stored| stored.offset + u64::from(stored.size));
         ends.max().unwrap_or(0).max(self.data_start())
     }
 
@@ -203,18 +183,14 @@ impl Kdump {
         };
         let (offset, size) = (header.offset_note, header.size_note);
         if size > 0 && !inside(offset, size, area.start, area.end) {
-            return Err(format!(
-                "notes at {offset:#x}+{size:#x} not inside {area:x?}"
-            ));
+            return Err(format!("notes at {offset:#x}+{size:#x} not inside {area:x?}"));
         }
         let (info, info_size) = (header.offset_vmcoreinfo, header.size_vmcoreinfo);
         if info_size == 0 {
             return Ok(());
         }
         if !inside(info, info_size, offset, offset + size) {
-            return Err(format!(
-                "vmcoreinfo at {info:#x}+{info_size:#x} not inside the notes"
-            ));
+            return Err(format!("vmcoreinfo at {info:#x}+{info_size:#x} not inside the notes"));
         }
         let is_desc = |found: &FoundNote| {
             found.note.name == "VMCOREINFO"
@@ -222,9 +198,7 @@ impl Kdump {
                 && found.note.desc.len() as u64 == info_size
         };
         if !self.notes().iter().any(is_desc) {
-            return Err(format!(
-                "vmcoreinfo at {info:#x}+{info_size:#x} is no VMCOREINFO desc"
-            ));
+            return Err(format!("vmcoreinfo at {info:#x}+{info_size:#x} is no VMCOREINFO desc"));
         }
         Ok(())
     }
@@ -260,25 +234,15 @@ impl Kdump {
         let codec = header.status as u32 & codec::ALL;
         let is_foreign = |stored: &&Stored| stored.flags != 0 && stored.flags != codec;
         if let Some(stored) = self.descriptors.iter().find(is_foreign) {
-            return Err(format!(
-                "{stored:x?}: not the codec of status {:#x}",
-                header.status
-            ));
+            return Err(format!("{stored:x?}: not the codec of status {:#x}", header.status));
         }
-        let has_vmcoreinfo = self
-            .notes()
-            .iter()
-            .any(|found| found.note.name == "VMCOREINFO");
+        let has_vmcoreinfo = self.notes().iter().any(|found| found.note.name == "VMCOREINFO");
         if has_vmcoreinfo && header.size_vmcoreinfo == 0 {
             return Err("a VMCOREINFO note, but no offset_vmcoreinfo".to_owned());
         }
         for (name, offset, size) in [
             ("note", header.offset_note, header.size_note),
-            (
-                "vmcoreinfo",
-                header.offset_vmcoreinfo,
-                header.size_vmcoreinfo,
-            ),
+            ("vmcoreinfo", header.offset_vmcoreinfo, header.size_vmcoreinfo),
         ] {
             if size == 0 && offset != 0 {
                 return Err(format!("offset_{name} is {offset:#x} without a size"));
@@ -299,10 +263,7 @@ impl Kdump {
         }
         match blocks.iter().position(|byte| *byte != 0) {
             None => Ok(()),
-            Some(at) => Err(format!(
-                "byte {:#x} beside the notes is not zero",
-                block + at as u64
-            )),
+            Some(at) => Err(format!("byte {:#x} beside the notes is not zero", block + at as u64)),
         }
     }
 }
@@ -314,11 +275,7 @@ fn check_geometry(
     strictness: Strictness,
 ) -> Result<(), String> {
     let block = header.block_size;
-    if let Some(index) = header
-        .utsname
-        .iter()
-        .position(|field| field.last() != Some(&0))
-    {
+    if let Some(index) = header.utsname.iter().position(|field| field.last() != Some(&0)) {
         return Err(format!("utsname field {index} has no NUL at its end"));
     }
     let status = header.status as u32;
@@ -341,15 +298,9 @@ fn check_geometry(
     }
     let expected = 2 * max_mapnr.div_ceil(8).div_ceil(block);
     if header.bitmap_blocks != expected {
-        return Err(format!(
-            "bitmap_blocks {}, not {expected}",
-            header.bitmap_blocks
-        ));
+        return Err(format!("bitmap_blocks {}, not {expected}", header.bitmap_blocks));
     }
-    let expected = layout
-        .sub_header_bytes()
-        .saturating_add(header.size_note)
-        .div_ceil(block);
+    let expected = layout.sub_header_bytes().saturating_add(header.size_note).div_ceil(block);
     let size = header.sub_hdr_size;
     if (strictness == Strictness::Ours && size != expected) || size < expected || size > 1 << 20 {
         return Err(format!("sub_hdr_size {size}, not {expected}"));
@@ -361,15 +312,11 @@ fn check_bitmaps(header: &Header, present: &Bitmap, dumped: &Bitmap) -> Result<(
     for (name, bitmap) in [("1st", present), ("2nd", dumped)] {
         let end = bitmap.runs().last().map_or(0, |run| run.end);
         if end > header.max_mapnr_64 {
-            return Err(format!(
-                "{name} bitmap has bits up to {end:#x}, past max_mapnr"
-            ));
+            return Err(format!("{name} bitmap has bits up to {end:#x}, past max_mapnr"));
         }
     }
     match dumped.first_outside(present) {
         None => Ok(()),
-        Some(pfn) => Err(format!(
-            "pfn {pfn:#x} is in the 2nd bitmap but not in the 1st"
-        )),
+        Some(pfn) => Err(format!("pfn {pfn:#x} is in the 2nd bitmap but not in the 1st")),
     }
 }

@@ -120,14 +120,8 @@ const SUB: [Row; 14] = [
 
 const UTSNAME_AT: usize = 12;
 const UTSNAME_FIELD_BYTES: usize = 65;
-const UTSNAME_FIELDS: [&str; 6] = [
-    "sysname",
-    "nodename",
-    "release",
-    "version",
-    "machine",
-    "domainname",
-];
+const UTSNAME_FIELDS: [&str; 6] =
+    ["sysname", "nodename", "release", "version", "machine", "domainname"];
 
 /// The fields of both headers, under their C names and as unsigned numbers of their own width.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,10 +170,7 @@ impl Header {
     pub fn read(image: &Image, layout: KdumpLayout) -> Result<Self, String> {
         let main = image.read(0, layout.main_header_bytes())?;
         if !main.starts_with(b"KDUMP   ") {
-            return Err(format!(
-                "signature is {:?}",
-                String::from_utf8_lossy(&main[..8])
-            ));
+            return Err(format!("signature is {:?}", String::from_utf8_lossy(&main[..8])));
         }
         let main_field = |row: &Row| get(&main, row, layout);
         let main_field = |name: &str| MAIN.iter().find(|row| row.0 == name).map_or(0, main_field);
@@ -194,9 +185,7 @@ impl Header {
         let main_block = image.read(0, block_size)?;
         let sub_block = image.read(block_size, block_size)?;
         let sub = |name: &str| {
-            SUB.iter()
-                .find(|row| row.0 == name)
-                .map_or(0, |row| get(&sub_block, row, layout))
+            SUB.iter().find(|row| row.0 == name).map_or(0, |row| get(&sub_block, row, layout))
         };
         Ok(Header {
             header_version,
@@ -266,9 +255,7 @@ pub fn guess_layout(image: &Image) -> Result<KdumpLayout, String> {
         .find(|endian| endian.number(&main[8..12]) == 6)
         .ok_or("header_version is not 6 in either byte order")?;
     let machine_at = UTSNAME_AT + 4 * UTSNAME_FIELD_BYTES;
-    let name = main[machine_at..machine_at + UTSNAME_FIELD_BYTES]
-        .split(|byte| *byte == 0)
-        .next();
+    let name = main[machine_at..machine_at + UTSNAME_FIELD_BYTES].split(|byte| *byte == 0).next();
     let name = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
 
     let makes_sense = |at: usize| is_block_size(endian.number(&main[at..at + 4]));
@@ -297,9 +284,7 @@ fn is_block_size(value: u64) -> bool {
 
 fn get(block: &[u8], row: &Row, layout: KdumpLayout) -> u64 {
     let at = row.2[layout.column()];
-    layout
-        .endian()
-        .number(&block[at..at + bytes_of(row.1, layout)])
+    layout.endian().number(&block[at..at + bytes_of(row.1, layout)])
 }
 
 fn bytes_of(size: Size, layout: KdumpLayout) -> usize {

@@ -38,11 +38,7 @@ impl Stored {
     /// Whether it stands for a page that an incomplete dump does not have.
     #[must_use]
     pub fn is_incomplete(self) -> bool {
-        self == Stored {
-            offset: 0,
-            size: 0,
-            flags: 0,
-        }
+        self == Stored { offset: 0, size: 0, flags: 0 }
     }
 }
 
@@ -57,9 +53,7 @@ pub fn read_descriptors(
     table_start: u64,
     count: u64,
 ) -> Result<Vec<Stored>, String> {
-    let table_bytes = count
-        .checked_mul(DESCRIPTOR_BYTES)
-        .ok_or("too many descriptors")?;
+    let table_bytes = count.checked_mul(DESCRIPTOR_BYTES).ok_or("too many descriptors")?;
     let data_start = table_start + table_bytes;
     if data_start > image.len() {
         return Err(format!(
@@ -130,11 +124,8 @@ fn check(
 
 /// Data may be shared by any number of pages, but then wholly.
 fn check_overlaps(all: &[Stored]) -> Result<(), String> {
-    let distinct: BTreeSet<Stored> = all
-        .iter()
-        .copied()
-        .filter(|stored| !stored.is_incomplete())
-        .collect();
+    let distinct: BTreeSet<Stored> =
+        all.iter().copied().filter(|stored| !stored.is_incomplete()).collect();
     let mut previous: Option<Stored> = None;
     for stored in distinct {
         if let Some(previous) = previous {
@@ -168,9 +159,7 @@ pub fn decode(image: &Image, stored: Stored, block_size: u64) -> Result<Vec<u8>,
             if len != block {
                 return Err(format!("snappy: page of {len} bytes"));
             }
-            snap::raw::Decoder::new()
-                .decompress_vec(&data)
-                .map_err(|e| format!("snappy: {e}"))?
+            snap::raw::Decoder::new().decompress_vec(&data).map_err(|e| format!("snappy: {e}"))?
         }
         codec::ZSTD => unzstd(&data, block)?,
         flags => return Err(format!("unknown codec {flags:#x}")),
@@ -191,10 +180,7 @@ fn inflate(data: &[u8], block: usize) -> Result<Vec<u8>, String> {
         return Err("zlib: stream does not end with the page".to_owned());
     }
     if state.total_in() != data.len() as u64 {
-        return Err(format!(
-            "zlib: {} bytes left over",
-            data.len() as u64 - state.total_in()
-        ));
+        return Err(format!("zlib: {} bytes left over", data.len() as u64 - state.total_in()));
     }
     page.truncate(usize::try_from(state.total_out()).map_err(|e| e.to_string())?);
     Ok(page)

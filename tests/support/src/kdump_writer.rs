@@ -24,12 +24,7 @@ impl CStruct {
             KdumpLayout::Le32Packed => (4, 4),
             KdumpLayout::Le32 | KdumpLayout::Be32 => (4, 8),
         };
-        CStruct {
-            bytes: Vec::new(),
-            endian: layout.endian(),
-            word,
-            max_align,
-        }
+        CStruct { bytes: Vec::new(), endian: layout.endian(), word, max_align }
     }
 
     fn field(&mut self, value: u64, size: usize) {
@@ -117,9 +112,8 @@ impl KdumpWriter<'_> {
         let note_at = self.model.page_size + bytes;
         let found = parse_notes(self.notes, self.layout.endian());
         let info = found.iter().find(|found| found.note.name == "VMCOREINFO");
-        let info = info.map_or((0, 0), |found| {
-            (note_at + found.desc_offset, found.note.desc.len() as u64)
-        });
+        let info = info
+            .map_or((0, 0), |found| (note_at + found.desc_offset, found.note.desc.len() as u64));
         let mut sub = CStruct::new(self.layout);
         sub.ulong(0x1000);
         sub.u32(1);
@@ -141,11 +135,7 @@ impl KdumpWriter<'_> {
 
     /// Both bitmaps, and the pages that the 2nd one has.
     fn bitmaps(&self) -> (Vec<u8>, Vec<Vec<u8>>) {
-        let half = self
-            .model
-            .max_mapnr
-            .div_ceil(8)
-            .next_multiple_of(self.model.page_size) as usize;
+        let half = self.model.max_mapnr.div_ceil(8).next_multiple_of(self.model.page_size) as usize;
         let mut bitmaps = vec![0; 2 * half];
         let mut pages = Vec::new();
         for pfn in self.model.runs().iter().flat_map(|run| run.pfns.clone()) {

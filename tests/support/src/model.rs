@@ -108,10 +108,7 @@ impl Model {
         assert!(page_size.is_power_of_two());
         let memory: Vec<Memory> = memory
             .into_iter()
-            .map(|memory| Memory {
-                memsz: memory.memsz.max(memory.filesz),
-                ..memory
-            })
+            .map(|memory| Memory { memsz: memory.memsz.max(memory.filesz), ..memory })
             .filter(|memory| memory.paddr != NO_PADDR && memory.memsz > 0)
             .collect();
         let origin_pfn = if e_machine == machine::ARM {
@@ -119,11 +116,8 @@ impl Model {
         } else {
             0
         };
-        let mut by_start: Vec<(u64, usize)> = memory
-            .iter()
-            .enumerate()
-            .map(|(index, memory)| (memory.paddr, index))
-            .collect();
+        let mut by_start: Vec<(u64, usize)> =
+            memory.iter().enumerate().map(|(index, memory)| (memory.paddr, index)).collect();
         by_start.sort_unstable();
         let mut farthest = 0;
         let reach: Vec<u64> = by_start
@@ -135,15 +129,7 @@ impl Model {
             .collect();
         let runs = class_runs(&memory, page_size, origin_pfn);
         let max_mapnr = runs.last().map_or(0, |run| run.pfns.end);
-        Model {
-            page_size,
-            origin_pfn,
-            max_mapnr,
-            memory,
-            by_start,
-            reach,
-            runs,
-        }
+        Model { page_size, origin_pfn, max_mapnr, memory, by_start, reach, runs }
     }
 
     /// Every page that is not a hole, ascending; adjacent runs differ in class.
@@ -173,20 +159,14 @@ impl Model {
         for index in touching.into_iter().rev() {
             has_data |= self.memory[index].copy_to(start, &mut page);
         }
-        if has_data {
-            Expected::Data(page)
-        } else {
-            Expected::NoData
-        }
+        if has_data { Expected::Data(page) } else { Expected::NoData }
     }
 
     /// The segments with memory in the page at this address, in header order.
     fn touching(&self, page_start: u64) -> Vec<usize> {
         let page_end = page_start + self.page_size;
         let mut touching = Vec::new();
-        let mut place = self
-            .by_start
-            .partition_point(|(start, _)| *start < page_end);
+        let mut place = self.by_start.partition_point(|(start, _)| *start < page_end);
         while place > 0 && self.reach[place - 1] > page_start {
             place -= 1;
             let (start, index) = self.by_start[place];
@@ -218,10 +198,8 @@ impl Memory {
                 target.fill(0);
                 for (offset, bytes) in parts {
                     let part_end = offset + bytes.len() as u64;
-                    let (low, high) = (
-                        from.max(*offset),
-                        (from + target.len() as u64).min(part_end),
-                    );
+                    let (low, high) =
+                        (from.max(*offset), (from + target.len() as u64).min(part_end));
                     if low < high {
                         let bytes = &bytes[(low - offset) as usize..(high - offset) as usize];
                         target[(low - from) as usize..(high - from) as usize]
@@ -230,8 +208,7 @@ impl Memory {
                 }
             }
             Contents::File(file, offset) => {
-                file.read_exact_at(target, offset + from)
-                    .expect("the vmcore can be read");
+                file.read_exact_at(target, offset + from).expect("the vmcore can be read");
             }
         }
         true
@@ -262,10 +239,7 @@ fn class_runs(memory: &[Memory], page_size: u64, origin_pfn: u64) -> Vec<ClassRu
         if class != PageClass::Hole && pfn > start {
             match runs.last_mut() {
                 Some(last) if last.class == class && last.pfns.end == start => last.pfns.end = pfn,
-                _ => runs.push(ClassRun {
-                    pfns: start..pfn,
-                    class,
-                }),
+                _ => runs.push(ClassRun { pfns: start..pfn, class }),
             }
         }
         start = pfn;

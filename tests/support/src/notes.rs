@@ -14,11 +14,7 @@ impl Note {
     /// A note with any name, type and contents.
     #[must_use]
     pub fn new(name: &str, kind: u32, desc: impl Into<Vec<u8>>) -> Self {
-        Note {
-            name: name.to_owned(),
-            kind,
-            desc: desc.into(),
-        }
+        Note { name: name.to_owned(), kind, desc: desc.into() }
     }
 
     /// The kernel's VMCOREINFO, as the kernel names it.
@@ -50,15 +46,10 @@ impl Note {
     #[must_use]
     pub fn prstatus(e_machine: u16, class: Class, endian: Endian, cpu: u32) -> Self {
         let desc_bytes = prstatus_bytes(e_machine, class);
-        let mut desc: Vec<u8> = (0..desc_bytes)
-            .map(|i| (i as u8).wrapping_mul(7).wrapping_add(cpu as u8))
-            .collect();
+        let mut desc: Vec<u8> =
+            (0..desc_bytes).map(|i| (i as u8).wrapping_mul(7).wrapping_add(cpu as u8)).collect();
         // pr_info and pr_cursig are 0; pr_pid tells the CPUs apart.
-        let pid_offset = if prstatus_is_32_bit(e_machine, class) {
-            24
-        } else {
-            32
-        };
+        let pid_offset = if prstatus_is_32_bit(e_machine, class) { 24 } else { 32 };
         desc[..pid_offset].fill(0);
         desc[pid_offset..pid_offset + 4].copy_from_slice(&endian.bytes(u64::from(cpu) + 1, 4));
         Note::new("CORE", 1, desc)
@@ -67,11 +58,7 @@ impl Note {
     /// The note as a file has it: three words, name and desc padded to 4 bytes each.
     #[must_use]
     pub fn encode(&self, endian: Endian) -> Vec<u8> {
-        let name_bytes = if self.name.is_empty() {
-            0
-        } else {
-            self.name.len() + 1
-        };
+        let name_bytes = if self.name.is_empty() { 0 } else { self.name.len() + 1 };
         let mut bytes = endian.bytes(name_bytes as u64, 4);
         bytes.extend(endian.bytes(self.desc.len() as u64, 4));
         bytes.extend(endian.bytes(u64::from(self.kind), 4));
@@ -85,11 +72,7 @@ impl Note {
     /// Where the desc begins in [`Note::encode`]'s bytes.
     #[must_use]
     pub fn desc_offset(&self) -> u64 {
-        let name_bytes = if self.name.is_empty() {
-            0
-        } else {
-            self.name.len() as u64 + 1
-        };
+        let name_bytes = if self.name.is_empty() { 0 } else { self.name.len() as u64 + 1 };
         12 + name_bytes.next_multiple_of(4)
     }
 }
@@ -122,10 +105,7 @@ pub fn parse_notes(area: &[u8], endian: Endian) -> Vec<FoundNote> {
             kind,
             desc: area[desc_at..desc_at + desc_bytes].to_vec(),
         };
-        found.push(FoundNote {
-            note,
-            desc_offset: desc_at as u64,
-        });
+        found.push(FoundNote { note, desc_offset: desc_at as u64 });
         at = (desc_at + desc_bytes).next_multiple_of(4).min(area.len());
     }
     found

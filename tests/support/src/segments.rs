@@ -51,10 +51,9 @@ impl Data {
     pub fn pieces(&self) -> Vec<(u64, &[u8])> {
         match self {
             Data::Bytes(bytes) => vec![(0, bytes.as_slice())],
-            Data::Sparse { parts, .. } => parts
-                .iter()
-                .map(|part| (part.0, part.1.as_slice()))
-                .collect(),
+            Data::Sparse { parts, .. } => {
+                parts.iter().map(|part| (part.0, part.1.as_slice())).collect()
+            }
             Data::Shared { .. } => Vec::new(),
         }
     }
@@ -82,22 +81,14 @@ impl Load {
     pub fn new(paddr: u64, data: impl Into<Data>) -> Self {
         let data = data.into();
         let memsz = data.filesz();
-        Load {
-            paddr,
-            vaddr: 0,
-            data,
-            memsz,
-            place: Place::Auto,
-        }
+        Load { paddr, vaddr: 0, data, memsz, place: Place::Auto }
     }
 
     /// Memory of which the file has `filesz` bytes: zeros but for `parts` (offset, bytes).
     #[must_use]
     pub fn sparse(paddr: u64, filesz: u64, parts: Vec<(u64, Vec<u8>)>) -> Self {
         assert!(
-            parts
-                .iter()
-                .all(|part| part.0 + part.1.len() as u64 <= filesz),
+            parts.iter().all(|part| part.0 + part.1.len() as u64 <= filesz),
             "a part lies outside its load"
         );
         Load::new(paddr, Data::Sparse { filesz, parts })
@@ -106,14 +97,7 @@ impl Load {
     /// Memory whose data is a stretch of the n-th load's data in the file.
     #[must_use]
     pub fn shared(paddr: u64, load: usize, offset: u64, filesz: u64) -> Self {
-        Load::new(
-            paddr,
-            Data::Shared {
-                load,
-                offset,
-                filesz,
-            },
-        )
+        Load::new(paddr, Data::Shared { load, offset, filesz })
     }
 
     /// Memory without any data in the file.
@@ -219,10 +203,8 @@ impl fmt::Debug for Data {
                 write!(f, "[{}]", runs.join(" "))
             }
             Data::Sparse { parts, .. } => {
-                let parts: Vec<String> = parts
-                    .iter()
-                    .map(|part| format!("{:#x}+{:#x}", part.0, part.1.len()))
-                    .collect();
+                let parts: Vec<String> =
+                    parts.iter().map(|part| format!("{:#x}+{:#x}", part.0, part.1.len())).collect();
                 write!(f, "sparse[{}]", parts.join(" "))
             }
             Data::Shared { load, offset, .. } => write!(f, "=load {load}+{offset:#x}"),
@@ -235,18 +217,12 @@ impl fmt::Debug for Segment {
         match self {
             Segment::Load(load) => write!(f, "{load:?}"),
             Segment::Notes(notes) => {
-                let notes: Vec<String> = notes
-                    .iter()
-                    .map(|note| format!("{}:{}", note.name, note.desc.len()))
-                    .collect();
+                let notes: Vec<String> =
+                    notes.iter().map(|note| format!("{}:{}", note.name, note.desc.len())).collect();
                 write!(f, "NOTE [{}]", notes.join(" "))
             }
             Segment::RawNotes(bytes) => write!(f, "NOTE raw {} bytes", bytes.len()),
-            Segment::Other {
-                p_type,
-                paddr,
-                data,
-            } => {
+            Segment::Other { p_type, paddr, data } => {
                 write!(f, "OTHER {p_type:#x} {paddr:#x}+{:#x}", data.len())
             }
         }

@@ -59,26 +59,14 @@ impl SmallVmcore {
     /// The layout that its conversion must have.
     #[must_use]
     pub fn layout(&self) -> KdumpLayout {
-        KdumpLayout::of(
-            self.builder.machine,
-            self.builder.class,
-            self.builder.endian,
-        )
+        KdumpLayout::of(self.builder.machine, self.builder.class, self.builder.endian)
     }
 }
 
 impl fmt::Debug for SmallVmcore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stated = if self.states_page_size {
-            "stated"
-        } else {
-            "not stated"
-        };
-        write!(
-            f,
-            "pages of {} ({stated}), {:?}",
-            self.page_size, self.builder
-        )
+        let stated = if self.states_page_size { "stated" } else { "not stated" };
+        write!(f, "pages of {} ({stated}), {:?}", self.page_size, self.builder)
     }
 }
 
@@ -91,13 +79,8 @@ pub fn small_vmcores() -> impl Strategy<Value = SmallVmcore> {
 pub fn small_vmcores_of(kind: (u16, Class, Endian)) -> impl Strategy<Value = SmallVmcore> {
     let page_size =
         prop_oneof![6 => Just(4096_u64), 1 => Just(8192), 1 => Just(16384), 1 => Just(65536)];
-    let contents = (
-        vec(recipes(), 1..8),
-        vec(note_lists(), 0..=3),
-        page_size,
-        any::<bool>(),
-        bases(kind.1),
-    );
+    let contents =
+        (vec(recipes(), 1..8), vec(note_lists(), 0..=3), page_size, any::<bool>(), bases(kind.1));
     (contents, oddities()).prop_flat_map(
         move |((recipes, notes, page_size, stated, base), oddities)| {
             let loads: Vec<Load> = loads_of(&recipes, kind.1, base, page_size);
@@ -109,11 +92,7 @@ pub fn small_vmcores_of(kind: (u16, Class, Endian)) -> impl Strategy<Value = Sma
                     add_segments(&mut builder, &loads, &notes, page_size, stated);
                 oddities.apply(&mut builder);
                 builder.data_order = order;
-                SmallVmcore {
-                    builder,
-                    page_size,
-                    states_page_size,
-                }
+                SmallVmcore { builder, page_size, states_page_size }
             })
         },
     )
@@ -165,13 +144,9 @@ fn add_segments(
             });
         }
         builder.segments.push(Segment::Notes(notes));
-        builder
-            .segments
-            .extend(loads.get(index).cloned().map(Segment::Load));
+        builder.segments.extend(loads.get(index).cloned().map(Segment::Load));
     }
-    builder
-        .segments
-        .extend(loads.iter().skip(lists.len()).cloned().map(Segment::Load));
+    builder.segments.extend(loads.iter().skip(lists.len()).cloned().map(Segment::Load));
     has_vmcoreinfo && states_page_size
 }
 
@@ -204,26 +179,17 @@ fn oddities() -> impl Strategy<Value = Oddities> {
     ];
     let stride = prop_oneof![4 => Just(0_u16), 1 => select(vec![4_u16, 8, 24])];
     let rare = || prop::bool::weighted(0.2);
-    (
-        data_place,
-        rare(),
-        phdr_place,
-        stride,
-        rare(),
-        rare(),
-        rare(),
+    (data_place, rare(), phdr_place, stride, rare(), rare(), rare()).prop_map(
+        |(data_place, notes_last, phdr_place, stride, qemu, xnum, other)| Oddities {
+            data_place,
+            notes_last,
+            phdr_place,
+            stride,
+            qemu,
+            xnum,
+            other,
+        },
     )
-        .prop_map(
-            |(data_place, notes_last, phdr_place, stride, qemu, xnum, other)| Oddities {
-                data_place,
-                notes_last,
-                phdr_place,
-                stride,
-                qemu,
-                xnum,
-                other,
-            },
-        )
 }
 
 impl Oddities {
@@ -232,11 +198,7 @@ impl Oddities {
         builder.notes_last = self.notes_last;
         builder.phdr_place = self.phdr_place;
         if self.stride > 0 {
-            let record = if builder.class == Class::Elf32 {
-                32
-            } else {
-                56
-            };
+            let record = if builder.class == Class::Elf32 { 32 } else { 56 };
             builder.phentsize = Some(record + self.stride);
         }
         if self.qemu {
@@ -247,14 +209,9 @@ impl Oddities {
         if self.other {
             const PT_GNU_STACK: u32 = 0x6474_e551;
             let data = vec![0x5a; 5000];
-            builder.segments.insert(
-                0,
-                Segment::Other {
-                    p_type: PT_GNU_STACK,
-                    paddr: 0x7000_0000,
-                    data,
-                },
-            );
+            builder
+                .segments
+                .insert(0, Segment::Other { p_type: PT_GNU_STACK, paddr: 0x7000_0000, data });
         }
     }
 }
@@ -262,8 +219,5 @@ impl Oddities {
 /// Whether any load takes its data from another one (not every tool follows such files).
 #[must_use]
 pub fn shares_data(builder: &VmcoreBuilder) -> bool {
-    builder
-        .loads()
-        .iter()
-        .any(|load| matches!(load.data, Data::Shared { .. }))
+    builder.loads().iter().any(|load| matches!(load.data, Data::Shared { .. }))
 }

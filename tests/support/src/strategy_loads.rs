@@ -56,17 +56,8 @@ pub(super) fn recipes() -> impl Strategy<Value = Recipe> {
         ]
     });
     let more_memory = prop_oneof![3 => Just(0_u64), 1 => 1..20_u64];
-    let vaddr = select(vec![
-        0_u64,
-        0xffff_ffff_8000_0000,
-        0xffff_8880_0000_0000,
-        0xc000_0000,
-    ]);
-    let flags = (
-        prop::bool::weighted(0.9),
-        prop::bool::weighted(0.1),
-        prop::bool::weighted(0.1),
-    );
+    let vaddr = select(vec![0_u64, 0xffff_ffff_8000_0000, 0xffff_8880_0000_0000, 0xc000_0000]);
+    let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     (start, skew, patterns, more_memory, vaddr, flags).prop_map(
         |(start, skew, patterns, more_memory, vaddr, (has_address, short_memsz, shares))| Recipe {
             start,
@@ -92,11 +83,8 @@ pub(super) fn loads_of(recipes: &[Recipe], class: Class, base: u64, page_size: u
     let quarter = page_size / 4;
     let mut loads: Vec<Load> = Vec::new();
     for (index, recipe) in recipes.iter().enumerate() {
-        let bytes: Vec<u8> = recipe
-            .patterns
-            .iter()
-            .flat_map(|pattern| pattern.bytes(quarter as usize))
-            .collect();
+        let bytes: Vec<u8> =
+            recipe.patterns.iter().flat_map(|pattern| pattern.bytes(quarter as usize)).collect();
         let paddr = base + recipe.start * quarter + recipe.skew;
         let first_bytes = loads.first().map_or(0, |first| first.data.filesz());
         let mut load = if recipe.shares && first_bytes > 0 {

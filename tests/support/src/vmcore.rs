@@ -142,11 +142,7 @@ impl VmcoreBuilder {
     /// Adds a program header of another type, whose address and size must not count as memory.
     #[must_use]
     pub fn other(mut self, p_type: u32, paddr: u64, data: Vec<u8>) -> Self {
-        self.segments.push(Segment::Other {
-            p_type,
-            paddr,
-            data,
-        });
+        self.segments.push(Segment::Other { p_type, paddr, data });
         self
     }
 
@@ -257,11 +253,7 @@ impl VmcoreBuilder {
 impl fmt::Debug for VmcoreBuilder {
     /// One line a segment at most, and only the settings that are not the usual ones.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} {:?} e_machine {}",
-            self.class, self.endian, self.machine
-        )?;
+        write!(f, "{:?} {:?} e_machine {}", self.class, self.endian, self.machine)?;
         let usual = VmcoreBuilder::new(self.class, self.endian, self.machine);
         if (self.data_align, self.data_skew) != (usual.data_align, usual.data_skew) {
             write!(f, ", data at {}n+{}", self.data_align, self.data_skew)?;
@@ -298,12 +290,7 @@ impl fmt::Debug for VmcoreBuilder {
 /// The bytes that a [`Data::Shared`] stands for, as data of its own.
 #[must_use]
 pub fn resolve(loads: &[&Load], data: &Data) -> Data {
-    let Data::Shared {
-        load,
-        offset,
-        filesz,
-    } = data
-    else {
+    let Data::Shared { load, offset, filesz } = data else {
         return data.clone();
     };
     let end = offset + filesz;
@@ -317,10 +304,7 @@ pub fn resolve(loads: &[&Load], data: &Data) -> Data {
                     (start - offset, bytes.to_vec())
                 })
             };
-            Data::Sparse {
-                filesz: *filesz,
-                parts: parts.iter().filter_map(cut).collect(),
-            }
+            Data::Sparse { filesz: *filesz, parts: parts.iter().filter_map(cut).collect() }
         }
         Data::Shared { .. } => panic!("load {load} has no data of its own to share"),
     }

@@ -37,11 +37,7 @@ impl Layout {
     #[must_use]
     pub fn phdr(&self, index: usize, name: &str) -> Range<usize> {
         assert!(index < self.phnum, "no program header {index}");
-        self.field(
-            Record::Phdr,
-            self.phoff + index as u64 * self.phentsize,
-            name,
-        )
+        self.field(Record::Phdr, self.phoff + index as u64 * self.phentsize, name)
     }
 
     /// A field of the n-th section header.
@@ -123,13 +119,8 @@ impl<'a> Plan<'a> {
             Sections::Qemu => 2,
             Sections::None => usize::from(xnum),
         };
-        let stride = builder
-            .phentsize
-            .map_or(Record::Phdr.size(class), u64::from);
-        assert!(
-            stride >= Record::Phdr.size(class),
-            "program headers would overlap"
-        );
+        let stride = builder.phentsize.map_or(Record::Phdr.size(class), u64::from);
+        assert!(stride >= Record::Phdr.size(class), "program headers would overlap");
 
         let mut cursor = Record::Ehdr.size(class);
         let shoff = if shnum == 0 { 0 } else { cursor };
@@ -164,15 +155,9 @@ impl<'a> Plan<'a> {
             file_len,
             descs: descs(builder, &data),
             data,
-            loads: (0..count)
-                .filter(|i| builder.segments[*i].as_load().is_some())
-                .collect(),
+            loads: (0..count).filter(|i| builder.segments[*i].as_load().is_some()).collect(),
         };
-        let mut plan = Plan {
-            layout,
-            pieces: Vec::new(),
-            zeroed: Vec::new(),
-        };
+        let mut plan = Plan { layout, pieces: Vec::new(), zeroed: Vec::new() };
         plan.headers(builder, xnum);
         plan.contents(builder);
         // Nothing to write may lie behind the file's end.
@@ -182,11 +167,7 @@ impl<'a> Plan<'a> {
 
     fn headers(&mut self, builder: &VmcoreBuilder, xnum: bool) {
         let (class, endian, layout) = (builder.class, builder.endian, &self.layout);
-        let phnum = if xnum {
-            u64::from(PN_XNUM)
-        } else {
-            layout.phnum as u64
-        };
+        let phnum = if xnum { u64::from(PN_XNUM) } else { layout.phnum as u64 };
         let mut ehdr = Record::Ehdr.encode(
             class,
             endian,
@@ -196,20 +177,10 @@ impl<'a> Plan<'a> {
                 ("e_version", 1),
                 ("e_phoff", layout.phoff),
                 ("e_shoff", layout.shoff),
-                (
-                    "e_ehsize",
-                    builder.ehsize.map_or(Record::Ehdr.size(class), u64::from),
-                ),
+                ("e_ehsize", builder.ehsize.map_or(Record::Ehdr.size(class), u64::from)),
                 ("e_phentsize", layout.phentsize),
                 ("e_phnum", phnum),
-                (
-                    "e_shentsize",
-                    if layout.shnum > 0 {
-                        Record::Shdr.size(class)
-                    } else {
-                        0
-                    },
-                ),
+                ("e_shentsize", if layout.shnum > 0 { Record::Shdr.size(class) } else { 0 }),
                 ("e_shnum", layout.shnum as u64),
                 ("e_shstrndx", layout.shnum.saturating_sub(1) as u64),
             ],
@@ -218,11 +189,7 @@ impl<'a> Plan<'a> {
         let mut pieces = vec![(0, ehdr)];
 
         for index in 0..layout.shnum {
-            let info = if index == 0 && xnum {
-                layout.phnum as u64
-            } else {
-                0
-            };
+            let info = if index == 0 && xnum { layout.phnum as u64 } else { 0 };
             // Section 1 is QEMU's (empty) string table.
             let kind = if index == 0 { 0 } else { 3 };
             let shdr = Record::Shdr.encode(class, endian, &[("sh_type", kind), ("sh_info", info)]);
@@ -251,11 +218,7 @@ impl<'a> Plan<'a> {
             let phdr = Record::Phdr.encode(class, endian, &values);
             pieces.push((layout.phoff + index as u64 * layout.phentsize, phdr));
         }
-        self.pieces.extend(
-            pieces
-                .into_iter()
-                .map(|(offset, bytes)| (offset, bytes.into())),
-        );
+        self.pieces.extend(pieces.into_iter().map(|(offset, bytes)| (offset, bytes.into())));
     }
 
     fn contents(&mut self, builder: &'a VmcoreBuilder) {
@@ -282,19 +245,15 @@ impl<'a> Plan<'a> {
 
 /// Gives every segment's data its place; returns the end of the last.
 fn place_data(builder: &VmcoreBuilder, start: u64, data: &mut [(u64, u64)]) -> u64 {
-    let loads: Vec<usize> = (0..data.len())
-        .filter(|i| builder.segments[*i].as_load().is_some())
-        .collect();
+    let loads: Vec<usize> =
+        (0..data.len()).filter(|i| builder.segments[*i].as_load().is_some()).collect();
     let mut order = builder.data_order.clone();
     if order.is_empty() {
         order = (0..loads.len()).collect();
     }
     let mut sorted = order.clone();
     sorted.sort_unstable();
-    assert!(
-        sorted.into_iter().eq(0..loads.len()),
-        "data_order must name each load once"
-    );
+    assert!(sorted.into_iter().eq(0..loads.len()), "data_order must name each load once");
 
     let mut cursor = start;
     if !builder.notes_last {
@@ -314,10 +273,7 @@ fn place_data(builder: &VmcoreBuilder, start: u64, data: &mut [(u64, u64)]) -> u
             Place::Align(align) => cursor.next_multiple_of(align),
             Place::At(offset) => offset,
         };
-        assert!(
-            offset >= cursor,
-            "load {load_index} would overlap what lies before it"
-        );
+        assert!(offset >= cursor, "load {load_index} would overlap what lies before it");
         data[index] = (offset, filesz);
         if filesz > 0 {
             cursor = offset + filesz;
@@ -325,12 +281,7 @@ fn place_data(builder: &VmcoreBuilder, start: u64, data: &mut [(u64, u64)]) -> u
     }
     for index in &loads {
         let load = builder.segments[*index].as_load();
-        if let Some(Data::Shared {
-            load,
-            offset,
-            filesz,
-        }) = load.map(|load| &load.data)
-        {
+        if let Some(Data::Shared { load, offset, filesz }) = load.map(|load| &load.data) {
             let (base, size) = data[loads[*load]];
             assert!(offset + filesz <= size, "shared data outside load {load}");
             data[*index] = (base + offset, *filesz);
@@ -378,9 +329,5 @@ fn descs(builder: &VmcoreBuilder, data: &[(u64, u64)]) -> Vec<Vec<Range<usize>>>
 }
 
 fn paddr_field(class: Class, paddr: u64) -> u64 {
-    if class == Class::Elf32 && paddr == NO_PADDR {
-        0xffff_ffff
-    } else {
-        paddr
-    }
+    if class == Class::Elf32 && paddr == NO_PADDR { 0xffff_ffff } else { paddr }
 }

@@ -13,28 +13,17 @@ fn readelf(builder: &VmcoreBuilder) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vmcore");
     std::fs::write(&path, builder.build()).unwrap();
-    let output = Command::new("readelf")
-        .env("LC_ALL", "C")
-        .arg("-lhnW")
-        .arg(&path)
-        .output()
-        .unwrap();
+    let output =
+        Command::new("readelf").env("LC_ALL", "C").arg("-lhnW").arg(&path).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{builder:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{builder:?}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(!text.contains("Warning"), "{builder:?}\n{text}");
     text
 }
 
 /// readelf's program headers as type, offset, vaddr, paddr, filesz, memsz.
 fn program_headers(text: &str) -> Vec<(String, [u64; 5])> {
-    let lines = text
-        .lines()
-        .skip_while(|line| !line.contains("PhysAddr"))
-        .skip(1);
+    let lines = text.lines().skip_while(|line| !line.contains("PhysAddr")).skip(1);
     lines
         .take_while(|line| !line.trim().is_empty())
         .map(|line| {
@@ -63,16 +52,8 @@ fn readelf_agrees_on_every_kind() {
         let builder = sample(kind);
         let layout = builder.layout();
         let text = readelf(&builder);
-        let class = if kind.1 == Class::Elf32 {
-            "ELF32"
-        } else {
-            "ELF64"
-        };
-        let data = if kind.2 == Endian::Little {
-            "little endian"
-        } else {
-            "big endian"
-        };
+        let class = if kind.1 == Class::Elf32 { "ELF32" } else { "ELF64" };
+        let data = if kind.2 == Endian::Little { "little endian" } else { "big endian" };
         assert!(text.contains(class) && text.contains(data), "{text}");
         assert!(text.contains("CORE (Core file)"), "{text}");
         assert!(!text.contains("<unknown>"), "{text}");
@@ -81,21 +62,12 @@ fn readelf_agrees_on_every_kind() {
         let types: Vec<&str> = headers.iter().map(|header| header.0.as_str()).collect();
         assert_eq!(types, ["NOTE", "LOAD", "LOAD", "LOAD", "NOTE", "LOAD"]);
         let offset = |i: usize| layout.data(i).start as u64;
-        assert_eq!(
-            headers[1].1,
-            [offset(1), 0xc000_1000, 0x1000, 0x2000, 0x2000]
-        );
+        assert_eq!(headers[1].1, [offset(1), 0xc000_1000, 0x1000, 0x2000, 0x2000]);
         assert_eq!(headers[2].1, [offset(2), 0, 0x8123, 0x345, 0x4000]);
         assert_eq!(headers[3].1[1..], [0, 0x2_0000, 0, 0x1000]);
-        assert_eq!(
-            headers[5].1,
-            [offset(1) + 0x1000, 0, 0x5_0000, 0x1000, 0x1000]
-        );
+        assert_eq!(headers[5].1, [offset(1) + 0x1000, 0, 0x5_0000, 0x1000, 0x1000]);
         assert_eq!(text.matches("NT_PRSTATUS").count(), 2, "{text}");
-        assert!(
-            text.contains("VMCOREINFO") && text.contains("QEMU"),
-            "{text}"
-        );
+        assert!(text.contains("VMCOREINFO") && text.contains("QEMU"), "{text}");
     }
 }
 
@@ -104,9 +76,7 @@ fn readelf_agrees_on_every_placement() {
     let plain = sample((machine::X86_64, Class::Elf64, Endian::Little));
     let usual = program_headers(&readelf(&plain));
     let loads = |headers: &[(String, [u64; 5])]| {
-        let numbers = headers
-            .iter()
-            .map(|header| [header.1[2], header.1[3], header.1[4]]);
+        let numbers = headers.iter().map(|header| [header.1[2], header.1[3], header.1[4]]);
         numbers.collect::<Vec<_>>()
     };
     for builder in [
@@ -153,10 +123,7 @@ fn headers_are_these_bytes() {
 fn the_stride_of_program_headers_may_be_larger() {
     let builder = sample((machine::AARCH64, Class::Elf64, Endian::Big)).phentsize(80);
     let (file, layout) = (builder.build(), builder.layout());
-    assert_eq!(
-        layout.phdr(1, "p_type").start - layout.phdr(0, "p_type").start,
-        80
-    );
+    assert_eq!(layout.phdr(1, "p_type").start - layout.phdr(0, "p_type").start, 80);
     assert_eq!(layout.get(&file, layout.named("phdr[2].p_paddr")), 0x8123);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vmcore");
@@ -184,10 +151,7 @@ fn more_than_65534_segments_need_section_0() {
     let (file, layout) = (builder.build(), builder.layout());
     assert_eq!(layout.get(&file, layout.named("e_phnum")), 0xffff);
     assert_eq!(layout.get(&file, layout.named("shdr[0].sh_info")), 70_000);
-    assert_eq!(
-        layout.get(&file, layout.named("phdr[69999].p_paddr")),
-        69_999 * 0x2000
-    );
+    assert_eq!(layout.get(&file, layout.named("phdr[69999].p_paddr")), 69_999 * 0x2000);
 }
 
 #[test]
@@ -196,11 +160,7 @@ fn a_sparse_file_is_the_same_file() {
     let path = dir.path().join("vmcore");
     let builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
         .vmcoreinfo("X=1\n")
-        .load(Load::sparse(
-            0,
-            0x10_0000,
-            vec![(0x5000, vec![9; 100]), (0xf_ff9c, vec![8; 100])],
-        ))
+        .load(Load::sparse(0, 0x10_0000, vec![(0x5000, vec![9; 100]), (0xf_ff9c, vec![8; 100])]))
         .load(Load::shared(0x800_0000, 0, 0x5001, 0x20));
     builder.write_sparse(&path).unwrap();
     let mut built = builder.build();

@@ -15,46 +15,28 @@ fn run(pfns: std::ops::Range<u64>, class: PageClass) -> ClassRun {
 
 /// A page's bytes as runs of (byte, count).
 fn page(model: &Model, pfn: u64) -> Vec<(u8, usize)> {
-    let Expected::Data(bytes) = model.page(pfn) else {
-        panic!("no data in pfn {pfn:#x}")
-    };
-    bytes
-        .chunk_by(|a, b| a == b)
-        .map(|run| (run[0], run.len()))
-        .collect()
+    let Expected::Data(bytes) = model.page(pfn) else { panic!("no data in pfn {pfn:#x}") };
+    bytes.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect()
 }
 
 #[test]
 fn memory_without_file_data_is_present_without_data() {
-    let model = Model::new(
-        &x86_64().load(Load::new(0x2000, vec![1; 0x1001]).memsz(0x4800)),
-        4096,
-    );
-    assert_eq!(
-        model.runs(),
-        [run(2..4, PageClass::Data), run(4..7, PageClass::NoData)]
-    );
+    let model = Model::new(&x86_64().load(Load::new(0x2000, vec![1; 0x1001]).memsz(0x4800)), 4096);
+    assert_eq!(model.runs(), [run(2..4, PageClass::Data), run(4..7, PageClass::NoData)]);
     assert_eq!(model.max_mapnr, 7);
     assert_eq!(page(&model, 2), [(1, 4096)]);
     assert_eq!(page(&model, 3), [(1, 1), (0, 4095)]);
     assert_eq!(model.page(4), Expected::NoData);
     assert_eq!(model.page(6), Expected::NoData);
-    assert_eq!(
-        (model.page(1), model.page(7)),
-        (Expected::Hole, Expected::Hole)
-    );
+    assert_eq!((model.page(1), model.page(7)), (Expected::Hole, Expected::Hole));
 }
 
 #[test]
 fn a_page_of_two_segments_is_glued() {
-    let builder = x86_64()
-        .load(Load::new(0x1234, vec![1; 0x100]))
-        .load(Load::new(0x1400, vec![2; 0xe00]));
+    let builder =
+        x86_64().load(Load::new(0x1234, vec![1; 0x100])).load(Load::new(0x1400, vec![2; 0xe00]));
     let model = Model::new(&builder, 4096);
-    assert_eq!(
-        page(&model, 1),
-        [(0, 0x234), (1, 0x100), (0, 0xcc), (2, 0xc00)]
-    );
+    assert_eq!(page(&model, 1), [(0, 0x234), (1, 0x100), (0, 0xcc), (2, 0xc00)]);
     assert_eq!(page(&model, 2), [(2, 0x200), (0, 0xe00)]);
 }
 
@@ -68,10 +50,7 @@ fn the_first_segments_data_wins_and_data_beats_none() {
     assert_eq!(page(&model, 0), [(0, 0x800), (1, 0x800)]);
     assert_eq!(page(&model, 1), [(1, 0x800), (2, 0x800)]);
     assert_eq!(model.page(2), Expected::NoData);
-    assert_eq!(
-        model.runs(),
-        [run(0..2, PageClass::Data), run(2..3, PageClass::NoData)]
-    );
+    assert_eq!(model.runs(), [run(0..2, PageClass::Data), run(2..3, PageClass::NoData)]);
 }
 
 #[test]
@@ -93,14 +72,8 @@ fn arm32_alone_counts_from_its_lowest_segment() {
             .load(Load::new(0x6000_0000, vec![3; 0x1000]))
     };
     let model = Model::new(&loads(machine::ARM), 4096);
-    assert_eq!(
-        model.runs(),
-        [run(0..1, PageClass::Data), run(2..3, PageClass::Data)]
-    );
-    assert_eq!(
-        (page(&model, 0), page(&model, 2)),
-        (vec![(3, 4096)], vec![(2, 4096)])
-    );
+    assert_eq!(model.runs(), [run(0..1, PageClass::Data), run(2..3, PageClass::Data)]);
+    assert_eq!((page(&model, 0), page(&model, 2)), (vec![(3, 4096)], vec![(2, 4096)]));
     assert_eq!(model.max_mapnr, 3);
     assert_eq!(Model::new(&loads(machine::MIPS), 4096).max_mapnr, 0x6_0003);
 }
@@ -120,18 +93,12 @@ fn shared_and_sparse_data_are_read_where_they_lie() {
 
 #[test]
 fn terabytes_and_many_segments_take_no_time() {
-    let mut builder = x86_64().load(Load::sparse(
-        16 << 40,
-        8 << 40,
-        vec![(5 << 40, vec![7; 4096])],
-    ));
+    let mut builder =
+        x86_64().load(Load::sparse(16 << 40, 8 << 40, vec![(5 << 40, vec![7; 4096])]));
     for index in 0..100_000 {
         builder
             .segments
-            .push(support::segments::Segment::Load(Load::new(
-                index * 0x3000,
-                vec![3; 1],
-            )));
+            .push(support::segments::Segment::Load(Load::new(index * 0x3000, vec![3; 1])));
     }
     let model = Model::new(&builder, 4096);
     assert_eq!(model.runs().len(), 100_001);

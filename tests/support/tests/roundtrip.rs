@@ -102,28 +102,12 @@ fn arbitrary_vmcores_are_of_every_sort() {
         let is_zero = |page: &Expected| matches!(page, Expected::Data(bytes) if bytes.iter().all(|b| *b == 0));
         for (what, found) in [
             ("no data", model.count(PageClass::NoData) > 0),
-            (
-                "holes",
-                model
-                    .runs()
-                    .windows(2)
-                    .any(|pair| pair[0].pfns.end < pair[1].pfns.start),
-            ),
-            (
-                "zero pages",
-                pages.iter().filter(|page| is_zero(page)).count() > 1,
-            ),
+            ("holes", model.runs().windows(2).any(|pair| pair[0].pfns.end < pair[1].pfns.start)),
+            ("zero pages", pages.iter().filter(|page| is_zero(page)).count() > 1),
             ("shared data", shares_data(&vmcore.builder)),
             ("pages stated", vmcore.states_page_size),
             ("no notes", vmcore.builder.note_bytes().is_empty()),
-            (
-                "no address",
-                vmcore
-                    .builder
-                    .loads()
-                    .iter()
-                    .any(|load| load.paddr == u64::MAX),
-            ),
+            ("no address", vmcore.builder.loads().iter().any(|load| load.paddr == u64::MAX)),
             ("overlaps", {
                 let loads = vmcore.builder.loads();
                 let pairs = loads.windows(2);
