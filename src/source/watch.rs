@@ -3,6 +3,7 @@
 //! So a name that lies somewhere in the kernel's memory is had from a pipe as from a file,
 //! without a second look at either.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::source::memory::MemoryMap;
@@ -10,7 +11,9 @@ use crate::source::memory::MemoryMap;
 /// A stretch of physical memory that is wanted.
 #[derive(Debug)]
 pub struct Watch {
-    pfn: u64,
+    /// Pages that hold some of it.
+    pages: Range<u64>,
+    /// Where in the first of them it starts.
     offset: u64,
     found: Mutex<Vec<Option<u8>>>,
 }
@@ -20,19 +23,19 @@ impl Watch {
     #[must_use]
     pub fn new(memory: &MemoryMap, paddr: u64, count: usize) -> Option<Self> {
         let (pfn, offset) = memory.locate(paddr)?;
-        Some(Watch { pfn, offset, found: Mutex::new(vec![None; count]) })
+        let bytes = offset.saturating_add(count as u64);
+        let pages = pfn..pfn.saturating_add(bytes.div_ceil(memory.page_size()));
+        Some(Watch { pages, offset, found: Mutex::new(vec![None; count]) })
     }
 
     /// Looks at page `pfn`, whose bytes are `page`.
     pub fn look(&self, pfn: u64, page: &[u8]) {
-        let Some(pages_in) = pfn.checked_sub(self.pfn) else { return };
-        let page_bytes = page.len() as u64;
-        // Where this page starts, counted from the first page watched.
-        let start = pages_in.saturating_mul(page_bytes);
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if start >= self.offset.saturating_add(found.len() as u64) {
+        if !self.pages.contains(&pfn) {
             return;
         }
+        // Where this page starts, counted from the first page watched.
+        let start = (pfn - self.pages.start).saturating_mul(page.len() as u64);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, slot) in (self.offset..).zip(found.iter_mut()) {
             if let Some(in_page) = at.checked_sub(start).and_then(|n| usize::try_from(n).ok()) {
                 if let Some(&byte) = page.get(in_page) {

@@ -1,1 +1,99 @@
+use super::*;
 
+/// An ELF64 little-endian core header: `e_phoff` 192, as QEMU >= 7.2 has it, `e_ehsize` 8.
+#[rustfmt::skip]
+const QEMU_LE64: [u8; 64] = [
+    0x7f, b'E', b'L', b'F', 2, 1, 1, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+    4, 0,  62, 0,  1, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+    192, 0, 0, 0, 0, 0, 0, 0,  64, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0,  8, 0,  56, 0,  3, 0,  64, 0,  2, 0,  1, 0,
+];
+
+/// An ELF32 big-endian core header with `PN_XNUM`.
+#[rustfmt::skip]
+const XNUM_BE32: [u8; 52] = [
+    0x7f, b'E', b'L', b'F', 1, 2, 1, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+    0, 4,  0, 40,  0, 0, 0, 1,  0, 0, 0, 0,
+    0, 0, 0, 52,  0, 0, 0x10, 0,
+    0, 0, 0, 0,  0, 52,  0, 40,  0xff, 0xff,  0, 40,  0, 1,  0, 0,
+];
+
+#[test]
+fn program_headers_are_where_e_phoff_says_and_e_ehsize_does_not_matter() {
+    assert_eq!(
+        FileHeader::parse(&QEMU_LE64).unwrap(),
+        FileHeader {
+            is_64bit: true,
+            byte_order: ByteOrder::Little,
+            machine: 62,
+            phoff: 192,
+            phentsize: 56,
+            phnum: Some(3),
+            shoff: 64,
+        }
+    );
+}
+
+#[test]
+fn under_pn_xnum_the_number_is_in_section_header_0() {
+    let header = FileHeader::parse(&XNUM_BE32).unwrap();
+    assert_eq!((header.phnum, header.shoff, header.machine), (None, 0x1000, 40));
+    let mut section = [0; 40];
+    section[28..32].copy_from_slice(&[0, 1, 0x86, 0xa0]);
+    assert_eq!(header.section_info(&section), Some(100_000));
+    assert_eq!(header.section_info(&section[..39]), None);
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_program_header_of_either_class() {
+    let segment = FileHeader::parse(&QEMU_LE64).unwrap().segment(&[
+        1, 0, 0, 0,  7, 0, 0, 0,  0, 0x10, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff,
+        0, 0, 0, 0x01, 0, 0, 0, 0,  0, 0x20, 0, 0, 0, 0, 0, 0,  0, 0x30, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    assert_eq!(segment, Some(Segment {
+        kind: PT_LOAD, offset: 0x1000, vaddr: 0xffff_ffff_8000_0000, paddr: Some(0x100_0000),
+        file_bytes: 0x2000, memory_bytes: 0x3000,
+    }));
+    // p_memsz below p_filesz is taken as p_filesz; p_paddr is -1 in 32 bits.
+    let segment = FileHeader::parse(&XNUM_BE32).unwrap().segment(&[
+        0, 0, 0, 4,  0, 0, 0x10, 0,  0, 0, 0, 0,  0xff, 0xff, 0xff, 0xff,
+        0, 0, 0x20, 0,  0, 0, 0, 1,  0, 0, 0, 0,  0, 0, 0, 4,
+    ]);
+    assert_eq!(segment, Some(Segment {
+        kind: PT_NOTE, offset: 0x1000, vaddr: 0, paddr: None,
+        file_bytes: 0x2000, memory_bytes: 0x2000,
+    }));
+}
+
+#[test]
+fn notes_are_padded_to_4_bytes_in_both_classes() {
+    let header = FileHeader::parse(&QEMU_LE64).unwrap();
+    let note = header.note(&[5, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0]).unwrap();
+    assert_eq!(note, NoteHeader { name_bytes: 5, desc_bytes: 7, kind: NT_PRSTATUS });
+    assert_eq!((note.desc_offset(), note.note_bytes()), (20, 28));
+    assert_eq!(header.note(&[0; 11]), None);
+    let most = header.note(&[0xff; 12]).unwrap();
+    assert_eq!(most.note_bytes(), 12 + 2 * (1 << 32), "no overflow");
+}
+
+#[test]
+fn what_is_no_core_is_not_recognised() {
+    let refused = |bytes: &[u8]| match FileHeader::parse(bytes) {
+        Err(Error::NotRecognised(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    for len in 0..52 {
+        refused(&XNUM_BE32[..len]);
+    }
+    let mut executable = QEMU_LE64;
+    executable[16] = 2;
+    assert!(refused(&executable).contains("e_type is 2"));
+    let mut class = QEMU_LE64;
+    class[4] = 3;
+    refused(&class);
+    let mut order = QEMU_LE64;
+    order[5] = 0;
+    refused(&order);
+}
