@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     voice.warn(&report.warnings);
     let mut ending = Ending {
+        core: &core,
         report: &report,
         output: args.output_path().map(Path::to_owned),
         flat: output.as_ref().is_some_and(Output::is_flat),
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let exit = settle(output, &report, &signals, !args.no_sync, &mut ending)?;
     ending.seconds = started.elapsed().as_secs_f64();
-    voice.sum_up(&ending, to_stdout)?;
+    voice.sum_up(&ending, to_stdout);
     Ok(exit)
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Voice {
 
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
+    pub(crate) core: &'a Core,
     pub(crate) report: &'a Report,
     /// The output's name, if it has one.
     pub(crate) output: Option<PathBuf>,
@@ -73,24 +74,24 @@ impl Voice {
         }
     }
 
-    /// Says how it went.
-    ///
-    /// # Errors
-    /// When the JSON report cannot be written.
-    pub(crate) fn sum_up(&self, ending: &Ending<'_>, stdout_has_dump: bool) -> io::Result<()> {
+    /// Says how it went. The dump is what it is, even when this cannot be written.
+    pub(crate) fn sum_up(&self, ending: &Ending<'_>, stdout_has_dump: bool) {
         if self.json {
             let text = format!("{:#}\n", self.json(ending));
-            return if stdout_has_dump {
+            let written = if stdout_has_dump {
                 io::stderr().write_all(text.as_bytes())
             } else {
                 io::stdout().write_all(text.as_bytes())
             };
+            if let Err(error) = written {
+                line(&format!("warning: the report could not be written: {error}"));
+            }
+            return;
         }
         self.reasons(ending);
         if self.verbosity > 0 {
             summary(ending).iter().for_each(|text| line(text));
         }
-        Ok(())
     }
 
     /// Why a dump is incomplete is said even when all else is not.
@@ -126,7 +127,7 @@ impl Voice {
             "dry_run": ending.dry_run,
             "complete": !report.incomplete(),
             "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "warnings": report.warnings,
+            "warnings": ending.core.warnings.iter().chain(&report.warnings).collect::<Vec<_>>(),
             "format": if ending.flat { "flat" } else { "file" },
             "codec": report.codec.name(),
             "dump_level": report.dump_level.bits(),

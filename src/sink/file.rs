@@ -32,6 +32,17 @@ impl FileSink {
     }
 }
 
+fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let mut at = range.start;
+    while at < range.end {
+        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all_at(zeros.get(..bytes).unwrap_or_default(), at)?;
+        at += bytes as u64;
+    }
+    Ok(())
+}
+
 impl Sink for FileSink {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
@@ -41,15 +52,7 @@ impl Sink for FileSink {
         if self.is_new_file {
             return Ok(());
         }
-        let zeros = vec![0; 1 << 20];
-        let mut left = count;
-        while left > 0 {
-            let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
-            let part = zeros.get(..bytes).unwrap_or_default();
-            self.file.write_all_at(part, offset + (count - left))?;
-            left -= bytes as u64;
-        }
-        Ok(())
+        write_zeros(&self.file, offset..offset.saturating_add(count))
     }
 
     fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
@@ -59,8 +62,8 @@ impl Sink for FileSink {
         let bytes = range.end - range.start;
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), range.start, bytes) {
             Ok(()) => Ok(()),
-            // The file system has no such call: what is missing shows when it is written.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            // The file system has no such call (NFS before 4.2, FAT): writing takes space too.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(&self.file, range),
             Err(error) => Err(error.into()),
         }
     }

@@ -274,6 +274,11 @@ fn sync_folder(target: &Path, sync: bool) -> Result<()> {
         return Ok(());
     }
     let folder = folder(target);
-    let synced = File::open(&folder).and_then(|open| open.sync_all());
-    synced.map_err(Error::write(format!("the folder {}", folder.display())))
+    match File::open(&folder).and_then(|open| open.sync_all()) {
+        // Some file systems (FUSE) cannot synchronise a folder; the file itself is on disk.
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+            Err(Error::write(format!("the folder {}", folder.display()))(error))
+        }
+        _ => Ok(()),
+    }
 }

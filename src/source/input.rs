@@ -94,7 +94,9 @@ impl ReadAt for FileInput {
 
     fn read_ahead(&self, offset: u64) {
         let wanted = offset.saturating_add(READ_AHEAD_BYTES).min(self.size);
-        let mut ahead = self.ahead.load(Ordering::Relaxed).max(offset);
+        // Announced so far, unless reading has jumped to another part of the file.
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let mut ahead = if (offset..=wanted).contains(&ahead) { ahead } else { offset };
         if wanted < ahead.saturating_add(READ_AHEAD_STEP) {
             return;
         }

@@ -76,6 +76,10 @@ pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Box<dyn ReadAt>> {
     // A block device's metadata has no size; its end can be sought.
     let size = file.seek(SeekFrom::End(0)).map_err(Error::read(name()))?;
     file.rewind().map_err(Error::read(name()))?;
+    if size == 0 && kind.is_file() {
+        // Empty, or of the kind in /proc that does not tell its size.
+        return from_reader(Box::new(file), spool_dir);
+    }
     let input = FileInput::new(file.try_clone().map_err(Error::read(name()))?, size);
     let mut magic = [0; MAGIC_BYTES];
     let n = read_full(&input, &mut magic, 0).map_err(Error::read(name()))?;

@@ -1,6 +1,6 @@
 //! `Kdump`: a strict, independent reader of kdump-compressed files, plain or flattened.
 //!
-//! Opening a file checks every claim that FORMAT.md makes of the files we write; what other writers
+//! Opening a file checks every claim that can be made of the files the product writes; what other writers
 //! do otherwise is let through by [`Strictness::Lenient`].
 
 use super::bitmap::Bitmap;
@@ -15,7 +15,7 @@ use super::notes::{FoundNote, parse_notes};
 /// How much a file must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// Every rule of FORMAT.md for files that we write.
+    /// Every rule for files that the product writes.
     Ours,
     /// What a reader needs to read a file of another writer right.
     Lenient,

@@ -1,4 +1,4 @@
-//! The two headers of a kdump file: where each field lies in each layout, as FORMAT.md's tables say.
+//! The two headers of a kdump file: where each field lies in each layout, as compiling the C structs shows.
 
 use super::elf::{Class, Endian, machine};
 use super::image::Image;
@@ -82,7 +82,7 @@ enum Size {
     Word,
 }
 
-/// A row of FORMAT.md's tables: name, size, offset in the 64-bit, packed and padded layout.
+/// A row of the tables: name, size, offset in the 64-bit, packed and padded layout.
 type Row = (&'static str, Size, [usize; 3]);
 
 const MAIN: [Row; 12] = [

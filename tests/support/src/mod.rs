@@ -7,7 +7,7 @@
 //!                   +----> model (the oracle: what each page must hold) ------> compare
 //! ```
 //!
-//! Everything here is written from `FORMAT.md` alone: the field tables, the serialisation and the
+//! Everything here is written from the format alone (diskdump_mod.h, crash, libkdumpfile): the field tables, the serialisation and the
 //! decoders know nothing of the product's own, so a mistake there cannot repeat itself here.
 
 pub mod bitmap;
@@ -22,6 +22,7 @@ pub mod kdump_pages;
 pub mod kdump_writer;
 pub mod model;
 pub mod notes;
+pub mod sample;
 pub mod segments;
 pub mod strategies;
 mod strategy_loads;
