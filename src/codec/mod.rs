@@ -1,6 +1,6 @@
 //! A page to its stored bytes: by one of four codecs, or raw when that is not smaller.
 
-pub mod lzo;
+mod lzo;
 
 use std::ops::RangeInclusive;
 

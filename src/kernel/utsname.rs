@@ -7,6 +7,9 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 const UNKNOWN: &str = "unknown";
 
+/// A release that libkdumpfile can take apart; one without numbers makes it refuse translation.
+const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
+
 /// Physical addresses that `init_uts_ns.name` may be at; empty when VMCOREINFO does not tell.
 #[must_use]
 pub fn candidates(arch: Architecture, info: &Vmcoreinfo, segments: &[Segment]) -> Vec<u64> {
@@ -40,7 +43,7 @@ pub fn fallback(arch: Architecture, header: &FileHeader, info: Option<&Vmcoreinf
     let release = info
         .and_then(|info| info.get("OSRELEASE"))
         .filter(|release| !release.is_empty() && release.bytes().all(|b| b.is_ascii_graphic()))
-        .unwrap_or(UNKNOWN);
+        .unwrap_or(UNKNOWN_RELEASE);
     NewUtsname {
         sysname: "Linux".to_owned(),
         release: release.to_owned(),
