@@ -1,6 +1,6 @@
 //! How a C struct of the crashed kernel lies in bytes: word size, alignment, byte order.
 //!
-//! A record lists its fields once, in order, to a [`StructWriter`]; the writer alone knows how
+//! A record lists its fields once, in order, to a `StructWriter`; the writer alone knows how
 //! wide an `unsigned long` is and where padding goes, so one list serves all five layouts.
 
 use crate::error::{Error, Result};

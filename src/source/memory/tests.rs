@@ -96,7 +96,7 @@ fn an_error_costs_its_page_alone() {
     let mut bad = Vec::new();
     let input = Numbered { size: 1 << 20, bad: 0x3800..0x3900 };
     map.read_pages(&input, 0, &mut pages, &mut |page, error| {
-        bad.push((page, error.raw_os_error()))
+        bad.push((page, error.raw_os_error()));
     });
     assert_eq!(bad, [(2, Some(5))]);
     assert_eq!((pages[0x1fff], pages[0x3000], pages[0x7fff]), (0x2f, 0x40, 0x8f));
