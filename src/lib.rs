@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`mod@convert`] | the story of a conversion, top to bottom |
 //! | [`plan`] | every offset of the output file |
+//! | `batch` | pages under way: read, and turned into what is written |
 //! | `writer` | the parts of the file in the order that keeps it consistent |
 //! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
@@ -49,6 +50,7 @@
     )
 )]
 
+mod batch;
 mod bitmap;
 pub mod codec;
 pub mod convert;

@@ -3,10 +3,7 @@
 use std::io;
 
 use crate::codec::Codec;
-use crate::convert::Options;
-use crate::plan::Plan;
 use crate::select::DumpLevel;
-use crate::writer::Outcome;
 
 /// How far a conversion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,21 +46,6 @@ impl Pages {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.zero + self.compressed + self.raw
-    }
-
-    pub(crate) fn count(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Zero => self.zero += 1,
-            Outcome::Unreadable => self.unreadable += 1,
-            Outcome::Stored(stored) => {
-                self.stored_bytes += u64::from(stored.size);
-                if stored.flags == 0 {
-                    self.raw += 1;
-                } else {
-                    self.compressed += 1;
-                }
-            }
-        }
     }
 }
 
@@ -121,34 +103,6 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(
-        options: &Options,
-        dump_level: DumpLevel,
-        plan: &Plan,
-        present: u64,
-        kept: u64,
-    ) -> Self {
-        let mut warnings = Vec::new();
-        if dump_level != options.dump_level {
-            warnings.push(format!(
-                "dump level {} is not supported yet: level {} is written, no cache, user or free page is left out",
-                options.dump_level.bits(),
-                dump_level.bits()
-            ));
-        }
-        Report {
-            codec: options.codec,
-            dump_level,
-            asked_level: options.dump_level,
-            page_bytes: u64::from(plan.block_size),
-            max_mapnr: plan.sub_header.max_mapnr_64,
-            pages: Pages { present, kept, ..Pages::default() },
-            file_bytes: 0,
-            reasons: Vec::new(),
-            warnings,
-        }
-    }
-
     /// Whether the dump lacks anything that it should have.
     #[must_use]
     pub fn incomplete(&self) -> bool {
