@@ -84,6 +84,9 @@ impl Output {
                 return Self::with_file(place, format, failed());
             }
         }
+        if is_open_file(target) {
+            return Self::reopened(target, format, replace);
+        }
         if fs::symlink_metadata(target).is_ok() && !replace {
             return Err(Error::Exists(target.to_owned()));
         }
@@ -110,6 +113,17 @@ impl Output {
             Place::Temporary { file, target: target.to_owned(), replace }
         };
         Self::with_file(place, format, failed())
+    }
+
+    /// Prepares a file that is open already, by its name in /dev or /proc.
+    fn reopened(target: &Path, format: Format, replace: bool) -> Result<Self> {
+        let failed = || Error::write(target.display().to_string());
+        let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
+        if !replace && file.metadata().map_err(failed())?.len() > 0 {
+            return Err(Error::Exists(target.to_owned()));
+        }
+        file.set_len(0).map_err(failed())?;
+        Self::with_file(Place::Direct { file, remove_on_discard: None }, format, failed())
     }
 
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
@@ -254,6 +268,14 @@ fn incomplete_name(target: &Path, n: u32) -> PathBuf {
         name.push(format!(".{n}"));
     }
     PathBuf::from(name)
+}
+
+/// Whether `target` is a regular file by way of /dev/stdout, /dev/fd/N or /proc/PID/fd/N: links
+/// that must not be renamed over.
+fn is_open_file(target: &Path) -> bool {
+    let linked_from = |parent: PathBuf| parent == Path::new("/dev") || parent.starts_with("/proc");
+    fs::metadata(target).is_ok_and(|metadata| metadata.is_file())
+        && fs::canonicalize(folder(target)).is_ok_and(linked_from)
 }
 
 /// The folder that `target` is or will be in.

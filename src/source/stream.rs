@@ -35,6 +35,9 @@ struct State {
     keep: Keep,
     spool: Option<File>,
     spool_dir: PathBuf,
+    /// Where the spool could take no more, and why: what it lacks from there on is lost, but the
+    /// stream goes on.
+    spool_end: Option<(u64, io::ErrorKind, String)>,
 }
 
 /// What of the bytes that pass is put aside.
@@ -58,6 +61,7 @@ impl StreamInput {
                 keep: Keep::All,
                 spool: None,
                 spool_dir,
+                spool_end: None,
             }),
         }
     }
@@ -105,7 +109,7 @@ impl State {
             }
         };
         self.ended = n == 0;
-        self.put_aside(buf.get(..n).unwrap_or_default())?;
+        self.put_aside(buf.get(..n).unwrap_or_default());
         self.position += n as u64;
         Ok(n)
     }
@@ -118,14 +122,14 @@ impl State {
     }
 
     /// Puts aside what is wanted again of the bytes at the current position.
-    fn put_aside(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn put_aside(&mut self, bytes: &[u8]) {
         let all = [0..u64::MAX];
         let in_head =
             self.position == self.head.len() as u64 && self.head.len() + bytes.len() <= HEAD_BYTES;
         let ranges = match &self.keep {
             Keep::All if in_head => {
                 self.head.extend_from_slice(bytes);
-                return Ok(());
+                return;
             }
             Keep::All => &all[..],
             Keep::Ranges(ranges) => ranges,
@@ -139,16 +143,21 @@ impl State {
                 .zip(usize::try_from(to - start).ok())
                 .and_then(|(from, to)| bytes.get(from..to))
                 .unwrap_or_default();
-            let file = match &mut self.spool {
-                Some(file) => file,
-                none => none.insert(
-                    tempfile::tempfile_in(&self.spool_dir)
-                        .map_err(|error| spool_error(&self.spool_dir, &error))?,
-                ),
+            if self.spool_end.is_some() {
+                return;
+            }
+            let spooled = match &mut self.spool {
+                Some(file) => file.write_all_at(part, from),
+                none => tempfile::tempfile_in(&self.spool_dir)
+                    .and_then(|file| none.insert(file).write_all_at(part, from)),
             };
-            file.write_all_at(part, from).map_err(|error| spool_error(&self.spool_dir, &error))?;
+            if let Err(error) = spooled {
+                let dir = self.spool_dir.display();
+                let why =
+                    format!("it came too early in the input, and {dir} could not hold it: {error}");
+                self.spool_end = Some((from, error.kind(), why));
+            }
         }
-        Ok(())
     }
 
     /// Reads what was put aside before the current position.
@@ -159,21 +168,19 @@ impl State {
         if let Some(mut kept) = self.head.get(start..).filter(|kept| !kept.is_empty()) {
             return kept.read(buf);
         }
+        let end = match &self.spool_end {
+            Some((end, kind, why)) if *end <= offset => {
+                return Err(io::Error::new(*kind, why.as_str()));
+            }
+            Some((end, ..)) => *end,
+            None => u64::MAX,
+        };
+        let bytes = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buf.len());
         match &self.spool {
-            Some(file) => file.read_at(buf, offset),
+            Some(file) => file.read_at(buf.get_mut(..bytes).unwrap_or_default(), offset),
             None => Err(io::Error::other("a pipe cannot be read backwards")),
         }
     }
-}
-
-fn spool_error(dir: &std::path::Path, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!(
-            "the input's pages are out of order and must be spooled in {}: {error}",
-            dir.display()
-        ),
-    )
 }
 
 /// The ranges that a forward pass has gone by when their turn comes, sorted and merged.
@@ -258,10 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_that_cannot_be_made_is_an_error_with_its_folder() {
-        let input = StreamInput::new(Box::new(io::repeat(3)), PathBuf::from("/nonexistent"));
-        input.expect_reads(&mut [5000..6000, 0..100].into_iter()).unwrap();
-        let error = read_full(&input, &mut [0; 1000], 5000).unwrap_err();
-        assert!(error.to_string().contains("spooled in /nonexistent"), "{error}");
+    fn what_the_spool_cannot_hold_is_lost_and_nothing_else() {
+        let input = StreamInput::new(
+            Box::new(io::repeat(3).take(1_000_000)),
+            PathBuf::from("/nonexistent"),
+        );
+        let order = [500_000..600_000, 0..100, 300_000..400_000, 700_000..1_000_000];
+        input.expect_reads(&mut order.into_iter()).unwrap();
+        assert_eq!(read(&input, 500_000..600_000), [3; 100_000]);
+        let error = read_full(&input, &mut [0; 100], 0).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent could not hold it"), "{error}");
+        assert!(read_full(&input, &mut [0; 100], 300_000).is_err());
+        assert_eq!(read(&input, 700_000..1_000_000), [3; 300_000]);
     }
 }
