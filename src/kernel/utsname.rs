@@ -52,3 +52,33 @@ pub fn fallback(arch: Architecture, header: &FileHeader, info: Option<&Vmcoreinf
         ..NewUtsname::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(strings: [&str; 6]) -> Vec<u8> {
+        strings
+            .iter()
+            .flat_map(|string| {
+                let mut field = string.as_bytes().to_vec();
+                field.resize(65, 0);
+                field
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_the_very_name_that_vmcoreinfo_expects_is_recognised() {
+        let info = Vmcoreinfo::parse(b"OSRELEASE=6.1.0");
+        let good = ["Linux", "box", "6.1.0", "#1", "x86_64", ""];
+        assert_eq!(recognise(&bytes(good), &info).unwrap().version, "#1");
+        for (field, wrong) in [(0, "Minix"), (2, "6.1.1"), (2, ""), (3, ""), (4, "")] {
+            let mut strings = good;
+            strings[field] = wrong;
+            assert_eq!(recognise(&bytes(strings), &info), None, "{strings:?}");
+        }
+        assert_eq!(recognise(&bytes(good), &Vmcoreinfo::default()), None, "no OSRELEASE");
+        assert_eq!(recognise(&[0; 390], &info), None);
+    }
+}

@@ -52,62 +52,87 @@ impl Notes {
     }
 
     fn walk(&mut self, input: &dyn ReadAt, header: &FileHeader, segment: &Segment) {
-        let start = segment.offset;
-        let mut at = 0;
         let mut window = Window::default();
-        while at < segment.file_bytes {
-            let place = start.saturating_add(at);
+        let mut at = 0;
+        // What is too short for a note behind the last one is padding.
+        while segment.file_bytes - at >= NOTE_HEADER_BYTES as u64 {
+            let place = segment.offset.saturating_add(at);
             let left = segment.file_bytes - at;
-            let mut damage = |why: &str| self.damage.push(format!("note at {place:#x}: {why}"));
-            let Some(note) =
-                window.at(input, place, NOTE_HEADER_BYTES).and_then(|b| header.note(b))
-            else {
-                damage("cannot be read");
-                break;
-            };
-            // The last note need not be padded.
-            let used = note.desc_offset() + u64::from(note.desc_bytes);
-            if used > left {
-                damage(&format!("{used} bytes, but {left} are left of its segment"));
-                break;
+            match self.look_at(input, header, &mut window, place, left, self.bytes + at) {
+                Ok(bytes) => at += bytes.min(left),
+                Err(why) => {
+                    self.damage.push(format!("note at {place:#x}: {why}"));
+                    break;
+                }
             }
-            if self.bytes + at + note.note_bytes() > MAX_NOTE_BYTES {
-                damage(&format!("more than {MAX_NOTE_BYTES} bytes of notes"));
-                break;
-            }
-            if input.size().is_some_and(|size| place.saturating_add(used) > size) {
-                damage("the file ends in it");
-                break;
-            }
-            let name_at = place + NOTE_HEADER_BYTES as u64;
-            let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
-            let name = match name_bytes {
-                0..=16 => window.at(input, name_at, name_bytes).unwrap_or_default(),
-                _ => &[],
-            };
-            let desc = self.bytes + at + note.desc_offset();
-            let desc = desc..desc + u64::from(note.desc_bytes);
-            match (name.strip_suffix(b"\0").unwrap_or(name), note.kind) {
-                (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
-                (b"VMCOREINFO", _)
-                    if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
-                {
-                    let mut text = vec![0; usize::try_from(note.desc_bytes).unwrap_or(0)];
-                    let desc_at = place + note.desc_offset();
-                    if read_full(input, &mut text, desc_at).is_ok_and(|n| n == text.len()) {
+        }
+        let whole = if segment.file_bytes - at < NOTE_HEADER_BYTES as u64 {
+            segment.file_bytes
+        } else {
+            at
+        };
+        if whole > 0 {
+            self.pieces.push(segment.offset..segment.offset.saturating_add(whole));
+            self.bytes += whole.next_multiple_of(4);
+        }
+    }
+
+    /// Remembers what is to be known of the note at `place`, which comes to lie at `area` in the
+    /// note area; returns its bytes, padding included, or what is wrong with it.
+    fn look_at(
+        &mut self,
+        input: &dyn ReadAt,
+        header: &FileHeader,
+        window: &mut Window,
+        place: u64,
+        left: u64,
+        area: u64,
+    ) -> Result<u64, String> {
+        let note = window
+            .at(input, place, NOTE_HEADER_BYTES)
+            .and_then(|bytes| header.note(bytes))
+            .ok_or("cannot be read")?;
+        // The last note need not be padded.
+        let used = note.desc_offset() + u64::from(note.desc_bytes);
+        if used > left {
+            return Err(format!("{used} bytes, but {left} are left of its segment"));
+        }
+        if area + note.note_bytes() > MAX_NOTE_BYTES {
+            return Err(format!("more than {MAX_NOTE_BYTES} bytes of notes"));
+        }
+        if input.size().is_some_and(|size| place.saturating_add(used) > size) {
+            return Err("the file ends in it".to_owned());
+        }
+        let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
+        let name = match name_bytes {
+            0..=16 => window
+                .at(input, place + NOTE_HEADER_BYTES as u64, name_bytes)
+                .ok_or("its name cannot be read")?,
+            _ => &[],
+        };
+        let desc = area + note.desc_offset()..area + used;
+        match (name.strip_suffix(b"\0").unwrap_or(name), note.kind) {
+            (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
+            (b"VMCOREINFO", _)
+                if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
+            {
+                let mut text = vec![0; usize::try_from(note.desc_bytes).unwrap_or(0)];
+                let why = match read_full(input, &mut text, place + note.desc_offset()) {
+                    Ok(n) if n == text.len() => {
                         self.vmcoreinfo = Some(desc);
                         self.vmcoreinfo_text = Some(text);
+                        return Ok(note.note_bytes());
                     }
-                }
-                (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
-                _ => {}
+                    Ok(_) => "the input ends in it".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                // The other notes are none the worse.
+                self.damage.push(format!("VMCOREINFO at {place:#x} cannot be read: {why}"));
             }
-            at = at.saturating_add(note.note_bytes()).min(segment.file_bytes);
+            (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
+            _ => {}
         }
-        if at > 0 {
-            self.pieces.push(start..start + at);
-            self.bytes += at.next_multiple_of(4);
-        }
+        Ok(note.note_bytes())
     }
 
     /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns

@@ -126,3 +126,19 @@ fn zstd_decoder(reader: BufReader<Box<dyn Read + Send>>) -> io::Result<impl Read
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
     Ok(decoder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappings_are_known_by_their_first_bytes() {
+        assert_eq!(wrapping(b"\x7fELF").unwrap(), Wrapping::Plain);
+        assert_eq!(wrapping(b"").unwrap(), Wrapping::Plain);
+        assert_eq!(wrapping(b"\x1f\x8b\x08").unwrap(), Wrapping::Gzip);
+        assert_eq!(wrapping(b"\x28\xb5\x2f\xfd").unwrap(), Wrapping::Zstd);
+        assert_eq!(wrapping(b"\x50\x2a\x4d\x18").unwrap(), Wrapping::Zstd, "a skippable frame");
+        let xz = wrapping(b"\xfd7zXZ\0\0").unwrap_err().to_string();
+        assert!(xz.contains("`xz -dc FILE | kdumpconv - OUTPUT`"), "{xz}");
+    }
+}
