@@ -1,0 +1,231 @@
+//! What the tests share: inputs and outputs in memory, ways to convert, ways to judge.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests end so")]
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use kdumpconv::codec::Codec;
+use kdumpconv::select::DumpLevel;
+use kdumpconv::sink::Sink;
+use kdumpconv::sink::flat::FlatSink;
+use kdumpconv::source::elf::{Core, OpenOptions};
+use kdumpconv::source::input::ReadAt;
+use kdumpconv::source::open;
+use kdumpconv::{Options, Report, Result, convert};
+use support::elf::{Class, Endian, machine};
+use support::vmcore::VmcoreBuilder;
+
+/// An input in memory, read at random.
+#[derive(Clone)]
+pub struct InMemory(pub Vec<u8>);
+
+impl ReadAt for InMemory {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|start| self.0.get(start..));
+        rest.unwrap_or_default().read(buf)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
+}
+
+/// An output in memory that can seek, and insists that no byte behind the main header is
+/// written twice.
+#[derive(Default)]
+pub struct InMemorySink {
+    pub bytes: Vec<u8>,
+    written: Vec<bool>,
+}
+
+impl InMemorySink {
+    const HEADER_BYTES: usize = 464;
+}
+
+impl Sink for InMemorySink {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        let end = start + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+            self.written.resize(end, false);
+        }
+        let behind_header = start.max(Self::HEADER_BYTES).min(end)..end;
+        let twice = self.written[behind_header].iter().position(|written| *written);
+        assert_eq!(twice, None, "{} bytes at {start:#x} are written twice", bytes.len());
+        self.bytes[start..end].copy_from_slice(bytes);
+        self.written[start..end].fill(true);
+        Ok(())
+    }
+
+    fn can_rewrite(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self, size: u64) -> io::Result<()> {
+        self.bytes.resize(usize::try_from(size).unwrap(), 0);
+        Ok(())
+    }
+}
+
+/// A reader as pipes are: short reads of any size, and now and then EINTR.
+pub struct Trickle {
+    bytes: io::Cursor<Vec<u8>>,
+    state: u64,
+}
+
+impl Trickle {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Trickle { bytes: io::Cursor::new(bytes), state: 1 }
+    }
+}
+
+impl Read for Trickle {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.state = random(self.state);
+        if self.state % 7 == 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let most = usize::try_from((self.state >> 20) % 40_000).unwrap() + 1;
+        let len = buf.len().min(most);
+        self.bytes.read(&mut buf[..len])
+    }
+}
+
+/// The next number of a repeatable sequence.
+pub fn random(state: u64) -> u64 {
+    let mut x = state;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^ (x << 17)
+}
+
+/// Bytes that no codec makes smaller.
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = random(state);
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Bytes that every codec makes smaller, none of them 0.
+pub fn text(seed: u64, len: usize) -> Vec<u8> {
+    let line = format!("task {seed}: state R, stack {:x}\n", seed.wrapping_mul(0x9e37_79b9));
+    line.bytes().cycle().take(len).collect()
+}
+
+pub fn x86_64() -> VmcoreBuilder {
+    VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
+}
+
+pub fn options(codec: Codec, level: u32, threads: usize) -> Options {
+    Options { codec, dump_level: DumpLevel::new(level).unwrap(), threads, ..Options::default() }
+}
+
+pub fn open_core(input: Box<dyn ReadAt>, page_size: Option<u64>) -> Result<Core> {
+    Core::open(input, &OpenOptions { page_size })
+}
+
+/// A core in memory.
+pub fn core_of(bytes: Vec<u8>) -> Result<Core> {
+    open_core(Box::new(InMemory(bytes)), None)
+}
+
+/// The same as a stream, spooled in the usual place.
+pub fn stream_of(bytes: Vec<u8>) -> Result<Core> {
+    let input = open::from_reader(Box::new(Trickle::new(bytes)), std::env::temp_dir())?;
+    open_core(input, None)
+}
+
+/// Converts to a plain file.
+pub fn plain(core: &Core, options: &Options) -> Result<(Vec<u8>, Report)> {
+    let mut sink = InMemorySink::default();
+    let report = convert(core, &mut sink, options, &mut |_| ())?;
+    Ok((sink.bytes, report))
+}
+
+/// Converts to a flattened stream.
+pub fn flat(core: &Core, options: &Options) -> Result<(Vec<u8>, Report)> {
+    let mut stream = Vec::new();
+    let report = convert(core, &mut FlatSink::new(&mut stream), options, &mut |_| ())?;
+    Ok((stream, report))
+}
+
+/// A folder of one test's own, with the command to run in it.
+pub struct Folder(pub tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    /// Names of everything in it, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// kdumpconv with these arguments, to be run in this folder; input and output not set.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+        command.args(arguments).current_dir(self.0.path()).env_remove("SOURCE_DATE_EPOCH");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    pub fn shell(&self, script: &str) -> Output {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env("KDUMPCONV", env!("CARGO_BIN_EXE_kdumpconv")).output().unwrap()
+    }
+}
+
+/// The exit code as a shell sees it: 128 + n for a process that signal n killed.
+pub fn code(output: &Output) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let status = output.status;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Waits for a child at most this long; kills it and panics when it takes longer.
+pub fn wait(mut child: Child, seconds: u64) -> Output {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    while child.try_wait().unwrap().is_none() {
+        if std::time::Instant::now() > end {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the command was not done in {seconds} s");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
