@@ -15,7 +15,10 @@ use kdumpconv::source::elf::{Core, OpenOptions};
 use kdumpconv::source::input::ReadAt;
 use kdumpconv::source::open;
 use kdumpconv::{Options, Report, Result, convert};
+use support::compare::{Allowed, compare_allowing};
 use support::elf::{Class, Endian, machine};
+use support::kdump::Kdump;
+use support::model::Model;
 use support::vmcore::VmcoreBuilder;
 
 /// An input in memory, read at random.
@@ -228,4 +231,10 @@ pub fn wait(mut child: Child, seconds: u64) -> Output {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.wait_with_output().unwrap()
+}
+
+/// Whether every page that an incomplete file has is the vmcore's, and every page that it lacks
+/// is only missing: the 1st bitmap stays whole.
+pub fn only_right_pages(model: &Model, kdump: &Kdump) -> std::result::Result<(), String> {
+    compare_allowing(model, kdump, Allowed { excluded: true, incomplete: true })
 }
