@@ -11,7 +11,9 @@ mod common;
 
 use std::io::{self, Read, Write};
 
-use common::{InMemory, Trickle, core_of, noise, open_core, options, plain, stream_of, text, x86_64};
+use common::{
+    InMemory, Trickle, core_of, noise, open_core, options, plain, stream_of, text, x86_64,
+};
 use kdumpconv::Options;
 use kdumpconv::codec::Codec;
 use kdumpconv::source::elf::Core;
@@ -111,8 +113,11 @@ fn a_spool_that_fails_once_never_gives_wrong_pages() {
     for mended_at in 0..12 {
         let folder = tempfile::tempdir().unwrap();
         let spool_dir = folder.path().join("spool");
-        let reader =
-            Mending { bytes: io::Cursor::new(bytes.clone()), reads: mended_at, dir: spool_dir.clone() };
+        let reader = Mending {
+            bytes: io::Cursor::new(bytes.clone()),
+            reads: mended_at,
+            dir: spool_dir.clone(),
+        };
         let input = open::from_reader(Box::new(reader), spool_dir).unwrap();
         let core = open_core(input, Some(4096)).unwrap();
         let (file, report) = plain(&core, &Options::default()).unwrap();
@@ -159,8 +164,7 @@ fn new_utsname(fields: &[&str; 6]) -> Vec<u8> {
 fn kernel(builder: VmcoreBuilder, info: &str, paddr: u64, name: &[u8]) -> VmcoreBuilder {
     let mut memory = text(1, 0x4000);
     memory[0x1f04..0x1f04 + name.len()].copy_from_slice(name);
-    let text =
-        format!("OSRELEASE=6.1.0-9\nPAGESIZE=4096\nOFFSET(uts_namespace.name)=4\n{info}");
+    let text = format!("OSRELEASE=6.1.0-9\nPAGESIZE=4096\nOFFSET(uts_namespace.name)=4\n{info}");
     builder
         .load(Load::new(0x10_0000, noise(7, 0x3000)))
         .vmcoreinfo(&text)

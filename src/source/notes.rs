@@ -117,17 +117,13 @@ impl Notes {
                 if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
             {
                 let mut text = vec![0; usize::try_from(note.desc_bytes).unwrap_or(0)];
-                let why = match read_full(input, &mut text, place + note.desc_offset()) {
-                    Ok(n) if n == text.len() => {
-                        self.vmcoreinfo = Some(desc);
-                        self.vmcoreinfo_text = Some(text);
-                        return Ok(note.note_bytes());
-                    }
-                    Ok(_) => "the input ends in it".to_owned(),
-                    Err(error) => error.to_string(),
-                };
-                // The other notes are none the worse.
-                self.damage.push(format!("VMCOREINFO at {place:#x} cannot be read: {why}"));
+                match read_full(input, &mut text, place + note.desc_offset()) {
+                    Ok(n) if n < text.len() => return Err("the input ends in it".to_owned()),
+                    Ok(_) => self.vmcoreinfo_text = Some(text),
+                    // The other notes are none the worse.
+                    Err(error) => self.damage.push(format!("VMCOREINFO at {place:#x}: {error}")),
+                }
+                self.vmcoreinfo = Some(desc);
             }
             (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
             _ => {}
