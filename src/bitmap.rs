@@ -121,8 +121,8 @@ mod tests {
             Ok(())
         }
 
-        fn finish(&mut self, _size: u64) -> io::Result<()> {
-            Ok(())
+        fn finish(&mut self, size: u64) -> io::Result<u64> {
+            Ok(size)
         }
     }
 

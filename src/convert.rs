@@ -111,6 +111,11 @@ pub fn convert(
     if core.incomplete {
         report.reasons.push(Reason::Core);
     }
+    let first_missing = core.memory.missing().first();
+    if let (None, Some(run)) = (&report.pages.first_unreadable, first_missing) {
+        let why = "the input ends before it".to_owned();
+        report.pages.first_unreadable = Some((run.start, why));
+    }
     if report.pages.unreadable > 0 {
         report.reasons.push(Reason::Unreadable);
     }
@@ -121,7 +126,7 @@ pub fn convert(
     if let Some(name) = found_utsname(core, &watches) {
         header.utsname = name;
     }
-    report.file_bytes = writer.finish(&header)?;
+    (report.file_bytes, report.output_bytes) = writer.finish(&header)?;
     Ok(report)
 }
 
@@ -134,6 +139,7 @@ fn empty_report(core: &Core, plan: &Plan, options: &Options, dump_level: DumpLev
             dump_level.bits()
         ));
     }
+    let missing = count(core.memory.missing());
     Report {
         codec: options.codec,
         dump_level,
@@ -142,10 +148,12 @@ fn empty_report(core: &Core, plan: &Plan, options: &Options, dump_level: DumpLev
         max_mapnr: plan.sub_header.max_mapnr_64,
         pages: Pages {
             present: count(core.memory.present()),
-            kept: count(core.memory.with_data()),
+            kept: count(core.memory.with_data()) + missing,
+            unreadable: missing,
             ..Pages::default()
         },
         file_bytes: 0,
+        output_bytes: 0,
         reasons: Vec::new(),
         warnings,
     }
@@ -240,5 +248,5 @@ fn emit(
     if pages.first_unreadable.is_none() {
         pages.first_unreadable = batch.first_unreadable();
     }
-    Ok(())
+    writer.checkpoint().map_err(Reason::Output)
 }

@@ -94,8 +94,10 @@ pub struct Report {
     pub max_mapnr: u64,
     /// Pages by outcome.
     pub pages: Pages,
-    /// Bytes of the (unflattened) file.
+    /// Bytes of the kdump file.
     pub file_bytes: u64,
+    /// Bytes of the output: the file, or the flattened stream of it.
+    pub output_bytes: u64,
     /// Why it is incomplete; empty when it is whole.
     pub reasons: Vec<Reason>,
     /// What the user should know.

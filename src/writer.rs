@@ -103,6 +103,8 @@ impl<'a> Writer<'a> {
     }
 
     fn reserve(&mut self, kept: &[Range<u64>]) -> io::Result<()> {
+        let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
+        self.sink.reserve_end(2 * DESCRIPTOR_BUFFER_BYTES as u64 + bitmap_bytes)?;
         self.sink.reserve(self.plan.descriptors.clone())?;
         let mut part: Option<Range<u64>> = None;
         for run in kept {
@@ -184,6 +186,11 @@ impl<'a> Writer<'a> {
                 _ => self.described.push(pfn..pfn + 1),
             }
         }
+        Ok(())
+    }
+
+    /// Writes descriptors and the 2nd bitmap, when many have come together.
+    pub(crate) fn checkpoint(&mut self) -> io::Result<()> {
         if self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES {
             self.write_descriptors()?;
         }
@@ -201,18 +208,18 @@ impl<'a> Writer<'a> {
         self.bitmap2.checkpoint(next_pfn, self.sink)
     }
 
-    /// Writes what is left and makes the header good; returns the file's size.
+    /// Writes what is left and makes the header good; returns the sizes of file and output.
     ///
     /// `header` has the final status: INCOMPLETE or not.
-    pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<u64> {
+    pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
         let failed = || Error::write("the end of the file");
+        self.sink.reserve_end(0).map_err(failed())?; // it is written now
         self.write_descriptors().map_err(failed())?;
-        let rest = self.plan.descriptors.end - self.descriptors_at;
-        self.sink.write_zeros_at(self.descriptors_at, rest).map_err(failed())?;
+        let unused = self.descriptors_at..self.plan.descriptors.end;
+        self.sink.clear(unused).map_err(failed())?;
         let bitmap2 = std::mem::replace(&mut self.bitmap2, BitmapWriter::new(0..0));
         bitmap2.finish(self.sink).map_err(failed())?;
         self.write_late_header(header)?;
-        self.sink.finish(self.data).map_err(failed())?;
-        Ok(self.data)
+        Ok((self.data, self.sink.finish(self.data).map_err(failed())?))
     }
 }

@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
     threads: Option<usize>,
 
-    /// Stop at this size and keep an incomplete dump; K, M, G, T are powers of 1024
+    /// Stop at this size (before flattening) and keep an incomplete dump; K, M, G, T are powers of 1024
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
 

@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kdumpconv::report::{Reason, Report};
-use kdumpconv::sink::place::{Output, folder};
+use kdumpconv::sink::flat::FlatSink;
+use kdumpconv::sink::place::{Format, Output, folder};
 use kdumpconv::sink::{NullSink, Sink};
 use kdumpconv::source::elf::Core;
 use kdumpconv::source::input::ReadAt;
@@ -55,8 +56,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     if output.as_ref().is_some_and(Output::outlives_an_interruption) {
         signals.catch(&options.cancel).context("cannot catch signals")?;
     }
-    let mut null = NullSink;
-    let sink: &mut dyn Sink = output.as_mut().map_or(&mut null, |output| output.sink());
+    let mut nowhere = nowhere(args.format());
+    let sink: &mut dyn Sink = match &mut output {
+        Some(output) => output.sink(),
+        None => &mut *nowhere,
+    };
     let mut meter = Meter::new(args);
     let converted = kdumpconv::convert(&core, sink, &options, &mut |progress| meter.show(progress));
     meter.clear();
@@ -74,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         core: &core,
         report: &report,
         output: args.output_path().map(Path::to_owned),
-        flat: output.as_ref().is_some_and(Output::is_flat),
+        flat: output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat),
         dry_run: args.dry_run,
         threads: options.threads,
         seconds: 0.0,
@@ -140,6 +144,14 @@ fn open_input(args: &Args, signals: &Signals) -> anyhow::Result<Box<dyn ReadAt>>
 fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<Box<dyn ReadAt>> {
     let interruptible = Interruptible::new(file, signals)?;
     Ok(open::from_reader(Box::new(interruptible), spool_dir)?)
+}
+
+/// Where a dry run writes.
+fn nowhere(format: Format) -> Box<dyn Sink> {
+    match format {
+        Format::Flat => Box::new(FlatSink::new(io::sink())),
+        Format::Auto | Format::File => Box::new(NullSink),
+    }
 }
 
 fn create_output(args: &Args) -> anyhow::Result<Output> {

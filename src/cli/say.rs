@@ -147,6 +147,7 @@ impl Voice {
                 "memory": memory_bytes(report),
                 "page_data": pages.stored_bytes,
                 "file": report.file_bytes,
+                "output": report.output_bytes,
             },
             "ratio": ratio(report),
             "threads": ending.threads,
@@ -160,9 +161,9 @@ fn memory_bytes(report: &Report) -> u64 {
     report.pages.done().saturating_mul(report.page_bytes)
 }
 
-/// Bytes of the file for each byte of memory.
+/// Bytes of the output for each byte of memory.
 fn ratio(report: &Report) -> f64 {
-    as_f64(report.file_bytes) / as_f64(memory_bytes(report)).max(1.0)
+    as_f64(report.output_bytes) / as_f64(memory_bytes(report)).max(1.0)
 }
 
 /// Bytes of memory in a second.
@@ -183,7 +184,7 @@ fn summary(ending: &Ending<'_>) -> Vec<String> {
     let report = ending.report;
     let pages = &report.pages;
     let name = match &ending.output {
-        _ if ending.dry_run => "dry run: the file would have".to_owned(),
+        _ if ending.dry_run => "dry run: the output would have".to_owned(),
         Some(path) => format!("{}:", printable(&path.display().to_string())),
         None => "written:".to_owned(),
     };
@@ -191,7 +192,7 @@ fn summary(ending: &Ending<'_>) -> Vec<String> {
     vec![
         format!(
             "{name} {} bytes, {:.1} % of {} of memory ({}, dump level {}{kind})",
-            report.file_bytes,
+            report.output_bytes,
             100.0 * ratio(report),
             megabytes(as_f64(memory_bytes(report))),
             report.codec.name(),

@@ -37,6 +37,8 @@ impl Signals {
             flag::register(signal, Arc::clone(cancel))?;
             low_level::pipe::register(signal, self.waker.try_clone()?)?;
         }
+        // A file that may not grow is an error of write(2) then, like a full disk.
+        flag::register(signal_hook::consts::signal::SIGXFSZ, Arc::default())?;
         Ok(())
     }
 

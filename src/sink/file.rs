@@ -68,11 +68,25 @@ impl Sink for FileSink {
         }
     }
 
+    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
+        if self.is_new_file && !range.is_empty() {
+            // Gives back what was reserved; that it cannot is no harm.
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let bytes = range.end - range.start;
+            let _ = rustix::fs::fallocate(&self.file, flags, range.start, bytes);
+            return Ok(());
+        }
+        self.write_zeros_at(range.start, range.end.saturating_sub(range.start))
+    }
+
     fn can_rewrite(&self) -> bool {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<()> {
-        if self.is_new_file { self.file.set_len(size) } else { Ok(()) }
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        if self.is_new_file {
+            self.file.set_len(size)?;
+        }
+        Ok(size)
     }
 }

@@ -42,17 +42,36 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// The same for the end of the output, when it can only be written in order: `bytes` of it
+    /// must still fit when nothing else does.
+    ///
+    /// # Errors
+    /// When there is not that much space.
+    fn reserve_end(&mut self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
+    /// Sees to it that `range`, which was never written and nobody reads, has no old bytes.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
     /// Whether bytes can be written again: an early header that says "incomplete" can be made
     /// good at the end.
     fn can_rewrite(&self) -> bool {
         false
     }
 
-    /// Ends the output, which is a file of `size` bytes.
+    /// Ends the output, which stands for a file of `size` bytes; returns its own size.
     ///
     /// # Errors
     /// As [`write_at`](Self::write_at).
-    fn finish(&mut self, size: u64) -> io::Result<()>;
+    fn finish(&mut self, size: u64) -> io::Result<u64>;
 }
 
 /// Writes nothing: for a dry run.
@@ -68,7 +87,7 @@ impl Sink for NullSink {
         Ok(())
     }
 
-    fn finish(&mut self, _size: u64) -> io::Result<()> {
-        Ok(())
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        Ok(size)
     }
 }

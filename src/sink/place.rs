@@ -30,8 +30,8 @@ pub enum Format {
     Flat,
 }
 
-/// Names under which an incomplete dump may be kept, when earlier ones are there.
-const MAX_INCOMPLETE_NAMES: u32 = 1000;
+/// Names that are tried for a dump that cannot have its own.
+const MAX_OTHER_NAMES: u32 = 1000;
 
 /// An output that does not have its name yet.
 pub struct Output {
@@ -68,7 +68,8 @@ impl Output {
     /// [`Error::Exists`]; [`Error::Write`] when it cannot be made, or cannot seek and the format
     /// is [`Format::File`].
     pub fn create(target: &Path, format: Format, replace: bool) -> Result<Self> {
-        let failed = || Error::write(target.display().to_string());
+        let what = target.display().to_string();
+        let failed = || Error::write(what.as_str());
         if let Ok(metadata) = fs::metadata(target) {
             let kind = metadata.file_type();
             if kind.is_dir() {
@@ -79,9 +80,9 @@ impl Output {
                 let place = if kind.is_block_device() {
                     Place::Direct { file, remove_on_discard: None }
                 } else {
-                    return Self::stream(file, format, failed());
+                    return Self::stream(file, format, &what);
                 };
-                return Self::with_file(place, format, failed());
+                return Self::with_file(place, format, &what);
             }
         }
         if is_open_file(target) {
@@ -90,6 +91,9 @@ impl Output {
         if fs::symlink_metadata(target).is_ok() && !replace {
             return Err(Error::Exists(target.to_owned()));
         }
+        // What is replaced is the file that a link leads to, not the link.
+        let resolved = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let target = resolved.as_path();
         let name = target.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(name) = name else {
             return Err(failed()(io::ErrorKind::InvalidInput.into()));
@@ -112,18 +116,19 @@ impl Output {
                 .map_err(failed())?;
             Place::Temporary { file, target: target.to_owned(), replace }
         };
-        Self::with_file(place, format, failed())
+        Self::with_file(place, format, &what)
     }
 
     /// Prepares a file that is open already, by its name in /dev or /proc.
     fn reopened(target: &Path, format: Format, replace: bool) -> Result<Self> {
-        let failed = || Error::write(target.display().to_string());
+        let what = target.display().to_string();
+        let failed = || Error::write(what.as_str());
         let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
         if !replace && file.metadata().map_err(failed())?.len() > 0 {
             return Err(Error::Exists(target.to_owned()));
         }
         file.set_len(0).map_err(failed())?;
-        Self::with_file(Place::Direct { file, remove_on_discard: None }, format, failed())
+        Self::with_file(Place::Direct { file, remove_on_discard: None }, format, &what)
     }
 
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
@@ -131,7 +136,8 @@ impl Output {
     /// # Errors
     /// [`Error::Write`] when it cannot seek and the format is [`Format::File`].
     pub fn stdout(format: Format) -> Result<Self> {
-        let failed = || Error::write("standard output");
+        let what = "standard output";
+        let failed = || Error::write(what);
         let fd = io::stdout().as_fd().try_clone_to_owned().map_err(failed())?;
         let mut file = File::from(fd);
         let kind = file.metadata().map_err(failed())?.file_type();
@@ -143,28 +149,20 @@ impl Output {
             if kind.is_file() {
                 file.set_len(0).map_err(failed())?;
             }
-            return Self::with_file(
-                Place::Direct { file, remove_on_discard: None },
-                format,
-                failed(),
-            );
+            return Self::with_file(Place::Direct { file, remove_on_discard: None }, format, what);
         }
-        Self::stream(file, format, failed())
+        Self::stream(file, format, what)
     }
 
-    fn stream(file: File, format: Format, failed: impl FnOnce(io::Error) -> Error) -> Result<Self> {
+    fn stream(file: File, format: Format, what: &str) -> Result<Self> {
         if format == Format::File {
             let why = "it cannot seek, so only a flattened stream can be written to it";
-            return Err(failed(io::Error::other(why)));
+            return Err(Error::write(what)(io::Error::other(why)));
         }
         Ok(Output { sink: Box::new(FlatSink::new(file)), flat: true, place: Place::Stream })
     }
 
-    fn with_file(
-        place: Place,
-        format: Format,
-        failed: impl FnOnce(io::Error) -> Error,
-    ) -> Result<Self> {
+    fn with_file(place: Place, format: Format, what: &str) -> Result<Self> {
         let (file, is_new) = match &place {
             Place::Direct { file, .. } => {
                 (file.try_clone(), file.metadata().is_ok_and(|metadata| metadata.is_file()))
@@ -172,10 +170,11 @@ impl Output {
             Place::Temporary { file, .. } => (file.as_file().try_clone(), true),
             Place::Stream => (Err(io::ErrorKind::Unsupported.into()), false),
         };
-        let file = file.map_err(failed)?;
+        let file = file.map_err(Error::write(what))?;
         let flat = format == Format::Flat;
         let sink: Box<dyn Sink> = match (flat, is_new) {
-            (true, _) => Box::new(FlatSink::new(file)),
+            (true, true) => Box::new(FlatSink::to_file(file).map_err(Error::write(what))?),
+            (true, false) => Box::new(FlatSink::new(file)),
             (false, true) => Box::new(FileSink::new_file(file)),
             (false, false) => Box::new(FileSink::device(file)),
         };
@@ -202,22 +201,24 @@ impl Output {
     /// Gives a complete output its name, once it is on disk if `sync`.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the name was taken meanwhile, [`Error::Write`].
+    /// [`Error::NameTaken`] when the name was taken meanwhile: the dump has another, then.
+    /// [`Error::Write`].
     pub fn commit(self, sync: bool) -> Result<()> {
         match self.place {
             Place::Stream => Ok(()),
             Place::Direct { file, .. } => sync_file(&file, sync),
-            Place::Temporary { file, target, replace } => {
+            Place::Temporary { file, target, replace: true } => {
                 sync_file(file.as_file(), sync)?;
-                let renamed =
-                    if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
-                match renamed {
-                    Ok(_) => sync_folder(&target, sync),
-                    Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                        Err(Error::Exists(target))
-                    }
-                    Err(error) => Err(Error::write(target.display().to_string())(error.error)),
-                }
+                let named = file.persist(&target);
+                named.map_err(|e| Error::write(target.display().to_string())(e.error))?;
+                sync_folder(&target, sync)
+            }
+            Place::Temporary { file, target, replace: false } => {
+                sync_file(file.as_file(), sync)?;
+                let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
+                let kept = name_first_free(file, names)?;
+                sync_folder(&target, sync)?;
+                if kept == target { Ok(()) } else { Err(Error::NameTaken { target, kept }) }
             }
         }
     }
@@ -231,22 +232,14 @@ impl Output {
         match self.place {
             Place::Stream => Ok(None),
             Place::Direct { file, .. } => sync_file(&file, sync).map(|()| None),
-            Place::Temporary { mut file, target, .. } => {
+            Place::Temporary { file, target, .. } => {
                 sync_file(file.as_file(), sync)?;
-                for n in 0..MAX_INCOMPLETE_NAMES {
-                    let name = incomplete_name(&target, n);
-                    match file.persist_noclobber(&name) {
-                        Ok(_) => return sync_folder(&target, sync).map(|()| Some(name)),
-                        // An earlier incomplete dump is a dump too.
-                        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                            file = error.file;
-                        }
-                        Err(error) => {
-                            return Err(Error::write(name.display().to_string())(error.error));
-                        }
-                    }
-                }
-                Err(Error::Exists(incomplete_name(&target, 0)))
+                // An earlier incomplete dump is a dump too: it is not replaced.
+                let first = with_suffix(&target, ".incomplete");
+                let names = std::iter::once(first).chain(numbered(&target, ".incomplete"));
+                let kept = name_first_free(file, names)?;
+                sync_folder(&target, sync)?;
+                Ok(Some(kept))
             }
         }
     }
@@ -260,13 +253,31 @@ impl Output {
     }
 }
 
-/// `OUTPUT.incomplete`, `OUTPUT.incomplete.1`, ...
-fn incomplete_name(target: &Path, n: u32) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".incomplete");
-    if n > 0 {
-        name.push(format!(".{n}"));
+/// Gives `file` the first of `names` that is free, and returns it.
+fn name_first_free(
+    mut file: NamedTempFile,
+    names: impl Iterator<Item = PathBuf>,
+) -> Result<PathBuf> {
+    let mut last = PathBuf::new();
+    for name in names {
+        match file.persist_noclobber(&name) {
+            Ok(_) => return Ok(name),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => file = error.file,
+            Err(error) => return Err(Error::write(name.display().to_string())(error.error)),
+        }
+        last = name;
     }
+    Err(Error::Exists(last))
+}
+
+/// `TARGET<suffix>.1`, `TARGET<suffix>.2`, ...
+fn numbered(target: &Path, suffix: &str) -> impl Iterator<Item = PathBuf> {
+    (1..MAX_OTHER_NAMES).map(move |n| with_suffix(target, &format!("{suffix}.{n}")))
+}
+
+fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(suffix);
     PathBuf::from(name)
 }
 

@@ -93,7 +93,7 @@ impl Core {
             phys_base = 0;
         }
         let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
-        let memory = MemoryMap::new(&segments, page_size, origin);
+        let memory = MemoryMap::new(&segments, page_size, origin, input.size());
         for paddr in memory.rejected() {
             warnings.push(format!(
                 "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"

@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use crate::format::elf::{PT_LOAD, Segment};
-use crate::source::input::ReadAt;
+use crate::source::input::{Place, ReadAt, read_around_errors};
 
 /// One past the highest pfn that we take: 256 TiB of 4 KiB pages, 8 GiB a bitmap.
 pub const MAX_PFN: u64 = 1 << 36;
@@ -27,6 +27,13 @@ impl Extent {
     fn offset_of(&self, address: u64) -> u64 {
         self.offset + (address - self.addresses.start)
     }
+
+    /// The addresses of the bytes that are before `end` in the input.
+    fn before(&self, end: u64) -> Option<Range<u64>> {
+        let bytes = end.checked_sub(self.offset).filter(|&bytes| bytes > 0)?;
+        let Range { start, end } = self.addresses;
+        Some(start..end.min(start.saturating_add(bytes)))
+    }
 }
 
 /// Physical memory as sorted runs of pages, and the way from a page to its bytes.
@@ -37,6 +44,7 @@ pub struct MemoryMap {
     extents: Vec<Extent>,
     present: Vec<Range<u64>>,
     with_data: Vec<Range<u64>>,
+    missing: Vec<Range<u64>>,
     rejected: Vec<u64>,
 }
 
@@ -44,11 +52,16 @@ impl MemoryMap {
     /// Sorts out the `PT_LOAD`s of a core.
     ///
     /// `page_size` is a power of two in bytes; pfns count from the page of `origin`, a physical
-    /// address that no segment is below. Where segments overlap, bytes in the file beat none, and
+    /// address that no segment is below; `input_bytes` is the input's size, if known. Where segments overlap, bytes in the file beat none, and
     /// else the first in header order wins. A segment without an address is passed over; one that
     /// ends beyond [`MAX_PFN`] or has bytes beyond 2^63 is [rejected](Self::rejected).
     #[must_use]
-    pub fn new(segments: &[Segment], page_size: u64, origin: u64) -> Self {
+    pub fn new(
+        segments: &[Segment],
+        page_size: u64,
+        origin: u64,
+        input_bytes: Option<u64>,
+    ) -> Self {
         let origin = origin - origin % page_size;
         let limit = page_size.saturating_mul(MAX_PFN);
         let mut rejected = Vec::new();
@@ -77,9 +90,12 @@ impl MemoryMap {
         }
         let extents = first_wins(data);
         let present = page_runs(memory, page_size);
-        let with_data =
-            page_runs(extents.iter().map(|extent| extent.addresses.clone()).collect(), page_size);
-        MemoryMap { page_size, origin, extents, present, with_data, rejected }
+        let promised = extents.iter().map(|extent| extent.addresses.clone()).collect();
+        let end = input_bytes.unwrap_or(u64::MAX);
+        let there = extents.iter().filter_map(|extent| extent.before(end)).collect();
+        let with_data = page_runs(there, page_size);
+        let missing = without(page_runs(promised, page_size), &with_data);
+        MemoryMap { page_size, origin, extents, present, with_data, missing, rejected }
     }
 
     /// Bytes of a page.
@@ -104,6 +120,12 @@ impl MemoryMap {
     #[must_use]
     pub fn with_data(&self) -> &[Range<u64>] {
         &self.with_data
+    }
+
+    /// Runs of pfns that the headers promise bytes of, all of them behind the input's end.
+    #[must_use]
+    pub fn missing(&self) -> &[Range<u64>] {
+        &self.missing
     }
 
     /// Physical addresses of segments that could not be taken.
@@ -159,9 +181,11 @@ impl MemoryMap {
             let (gap, behind) = split(rest, from - at);
             let (part, behind) = split(behind, to - from);
             gap.fill(0);
-            let mut bad =
-                |address: u64, error| unreadable((address - start) / self.page_size, error);
-            read_part(input, part, extent.offset_of(from), from, self.page_size, &mut bad);
+            let page_of = |address: u64| (address - start) / self.page_size;
+            let place = Place { offset: extent.offset_of(from), address: from };
+            read_around_errors(input, part, place, self.page_size, &mut |lost, error| {
+                unreadable(page_of(lost.start), error);
+            });
             rest = behind;
             at = to;
         }
@@ -171,46 +195,6 @@ impl MemoryMap {
 
 fn split(buf: &mut [u8], bytes: u64) -> (&mut [u8], &mut [u8]) {
     buf.split_at_mut(usize::try_from(bytes).unwrap_or(usize::MAX).min(buf.len()))
-}
-
-/// Reads one stretch of an extent; `address` is that of its first byte.
-///
-/// A read that fails is tried again up to the end of its page, so that a bad sector or a page
-/// that /proc/vmcore cannot map costs that page alone.
-fn read_part(
-    input: &dyn ReadAt,
-    part: &mut [u8],
-    offset: u64,
-    address: u64,
-    page_size: u64,
-    bad: &mut dyn FnMut(u64, io::Error),
-) {
-    let mut done = 0;
-    let mut careful = false;
-    let mut why = None;
-    while done < part.len() {
-        let here = address + done as u64;
-        let to_page_end = usize::try_from(page_size - here % page_size).unwrap_or(usize::MAX);
-        let page_end = done.saturating_add(to_page_end).min(part.len());
-        let end = if careful { page_end } else { part.len() };
-        match input.read_at(part.get_mut(done..end).unwrap_or_default(), offset + done as u64) {
-            Ok(0) => {
-                // A stream that failed says so once and has ended from then on.
-                bad(here, why.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
-                done = page_end;
-            }
-            Ok(n) => done += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if !careful => {
-                careful = true;
-                why = Some(error);
-            }
-            Err(error) => {
-                bad(here, error);
-                done = page_end;
-            }
-        }
-    }
 }
 
 /// Cuts overlapping extents, given in header order, to sorted disjoint ones: the first wins.
@@ -278,6 +262,24 @@ fn page_runs(mut bytes: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
         }
     }
     runs
+}
+
+/// What is in the runs of `all`, but not in those of `known`, which are all within them.
+fn without(all: Vec<Range<u64>>, known: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut rest = Vec::new();
+    let mut known = known.iter().peekable();
+    for mut run in all {
+        while let Some(part) = known.next_if(|part| part.start < run.end) {
+            if run.start < part.start {
+                rest.push(run.start..part.start);
+            }
+            run.start = part.end;
+        }
+        if !run.is_empty() {
+            rest.push(run);
+        }
+    }
+    rest
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::format::elf::{FileHeader, NOTE_HEADER_BYTES, NT_PRSTATUS, PT_NOTE, Segment};
-use crate::source::input::{ReadAt, read_full};
+use crate::source::input::{Place, ReadAt, read_around_errors, read_full};
 
 /// More notes than this are left out: a `p_filesz` may say anything.
 pub const MAX_NOTE_BYTES: u64 = 1 << 30;
@@ -17,6 +17,9 @@ const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
 
 /// Bytes that are read or copied at a time.
 const WINDOW_BYTES: usize = 64 << 10;
+
+/// What one bad sector may cost.
+const RETRY_BYTES: u64 = 512;
 
 /// The note area: every `PT_NOTE`, one behind the other, each padded to 4 bytes.
 #[derive(Debug, Clone, Default)]
@@ -132,7 +135,8 @@ impl Notes {
     }
 
     /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns
-    /// how many bytes could not be read and were left out.
+    /// how many bytes could not be read. Zeros stand for them, but VMCOREINFO is whole if it was
+    /// ever read.
     ///
     /// # Errors
     /// What `write` returns.
@@ -149,20 +153,42 @@ impl Notes {
             while at < piece.end {
                 let bytes = usize::try_from(piece.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
                 let part = buf.get_mut(..bytes).unwrap_or_default();
-                let n = read_full(input, part, at).unwrap_or(0);
-                lost += (bytes - n) as u64;
-                part.iter_mut().skip(n).for_each(|byte| *byte = 0);
-                write(area + (at - piece.start), part)?;
+                let place = area + (at - piece.start);
+                lost += read_or_zero(input, part, at);
+                self.overlay_vmcoreinfo(part, place);
+                write(place, part)?;
                 at += bytes as u64;
             }
-            let padded = (piece.end - piece.start).next_multiple_of(4);
-            let padding = usize::try_from(padded - (piece.end - piece.start)).unwrap_or(0);
-            let end = area + padded;
-            write(end - padding as u64, [0; 4].get(..padding).unwrap_or_default())?;
-            area = end;
+            let piece_bytes = piece.end - piece.start;
+            area += piece_bytes.next_multiple_of(4);
+            let padding =
+                usize::try_from(piece_bytes.next_multiple_of(4) - piece_bytes).unwrap_or(0);
+            write(area - padding as u64, [0; 4].get(..padding).unwrap_or_default())?;
         }
         Ok(lost)
     }
+
+    /// Puts the VMCOREINFO text that was read before into `part`, which lies at `at` in the area.
+    fn overlay_vmcoreinfo(&self, part: &mut [u8], at: u64) {
+        let (Some(place), Some(text)) = (&self.vmcoreinfo, &self.vmcoreinfo_text) else { return };
+        let skip = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let into = part.iter_mut().skip(skip(place.start.saturating_sub(at)));
+        let from = text.iter().skip(skip(at.saturating_sub(place.start)));
+        into.zip(from).for_each(|(byte, known)| *byte = *known);
+    }
+}
+
+/// Reads all that can be read of `buf`, zeros the rest, and returns how many bytes that is.
+fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> u64 {
+    let mut lost: Vec<Range<u64>> = Vec::new();
+    let place = Place { offset, address: offset };
+    read_around_errors(input, buf, place, RETRY_BYTES, &mut |range, _| lost.push(range));
+    for range in &lost {
+        let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let start = usize::try_from(range.start - offset).unwrap_or(usize::MAX);
+        buf.iter_mut().skip(start).take(bytes).for_each(|byte| *byte = 0);
+    }
+    lost.iter().map(|range| range.end - range.start).sum()
 }
 
 /// A stretch of the input in memory, so that many small notes are not many small reads.

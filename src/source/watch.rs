@@ -67,7 +67,7 @@ mod tests {
             file_bytes: 0x9000,
             memory_bytes: 0x9000,
         };
-        let memory = MemoryMap::new(&[load], 4096, 0);
+        let memory = MemoryMap::new(&[load], 4096, 0, None);
         let watch = Watch::new(&memory, 0x3ffe, 4).unwrap();
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
         watch.look(4, &page(0x40));

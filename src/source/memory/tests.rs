@@ -5,7 +5,7 @@ fn load(paddr: u64, offset: u64, file_bytes: u64, memory_bytes: u64) -> Segment 
 }
 
 fn map(segments: &[Segment]) -> MemoryMap {
-    MemoryMap::new(segments, 4096, 0)
+    MemoryMap::new(segments, 4096, 0, None)
 }
 
 fn extents(map: &MemoryMap) -> Vec<(u64, u64, u64)> {
@@ -112,6 +112,19 @@ fn every_page_beyond_the_end_of_the_input_is_unreadable() {
 }
 
 #[test]
+fn pages_wholly_behind_the_end_of_the_input_are_missing() {
+    let segments = [
+        load(0x1_0000, 0x6000, 0x4000, 0x4000),
+        load(0x2000, 0x1000, 0x5000, 0x8000),
+        load(0x4000, 0x9000, 1 << 40, 1 << 40),
+    ];
+    let map = MemoryMap::new(&segments, 4096, 0, Some(0x7800));
+    assert_eq!(map.with_data(), [2..7, 16..18], "a page that is cut is tried");
+    assert_eq!(map.missing(), [7..16, 18..(1 << 28) + 4]);
+    assert_eq!(MemoryMap::new(&segments, 4096, 0, None).missing(), []);
+}
+
+#[test]
 fn impossible_segments_are_rejected_one_by_one() {
     let map = map(&[
         load(u64::MAX - 4096, 0, 0x1000, 0x1000),
@@ -135,7 +148,7 @@ fn segments_without_address_or_size_are_passed_over() {
 
 #[test]
 fn pfns_count_from_the_page_of_the_origin() {
-    let map = MemoryMap::new(&[load(0x8000_8000, 0, 0x1000, 0x1000)], 4096, 0x8000_0123);
+    let map = MemoryMap::new(&[load(0x8000_8000, 0, 0x1000, 0x1000)], 4096, 0x8000_0123, None);
     assert_eq!(map.present(), [8..9]);
     assert_eq!(map.locate(0x8000_8010), Some((8, 0x10)));
     assert_eq!(map.locate(0x7fff_ffff), None);
