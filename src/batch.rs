@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::select::DumpLevel;
 use crate::select::zero::is_zero;
 use crate::source::elf::Core;
+use crate::source::memory::count;
 use crate::source::watch::Watch;
 use crate::writer::Outcome;
 
@@ -66,11 +67,6 @@ impl Batch {
             rest = behind;
         }
     }
-}
-
-/// Pages in all runs.
-pub(crate) fn count(runs: &[Range<u64>]) -> u64 {
-    runs.iter().map(|run| run.end - run.start).sum()
 }
 
 /// Deals pages out in ascending order.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::batch::{Batch, Feed, Worker, count};
+use crate::batch::{Batch, Feed, Worker};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, NewUtsname};
@@ -17,6 +17,7 @@ use crate::report::{Pages, Progress, Reason, Report};
 use crate::select::DumpLevel;
 use crate::sink::Sink;
 use crate::source::elf::Core;
+use crate::source::memory::count;
 use crate::source::watch::Watch;
 use crate::writer::{Outcome, Writer};
 
@@ -81,7 +82,9 @@ pub fn convert(
         vmcoreinfo: core.notes.vmcoreinfo.clone(),
         eraseinfo: core.notes.eraseinfo.clone(),
         max_mapnr: core.memory.max_mapnr(),
-        pages: count(kept),
+        // A pipe that breaks off does not say so beforehand: a file that is cut short is laid out
+        // like one, for the same bytes. What is not used stays a hole.
+        pages: count(kept) + count(core.memory.missing()),
     })?;
     if let Some(limit) = options.max_size.filter(|&limit| plan.data > limit) {
         return Err(Error::TooLarge { needed: plan.data, limit });

@@ -12,10 +12,13 @@ use std::ops::Range;
 use crate::bitmap::BitmapWriter;
 use crate::codec::Stored;
 use crate::error::{Error, Result};
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PageDesc};
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES, PageDesc,
+};
 use crate::format::wire::Layout;
 use crate::plan::Plan;
 use crate::sink::Sink;
+use crate::source::memory::count;
 
 /// Bytes of descriptors that are gathered: 43690 pages. In a stream each batch is a record.
 const DESCRIPTOR_BUFFER_BYTES: usize = 1 << 20;
@@ -103,9 +106,12 @@ impl<'a> Writer<'a> {
     }
 
     fn reserve(&mut self, kept: &[Range<u64>]) -> io::Result<()> {
+        let start = self.plan.descriptors.start;
+        let table = start..start + count(kept) * PAGE_DESC_BYTES as u64;
         let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
-        self.sink.reserve_end(2 * DESCRIPTOR_BUFFER_BYTES as u64 + bitmap_bytes)?;
-        self.sink.reserve(self.plan.descriptors.clone())?;
+        let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.plan.block_size);
+        self.sink.reserve_end(bitmap_bytes + gathered_bytes.min(table.end - table.start))?;
+        self.sink.reserve(table)?;
         let mut part: Option<Range<u64>> = None;
         for run in kept {
             let start = self.plan.bitmap2.start;

@@ -253,7 +253,8 @@ fn compressed_and_piped_inputs_give_the_same_file() {
         assert_eq!(folder.names().len(), 4, "{index}: {:?}", folder.names());
         fs::remove_file(folder.path("out")).unwrap();
     }
-    let output = folder.shell("cat vmcore | \"$KDUMPCONV\" - | cat > flat; cat core.zst | \"$KDUMPCONV\" - out");
+    let output = folder
+        .shell("cat vmcore | \"$KDUMPCONV\" - | cat > flat; cat core.zst | \"$KDUMPCONV\" - out");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(unflatten(&folder.read("flat")).unwrap() == expected && folder.read("out") == expected);
 
@@ -323,7 +324,7 @@ fn check_dry_run(folder: &Folder, arguments: &[&str]) {
     assert_eq!(dry["format"], run["format"], "{arguments:?}");
     let file = folder.path(run["output"].as_str().unwrap());
     let size = fs::metadata(&file).unwrap().len();
-    assert_eq!(dry["bytes"]["file"], size, "{arguments:?}");
+    assert_eq!(dry["bytes"]["output"], size, "{arguments:?}");
     fs::remove_file(file).unwrap();
 }
 

@@ -116,7 +116,8 @@ fn a_read_that_fails_costs_no_more_than_what_it_read() {
         for n in 0..reads {
             // Once, and as from a device that is gone from then on.
             for last in [n, usize::MAX] {
-                let fault = move |read, _| (n..=last).contains(&read).then_some(Fault::Errno(errno));
+                let fault =
+                    move |read, _| (n..=last).contains(&read).then_some(Fault::Errno(errno));
                 let Ok((file, report)) = with_faults(&bytes, fault).0 else { continue };
                 let mut why = wrong(&file, &report, &model);
                 if why.is_ok() && !report.incomplete() && file != expected {
@@ -209,7 +210,8 @@ impl FailingSink {
             Full::Once | Full::OnceHalfway => number == self.fail_at,
             Full::Gone => number >= self.fail_at,
             Full::Disk => {
-                let inside = |place: &Range<u64>| place.start <= range.start && range.end <= place.end;
+                let inside =
+                    |place: &Range<u64>| place.start <= range.start && range.end <= place.end;
                 number >= self.fail_at && !self.has_place.iter().any(inside)
             }
         }
@@ -247,9 +249,9 @@ impl Sink for FailingSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<()> {
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
         self.bytes.resize(size as usize, 0);
-        Ok(())
+        Ok(size)
     }
 }
 

@@ -42,6 +42,11 @@ struct Reservation {
     end_bytes: u64,
 }
 
+/// The headers of the records that a stream ends with: few, and one for each megabyte.
+fn end_overhead(bytes: u64) -> u64 {
+    (16 + bytes / RECORD_BYTES as u64) * flattened::RECORD_HEADER_BYTES as u64
+}
+
 impl Reservation {
     /// Reserves space up to `position` and for the end of the stream behind it.
     fn extend_to(&mut self, position: u64) -> io::Result<()> {
@@ -143,7 +148,7 @@ impl<W: Write + Send> Sink for FlatSink<W> {
     fn reserve_end(&mut self, bytes: u64) -> io::Result<()> {
         match &mut self.reservation {
             Some(reservation) => {
-                reservation.end_bytes = bytes;
+                reservation.end_bytes = if bytes > 0 { bytes + end_overhead(bytes) } else { 0 };
                 reservation.extend_to(self.position)
             }
             None => Ok(()),

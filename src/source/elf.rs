@@ -79,7 +79,7 @@ impl Core {
         let header = read_header(&*input)?;
         let segments = read_segments(&*input, &header)?;
         let notes = Notes::find(&*input, &header, &segments);
-        let vmcoreinfo = notes.vmcoreinfo_text.as_deref().map(Vmcoreinfo::parse);
+        let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
         let arch = Architecture::of(&header);
         let mut warnings = notes.damage.clone();
 

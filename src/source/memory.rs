@@ -264,6 +264,12 @@ fn page_runs(mut bytes: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
     runs
 }
 
+/// Pages in all runs.
+#[must_use]
+pub fn count(runs: &[Range<u64>]) -> u64 {
+    runs.iter().map(|run| run.end - run.start).sum()
+}
+
 /// What is in the runs of `all`, but not in those of `known`, which are all within them.
 fn without(all: Vec<Range<u64>>, known: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut rest = Vec::new();

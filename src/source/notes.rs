@@ -3,6 +3,7 @@
 //! Device dumps (`NT_VMCOREDD`) come first in /proc/vmcore and may be larger than the capture
 //! kernel's memory: notes are walked by their headers and copied piece by piece, never held.
 
+use std::io;
 use std::ops::Range;
 
 use crate::error::Result;
@@ -29,8 +30,8 @@ pub struct Notes {
     pub bytes: u64,
     /// Place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
-    /// The VMCOREINFO text.
-    pub vmcoreinfo_text: Option<Vec<u8>>,
+    /// The VMCOREINFO note as it was read: its place in the area, header and all.
+    vmcoreinfo_note: Option<(u64, Vec<u8>)>,
     /// Place of the text of an ERASEINFO note (makedumpfile --config) in the area.
     pub eraseinfo: Option<Range<u64>>,
     /// `NT_PRSTATUS` notes: CPUs whose registers were saved.
@@ -119,13 +120,18 @@ impl Notes {
             (b"VMCOREINFO", _)
                 if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
             {
-                let mut text = vec![0; usize::try_from(note.desc_bytes).unwrap_or(0)];
-                match read_full(input, &mut text, place + note.desc_offset()) {
-                    Ok(n) if n < text.len() => return Err("the input ends in it".to_owned()),
-                    Ok(_) => self.vmcoreinfo_text = Some(text),
-                    // The other notes are none the worse.
-                    Err(error) => self.damage.push(format!("VMCOREINFO at {place:#x}: {error}")),
+                let mut whole = vec![0; usize::try_from(used).unwrap_or(0)];
+                match read_or_zero(input, &mut whole, place) {
+                    Some(lost) if lost.ended || lost.bytes >= u64::from(note.desc_bytes) => {
+                        return Err(format!("VMCOREINFO: {}", lost.why));
+                    }
+                    // Lines that were not hit, and the other notes, are none the worse.
+                    Some(lost) => {
+                        self.damage.push(format!("VMCOREINFO at {place:#x}: {}", lost.why));
+                    }
+                    None => {}
                 }
+                self.vmcoreinfo_note = Some((area, whole));
                 self.vmcoreinfo = Some(desc);
             }
             (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
@@ -154,7 +160,7 @@ impl Notes {
                 let bytes = usize::try_from(piece.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
                 let part = buf.get_mut(..bytes).unwrap_or_default();
                 let place = area + (at - piece.start);
-                lost += read_or_zero(input, part, at);
+                lost += read_or_zero(input, part, at).map_or(0, |lost| lost.bytes);
                 self.overlay_vmcoreinfo(part, place);
                 write(place, part)?;
                 at += bytes as u64;
@@ -168,27 +174,49 @@ impl Notes {
         Ok(lost)
     }
 
-    /// Puts the VMCOREINFO text that was read before into `part`, which lies at `at` in the area.
+    /// The VMCOREINFO text.
+    #[must_use]
+    pub fn vmcoreinfo_text(&self) -> Option<&[u8]> {
+        let (start, note) = self.vmcoreinfo_note.as_ref()?;
+        note.get(usize::try_from(self.vmcoreinfo.as_ref()?.start - start).ok()?..)
+    }
+
+    /// Puts the VMCOREINFO note that was read before into `part`, which lies at `at` in the area.
     fn overlay_vmcoreinfo(&self, part: &mut [u8], at: u64) {
-        let (Some(place), Some(text)) = (&self.vmcoreinfo, &self.vmcoreinfo_text) else { return };
+        let Some((start, note)) = &self.vmcoreinfo_note else { return };
         let skip = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let into = part.iter_mut().skip(skip(place.start.saturating_sub(at)));
-        let from = text.iter().skip(skip(at.saturating_sub(place.start)));
+        let into = part.iter_mut().skip(skip(start.saturating_sub(at)));
+        let from = note.iter().skip(skip(at.saturating_sub(*start)));
         into.zip(from).for_each(|(byte, known)| *byte = *known);
     }
 }
 
-/// Reads all that can be read of `buf`, zeros the rest, and returns how many bytes that is.
-fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> u64 {
-    let mut lost: Vec<Range<u64>> = Vec::new();
+/// What could not be read.
+struct Lost {
+    bytes: u64,
+    /// Whether the input ended, rather than failed.
+    ended: bool,
+    why: io::Error,
+}
+
+/// Reads all that can be read of `buf`, and zeros the rest.
+fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Option<Lost> {
+    let mut lost: Option<Lost> = None;
+    let mut ranges: Vec<Range<u64>> = Vec::new();
     let place = Place { offset, address: offset };
-    read_around_errors(input, buf, place, RETRY_BYTES, &mut |range, _| lost.push(range));
-    for range in &lost {
-        let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    read_around_errors(input, buf, place, RETRY_BYTES, &mut |range, why| {
+        let ended = why.kind() == io::ErrorKind::UnexpectedEof;
+        let lost = lost.get_or_insert(Lost { bytes: 0, ended: false, why });
+        lost.bytes += range.end - range.start;
+        lost.ended |= ended;
+        ranges.push(range);
+    });
+    for range in ranges {
         let start = usize::try_from(range.start - offset).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         buf.iter_mut().skip(start).take(bytes).for_each(|byte| *byte = 0);
     }
-    lost.iter().map(|range| range.end - range.start).sum()
+    lost
 }
 
 /// A stretch of the input in memory, so that many small notes are not many small reads.

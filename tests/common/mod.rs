@@ -68,9 +68,9 @@ impl Sink for InMemorySink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<()> {
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
         self.bytes.resize(usize::try_from(size).unwrap(), 0);
-        Ok(())
+        Ok(size)
     }
 }
 
