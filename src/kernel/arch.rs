@@ -132,7 +132,9 @@ impl Architecture {
     #[must_use]
     pub fn phys_base(self, info: Option<&Vmcoreinfo>, segments: &[Segment]) -> u64 {
         let number = |name| info.and_then(|info| info.number(name));
-        let loads = || segments.iter().filter(|segment| segment.kind == PT_LOAD);
+        let in_memory =
+            |load: &&Segment| load.kind == PT_LOAD && load.memory_bytes > 0 && load.paddr.is_some();
+        let loads = || segments.iter().filter(in_memory);
         match self {
             Architecture::X86_64 => number("phys_base").or_else(|| {
                 let text = loads().find(|load| load.vaddr >= X86_64_START_KERNEL_MAP)?;
@@ -140,9 +142,7 @@ impl Architecture {
             }),
             Architecture::Aarch64 => number("PHYS_OFFSET"),
             Architecture::Riscv64 | Architecture::Riscv32 => number("phys_ram_base"),
-            Architecture::Arm => {
-                loads().filter(|load| load.memory_bytes > 0).filter_map(|load| load.paddr).min()
-            }
+            Architecture::Arm => loads().filter_map(|load| load.paddr).min(),
             _ => None,
         }
         .unwrap_or(0)
@@ -254,6 +254,8 @@ mod tests {
         let text = [load(0xffff_8880_0000_0000, 0), load(0xffff_ffff_8100_0000, 0x1500_0000)];
         assert_eq!(x86.phys_base(None, &text), 0x1400_0000, "from the kernel's own segment");
         assert_eq!(x86.phys_base(None, &[load(0, 0)]), 0);
+        let no_address = Segment { paddr: None, ..text[1] };
+        assert_eq!(x86.phys_base(None, &[no_address, text[1]]), 0x1400_0000, "the next one");
         let arm64 = info("NUMBER(PHYS_OFFSET)=0x40000000");
         assert_eq!(Architecture::Aarch64.phys_base(Some(&arm64), &[]), 0x4000_0000);
         let riscv = info("NUMBER(phys_ram_base)=0x80000000");

@@ -16,6 +16,12 @@ pub const MAX_NOTE_BYTES: u64 = 1 << 30;
 /// Bytes of VMCOREINFO at the most; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
 
+/// Names of notes that are looked at; the known ones are shorter.
+const MAX_NAME_BYTES: usize = 16;
+
+/// Notes whose headers are remembered: as many as the largest machine has CPUs, and more.
+const MAX_KNOWN_NOTES: usize = 1 << 16;
+
 /// Bytes that are read or copied at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
@@ -30,8 +36,9 @@ pub struct Notes {
     pub bytes: u64,
     /// Place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
-    /// The VMCOREINFO note as it was read: its place in the area, header and all.
-    vmcoreinfo_note: Option<(u64, Vec<u8>)>,
+    /// What was read already, by its place in the area: headers and names, without which nobody
+    /// finds the note behind, and VMCOREINFO.
+    known: Vec<(u64, Vec<u8>)>,
     /// Place of the text of an ERASEINFO note (makedumpfile --config) in the area.
     pub eraseinfo: Option<Range<u64>>,
     /// `NT_PRSTATUS` notes: CPUs whose registers were saved.
@@ -109,13 +116,18 @@ impl Notes {
         }
         let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
         let name = match name_bytes {
-            0..=16 => window
+            0..=MAX_NAME_BYTES => window
                 .at(input, place + NOTE_HEADER_BYTES as u64, name_bytes)
-                .ok_or("its name cannot be read")?,
-            _ => &[],
+                .ok_or("its name cannot be read")?
+                .to_vec(),
+            _ => Vec::new(),
         };
+        if self.known.len() < MAX_KNOWN_NOTES && name_bytes <= MAX_NAME_BYTES {
+            let head = usize::try_from(note.desc_offset()).unwrap_or(0);
+            self.known.extend(window.at(input, place, head).map(|head| (area, head.to_vec())));
+        }
         let desc = area + note.desc_offset()..area + used;
-        match (name.strip_suffix(b"\0").unwrap_or(name), note.kind) {
+        match (name.strip_suffix(b"\0").unwrap_or(&name), note.kind) {
             (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
             (b"VMCOREINFO", _)
                 if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
@@ -131,7 +143,10 @@ impl Notes {
                     }
                     None => {}
                 }
-                self.vmcoreinfo_note = Some((area, whole));
+                if self.known.last().is_some_and(|(place, _)| *place == area) {
+                    self.known.pop();
+                }
+                self.known.push((area, whole));
                 self.vmcoreinfo = Some(desc);
             }
             (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
@@ -161,7 +176,7 @@ impl Notes {
                 let part = buf.get_mut(..bytes).unwrap_or_default();
                 let place = area + (at - piece.start);
                 lost += read_or_zero(input, part, at).map_or(0, |lost| lost.bytes);
-                self.overlay_vmcoreinfo(part, place);
+                self.overlay_known(part, place);
                 write(place, part)?;
                 at += bytes as u64;
             }
@@ -177,17 +192,22 @@ impl Notes {
     /// The VMCOREINFO text.
     #[must_use]
     pub fn vmcoreinfo_text(&self) -> Option<&[u8]> {
-        let (start, note) = self.vmcoreinfo_note.as_ref()?;
-        note.get(usize::try_from(self.vmcoreinfo.as_ref()?.start - start).ok()?..)
+        let desc = self.vmcoreinfo.as_ref()?;
+        let holds = |place: u64, note: &[u8]| place + note.len() as u64 == desc.end;
+        let (place, note) = self.known.iter().find(|(place, note)| holds(*place, note))?;
+        note.get(usize::try_from(desc.start - place).ok()?..)
     }
 
-    /// Puts the VMCOREINFO note that was read before into `part`, which lies at `at` in the area.
-    fn overlay_vmcoreinfo(&self, part: &mut [u8], at: u64) {
-        let Some((start, note)) = &self.vmcoreinfo_note else { return };
+    /// Puts what was read before into `part`, which lies at `at` in the area.
+    fn overlay_known(&self, part: &mut [u8], at: u64) {
+        let end = at + part.len() as u64;
         let skip = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let into = part.iter_mut().skip(skip(start.saturating_sub(at)));
-        let from = note.iter().skip(skip(at.saturating_sub(*start)));
-        into.zip(from).for_each(|(byte, known)| *byte = *known);
+        let first = self.known.partition_point(|(place, note)| place + note.len() as u64 <= at);
+        for (place, note) in self.known.iter().skip(first).take_while(|(place, _)| *place < end) {
+            let into = part.iter_mut().skip(skip(place.saturating_sub(at)));
+            let from = note.iter().skip(skip(at.saturating_sub(*place)));
+            into.zip(from).for_each(|(byte, known)| *byte = *known);
+        }
     }
 }
 
