@@ -1,0 +1,87 @@
+//! crash says of our file, plain and flattened, what it says of the vmcore.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::product::{CODECS, Folder};
+use crate::skip::need;
+use crate::tools;
+use crate::tools::run;
+use crate::vmcores::{TINY, TINY_VMLINUX};
+
+/// What one session of crash printed.
+struct Session {
+    /// Where the dump is named.
+    dumpfile: String,
+    /// All other lines.
+    rest: Vec<String>,
+}
+
+/// `sys`, `ps`, `bt -a` and `log` of a dump. `folder` is crash's home: no .crashrc is read.
+fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
+    let commands = folder.file("commands");
+    std::fs::write(&commands, "sys\nps\nbt -a\nlog\nquit\n").unwrap();
+    let mut command = Command::new(crash);
+    command.current_dir(folder.path()).env("HOME", folder.path());
+    command.arg("-s").arg("-i").arg(&commands).arg(vmlinux).arg(dump);
+    let text = run(&mut command).succeeded();
+    let (dumpfile, rest): (Vec<_>, Vec<_>) =
+        text.lines().map(str::to_owned).partition(|line| line.starts_with("    DUMPFILE: "));
+    assert_eq!(dumpfile.len(), 1, "{text}");
+    Session { dumpfile: dumpfile.concat(), rest }
+}
+
+/// That the vmcore itself was understood: what is compared is not just twice the same failure.
+///
+/// `bt -a` alone fails, and so it is compared by its complaints ("read of stack at fffffe0000052000
+/// failed"): crash 8.0.6 does not find the stacks of this kernel's exceptions in the vmcore either.
+fn check_session_of_the_vmcore(session: &Session) {
+    let text = session.rest.join("\n");
+    let expected = [
+        "       TASKS: 44\n",
+        "     RELEASE: 6.1.192-tiny\n",
+        "  [kthreadd]\n",
+        "COMMAND: \"tiny-spin\"",
+        "[    0.000000] Linux version 6.1.192-tiny ",
+        "Memory failure: 0x2d17: recovery action for dirty LRU page: Recovered",
+    ];
+    for part in expected {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn crash_answers_as_on_the_vmcore() {
+    let core = need!(TINY.unpacked());
+    let vmlinux = need!(TINY_VMLINUX.unpacked());
+    let crash = need!(tools::crash());
+    let folder = Folder::new();
+    let on_core = session(&crash, &vmlinux, &core, &folder);
+    check_session_of_the_vmcore(&on_core);
+    let mut kinds: Vec<Vec<&str>> = CODECS.iter().map(|(codec, _)| vec!["-C", codec]).collect();
+    kinds.extend([vec!["-C", "zlib", "-F"], vec!["-C", "zstd", "-F"]]);
+    for options in kinds {
+        let kdump = folder.convert(&core, "kdump", &options);
+        let on_kdump = session(&crash, &vmlinux, &kdump, &folder);
+        assert_eq!(on_kdump.rest, on_core.rest, "{options:?}");
+        // Pages of zeros share one stored page, so the header's dump level is 1. None is
+        // missing, but crash calls every dump of a level beyond 0 partial.
+        let expected = format!("    DUMPFILE: {}  [PARTIAL DUMP]", kdump.display());
+        assert_eq!(on_kdump.dumpfile, expected, "{options:?}");
+    }
+}
+
+#[test]
+fn crash_calls_a_dump_of_level_0_whole() {
+    let core = need!(TINY.unpacked());
+    let vmlinux = need!(TINY_VMLINUX.unpacked());
+    let crash = need!(tools::crash());
+    let folder = Folder::new();
+    let on_core = session(&crash, &vmlinux, &core, &folder);
+    for options in [&["-d", "0"][..], &["-d", "0", "-F"]] {
+        let kdump = folder.convert(&core, "kdump", options);
+        let on_kdump = session(&crash, &vmlinux, &kdump, &folder);
+        assert_eq!(on_kdump.rest, on_core.rest, "{options:?}");
+        assert_eq!(on_kdump.dumpfile, format!("    DUMPFILE: {}", kdump.display()));
+    }
+}

@@ -1,0 +1,60 @@
+//! However a real vmcore comes and wherever its dump goes, the bytes are the same.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use crate::product::{Folder, assert_same_bytes, kdumpconv};
+use crate::skip::need;
+use crate::tools::run_with_input;
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY};
+
+fn every_way(vmcore: &Packed) {
+    let core = need!(vmcore.unpacked());
+    let packed = need!(vmcore.packed());
+    let folder = Folder::new();
+    let plain = folder.convert(&core, "plain", &[]);
+
+    assert_same_bytes(&plain, &folder.convert(&packed, "of-zst", &[]));
+
+    let of_pipe = folder.file("of-pipe");
+    let mut cat = Command::new("cat").arg(&core).stdout(Stdio::piped()).spawn().unwrap();
+    let pipe = cat.stdout.take().unwrap();
+    run_with_input(kdumpconv().arg("-").arg(&of_pipe).stdin(pipe)).succeeded();
+    assert!(cat.wait().unwrap().success());
+    assert_same_bytes(&plain, &of_pipe);
+
+    let of_packed_pipe = folder.file("of-packed-pipe");
+    let mut cat = Command::new("cat").arg(&packed).stdout(Stdio::piped()).spawn().unwrap();
+    let pipe = cat.stdout.take().unwrap();
+    run_with_input(kdumpconv().arg("-").arg(&of_packed_pipe).stdin(pipe)).succeeded();
+    assert!(cat.wait().unwrap().success());
+    assert_same_bytes(&plain, &of_packed_pipe);
+}
+
+#[test]
+fn tiny_x86_64_by_a_pipe_or_packed_makes_the_same_file() {
+    every_way(&TINY);
+}
+
+#[test]
+fn x86_64_kexec_by_a_pipe_or_packed_makes_the_same_file() {
+    every_way(&KEXEC);
+}
+
+#[test]
+fn aarch64_by_a_pipe_or_packed_makes_the_same_file() {
+    every_way(&AARCH64);
+}
+
+#[test]
+fn a_dump_into_a_pipe_is_the_flattened_file() {
+    let core = need!(TINY.unpacked());
+    let folder = Folder::new();
+    let flat = folder.convert(&core, "flat", &["-F"]);
+    let through_pipe = folder.file("through-pipe");
+    let mut ours = kdumpconv().arg(&core).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = ours.stdout.take().unwrap();
+    std::io::copy(&mut pipe, &mut File::create(&through_pipe).unwrap()).unwrap();
+    assert!(ours.wait().unwrap().success());
+    assert_same_bytes(&flat, &through_pipe);
+}

@@ -1,0 +1,66 @@
+//! libkdumpfile (Debian's, 0.5.1) reads every page, note, register and VMCOREINFO line from our
+//! plain file as from the vmcore. It reads no flattened files.
+
+use std::path::Path;
+
+use crate::product::{CODECS, Folder};
+use crate::skip::need;
+use crate::tools::{Ran, python, run};
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, shared};
+
+/// Compares the vmcore with our file of every codec; `judge` judges what compare.py printed.
+fn every_codec(vmcore: &Packed, options: &[&str], judge: impl Fn(&Ran)) {
+    let core = need!(vmcore.unpacked());
+    let script = need!(shared("tools/compare.py"));
+    need!(python("kdumpfile"));
+    let folder = Folder::new();
+    for (codec, _) in CODECS {
+        let kdump = folder.convert(&core, "kdump", &["-C", codec]);
+        judge(&compare(&script, options, &core, &kdump));
+    }
+}
+
+fn compare(script: &Path, options: &[&str], core: &Path, kdump: &Path) -> Ran {
+    let mut python = python("kdumpfile").unwrap();
+    let ran = run(python.arg(script).args(options).arg(core).arg(kdump));
+    // Not one page of either is missing in the other, even where an option would let it pass.
+    ran.printed(" equal, 0 only in A (0 of them zero), 0 only in B;");
+    ran.printed("raw note areas equal");
+    ran
+}
+
+#[test]
+fn libkdumpfile_finds_tiny_x86_64_equal() {
+    every_codec(&TINY, &[], |ran| {
+        ran.printed("RESULT: EQUAL");
+        ran.exited(0);
+    });
+}
+
+/// libkdumpfile 0.5.1 cuts the vmcore's `memory.pagemap` at the pages of the kernel text, which
+/// two segments have: 28077 runs where there are 3. Only `--excluded-ok` lets that pass; that
+/// nothing is excluded is then judged by the counts.
+#[test]
+fn libkdumpfile_finds_x86_64_kexec_equal() {
+    every_codec(&KEXEC, &["--excluded-ok"], |ran| {
+        ran.printed("note: memory.pagemap: [(1, 160), ");
+        ran.printed("(28077 and 3 runs)");
+        ran.printed("RESULT: EQUAL");
+        ran.exited(0);
+    });
+}
+
+/// For arm64 the sub header's `phys_base` has `NUMBER(PHYS_OFFSET)`, where crash looks for it;
+/// libkdumpfile makes an attribute of it that an ELF vmcore of arm64 does not have.
+#[test]
+fn libkdumpfile_finds_aarch64_equal_but_for_phys_base() {
+    every_codec(&AARCH64, &[], |ran| {
+        let mismatches: Vec<&str> =
+            ran.text.lines().filter(|line| line.starts_with("MISMATCH")).collect();
+        // 0xffffa46980000000
+        let expected = "MISMATCH: attribute linux.phys_base: unset / 18446643371758845952";
+        assert_eq!(mismatches, [expected], "{}", ran.text);
+        ran.printed("RESULT: 1 mismatches");
+        ran.exited(1);
+    });
+}

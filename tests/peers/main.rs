@@ -1,0 +1,25 @@
+//! The judgement of real readers on real vmcores: libkdumpfile, crash, drgn and makedumpfile, and
+//! the strict reader of `tests/support`.
+//!
+//! The vmcores and the scripts that compare dumps are a folder of their own: `KDUMPCONV_SHARED`, or
+//! `../shared` beside the checkout. Without it, or without a reader, a test says `SKIPPED` and
+//! passes; with `KDUMPCONV_REQUIRE_PEERS=1` it fails instead.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's failure is a panic"
+)]
+
+mod crash;
+mod drgn;
+mod input;
+mod libkdumpfile;
+mod makedumpfile;
+mod product;
+mod skip;
+mod strict;
+mod tools;
+mod vmcores;

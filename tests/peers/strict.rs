@@ -1,0 +1,44 @@
+//! The strict reader finds in our files exactly what its own naive reading of the vmcore says.
+
+use support::compare::compare;
+use support::elf_reader::ElfCore;
+use support::kdump::Strictness;
+
+use crate::product::{CODECS, Folder, open};
+use crate::skip::need;
+use crate::vmcores::{AARCH64, KEXEC, PAGE_BYTES, Packed, TINY};
+
+fn every_codec(vmcore: &Packed) {
+    let path = need!(vmcore.unpacked());
+    let core = ElfCore::open(&path).unwrap();
+    let model = core.model(PAGE_BYTES);
+    let folder = Folder::new();
+    for (codec, bit) in CODECS {
+        for options in [&["-C", codec][..], &["-C", codec, "-F"]] {
+            let kdump = open(&folder.convert(&path, "kdump", options), Strictness::Ours);
+            assert_eq!(kdump.image().is_flattened(), options.contains(&"-F"));
+            assert_eq!(kdump.header.status, u64::from(bit), "{codec}");
+            let used = kdump.descriptors.iter().any(|stored| stored.flags == bit);
+            assert!(used, "no page is stored by {codec}");
+            assert_eq!(kdump.note_bytes, core.note_bytes, "{codec}");
+            if let Err(why) = compare(&model, &kdump) {
+                panic!("{options:?}: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_strict_reader_finds_tiny_x86_64_equal() {
+    every_codec(&TINY);
+}
+
+#[test]
+fn the_strict_reader_finds_x86_64_kexec_equal() {
+    every_codec(&KEXEC);
+}
+
+#[test]
+fn the_strict_reader_finds_aarch64_equal() {
+    every_codec(&AARCH64);
+}

@@ -1,0 +1,98 @@
+//! Finding and running programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    command: String,
+    code: Option<i32>,
+    /// Standard output, then standard error.
+    pub(crate) text: String,
+}
+
+impl Ran {
+    /// What it printed.
+    ///
+    /// # Panics
+    /// When its exit code is not 0.
+    pub(crate) fn succeeded(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.command, self.text);
+        self.text
+    }
+
+    /// Asserts that it printed `expected` somewhere.
+    pub(crate) fn printed(&self, expected: &str) {
+        assert!(self.text.contains(expected), "no {expected:?}: {}\n{}", self.command, self.text);
+    }
+
+    /// Asserts its exit code.
+    pub(crate) fn exited(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.command, self.text);
+    }
+}
+
+/// Runs a program to its end; its standard input is empty unless set otherwise.
+pub(crate) fn run(command: &mut Command) -> Ran {
+    run_with_input(command.stdin(Stdio::null()))
+}
+
+/// Runs a program to its end with the standard input that was set.
+pub(crate) fn run_with_input(command: &mut Command) -> Ran {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    Ran {
+        command: format!("{command:?}"),
+        code: output.status.code(),
+        text: String::from_utf8_lossy(&text).into_owned(),
+    }
+}
+
+/// Every program of this name in PATH, in its order.
+fn in_path(name: &str) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).filter(|p| p.is_file()).collect()
+}
+
+/// A Python 3 that has `module`: Debian's own (its packages are seen by no other), or one of PATH.
+pub(crate) fn python(module: &str) -> Result<Command, String> {
+    let mut candidates = vec![PathBuf::from("/usr/bin/python3")];
+    candidates.extend(in_path("python3"));
+    let has_module = |python: &&PathBuf| {
+        let mut command = Command::new(python);
+        command.args(["-c", &format!("import {module}")]).stdin(Stdio::null());
+        command.output().is_ok_and(|output| output.status.success())
+    };
+    let found = candidates.iter().find(has_module).map(Command::new);
+    found.ok_or_else(|| format!("no python3 has the module {module}"))
+}
+
+/// makedumpfile from PATH.
+pub(crate) fn makedumpfile() -> Result<Command, String> {
+    let found = in_path("makedumpfile").first().map(Command::new);
+    let mut command = found.ok_or("there is no makedumpfile in PATH")?;
+    // Errors and common messages, no progress.
+    command.args(["--message-level", "6"]);
+    Ok(command)
+}
+
+/// The oldest crash that finds all tasks of a 6.1 kernel: 8.0.2 finds 3 of 44.
+const CRASH_NEEDED: [u32; 3] = [8, 0, 6];
+
+/// `KDUMPCONV_CRASH`, else where `.ci/trixie-crash` unpacks one, else crash from PATH.
+pub(crate) fn crash() -> Result<PathBuf, String> {
+    let unpacked = Path::new("/opt/trixie/usr/bin/crash");
+    let crash = match std::env::var_os("KDUMPCONV_CRASH") {
+        Some(named) => PathBuf::from(named),
+        None if unpacked.is_file() => unpacked.to_owned(),
+        None => in_path("crash").first().cloned().ok_or("there is no crash in PATH")?,
+    };
+    let text = run(Command::new(&crash).arg("--version")).succeeded();
+    let version = text.lines().find_map(|line| line.strip_prefix("crash ")).unwrap_or_default();
+    let numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
+    if numbers.collect::<Vec<u32>>().as_slice() < CRASH_NEEDED.as_slice() {
+        return Err(format!("{} is {version:?}, older than {CRASH_NEEDED:?}", crash.display()));
+    }
+    Ok(crash)
+}
