@@ -298,8 +298,8 @@ fn so_does_one_between_the_descriptors_of_a_large_dump() {
     }
     // The second of this size; the first reserves the place of all descriptors.
     fail_writes(&builder, &options(Codec::Snappy, 1, 1), |all| {
-        let large = (0..all.len()).filter(|n| all[*n] >= 1 << 20);
-        let descriptors = large.skip(1).next().unwrap();
+        let mut large = (0..all.len()).filter(|n| all[*n] >= 1 << 20);
+        let descriptors = large.nth(1).unwrap();
         (descriptors - 1..descriptors + 3).chain(all.len() - 4..all.len()).collect()
     });
 }
