@@ -1,6 +1,7 @@
 //! The oddities of those that write vmcores, one by one.
 
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
