@@ -33,7 +33,8 @@ fn open(vmcore: &SmallVmcore) -> kdumpconv::source::elf::Core {
 /// A 32-bit header cannot tell where memory beyond 4 GiB begins, by which crash counts arm32's
 /// pfns; what is right then is not settled.
 fn starts_beyond_its_header(vmcore: &SmallVmcore) -> bool {
-    vmcore.builder.machine == machine::ARM && vmcore.model().origin_pfn * vmcore.page_size >> 32 > 0
+    vmcore.builder.machine == machine::ARM
+        && vmcore.model().origin_pfn * vmcore.page_size > u64::from(u32::MAX)
 }
 
 fn loads_in_memory(builder: &VmcoreBuilder) -> impl Iterator<Item = &Load> {
