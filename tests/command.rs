@@ -312,6 +312,23 @@ fn a_dry_run_writes_nothing_and_says_what_a_run_writes() {
     assert!(said.contains(&format!("{len} bytes")), "{said}");
 }
 
+/// A core whose page size must be guessed, which is warned of.
+#[test]
+fn json_is_all_that_is_said_where_it_is_said_and_has_the_warnings() {
+    use support::elf::{Class, Endian, machine};
+    let folder = Folder::new();
+    let builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::AARCH64)
+        .load(Load::new(0, noise(1, 9000)));
+    folder.write("vmcore", &builder.build());
+    let to_file = json(&folder.run(&["--json", "vmcore", "out"]).stdout);
+    let output = folder.run(&["--json", "vmcore", "-"]);
+    let to_stdout = serde_json::from_slice::<Value>(&output.stderr);
+    let to_stdout = to_stdout.unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)));
+    for report in [to_file, to_stdout] {
+        assert_eq!(report["warnings"].as_array().map(Vec::len), Some(1), "{report}");
+    }
+}
+
 /// Runs dry and then for real, and compares what is said with what is there.
 fn check_dry_run(folder: &Folder, arguments: &[&str]) {
     let dry = folder.run(&[arguments, &["-n", "--json", "vmcore", "out"]].concat());

@@ -59,12 +59,13 @@ fn shell(folder: &Folder, script: &str) {
 fn a_pipe_gets_a_flattened_stream() {
     let (folder, expected) = folder();
     shell(&folder, "\"$KDUMPCONV\" vmcore | cat > a; \"$KDUMPCONV\" vmcore - | cat > b");
-    for name in ["a", "b"] {
+    shell(&folder, "\"$KDUMPCONV\" vmcore /dev/stdout | cat > d");
+    for name in ["a", "b", "d"] {
         assert!(unflatten(&folder.read(name)).unwrap() == expected, "{name}");
     }
     shell(&folder, "mkfifo fifo; cat fifo > c & \"$KDUMPCONV\" vmcore fifo; wait");
     assert!(unflatten(&folder.read("c")).unwrap() == expected);
-    assert_eq!(folder.names(), ["a", "b", "c", "fifo", "vmcore"]);
+    assert_eq!(folder.names(), ["a", "b", "c", "d", "fifo", "vmcore"]);
 }
 
 #[test]

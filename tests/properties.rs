@@ -76,7 +76,11 @@ fn check_counts(report: &Report, model: &Model, kdump: &Kdump) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_codec_and_level_gives_exactly_the_pages_plain_and_flattened(
@@ -203,6 +207,15 @@ fn phys_base_is_read_from_vmcoreinfo_as_signed_decimal() {
 fn phys_base_follows_the_kernels_text_when_vmcoreinfo_does_not_tell() {
     let builder = x86_64()
         .load(Load::new(0, text(1, 4096)).vaddr(0xffff_8880_0000_0000))
+        .load(Load::new(0x1f00_0000, text(2, 4096)).vaddr(0xffff_ffff_8100_0000));
+    let (file, _) = plain(&common::core_of(builder.build()).unwrap(), &Options::default()).unwrap();
+    assert_eq!(Kdump::from_bytes(&file).unwrap().header.phys_base, 0x1e00_0000);
+}
+
+#[test]
+fn text_without_a_physical_address_does_not_hide_text_with_one() {
+    let builder = x86_64()
+        .load(Load::new(NO_PADDR, text(1, 4096)).vaddr(0xffff_ffff_8000_0000))
         .load(Load::new(0x1f00_0000, text(2, 4096)).vaddr(0xffff_ffff_8100_0000));
     let (file, _) = plain(&common::core_of(builder.build()).unwrap(), &Options::default()).unwrap();
     assert_eq!(Kdump::from_bytes(&file).unwrap().header.phys_base, 0x1e00_0000);

@@ -43,7 +43,11 @@ fn from_reader(bytes: Vec<u8>, page_size: Option<u64>) -> Core {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 192,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_pipe_and_a_compressed_pipe_give_the_bytes_of_a_file(
