@@ -4,7 +4,6 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::cast_possible_truncation,
     reason = "a test that cannot go on has failed"
 )]

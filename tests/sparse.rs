@@ -111,8 +111,8 @@ impl Sink for HolesSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        self.0.set_len(size).map(|()| size)
     }
 }
 

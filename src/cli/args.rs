@@ -239,7 +239,12 @@ impl Args {
     /// When to show progress.
     pub(crate) fn progress(&self) -> When {
         let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);
-        if self.quiet || silenced { When::Never } else { self.progress }
+        match self.progress {
+            // The JSON report is to be all that is said.
+            When::Auto if self.json => When::Never,
+            _ if self.quiet || silenced => When::Never,
+            when => when,
+        }
     }
 
     /// How much to say: 0 errors alone, 1 warnings and the summary, 2 details.

@@ -45,7 +45,9 @@ pub(crate) struct Ending<'a> {
 
 impl Voice {
     pub(crate) fn new(args: &Args) -> Self {
-        Voice { verbosity: args.verbosity(), json: args.json, input: args.input_name() }
+        // The JSON report has the warnings, and may have to share standard error with nothing.
+        let verbosity = if args.json { 0 } else { args.verbosity() };
+        Voice { verbosity, json: args.json, input: args.input_name() }
     }
 
     pub(crate) fn warn(&self, warnings: &[String]) {
