@@ -1,5 +1,6 @@
 //! A page to its stored bytes: by one of four codecs, or raw when that is not smaller.
 
+mod deflate;
 mod lzo;
 
 use std::ops::RangeInclusive;
@@ -86,7 +87,10 @@ pub struct Encoder {
 }
 
 enum Engine {
-    Zlib(libdeflater::Compressor),
+    /// Level 1.
+    Zlib(Box<deflate::Zlib>),
+    /// Levels 2 to 12: smaller files, at libdeflate's speed.
+    Libdeflate(libdeflater::Compressor),
     Lzo(Box<lzo::Lzo1x>),
     Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
@@ -110,7 +114,8 @@ impl Encoder {
         }
         let level = level.unwrap_or(Codec::DEFAULT_LEVEL);
         let engine = match codec {
-            Codec::Zlib => Engine::Zlib(libdeflater::Compressor::new(
+            Codec::Zlib if level == Codec::DEFAULT_LEVEL => Engine::Zlib(Box::default()),
+            Codec::Zlib => Engine::Libdeflate(libdeflater::Compressor::new(
                 libdeflater::CompressionLvl::new(level).map_err(|e| refused(format!("{e:?}")))?,
             )),
             Codec::Lzo => Engine::Lzo(Box::default()),
@@ -128,7 +133,7 @@ impl Encoder {
     pub fn room(&self) -> usize {
         match &self.engine {
             // Cannot need more: it is told to give up at a page's size.
-            Engine::Zlib(_) | Engine::None => self.page_size,
+            Engine::Zlib(_) | Engine::Libdeflate(_) | Engine::None => self.page_size,
             Engine::Lzo(_) => lzo::max_compressed_len(self.page_size),
             Engine::Snappy(_) => snap::raw::max_compress_len(self.page_size),
             Engine::Zstd(_) => zstd::zstd_safe::compress_bound(self.page_size),
@@ -140,10 +145,11 @@ impl Encoder {
     ///
     /// A page that the codec fails on (none does) is stored raw: it costs space, not the page.
     pub fn encode(&mut self, page: &[u8], out: &mut [u8]) -> Stored {
+        let smaller = page.len().saturating_sub(1);
         let compressed = match &mut self.engine {
-            Engine::Zlib(zlib) => {
-                let below = out.get_mut(..page.len().saturating_sub(1)).unwrap_or_default();
-                zlib.zlib_compress(page, below).ok()
+            Engine::Zlib(zlib) => out.get_mut(..smaller).and_then(|out| zlib.compress(page, out)),
+            Engine::Libdeflate(zlib) => {
+                out.get_mut(..smaller).and_then(|out| zlib.zlib_compress(page, out).ok())
             }
             Engine::Lzo(lzo) => lzo.compress(page, out),
             Engine::Snappy(snappy) => snappy.compress(page, out).ok(),

@@ -1,0 +1,100 @@
+//! Writes the sequences of a block as code words.
+use super::bits::BitWriter;
+use super::matcher::{Sequence, Window};
+use super::tables::{
+    DISTANCE_EXTRA, DISTANCE_MASK, DISTANCES, END, LENGTH_EXTRA, LENGTH_MASK, LITERALS,
+};
+
+/// The longest word for literals and lengths, shorter than RFC 1951 allows:
+/// four literals, or a literal and a match, then fit between two flushes.
+pub(super) const LITERAL_LIMIT: usize = 12;
+/// The longest word for distances: 12 + 12 + 5 and 14 + 13 bits are 56.
+pub(super) const DISTANCE_LIMIT: usize = 14;
+const _: () = assert!(4 * LITERAL_LIMIT <= BitWriter::ROOM);
+const _: () = assert!(2 * LITERAL_LIMIT + 5 + DISTANCE_LIMIT + 13 <= BitWriter::ROOM);
+
+/// Which of a third and a fourth literal to keep, by the number of literals.
+static KEEP: [[u32; 2]; 8] = [[0, 0], [0, 0], [0, 0], [!0, 0], [!0, !0], [0, 0], [0, 0], [0, 0]];
+
+/// Four bytes of the window from `at` on.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the mask and the padding keep it in bounds")]
+fn four(window: &Window, at: usize) -> [usize; 4] {
+    let at = at & 0xffff;
+    window[at..at + 4].first_chunk::<4>().copied().unwrap_or_default().map(usize::from)
+}
+
+/// Writes the sequences, of which the first starts at `pos` in the window, and the end.
+///
+/// The writer comes and goes by value to stay in registers. Words of literals
+/// that a short run does not have are masked to nothing rather than branched
+/// around, as the length of a run is hard to predict.
+#[expect(clippy::indexing_slicing, reason = "bytes and masked symbols are in bounds")]
+pub(super) fn emit<'a>(
+    mut w: BitWriter<'a>,
+    (window, sequences): (&Window, &[Sequence]),
+    mut pos: usize,
+    literals: &[u32; LITERALS],
+    distances: &[u32; DISTANCES],
+) -> BitWriter<'a> {
+    let (Some((last, sequences)), Some(lengths)) =
+        (sequences.split_last(), literals.last_chunk::<32>())
+    else {
+        return w;
+    };
+    for sequence in sequences {
+        let mut run = usize::from(sequence.run);
+        while run > 4 {
+            w = four_literals(w, four(window, pos), [!0; 2], literals);
+            pos = pos.wrapping_add(4);
+            run = run.wrapping_sub(4);
+        }
+        if run > 1 {
+            w = four_literals(w, four(window, pos), KEEP[run & 7], literals);
+            pos = pos.wrapping_add(run);
+            run = 0;
+        }
+        // One literal or none.
+        let keep = if run > 0 { !0 } else { 0 };
+        w.put_word(literals[usize::from(window[pos & 0xffff])] & keep);
+        let symbol = usize::from(sequence.length_symbol & 31);
+        w.put_word(lengths[symbol]);
+        w.put(u32::from(sequence.length & LENGTH_MASK[symbol]), u32::from(LENGTH_EXTRA[symbol]));
+        let symbol = usize::from(sequence.distance_symbol & 31);
+        w.put_word(distances[symbol]);
+        let extra = u32::from(DISTANCE_EXTRA[symbol]);
+        w.put(u32::from(sequence.distance & DISTANCE_MASK[symbol]), extra);
+        w.flush();
+        pos = pos.wrapping_add(run).wrapping_add(usize::from(sequence.length)).wrapping_add(3);
+    }
+    let mut run = usize::from(last.run);
+    while run > 3 {
+        w = four_literals(w, four(window, pos), [!0; 2], literals);
+        pos = pos.wrapping_add(4);
+        run = run.wrapping_sub(4);
+    }
+    for &byte in four(window, pos).get(..run).unwrap_or_default() {
+        w.put_word(literals[byte]);
+    }
+    w.put_word(literals[END]);
+    w.flush();
+    w
+}
+
+/// Writes two literals, and two more where `keep` has all bits set.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "bytes are below 256")]
+fn four_literals<'a>(
+    mut w: BitWriter<'a>,
+    bytes: [usize; 4],
+    keep: [u32; 2],
+    literals: &[u32; LITERALS],
+) -> BitWriter<'a> {
+    let bytes = bytes.map(|byte| byte & 0xff);
+    w.put_word(literals[bytes[0]]);
+    w.put_word(literals[bytes[1]]);
+    w.put_word(literals[bytes[2]] & keep[0]);
+    w.put_word(literals[bytes[3]] & keep[1]);
+    w.flush();
+    w
+}
