@@ -8,7 +8,8 @@ use crate::product::{CODECS, Folder, open};
 use crate::skip::need;
 use crate::vmcores::{AARCH64, KEXEC, PAGE_BYTES, Packed, TINY};
 
-fn every_codec(vmcore: &Packed) {
+/// `cpus` and `phys_base` as the header must have them.
+fn every_codec(vmcore: &Packed, cpus: u64, phys_base: i64) {
     let path = need!(vmcore.unpacked());
     let core = ElfCore::open(&path).unwrap();
     let model = core.model(PAGE_BYTES);
@@ -18,6 +19,8 @@ fn every_codec(vmcore: &Packed) {
             let kdump = open(&folder.convert(&path, "kdump", options), Strictness::Ours);
             assert_eq!(kdump.image().is_flattened(), options.contains(&"-F"));
             assert_eq!(kdump.header.status, u64::from(bit), "{codec}");
+            assert_eq!(kdump.header.nr_cpus, cpus, "{codec}");
+            assert_eq!(kdump.header.signed_phys_base(kdump.layout), phys_base, "{codec}");
             let used = kdump.descriptors.iter().any(|stored| stored.flags == bit);
             assert!(used, "no page is stored by {codec}");
             assert_eq!(kdump.note_bytes, core.note_bytes, "{codec}");
@@ -30,15 +33,18 @@ fn every_codec(vmcore: &Packed) {
 
 #[test]
 fn the_strict_reader_finds_tiny_x86_64_equal() {
-    every_codec(&TINY);
+    // NUMBER(phys_base)=-874512384
+    every_codec(&TINY, 2, -874_512_384);
 }
 
 #[test]
 fn the_strict_reader_finds_x86_64_kexec_equal() {
-    every_codec(&KEXEC);
+    // NUMBER(phys_base)=-404750336
+    every_codec(&KEXEC, 2, -404_750_336);
 }
 
 #[test]
 fn the_strict_reader_finds_aarch64_equal() {
-    every_codec(&AARCH64);
+    // NUMBER(PHYS_OFFSET)=0xffffa46980000000
+    every_codec(&AARCH64, 2, -100_701_950_705_664);
 }
