@@ -100,7 +100,7 @@ impl BitmapWriter {
     }
 
     /// Writes what is left, up to the bitmap's end.
-    pub(crate) fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
         self.write_all(sink)?;
         self.write_zeros_to(self.place.end - self.place.start, sink)
     }

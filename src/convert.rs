@@ -1,6 +1,6 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
-use std::ops::Range;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,17 +96,28 @@ pub fn convert(
     let mut report = empty_report(core, &plan, options, dump_level);
     let mut header = main_header(core, &plan, options, &mut report);
 
+    let can_rewrite = sink.can_rewrite();
     let mut writer = Writer::new(&plan, core.layout, sink);
     let mut lost_note_bytes = 0;
     writer.begin(&header, core.memory.present(), kept, &mut |write| {
         lost_note_bytes = core.notes.copy(&*core.input, write)?;
         Ok(())
     })?;
-    let stop = run(core, kept, workers, &options.cancel, &mut |batch| {
+    let mut feed = Feed::new(core, kept);
+    // Up to which pfn pages were written, and what the last checkpoint vouches for.
+    let mut written_to = 0;
+    let mut safe: Option<Pages> = None;
+    let stop = run(&mut feed, workers, &options.cancel, &mut |batch| {
         emit(&mut writer, options, &mut report.pages, batch)?;
+        written_to = batch.runs.last().map_or(0, |run| run.end);
+        if writer.checkpoint().map_err(Reason::Output)? {
+            safe = Some(report.pages.clone());
+        }
         progress(Progress { done: report.pages.done(), total: report.pages.kept });
         Ok(())
     });
+    let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
+    report.pages.unreadable += count(&lost);
 
     if lost_note_bytes > 0 {
         report.reasons.push(Reason::Notes { bytes: lost_note_bytes });
@@ -114,7 +125,7 @@ pub fn convert(
     if core.incomplete {
         report.reasons.push(Reason::Core);
     }
-    let first_missing = core.memory.missing().first();
+    let first_missing = core.memory.missing().first().or(lost.first());
     if let (None, Some(run)) = (&report.pages.first_unreadable, first_missing) {
         let why = "the input ends before it".to_owned();
         report.pages.first_unreadable = Some((run.start, why));
@@ -122,14 +133,32 @@ pub fn convert(
     if report.pages.unreadable > 0 {
         report.reasons.push(Reason::Unreadable);
     }
-    report.reasons.extend(stop.err());
+    match stop {
+        Ok(()) => report.reasons.extend(core.input.read_to_end().err().map(Reason::Input)),
+        Err(reason) => report.reasons.push(reason),
+    }
     if report.incomplete() {
         header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
     }
-    if let Some(name) = found_utsname(core, &watches) {
+    if let Some(name) = found_utsname(core, &watches, written_to) {
         header.utsname = name;
     }
-    (report.file_bytes, report.output_bytes) = writer.finish(&header)?;
+    let so_far = writer.size();
+    let flushed = writer.flush();
+    if flushed.is_ok() {
+        safe = Some(report.pages.clone());
+    }
+    match (flushed.and_then(|()| writer.finish(&header)), safe) {
+        (Ok((file_bytes, output_bytes)), _) => {
+            (report.file_bytes, report.output_bytes) = (file_bytes, output_bytes);
+        }
+        // The header says "incomplete", and all up to the last checkpoint is consistent.
+        (Err(error), Some(pages)) if can_rewrite => {
+            report.reasons.push(Reason::Output(io::Error::other(error)));
+            (report.pages, report.file_bytes, report.output_bytes) = (pages, so_far, so_far);
+        }
+        (Err(error), _) => return Err(error),
+    }
     Ok(report)
 }
 
@@ -193,22 +222,20 @@ fn watch_utsname(core: &Core) -> Vec<Watch> {
     candidates.into_iter().filter_map(watch).collect()
 }
 
-fn found_utsname(core: &Core, watches: &[Watch]) -> Option<NewUtsname> {
+fn found_utsname(core: &Core, watches: &[Watch], written_to: u64) -> Option<NewUtsname> {
     let info = core.vmcoreinfo.as_ref()?;
-    watches.iter().find_map(|watch| utsname::recognise(&watch.bytes()?, info))
+    watches.iter().find_map(|watch| utsname::recognise(&watch.bytes(written_to)?, info))
 }
 
-/// Sends all pages of `kept` through the pipeline.
+/// Sends all pages of `feed` through the pipeline.
 fn run(
-    core: &Core,
-    kept: &[Range<u64>],
+    feed: &mut Feed<'_>,
     workers: Vec<Worker<'_>>,
     cancel: &AtomicBool,
     emit: &mut (dyn FnMut(&Batch) -> Result<(), Reason> + Send),
 ) -> Result<(), Reason> {
     let spare: Mutex<Vec<Batch>> = Mutex::default();
     let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut feed = Feed::new(core, kept);
     let next = || {
         let mut batch = spare().pop().unwrap_or_default();
         if !feed.fill(&mut batch) {
@@ -251,5 +278,5 @@ fn emit(
     if pages.first_unreadable.is_none() {
         pages.first_unreadable = batch.first_unreadable();
     }
-    writer.checkpoint().map_err(Reason::Output)
+    Ok(())
 }

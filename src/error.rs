@@ -71,15 +71,6 @@ pub enum Error {
     #[error("{} exists already; --force replaces it", .0.display())]
     Exists(PathBuf),
 
-    /// The output's name was taken while it was written; it was kept under another.
-    #[error("{} has come into being meanwhile; the complete dump is {}", .target.display(), .kept.display())]
-    NameTaken {
-        /// The name that was asked for.
-        target: PathBuf,
-        /// The name that the output has.
-        kept: PathBuf,
-    },
-
     /// The output would be larger than allowed before the first page.
     #[error("headers and bitmaps alone take {needed} bytes, more than the {limit} allowed")]
     TooLarge {
@@ -88,10 +79,6 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
-
-    /// The caller asked to stop before a dump was under way.
-    #[error("interrupted")]
-    Cancelled,
 }
 
 impl Error {

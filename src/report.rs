@@ -65,6 +65,9 @@ pub enum Reason {
     /// Pages could not be read; the page counts say how many.
     #[error("pages could not be read")]
     Unreadable,
+    /// What follows the last page of a stream is damaged, or a checksum is wrong.
+    #[error("the input is damaged, any of its pages may be: {0}")]
+    Input(#[source] io::Error),
     /// The output took no more.
     #[error("the output takes no more: {0}")]
     Output(#[source] io::Error),

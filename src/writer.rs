@@ -195,12 +195,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes descriptors and the 2nd bitmap, when many have come together.
-    pub(crate) fn checkpoint(&mut self) -> io::Result<()> {
-        if self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES {
+    /// Writes descriptors and the 2nd bitmap, when many have come together; returns whether
+    /// all pages so far are in the output.
+    pub(crate) fn checkpoint(&mut self) -> io::Result<bool> {
+        let due = self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES;
+        if due {
             self.write_descriptors()?;
         }
-        Ok(())
+        Ok(due)
     }
 
     fn write_descriptors(&mut self) -> io::Result<()> {
@@ -214,17 +216,28 @@ impl<'a> Writer<'a> {
         self.bitmap2.checkpoint(next_pfn, self.sink)
     }
 
-    /// Writes what is left and makes the header good; returns the sizes of file and output.
+    /// Writes the descriptors and the bits of the 2nd bitmap that are left.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let failed = || Error::write("the end of the file");
+        self.sink.reserve_end(0).map_err(failed())?; // it is written now
+        self.write_descriptors().map_err(failed())?;
+        self.bitmap2.checkpoint(u64::MAX, self.sink).map_err(failed())
+    }
+
+    /// Makes the header good, after [`flush`](Self::flush); returns the sizes of file and output.
     ///
     /// `header` has the final status: INCOMPLETE or not.
     pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
         let failed = || Error::write("the end of the file");
-        self.sink.reserve_end(0).map_err(failed())?; // it is written now
-        self.write_descriptors().map_err(failed())?;
+        self.bitmap2.finish(self.sink).map_err(failed())?;
         let unused = self.descriptors_at..self.plan.descriptors.end;
         self.sink.clear(unused).map_err(failed())?;
-        let bitmap2 = std::mem::replace(&mut self.bitmap2, BitmapWriter::new(0..0));
-        bitmap2.finish(self.sink).map_err(failed())?;
+        if self.sink.can_rewrite() {
+            // The header is good only when nothing else can fail.
+            let output = self.sink.finish(self.data).map_err(failed())?;
+            self.write_late_header(header)?;
+            return Ok((self.data, output));
+        }
         self.write_late_header(header)?;
         Ok((self.data, self.sink.finish(self.data).map_err(failed())?))
     }

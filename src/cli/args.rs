@@ -9,7 +9,7 @@ use kdumpconv::codec::Codec;
 use kdumpconv::convert::MAX_THREADS;
 use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
-use kdumpconv::source::elf::OpenOptions;
+use kdumpconv::source::elf::{OpenOptions, is_page_size};
 
 use super::exit::Usage;
 
@@ -87,7 +87,7 @@ pub(crate) struct Args {
     pub(crate) dry_run: bool,
 
     /// Page size of a kernel that does not tell it (no VMCOREINFO in the vmcore)
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     page_size: Option<u64>,
 
     /// Progress: auto is a moving line on a terminal, a line now and then elsewhere
@@ -202,12 +202,8 @@ impl Args {
     /// [`Usage`] when the level is not one of the codec.
     pub(crate) fn options(&self) -> Result<Options, Usage> {
         let codec = self.codec();
-        match (self.level, codec.levels()) {
-            (Some(_), None) => return Err(Usage("--level is for zlib and zstd")),
-            (Some(level), Some(levels)) if !levels.contains(&level) => {
-                return Err(Usage("--level is out of range: zlib has 1..12, zstd -7..22"));
-            }
-            _ => {}
+        if self.level.is_some_and(|level| !codec.has_level(level)) {
+            return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
         }
         let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
         let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
@@ -284,6 +280,12 @@ fn parse_size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+/// As [`parse_size`], a page size that the format knows.
+fn parse_page_size(text: &str) -> Result<u64, String> {
+    let size = parse_size(text)?;
+    if is_page_size(size) { Ok(size) } else { Err("a power of two from 4096 to 262144".to_owned()) }
 }
 
 #[cfg(test)]

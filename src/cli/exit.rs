@@ -1,5 +1,6 @@
 //! Exit codes: a hook script has nothing else to go by.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use kdumpconv::Error;
@@ -15,7 +16,7 @@ pub(crate) enum Exit {
     Usage,
     /// 3: the input is not recognised or damaged beyond use.
     Input,
-    /// 4: a usable but incomplete dump was kept.
+    /// 4: a usable dump was kept, but incomplete or under another name.
     Incomplete,
     /// 128 + n: ended by signal n.
     Signal(u8),
@@ -34,6 +35,12 @@ impl Exit {
         }
         match error.downcast_ref::<Error>() {
             Some(Error::NotRecognised(_) | Error::Damaged { .. } | Error::PageSize(_)) => {
+                Exit::Input
+            }
+            // A decoder of .gz or .zst that stopped before the headers were out.
+            Some(Error::Read { source, .. })
+                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
                 Exit::Input
             }
             _ => Exit::Failed,

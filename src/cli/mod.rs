@@ -9,15 +9,17 @@ mod signals;
 pub(crate) use args::Args;
 pub(crate) use exit::Exit;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use kdumpconv::report::{Reason, Report};
 use kdumpconv::sink::flat::FlatSink;
+use kdumpconv::sink::naming::{Fate, Settled};
 use kdumpconv::sink::place::{Format, Output, folder};
 use kdumpconv::sink::{NullSink, Sink};
 use kdumpconv::source::elf::Core;
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     if output.as_ref().is_some_and(Output::outlives_an_interruption) {
         signals.catch(&options.cancel).context("cannot catch signals")?;
     }
-    let mut nowhere = nowhere(args.format());
+    let mut nowhere = nowhere(args);
     let sink: &mut dyn Sink = match &mut output {
         Some(output) => output.sink(),
         None => &mut *nowhere,
@@ -67,25 +69,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let report = match converted {
         Ok(report) => report,
         Err(error) => {
-            if let Some(output) = output {
-                output.discard();
-            }
+            let _ = output.map(Output::discard);
             return Err(error.into());
         }
     };
     voice.warn(&report.warnings);
-    let mut ending = Ending {
+    let flat = output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat);
+    let (exit, settled) = settle(output, &report, &signals, !args.no_sync);
+    voice.sum_up(&Ending {
         core: &core,
         report: &report,
-        output: args.output_path().map(Path::to_owned),
-        flat: output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat),
-        dry_run: args.dry_run,
+        settled: settled.as_ref(),
+        flat,
         threads: options.threads,
-        seconds: 0.0,
-    };
-    let exit = settle(output, &report, &signals, !args.no_sync, &mut ending)?;
-    ending.seconds = started.elapsed().as_secs_f64();
-    voice.sum_up(&ending, to_stdout);
+        seconds: started.elapsed().as_secs_f64(),
+        stdout_has_dump: to_stdout,
+    });
     Ok(exit)
 }
 
@@ -95,33 +94,28 @@ fn settle(
     report: &Report,
     signals: &Signals,
     sync: bool,
-    ending: &mut Ending<'_>,
-) -> anyhow::Result<Exit> {
-    let caught = report
-        .reasons
-        .iter()
-        .any(|reason| matches!(reason, Reason::Cancelled))
-        .then(|| signals.caught())
-        .flatten();
-    let exit = match caught {
-        Some(signal) => Exit::Signal(signal),
-        None if report.incomplete() => Exit::Incomplete,
-        None => Exit::Done,
-    };
-    let Some(output) = output else { return Ok(exit) };
-    if caught.is_some_and(signals::discards) || report.pages.written() == 0 && report.incomplete() {
-        output.discard();
-        ending.output = None;
-        return Ok(if caught.is_some() { exit } else { Exit::Failed });
-    }
-    if report.incomplete() {
-        if let Some(name) = output.keep_incomplete(sync)? {
-            ending.output = Some(name);
+) -> (Exit, Option<Settled>) {
+    let cancelled = report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled));
+    let caught = if cancelled { signals.caught() } else { None };
+    let nothing = report.incomplete() && report.pages.written() == 0;
+    let settled = output.map(|output| {
+        if nothing || caught.is_some_and(signals::discards) {
+            output.discard()
+        } else if report.incomplete() {
+            output.keep_incomplete(sync)
+        } else {
+            output.commit(sync)
         }
-    } else {
-        output.commit(sync)?;
-    }
-    Ok(exit)
+    });
+    let exit = match (caught, &settled) {
+        (Some(signal), _) => Exit::Signal(signal),
+        _ if nothing => Exit::Failed,
+        (_, Some(Settled { fate: Fate::Removed, .. })) => Exit::Failed,
+        (_, Some(Settled { fate: Fate::Kept, .. })) => Exit::Incomplete,
+        _ if report.incomplete() => Exit::Incomplete,
+        _ => Exit::Done,
+    };
+    (exit, settled)
 }
 
 /// Opens INPUT; pages that a pipe brings out of order are spooled beside OUTPUT.
@@ -147,14 +141,18 @@ fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<B
 }
 
 /// Where a dry run writes.
-fn nowhere(format: Format) -> Box<dyn Sink> {
-    match format {
-        Format::Flat => Box::new(FlatSink::new(io::sink())),
-        Format::Auto | Format::File => Box::new(NullSink),
+fn nowhere(args: &Args) -> Box<dyn Sink> {
+    if args.format() == Format::Flat {
+        Box::new(FlatSink::new(io::sink()))
+    } else {
+        Box::new(NullSink)
     }
 }
 
 fn create_output(args: &Args) -> anyhow::Result<Output> {
+    if writes_to_its_input(args) {
+        return Err(exit::Usage("INPUT and OUTPUT are the same file").into());
+    }
     Ok(match args.output_path() {
         Some(target) => Output::create(target, args.format(), args.force)?,
         None => Output::stdout(args.format())?,
@@ -164,4 +162,20 @@ fn create_output(args: &Args) -> anyhow::Result<Output> {
 /// Says why nothing came of it, in one line.
 pub(crate) fn say_error(error: &anyhow::Error) {
     say::line(&say::printable(&format!("{error:#}")));
+}
+
+/// Whether INPUT and OUTPUT are one file or device, by whatever names.
+fn writes_to_its_input(args: &Args) -> bool {
+    let of = |path: Option<&Path>, standard: &dyn AsFd| match path {
+        Some(path) => std::fs::metadata(path).ok(),
+        None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),
+    };
+    let identity = |metadata: Metadata| {
+        let kind = metadata.file_type();
+        let device = kind.is_block_device().then(|| (0, metadata.rdev()));
+        device.or_else(|| kind.is_file().then(|| (metadata.dev(), metadata.ino())))
+    };
+    let input = of(args.input_path(), &io::stdin()).and_then(identity);
+    let output = of(args.output_path(), &io::stdout()).and_then(identity);
+    input.is_some() && input == output
 }

@@ -1,9 +1,9 @@
 //! What is said: warnings and the summary on standard error, the JSON report on request.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use kdumpconv::report::Report;
+use kdumpconv::sink::naming::{Fate, Settled};
 use kdumpconv::source::elf::Core;
 use serde_json::{Value, json};
 
@@ -35,12 +35,19 @@ pub(crate) struct Voice {
 pub(crate) struct Ending<'a> {
     pub(crate) core: &'a Core,
     pub(crate) report: &'a Report,
-    /// The output's name, if it has one.
-    pub(crate) output: Option<PathBuf>,
+    /// `None` for a dry run.
+    pub(crate) settled: Option<&'a Settled>,
     pub(crate) flat: bool,
-    pub(crate) dry_run: bool,
     pub(crate) threads: usize,
     pub(crate) seconds: f64,
+    pub(crate) stdout_has_dump: bool,
+}
+
+impl Ending<'_> {
+    /// The output's name, if it has one.
+    fn name(&self) -> Option<String> {
+        self.settled?.path.as_ref().map(|path| path.display().to_string())
+    }
 }
 
 impl Voice {
@@ -77,10 +84,10 @@ impl Voice {
     }
 
     /// Says how it went. The dump is what it is, even when this cannot be written.
-    pub(crate) fn sum_up(&self, ending: &Ending<'_>, stdout_has_dump: bool) {
+    pub(crate) fn sum_up(&self, ending: &Ending<'_>) {
         if self.json {
             let text = format!("{:#}\n", self.json(ending));
-            let written = if stdout_has_dump {
+            let written = if ending.stdout_has_dump {
                 io::stderr().write_all(text.as_bytes())
             } else {
                 io::stdout().write_all(text.as_bytes())
@@ -106,14 +113,20 @@ impl Voice {
             let count = report.pages.unreadable;
             line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
         }
-        if report.incomplete() && !ending.dry_run {
-            match &ending.output {
-                Some(name) => {
-                    let name = printable(&name.display().to_string());
-                    line(&format!("an incomplete dump was kept: {name}"));
-                }
-                None => line("no file was kept"),
+        let Some(settled) = ending.settled else { return };
+        settled
+            .warnings
+            .iter()
+            .for_each(|warning| line(&format!("warning: {}", printable(warning))));
+        let name = ending.name().map(|name| printable(&name));
+        match (settled.fate, name) {
+            (Fate::Named, _) => {}
+            (Fate::Kept, Some(name)) if report.incomplete() => {
+                line(&format!("an incomplete dump was kept: {name}"));
             }
+            (Fate::Kept, Some(name)) => line(&format!("the dump was kept: {name}")),
+            (Fate::Kept | Fate::Left, _) => line("what was written is incomplete, and says so"),
+            (Fate::Removed, _) => line("nothing was kept"),
         }
     }
 
@@ -125,11 +138,17 @@ impl Voice {
         json!({
             "schema": SCHEMA,
             "input": self.input,
-            "output": ending.output.as_ref().map(|path| path.display().to_string()),
-            "dry_run": ending.dry_run,
+            "output": ending.name(),
+            "dry_run": ending.settled.is_none(),
             "complete": !report.incomplete(),
             "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "warnings": ending.core.warnings.iter().chain(&report.warnings).collect::<Vec<_>>(),
+            "warnings": ending
+                .core
+                .warnings
+                .iter()
+                .chain(&report.warnings)
+                .chain(ending.settled.iter().flat_map(|settled| &settled.warnings))
+                .collect::<Vec<_>>(),
             "format": if ending.flat { "flat" } else { "file" },
             "codec": report.codec.name(),
             "dump_level": report.dump_level.bits(),
@@ -185,9 +204,9 @@ fn megabytes(bytes: f64) -> String {
 fn summary(ending: &Ending<'_>) -> Vec<String> {
     let report = ending.report;
     let pages = &report.pages;
-    let name = match &ending.output {
-        _ if ending.dry_run => "dry run: the output would have".to_owned(),
-        Some(path) => format!("{}:", printable(&path.display().to_string())),
+    let name = match ending.name() {
+        _ if ending.settled.is_none() => "dry run: the output would have".to_owned(),
+        Some(name) => format!("{}:", printable(&name)),
         None => "written:".to_owned(),
     };
     let kind = if ending.flat { ", flattened" } else { "" };

@@ -29,7 +29,11 @@ impl Signals {
     /// From now on signals set `cancel` instead of killing.
     pub(crate) fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
         use signal_hook::{flag, low_level};
+        let ignored = ignored_signals();
         for signal in [SIGTERM, SIGHUP, SIGINT] {
+            if ignored & (1 << (signal - 1)) != 0 {
+                continue; // as nohup(1) and a shell's background jobs want it
+            }
             // In this order: the second signal finds `cancel` set by the first.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(cancel))?;
             let number = usize::try_from(signal).map_err(io::Error::other)?;
@@ -46,6 +50,13 @@ impl Signals {
     pub(crate) fn caught(&self) -> Option<u8> {
         u8::try_from(self.caught.load(Ordering::SeqCst)).ok().filter(|&signal| signal > 0)
     }
+}
+
+/// The signals that the parent had this process ignore, a bit each.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Whether what was written so far is removed: the user at the terminal wants it gone, whoever

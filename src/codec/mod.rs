@@ -64,6 +64,12 @@ impl Codec {
         }
     }
 
+    /// Whether `level` can be chosen.
+    #[must_use]
+    pub fn has_level(self, level: i32) -> bool {
+        self.levels().is_some_and(|levels| levels.contains(&level))
+    }
+
     /// The level when none is chosen: the quickest that makes files as small as makedumpfile's.
     const DEFAULT_LEVEL: i32 = 1;
 }

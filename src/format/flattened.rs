@@ -15,7 +15,8 @@ pub const HEADER_BYTES: usize = 4096;
 /// The size of the header in front of each record's bytes.
 pub const RECORD_HEADER_BYTES: usize = 16;
 
-const SIGNATURE: &[u8; 16] = b"makedumpfile\0\0\0\0";
+/// The first bytes of every stream.
+pub const SIGNATURE: &[u8; 16] = b"makedumpfile\0\0\0\0";
 const TYPE_FLAT_HEADER: i64 = 1;
 const VERSION_FLAT_HEADER: i64 = 1;
 const END_FLAG_FLAT_HEADER: i64 = -1;

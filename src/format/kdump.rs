@@ -23,7 +23,8 @@ pub const DUMP_DH_COMPRESSED_INCOMPLETE: u32 = 0x8;
 /// `status` and page flags: the data is one zstd frame.
 pub const DUMP_DH_COMPRESSED_ZSTD: u32 = 0x20;
 
-const KDUMP_SIGNATURE: &[u8; 8] = b"KDUMP   ";
+/// The first bytes of every file.
+pub const KDUMP_SIGNATURE: &[u8; 8] = b"KDUMP   ";
 
 /// Bytes of each string of `struct new_utsname`, the closing NUL included.
 pub const UTS_FIELD_BYTES: usize = 65;

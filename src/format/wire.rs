@@ -15,15 +15,6 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
-    /// The two bytes of `value` in this order.
-    #[must_use]
-    pub fn u16(self, value: u16) -> [u8; 2] {
-        match self {
-            ByteOrder::Little => value.to_le_bytes(),
-            ByteOrder::Big => value.to_be_bytes(),
-        }
-    }
-
     /// The four bytes of `value` in this order.
     #[must_use]
     pub fn u32(self, value: u32) -> [u8; 4] {

@@ -31,11 +31,11 @@ impl DumpLevel {
         self.0
     }
 
-    /// What can be honoured: the page cache, user and free pages (2, 4, 8, 16) are all kept, as
-    /// leaving them out needs the kernel's own tables.
+    /// What can be honoured: at most level 1. The page cache, user and free pages (2, 4, 8, 16)
+    /// are all kept, as leaving them out needs the kernel's own tables.
     #[must_use]
     pub fn honoured(self) -> Self {
-        DumpLevel(self.0 & Self::ZERO)
+        DumpLevel(self.0.min(Self::ZERO))
     }
 
     /// Whether pages of zeros share one stored page.

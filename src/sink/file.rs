@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use crate::sink::Sink;
+use crate::sink::{Sink, write_zeros};
 
 /// A file that is written by pwrite(2).
 #[derive(Debug)]
@@ -30,17 +30,22 @@ impl FileSink {
     pub fn device(file: File) -> Self {
         FileSink { file, is_new_file: false }
     }
+
+    fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
+        write_zeros(range, |at, zeros| self.file.write_all_at(zeros, at))
+    }
 }
 
-fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let mut at = range.start;
-    while at < range.end {
-        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(zeros.len());
-        file.write_all_at(zeros.get(..bytes).unwrap_or_default(), at)?;
-        at += bytes as u64;
+/// fallocate(2), which a signal may interrupt; [`io::ErrorKind::Unsupported`] where the file
+/// system has none.
+pub(super) fn allocate(file: &File, flags: FallocateFlags, at: u64, bytes: u64) -> io::Result<()> {
+    loop {
+        match rustix::fs::fallocate(file, flags, at, bytes) {
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Err(io::ErrorKind::Unsupported.into()),
+            result => return Ok(result?),
+        }
     }
-    Ok(())
 }
 
 impl Sink for FileSink {
@@ -52,7 +57,7 @@ impl Sink for FileSink {
         if self.is_new_file {
             return Ok(());
         }
-        write_zeros(&self.file, offset..offset.saturating_add(count))
+        self.fill(offset..offset.saturating_add(count))
     }
 
     fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
@@ -60,11 +65,10 @@ impl Sink for FileSink {
             return Ok(());
         }
         let bytes = range.end - range.start;
-        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), range.start, bytes) {
-            Ok(()) => Ok(()),
+        match allocate(&self.file, FallocateFlags::empty(), range.start, bytes) {
             // The file system has no such call (NFS before 4.2, FAT): writing takes space too.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(&self.file, range),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.fill(range),
+            result => result,
         }
     }
 
@@ -73,7 +77,7 @@ impl Sink for FileSink {
             // Gives back what was reserved; that it cannot is no harm.
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let bytes = range.end - range.start;
-            let _ = rustix::fs::fallocate(&self.file, flags, range.start, bytes);
+            let _ = allocate(&self.file, flags, range.start, bytes);
             return Ok(());
         }
         self.write_zeros_at(range.start, range.end.saturating_sub(range.start))

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 
 use crate::format::flattened;
 use crate::sink::Sink;
+use crate::sink::file::allocate;
 
 /// Bytes that are gathered into one record while they follow each other: readers search a list
 /// of records for every page, and crash inserts each into a sorted array.
@@ -58,7 +58,7 @@ impl Reservation {
         let mut reserved = Ok(());
         for target in [needed.saturating_add(RESERVE_STEP_BYTES), needed] {
             let flags = FallocateFlags::KEEP_SIZE;
-            reserved = rustix::fs::fallocate(&self.file, flags, self.until, target - self.until);
+            reserved = allocate(&self.file, flags, self.until, target - self.until);
             if reserved.is_ok() {
                 self.until = target;
                 return Ok(());
@@ -66,11 +66,11 @@ impl Reservation {
         }
         match reserved {
             // The file system has no such call: the end is written if there is space for it.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 self.until = u64::MAX;
                 Ok(())
             }
-            other => Ok(other?),
+            other => other,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod flat;
+pub mod naming;
 pub mod place;
 
 use std::io;
@@ -9,6 +10,20 @@ use std::ops::Range;
 
 /// Bytes of zeros that are written at a time.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Writes zeros to `range`, piece by piece.
+fn write_zeros(
+    range: Range<u64>,
+    mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        write(at, ZEROS.get(..bytes).unwrap_or_default())?;
+        at += bytes as u64;
+    }
+    Ok(())
+}
 
 /// Takes bytes by their offset in the output file. No byte is written twice, but those of the
 /// main header.
@@ -24,13 +39,7 @@ pub trait Sink: Send {
     /// # Errors
     /// As [`write_at`](Self::write_at).
     fn write_zeros_at(&mut self, offset: u64, count: u64) -> io::Result<()> {
-        let (mut at, end) = (offset, offset.saturating_add(count));
-        while at < end {
-            let bytes = usize::try_from(end - at).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.write_at(at, ZEROS.get(..bytes).unwrap_or_default())?;
-            at += bytes as u64;
-        }
-        Ok(())
+        write_zeros(offset..offset.saturating_add(count), |at, zeros| self.write_at(at, zeros))
     }
 
     /// Sees to it that a later write of `range` does not fail for want of space, where it can.

@@ -1,15 +1,17 @@
-//! How an output gets its name: only when it is whole, or a name that says it is not.
+//! Where an output is written before it has its name.
 //!
 //! A new file is written under a temporary name beside its own, and renamed when it is complete
-//! and on disk. What cannot be renamed (a pipe, a device, standard output) or has a name that
-//! says "incomplete" already is written in place.
+//! and on disk (see `naming`). What cannot be renamed (a pipe, a device, standard output), or is
+//! new and has a name that says "incomplete" already, is written in place.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek};
+use std::io::{self, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::sink::Sink;
 use crate::sink::file::FileSink;
 use crate::sink::flat::FlatSink;
+use crate::sink::naming::{self, Settled};
 
 /// What kind of file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,9 +33,6 @@ pub enum Format {
     Flat,
 }
 
-/// Names that are tried for a dump that cannot have its own.
-const MAX_OTHER_NAMES: u32 = 1000;
-
 /// An output that does not have its name yet.
 pub struct Output {
     sink: Box<dyn Sink>,
@@ -40,13 +40,14 @@ pub struct Output {
     place: Place,
 }
 
-enum Place {
+pub(super) enum Place {
     /// Cannot be named or synchronised: a pipe, a terminal, /dev/null.
     Stream,
     /// Has its name from the start, and only its content can be lost.
     Direct {
         file: File,
-        remove_on_discard: Option<PathBuf>,
+        /// Its name, if it was not there before.
+        own: Option<PathBuf>,
     },
     Temporary {
         file: NamedTempFile,
@@ -75,14 +76,16 @@ impl Output {
             if kind.is_dir() {
                 return Err(failed()(io::ErrorKind::IsADirectory.into()));
             }
+            if kind.is_block_device() {
+                // Without O_CREAT, O_EXCL refuses a device that is mounted.
+                let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
+                let file = OpenOptions::new().write(true).custom_flags(exclusive).open(target);
+                let place = Place::Direct { file: file.map_err(failed())?, own: None };
+                return Self::with_file(place, format, &what);
+            }
             if !kind.is_file() {
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
-                let place = if kind.is_block_device() {
-                    Place::Direct { file, remove_on_discard: None }
-                } else {
-                    return Self::stream(file, format, &what);
-                };
-                return Self::with_file(place, format, &what);
+                return Self::stream(file, format, &what);
             }
         }
         if is_open_file(target) {
@@ -98,15 +101,9 @@ impl Output {
         let Some(name) = name else {
             return Err(failed()(io::ErrorKind::InvalidInput.into()));
         };
-        let place = if name.ends_with("-incomplete") {
-            if replace {
-                let _ = fs::remove_file(target);
-            }
+        let place = if says_incomplete(target) && fs::symlink_metadata(target).is_err() {
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
-            Place::Direct {
-                file: file.map_err(failed())?,
-                remove_on_discard: Some(target.to_owned()),
-            }
+            Place::Direct { file: file.map_err(failed())?, own: Some(target.to_owned()) }
         } else {
             // O_EXCL and 0600, by tempfile's own rules.
             let file = tempfile::Builder::new()
@@ -128,7 +125,7 @@ impl Output {
             return Err(Error::Exists(target.to_owned()));
         }
         file.set_len(0).map_err(failed())?;
-        Self::with_file(Place::Direct { file, remove_on_discard: None }, format, &what)
+        Self::with_file(Place::Direct { file, own: None }, format, &what)
     }
 
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
@@ -149,7 +146,7 @@ impl Output {
             if kind.is_file() {
                 file.set_len(0).map_err(failed())?;
             }
-            return Self::with_file(Place::Direct { file, remove_on_discard: None }, format, what);
+            return Self::with_file(Place::Direct { file, own: None }, format, what);
         }
         Self::stream(file, format, what)
     }
@@ -159,7 +156,11 @@ impl Output {
             let why = "it cannot seek, so only a flattened stream can be written to it";
             return Err(Error::write(what)(io::Error::other(why)));
         }
-        Ok(Output { sink: Box::new(FlatSink::new(file)), flat: true, place: Place::Stream })
+        Ok(Output {
+            sink: Box::new(FlatSink::new(Patient(file))),
+            flat: true,
+            place: Place::Stream,
+        })
     }
 
     fn with_file(place: Place, format: Format, what: &str) -> Result<Self> {
@@ -199,86 +200,47 @@ impl Output {
     }
 
     /// Gives a complete output its name, once it is on disk if `sync`.
-    ///
-    /// # Errors
-    /// [`Error::NameTaken`] when the name was taken meanwhile: the dump has another, then.
-    /// [`Error::Write`].
-    pub fn commit(self, sync: bool) -> Result<()> {
-        match self.place {
-            Place::Stream => Ok(()),
-            Place::Direct { file, .. } => sync_file(&file, sync),
-            Place::Temporary { file, target, replace: true } => {
-                sync_file(file.as_file(), sync)?;
-                let named = file.persist(&target);
-                named.map_err(|e| Error::write(target.display().to_string())(e.error))?;
-                sync_folder(&target, sync)
-            }
-            Place::Temporary { file, target, replace: false } => {
-                sync_file(file.as_file(), sync)?;
-                let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
-                let kept = name_first_free(file, names)?;
-                sync_folder(&target, sync)?;
-                if kept == target { Ok(()) } else { Err(Error::NameTaken { target, kept }) }
-            }
-        }
+    #[must_use]
+    pub fn commit(self, sync: bool) -> Settled {
+        naming::commit(self.place, sync)
     }
 
-    /// Keeps an incomplete output under a name that says so, which it returns; `None` for one
-    /// that was written in place.
-    ///
-    /// # Errors
-    /// [`Error::Write`] when it cannot be renamed; it is gone then.
-    pub fn keep_incomplete(self, sync: bool) -> Result<Option<PathBuf>> {
-        match self.place {
-            Place::Stream => Ok(None),
-            Place::Direct { file, .. } => sync_file(&file, sync).map(|()| None),
-            Place::Temporary { file, target, .. } => {
-                sync_file(file.as_file(), sync)?;
-                // An earlier incomplete dump is a dump too: it is not replaced.
-                let first = with_suffix(&target, ".incomplete");
-                let names = std::iter::once(first).chain(numbered(&target, ".incomplete"));
-                let kept = name_first_free(file, names)?;
-                sync_folder(&target, sync)?;
-                Ok(Some(kept))
+    /// Keeps an incomplete output under a name that says so.
+    #[must_use]
+    pub fn keep_incomplete(self, sync: bool) -> Settled {
+        naming::keep_incomplete(self.place, sync)
+    }
+
+    /// Removes what was written, where it can be.
+    #[must_use]
+    pub fn discard(self) -> Settled {
+        naming::discard(self.place)
+    }
+}
+
+/// A pipe that another process may have made non-blocking: waits until it takes more.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
+                }
+                result => return result,
             }
         }
     }
 
-    /// Removes what was written, where it was not there before.
-    pub fn discard(self) {
-        // A temporary file is removed when it is dropped.
-        if let Place::Direct { remove_on_discard: Some(path), .. } = self.place {
-            let _ = fs::remove_file(path);
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Gives `file` the first of `names` that is free, and returns it.
-fn name_first_free(
-    mut file: NamedTempFile,
-    names: impl Iterator<Item = PathBuf>,
-) -> Result<PathBuf> {
-    let mut last = PathBuf::new();
-    for name in names {
-        match file.persist_noclobber(&name) {
-            Ok(_) => return Ok(name),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => file = error.file,
-            Err(error) => return Err(Error::write(name.display().to_string())(error.error)),
-        }
-        last = name;
-    }
-    Err(Error::Exists(last))
-}
-
-/// `TARGET<suffix>.1`, `TARGET<suffix>.2`, ...
-fn numbered(target: &Path, suffix: &str) -> impl Iterator<Item = PathBuf> {
-    (1..MAX_OTHER_NAMES).map(move |n| with_suffix(target, &format!("{suffix}.{n}")))
-}
-
-fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Whether a name says that the file may be incomplete, as kdump scripts name theirs.
+pub(super) fn says_incomplete(target: &Path) -> bool {
+    target.file_name().is_some_and(|name| name.as_bytes().ends_with(b"-incomplete"))
 }
 
 /// Whether `target` is a regular file by way of /dev/stdout, /dev/fd/N or /proc/PID/fd/N: links
@@ -295,23 +257,5 @@ pub fn folder(target: &Path) -> PathBuf {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
-}
-
-fn sync_file(file: &File, sync: bool) -> Result<()> {
-    if sync { file.sync_all().map_err(Error::write("to disk")) } else { Ok(()) }
-}
-
-fn sync_folder(target: &Path, sync: bool) -> Result<()> {
-    if !sync {
-        return Ok(());
-    }
-    let folder = folder(target);
-    match File::open(&folder).and_then(|open| open.sync_all()) {
-        // Some file systems (FUSE) cannot synchronise a folder; the file itself is on disk.
-        Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
-            Err(Error::write(format!("the folder {}", folder.display()))(error))
-        }
-        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, Segment, is_elf};
 use crate::format::wire::Layout;
+use crate::format::{flattened, kdump};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::source::input::{ReadAt, read_full};
@@ -20,8 +21,8 @@ const PAGE_SIZES: std::ops::RangeInclusive<u64> = 4096..=262_144;
 
 /// Files that are no ELF cores, told by their first bytes, and what they are.
 const OTHER_KINDS: [(&[u8], &str); 4] = [
-    (b"KDUMP   ", "a kdump-compressed file already"),
-    (b"makedumpfile\0", "a flattened kdump file; `makedumpfile -R` rearranges it"),
+    (kdump::KDUMP_SIGNATURE, "a kdump-compressed file already"),
+    (flattened::SIGNATURE, "a flattened kdump file; `makedumpfile -R` rearranges it"),
     (b"DISKDUMP", "a diskdump file"),
     (b"LiME", "a LiME memory image"),
 ];
@@ -129,6 +130,12 @@ impl Core {
     }
 }
 
+/// Whether the kdump format and its readers know pages of `size` bytes.
+#[must_use]
+pub fn is_page_size(size: u64) -> bool {
+    size.is_power_of_two() && PAGE_SIZES.contains(&size)
+}
+
 fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {
     let mut bytes = [0; FILE_HEADER_BYTES];
     let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
@@ -218,12 +225,11 @@ fn page_size(
     options: &OpenOptions,
     warnings: &mut Vec<String>,
 ) -> Result<u64> {
-    let usable = |size: &u64| size.is_power_of_two() && PAGE_SIZES.contains(size);
-    if let Some(size) = options.page_size.filter(|size| !usable(size)) {
+    if let Some(size) = options.page_size.filter(|&size| !is_page_size(size)) {
         return Err(Error::PageSize(format!("{size} is not a power of two from 4096 to 262144")));
     }
     if let Some(size) = info.and_then(Vmcoreinfo::page_size) {
-        if usable(&size) {
+        if is_page_size(size) {
             if options.page_size.is_some_and(|wanted| wanted != size) {
                 warnings.push(format!("--page-size is ignored: VMCOREINFO says PAGESIZE={size}"));
             }

@@ -14,7 +14,7 @@ pub trait ReadAt: Send + Sync {
     /// What the operating system says; a later read elsewhere may still succeed.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Bytes in all, when that is known before they are read.
+    /// Bytes in all, once that is known: of a sequential input when it has ended.
     fn size(&self) -> Option<u64>;
 
     /// Whether offsets must be asked for in one forward pass, by one thread at a time.
@@ -30,6 +30,15 @@ pub trait ReadAt: Send + Sync {
     /// When what must be kept cannot be.
     fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {
         let _ = reads;
+        Ok(())
+    }
+
+    /// Reads what is left of a sequential input, whose last bytes may vouch for all before them:
+    /// .gz and .zst end with a checksum.
+    ///
+    /// # Errors
+    /// What is wrong with the rest, or by it with the whole.
+    fn read_to_end(&self) -> io::Result<()> {
         Ok(())
     }
 

@@ -90,11 +90,9 @@ impl MemoryMap {
         }
         let extents = first_wins(data);
         let present = page_runs(memory, page_size);
-        let promised = extents.iter().map(|extent| extent.addresses.clone()).collect();
-        let end = input_bytes.unwrap_or(u64::MAX);
-        let there = extents.iter().filter_map(|extent| extent.before(end)).collect();
-        let with_data = page_runs(there, page_size);
-        let missing = without(page_runs(promised, page_size), &with_data);
+        let promised = runs_before(&extents, u64::MAX, page_size);
+        let with_data = runs_before(&extents, input_bytes.unwrap_or(u64::MAX), page_size);
+        let missing = without(promised, &with_data);
         MemoryMap { page_size, origin, extents, present, with_data, missing, rejected }
     }
 
@@ -120,6 +118,12 @@ impl MemoryMap {
     #[must_use]
     pub fn with_data(&self) -> &[Range<u64>] {
         &self.with_data
+    }
+
+    /// Runs of pfns that have bytes before `end` in the input.
+    #[must_use]
+    pub fn with_data_before(&self, end: u64) -> Vec<Range<u64>> {
+        runs_before(&self.extents, end, self.page_size)
     }
 
     /// Runs of pfns that the headers promise bytes of, all of them behind the input's end.
@@ -197,6 +201,10 @@ fn split(buf: &mut [u8], bytes: u64) -> (&mut [u8], &mut [u8]) {
     buf.split_at_mut(usize::try_from(bytes).unwrap_or(usize::MAX).min(buf.len()))
 }
 
+fn runs_before(extents: &[Extent], end: u64, page_size: u64) -> Vec<Range<u64>> {
+    page_runs(extents.iter().filter_map(|extent| extent.before(end)).collect(), page_size)
+}
+
 /// Cuts overlapping extents, given in header order, to sorted disjoint ones: the first wins.
 fn first_wins(mut extents: Vec<Extent>) -> Vec<Extent> {
     let ordered = extents.windows(2).all(|pair| match pair {
@@ -270,16 +278,18 @@ pub fn count(runs: &[Range<u64>]) -> u64 {
     runs.iter().map(|run| run.end - run.start).sum()
 }
 
-/// What is in the runs of `all`, but not in those of `known`, which are all within them.
-fn without(all: Vec<Range<u64>>, known: &[Range<u64>]) -> Vec<Range<u64>> {
+/// What is in the runs of `all`, but not in those of `known`; both sorted.
+#[must_use]
+pub fn without(all: Vec<Range<u64>>, known: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut rest = Vec::new();
-    let mut known = known.iter().peekable();
+    let mut next = 0;
     for mut run in all {
-        while let Some(part) = known.next_if(|part| part.start < run.end) {
+        next += known.iter().skip(next).take_while(|part| part.end <= run.start).count();
+        for part in known.iter().skip(next).take_while(|part| part.start < run.end) {
             if run.start < part.start {
                 rest.push(run.start..part.start);
             }
-            run.start = part.end;
+            run.start = run.end.min(part.end);
         }
         if !run.is_empty() {
             rest.push(run);

@@ -79,7 +79,20 @@ impl ReadAt for StreamInput {
     }
 
     fn size(&self) -> Option<u64> {
-        None
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ended.then_some(state.position)
+    }
+
+    fn read_to_end(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buf = vec![0; SKIP_BYTES];
+        loop {
+            match state.pass(&mut buf) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
     }
 
     fn is_sequential(&self) -> bool {

@@ -45,9 +45,13 @@ impl Watch {
         }
     }
 
-    /// The bytes, when all of them went by.
+    /// The bytes, when all of them went by and their pages are before `end`: threads look at pages
+    /// beyond the last one written, but what is written must not depend on that.
     #[must_use]
-    pub fn bytes(&self) -> Option<Vec<u8>> {
+    pub fn bytes(&self, end: u64) -> Option<Vec<u8>> {
+        if self.pages.end > end {
+            return None;
+        }
         self.found.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
@@ -71,11 +75,13 @@ mod tests {
         let watch = Watch::new(&memory, 0x3ffe, 4).unwrap();
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
         watch.look(4, &page(0x40));
-        assert_eq!(watch.bytes(), None);
+        assert_eq!(watch.bytes(9), None);
         watch.look(2, &page(0x20));
         watch.look(5, &page(0x50));
-        assert_eq!(watch.bytes(), None);
+        assert_eq!(watch.bytes(9), None);
         watch.look(3, &page(0x30));
-        assert_eq!(watch.bytes(), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+        assert_eq!(watch.bytes(9), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+        assert_eq!(watch.bytes(5), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+        assert_eq!(watch.bytes(4), None, "the second page is beyond what was written");
     }
 }
