@@ -52,9 +52,11 @@ impl MemoryMap {
     /// Sorts out the `PT_LOAD`s of a core.
     ///
     /// `page_size` is a power of two in bytes; pfns count from the page of `origin`, a physical
-    /// address that no segment is below; `input_bytes` is the input's size, if known. Where segments overlap, bytes in the file beat none, and
-    /// else the first in header order wins. A segment without an address is passed over; one that
-    /// ends beyond [`MAX_PFN`] or has bytes beyond 2^63 is [rejected](Self::rejected).
+    /// address that no segment is below; `input_bytes` is the input's size, if known.
+    ///
+    /// Where segments overlap, bytes in the file beat none, and else the first in header order
+    /// wins. A segment without an address is passed over; one that ends beyond [`MAX_PFN`] or has
+    /// bytes beyond 2^63 is [rejected](Self::rejected).
     #[must_use]
     pub fn new(
         segments: &[Segment],

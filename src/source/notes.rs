@@ -50,10 +50,8 @@ pub struct Notes {
 impl Notes {
     /// Walks the notes of all `PT_NOTE`s in header order.
     ///
-    /// A segment is kept as far as whole notes go; what is wrong is told in `damage`.
-    ///
-    /// # Errors
-    /// None: notes that cannot be read are damage, and the memory may still be had.
+    /// A segment is kept as far as whole notes go; what is wrong is told in `damage`, as the
+    /// memory may be had all the same.
     pub fn find(input: &dyn ReadAt, header: &FileHeader, segments: &[Segment]) -> Self {
         let mut notes = Notes::default();
         for segment in segments.iter().filter(|segment| segment.kind == PT_NOTE) {
