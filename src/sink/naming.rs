@@ -62,17 +62,17 @@ pub(super) fn commit(place: Place, sync: bool) -> Settled {
         }
         Place::Temporary { file, target, replace } => {
             if let Some(why) = sync_file(file.as_file(), sync) {
-                return keep_under(file, incomplete_names(&target), false).warn(Some(why));
+                return keep_under(file, incomplete_names(&target)).warn(Some(why));
             }
             let mut settled = if replace {
                 rename_over(file, &target)
             } else {
                 let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
-                keep_under(file, names, sync)
+                keep_under(file, names)
             };
             if settled.path.as_ref() == Some(&target) {
                 settled.fate = Fate::Named;
-            } else if !replace {
+            } else if !replace && fs::symlink_metadata(&target).is_ok() {
                 let taken = format!("{} has come into being meanwhile", target.display());
                 settled = settled.warn(Some(taken));
             }
@@ -90,11 +90,13 @@ pub(super) fn keep_incomplete(place: Place, sync: bool) -> Settled {
         }
         Place::Temporary { file, target, replace } => {
             let why = sync_file(file.as_file(), sync);
-            if replace && says_incomplete(&target) {
-                return rename_over(file, &target).warn(why);
-            }
-            // An earlier incomplete dump is a dump too: it is not replaced.
-            keep_under(file, incomplete_names(&target), sync).warn(why)
+            let settled = if replace && says_incomplete(&target) {
+                rename_over(file, &target)
+            } else {
+                // An earlier incomplete dump is a dump too: it is not replaced.
+                keep_under(file, incomplete_names(&target))
+            };
+            settled.warn(why).warn(sync_folder(&target, sync))
         }
     }
 }
@@ -126,18 +128,11 @@ fn rename_over(file: NamedTempFile, target: &Path) -> Settled {
 }
 
 /// Gives `file` the first of `names` that is free; if that cannot be, it keeps its temporary one.
-fn keep_under(
-    mut file: NamedTempFile,
-    names: impl Iterator<Item = PathBuf>,
-    sync: bool,
-) -> Settled {
+fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> Settled {
     let mut last = (PathBuf::new(), io::ErrorKind::AlreadyExists.into());
     for name in names {
         let error = match file.persist_noclobber(&name) {
-            Ok(_) => {
-                let why = sync_folder(&name, sync);
-                return Settled::new(Fate::Kept, Some(name)).warn(why);
-            }
+            Ok(_) => return Settled::new(Fate::Kept, Some(name)),
             Err(error) => error,
         };
         file = error.file;
