@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::batch::{Batch, Feed, Worker};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, NewUtsname};
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, HEADER_VERSION, NewUtsname,
+};
 use crate::format::wire::Layout;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -201,6 +203,7 @@ fn main_header(core: &Core, plan: &Plan, options: &Options, report: &mut Report)
         tv_sec = 0;
     }
     DiskDumpHeader {
+        header_version: HEADER_VERSION,
         utsname: utsname::fallback(core.arch, &core.header, info),
         tv_sec,
         status: options.codec.flag(),
@@ -209,6 +212,7 @@ fn main_header(core: &Core, plan: &Plan, options: &Options, report: &mut Report)
         bitmap_blocks: plan.bitmap_blocks,
         max_mapnr: plan.max_mapnr_32(),
         nr_cpus: core.notes.cpus.max(1),
+        ..DiskDumpHeader::default()
     }
 }
 

@@ -104,6 +104,7 @@ impl Plan {
             offset_eraseinfo,
             size_eraseinfo,
             max_mapnr_64: contents.max_mapnr,
+            ..KdumpSubHeader::default()
         };
         Ok(Plan {
             block_size: narrow("block_size", bs)?,

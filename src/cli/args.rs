@@ -7,9 +7,10 @@ use clap::{ArgAction, Parser, ValueEnum};
 use kdumpconv::Options;
 use kdumpconv::codec::Codec;
 use kdumpconv::convert::MAX_THREADS;
+use kdumpconv::format::kdump::is_page_size;
 use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
-use kdumpconv::source::elf::{OpenOptions, is_page_size};
+use kdumpconv::source::elf::OpenOptions;
 
 use super::exit::Usage;
 

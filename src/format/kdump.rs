@@ -4,10 +4,22 @@
 //! were checked by compiling those structs for each ABI.
 
 use crate::error::Result;
-use crate::format::wire::{ByteOrder, Layout, StructWriter};
+use crate::format::wire::{ByteOrder, Fields, Layout, StructReader, StructWriter};
 
 /// `header_version` of the files we write: the first with 64-bit pfns.
 pub const HEADER_VERSION: u32 = 6;
+
+/// Page sizes that the format and its readers know.
+const PAGE_SIZES: std::ops::RangeInclusive<u64> = 4096..=262_144;
+
+/// `sub_hdr_size` at the most: it is an `int`.
+const MAX_SUB_HEADER_BLOCKS: u32 = 0x7fff_ffff;
+
+/// Whether the format and its readers know pages of `size` bytes.
+#[must_use]
+pub fn is_page_size(size: u64) -> bool {
+    size.is_power_of_two() && PAGE_SIZES.contains(&size)
+}
 
 /// Bytes of a page descriptor, in every layout.
 pub const PAGE_DESC_BYTES: usize = 24;
@@ -18,6 +30,8 @@ pub const DUMP_DH_COMPRESSED_ZLIB: u32 = 0x1;
 pub const DUMP_DH_COMPRESSED_LZO: u32 = 0x2;
 /// `status` and page flags: the data is a raw snappy block.
 pub const DUMP_DH_COMPRESSED_SNAPPY: u32 = 0x4;
+/// `status`: struct pages of pages left out were left out as well (makedumpfile -e).
+pub const DUMP_DH_EXCLUDED_VMEMMAP: u32 = 0x10;
 /// `status`: the dump lacks pages that it should have.
 pub const DUMP_DH_COMPRESSED_INCOMPLETE: u32 = 0x8;
 /// `status` and page flags: the data is one zstd frame.
@@ -77,19 +91,25 @@ impl NewUtsname {
         })
     }
 
-    fn put(&self, writer: &mut StructWriter) {
-        let fields = [
-            &self.sysname,
-            &self.nodename,
-            &self.release,
-            &self.version,
-            &self.machine,
-            &self.domainname,
+    fn list(&mut self, fields: &mut dyn Fields) {
+        let strings = [
+            &mut self.sysname,
+            &mut self.nodename,
+            &mut self.release,
+            &mut self.version,
+            &mut self.machine,
+            &mut self.domainname,
         ];
-        for field in fields {
-            let mut chars: Vec<u8> = field.bytes().take(UTS_FIELD_BYTES - 1).collect();
-            chars.resize(UTS_FIELD_BYTES, 0);
-            writer.chars(&chars);
+        for string in strings {
+            let mut chars = [0; UTS_FIELD_BYTES];
+            chars
+                .iter_mut()
+                .take(UTS_FIELD_BYTES - 1)
+                .zip(string.bytes())
+                .for_each(|(to, from)| *to = from);
+            fields.chars(&mut chars);
+            let end = chars.iter().position(|&byte| byte == 0).unwrap_or(UTS_FIELD_BYTES);
+            *string = String::from_utf8_lossy(chars.get(..end).unwrap_or_default()).into_owned();
         }
     }
 }
@@ -114,13 +134,18 @@ impl NewUtsname {
 /// nr_cpus               460      448
 /// sizeof                464      452
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiskDumpHeader {
+    /// Which fields there are: 1 sub header, 2 split, 3 VMCOREINFO, 4 notes, 5 ERASEINFO,
+    /// 6 the 64-bit pfns.
+    pub header_version: u32,
     /// What the crashed kernel called itself.
     pub utsname: NewUtsname,
-    /// Seconds since the epoch. The microseconds are always 0: libkdumpfile takes a 64-bit
-    /// header whose `tv_usec` is a power of two in 4096..=262144 for a 32-bit one.
+    /// Seconds since the epoch.
     pub tv_sec: u64,
+    /// Microseconds. libkdumpfile takes a 64-bit header whose `tv_usec` is a page size for a
+    /// 32-bit one.
+    pub tv_usec: u64,
     /// Codec bit and INCOMPLETE.
     pub status: u32,
     /// Bytes of a block, which is a page.
@@ -131,6 +156,8 @@ pub struct DiskDumpHeader {
     pub bitmap_blocks: u32,
     /// One past the highest pfn, cut to 32 bits; the sub header has the whole.
     pub max_mapnr: u32,
+    /// `total_ram_blocks`, `device_blocks`, `written_blocks`, `current_cpu`: nobody reads them.
+    pub unused: [u32; 4],
     /// CPUs with an `NT_PRSTATUS` note, at least 1.
     pub nr_cpus: u32,
 }
@@ -146,29 +173,121 @@ pub struct EncodedHeader {
 }
 
 impl DiskDumpHeader {
+    /// Bytes of the largest layout: what to read of a file for [`decode`](Self::decode).
+    pub const MAX_BYTES: usize = 464;
+
+    /// The members up to `header_version`, those of [`EncodedHeader::late`], and the rest.
+    fn list_first(&mut self, fields: &mut dyn Fields) {
+        fields.chars(&mut KDUMP_SIGNATURE.clone());
+        fields.int(&mut self.header_version);
+    }
+
+    fn list_late(&mut self, fields: &mut dyn Fields) -> Result<()> {
+        self.utsname.list(fields);
+        fields.long("tv_sec", &mut self.tv_sec)?;
+        fields.long("tv_usec", &mut self.tv_usec)?;
+        fields.int(&mut self.status);
+        Ok(())
+    }
+
+    fn list_rest(&mut self, fields: &mut dyn Fields) {
+        fields.int(&mut self.block_size);
+        fields.int(&mut self.sub_hdr_size);
+        fields.int(&mut self.bitmap_blocks);
+        fields.int(&mut self.max_mapnr);
+        self.unused.iter_mut().for_each(|unused| fields.int(unused));
+        fields.int(&mut self.nr_cpus);
+    }
+
     /// The struct in `layout`.
     ///
     /// # Errors
     /// [`crate::Error::FieldOverflow`] when `tv_sec` does not fit a 32-bit `long`.
     pub fn encode(&self, layout: Layout) -> Result<EncodedHeader> {
         let mut writer = StructWriter::new(layout);
-        writer.chars(KDUMP_SIGNATURE);
-        writer.int(HEADER_VERSION);
+        let mut header = self.clone();
+        header.list_first(&mut writer);
         let late_start = writer.position();
-        self.utsname.put(&mut writer);
-        writer.long("tv_sec", self.tv_sec)?;
-        writer.long("tv_usec", 0)?;
-        writer.int(self.status);
+        header.list_late(&mut writer)?;
         let late_end = writer.position();
-        writer.int(self.block_size);
-        writer.int(self.sub_hdr_size);
-        writer.int(self.bitmap_blocks);
-        writer.int(self.max_mapnr);
-        for _ in ["total_ram_blocks", "device_blocks", "written_blocks", "current_cpu"] {
-            writer.int(0);
-        }
-        writer.int(self.nr_cpus);
+        header.list_rest(&mut writer);
         Ok(EncodedHeader { bytes: writer.finish(), late: late_start..late_end })
+    }
+
+    /// The struct at the start of a file, with its layout told by what makes sense; of a 32-bit
+    /// one, [`KdumpSubHeader::decode`] tells whether it is packed.
+    ///
+    /// A dump of 32 bits may have a `max_mapnr` that looks like the `block_size` of 64 bits, and
+    /// the other way round `tv_usec` may: so all that must agree is looked at.
+    ///
+    /// # Errors
+    /// What is wrong, when it makes sense in no layout.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, Layout), String> {
+        if !bytes.starts_with(KDUMP_SIGNATURE) {
+            return Err("no kdump signature".to_owned());
+        }
+        let [little, big] = [ByteOrder::Little, ByteOrder::Big];
+        let mut why = None;
+        let mut loose = None;
+        for layout in [
+            Layout::Bits64(little),
+            Layout::Bits64(big),
+            Layout::Padded32(little),
+            Layout::Padded32(big),
+        ] {
+            let header = Self::decode_as(bytes, layout);
+            match header.implausible() {
+                None if header.has_tight_bitmaps() => return Ok((header, layout)),
+                None => loose = loose.or(Some((header, layout))),
+                // The byte order of the version is right: what else is wrong is worth telling.
+                Some(wrong) if header.header_version <= HEADER_VERSION => {
+                    why = why.or(Some(wrong));
+                }
+                Some(_) => {}
+            }
+        }
+        let unknown = "header_version is none of 0 to 6, in either byte order";
+        loose.ok_or_else(|| why.unwrap_or_else(|| unknown.to_owned()))
+    }
+
+    fn decode_as(bytes: &[u8], layout: Layout) -> Self {
+        let mut header = DiskDumpHeader::default();
+        let mut reader = StructReader::new(layout, bytes);
+        header.list_first(&mut reader);
+        // Reading overflows nothing.
+        let _ = header.list_late(&mut reader);
+        header.list_rest(&mut reader);
+        header
+    }
+
+    /// Whether the bitmaps are as large as they must be, as every writer makes them.
+    fn has_tight_bitmaps(&self) -> bool {
+        let blocks = u64::from(self.max_mapnr).div_ceil(8 * u64::from(self.block_size).max(1));
+        u64::from(self.bitmap_blocks) == 2 * blocks || self.max_mapnr == u32::MAX
+    }
+
+    /// What is wrong with the fields that the rest of the file is found by.
+    fn implausible(&self) -> Option<String> {
+        let block_size = u64::from(self.block_size);
+        let bits = 8 * block_size * u64::from(self.bitmap_blocks);
+        if self.header_version > HEADER_VERSION {
+            return Some(format!("header_version {} is not known", self.header_version));
+        }
+        if !is_page_size(block_size) {
+            return Some(format!(
+                "block_size {block_size} is not a power of two from 4096 to 262144"
+            ));
+        }
+        if self.header_version >= 1 && !(1..=MAX_SUB_HEADER_BLOCKS).contains(&self.sub_hdr_size) {
+            return Some(format!("sub_hdr_size {}", self.sub_hdr_size));
+        }
+        if bits == 0 || u64::from(self.max_mapnr) > bits {
+            return Some(format!(
+                "max_mapnr {:#x}, but the bitmaps have {bits:#x} bits in {} blocks",
+                self.max_mapnr, self.bitmap_blocks
+            ));
+        }
+        None
     }
 }
 
@@ -178,12 +297,12 @@ impl DiskDumpHeader {
 ///                           64-bit   i386   arm, ppc, mips, riscv32
 /// phys_base                      0      0       0   unsigned long
 /// dump_level                     8      4       4
-/// split                         12      8       8   0
-/// start_pfn, end_pfn        16, 24 12, 16  12, 16   0; obsolete in version 6
+/// split                         12      8       8   0 but in a split set
+/// start_pfn, end_pfn        16, 24 12, 16  12, 16   of a split set; obsolete in version 6
 /// offset_vmcoreinfo, size   32, 40 20, 28  24, 32   long long, unsigned long
 /// offset_note, size         48, 56 32, 40  40, 48
 /// offset_eraseinfo, size    64, 72 44, 52  56, 64
-/// start_pfn_64, end_pfn_64  80, 88 56, 64  72, 80   0
+/// start_pfn_64, end_pfn_64  80, 88 56, 64  72, 80   of a split set
 /// max_mapnr_64                  96     72      88
 /// sizeof                       104     80      96
 /// ```
@@ -193,6 +312,12 @@ pub struct KdumpSubHeader {
     pub phys_base: u64,
     /// What was left out, as makedumpfile's -d counts it.
     pub dump_level: u32,
+    /// Not 0 in a file of a set (makedumpfile --split), which has the pages of its pfns alone.
+    pub split: u32,
+    /// The first pfn of a file of a set.
+    pub start_pfn: u64,
+    /// One past the last pfn of a file of a set.
+    pub end_pfn: u64,
     /// File offset of the VMCOREINFO text, inside the notes.
     pub offset_vmcoreinfo: u64,
     /// Bytes of the VMCOREINFO text.
@@ -205,32 +330,116 @@ pub struct KdumpSubHeader {
     pub offset_eraseinfo: u64,
     /// Bytes of the ERASEINFO text.
     pub size_eraseinfo: u64,
+    /// As `start_pfn`, of every memory.
+    pub start_pfn_64: u64,
+    /// As `end_pfn`, of every memory.
+    pub end_pfn_64: u64,
     /// One past the highest pfn.
     pub max_mapnr_64: u64,
 }
 
 impl KdumpSubHeader {
+    /// Bytes of the largest layout: what to read of block 1 for [`decode`](Self::decode).
+    pub const MAX_BYTES: usize = 104;
+
+    fn list(&mut self, fields: &mut dyn Fields) -> Result<()> {
+        fields.long("phys_base", &mut self.phys_base)?;
+        fields.int(&mut self.dump_level);
+        fields.int(&mut self.split);
+        fields.long("start_pfn", &mut self.start_pfn)?;
+        fields.long("end_pfn", &mut self.end_pfn)?;
+        fields.long_long(&mut self.offset_vmcoreinfo);
+        fields.long("size_vmcoreinfo", &mut self.size_vmcoreinfo)?;
+        fields.long_long(&mut self.offset_note);
+        fields.long("size_note", &mut self.size_note)?;
+        fields.long_long(&mut self.offset_eraseinfo);
+        fields.long("size_eraseinfo", &mut self.size_eraseinfo)?;
+        fields.long_long(&mut self.start_pfn_64);
+        fields.long_long(&mut self.end_pfn_64);
+        fields.long_long(&mut self.max_mapnr_64);
+        Ok(())
+    }
+
     /// The struct in `layout`.
     ///
     /// # Errors
     /// [`crate::Error::FieldOverflow`] when a value does not fit its 32-bit `unsigned long`.
     pub fn encode(&self, layout: Layout) -> Result<Vec<u8>> {
         let mut writer = StructWriter::new(layout);
-        writer.long("phys_base", self.phys_base)?;
-        writer.int(self.dump_level);
-        writer.int(0); // split
-        writer.long("start_pfn", 0)?;
-        writer.long("end_pfn", 0)?;
-        writer.long_long(self.offset_vmcoreinfo);
-        writer.long("size_vmcoreinfo", self.size_vmcoreinfo)?;
-        writer.long_long(self.offset_note);
-        writer.long("size_note", self.size_note)?;
-        writer.long_long(self.offset_eraseinfo);
-        writer.long("size_eraseinfo", self.size_eraseinfo)?;
-        writer.long_long(0); // start_pfn_64
-        writer.long_long(0); // end_pfn_64
-        writer.long_long(self.max_mapnr_64);
+        self.clone().list(&mut writer)?;
         Ok(writer.finish())
+    }
+
+    /// The struct at the start of block 1, with the layout that it has.
+    ///
+    /// `main` and its `layout` are what [`DiskDumpHeader::decode`] returned. Fields that the
+    /// version does not have are 0, but of the 64-bit pfns, which are then the old ones. Whether
+    /// a 32-bit struct is packed does not follow from the machine (QEMU packs it for all), but
+    /// from what makes sense: the highest pfn stands in both headers, and notes lie behind the
+    /// struct in its blocks.
+    #[must_use]
+    pub fn decode(bytes: &[u8], main: &DiskDumpHeader, layout: Layout) -> (Self, Layout) {
+        let decode_as = |layout| {
+            let mut header = KdumpSubHeader::default();
+            // Reading overflows nothing.
+            let _ = header.list(&mut StructReader::new(layout, bytes));
+            header.without_later_fields(main);
+            header
+        };
+        let padded = decode_as(layout);
+        if layout != Layout::Padded32(ByteOrder::Little) {
+            return (padded, layout);
+        }
+        let packed = decode_as(Layout::Packed32);
+        if packed.nonsense(main) < padded.nonsense(main) {
+            return (packed, Layout::Packed32);
+        }
+        (padded, layout)
+    }
+
+    fn without_later_fields(&mut self, main: &DiskDumpHeader) {
+        let version = main.header_version;
+        if version < 1 {
+            (self.phys_base, self.dump_level) = (0, 0);
+        }
+        if version < 2 {
+            (self.split, self.start_pfn, self.end_pfn) = (0, 0, 0);
+        }
+        if version < 3 {
+            (self.offset_vmcoreinfo, self.size_vmcoreinfo) = (0, 0);
+        }
+        if version < 4 {
+            (self.offset_note, self.size_note) = (0, 0);
+        }
+        if version < 5 {
+            (self.offset_eraseinfo, self.size_eraseinfo) = (0, 0);
+        }
+        if version < 6 {
+            (self.start_pfn_64, self.end_pfn_64) = (self.start_pfn, self.end_pfn);
+            self.max_mapnr_64 = u64::from(main.max_mapnr);
+        }
+    }
+
+    /// How many of the fields make no sense beside the main header.
+    fn nonsense(&self, main: &DiskDumpHeader) -> usize {
+        let block_size = u64::from(main.block_size);
+        let blocks_end = block_size * (1 + u64::from(main.sub_hdr_size));
+        let outside = |offset: u64, size: u64| {
+            let inside = offset > block_size
+                && offset.checked_add(size).is_some_and(|end| end <= blocks_end);
+            (offset != 0 || size != 0) && !inside
+        };
+        let max_mapnr = u32::try_from(self.max_mapnr_64).unwrap_or(u32::MAX);
+        [
+            max_mapnr != main.max_mapnr,
+            outside(self.offset_vmcoreinfo, self.size_vmcoreinfo),
+            outside(self.offset_note, self.size_note),
+            // Makedumpfile appends it to the file.
+            (self.offset_eraseinfo == 0) != (self.size_eraseinfo == 0),
+        ]
+        .into_iter()
+        .filter(|wrong| *wrong)
+        .count()
     }
 
     /// `sizeof` in `layout`: where the notes start within block 1.
@@ -261,6 +470,17 @@ impl PageDesc {
         table.extend_from_slice(&order.u32(self.size));
         table.extend_from_slice(&order.u32(self.flags));
         table.extend_from_slice(&order.u64(0));
+    }
+
+    /// Reads the struct.
+    #[must_use]
+    pub fn decode(bytes: &[u8; PAGE_DESC_BYTES], order: ByteOrder) -> Self {
+        let [o0, o1, o2, o3, o4, o5, o6, o7, s0, s1, s2, s3, f0, f1, f2, f3, ..] = *bytes;
+        PageDesc {
+            offset: order.read_u64([o0, o1, o2, o3, o4, o5, o6, o7]),
+            size: order.read_u32([s0, s1, s2, s3]),
+            flags: order.read_u32([f0, f1, f2, f3]),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! How a C struct of the crashed kernel lies in bytes: word size, alignment, byte order.
 //!
-//! A record lists its fields once, in order, to a `StructWriter`; the writer alone knows how
-//! wide an `unsigned long` is and where padding goes, so one list serves all five layouts.
+//! A record lists its fields once, in order, to `Fields`; the writer and the reader behind it
+//! alone know how wide an `unsigned long` is and where padding goes, so one list serves all five
+//! layouts, both ways.
 
 use crate::error::{Error, Result};
 
@@ -30,6 +31,24 @@ impl ByteOrder {
         match self {
             ByteOrder::Little => value.to_le_bytes(),
             ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// The value of four bytes in this order.
+    #[must_use]
+    pub fn read_u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            ByteOrder::Little => u32::from_le_bytes(bytes),
+            ByteOrder::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    /// The value of eight bytes in this order.
+    #[must_use]
+    pub fn read_u64(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            ByteOrder::Little => u64::from_le_bytes(bytes),
+            ByteOrder::Big => u64::from_be_bytes(bytes),
         }
     }
 }
@@ -73,7 +92,25 @@ impl Layout {
     }
 }
 
-/// Writes the members of one C struct, in order, with the padding of its layout.
+/// The members of one C struct, in order: a record lists them once, for writing and for reading.
+pub(crate) trait Fields {
+    /// A `char[]` member.
+    fn chars(&mut self, chars: &mut [u8]);
+
+    /// An `int` or `unsigned int` member.
+    fn int(&mut self, value: &mut u32);
+
+    /// An `off_t`, `long long` or `unsigned long long` member: 64 bits on every target.
+    fn long_long(&mut self, value: &mut u64);
+
+    /// A `long` or `unsigned long` member.
+    ///
+    /// # Errors
+    /// [`Error::FieldOverflow`] naming `field` when a 32-bit `long` cannot hold `value`.
+    fn long(&mut self, field: &'static str, value: &mut u64) -> Result<()>;
+}
+
+/// Writes the members of one C struct, with the padding of its layout.
 #[derive(Debug)]
 pub(crate) struct StructWriter {
     layout: Layout,
@@ -91,28 +128,35 @@ impl StructWriter {
         self.bytes.resize(self.bytes.len().next_multiple_of(alignment), 0);
     }
 
-    /// A `char[]` member.
-    pub(crate) fn chars(&mut self, chars: &[u8]) {
+    /// The offset that the next member starts at, before its alignment.
+    pub(crate) fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The finished struct, padded at its end as `sizeof` counts it.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.align(self.alignment);
+        self.bytes
+    }
+}
+
+impl Fields for StructWriter {
+    fn chars(&mut self, chars: &mut [u8]) {
         self.bytes.extend_from_slice(chars);
     }
 
-    /// An `int` or `unsigned int` member.
-    pub(crate) fn int(&mut self, value: u32) {
+    fn int(&mut self, value: &mut u32) {
         self.align(4);
-        self.bytes.extend_from_slice(&self.layout.byte_order().u32(value));
+        self.bytes.extend_from_slice(&self.layout.byte_order().u32(*value));
     }
 
-    /// An `off_t`, `long long` or `unsigned long long` member: 64 bits on every target.
-    pub(crate) fn long_long(&mut self, value: u64) {
+    fn long_long(&mut self, value: &mut u64) {
         self.align(self.layout.long_long_alignment());
-        self.bytes.extend_from_slice(&self.layout.byte_order().u64(value));
+        self.bytes.extend_from_slice(&self.layout.byte_order().u64(*value));
     }
 
-    /// A `long` or `unsigned long` member.
-    ///
-    /// # Errors
-    /// [`Error::FieldOverflow`] naming `field` when a 32-bit `long` cannot hold `value`.
-    pub(crate) fn long(&mut self, field: &'static str, value: u64) -> Result<()> {
+    fn long(&mut self, field: &'static str, value: &mut u64) -> Result<()> {
+        let value = *value;
         self.align(self.layout.long_bytes());
         let order = self.layout.byte_order();
         if self.layout.long_bytes() == 8 {
@@ -127,16 +171,56 @@ impl StructWriter {
         }
         Ok(())
     }
+}
 
-    /// The offset that the next member starts at, before its alignment.
-    pub(crate) fn position(&self) -> usize {
-        self.bytes.len()
+/// Reads the members of one C struct; what is behind the end of the bytes reads as 0.
+#[derive(Debug)]
+pub(crate) struct StructReader<'a> {
+    layout: Layout,
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> StructReader<'a> {
+    /// Reads a struct that starts at the start of `bytes`.
+    pub(crate) fn new(layout: Layout, bytes: &'a [u8]) -> Self {
+        StructReader { layout, bytes, position: 0 }
     }
 
-    /// The finished struct, padded at its end as `sizeof` counts it.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.align(self.alignment);
-        self.bytes
+    fn take(&mut self, into: &mut [u8], alignment: usize) {
+        self.position = self.position.next_multiple_of(alignment);
+        let from = self.bytes.iter().skip(self.position).chain(std::iter::repeat(&0));
+        into.iter_mut().zip(from).for_each(|(byte, from)| *byte = *from);
+        self.position += into.len();
+    }
+}
+
+impl Fields for StructReader<'_> {
+    fn chars(&mut self, chars: &mut [u8]) {
+        self.take(chars, 1);
+    }
+
+    fn int(&mut self, value: &mut u32) {
+        let mut bytes = [0; 4];
+        self.take(&mut bytes, 4);
+        *value = self.layout.byte_order().read_u32(bytes);
+    }
+
+    fn long_long(&mut self, value: &mut u64) {
+        let mut bytes = [0; 8];
+        self.take(&mut bytes, self.layout.long_long_alignment());
+        *value = self.layout.byte_order().read_u64(bytes);
+    }
+
+    fn long(&mut self, _field: &'static str, value: &mut u64) -> Result<()> {
+        if self.layout.long_bytes() == 8 {
+            self.long_long(value);
+        } else {
+            let mut narrow = 0;
+            self.int(&mut narrow);
+            *value = u64::from(narrow);
+        }
+        Ok(())
     }
 }
 
@@ -144,13 +228,33 @@ impl StructWriter {
 mod tests {
     use super::*;
 
+    type Values = ([u8; 1], u32, u64, u64);
+
+    const VALUES: Values = ([0xcc], 0x0102_0304, 0x1112_1314_1516_1718, 0x2122_2324);
+
+    fn list(values: &mut Values, fields: &mut dyn Fields) -> Result<()> {
+        fields.chars(&mut values.0);
+        fields.int(&mut values.1);
+        fields.long_long(&mut values.2);
+        fields.long("field", &mut values.3)
+    }
+
     fn one_of_each(layout: Layout) -> Vec<u8> {
         let mut writer = StructWriter::new(layout);
-        writer.chars(&[0xcc]);
-        writer.int(0x0102_0304);
-        writer.long_long(0x1112_1314_1516_1718);
-        writer.long("field", 0x2122_2324).unwrap();
-        writer.finish()
+        list(&mut VALUES.clone(), &mut writer).unwrap();
+        let bytes = writer.finish();
+        let mut read = Values::default();
+        list(&mut read, &mut StructReader::new(layout, &bytes)).unwrap();
+        assert_eq!(read, VALUES, "what is written is read back");
+        bytes
+    }
+
+    #[test]
+    fn what_is_behind_the_end_reads_as_0() {
+        let mut read = VALUES;
+        let layout = Layout::Bits64(ByteOrder::Little);
+        list(&mut read, &mut StructReader::new(layout, &[1, 0, 0, 0, 2])).unwrap();
+        assert_eq!(read, ([1], 2, 0, 0));
     }
 
     #[test]
@@ -188,7 +292,7 @@ mod tests {
     #[test]
     fn a_32_bit_field_never_truncates() {
         let mut writer = StructWriter::new(Layout::Packed32);
-        let error = writer.long("phys_base", 1 << 32).unwrap_err();
+        let error = writer.long("phys_base", &mut (1 << 32)).unwrap_err();
         assert_eq!(error.to_string(), "phys_base: 0x100000000 does not fit in 32 bits");
     }
 }

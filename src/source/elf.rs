@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, Segment, is_elf};
+use crate::format::kdump::is_page_size;
 use crate::format::wire::Layout;
 use crate::format::{flattened, kdump};
 use crate::kernel::arch::Architecture;
@@ -15,9 +16,6 @@ const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 
 /// Bytes of program headers that are read at a time.
 const TABLE_WINDOW_BYTES: usize = 64 << 10;
-
-/// Page sizes that the kdump format and its readers know.
-const PAGE_SIZES: std::ops::RangeInclusive<u64> = 4096..=262_144;
 
 /// Files that are no ELF cores, told by their first bytes, and what they are.
 const OTHER_KINDS: [(&[u8], &str); 4] = [
@@ -128,12 +126,6 @@ impl Core {
         drop(reads);
         Ok(core)
     }
-}
-
-/// Whether the kdump format and its readers know pages of `size` bytes.
-#[must_use]
-pub fn is_page_size(size: u64) -> bool {
-    size.is_power_of_two() && PAGE_SIZES.contains(&size)
 }
 
 fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {

@@ -6,5 +6,6 @@ pub mod input;
 pub mod memory;
 pub mod notes;
 pub mod open;
+pub mod page_set;
 pub mod stream;
 pub mod watch;

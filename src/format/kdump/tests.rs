@@ -22,6 +22,8 @@ fn header() -> DiskDumpHeader {
         bitmap_blocks: 0x1213,
         max_mapnr: 0x1415_1617,
         nr_cpus: 0x18,
+        header_version: 6,
+        ..DiskDumpHeader::default()
     }
 }
 
@@ -116,6 +118,7 @@ fn sub_header() -> KdumpSubHeader {
         offset_eraseinfo: 0x0c01,
         size_eraseinfo: 0x0c02,
         max_mapnr_64: 0x0102_0304_0506_0708,
+        ..KdumpSubHeader::default()
     }
 }
 
@@ -204,6 +207,9 @@ fn a_page_descriptor_is_24_bytes_in_both_byte_orders() {
         1, 2, 3, 4, 5, 6, 7, 8,  0, 0, 0x0a, 0x0b,  0, 0, 0, 0x20,  0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     assert_eq!(table.len(), 2 * PAGE_DESC_BYTES);
+    let (little, big) = table.split_first_chunk::<24>().unwrap();
+    assert_eq!(PageDesc::decode(little, ByteOrder::Little), desc);
+    assert_eq!(PageDesc::decode(big.first_chunk().unwrap(), ByteOrder::Big), desc);
 }
 
 #[test]
@@ -225,4 +231,123 @@ fn a_string_that_fills_its_field_keeps_its_last_byte_0() {
     header.utsname.version = "v".repeat(80);
     let bytes = header.encode(LE64).unwrap().bytes;
     assert_eq!(bytes[12 + 3 * 65..][..65], [[b'v'; 64].as_slice(), &[0]].concat());
+}
+
+/// A header that makes sense, unlike the one above, whose numbers are there to be told apart.
+fn sensible() -> DiskDumpHeader {
+    DiskDumpHeader { bitmap_blocks: 8, max_mapnr: 0x1_8001, sub_hdr_size: 1, ..header() }
+}
+
+#[test]
+fn the_main_header_is_read_back_in_every_layout() {
+    for layout in [LE64, BE64, PADDED_LE, PADDED_BE] {
+        let all = DiskDumpHeader { unused: [1, 2, 3, 4], tv_usec: 77, ..sensible() };
+        let bytes = all.encode(layout).unwrap().bytes;
+        assert_eq!(DiskDumpHeader::decode(&bytes), Ok((all, layout)));
+    }
+    let packed = sensible().encode(Layout::Packed32).unwrap().bytes;
+    assert_eq!(
+        DiskDumpHeader::decode(&packed),
+        Ok((sensible(), PADDED_LE)),
+        "told by the sub header"
+    );
+}
+
+#[test]
+fn numbers_that_look_like_a_page_size_do_not_make_a_layout() {
+    let usec = DiskDumpHeader { tv_usec: 4096, ..sensible() };
+    let bytes = usec.encode(LE64).unwrap().bytes;
+    assert_eq!(DiskDumpHeader::decode(&bytes), Ok((usec, LE64)));
+    // 512 MiB: max_mapnr is where 64 bits have their block_size.
+    let ram = DiskDumpHeader { max_mapnr: 0x2_0000, ..sensible() };
+    for header_version in 0..=6 {
+        let ram = DiskDumpHeader { header_version, ..ram.clone() };
+        let bytes = ram.encode(PADDED_LE).unwrap().bytes;
+        assert_eq!(DiskDumpHeader::decode(&bytes), Ok((ram, PADDED_LE)));
+    }
+}
+
+#[test]
+fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
+    let why = |header: DiskDumpHeader| {
+        DiskDumpHeader::decode(&header.encode(BE64).unwrap().bytes).unwrap_err()
+    };
+    let block = DiskDumpHeader { block_size: 5000, ..sensible() };
+    assert_eq!(why(block), "block_size 5000 is not a power of two from 4096 to 262144");
+    assert_eq!(why(DiskDumpHeader { sub_hdr_size: 0, ..sensible() }), "sub_hdr_size 0");
+    let bits = "max_mapnr 0x40001, but the bitmaps have 0x40000 bits in 8 blocks";
+    assert_eq!(why(DiskDumpHeader { max_mapnr: 0x40001, ..sensible() }), bits);
+    let version = "header_version is none of 0 to 6, in either byte order";
+    assert_eq!(why(DiskDumpHeader { header_version: 7, ..sensible() }), version);
+    assert_eq!(DiskDumpHeader::decode(b"KDUMP"), Err("no kdump signature".to_owned()));
+    assert!(DiskDumpHeader::decode(b"KDUMP   ").is_err());
+}
+
+/// Notes and VMCOREINFO where a block has them behind the struct of `layout`.
+fn sensible_sub_header(layout: Layout) -> KdumpSubHeader {
+    let offset_note = 0x1000 + KdumpSubHeader::bytes_in(layout).unwrap() as u64;
+    KdumpSubHeader {
+        offset_note,
+        size_note: 0x100,
+        offset_vmcoreinfo: offset_note + 0x40,
+        size_vmcoreinfo: 0x80,
+        max_mapnr_64: 0x1_8001,
+        ..sub_header()
+    }
+}
+
+#[test]
+fn the_sub_header_is_read_back_and_tells_packed_from_padded() {
+    for layout in [LE64, BE64, PADDED_LE, PADDED_BE, Layout::Packed32] {
+        let wanted = sensible_sub_header(layout);
+        let bytes = wanted.encode(layout).unwrap();
+        let seen = if layout == Layout::Packed32 { PADDED_LE } else { layout };
+        assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), seen), (wanted, layout));
+    }
+    for layout in [PADDED_LE, Layout::Packed32] {
+        let bare = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
+        let bytes = bare.encode(layout).unwrap();
+        assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), PADDED_LE), (bare, layout));
+        // Version 4 says it by the place of the notes alone.
+        let old = DiskDumpHeader { header_version: 4, ..sensible() };
+        let bytes = sensible_sub_header(layout).encode(layout).unwrap();
+        assert_eq!(KdumpSubHeader::decode(&bytes, &old, PADDED_LE).1, layout);
+    }
+}
+
+#[test]
+fn fields_that_a_version_does_not_have_are_not_read() {
+    let all = KdumpSubHeader {
+        split: 1,
+        start_pfn: 3,
+        end_pfn: 4,
+        start_pfn_64: 5,
+        end_pfn_64: 6,
+        ..sensible_sub_header(LE64)
+    };
+    let bytes = all.encode(LE64).unwrap();
+    let decoded = |header_version| {
+        let main = DiskDumpHeader { header_version, ..sensible() };
+        KdumpSubHeader::decode(&bytes, &main, LE64).0
+    };
+    assert_eq!(decoded(6), all);
+    let five = KdumpSubHeader { start_pfn_64: 3, end_pfn_64: 4, ..all.clone() };
+    assert_eq!(decoded(5), five);
+    let four = KdumpSubHeader { offset_eraseinfo: 0, size_eraseinfo: 0, ..five };
+    assert_eq!(decoded(4), four);
+    let three = KdumpSubHeader { offset_note: 0, size_note: 0, ..four };
+    assert_eq!(decoded(3), three);
+    let two = KdumpSubHeader { offset_vmcoreinfo: 0, size_vmcoreinfo: 0, ..three };
+    assert_eq!(decoded(2), two);
+    let one = KdumpSubHeader {
+        split: 0,
+        start_pfn: 0,
+        end_pfn: 0,
+        start_pfn_64: 0,
+        end_pfn_64: 0,
+        ..two
+    };
+    assert_eq!(decoded(1), one);
+    let zero = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
+    assert_eq!(decoded(0), zero);
 }

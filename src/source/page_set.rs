@@ -1,0 +1,246 @@
+//! A set of pages as a bitmap in memory, with ranks: the n-th page of the 2nd bitmap has the n-th
+//! descriptor.
+//!
+//! Blocks of the bitmap that are all 0 or all 1 take no memory, and each block has one rank: at
+//! most 32 MiB for 1 TiB of 4 KiB pages, and a sparse file that claims more has nothing in it.
+
+use std::ops::Range;
+
+/// Bytes of a block.
+const BLOCK_BYTES: usize = 4096;
+
+/// Pages of a block.
+const BLOCK_PAGES: u64 = 8 * BLOCK_BYTES as u64;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Block {
+    Zeros,
+    Ones,
+    Mixed(Box<[u8; BLOCK_BYTES]>),
+}
+
+impl Block {
+    fn new(bytes: &[u8; BLOCK_BYTES]) -> Self {
+        if bytes.iter().all(|&byte| byte == 0) {
+            Block::Zeros
+        } else if bytes.iter().all(|&byte| byte == 0xff) {
+            Block::Ones
+        } else {
+            Block::Mixed(Box::new(*bytes))
+        }
+    }
+
+    /// The bits of eight pages.
+    fn byte(&self, index: usize) -> u8 {
+        match self {
+            Block::Zeros => 0,
+            Block::Ones => 0xff,
+            Block::Mixed(bytes) => bytes.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    /// How many of the first `pages` are in the set.
+    fn rank(&self, pages: u64) -> u64 {
+        match self {
+            Block::Zeros => 0,
+            Block::Ones => pages,
+            Block::Mixed(bytes) => {
+                let whole = usize::try_from(pages / 8).unwrap_or(BLOCK_BYTES);
+                let mut ones: u64 =
+                    bytes.iter().take(whole).map(|byte| u64::from(byte.count_ones())).sum();
+                let mask = (1u8 << (pages % 8)) - 1;
+                ones += u64::from((self.byte(whole) & mask).count_ones());
+                ones
+            }
+        }
+    }
+}
+
+/// Pages of a memory, by pfn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageSet {
+    blocks: Vec<Block>,
+    /// How many pages of the set are before each block.
+    ranks: Vec<u64>,
+    count: u64,
+}
+
+impl PageSet {
+    /// Takes the next bytes of a bitmap, pfn 0 first, least significant bit first; all but the
+    /// last must be whole blocks of 4096 bytes.
+    pub(crate) fn push(&mut self, bitmap: &[u8]) {
+        for part in bitmap.chunks(BLOCK_BYTES) {
+            let mut bytes = [0; BLOCK_BYTES];
+            bytes.iter_mut().zip(part).for_each(|(byte, from)| *byte = *from);
+            let block = Block::new(&bytes);
+            self.ranks.push(self.count);
+            self.count += block.rank(BLOCK_PAGES);
+            self.blocks.push(block);
+        }
+    }
+
+    /// Takes out all pages from `end` on; returns how many there were.
+    pub(crate) fn truncate(&mut self, end: u64) -> u64 {
+        let before = self.count;
+        let whole = usize::try_from(end / BLOCK_PAGES).unwrap_or(usize::MAX);
+        let cut = self.blocks.get(whole).map(|block| {
+            let mut bytes = [0; BLOCK_BYTES];
+            let pages = end % BLOCK_PAGES;
+            for (index, byte) in (0..).zip(&mut bytes) {
+                let left = pages.saturating_sub(8 * index as u64).min(8);
+                let mask = if left == 8 { 0xff } else { (1u8 << left) - 1 };
+                *byte = block.byte(index) & mask;
+            }
+            Block::new(&bytes)
+        });
+        if let Some(cut) = cut {
+            self.blocks.truncate(whole);
+            self.ranks.truncate(whole + 1);
+            self.count = self.ranks.last().copied().unwrap_or(0) + cut.rank(BLOCK_PAGES);
+            self.blocks.push(cut);
+        }
+        before - self.count
+    }
+
+    /// Pages in the set.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether the set has page `pfn`.
+    #[must_use]
+    pub fn contains(&self, pfn: u64) -> bool {
+        let bits = self.block_of(pfn).map_or(0, |block| {
+            block.byte(usize::try_from(pfn % BLOCK_PAGES / 8).unwrap_or(usize::MAX))
+        });
+        bits & (1 << (pfn % 8)) != 0
+    }
+
+    /// How many pages of the set are before `pfn`: the index of its descriptor.
+    #[must_use]
+    pub fn rank(&self, pfn: u64) -> u64 {
+        let index = usize::try_from(pfn / BLOCK_PAGES).unwrap_or(usize::MAX);
+        match (self.ranks.get(index), self.blocks.get(index)) {
+            (Some(rank), Some(block)) => rank + block.rank(pfn % BLOCK_PAGES),
+            _ => self.count,
+        }
+    }
+
+    /// The runs of pages in the set, sorted, disjoint, never touching.
+    pub fn runs(&self) -> Runs<'_> {
+        Runs { set: self, at: 0 }
+    }
+
+    /// One past the last page that the bitmap could have.
+    fn end(&self) -> u64 {
+        self.blocks.len() as u64 * BLOCK_PAGES
+    }
+
+    fn block_of(&self, pfn: u64) -> Option<&Block> {
+        self.blocks.get(usize::try_from(pfn / BLOCK_PAGES).ok()?)
+    }
+
+    /// The first page from `pfn` on that is in the set if `wanted`, or is not.
+    fn find(&self, pfn: u64, wanted: bool) -> u64 {
+        let mut at = pfn;
+        while let Some(block) = self.block_of(at) {
+            match (block, wanted) {
+                (Block::Zeros, true) | (Block::Ones, false) => {
+                    at = (at / BLOCK_PAGES + 1) * BLOCK_PAGES;
+                }
+                (Block::Zeros, false) | (Block::Ones, true) => return at,
+                (Block::Mixed(_), _) => {
+                    let index = usize::try_from(at % BLOCK_PAGES / 8).unwrap_or(usize::MAX);
+                    let byte = block.byte(index);
+                    let bits = if wanted { byte } else { !byte } >> (at % 8);
+                    if bits != 0 {
+                        return at + u64::from(bits.trailing_zeros());
+                    }
+                    at = (at / 8 + 1) * 8;
+                }
+            }
+        }
+        self.end()
+    }
+}
+
+/// The runs of a [`PageSet`].
+#[derive(Debug, Clone)]
+pub struct Runs<'a> {
+    set: &'a PageSet,
+    at: u64,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Range<u64>;
+
+    fn next(&mut self) -> Option<Range<u64>> {
+        let start = self.set.find(self.at, true);
+        self.at = self.set.find(start, false);
+        (start < self.at).then_some(start..self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set_of(pfns: &[u64], bytes: usize) -> PageSet {
+        let mut bitmap = vec![0; bytes];
+        for &pfn in pfns {
+            bitmap[pfn as usize / 8] |= 1 << (pfn % 8);
+        }
+        let mut set = PageSet::default();
+        set.push(&bitmap);
+        set
+    }
+
+    #[test]
+    fn runs_cross_bytes_and_blocks() {
+        let pfns: Vec<u64> = [3, 5, 6, 7, 8, 9].into_iter().chain(32760..98310).collect();
+        let set = set_of(&pfns, 16384);
+        assert_eq!(set.runs().collect::<Vec<_>>(), [3..4, 5..10, 32760..98310]);
+        assert_eq!(set.count(), pfns.len() as u64);
+        assert_eq!(
+            (set.rank(0), set.rank(4), set.rank(98310), set.rank(1 << 60)),
+            (0, 1, 65556, 65556)
+        );
+        assert!(set.contains(65536) && !set.contains(4) && !set.contains(1 << 60));
+    }
+
+    #[test]
+    fn full_and_empty_blocks_take_no_memory() {
+        let set = set_of(&(32768..65536).collect::<Vec<_>>(), 12288);
+        assert_eq!(set.blocks, [Block::Zeros, Block::Ones, Block::Zeros]);
+        assert_eq!(PageSet::default().runs().next(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_question_has_the_answer_of_a_plain_list(
+            runs in prop::collection::vec((0u64..70_000, 1u64..40_000), 0..6),
+            end in 0u64..120_000,
+            asked in prop::collection::vec(0u64..131_072, 20),
+        ) {
+            let mut list: Vec<u64> = runs.iter().flat_map(|(start, len)| *start..start + len).collect();
+            list.sort_unstable();
+            list.dedup();
+            let mut set = set_of(&list, 16384);
+            for cut in [false, true] {
+                if cut {
+                    let gone = list.iter().filter(|pfn| **pfn >= end).count() as u64;
+                    prop_assert_eq!(set.truncate(end), gone);
+                    list.retain(|pfn| *pfn < end);
+                }
+                prop_assert_eq!(set.count(), list.len() as u64);
+                prop_assert_eq!(set.runs().flatten().collect::<Vec<_>>(), list.clone());
+                for pfn in &asked {
+                    prop_assert_eq!(set.contains(*pfn), list.binary_search(pfn).is_ok());
+                    prop_assert_eq!(set.rank(*pfn), list.partition_point(|p| p < pfn) as u64);
+                }
+            }
+        }
+    }
+}
