@@ -4,11 +4,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::batch::{Batch, Feed, Worker};
+use crate::batch::{Batch, Feed};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, HEADER_VERSION, NewUtsname,
+    DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, DiskDumpHeader, HEADER_VERSION,
+    NewUtsname, is_page_size,
 };
 use crate::format::wire::Layout;
 use crate::kernel::utsname;
@@ -18,9 +19,10 @@ use crate::plan::{Contents, Plan};
 use crate::report::{Pages, Progress, Reason, Report};
 use crate::select::DumpLevel;
 use crate::sink::Sink;
-use crate::source::elf::Core;
+use crate::source::dump::Dump;
 use crate::source::memory::count;
 use crate::source::watch::Watch;
+use crate::worker::Worker;
 use crate::writer::{Outcome, Writer};
 
 /// Threads at the most: one file takes no more data than that many can make.
@@ -59,7 +61,10 @@ impl Default for Options {
     }
 }
 
-/// Converts an ELF core to a kdump-compressed file.
+/// Converts an ELF core to a kdump-compressed file, or such a file to another.
+///
+/// A kdump file's pages that are stored by the wanted codec already are copied as they are. What
+/// it left out stays out, and if it is incomplete, so is the new one.
 ///
 /// Pages that cannot be read are left out, and an output that takes no more ends the dump where
 /// it is; both make it [incomplete](Report::incomplete), which its header then says.
@@ -68,44 +73,45 @@ impl Default for Options {
 /// What prevents any dump at all: the codec's level, an output that takes no headers, or one
 /// that does not even take the end of an incomplete dump.
 pub fn convert(
-    core: &Core,
+    dump: &Dump,
     sink: &mut dyn Sink,
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
-    let kept = core.memory.with_data();
-    let dump_level = options.dump_level.honoured();
+    let (present_pages, kept_pages) = dump.counts();
+    let missing = count(dump.missing());
+    let dump_level = options.dump_level.honoured().and(dump.dump_level());
     let plan = Plan::new(&Contents {
-        layout: core.layout,
-        page_size: core.memory.page_size(),
-        phys_base: core.phys_base,
+        layout: dump.layout,
+        page_size: dump.page_size,
+        phys_base: dump.phys_base,
         dump_level,
-        note_bytes: core.notes.bytes,
-        vmcoreinfo: core.notes.vmcoreinfo.clone(),
-        eraseinfo: core.notes.eraseinfo.clone(),
-        max_mapnr: core.memory.max_mapnr(),
+        note_bytes: dump.notes.bytes,
+        vmcoreinfo: dump.notes.vmcoreinfo.clone(),
+        eraseinfo: dump.notes.eraseinfo.clone(),
+        max_mapnr: dump.max_mapnr(),
         // A pipe that breaks off does not say so beforehand: a file that is cut short is laid out
         // like one, for the same bytes. What is not used stays a hole.
-        pages: count(kept) + count(core.memory.missing()),
+        pages: kept_pages + missing,
     })?;
     if let Some(limit) = options.max_size.filter(|&limit| plan.data > limit) {
         return Err(Error::TooLarge { needed: plan.data, limit });
     }
-    let watches = watch_utsname(core);
+    let watches = watch_utsname(dump);
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
-        .map(|_| Worker::new(core, &watches, dump_level, options.codec, options.level))
+        .map(|_| Worker::new(dump, &watches, dump_level, options))
         .collect::<Result<Vec<_>>>()?;
-    let mut report = empty_report(core, &plan, options, dump_level);
-    let mut header = main_header(core, &plan, options, &mut report);
+    let mut report = empty_report(dump, &plan, options, dump_level);
+    let mut header = main_header(dump, &plan, options, &mut report);
 
     let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&plan, core.layout, sink);
+    let mut writer = Writer::new(&plan, dump.layout, sink);
     let mut lost_note_bytes = 0;
-    writer.begin(&header, core.memory.present(), kept, &mut |write| {
-        lost_note_bytes = core.notes.copy(&*core.input, write)?;
+    writer.begin(&header, dump.present(), dump.kept(), kept_pages, &mut |write| {
+        lost_note_bytes = dump.copy_notes(write)?;
         Ok(())
     })?;
-    let mut feed = Feed::new(core, kept);
+    let mut feed = Feed::new(dump);
     // Up to which pfn pages were written, and what the last checkpoint vouches for.
     let mut written_to = 0;
     let mut safe: Option<Pages> = None;
@@ -124,10 +130,10 @@ pub fn convert(
     if lost_note_bytes > 0 {
         report.reasons.push(Reason::Notes { bytes: lost_note_bytes });
     }
-    if core.incomplete {
-        report.reasons.push(Reason::Core);
+    if dump.incomplete {
+        report.reasons.push(Reason::Source);
     }
-    let first_missing = core.memory.missing().first().or(lost.first());
+    let first_missing = dump.missing().first().or(lost.first());
     if let (None, Some(run)) = (&report.pages.first_unreadable, first_missing) {
         let why = "the input ends before it".to_owned();
         report.pages.first_unreadable = Some((run.start, why));
@@ -136,13 +142,13 @@ pub fn convert(
         report.reasons.push(Reason::Unreadable);
     }
     match stop {
-        Ok(()) => report.reasons.extend(core.input.read_to_end().err().map(Reason::Input)),
+        Ok(()) => report.reasons.extend(dump.read_to_end().err().map(Reason::Input)),
         Err(reason) => report.reasons.push(reason),
     }
     if report.incomplete() {
         header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
     }
-    if let Some(name) = found_utsname(core, &watches, written_to) {
+    if let Some(name) = found_utsname(dump, &watches, written_to) {
         header.utsname = name;
     }
     let so_far = writer.size();
@@ -164,25 +170,26 @@ pub fn convert(
     Ok(report)
 }
 
-fn empty_report(core: &Core, plan: &Plan, options: &Options, dump_level: DumpLevel) -> Report {
+fn empty_report(dump: &Dump, plan: &Plan, options: &Options, dump_level: DumpLevel) -> Report {
     let mut warnings = Vec::new();
-    if dump_level != options.dump_level {
+    if options.dump_level.honoured() != options.dump_level {
         warnings.push(format!(
             "dump level {} is not supported yet: level {} is written, no cache, user or free page is left out",
             options.dump_level.bits(),
             dump_level.bits()
         ));
     }
-    let missing = count(core.memory.missing());
+    let (present, kept) = dump.counts();
+    let missing = count(dump.missing());
     Report {
         codec: options.codec,
         dump_level,
         asked_level: options.dump_level,
-        page_bytes: core.memory.page_size(),
+        page_bytes: dump.page_size,
         max_mapnr: plan.sub_header.max_mapnr_64,
         pages: Pages {
-            present: count(core.memory.present()),
-            kept: count(core.memory.with_data()) + missing,
+            present,
+            kept: kept + missing,
             unreadable: missing,
             ..Pages::default()
         },
@@ -193,41 +200,57 @@ fn empty_report(core: &Core, plan: &Plan, options: &Options, dump_level: DumpLev
     }
 }
 
-fn main_header(core: &Core, plan: &Plan, options: &Options, report: &mut Report) -> DiskDumpHeader {
-    let info = core.vmcoreinfo.as_ref();
-    let mut tv_sec = info.and_then(Vmcoreinfo::crash_time).unwrap_or(options.timestamp);
-    if !matches!(core.layout, Layout::Bits64(_)) && tv_sec > u64::from(u32::MAX) {
+/// The main header: what a kdump file's own says is carried over, unless readers fail on it.
+fn main_header(dump: &Dump, plan: &Plan, options: &Options, report: &mut Report) -> DiskDumpHeader {
+    let info = dump.vmcoreinfo.as_ref();
+    let old = dump.header().cloned().unwrap_or_default();
+    let crash_time = || info.and_then(Vmcoreinfo::crash_time).unwrap_or(options.timestamp);
+    let (mut tv_sec, mut tv_usec) = match old.tv_sec {
+        0 => (crash_time(), 0),
+        tv_sec => (tv_sec, old.tv_usec),
+    };
+    if !matches!(dump.layout, Layout::Bits64(_)) && tv_sec > u64::from(u32::MAX) {
         report
             .warnings
             .push(format!("timestamp {tv_sec} does not fit the 32-bit header: 0 is written"));
         tv_sec = 0;
     }
+    // libkdumpfile would take such a header for one of 32 bits.
+    if is_page_size(tv_usec) {
+        tv_usec = 0;
+    }
+    let utsname = Some(old.utsname).filter(utsname::is_usable);
     DiskDumpHeader {
         header_version: HEADER_VERSION,
-        utsname: utsname::fallback(core.arch, &core.header, info),
+        utsname: utsname
+            .unwrap_or_else(|| utsname::fallback(dump.arch, dump.layout.byte_order(), info)),
         tv_sec,
-        status: options.codec.flag(),
+        tv_usec,
+        status: options.codec.flag() | (old.status & DUMP_DH_EXCLUDED_VMEMMAP),
         block_size: plan.block_size,
         sub_hdr_size: plan.sub_hdr_size,
         bitmap_blocks: plan.bitmap_blocks,
         max_mapnr: plan.max_mapnr_32(),
-        nr_cpus: core.notes.cpus.max(1),
-        ..DiskDumpHeader::default()
+        unused: old.unused,
+        nr_cpus: old.nr_cpus.max(dump.notes.cpus).max(1),
     }
 }
 
-fn watch_utsname(core: &Core) -> Vec<Watch> {
-    let candidates = core
+fn watch_utsname(dump: &Dump) -> Vec<Watch> {
+    if dump.header().is_some_and(|header| utsname::is_usable(&header.utsname)) {
+        return Vec::new();
+    }
+    let candidates = dump
         .vmcoreinfo
         .as_ref()
-        .map(|info| utsname::candidates(core.arch, info, &core.segments))
+        .map(|info| utsname::candidates(dump.arch, info, dump.segments()))
         .unwrap_or_default();
-    let watch = |paddr| Watch::new(&core.memory, paddr, NewUtsname::BYTES);
-    candidates.into_iter().filter_map(watch).collect()
+    let watch = |place| Watch::new(place, dump.page_size, NewUtsname::BYTES);
+    candidates.into_iter().filter_map(|paddr| dump.locate(paddr)).map(watch).collect()
 }
 
-fn found_utsname(core: &Core, watches: &[Watch], written_to: u64) -> Option<NewUtsname> {
-    let info = core.vmcoreinfo.as_ref()?;
+fn found_utsname(dump: &Dump, watches: &[Watch], written_to: u64) -> Option<NewUtsname> {
+    let info = dump.vmcoreinfo.as_ref()?;
     watches.iter().find_map(|watch| utsname::recognise(&watch.bytes(written_to)?, info))
 }
 

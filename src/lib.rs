@@ -22,15 +22,15 @@
 //!
 //! ```
 //! use kdumpconv::sink::flat::FlatSink;
-//! use kdumpconv::source::{elf::{Core, OpenOptions}, open};
+//! use kdumpconv::source::{dump::{Dump, OpenOptions}, open};
 //!
 //! # fn main() -> kdumpconv::Result<()> {
 //! let path = std::path::Path::new("testdata/small.vmcore.zst");
 //! let input = open::open(path, std::env::temp_dir())?;
-//! let core = Core::open(input, &OpenOptions::default())?;
+//! let dump = Dump::open(input, &OpenOptions::default())?;
 //! let mut stream = Vec::new();
 //! let report = kdumpconv::convert(
-//!     &core,
+//!     &dump,
 //!     &mut FlatSink::new(&mut stream),
 //!     &kdumpconv::Options::default(),
 //!     &mut |_progress| (),
@@ -63,6 +63,7 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+mod worker;
 mod writer;
 
 pub use convert::{Options, convert};

@@ -53,9 +53,9 @@ impl Pages {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Headers or notes of the core are damaged; the warnings say which.
-    #[error("the core itself is damaged")]
-    Core,
+    /// The input's headers or notes are damaged, or it says that it is incomplete.
+    #[error("the input itself is damaged or incomplete")]
+    Source,
     /// Bytes of the notes could not be read; zeros stand for them.
     #[error("{bytes} bytes of the notes could not be read")]
     Notes {

@@ -18,7 +18,7 @@ use crate::format::kdump::{
 use crate::format::wire::Layout;
 use crate::plan::Plan;
 use crate::sink::Sink;
-use crate::source::memory::count;
+use crate::source::dump::Runs;
 
 /// Bytes of descriptors that are gathered: 43690 pages. In a stream each batch is a record.
 const DESCRIPTOR_BUFFER_BYTES: usize = 1 << 20;
@@ -80,11 +80,12 @@ impl<'a> Writer<'a> {
     pub(crate) fn begin(
         &mut self,
         header: &DiskDumpHeader,
-        present: &[Range<u64>],
-        kept: &[Range<u64>],
+        present: Runs<'_>,
+        kept: Runs<'_>,
+        kept_pages: u64,
         copy_notes: &mut dyn FnMut(&mut NoteWriter<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.reserve(kept).map_err(Error::write("headers: no room for them"))?;
+        self.reserve(kept, kept_pages).map_err(Error::write("headers: no room for them"))?;
         self.write_early_header(header)?;
         let plan = self.plan;
         let failed = || Error::write("the sub header");
@@ -105,9 +106,9 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn reserve(&mut self, kept: &[Range<u64>]) -> io::Result<()> {
+    fn reserve(&mut self, kept: Runs<'_>, kept_pages: u64) -> io::Result<()> {
         let start = self.plan.descriptors.start;
-        let table = start..start + count(kept) * PAGE_DESC_BYTES as u64;
+        let table = start..start + kept_pages * PAGE_DESC_BYTES as u64;
         let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
         let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.plan.block_size);
         self.sink.reserve_end(bitmap_bytes + gathered_bytes.min(table.end - table.start))?;
@@ -153,10 +154,10 @@ impl<'a> Writer<'a> {
         self.sink.write_at(encoded.late.start as u64, late).map_err(Error::write("the main header"))
     }
 
-    fn write_bitmap1(&mut self, present: &[Range<u64>]) -> io::Result<()> {
+    fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {
         let mut bitmap = BitmapWriter::new(self.plan.bitmap1.clone());
         for run in present {
-            bitmap.set(run.clone(), self.sink)?;
+            bitmap.set(run, self.sink)?;
         }
         bitmap.finish(self.sink)
     }

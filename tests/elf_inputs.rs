@@ -85,7 +85,7 @@ fn crumbs(count: u64) -> VmcoreBuilder {
 fn seventy_thousand_segments_are_counted_by_pn_xnum() {
     let builder = crumbs(70_000);
     let core = core_of(builder.build()).unwrap();
-    assert_eq!(core.segments.len(), 70_001);
+    assert_eq!(core.segments().len(), 70_001);
     let (file, report) = plain(&core, &Options::default()).unwrap();
     assert!(!report.incomplete());
     compare(&Model::new(&builder, 4096), &Kdump::from_bytes(&file).unwrap()).unwrap();
@@ -248,8 +248,8 @@ fn the_page_size_is_vmcoreinfos_else_the_users_else_the_architectures() {
         let core = core(e_machine, info, asked).unwrap();
         let (file, _) = plain(&core, &Options::default()).unwrap();
         let kdump = Kdump::from_bytes(&file).unwrap();
-        assert_eq!(kdump.header.block_size, core.memory.page_size());
-        (core.memory.page_size(), !core.warnings.is_empty())
+        assert_eq!(kdump.header.block_size, core.page_size);
+        (core.page_size, !core.warnings.is_empty())
     };
     let arm64 = machine::AARCH64;
     assert_eq!(size(arm64, Some("PAGESIZE=16384\n"), None), (16384, false));

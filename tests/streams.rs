@@ -16,7 +16,7 @@ use common::{
 };
 use kdumpconv::Options;
 use kdumpconv::codec::Codec;
-use kdumpconv::source::elf::Core;
+use kdumpconv::source::dump::Dump;
 use kdumpconv::source::open;
 use proptest::prelude::*;
 use support::elf::{Class, Endian, machine};
@@ -36,7 +36,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
-fn from_reader(bytes: Vec<u8>, page_size: Option<u64>) -> Core {
+fn from_reader(bytes: Vec<u8>, page_size: Option<u64>) -> Dump {
     let reader = Box::new(Trickle::new(bytes));
     let input = open::from_reader(reader, std::env::temp_dir()).unwrap();
     open_core(input, page_size).unwrap()

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::elf::{Core, OpenOptions};
+use kdumpconv::source::dump::{Dump, OpenOptions};
 use kdumpconv::source::open;
 use support::compare::compare;
 use support::flattened::unflatten;
@@ -26,7 +26,7 @@ fn the_shipped_vmcore_is_what_the_builder_builds() {
 #[test]
 fn the_shipped_vmcore_converts_to_the_pages_it_holds() {
     let input = open::open(&shipped(), std::env::temp_dir()).unwrap();
-    let core = Core::open(input, &OpenOptions::default()).unwrap();
+    let core = Dump::open(input, &OpenOptions::default()).unwrap();
     let mut stream = Vec::new();
     let sink = &mut FlatSink::new(&mut stream);
     let options = kdumpconv::Options::default();

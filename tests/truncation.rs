@@ -12,7 +12,7 @@ mod common;
 
 use common::{InMemory, core_of, noise, only_right_pages, open_core, plain, text, x86_64};
 use kdumpconv::codec::Codec;
-use kdumpconv::source::elf::Core;
+use kdumpconv::source::dump::Dump;
 use kdumpconv::source::open;
 use kdumpconv::{Error, Options, Report, Result};
 use support::compare::compare;
@@ -50,7 +50,7 @@ fn cores() -> Vec<VmcoreBuilder> {
 }
 
 /// As `stream_of`, without the short reads: there are many streams to read.
-fn stream(bytes: &[u8]) -> Result<Core> {
+fn stream(bytes: &[u8]) -> Result<Dump> {
     let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
     open_core(open::from_reader(reader, std::env::temp_dir())?, None)
 }
@@ -59,7 +59,7 @@ type Dump = (Kdump, Report, Vec<u8>);
 
 /// What became of a damaged core: an error, or a file that the strict reader takes; else why it
 /// does not.
-fn judged(core: Result<Core>) -> std::result::Result<Option<Dump>, String> {
+fn judged(core: Result<Dump>) -> std::result::Result<Option<Dump>, String> {
     let Ok(core) = core else { return Ok(None) };
     let Ok((file, report)) = plain(&core, &bounded()) else { return Ok(None) };
     let kdump = Kdump::from_bytes(&file)
@@ -73,7 +73,7 @@ fn judged(core: Result<Core>) -> std::result::Result<Option<Dump>, String> {
     Ok(Some((kdump, report, file)))
 }
 
-fn cut_at_every_length(builder: &VmcoreBuilder, open: fn(&[u8]) -> Result<Core>) {
+fn cut_at_every_length(builder: &VmcoreBuilder, open: fn(&[u8]) -> Result<Dump>) {
     let (bytes, model) = (builder.build(), Model::new(builder, 4096));
     let (mut converted, mut most) = (0, 0);
     let mut wrong = Vec::new();

@@ -22,7 +22,7 @@ use kdumpconv::sink::flat::FlatSink;
 use kdumpconv::sink::naming::{Fate, Settled};
 use kdumpconv::sink::place::{Format, Output, folder};
 use kdumpconv::sink::{NullSink, Sink};
-use kdumpconv::source::elf::Core;
+use kdumpconv::source::dump::Dump;
 use kdumpconv::source::input::ReadAt;
 use kdumpconv::source::open;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
     let input = open_input(args, &signals)?;
-    let core = Core::open(input, &args.open_options()).with_context(|| args.input_name())?;
+    let core = Dump::open(input, &args.open_options()).with_context(|| args.input_name())?;
     voice.warn(&core.warnings);
     voice.describe(&core);
 

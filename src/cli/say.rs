@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use kdumpconv::report::Report;
 use kdumpconv::sink::naming::{Fate, Settled};
-use kdumpconv::source::elf::Core;
+use kdumpconv::source::dump::Dump;
 use serde_json::{Value, json};
 
 use super::args::Args;
@@ -63,7 +63,7 @@ impl Voice {
         }
     }
 
-    pub(crate) fn describe(&self, core: &Core) {
+    pub(crate) fn describe(&self, core: &Dump) {
         if self.verbosity < 2 {
             return;
         }
@@ -72,10 +72,10 @@ impl Voice {
             printable(&self.input),
             core.arch,
             core.layout,
-            core.segments.len(),
+            core.segments().len(),
             core.notes.bytes,
             core.notes.cpus,
-            core.memory.page_size(),
+            core.page_size,
             core.phys_base,
         ));
         for run in core.memory.present() {

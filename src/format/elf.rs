@@ -80,7 +80,38 @@ pub struct NoteHeader {
     pub kind: u32,
 }
 
+fn endian(order: ByteOrder) -> Endian {
+    match order {
+        ByteOrder::Little => Endian::Little,
+        ByteOrder::Big => Endian::Big,
+    }
+}
+
+/// A note of type 0, as the kernel's own VMCOREINFO is, padded to 4 bytes.
+#[must_use]
+pub fn encode_note(name: &str, desc: &[u8], order: ByteOrder) -> Vec<u8> {
+    let size = |bytes: usize| order.u32(u32::try_from(bytes).unwrap_or(u32::MAX));
+    let mut note = [size(name.len() + 1), size(desc.len()), order.u32(0)].concat();
+    note.extend_from_slice(name.as_bytes());
+    note.push(0);
+    note.resize(note.len().next_multiple_of(4), 0);
+    note.extend_from_slice(desc);
+    note.resize(note.len().next_multiple_of(4), 0);
+    note
+}
+
 impl NoteHeader {
+    /// The note header at the start of `bytes`; `None` when they are too few.
+    #[must_use]
+    pub fn decode(bytes: &[u8], order: ByteOrder) -> Option<NoteHeader> {
+        let header = bytes.pread_with::<Nhdr32>(0, endian(order)).ok()?;
+        Some(NoteHeader {
+            name_bytes: header.n_namesz,
+            desc_bytes: header.n_descsz,
+            kind: header.n_type,
+        })
+    }
+
     /// Offset of the descriptor from the note's start: cores align to 4 bytes in both classes.
     #[must_use]
     pub fn desc_offset(&self) -> u64 {
@@ -127,14 +158,7 @@ impl FileHeader {
 
     fn context(&self) -> Ctx {
         let container = if self.is_64bit { Container::Big } else { Container::Little };
-        Ctx::new(container, self.endian())
-    }
-
-    fn endian(&self) -> Endian {
-        match self.byte_order {
-            ByteOrder::Little => Endian::Little,
-            ByteOrder::Big => Endian::Big,
-        }
+        Ctx::new(container, endian(self.byte_order))
     }
 
     /// Bytes of a program header that carry fields; `phentsize` may be more.
@@ -169,17 +193,6 @@ impl FileHeader {
     #[must_use]
     pub fn section_info(&self, bytes: &[u8]) -> Option<u32> {
         bytes.pread_with::<SectionHeader>(0, self.context()).ok().map(|section| section.sh_info)
-    }
-
-    /// The note header at the start of `bytes`; `None` when they are too few.
-    #[must_use]
-    pub fn note(&self, bytes: &[u8]) -> Option<NoteHeader> {
-        let header = bytes.pread_with::<Nhdr32>(0, self.endian()).ok()?;
-        Some(NoteHeader {
-            name_bytes: header.n_namesz,
-            desc_bytes: header.n_descsz,
-            kind: header.n_type,
-        })
     }
 }
 

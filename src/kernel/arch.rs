@@ -1,7 +1,7 @@
 //! The architectures whose dumps we know: layout, page size, names, where memory starts.
 
 use crate::format::elf::{FileHeader, PT_LOAD, Segment};
-use crate::format::wire::Layout;
+use crate::format::wire::{ByteOrder, Layout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 /// Where the x86_64 kernel maps its own text (`__START_KERNEL_map`).
@@ -63,7 +63,7 @@ impl Architecture {
     /// The layout of the kdump headers: it follows the kernel's word size, not the core's class.
     /// QEMU writes an ELF64 core of an i386 guest whose BIOS ends at 4 GiB.
     #[must_use]
-    pub fn layout(self, header: &FileHeader) -> Layout {
+    pub fn layout(self, order: ByteOrder) -> Layout {
         match self {
             Architecture::I386 => Layout::Packed32,
             Architecture::Arm
@@ -71,8 +71,8 @@ impl Architecture {
             | Architecture::Mips
             | Architecture::Riscv32
             | Architecture::S390
-            | Architecture::Other { is_64bit: false, .. } => Layout::Padded32(header.byte_order),
-            _ => Layout::Bits64(header.byte_order),
+            | Architecture::Other { is_64bit: false, .. } => Layout::Padded32(order),
+            _ => Layout::Bits64(order),
         }
     }
 
@@ -99,9 +99,9 @@ impl Architecture {
 
     /// The `machine` of `uname`, by which `crash` and libkdumpfile know the architecture.
     #[must_use]
-    pub fn uts_machine(self, header: &FileHeader) -> &'static str {
-        use crate::format::wire::ByteOrder::{Big, Little};
-        match (self, header.byte_order) {
+    pub fn uts_machine(self, order: ByteOrder) -> &'static str {
+        use ByteOrder::{Big, Little};
+        match (self, order) {
             (Architecture::X86_64, _) => "x86_64",
             (Architecture::I386, _) => "i686",
             (Architecture::Aarch64, _) => "aarch64",
@@ -124,6 +124,97 @@ impl Architecture {
         }
     }
 
+    /// The architecture by the `machine` of `uname` (`UTS_MACHINE` of the kernel's makefiles, and
+    /// what 32-bit kernels make of it), or `None`: QEMU's files say "Unknown".
+    #[must_use]
+    pub fn of_uts_machine(name: &str) -> Option<Self> {
+        Some(match name {
+            "x86_64" => Architecture::X86_64,
+            "i386" | "i486" | "i586" | "i686" => Architecture::I386,
+            "aarch64" | "aarch64_be" | "arm64" => Architecture::Aarch64,
+            "ppc64" | "ppc64le" => Architecture::Ppc64,
+            "ppc" => Architecture::Ppc,
+            "s390x" => Architecture::S390x,
+            "s390" => Architecture::S390,
+            "riscv64" => Architecture::Riscv64,
+            "riscv32" => Architecture::Riscv32,
+            "loongarch64" => Architecture::LoongArch64,
+            "mips64" => Architecture::Mips64,
+            "mips" => Architecture::Mips,
+            "sparc64" => Architecture::Sparc64,
+            "alpha" => Architecture::Alpha,
+            "ia64" => Architecture::Ia64,
+            _ if name.starts_with("arm") => Architecture::Arm,
+            _ => return None,
+        })
+    }
+
+    /// The architecture by what only its VMCOREINFO has (the kernel's vmcoreinfo.rst and each
+    /// `arch_crash_save_vmcoreinfo`), for a kdump file whose header does not say it.
+    #[must_use]
+    pub fn of_vmcoreinfo(info: &Vmcoreinfo, layout: Layout) -> Option<Self> {
+        let has = |key: &str| info.get(key).is_some();
+        Some(match layout {
+            Layout::Bits64(ByteOrder::Little) => {
+                if has("NUMBER(kimage_voffset)") || has("NUMBER(PHYS_OFFSET)") {
+                    Architecture::Aarch64
+                } else if has("NUMBER(va_kernel_pa_offset)") || has("NUMBER(phys_ram_base)") {
+                    Architecture::Riscv64
+                } else if has("NUMBER(phys_base)") || has("NUMBER(KERNEL_IMAGE_SIZE)") {
+                    Architecture::X86_64
+                } else if has("SYMBOL(mmu_psize_defs)") || has("SYMBOL(vmemmap_list)") {
+                    Architecture::Ppc64
+                } else {
+                    return None;
+                }
+            }
+            Layout::Bits64(ByteOrder::Big) if has("SYMBOL(mmu_psize_defs)") => Architecture::Ppc64,
+            Layout::Bits64(ByteOrder::Big) if has("SAMODE31") || has("SYMBOL(lowcore_ptr)") => {
+                Architecture::S390x
+            }
+            Layout::Packed32 => Architecture::I386,
+            _ => return None,
+        })
+    }
+
+    /// The architecture by the size of its `struct elf_prstatus` in bytes (each architecture's
+    /// `elf_gregset_t` with what is around it), the last resort.
+    #[must_use]
+    pub fn of_prstatus(bytes: u32, layout: Layout) -> Option<Self> {
+        Some(match (layout, bytes) {
+            (Layout::Bits64(ByteOrder::Little), 336) => Architecture::X86_64,
+            (Layout::Bits64(ByteOrder::Little), 392) => Architecture::Aarch64,
+            (Layout::Bits64(ByteOrder::Little), 376) => Architecture::Riscv64,
+            (Layout::Bits64(ByteOrder::Little), 480) => Architecture::LoongArch64,
+            (Layout::Bits64(_), 504) => Architecture::Ppc64,
+            (Layout::Bits64(ByteOrder::Big), 336) => Architecture::S390x,
+            (Layout::Packed32 | Layout::Padded32(ByteOrder::Little), 144) => Architecture::I386,
+            (Layout::Packed32 | Layout::Padded32(_), 148) => Architecture::Arm,
+            _ => return None,
+        })
+    }
+
+    /// `e_machine` of an ELF core (include/uapi/linux/elf-em.h).
+    #[must_use]
+    pub fn elf_machine(self) -> u16 {
+        match self {
+            Architecture::X86_64 => 62,
+            Architecture::I386 => 3,
+            Architecture::Aarch64 => 183,
+            Architecture::Arm => 40,
+            Architecture::Ppc64 => 21,
+            Architecture::Ppc => 20,
+            Architecture::S390x | Architecture::S390 => 22,
+            Architecture::Riscv64 | Architecture::Riscv32 => 243,
+            Architecture::LoongArch64 => 258,
+            Architecture::Mips64 | Architecture::Mips => 8,
+            Architecture::Sparc64 => 43,
+            Architecture::Alpha => 0x9026,
+            Architecture::Ia64 => 50,
+            Architecture::Other { machine, .. } => machine,
+        }
+    }
+
     /// The sub header's `phys_base`: what `crash` needs to translate the first addresses.
     ///
     /// x86_64: NUMBER(phys_base), else from the segment of the kernel's text. arm64: the start of
@@ -131,21 +222,30 @@ impl Architecture {
     /// lowest segment. Others: 0.
     #[must_use]
     pub fn phys_base(self, info: Option<&Vmcoreinfo>, segments: &[Segment]) -> u64 {
-        let number = |name| info.and_then(|info| info.number(name));
         let in_memory =
             |load: &&Segment| load.kind == PT_LOAD && load.memory_bytes > 0 && load.paddr.is_some();
         let loads = || segments.iter().filter(in_memory);
-        match self {
-            Architecture::X86_64 => number("phys_base").or_else(|| {
+        let told = info.and_then(|info| self.phys_base_told(info));
+        told.or_else(|| match self {
+            Architecture::X86_64 => {
                 let text = loads().find(|load| load.vaddr >= X86_64_START_KERNEL_MAP)?;
                 Some(text.paddr?.wrapping_sub(text.vaddr - X86_64_START_KERNEL_MAP))
-            }),
-            Architecture::Aarch64 => number("PHYS_OFFSET"),
-            Architecture::Riscv64 | Architecture::Riscv32 => number("phys_ram_base"),
+            }
             Architecture::Arm => loads().filter_map(|load| load.paddr).min(),
             _ => None,
-        }
+        })
         .unwrap_or(0)
+    }
+
+    /// `phys_base` as VMCOREINFO tells it.
+    #[must_use]
+    pub fn phys_base_told(self, info: &Vmcoreinfo) -> Option<u64> {
+        match self {
+            Architecture::X86_64 => info.number("phys_base"),
+            Architecture::Aarch64 => info.number("PHYS_OFFSET"),
+            Architecture::Riscv64 | Architecture::Riscv32 => info.number("phys_ram_base"),
+            _ => None,
+        }
     }
 
     /// Whether a kdump file counts pfns from `phys_base` rather than from 0.
@@ -193,7 +293,6 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::wire::ByteOrder;
 
     fn header(machine: u16, is_64bit: bool, byte_order: ByteOrder) -> FileHeader {
         FileHeader {
@@ -224,7 +323,12 @@ mod tests {
         let layout = |machine, is_64bit, order| {
             let header = header(machine, is_64bit, order);
             let arch = Architecture::of(&header);
-            (arch.layout(&header), arch.uts_machine(&header))
+            assert_eq!(arch.elf_machine(), machine);
+            let name = arch.uts_machine(order);
+            if name != "unknown" {
+                assert_eq!(Architecture::of_uts_machine(name), Some(arch));
+            }
+            (arch.layout(order), name)
         };
         assert_eq!(layout(62, true, Little), (Layout::Bits64(Little), "x86_64"));
         assert_eq!(layout(3, true, Little), (Layout::Packed32, "i686"), "i386 in ELF64");

@@ -1,7 +1,8 @@
 //! What the crashed kernel calls itself: from its memory, else from what the core says.
 
-use crate::format::elf::{FileHeader, Segment};
+use crate::format::elf::Segment;
 use crate::format::kdump::NewUtsname;
+use crate::format::wire::ByteOrder;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -35,11 +36,18 @@ pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
     plausible.then_some(name)
 }
 
+/// Whether a header's name is one that readers can do with: QEMU's are empty.
+#[must_use]
+pub fn is_usable(name: &NewUtsname) -> bool {
+    name.sysname == "Linux"
+        && [&name.release, &name.version, &name.machine].iter().all(|field| !field.is_empty())
+}
+
 /// The name without the kernel's memory: release from `OSRELEASE=`, machine from `e_machine`.
 ///
 /// No field that libkdumpfile insists on is left empty; what is not known is "unknown".
 #[must_use]
-pub fn fallback(arch: Architecture, header: &FileHeader, info: Option<&Vmcoreinfo>) -> NewUtsname {
+pub fn fallback(arch: Architecture, order: ByteOrder, info: Option<&Vmcoreinfo>) -> NewUtsname {
     let release = info
         .and_then(|info| info.get("OSRELEASE"))
         .filter(|release| !release.is_empty() && release.bytes().all(|b| b.is_ascii_graphic()))
@@ -48,7 +56,7 @@ pub fn fallback(arch: Architecture, header: &FileHeader, info: Option<&Vmcoreinf
         sysname: "Linux".to_owned(),
         release: release.to_owned(),
         version: UNKNOWN.to_owned(),
-        machine: arch.uts_machine(header).to_owned(),
+        machine: arch.uts_machine(order).to_owned(),
         ..NewUtsname::default()
     }
 }

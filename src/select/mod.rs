@@ -38,6 +38,18 @@ impl DumpLevel {
         DumpLevel(self.0.min(Self::ZERO))
     }
 
+    /// What a header says was left out: numbers that makedumpfile does not know are kept as well.
+    #[must_use]
+    pub(crate) fn of_header(level: u32) -> Self {
+        DumpLevel(level)
+    }
+
+    /// What is left out in all, when one level was honoured after another.
+    #[must_use]
+    pub(crate) fn and(self, other: DumpLevel) -> Self {
+        DumpLevel(self.0 | other.0)
+    }
+
     /// Whether pages of zeros share one stored page.
     #[must_use]
     pub fn shares_zero_pages(self) -> bool {

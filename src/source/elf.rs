@@ -7,6 +7,7 @@ use crate::format::wire::Layout;
 use crate::format::{flattened, kdump};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::source::dump::{Body, Dump, OpenOptions};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::memory::MemoryMap;
 use crate::source::notes::Notes;
@@ -17,130 +18,85 @@ const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 /// Bytes of program headers that are read at a time.
 const TABLE_WINDOW_BYTES: usize = 64 << 10;
 
-/// Files that are no ELF cores, told by their first bytes, and what they are.
-const OTHER_KINDS: [(&[u8], &str); 4] = [
-    (kdump::KDUMP_SIGNATURE, "a kdump-compressed file already"),
-    (flattened::SIGNATURE, "a flattened kdump file; `makedumpfile -R` rearranges it"),
-    (b"DISKDUMP", "a diskdump file"),
-    (b"LiME", "a LiME memory image"),
-];
-
-/// How to read what a core does not say itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenOptions {
-    /// Page size in bytes of a kernel that tells none (a core without VMCOREINFO).
-    pub page_size: Option<u64>,
-}
-
-/// An open ELF core.
+/// The ELF side of an open dump: segments, and the pages that they place.
 pub struct Core {
     /// The bytes.
     pub input: Box<dyn ReadAt>,
     /// The file header.
     pub header: FileHeader,
-    /// Whose memory it is.
-    pub arch: Architecture,
-    /// How the kdump headers of this kernel are laid out.
-    pub layout: Layout,
     /// All program headers, in their order.
     pub segments: Vec<Segment>,
-    /// The notes.
-    pub notes: Notes,
-    /// The kernel's description of itself.
-    pub vmcoreinfo: Option<Vmcoreinfo>,
     /// The pages.
     pub memory: MemoryMap,
-    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
-    pub phys_base: u64,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// Whether parts of the core are lost already.
-    pub incomplete: bool,
 }
 
-impl std::fmt::Debug for Core {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core")
-            .field("arch", &self.arch)
-            .field("layout", &self.layout)
-            .finish_non_exhaustive()
+/// Reads the headers and notes of an ELF core.
+///
+/// # Errors
+/// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
+/// core can be found, [`Error::PageSize`] when neither the core nor `options` tells it,
+/// [`Error::Read`] when the headers cannot be read.
+pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+    let header = read_header(&*input)?;
+    let segments = read_segments(&*input, &header)?;
+    let order = header.byte_order;
+    let places = segments
+        .iter()
+        .filter(|segment| segment.kind == PT_NOTE)
+        .map(|segment| segment.offset..segment.offset.saturating_add(segment.file_bytes));
+    let mut notes = Notes::find(&*input, order, places);
+    if let Some(text) = &options.vmcoreinfo {
+        notes.add_vmcoreinfo(text, order);
     }
-}
+    let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
+    let arch = Architecture::of(&header);
+    let mut warnings = notes.damage.clone();
 
-impl Core {
-    /// Reads the headers and notes of an ELF core.
-    ///
-    /// # Errors
-    /// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
-    /// core can be found, [`Error::PageSize`] when neither the core nor `options` tells it,
-    /// [`Error::Read`] when the headers cannot be read.
-    pub fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Core> {
-        let header = read_header(&*input)?;
-        let segments = read_segments(&*input, &header)?;
-        let notes = Notes::find(&*input, &header, &segments);
-        let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
-        let arch = Architecture::of(&header);
-        let mut warnings = notes.damage.clone();
-
-        let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
-        let layout = arch.layout(&header);
-        let mut phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
-        if !matches!(layout, Layout::Bits64(_)) && phys_base > u64::from(u32::MAX) {
-            warnings.push(format!(
-                "phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"
-            ));
-            phys_base = 0;
-        }
-        let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
-        let memory = MemoryMap::new(&segments, page_size, origin, input.size());
-        for paddr in memory.rejected() {
-            warnings.push(format!(
-                "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"
-            ));
-        }
-        if memory.present().is_empty() {
-            return Err(Error::Damaged {
-                what: format!("{} program headers", segments.len()),
-                offset: header.phoff,
-                why:
-                    "no PT_LOAD with a physical address and a size: there is no memory in this core"
-                        .to_owned(),
-            });
-        }
-        let incomplete = !notes.damage.is_empty() || !memory.rejected().is_empty();
-        let core = Core {
-            input,
-            header,
-            arch,
-            layout,
-            segments,
-            notes,
-            vmcoreinfo,
-            memory,
-            phys_base,
-            warnings,
-            incomplete,
-        };
-        let mut reads = core.memory.reads();
-        core.input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
-        drop(reads);
-        Ok(core)
+    let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
+    let layout = arch.layout(order);
+    let mut phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
+    if !matches!(layout, Layout::Bits64(_)) && phys_base > u64::from(u32::MAX) {
+        warnings.push(format!(
+            "phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"
+        ));
+        phys_base = 0;
     }
+    let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
+    let memory = MemoryMap::new(&segments, page_size, origin, input.size());
+    for paddr in memory.rejected() {
+        warnings.push(format!(
+            "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"
+        ));
+    }
+    if memory.present().is_empty() {
+        return Err(Error::Damaged {
+            what: format!("{} program headers", segments.len()),
+            offset: header.phoff,
+            why: "no PT_LOAD with a physical address and a size: there is no memory in this core"
+                .to_owned(),
+        });
+    }
+    let incomplete = !notes.damage.is_empty() || !memory.rejected().is_empty();
+    let mut reads = memory.reads();
+    input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
+    drop(reads);
+    Ok(Dump {
+        arch,
+        layout,
+        page_size,
+        phys_base,
+        notes,
+        vmcoreinfo,
+        warnings,
+        incomplete,
+        body: Body::Elf(Core { input, header, segments, memory }),
+    })
 }
 
 fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {
     let mut bytes = [0; FILE_HEADER_BYTES];
     let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
-    let bytes = bytes.get(..n).unwrap_or_default();
-    if is_elf(bytes) {
-        return FileHeader::parse(bytes);
-    }
-    let kind = OTHER_KINDS.iter().find(|(magic, _)| bytes.starts_with(magic));
-    Err(Error::NotRecognised(match kind {
-        Some((_, kind)) => format!("the input is not an ELF core, but {kind}"),
-        None if n == 0 => "the input is empty".to_owned(),
-        None => "the input is not an ELF core: it does not start with 0x7f 'E' 'L' 'F'".to_owned(),
-    }))
+    FileHeader::parse(bytes.get(..n).unwrap_or_default())
 }
 
 fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>> {

@@ -42,10 +42,27 @@ pub trait ReadAt: Send + Sync {
         Ok(())
     }
 
+    /// Puts all of a sequential input into a file that can be read at random; `None` if it can be
+    /// already. Nothing is read from this input afterwards.
+    ///
+    /// # Errors
+    /// When the file cannot be made or written.
+    fn spool(&self) -> io::Result<Option<Spooled>> {
+        Ok(None)
+    }
+
     /// Hints that bytes from `offset` on are read next.
     fn read_ahead(&self, offset: u64) {
         let _ = offset;
     }
+}
+
+/// A sequential input, as a nameless file.
+pub struct Spooled {
+    /// What came.
+    pub input: Box<dyn ReadAt>,
+    /// Why it is not all, if it is not.
+    pub cut: Option<io::Error>,
 }
 
 /// Fills `buf` from `offset` on as far as the input goes; returns the bytes read.

@@ -1,8 +1,10 @@
 //! Where pages come from: an ELF core on anything that can be read, as sorted runs of pages,
 //! notes and VMCOREINFO.
 
+pub mod dump;
 pub mod elf;
 pub mod input;
+pub mod kdump;
 pub mod memory;
 pub mod notes;
 pub mod open;

@@ -7,7 +7,8 @@ use std::io;
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::format::elf::{FileHeader, NOTE_HEADER_BYTES, NT_PRSTATUS, PT_NOTE, Segment};
+use crate::format::elf::{NOTE_HEADER_BYTES, NT_PRSTATUS, NoteHeader, encode_note};
+use crate::format::wire::ByteOrder;
 use crate::source::input::{Place, ReadAt, read_around_errors, read_full};
 
 /// More notes than this are left out: a `p_filesz` may say anything.
@@ -28,10 +29,13 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// What one bad sector may cost.
 const RETRY_BYTES: u64 = 512;
 
-/// The note area: every `PT_NOTE`, one behind the other, each padded to 4 bytes.
+/// The note area: every `PT_NOTE` of a core or the notes of a kdump file, one behind the other,
+/// each padded to 4 bytes; and behind them what was added.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     pieces: Vec<Range<u64>>,
+    /// Notes that are not in the input.
+    added: Vec<u8>,
     /// Bytes of the area.
     pub bytes: u64,
     /// Place of the VMCOREINFO text in the area.
@@ -43,31 +47,36 @@ pub struct Notes {
     pub eraseinfo: Option<Range<u64>>,
     /// `NT_PRSTATUS` notes: CPUs whose registers were saved.
     pub cpus: u32,
+    /// Bytes of the first of them, which differ by architecture.
+    pub prstatus_bytes: Option<u32>,
     /// What was found wrong; the notes before it are kept.
     pub damage: Vec<String>,
 }
 
 impl Notes {
-    /// Walks the notes of all `PT_NOTE`s in header order.
+    /// Walks the notes in `places` of the input, one after the other.
     ///
-    /// A segment is kept as far as whole notes go; what is wrong is told in `damage`, as the
-    /// memory may be had all the same.
-    pub fn find(input: &dyn ReadAt, header: &FileHeader, segments: &[Segment]) -> Self {
+    /// Each is kept as far as whole notes go; what is wrong is told in `damage`, as the memory
+    /// may be had all the same.
+    pub fn find(
+        input: &dyn ReadAt,
+        order: ByteOrder,
+        places: impl Iterator<Item = Range<u64>>,
+    ) -> Self {
         let mut notes = Notes::default();
-        for segment in segments.iter().filter(|segment| segment.kind == PT_NOTE) {
-            notes.walk(input, header, segment);
-        }
+        places.for_each(|place| notes.walk(input, order, &place));
         notes
     }
 
-    fn walk(&mut self, input: &dyn ReadAt, header: &FileHeader, segment: &Segment) {
+    fn walk(&mut self, input: &dyn ReadAt, order: ByteOrder, area: &Range<u64>) {
+        let area_bytes = area.end.saturating_sub(area.start);
         let mut window = Window::default();
         let mut at = 0;
         // What is too short for a note behind the last one is padding.
-        while segment.file_bytes - at >= NOTE_HEADER_BYTES as u64 {
-            let place = segment.offset.saturating_add(at);
-            let left = segment.file_bytes - at;
-            match self.look_at(input, header, &mut window, place, left, self.bytes + at) {
+        while area_bytes - at >= NOTE_HEADER_BYTES as u64 {
+            let place = area.start.saturating_add(at);
+            let left = area_bytes - at;
+            match self.look_at(input, order, &mut window, place, left, self.bytes + at) {
                 Ok(bytes) => at += bytes.min(left),
                 Err(why) => {
                     self.damage.push(format!("note at {place:#x}: {why}"));
@@ -75,13 +84,9 @@ impl Notes {
                 }
             }
         }
-        let whole = if segment.file_bytes - at < NOTE_HEADER_BYTES as u64 {
-            segment.file_bytes
-        } else {
-            at
-        };
+        let whole = if area_bytes - at < NOTE_HEADER_BYTES as u64 { area_bytes } else { at };
         if whole > 0 {
-            self.pieces.push(segment.offset..segment.offset.saturating_add(whole));
+            self.pieces.push(area.start..area.start.saturating_add(whole));
             self.bytes += whole.next_multiple_of(4);
         }
     }
@@ -91,7 +96,7 @@ impl Notes {
     fn look_at(
         &mut self,
         input: &dyn ReadAt,
-        header: &FileHeader,
+        order: ByteOrder,
         window: &mut Window,
         place: u64,
         left: u64,
@@ -99,7 +104,7 @@ impl Notes {
     ) -> Result<u64, String> {
         let note = window
             .at(input, place, NOTE_HEADER_BYTES)
-            .and_then(|bytes| header.note(bytes))
+            .and_then(|bytes| NoteHeader::decode(bytes, order))
             .ok_or("cannot be read")?;
         // The last note need not be padded.
         let used = note.desc_offset() + u64::from(note.desc_bytes);
@@ -126,7 +131,10 @@ impl Notes {
         }
         let desc = area + note.desc_offset()..area + used;
         match (name.strip_suffix(b"\0").unwrap_or(&name), note.kind) {
-            (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
+            (b"CORE", NT_PRSTATUS) => {
+                self.cpus = self.cpus.saturating_add(1);
+                self.prstatus_bytes = self.prstatus_bytes.or(Some(note.desc_bytes));
+            }
             (b"VMCOREINFO", _)
                 if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
             {
@@ -184,16 +192,39 @@ impl Notes {
                 usize::try_from(piece_bytes.next_multiple_of(4) - piece_bytes).unwrap_or(0);
             write(area - padding as u64, [0; 4].get(..padding).unwrap_or_default())?;
         }
+        write(area, &self.added)?;
         Ok(lost)
+    }
+
+    /// Adds a VMCOREINFO note, for notes that have none; any that there is gives way.
+    pub fn add_vmcoreinfo(&mut self, text: &[u8], order: ByteOrder) {
+        self.vmcoreinfo = Some(self.add("VMCOREINFO", text, order));
+    }
+
+    /// Adds an ERASEINFO note.
+    pub fn add_eraseinfo(&mut self, text: &[u8], order: ByteOrder) {
+        self.eraseinfo = Some(self.add("ERASEINFO", text, order));
+    }
+
+    /// Adds a note of type 0; returns the place of its descriptor.
+    fn add(&mut self, name: &str, desc: &[u8], order: ByteOrder) -> Range<u64> {
+        let note = encode_note(name, desc, order);
+        let place = self.bytes;
+        let desc_at = place + (note.len() - desc.len().next_multiple_of(4)) as u64;
+        self.added.extend_from_slice(&note);
+        self.bytes += note.len() as u64;
+        self.known.push((place, note));
+        desc_at..desc_at + desc.len() as u64
     }
 
     /// The VMCOREINFO text.
     #[must_use]
     pub fn vmcoreinfo_text(&self) -> Option<&[u8]> {
         let desc = self.vmcoreinfo.as_ref()?;
-        let holds = |place: u64, note: &[u8]| place + note.len() as u64 == desc.end;
-        let (place, note) = self.known.iter().find(|(place, note)| holds(*place, note))?;
-        note.get(usize::try_from(desc.start - place).ok()?..)
+        let index = self.known.partition_point(|(place, _)| *place <= desc.start).checked_sub(1)?;
+        let (place, note) = self.known.get(index)?;
+        let from = usize::try_from(desc.start - place).ok()?;
+        note.get(from..from.checked_add(usize::try_from(desc.end - desc.start).ok()?)?)
     }
 
     /// Puts what was read before into `part`, which lies at `at` in the area.

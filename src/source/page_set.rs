@@ -102,6 +102,22 @@ impl PageSet {
         before - self.count
     }
 
+    /// Takes in all pages of `other`; returns how many were new.
+    pub(crate) fn add(&mut self, other: &PageSet) -> u64 {
+        let before = self.count;
+        let mut sum = PageSet::default();
+        for index in 0..self.blocks.len().max(other.blocks.len()) {
+            let [ours, theirs] = [self, other].map(|set| set.blocks.get(index));
+            let mut bytes = [0; BLOCK_BYTES];
+            for (at, byte) in bytes.iter_mut().enumerate() {
+                *byte = ours.map_or(0, |block| block.byte(at)) | theirs.map_or(0, |block| block.byte(at));
+            }
+            sum.push(&bytes);
+        }
+        *self = sum;
+        self.count - before
+    }
+
     /// Pages in the set.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -228,6 +244,13 @@ mod tests {
             list.sort_unstable();
             list.dedup();
             let mut set = set_of(&list, 16384);
+            let mut sum = set.clone();
+            prop_assert_eq!(sum.add(&set), 0);
+            prop_assert_eq!(&sum, &set);
+            let missing = asked.iter().collect::<std::collections::BTreeSet<_>>();
+            let new = missing.iter().filter(|pfn| list.binary_search(pfn).is_err()).count();
+            prop_assert_eq!(sum.add(&set_of(&asked, 16384)), new as u64);
+            prop_assert_eq!(sum.runs().flatten().count(), list.len() + new);
             for cut in [false, true] {
                 if cut {
                     let gone = list.iter().filter(|pfn| **pfn >= end).count() as u64;

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::source::input::ReadAt;
+use crate::source::input::{FileInput, ReadAt, Spooled};
 
 /// Bytes from the start that stay in memory: headers and the usual notes.
 const HEAD_BYTES: usize = 1 << 20;
@@ -97,6 +97,20 @@ impl ReadAt for StreamInput {
 
     fn is_sequential(&self) -> bool {
         true
+    }
+
+    fn spool(&self) -> io::Result<Option<Spooled>> {
+        let cut = self.read_to_end().err();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, kind, why)) = &state.spool_end {
+            return Err(io::Error::new(*kind, why.as_str()));
+        }
+        let file = match state.spool.take() {
+            Some(file) => file,
+            None => tempfile::tempfile_in(&state.spool_dir)?,
+        };
+        file.write_all_at(&state.head, 0)?;
+        Ok(Some(Spooled { input: Box::new(FileInput::new(file, state.position)), cut }))
     }
 
     fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {

@@ -6,8 +6,6 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use crate::source::memory::MemoryMap;
-
 /// A stretch of physical memory that is wanted.
 #[derive(Debug)]
 pub struct Watch {
@@ -19,18 +17,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Waits for `count` bytes at a physical address; `None` below the map's origin.
+    /// Waits for `count` bytes from a page and an offset within it on.
     #[must_use]
-    pub fn new(memory: &MemoryMap, paddr: u64, count: usize) -> Option<Self> {
-        let (pfn, offset) = memory.locate(paddr)?;
+    pub fn new((pfn, offset): (u64, u64), page_size: u64, count: usize) -> Self {
         let bytes = offset.saturating_add(count as u64);
-        let pages = pfn..pfn.saturating_add(bytes.div_ceil(memory.page_size()));
-        Some(Watch { pages, offset, found: Mutex::new(vec![None; count]) })
+        let pages = pfn..pfn.saturating_add(bytes.div_ceil(page_size));
+        Watch { pages, offset, found: Mutex::new(vec![None; count]) }
+    }
+
+    /// Whether page `pfn` has some of it.
+    #[must_use]
+    pub fn wants(&self, pfn: u64) -> bool {
+        self.pages.contains(&pfn)
     }
 
     /// Looks at page `pfn`, whose bytes are `page`.
     pub fn look(&self, pfn: u64, page: &[u8]) {
-        if !self.pages.contains(&pfn) {
+        if !self.wants(pfn) {
             return;
         }
         // Where this page starts, counted from the first page watched.
@@ -59,20 +62,10 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::elf::{PT_LOAD, Segment};
 
     #[test]
     fn bytes_across_two_pages_are_put_together_in_any_order() {
-        let load = Segment {
-            kind: PT_LOAD,
-            offset: 0,
-            vaddr: 0,
-            paddr: Some(0),
-            file_bytes: 0x9000,
-            memory_bytes: 0x9000,
-        };
-        let memory = MemoryMap::new(&[load], 4096, 0, None);
-        let watch = Watch::new(&memory, 0x3ffe, 4).unwrap();
+        let watch = Watch::new((2, 0xffe), 4096, 4);
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
         watch.look(4, &page(0x40));
         assert_eq!(watch.bytes(9), None);

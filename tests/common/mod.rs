@@ -11,7 +11,7 @@ use kdumpconv::codec::Codec;
 use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::Sink;
 use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::elf::{Core, OpenOptions};
+use kdumpconv::source::dump::{Dump, OpenOptions};
 use kdumpconv::source::input::ReadAt;
 use kdumpconv::source::open;
 use kdumpconv::{Options, Report, Result, convert};
@@ -132,30 +132,30 @@ pub fn options(codec: Codec, level: u32, threads: usize) -> Options {
     Options { codec, dump_level: DumpLevel::new(level).unwrap(), threads, ..Options::default() }
 }
 
-pub fn open_core(input: Box<dyn ReadAt>, page_size: Option<u64>) -> Result<Core> {
-    Core::open(input, &OpenOptions { page_size })
+pub fn open_core(input: Box<dyn ReadAt>, page_size: Option<u64>) -> Result<Dump> {
+    Dump::open(input, &OpenOptions { page_size, ..OpenOptions::default() })
 }
 
 /// A core in memory.
-pub fn core_of(bytes: Vec<u8>) -> Result<Core> {
+pub fn core_of(bytes: Vec<u8>) -> Result<Dump> {
     open_core(Box::new(InMemory(bytes)), None)
 }
 
 /// The same as a stream, spooled in the usual place.
-pub fn stream_of(bytes: Vec<u8>) -> Result<Core> {
+pub fn stream_of(bytes: Vec<u8>) -> Result<Dump> {
     let input = open::from_reader(Box::new(Trickle::new(bytes)), std::env::temp_dir())?;
     open_core(input, None)
 }
 
 /// Converts to a plain file.
-pub fn plain(core: &Core, options: &Options) -> Result<(Vec<u8>, Report)> {
+pub fn plain(core: &Dump, options: &Options) -> Result<(Vec<u8>, Report)> {
     let mut sink = InMemorySink::default();
     let report = convert(core, &mut sink, options, &mut |_| ())?;
     Ok((sink.bytes, report))
 }
 
 /// Converts to a flattened stream.
-pub fn flat(core: &Core, options: &Options) -> Result<(Vec<u8>, Report)> {
+pub fn flat(core: &Dump, options: &Options) -> Result<(Vec<u8>, Report)> {
     let mut stream = Vec::new();
     let report = convert(core, &mut FlatSink::new(&mut stream), options, &mut |_| ())?;
     Ok((stream, report))

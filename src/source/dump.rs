@@ -1,0 +1,232 @@
+//! An open dump: one face for ELF cores and kdump files.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::format::elf::{Segment, is_elf};
+use crate::format::wire::Layout;
+use crate::format::flattened;
+use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::select::DumpLevel;
+use crate::source::elf::{self, Core};
+use crate::source::input::{ReadAt, read_full};
+use crate::source::kdump::{self, Kdump};
+use crate::source::notes::Notes;
+
+/// Bytes that tell the kind of a dump.
+const MAGIC_BYTES: usize = 16;
+
+/// Files that are no dumps we read, told by their first bytes, and what they are.
+const OTHER_KINDS: [(&[u8], &str); 2] =
+    [(b"DISKDUMP", "a diskdump file"), (b"LiME", "a LiME memory image")];
+
+/// How to read what a dump does not say itself.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Page size in bytes of a kernel that tells none (an ELF core without VMCOREINFO).
+    pub page_size: Option<u64>,
+    /// The text of a VMCOREINFO to attach; it counts instead of the dump's own, if there is one.
+    pub vmcoreinfo: Option<Vec<u8>>,
+}
+
+/// An open dump.
+pub struct Dump {
+    /// Whose memory it is.
+    pub arch: Architecture,
+    /// How the kdump headers of this kernel are laid out.
+    pub layout: Layout,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
+    pub phys_base: u64,
+    /// The notes.
+    pub notes: Notes,
+    /// The kernel's description of itself.
+    pub vmcoreinfo: Option<Vmcoreinfo>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Whether parts of the dump are lost already.
+    pub incomplete: bool,
+    /// Where its pages are.
+    pub body: Body,
+}
+
+/// The kinds of dumps.
+pub enum Body {
+    /// An ELF core.
+    Elf(Core),
+    /// A kdump-compressed file, or a set of them.
+    Kdump(Kdump),
+}
+
+impl fmt::Debug for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dump")
+            .field("arch", &self.arch)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs of pfns, sorted, disjoint, never touching.
+pub type Runs<'a> = Box<dyn Iterator<Item = Range<u64>> + Send + 'a>;
+
+impl Dump {
+    /// Reads the headers, notes and bitmaps of a dump of any kind.
+    ///
+    /// # Errors
+    /// [`Error::NotRecognised`] for what is no dump, [`Error::Damaged`] when no page of it can be
+    /// found, [`Error::PageSize`] when neither an ELF core nor `options` tells it,
+    /// [`Error::Read`] when the headers cannot be read.
+    pub fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+        let magic = magic(&*input)?;
+        if is_elf(&magic) {
+            return elf::open(input, options);
+        }
+        if magic.starts_with(KDUMP_SIGNATURE)
+            || magic.starts_with(flattened::SIGNATURE)
+        {
+            return kdump::open(vec![input], options);
+        }
+        let kind = OTHER_KINDS.iter().find(|(first, _)| magic.starts_with(first));
+        Err(Error::NotRecognised(match kind {
+            Some((_, kind)) => format!("the input is not an ELF core or kdump file, but {kind}"),
+            None if magic.is_empty() => "the input is empty".to_owned(),
+            None => "the input is not an ELF core or kdump file: it starts with neither 0x7f 'E' 'L' 'F' nor 'KDUMP   ' nor 'makedumpfile'".to_owned(),
+        }))
+    }
+
+    /// Reads the files of a set (makedumpfile --split) as one dump.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Damaged`] when they are not of one set.
+    pub fn open_set(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+        kdump::open(inputs, options)
+    }
+
+    /// Runs of pages that are RAM.
+    #[must_use]
+    pub fn present(&self) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(core.memory.present().iter().cloned()),
+            Body::Kdump(kdump) => Box::new(kdump.present.runs()),
+        }
+    }
+
+    /// Runs of pages that the input has.
+    #[must_use]
+    pub fn kept(&self) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(core.memory.with_data().iter().cloned()),
+            Body::Kdump(kdump) => Box::new(kdump.kept.runs()),
+        }
+    }
+
+    /// Runs of pages that the headers promise, but that are behind the end of the input. A kdump
+    /// file does not tell before its descriptors are read.
+    #[must_use]
+    pub fn missing(&self) -> &[Range<u64>] {
+        match &self.body {
+            Body::Elf(core) => core.memory.missing(),
+            Body::Kdump(_) => &[],
+        }
+    }
+
+    /// Pages that are RAM, and pages that the input has.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let pages = |runs: Runs<'_>| runs.map(|run| run.end - run.start).sum();
+        match &self.body {
+            Body::Elf(_) => (pages(self.present()), pages(self.kept())),
+            Body::Kdump(kdump) => (kdump.present.count(), kdump.kept.count()),
+        }
+    }
+
+    /// One past the highest pfn.
+    #[must_use]
+    pub fn max_mapnr(&self) -> u64 {
+        match &self.body {
+            Body::Elf(core) => core.memory.max_mapnr(),
+            Body::Kdump(kdump) => kdump.max_mapnr,
+        }
+    }
+
+    /// The program headers of an ELF core.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        match &self.body {
+            Body::Elf(core) => &core.segments,
+            Body::Kdump(_) => &[],
+        }
+    }
+
+    /// The main header of a kdump file.
+    #[must_use]
+    pub fn header(&self) -> Option<&DiskDumpHeader> {
+        match &self.body {
+            Body::Elf(_) => None,
+            Body::Kdump(kdump) => Some(&kdump.header),
+        }
+    }
+
+    /// What is left out already.
+    #[must_use]
+    pub fn dump_level(&self) -> DumpLevel {
+        match &self.body {
+            Body::Elf(_) => DumpLevel::of_header(0),
+            Body::Kdump(kdump) => DumpLevel::of_header(kdump.sub_header.dump_level),
+        }
+    }
+
+    /// The pfn and the offset within its page of a physical address; `None` below the origin.
+    #[must_use]
+    pub fn locate(&self, paddr: u64) -> Option<(u64, u64)> {
+        if let Body::Elf(core) = &self.body {
+            return core.memory.locate(paddr);
+        }
+        let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
+        let address = paddr.checked_sub(origin - origin % self.page_size)?;
+        Some((address / self.page_size, address % self.page_size))
+    }
+
+    /// Copies the notes piece by piece to `write`, see [`Notes::copy`].
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn copy_notes(&self, write: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
+        self.notes.copy(self.input(), write)
+    }
+
+    /// Where the notes are.
+    pub(crate) fn input(&self) -> &dyn ReadAt {
+        match &self.body {
+            Body::Elf(core) => &*core.input,
+            Body::Kdump(kdump) => kdump.input(),
+        }
+    }
+
+    /// Whether pages must be read in one forward pass, by one thread at a time.
+    pub(crate) fn is_sequential(&self) -> bool {
+        self.input().is_sequential()
+    }
+
+    /// Reads what is left of a sequential input, see [`ReadAt::read_to_end`].
+    ///
+    /// # Errors
+    /// What is wrong with the rest, or by it with the whole.
+    pub(crate) fn read_to_end(&self) -> io::Result<()> {
+        self.input().read_to_end()
+    }
+}
+
+/// The first bytes of an input.
+fn magic(input: &dyn ReadAt) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; MAGIC_BYTES];
+    let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
+    bytes.truncate(n);
+    Ok(bytes)
+}

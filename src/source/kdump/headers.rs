@@ -1,0 +1,202 @@
+//! The headers of one kdump file: what is where in it, as far as they make sense.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::format::flattened;
+use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE, KdumpSubHeader, PAGE_DESC_BYTES};
+use crate::format::wire::Layout;
+use crate::source::flat::FlatInput;
+use crate::source::input::{ReadAt, read_full};
+use crate::source::memory::MAX_PFN;
+use crate::source::page_set::PageSet;
+
+/// Bytes of a bitmap that are read at a time.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// One kdump file.
+pub struct File {
+    /// Its bytes, unflattened.
+    pub(crate) input: Box<dyn ReadAt>,
+    /// What is to be known of the stream that it is flattened to, if it is.
+    pub flat: Option<Flat>,
+    /// The main header.
+    pub header: DiskDumpHeader,
+    /// The sub header; fields that its version does not have are 0.
+    pub sub_header: KdumpSubHeader,
+    /// How the headers are laid out.
+    pub layout: Layout,
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+    /// The pages whose descriptors it has: all, but in a set.
+    pub pfns: Range<u64>,
+    /// The 1st bitmap.
+    pub bitmap1: Range<u64>,
+    /// The 2nd bitmap; the same as the 1st in a file that has one bitmap alone.
+    pub bitmap2: Range<u64>,
+    /// Where the descriptors start.
+    pub descriptors: u64,
+    /// The rank of the page that the first descriptor is of.
+    pub(super) first_rank: u64,
+    /// What is wrong with it, though it can be read.
+    pub(super) damage: Vec<String>,
+}
+
+/// A flattened stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flat {
+    /// How many records it has.
+    pub records: u64,
+    /// Whether its end mark is there.
+    pub ended: bool,
+}
+
+impl File {
+    /// Reads the headers of a kdump file, flattened or not.
+    ///
+    /// # Errors
+    /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
+    pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
+        let mut damage = Vec::new();
+        let (input, flat) = unflattened(input, &mut damage)?;
+        let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
+        let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
+        let bytes = bytes.get(..n).unwrap_or_default();
+        if !bytes.starts_with(KDUMP_SIGNATURE) {
+            let what = if flat.is_some() { "a flattened file, but not of" } else { "not" };
+            return Err(Error::NotRecognised(format!("{what} a kdump-compressed file")));
+        }
+        let damaged = |what: &str, offset: u64, why: String| {
+            Error::Damaged { what: what.to_owned(), offset, why }
+        };
+        let (header, layout) =
+            DiskDumpHeader::decode(bytes).map_err(|why| damaged("main header", 0, why))?;
+        let block_size = u64::from(header.block_size);
+        let (sub_header, layout) = if header.header_version >= 1 {
+            let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
+            let n = read_full(&*input, &mut bytes, block_size)
+                .map_err(Error::read("the sub header"))?;
+            let bytes = bytes.get(..n).unwrap_or_default();
+            KdumpSubHeader::decode(bytes, &header, layout)
+        } else {
+            KdumpSubHeader::decode(&[], &header, layout)
+        };
+        let max_mapnr = match sub_header.max_mapnr_64 {
+            0 => u64::from(header.max_mapnr),
+            pages => pages,
+        };
+        let bitmaps = block_size * (1 + u64::from(header.sub_hdr_size));
+        let both_bytes = block_size * u64::from(header.bitmap_blocks);
+        // Bits that each has when there are two.
+        let has_two = max_mapnr <= 4 * both_bytes;
+        if max_mapnr == 0 || max_mapnr > MAX_PFN || max_mapnr > 8 * both_bytes {
+            return Err(damaged(
+                "sub header",
+                block_size,
+                format!(
+                    "max_mapnr {max_mapnr:#x}: the bitmaps have {both_bytes:#x} bytes, and {MAX_PFN:#x} are the most"
+                ),
+            ));
+        }
+        let bitmap_bytes = max_mapnr.div_ceil(8);
+        let second = if has_two { bitmaps + both_bytes / 2 } else { bitmaps };
+        let pfns = if sub_header.split == 0 {
+            0..max_mapnr
+        } else {
+            sub_header.start_pfn_64.min(max_mapnr)..sub_header.end_pfn_64.min(max_mapnr)
+        };
+        if pfns.start > pfns.end {
+            let why = format!("start_pfn {:#x} is behind end_pfn {:#x}", pfns.start, pfns.end);
+            return Err(damaged("sub header", block_size, why));
+        }
+        Ok(File {
+            input,
+            flat,
+            header,
+            sub_header,
+            layout,
+            max_mapnr,
+            pfns,
+            bitmap1: bitmaps..bitmaps + bitmap_bytes,
+            bitmap2: second..second + bitmap_bytes,
+            descriptors: bitmaps + both_bytes,
+            first_rank: 0,
+            damage,
+        })
+    }
+
+    /// Reads one of the bitmaps.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the file ends in it, [`Error::Read`].
+    pub(super) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
+        let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
+        let mut set = PageSet::default();
+        let mut window = Vec::new();
+        let mut at = place.start;
+        while at < place.end {
+            let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
+            window.resize(bytes, 0);
+            let n = read_full(&*self.input, &mut window, at).map_err(Error::read(name))?;
+            if n < bytes {
+                return Err(Error::Damaged {
+                    what: name.to_owned(),
+                    offset: place.start,
+                    why: format!("the file ends in it, at {:#x}", at + n as u64),
+                });
+            }
+            set.push(&window);
+            at += bytes as u64;
+        }
+        set.truncate(self.max_mapnr);
+        Ok(set)
+    }
+
+    /// What there is to say of a file that ends within its `count` descriptors.
+    pub(super) fn check_descriptors(&self, count: u64) -> Option<String> {
+        let end = self.descriptors.saturating_add(count.saturating_mul(PAGE_DESC_BYTES as u64));
+        let bytes = self.input.size().filter(|&bytes| bytes < end)?;
+        Some(format!(
+            "the file ends at {bytes:#x}, within its {count} page descriptors, which end at {end:#x}"
+        ))
+    }
+
+    /// Where the descriptor of the page with `rank` is.
+    pub(super) fn descriptor_of(&self, rank: u64) -> u64 {
+        let index = rank.saturating_sub(self.first_rank);
+        self.descriptors.saturating_add(index.saturating_mul(PAGE_DESC_BYTES as u64))
+    }
+
+    /// Whether two files may be of one set: they differ in their pfns alone.
+    pub(super) fn is_of_the_set_of(&self, other: &File) -> bool {
+        let same_sub = |file: &File| KdumpSubHeader {
+            split: 0,
+            start_pfn: 0,
+            end_pfn: 0,
+            start_pfn_64: 0,
+            end_pfn_64: 0,
+            offset_eraseinfo: 0,
+            size_eraseinfo: 0,
+            ..file.sub_header.clone()
+        };
+        self.header == other.header
+            && self.layout == other.layout
+            && same_sub(self) == same_sub(other)
+    }
+}
+
+/// The file that a flattened stream stands for, or the file itself.
+fn unflattened(
+    input: Box<dyn ReadAt>,
+    damage: &mut Vec<String>,
+) -> Result<(Box<dyn ReadAt>, Option<Flat>)> {
+    let mut magic = [0; flattened::SIGNATURE.len()];
+    let n = read_full(&*input, &mut magic, 0).map_err(Error::read("the file header"))?;
+    if magic.get(..n) != Some(flattened::SIGNATURE) {
+        return Ok((input, None));
+    }
+    let flat = FlatInput::open(input)?;
+    damage.extend(flat.damage());
+    let facts = Flat { records: flat.records(), ended: flat.ended() };
+    Ok((Box::new(flat), Some(facts)))
+}

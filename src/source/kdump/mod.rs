@@ -1,0 +1,240 @@
+//! A kdump-compressed file, or a set of them, opened: headers checked, bitmaps read, notes found.
+//!
+//! Nothing is taken on trust, and nothing is held but the bitmaps: a page's descriptor is found by
+//! the page's rank in the 2nd bitmap, and read when the page is.
+
+mod headers;
+mod pages;
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader};
+use crate::format::wire::Layout;
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::source::dump::{Body, Dump, OpenOptions};
+use crate::source::input::{ReadAt, read_full};
+use crate::source::notes::{MAX_NOTE_BYTES, Notes};
+use crate::source::page_set::PageSet;
+
+pub use headers::{File, Flat};
+pub use pages::PageError;
+pub(crate) use pages::StoredPages;
+
+/// Bytes of a text that becomes a note.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// The kdump side of an open dump.
+pub struct Kdump {
+    /// The file, or the files of a set in the order of their pfns. There is at least one.
+    pub files: Vec<File>,
+    /// The 1st bitmap: RAM.
+    pub present: PageSet,
+    /// The 2nd bitmap: pages that have a descriptor.
+    pub kept: PageSet,
+    /// Pages of the 2nd bitmap that the 1st did not have, which no writer makes.
+    pub stray: u64,
+    /// The main header, of the first file.
+    pub header: DiskDumpHeader,
+    /// The sub header, of the first file.
+    pub sub_header: KdumpSubHeader,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+}
+
+impl Kdump {
+    /// The file that the notes are read from.
+    pub(crate) fn input(&self) -> &dyn ReadAt {
+        match self.files.first() {
+            Some(file) => &*file.input,
+            None => &Nothing,
+        }
+    }
+
+    /// The file that has the descriptor of page `pfn`.
+    fn file_of(&self, pfn: u64) -> Option<&File> {
+        let next = self.files.partition_point(|file| file.pfns.start <= pfn);
+        self.files.get(next.checked_sub(1)?).filter(|file| file.pfns.contains(&pfn))
+    }
+}
+
+/// Stands for the first file where there is none.
+struct Nothing;
+
+impl ReadAt for Nothing {
+    fn read_at(&self, _buf: &mut [u8], _offset: u64) -> std::io::Result<usize> {
+        Ok(0)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(0)
+    }
+}
+
+/// Reads the headers, bitmaps and notes of a kdump file, or of all files of a set.
+///
+/// # Errors
+/// [`Error::NotRecognised`] for what is no kdump file, [`Error::Damaged`] when its headers or
+/// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
+/// be read.
+pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+    let mut files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
+    files.sort_by_key(|file| file.pfns.start);
+    let Some(first) = files.first() else {
+        return Err(Error::NotRecognised("no file to read".to_owned()));
+    };
+    let mut present = first.read_bitmap(&first.bitmap1)?;
+    let kept = first.read_bitmap(&first.bitmap2)?;
+    let (header, sub_header, layout) = (first.header.clone(), first.sub_header.clone(), first.layout);
+    let (page_size, max_mapnr) = (u64::from(header.block_size), first.max_mapnr);
+    let order = layout.byte_order();
+
+    let mut warnings: Vec<String> =
+        files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
+    let mut incomplete = !warnings.is_empty() || header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    check_set(&files, &kept, &mut warnings, &mut incomplete)?;
+    for file in &mut files {
+        file.first_rank = kept.rank(file.pfns.start);
+        let end = kept.rank(file.pfns.end);
+        warnings.extend(file.check_descriptors(end - file.first_rank));
+    }
+    let stray = present.add(&kept);
+    if stray > 0 {
+        warnings.push(format!(
+            "{stray} pages are in the 2nd bitmap, but not in the 1st: they are taken for RAM"
+        ));
+    }
+    if present.count() == 0 {
+        return Err(Error::Damaged {
+            what: "1st bitmap".to_owned(),
+            offset: files.first().map_or(0, |file| file.bitmap1.start),
+            why: "it is empty: there is no memory in this dump".to_owned(),
+        });
+    }
+
+    let notes = find_notes(&files, options, &mut warnings);
+    incomplete |= !notes.damage.is_empty();
+    let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
+    let arch = Architecture::of_uts_machine(&header.utsname.machine)
+        .or_else(|| Architecture::of_vmcoreinfo(vmcoreinfo.as_ref()?, layout))
+        .or_else(|| Architecture::of_prstatus(notes.prstatus_bytes?, layout))
+        .unwrap_or(Architecture::Other {
+            machine: 0,
+            is_64bit: matches!(layout, Layout::Bits64(_)),
+        });
+    let told = vmcoreinfo.as_ref().and_then(|info| arch.phys_base_told(info));
+    let phys_base = told.unwrap_or(sub_header.phys_base);
+    if phys_base != sub_header.phys_base {
+        warnings.push(format!(
+            "phys_base is {:#x} in the header, but {phys_base:#x} in VMCOREINFO, which counts",
+            sub_header.phys_base
+        ));
+    }
+    if let Some(told) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
+        if told != page_size {
+            warnings.push(format!(
+                "pages of {page_size} bytes, but PAGESIZE={told} in VMCOREINFO: readers cannot decode such a file"
+            ));
+        }
+    }
+    Ok(Dump {
+        arch,
+        layout,
+        page_size,
+        phys_base,
+        notes,
+        vmcoreinfo,
+        warnings,
+        incomplete,
+        body: Body::Kdump(Kdump {
+            files,
+            present,
+            kept,
+            stray,
+            header,
+            sub_header,
+            page_size,
+            max_mapnr,
+        }),
+    })
+}
+
+/// Sees to it that the files are of one set, and tells of those that are missing.
+fn check_set(
+    files: &[File],
+    kept: &PageSet,
+    warnings: &mut Vec<String>,
+    incomplete: &mut bool,
+) -> Result<()> {
+    let refused = |why: String| {
+        Err(Error::Damaged { what: "a set of files".to_owned(), offset: 0, why })
+    };
+    let mut covered = 0;
+    let mut absent = 0;
+    for (index, file) in files.iter().enumerate() {
+        if let Some(first) = files.first().filter(|_| index > 0) {
+            if !file.is_of_the_set_of(first) {
+                return refused(format!("file {index} has another header than the first"));
+            }
+            if file.pfns.start < covered {
+                return refused(format!(
+                    "files {} and {index} both have pfn {:#x}",
+                    index - 1,
+                    file.pfns.start
+                ));
+            }
+            if file.read_bitmap(&file.bitmap2)? != *kept {
+                return refused(format!("file {index} has another 2nd bitmap than the first"));
+            }
+        }
+        absent += kept.rank(file.pfns.start).saturating_sub(kept.rank(covered));
+        covered = covered.max(file.pfns.end);
+    }
+    absent += kept.count().saturating_sub(kept.rank(covered));
+    if absent > 0 {
+        *incomplete = true;
+        warnings.push(format!("{absent} pages are in files of the set that are not given"));
+    }
+    Ok(())
+}
+
+/// Finds the notes of the first file; texts that are not in them become notes.
+fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
+    let Some(file) = files.first() else { return Notes::default() };
+    let (sub, order) = (&file.sub_header, file.layout.byte_order());
+    let place = |offset: u64, size: u64| {
+        (offset > 0 && size > 0).then(|| offset..offset.saturating_add(size.min(MAX_NOTE_BYTES)))
+    };
+    let area = place(sub.offset_note, sub.size_note);
+    let mut notes = Notes::find(&*file.input, order, area.into_iter());
+    warnings.extend(notes.damage.iter().cloned());
+    let mut text = |name: &str, offset: u64, size: u64| {
+        let bytes = size.min(MAX_TEXT_BYTES);
+        let text = read_text(&*file.input, place(offset, bytes)?);
+        if (text.len() as u64) < size {
+            warnings.push(format!("{name} at {offset:#x}: {} of its {size} bytes", text.len()));
+        }
+        (!text.is_empty()).then_some(text)
+    };
+    if let Some(attached) = &options.vmcoreinfo {
+        notes.add_vmcoreinfo(attached, order);
+    } else if notes.vmcoreinfo.is_none() {
+        let found = text("VMCOREINFO", sub.offset_vmcoreinfo, sub.size_vmcoreinfo);
+        found.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
+    }
+    if notes.eraseinfo.is_none() {
+        let found = text("ERASEINFO", sub.offset_eraseinfo, sub.size_eraseinfo);
+        found.iter().for_each(|text| notes.add_eraseinfo(text, order));
+    }
+    notes
+}
+
+fn read_text(input: &dyn ReadAt, place: Range<u64>) -> Vec<u8> {
+    let mut text = vec![0; usize::try_from(place.end - place.start).unwrap_or(0)];
+    let n = read_full(input, &mut text, place.start).unwrap_or(0);
+    text.truncate(n);
+    text
+}
