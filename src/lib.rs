@@ -15,7 +15,7 @@
 //! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
 //! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
-//! | [`codec`] | a page to its stored bytes |
+//! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |

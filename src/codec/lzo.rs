@@ -24,6 +24,10 @@
 //! is then a branch of its own, which tells the predictor how many literals
 //! there were.
 
+mod decode;
+
+pub(super) use decode::decompress;
+
 /// The number of bytes that are compressed with one filling of the hash
 /// table. It keeps every distance below the format's limit of 48 KiB.
 const BLOCK: usize = 48 << 10;

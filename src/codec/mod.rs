@@ -1,9 +1,14 @@
-//! A page to its stored bytes: by one of four codecs, or raw when that is not smaller.
+//! A page to its stored bytes and back: by one of four codecs, or raw when that is not smaller.
 
+mod damage;
 mod deflate;
 mod lzo;
 
 use std::ops::RangeInclusive;
+
+use zstd::zstd_safe;
+
+pub use damage::{Damage, Fault};
 
 use crate::error::{Error, Result};
 use crate::format::kdump::{
@@ -52,6 +57,12 @@ impl Codec {
             Codec::Zstd => DUMP_DH_COMPRESSED_ZSTD,
             Codec::None => 0,
         }
+    }
+
+    /// The codec whose bit `flags` is; [`Codec::None`] for 0; `None` for any other bits.
+    #[must_use]
+    pub fn of_flags(flags: u32) -> Option<Codec> {
+        Codec::ALL.into_iter().find(|codec| codec.flag() == flags)
     }
 
     /// The levels that can be chosen; `None` where there is nothing to choose.
@@ -142,7 +153,7 @@ impl Encoder {
             Engine::Zlib(_) | Engine::Libdeflate(_) | Engine::None => self.page_size,
             Engine::Lzo(_) => lzo::max_compressed_len(self.page_size),
             Engine::Snappy(_) => snap::raw::max_compress_len(self.page_size),
-            Engine::Zstd(_) => zstd::zstd_safe::compress_bound(self.page_size),
+            Engine::Zstd(_) => zstd_safe::compress_bound(self.page_size),
         }
         .max(self.page_size)
     }
@@ -174,6 +185,67 @@ impl Encoder {
             size: u32::try_from(size).unwrap_or(u32::MAX),
             flags: if smaller.is_some() { self.flag } else { 0 },
         }
+    }
+}
+
+/// Gives pages back from their stored bytes, one after the other, with state that is used again.
+///
+/// Nothing is allocated for a page, whatever its stored bytes claim to need.
+pub struct Decoder {
+    zlib: libdeflater::Decompressor,
+    snappy: snap::raw::Decoder,
+    zstd: zstd_safe::DCtx<'static>,
+}
+
+impl Decoder {
+    /// A decoder for pages of every codec and size.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] when a codec cannot start.
+    pub fn new() -> Result<Self> {
+        let zstd = zstd_safe::DCtx::try_create().ok_or_else(|| Error::Codec {
+            codec: Codec::Zstd.name(),
+            why: "no memory for its state".to_owned(),
+        })?;
+        let (zlib, snappy) = (libdeflater::Decompressor::new(), snap::raw::Decoder::new());
+        Ok(Decoder { zlib, snappy, zstd })
+    }
+
+    /// Decodes `stored` into `page`, which must come out exactly full.
+    ///
+    /// Bytes behind the stream are damage, but for zlib: libkdumpfile, crash and makedumpfile
+    /// read such a page (zlib's `uncompress` does not look behind the checksum of what it gave),
+    /// so we read it, too. With lzo, snappy and zstd they all refuse it. zstd alone may be cut
+    /// into several frames, of which some may be skippable, as `ZSTD_decompress` has it.
+    ///
+    /// # Errors
+    /// What is wrong with `stored`. What is in `page` then is not specified.
+    pub fn decode(&mut self, codec: Codec, stored: &[u8], page: &mut [u8]) -> Result<(), Damage> {
+        let page_size = page.len();
+        let size = match codec {
+            Codec::Zlib => {
+                self.zlib.zlib_decompress(stored, page).map_err(|e| Fault::of_zlib(&e, page_size))
+            }
+            Codec::Lzo => lzo::decompress(stored, page),
+            Codec::Snappy => {
+                self.snappy.decompress(stored, page).map_err(|e| Fault::of_snappy(&e, page_size))
+            }
+            Codec::Zstd => {
+                self.zstd.decompress(page, stored).map_err(|e| Fault::of_zstd(e, page_size))
+            }
+            Codec::None => {
+                if stored.len() == page_size {
+                    page.copy_from_slice(stored);
+                }
+                Ok(stored.len())
+            }
+        };
+        match size {
+            Ok(size) if size == page_size => Ok(()),
+            Ok(size) => Err(Fault::Size { size, page_size }),
+            Err(fault) => Err(fault),
+        }
+        .map_err(|fault| Damage { codec, fault })
     }
 }
 

@@ -1,3 +1,5 @@
+mod decoder;
+
 use super::*;
 use std::io::Read;
 

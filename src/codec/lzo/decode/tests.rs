@@ -1,0 +1,205 @@
+use super::*;
+
+const END: [u8; 3] = [0x11, 0, 0];
+
+/// Decodes `parts` and the end of a stream for a page of `size` bytes.
+fn decode(parts: &[&[u8]], size: usize) -> Result<Vec<u8>, Fault> {
+    decode_exactly(&[parts.concat(), END.to_vec()].concat(), size)
+}
+
+fn decode_exactly(stream: &[u8], size: usize) -> Result<Vec<u8>, Fault> {
+    let mut page = vec![0xee; size];
+    let filled = decompress(stream, &mut page)?;
+    page.truncate(filled);
+    Ok(page)
+}
+
+/// `len` bytes that do not repeat within 3 KiB.
+fn data(len: usize) -> Vec<u8> {
+    (0_u16..).flat_map(|n| [0x40 | n.to_be_bytes()[0], n.to_be_bytes()[1]]).take(len).collect()
+}
+
+/// The instruction for `data` of 274 to 528 bytes at the start of a stream, and `data`.
+fn run(data: &[u8]) -> Vec<u8> {
+    let rest = u8::try_from(data.len() - 18 - 255).unwrap();
+    [&[0, 0, rest], data].concat()
+}
+
+#[test]
+fn the_first_byte_can_be_a_run_of_1_to_238() {
+    assert_eq!(decode(&[], 9).unwrap(), b"");
+    assert_eq!(decode(&[&[18], b"a"], 9).unwrap(), b"a");
+    assert_eq!(decode(&[&[20], b"abc"], 9).unwrap(), b"abc");
+    assert_eq!(decode(&[&[21], b"abcd"], 9).unwrap(), b"abcd");
+    let data = data(238);
+    assert_eq!(decode(&[&[255], &data], 238).unwrap(), data);
+}
+
+#[test]
+fn runs_of_4_and_more() {
+    let data = data(18 + 255 + 255);
+    for (instruction, len) in [
+        (&[1][..], 4),
+        (&[15], 18),
+        (&[0, 1], 19),
+        (&[0, 255], 18 + 255),
+        (&[0, 0, 1], 18 + 255 + 1),
+        (&[0, 0, 255], 18 + 255 + 255),
+    ] {
+        let page = decode(&[instruction, &data[..len]], len);
+        assert_eq!(page.unwrap(), data[..len], "{instruction:?}");
+    }
+}
+
+#[test]
+fn two_bytes_after_one_to_three_literals() {
+    // 0000_DDSS, D: distance - 1 = H << 2 | D.
+    assert_eq!(decode(&[&[18], b"a", &[0b0000_0000, 0]], 9).unwrap(), b"aaa");
+    assert_eq!(decode(&[&[20], b"abc", &[0b0000_1000, 0]], 9).unwrap(), b"abcab");
+    // Its own literals are few again: another of the same form, one back.
+    let twice = decode(&[&[20], b"abc", &[0b0000_0101, 0], b"X", &[0, 0]], 9);
+    assert_eq!(twice.unwrap(), b"abcbcXXX");
+    // With none of its own, a run comes next.
+    let then_run = decode(&[&[19], b"ab", &[0b0000_0100, 0], &[1], b"wxyz"], 9);
+    assert_eq!(then_run.unwrap(), b"ababwxyz");
+    // The greatest distance is 1024: 255 << 2 | 3. Of 500 bytes, the last is repeated
+    // 33 + 255 + 237 = 525 times, and a literal follows.
+    let data = data(500);
+    let parts: [&[u8]; 4] = [&run(&data), &[0x20, 0, 237, 1, 0], b"x", &[0b0000_1100, 255]];
+    let far = decode(&parts, 2000).unwrap();
+    assert_eq!(far[1024..], [data[499], b'x', data[2], data[3]]);
+}
+
+#[test]
+fn three_bytes_after_a_run() {
+    // The least distance is 2049, the greatest 3072.
+    let data = data(3072);
+    let run = [&[0][..], &[0; 11], &[249], &data].concat();
+    assert_eq!(18 + 11 * 255 + 249, 3072);
+    let near = decode(&[&run, &[0b0000_0000, 0]], 4096).unwrap();
+    assert_eq!(near[3072..], data[3072 - 2049..][..3]);
+    let far = decode(&[&run, &[0b0000_1101, 255], b"!"], 4096).unwrap();
+    assert_eq!(far[3072..], [&data[..3], b"!"].concat());
+    // The same bytes after a match are a run, after few literals a near match.
+    let match_first = decode(&[&run, &[0x21, 0, 0], &[1, 5, 6, 7, 8]], 4096).unwrap();
+    assert_eq!(match_first[3075..], [5, 6, 7, 8]);
+}
+
+#[test]
+fn near_matches_of_3_to_8() {
+    // LLLD_DDSS: length - 1, distance - 1 = H << 3 | D.
+    let head: &[u8] = &[25, b'a', b'b', b'c', b'd', b'e', b'f', b'g', b'h'];
+    assert_eq!(decode(&[head, &[0b0101_1100, 0]], 99).unwrap(), b"abcdefghabc");
+    assert_eq!(decode(&[head, &[0b1111_1111, 0], b"XYZ"], 99).unwrap(), b"abcdefghabcdefghXYZ");
+    assert_eq!(decode(&[head, &[0b1110_0000, 0]], 99).unwrap(), b"abcdefghhhhhhhhh");
+    let data = data(2048);
+    let run = [&[0][..], &[0; 7], &[245], &data].concat();
+    let far = decode(&[&run, &[0b0101_1100, 255]], 2051).unwrap();
+    assert_eq!(far[2048..], data[..3]);
+}
+
+#[test]
+fn middle_matches_of_any_length() {
+    // 001L_LLLL: length - 2, distance - 1 and literals in two bytes, the low one first.
+    let head: &[u8] = &[20, b'a', b'b', b'c'];
+    assert_eq!(decode(&[head, &[0x21, 2 << 2, 0]], 99).unwrap(), b"abcabc");
+    assert_eq!(decode(&[head, &[0x21, 2 << 2 | 2, 0], b"XY"], 99).unwrap(), b"abcabcXY");
+    assert_eq!(decode(&[head, &[0x3f, 0, 0]], 99).unwrap(), [b"ab", &[b'c'; 34][..]].concat());
+    assert_eq!(decode(&[head, &[0x20, 1, 0, 0]], 99).unwrap(), [b"ab", &[b'c'; 35][..]].concat());
+    let long = decode(&[head, &[0x20, 0, 0, 7, 1 << 2, 0]], 999).unwrap();
+    assert_eq!(long, [b"abc", b"bc".repeat(275).get(..2 + 31 + 510 + 7).unwrap()].concat());
+}
+
+/// Instructions for 40033 bytes: 528 of data, and the last of them again and again.
+fn far_head() -> Vec<u8> {
+    let mut head = run(&data(528));
+    // 33 + 255 * 154 + 202 = 39505 bytes from 1 back.
+    head.extend([&[0x20][..], &[0; 154], &[202, 0, 0]].concat());
+    head
+}
+
+#[test]
+fn far_matches_of_any_length() {
+    let (data, filled) = (data(528), 528 + 39505);
+    // 40033 = 16384 + 16384 + 7265, 7265 << 2 = 0x7184.
+    for (instruction, length) in [
+        (&[0x19, 0x84, 0x71][..], 3),
+        (&[0x1f, 0x84, 0x71], 9),
+        (&[0x18, 1, 0x84, 0x71], 10),
+        (&[0x18, 0, 200, 0x84, 0x71], 9 + 255 + 200),
+    ] {
+        let page = decode(&[&far_head(), instruction], 65536).unwrap();
+        assert_eq!(page[filled..], data[..length], "{instruction:?}");
+    }
+    // 16384 + 1 is the least, 49151 the greatest distance.
+    let least = decode(&[&far_head(), &[0x11, 1 << 2 | 1, 0], b"x"], 65536).unwrap();
+    assert_eq!(least[filled..], [data[527], data[527], data[527], b'x']);
+    let greatest: &[u8] = &[0x19, 0xfc, 0xff];
+    let reach = Fault::Reach { distance: 49151, there: filled };
+    assert_eq!(decode(&[&far_head(), greatest], 65536), Err(reach));
+    // 49151 - 40033 = 33 + 255 * 35 + 160.
+    let more = [&[0x20][..], &[0; 35], &[160, 0, 0]].concat();
+    let page = decode(&[&far_head(), &more, greatest], 65536).unwrap();
+    assert_eq!(page[49151..], data[..3]);
+}
+
+#[test]
+fn the_end_may_have_any_length_and_literals() {
+    for end in
+        [&[0x11, 0, 0][..], &[0x17, 0, 0], &[0x11, 3, 0], &[0x10, 9, 0, 0], &[0x10, 0, 1, 2, 0]]
+    {
+        assert_eq!(decode_exactly(&[&[18, b'a'], end].concat(), 1).unwrap(), b"a", "{end:?}");
+    }
+}
+
+#[test]
+fn no_match_reaches_before_the_page() {
+    let reach = |distance, there| Err(Fault::Reach { distance, there });
+    assert_eq!(decode(&[&[18], b"a", &[0x44, 0]], 9), reach(2, 1));
+    assert_eq!(decode(&[&[18], b"a", &[0x21, 4, 0]], 9), reach(2, 1));
+    assert_eq!(decode(&[&[0x11, 4, 0]], 9), reach(16385, 0));
+    assert_eq!(decode(&[&[18], b"a", &[4, 0]], 9), reach(2, 1));
+    assert_eq!(decode(&[&[21], b"abcd", &[0, 0]], 9), reach(2049, 4));
+    assert_eq!(decode(&[&[29], b"abcdefghijkl", &[0x20, 1, 0xac, 4]], 99), reach(300, 12));
+}
+
+#[test]
+fn nothing_beyond_the_page() {
+    let too_long = |page_size| Err(Fault::TooLong { page_size });
+    assert_eq!(decode(&[&[21], b"abcd"], 3), too_long(3));
+    assert_eq!(decode(&[&[20], b"abc", &[0x21, 0, 0]], 5), too_long(5));
+    assert_eq!(decode(&[&[20], b"abc", &[0x21, 1, 0], b"x"], 6), too_long(6));
+    assert_eq!(decode(&[&[20], b"abc", &[0x20, 0, 0, 0, 1, 0, 0]], 300), too_long(300));
+    assert_eq!(decode(&[&[20], b"abc", &[0x21, 1, 0], b"x"], 7).unwrap(), b"abccccx");
+}
+
+#[test]
+fn a_stream_cut_anywhere_is_refused_and_so_is_one_byte_more() {
+    let stream = [
+        &[20][..],
+        b"abc",
+        &[8, 0],
+        &[1],
+        b"wxyz",
+        &[0x21, 3, 0],
+        b"123",
+        &[0x20, 0, 9, 6, 0],
+        b"45",
+        &[0b0110_0001, 0],
+        b"x",
+        &[0x21, 0, 0],
+        &END,
+    ]
+    .concat();
+    let whole = decode_exactly(&stream, 4096).unwrap();
+    assert!(whole.len() > 255);
+    for len in 0..stream.len() {
+        assert_eq!(decode_exactly(&stream[..len], 4096), Err(Fault::Cut), "{len} bytes");
+    }
+    let more = [stream, vec![0]].concat();
+    assert_eq!(decode_exactly(&more, 4096), Err(Fault::Trailing { bytes: 1 }));
+    for size in 0..whole.len() {
+        let page = decode_exactly(&more, size);
+        assert_eq!(page, Err(Fault::TooLong { page_size: size }), "{size} bytes");
+    }
+}
