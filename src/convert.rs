@@ -78,7 +78,7 @@ pub fn convert(
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
-    let (present_pages, kept_pages) = dump.counts();
+    let (_, kept_pages) = dump.counts();
     let missing = count(dump.missing());
     let dump_level = options.dump_level.honoured().and(dump.dump_level());
     let plan = Plan::new(&Contents {
@@ -187,12 +187,7 @@ fn empty_report(dump: &Dump, plan: &Plan, options: &Options, dump_level: DumpLev
         asked_level: options.dump_level,
         page_bytes: dump.page_size,
         max_mapnr: plan.sub_header.max_mapnr_64,
-        pages: Pages {
-            present,
-            kept: kept + missing,
-            unreadable: missing,
-            ..Pages::default()
-        },
+        pages: Pages { present, kept: kept + missing, unreadable: missing, ..Pages::default() },
         file_bytes: 0,
         output_bytes: 0,
         reasons: Vec::new(),

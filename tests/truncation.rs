@@ -55,11 +55,11 @@ fn stream(bytes: &[u8]) -> Result<Dump> {
     open_core(open::from_reader(reader, std::env::temp_dir())?, None)
 }
 
-type Dump = (Kdump, Report, Vec<u8>);
+type Judged = (Kdump, Report, Vec<u8>);
 
 /// What became of a damaged core: an error, or a file that the strict reader takes; else why it
 /// does not.
-fn judged(core: Result<Dump>) -> std::result::Result<Option<Dump>, String> {
+fn judged(core: Result<Dump>) -> std::result::Result<Option<Judged>, String> {
     let Ok(core) = core else { return Ok(None) };
     let Ok((file, report)) = plain(&core, &bounded()) else { return Ok(None) };
     let kdump = Kdump::from_bytes(&file)

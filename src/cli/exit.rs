@@ -18,6 +18,9 @@ pub(crate) enum Exit {
     Input,
     /// 4: a usable dump was kept, but incomplete or under another name.
     Incomplete,
+    /// 5: `verify` found damage.
+    #[expect(dead_code, reason = "for verify")]
+    FoundDamage,
     /// 128 + n: ended by signal n.
     Signal(u8),
 }
@@ -56,6 +59,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Input => 3,
             Exit::Incomplete => 4,
+            Exit::FoundDamage => 5,
             Exit::Signal(signal) => 128u8.saturating_add(signal),
         })
     }

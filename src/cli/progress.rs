@@ -6,59 +6,87 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kdumpconv::report::Progress;
 
-use super::args::{Args, When};
+use super::groups::{Talk, When};
 
 /// Between two plain lines, unless a tenth of the work was done and a second has passed.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 const PLAIN_MINIMUM: Duration = Duration::from_secs(1);
 
-/// Shows how far a conversion is.
-pub(crate) enum Meter {
-    Silent,
-    Moving(ProgressBar),
-    Plain { last: Instant, last_tenth: u64 },
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Pages,
+    #[expect(dead_code, reason = "for commands that copy bytes")]
+    Bytes,
 }
 
-impl Meter {
-    pub(crate) fn new(args: &Args) -> Self {
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let terminal = stderr().is_terminal() && !dumb;
-        match args.progress() {
-            When::Never => Meter::Silent,
-            When::Auto | When::Always if terminal => {
-                let bar =
-                    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-                let style = ProgressStyle::with_template(
-                    "{percent:>3} % [{bar:30}] {pos} of {len} pages, {eta} left",
-                );
-                if let Ok(style) = style {
-                    bar.set_style(style.progress_chars("=> "));
-                }
-                Meter::Moving(bar)
-            }
-            When::Auto | When::Always => Meter::Plain { last: Instant::now(), last_tenth: 0 },
+impl Unit {
+    /// The moving line, when it is known how much there is to do and when not.
+    fn template(self, total: bool) -> &'static str {
+        match (self, total) {
+            (Unit::Pages, true) => "{percent:>3} % [{bar:30}] {pos} of {len} pages, {eta} left",
+            (Unit::Pages, false) => "{pos} pages",
+            (Unit::Bytes, true) => "{percent:>3} % [{bar:30}] {bytes} of {total_bytes}, {eta} left",
+            (Unit::Bytes, false) => "{bytes}, {bytes_per_sec}",
         }
     }
 
+    /// The plain line.
+    fn text(self, progress: Progress) -> String {
+        let Progress { done, total } = progress;
+        let (name, unit) = match self {
+            Unit::Pages => ("pages", 1),
+            Unit::Bytes => ("MB", 1_000_000),
+        };
+        let (done_units, total_units) = (done / unit, total / unit);
+        match (u128::from(done) * 100).checked_div(u128::from(total)) {
+            Some(percent) => format!("{percent} % ({done_units} of {total_units} {name})"),
+            None => format!("{done_units} {name}"),
+        }
+    }
+}
+
+/// Shows how far a command is.
+pub(crate) enum Meter {
+    Silent,
+    Moving(ProgressBar, Unit),
+    Plain { unit: Unit, last: Instant, last_tenth: u64 },
+}
+
+impl Meter {
+    pub(crate) fn new(talk: &Talk, unit: Unit) -> Self {
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        let terminal = stderr().is_terminal() && !dumb;
+        match talk.progress() {
+            When::Never => Meter::Silent,
+            When::Auto | When::Always if terminal => {
+                let target = ProgressDrawTarget::stderr_with_hz(10);
+                let bar = ProgressBar::with_draw_target(None, target);
+                set_style(&bar, unit.template(false));
+                Meter::Moving(bar, unit)
+            }
+            When::Auto | When::Always => Meter::Plain { unit, last: Instant::now(), last_tenth: 0 },
+        }
+    }
+
+    /// Shows `progress`, whose total is 0 as long as it is not known.
     pub(crate) fn show(&mut self, progress: Progress) {
         match self {
             Meter::Silent => {}
-            Meter::Moving(bar) => {
-                if bar.length().is_none() {
+            Meter::Moving(bar, unit) => {
+                if bar.length().is_none() && progress.total > 0 {
                     bar.set_length(progress.total);
+                    set_style(bar, unit.template(true));
                 }
                 bar.set_position(progress.done);
             }
-            Meter::Plain { last, last_tenth } => {
-                let tenth = 10 * progress.done / progress.total.max(1);
+            Meter::Plain { unit, last, last_tenth } => {
+                let tenth = progress.done.saturating_mul(10).checked_div(progress.total);
+                let tenth = tenth.unwrap_or(0);
                 let waited = last.elapsed();
                 if waited >= PLAIN_INTERVAL || (tenth > *last_tenth && waited >= PLAIN_MINIMUM) {
                     (*last, *last_tenth) = (Instant::now(), tenth);
-                    let percent = 100 * progress.done / progress.total.max(1);
-                    super::say::line(&format!(
-                        "{percent} % ({} of {} pages)",
-                        progress.done, progress.total
-                    ));
+                    super::say::line(&unit.text(progress));
                 }
             }
         }
@@ -66,8 +94,14 @@ impl Meter {
 
     /// Takes the moving line away.
     pub(crate) fn clear(self) {
-        if let Meter::Moving(bar) = self {
+        if let Meter::Moving(bar, _) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
     }
 }

@@ -32,6 +32,12 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The bits of all codecs.
+    pub const ALL_FLAGS: u32 = DUMP_DH_COMPRESSED_ZLIB
+        | DUMP_DH_COMPRESSED_LZO
+        | DUMP_DH_COMPRESSED_SNAPPY
+        | DUMP_DH_COMPRESSED_ZSTD;
+
     /// All of them.
     pub const ALL: [Codec; 5] = [Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd, Codec::None];
 

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::format::elf::{Segment, is_elf};
-use crate::format::wire::Layout;
 use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
+use crate::format::wire::Layout;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::select::DumpLevel;
@@ -87,9 +87,7 @@ impl Dump {
         if is_elf(&magic) {
             return elf::open(input, options);
         }
-        if magic.starts_with(KDUMP_SIGNATURE)
-            || magic.starts_with(flattened::SIGNATURE)
-        {
+        if magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE) {
             return kdump::open(vec![input], options);
         }
         let kind = OTHER_KINDS.iter().find(|(first, _)| magic.starts_with(first));

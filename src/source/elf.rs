@@ -1,10 +1,9 @@
 //! An ELF core, opened: headers checked, notes found, memory sorted out.
 
 use crate::error::{Error, Result};
-use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, Segment, is_elf};
+use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
 use crate::format::kdump::is_page_size;
 use crate::format::wire::Layout;
-use crate::format::{flattened, kdump};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::source::dump::{Body, Dump, OpenOptions};
@@ -56,9 +55,8 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
     let layout = arch.layout(order);
     let mut phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
     if !matches!(layout, Layout::Bits64(_)) && phys_base > u64::from(u32::MAX) {
-        warnings.push(format!(
-            "phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"
-        ));
+        warnings
+            .push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
         phys_base = 0;
     }
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };

@@ -3,11 +3,13 @@
 
 pub mod dump;
 pub mod elf;
+pub mod flat;
 pub mod input;
 pub mod kdump;
 pub mod memory;
 pub mod notes;
 pub mod open;
 pub mod page_set;
+pub mod reader;
 pub mod stream;
 pub mod watch;

@@ -110,7 +110,8 @@ impl PageSet {
             let [ours, theirs] = [self, other].map(|set| set.blocks.get(index));
             let mut bytes = [0; BLOCK_BYTES];
             for (at, byte) in bytes.iter_mut().enumerate() {
-                *byte = ours.map_or(0, |block| block.byte(at)) | theirs.map_or(0, |block| block.byte(at));
+                *byte = ours.map_or(0, |block| block.byte(at))
+                    | theirs.map_or(0, |block| block.byte(at));
             }
             sum.push(&bytes);
         }
@@ -145,7 +146,12 @@ impl PageSet {
 
     /// The runs of pages in the set, sorted, disjoint, never touching.
     pub fn runs(&self) -> Runs<'_> {
-        Runs { set: self, at: 0 }
+        self.runs_within(0..u64::MAX)
+    }
+
+    /// The same of the pages in `pfns` alone.
+    pub fn runs_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        Runs { set: self, at: pfns.start, end: pfns.end }
     }
 
     /// One past the last page that the bitmap could have.
@@ -186,14 +192,15 @@ impl PageSet {
 pub struct Runs<'a> {
     set: &'a PageSet,
     at: u64,
+    end: u64,
 }
 
 impl Iterator for Runs<'_> {
     type Item = Range<u64>;
 
     fn next(&mut self) -> Option<Range<u64>> {
-        let start = self.set.find(self.at, true);
-        self.at = self.set.find(start, false);
+        let start = self.set.find(self.at, true).min(self.end);
+        self.at = self.set.find(start, false).min(self.end);
         (start < self.at).then_some(start..self.at)
     }
 }
@@ -259,6 +266,12 @@ mod tests {
                 }
                 prop_assert_eq!(set.count(), list.len() as u64);
                 prop_assert_eq!(set.runs().flatten().collect::<Vec<_>>(), list.clone());
+                let (low, high) = (asked[0].min(asked[1]), asked[0].max(asked[1]));
+                let within = list.iter().copied().filter(|pfn| (low..high).contains(pfn));
+                prop_assert_eq!(
+                    set.runs_within(low..high).flatten().collect::<Vec<_>>(),
+                    within.collect::<Vec<_>>()
+                );
                 for pfn in &asked {
                     prop_assert_eq!(set.contains(*pfn), list.binary_search(pfn).is_ok());
                     prop_assert_eq!(set.rank(*pfn), list.partition_point(|p| p < pfn) as u64);

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn bytes_across_two_pages_are_put_together_in_any_order() {
-        let watch = Watch::new((2, 0xffe), 4096, 4);
+        let watch = Watch::new((3, 0xffe), 4096, 4);
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
         watch.look(4, &page(0x40));
         assert_eq!(watch.bytes(9), None);

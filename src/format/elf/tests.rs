@@ -69,8 +69,8 @@ fn a_program_header_of_either_class() {
 
 #[test]
 fn notes_are_padded_to_4_bytes_in_both_classes() {
-    let header = FileHeader::parse(&QEMU_LE64).unwrap();
-    let note = NoteHeader::decode(&[5, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0], ByteOrder::Little).unwrap();
+    let note =
+        NoteHeader::decode(&[5, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0], ByteOrder::Little).unwrap();
     assert_eq!(note, NoteHeader { name_bytes: 5, desc_bytes: 7, kind: NT_PRSTATUS });
     assert_eq!((note.desc_offset(), note.note_bytes()), (20, 28));
     assert_eq!(NoteHeader::decode(&[0; 11], ByteOrder::Little), None);

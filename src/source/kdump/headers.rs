@@ -40,6 +40,8 @@ pub struct File {
     pub(super) first_rank: u64,
     /// What is wrong with it, though it can be read.
     pub(super) damage: Vec<String>,
+    /// Whether it is a stream that broke off.
+    pub(super) is_cut: bool,
 }
 
 /// A flattened stream.
@@ -58,7 +60,10 @@ impl File {
     /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
     pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
         let mut damage = Vec::new();
+        let input = at_random(input, &mut damage)?;
+        let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
+        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
         let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
         let bytes = bytes.get(..n).unwrap_or_default();
@@ -66,8 +71,10 @@ impl File {
             let what = if flat.is_some() { "a flattened file, but not of" } else { "not" };
             return Err(Error::NotRecognised(format!("{what} a kdump-compressed file")));
         }
-        let damaged = |what: &str, offset: u64, why: String| {
-            Error::Damaged { what: what.to_owned(), offset, why }
+        let damaged = |what: &str, offset: u64, why: String| Error::Damaged {
+            what: what.to_owned(),
+            offset,
+            why,
         };
         let (header, layout) =
             DiskDumpHeader::decode(bytes).map_err(|why| damaged("main header", 0, why))?;
@@ -122,6 +129,7 @@ impl File {
             descriptors: bitmaps + both_bytes,
             first_rank: 0,
             damage,
+            is_cut,
         })
     }
 
@@ -183,6 +191,14 @@ impl File {
             && self.layout == other.layout
             && same_sub(self) == same_sub(other)
     }
+}
+
+/// A pipe or compressed file as a nameless file: its pages are wanted in an order that nobody
+/// knows before the descriptors have come.
+fn at_random(input: Box<dyn ReadAt>, damage: &mut Vec<String>) -> Result<Box<dyn ReadAt>> {
+    let Some(spooled) = input.spool().map_err(Error::read("the input"))? else { return Ok(input) };
+    damage.extend(spooled.cut.map(|why| format!("the input ends early: {why}")));
+    Ok(spooled.input)
 }
 
 /// The file that a flattened stream stands for, or the file itself.

@@ -88,13 +88,14 @@ pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Resul
     };
     let mut present = first.read_bitmap(&first.bitmap1)?;
     let kept = first.read_bitmap(&first.bitmap2)?;
-    let (header, sub_header, layout) = (first.header.clone(), first.sub_header.clone(), first.layout);
+    let (header, sub_header, layout) =
+        (first.header.clone(), first.sub_header.clone(), first.layout);
     let (page_size, max_mapnr) = (u64::from(header.block_size), first.max_mapnr);
-    let order = layout.byte_order();
 
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
-    let mut incomplete = !warnings.is_empty() || header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let cut = files.iter().any(|file| file.is_cut);
+    let mut incomplete = cut || header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
     check_set(&files, &kept, &mut warnings, &mut incomplete)?;
     for file in &mut files {
         file.first_rank = kept.rank(file.pfns.start);
@@ -169,9 +170,8 @@ fn check_set(
     warnings: &mut Vec<String>,
     incomplete: &mut bool,
 ) -> Result<()> {
-    let refused = |why: String| {
-        Err(Error::Damaged { what: "a set of files".to_owned(), offset: 0, why })
-    };
+    let refused =
+        |why: String| Err(Error::Damaged { what: "a set of files".to_owned(), offset: 0, why });
     let mut covered = 0;
     let mut absent = 0;
     for (index, file) in files.iter().enumerate() {

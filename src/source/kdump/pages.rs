@@ -53,7 +53,8 @@ impl Kdump {
         let mut next = left.next();
         while let Some(run) = next.take().or_else(|| left.next()) {
             let Some(file) = self.file_of(run.start) else {
-                let end = self.files.iter().map(|file| file.pfns.start).find(|pfn| *pfn > run.start);
+                let end =
+                    self.files.iter().map(|file| file.pfns.start).find(|pfn| *pfn > run.start);
                 let end = end.unwrap_or(run.end).min(run.end);
                 let why = "it is in a file of the set that is not given";
                 into.pages.extend((run.start..end).map(|_| Err(PageError(why.to_owned()))));
@@ -123,7 +124,8 @@ impl Kdump {
         if (offset, size, flags) == (0, 0, 0) {
             return Err("it is empty: the dump ended before this page was written".to_owned());
         }
-        let codec = Codec::of_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
+        let codec =
+            Codec::of_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
         let bytes = u64::from(size);
         let page_size = self.page_size;
         if codec == Codec::None && bytes != page_size {

@@ -1,0 +1,97 @@
+//! The main command: an ELF vmcore to a kdump file.
+
+pub(crate) mod ending;
+pub(crate) mod options;
+
+use std::io;
+use std::time::Instant;
+
+use anyhow::Context;
+use kdumpconv::report::Reason;
+use kdumpconv::sink::flat::FlatSink;
+use kdumpconv::sink::place::{Format, Output};
+use kdumpconv::sink::{NullSink, Sink};
+use kdumpconv::source::dump::Dump;
+
+use super::exit::Exit;
+use super::files::{self, How};
+use super::progress::{Meter, Unit};
+use super::say::Voice;
+use super::signals::Signals;
+use ending::Ending;
+use options::Convert;
+
+/// Converts.
+///
+/// # Errors
+/// What prevented a usable dump.
+pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
+    let voice = Voice::new(&args.talk, &args.input);
+    let options = args.options()?;
+    if args.check_params {
+        return Ok(Exit::Done);
+    }
+    let to_stdout = args.output.path().is_none() && !args.dry_run;
+    if to_stdout {
+        files::refuse_terminal()?;
+    }
+    let started = Instant::now();
+    let signals = Signals::new().context("cannot prepare for signals")?;
+    let input = files::open_input(&args.input, &args.output, &signals)?;
+    let core =
+        Dump::open(input, &args.page_size.open_options()).with_context(|| args.input.name())?;
+    voice.warn(&core.warnings);
+    ending::describe(&voice, &core);
+
+    let mut output = if args.dry_run {
+        None
+    } else {
+        Some(files::create_output(&args.input, &args.output, args.format())?)
+    };
+    if output.as_ref().is_some_and(Output::outlives_an_interruption) {
+        signals.catch(&options.cancel).context("cannot catch signals")?;
+    }
+    let mut nowhere = nowhere(args);
+    let sink: &mut dyn Sink = match &mut output {
+        Some(output) => output.sink(),
+        None => &mut *nowhere,
+    };
+    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let converted = kdumpconv::convert(&core, sink, &options, &mut |progress| meter.show(progress));
+    meter.clear();
+    let report = match converted {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = output.map(Output::discard);
+            return Err(error.into());
+        }
+    };
+    voice.warn(&report.warnings);
+    let flat = output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat);
+    let how = How {
+        cancelled: report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled)),
+        incomplete: report.incomplete(),
+        worthless: report.incomplete() && report.pages.written() == 0,
+    };
+    let (exit, settled) = files::settle(output, how, &signals, !args.output.no_sync);
+    let ending = Ending {
+        core: &core,
+        report: &report,
+        settled: settled.as_ref(),
+        flat,
+        threads: options.threads,
+        seconds: started.elapsed().as_secs_f64(),
+        stdout_has_dump: to_stdout,
+    };
+    ending::sum_up(&voice, &ending);
+    Ok(exit)
+}
+
+/// Where a dry run writes.
+fn nowhere(args: &Convert) -> Box<dyn Sink> {
+    if args.format() == Format::Flat {
+        Box::new(FlatSink::new(io::sink()))
+    } else {
+        Box::new(NullSink)
+    }
+}

@@ -1,0 +1,164 @@
+//! What is said of a conversion: details of the input, the summary, the JSON report.
+
+use kdumpconv::report::Report;
+use kdumpconv::sink::naming::Settled;
+use kdumpconv::source::dump::Dump;
+use serde_json::{Value, json};
+
+use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
+
+/// How a conversion ended.
+pub(crate) struct Ending<'a> {
+    pub(crate) core: &'a Dump,
+    pub(crate) report: &'a Report,
+    /// `None` for a dry run.
+    pub(crate) settled: Option<&'a Settled>,
+    pub(crate) flat: bool,
+    pub(crate) threads: usize,
+    pub(crate) seconds: f64,
+    pub(crate) stdout_has_dump: bool,
+}
+
+/// The details that --verbose asks for.
+pub(crate) fn describe(voice: &Voice, core: &Dump) {
+    if voice.verbosity < 2 {
+        return;
+    }
+    line(&format!(
+        "{}: {:?}, {:?}, {} program headers, {} bytes of notes, {} CPUs, page size {}, phys_base {:#x}",
+        printable(&voice.input),
+        core.arch,
+        core.layout,
+        core.segments().len(),
+        core.notes.bytes,
+        core.notes.cpus,
+        core.page_size,
+        core.phys_base,
+    ));
+    for run in core.present() {
+        line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.end - run.start));
+    }
+}
+
+/// Says how it went.
+pub(crate) fn sum_up(voice: &Voice, ending: &Ending<'_>) {
+    if voice.json {
+        say::report(&json(voice, ending), ending.stdout_has_dump);
+        return;
+    }
+    reasons(ending);
+    summary(ending).iter().for_each(|text| voice.tell(text));
+}
+
+/// Why a dump is incomplete is said even when all else is not.
+fn reasons(ending: &Ending<'_>) {
+    let report = ending.report;
+    for reason in &report.reasons {
+        line(&format!("incomplete: {}", printable(&reason.to_string())));
+    }
+    if let Some((pfn, why)) = &report.pages.first_unreadable {
+        let count = report.pages.unreadable;
+        line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
+    }
+    if let Some(settled) = ending.settled {
+        say::fate(settled, report.incomplete());
+    }
+}
+
+fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
+    let report = ending.report;
+    let pages = &report.pages;
+    let unreadable =
+        pages.first_unreadable.as_ref().map(|(pfn, why)| json!({ "pfn": pfn, "error": why }));
+    json!({
+        "schema": SCHEMA,
+        "input": voice.input,
+        "output": output_name(ending.settled),
+        "dry_run": ending.settled.is_none(),
+        "complete": !report.incomplete(),
+        "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "warnings": ending
+            .core
+            .warnings
+            .iter()
+            .chain(&report.warnings)
+            .chain(ending.settled.iter().flat_map(|settled| &settled.warnings))
+            .collect::<Vec<_>>(),
+        "format": if ending.flat { "flat" } else { "file" },
+        "codec": report.codec.name(),
+        "dump_level": report.dump_level.bits(),
+        "dump_level_asked": report.asked_level.bits(),
+        "page_size": report.page_bytes,
+        "max_mapnr": report.max_mapnr,
+        "pages": {
+            "present": pages.present,
+            "kept": pages.kept,
+            "zero": pages.zero,
+            "compressed": pages.compressed,
+            "raw": pages.raw,
+            "unreadable": pages.unreadable,
+            "first_unreadable": unreadable,
+        },
+        "bytes": {
+            "memory": memory_bytes(report),
+            "page_data": pages.stored_bytes,
+            "file": report.file_bytes,
+            "output": report.output_bytes,
+        },
+        "ratio": ratio(report),
+        "threads": ending.threads,
+        "seconds": ending.seconds,
+        "bytes_per_second": rate(ending),
+    })
+}
+
+fn memory_bytes(report: &Report) -> u64 {
+    report.pages.done().saturating_mul(report.page_bytes)
+}
+
+/// Bytes of the output for each byte of memory.
+fn ratio(report: &Report) -> f64 {
+    as_f64(report.output_bytes) / as_f64(memory_bytes(report)).max(1.0)
+}
+
+/// Bytes of memory in a second.
+fn rate(ending: &Ending<'_>) -> f64 {
+    as_f64(memory_bytes(ending.report)) / ending.seconds.max(1e-9)
+}
+
+fn summary(ending: &Ending<'_>) -> Vec<String> {
+    let report = ending.report;
+    let pages = &report.pages;
+    let name = match output_name(ending.settled) {
+        _ if ending.settled.is_none() => "dry run: the output would have".to_owned(),
+        Some(name) => format!("{}:", printable(&name)),
+        None => "written:".to_owned(),
+    };
+    let kind = if ending.flat { ", flattened" } else { "" };
+    vec![
+        format!(
+            "{name} {} bytes, {:.1} % of {} of memory ({}, dump level {}{kind})",
+            report.output_bytes,
+            100.0 * ratio(report),
+            megabytes(as_f64(memory_bytes(report))),
+            report.codec.name(),
+            report.dump_level.bits(),
+        ),
+        format!(
+            "{} pages: {} zero, {} compressed, {} raw, {} unreadable; {} more without data",
+            pages.kept,
+            pages.zero,
+            pages.compressed,
+            pages.raw,
+            pages.unreadable,
+            pages.present.saturating_sub(pages.kept),
+        ),
+        format!(
+            "{:.2} s, {}/s, {} thread{}",
+            ending.seconds,
+            megabytes(rate(ending)),
+            ending.threads,
+            if ending.threads == 1 { "" } else { "s" },
+        ),
+    ]
+}

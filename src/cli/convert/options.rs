@@ -1,0 +1,220 @@
+//! The arguments of a conversion, and the options they mean.
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use kdumpconv::Options;
+use kdumpconv::codec::Codec;
+use kdumpconv::convert::MAX_THREADS;
+use kdumpconv::select::DumpLevel;
+use kdumpconv::sink::place::Format;
+
+use crate::cli::exit::Usage;
+use crate::cli::groups::{Input, Output, PageSize, Talk, parse_size};
+
+/// The main command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// How pages are compressed [default: zlib]
+    #[arg(short = 'C', long, value_name = "CODEC")]
+    compress: Option<CodecArg>,
+
+    /// Short for --compress zlib
+    #[arg(short = 'c', conflicts_with_all = ["compress", "lzo", "snappy", "zstd"])]
+    zlib: bool,
+
+    /// Short for --compress lzo
+    #[arg(short = 'l', conflicts_with_all = ["compress", "snappy", "zstd"])]
+    lzo: bool,
+
+    /// Short for --compress snappy
+    #[arg(short = 'p', conflicts_with_all = ["compress", "zstd"])]
+    snappy: bool,
+
+    /// Short for --compress zstd
+    #[arg(short = 'z', conflicts_with = "compress")]
+    zstd: bool,
+
+    /// Compression level of zlib (1..12) or zstd (-7..22) [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    level: Option<i32>,
+
+    /// Pages to leave out, as makedumpfile counts them: 0 none, 1 pages of zeros [default: 1]
+    #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
+    dump_level: Option<u32>,
+
+    /// The same by name: zero, cache, private-cache, user, free
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
+    exclude: Vec<Class>,
+
+    /// Kind of file: auto is flat exactly when the output cannot seek
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
+    format: FormatArg,
+
+    /// Short for --format flat
+    #[arg(short = 'F', conflicts_with = "format")]
+    flat: bool,
+
+    /// Threads, at most 32 [default: the CPUs that may be used]
+    #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
+    threads: Option<usize>,
+
+    /// Stop at this size (before flattening) and keep an incomplete dump; K, M, G, T are powers of 1024
+    #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
+    max_size: Option<u64>,
+
+    /// Write nothing, say how large OUTPUT would be
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) page_size: PageSize,
+
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+
+    /// Check the arguments and do nothing
+    #[arg(long, hide = true)]
+    pub(crate) check_params: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CodecArg {
+    Zlib,
+    Lzo,
+    Snappy,
+    Zstd,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatArg {
+    Auto,
+    File,
+    Flat,
+}
+
+/// A class of pages; its number is its bit of the dump level.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Class {
+    Zero = 1,
+    Cache = 2,
+    PrivateCache = 4,
+    User = 8,
+    Free = 16,
+}
+
+impl Convert {
+    /// The kind of file to write.
+    pub(crate) fn format(&self) -> Format {
+        match self.format {
+            _ if self.flat => Format::Flat,
+            FormatArg::Auto => Format::Auto,
+            FormatArg::File => Format::File,
+            FormatArg::Flat => Format::Flat,
+        }
+    }
+
+    /// How to convert.
+    ///
+    /// # Errors
+    /// [`Usage`] when the level is not one of the codec.
+    pub(crate) fn options(&self) -> Result<Options, Usage> {
+        let codec = self.codec();
+        if self.level.is_some_and(|level| !codec.has_level(level)) {
+            return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
+        }
+        let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
+        let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
+        Ok(Options {
+            codec,
+            level: self.level,
+            dump_level: asked.and_then(DumpLevel::new).unwrap_or_default(),
+            threads: self.threads.unwrap_or_else(usable_cpus).clamp(1, MAX_THREADS),
+            max_size: self.max_size,
+            timestamp: source_date_epoch(),
+            cancel: Arc::default(),
+        })
+    }
+
+    fn codec(&self) -> Codec {
+        match self.compress {
+            _ if self.lzo => Codec::Lzo,
+            _ if self.snappy => Codec::Snappy,
+            _ if self.zstd => Codec::Zstd,
+            _ if self.zlib => Codec::Zlib,
+            None | Some(CodecArg::Zlib) => Codec::Zlib,
+            Some(CodecArg::Lzo) => Codec::Lzo,
+            Some(CodecArg::Snappy) => Codec::Snappy,
+            Some(CodecArg::Zstd) => Codec::Zstd,
+            Some(CodecArg::None) => Codec::None,
+        }
+    }
+}
+
+/// From the affinity mask and the cgroup's quota, as std reads them.
+fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The timestamp of reproducible builds (reproducible-builds.org), for a core without one.
+fn source_date_epoch() -> u64 {
+    std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Args;
+
+    fn options(arguments: &[&str]) -> Options {
+        let all = ["kdumpconv"].iter().chain(arguments).chain(&["vmcore"]);
+        Args::try_parse_from(all).unwrap().convert.options().unwrap()
+    }
+
+    #[test]
+    fn codecs_have_makedumpfiles_letters() {
+        for (letter, codec) in
+            [("-c", Codec::Zlib), ("-l", Codec::Lzo), ("-p", Codec::Snappy), ("-z", Codec::Zstd)]
+        {
+            assert_eq!(options(&[letter]).codec, codec);
+            assert_eq!(options(&["-C", codec.name()]).codec, codec);
+        }
+        assert_eq!(options(&[]).codec, Codec::Zlib);
+        assert!(Args::try_parse_from(["kdumpconv", "-c", "-l", "vmcore"]).is_err());
+    }
+
+    #[test]
+    fn classes_are_the_bits_of_the_dump_level() {
+        assert_eq!(options(&[]).dump_level.bits(), 1);
+        assert_eq!(options(&["-d", "0"]).dump_level.bits(), 0);
+        assert_eq!(options(&["-d31"]).dump_level.bits(), 31);
+        assert_eq!(options(&["--exclude", "zero,user,free"]).dump_level.bits(), 25);
+        assert!(Args::try_parse_from(["kdumpconv", "-d", "32", "vmcore"]).is_err());
+    }
+
+    #[test]
+    fn a_level_without_meaning_is_refused() {
+        let args = |list: &[&str]| Args::try_parse_from(list).unwrap().convert.options();
+        assert!(args(&["kdumpconv", "-l", "--level", "1", "vmcore"]).is_err());
+        assert!(args(&["kdumpconv", "--level", "13", "vmcore"]).is_err());
+        assert_eq!(args(&["kdumpconv", "-z", "--level", "-2", "vmcore"]).unwrap().level, Some(-2));
+    }
+
+    #[test]
+    fn what_hook_scripts_pass_to_makedumpfile_is_taken() {
+        let line = "kdumpconv -l --message-level 7 -d 31 --num-threads 4 -F -D /proc/vmcore";
+        let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
+        assert_eq!(args.options().unwrap().threads, 4);
+        assert_eq!(args.format(), Format::Flat);
+        assert_eq!(args.talk.verbosity(), 2);
+    }
+}

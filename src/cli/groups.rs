@@ -1,0 +1,172 @@
+//! Groups of arguments that several commands have: declared once, the same everywhere.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, ValueEnum};
+use kdumpconv::format::kdump::is_page_size;
+use kdumpconv::source::dump::OpenOptions;
+
+/// What is read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Input {
+    /// What to read, a .gz or .zst of it, or - for standard input
+    // Not a plain PathBuf: of a command that was not called, clap has no value.
+    #[arg(required = true)]
+    input: Option<PathBuf>,
+}
+
+impl Input {
+    /// INPUT, or `None` for standard input.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
+    /// INPUT as messages name it.
+    pub(crate) fn name(&self) -> String {
+        self.path().map_or("standard input".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// What is written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Output {
+    /// File, block device or FIFO; standard output when left out or -
+    output: Option<PathBuf>,
+
+    /// Replace OUTPUT if it is there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+
+    /// Do not wait until OUTPUT is on disk
+    #[arg(long)]
+    pub(crate) no_sync: bool,
+}
+
+impl Output {
+    /// OUTPUT, or `None` for standard output.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+}
+
+/// What the input does not tell about itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PageSize {
+    /// Page size of a kernel that does not tell it (no VMCOREINFO in the vmcore)
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
+    page_size: Option<u64>,
+}
+
+impl PageSize {
+    /// How to read the core.
+    pub(crate) fn open_options(&self) -> OpenOptions {
+        OpenOptions { page_size: self.page_size, ..OpenOptions::default() }
+    }
+}
+
+/// What is said, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Talk {
+    /// Progress: auto is a moving line on a terminal, a line now and then elsewhere
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    progress: When,
+
+    /// Report as JSON on standard output (on standard error if the dump goes there)
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Say more
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// As makedumpfile has it: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
+    #[arg(long, value_name = "N", hide = true)]
+    message_level: Option<u32>,
+
+    /// As makedumpfile has it: --verbose
+    #[arg(short = 'D', hide = true)]
+    debug: bool,
+}
+
+/// When to show something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// As fits the place.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Bits of makedumpfile's --message-level.
+const MESSAGE_PROGRESS: u32 = 1;
+const MESSAGE_COMMON: u32 = 2;
+const MESSAGE_DEBUG: u32 = 8;
+
+impl Talk {
+    /// When to show progress.
+    pub(crate) fn progress(&self) -> When {
+        let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);
+        match self.progress {
+            // The JSON report is to be all that is said.
+            When::Auto if self.json => When::Never,
+            _ if self.quiet || silenced => When::Never,
+            when => when,
+        }
+    }
+
+    /// How much to say: 0 errors alone, 1 warnings and the summary, 2 details.
+    pub(crate) fn verbosity(&self) -> u8 {
+        match self.message_level {
+            _ if self.quiet => 0,
+            _ if self.debug || self.verbose > 0 => 2,
+            Some(bits) if bits & MESSAGE_DEBUG != 0 => 2,
+            Some(bits) if bits & MESSAGE_COMMON == 0 => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// Bytes, with an optional K, M, G or T.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let upper = text.to_ascii_uppercase();
+    let digits = upper.trim_end_matches('B').trim_end_matches(['K', 'M', 'G', 'T']);
+    let shift = match upper.trim_end_matches('B').strip_prefix(digits) {
+        Some("") => 0,
+        Some("K") => 10,
+        Some("M") => 20,
+        Some("G") => 30,
+        Some("T") => 40,
+        _ => return Err("a number of bytes, or one with K, M, G or T".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+/// As [`parse_size`], a page size that the format knows.
+fn parse_page_size(text: &str) -> Result<u64, String> {
+    let size = parse_size(text)?;
+    if is_page_size(size) { Ok(size) } else { Err("a power of two from 4096 to 262144".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_suffixes() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("64k"), Ok(65536));
+        assert_eq!(parse_size("2G"), Ok(2 << 30));
+        assert_eq!(parse_size("1TB"), Ok(1 << 40));
+        for wrong in ["", "K", "1KK", "-1", "1.5G", "99999999T"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Reading pages of an open dump, whatever its kind.
+
+use std::io;
+
+use crate::codec::Decoder;
+use crate::error::Result;
+use crate::source::dump::{Body, Dump};
+use crate::source::kdump::{Kdump, StoredPages};
+
+/// Pages of a kdump file that are read at a time.
+const BATCH_PAGES: u64 = 128;
+
+/// Reads pages, one thread's worth: state that is used again and again.
+pub struct PageReader<'a> {
+    dump: &'a Dump,
+    decoder: Decoder,
+    stored: StoredPages,
+    page_size: usize,
+}
+
+impl<'a> PageReader<'a> {
+    /// A reader of the pages of `dump`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Codec`] when a codec cannot start.
+    pub fn new(dump: &'a Dump) -> Result<Self> {
+        Ok(PageReader {
+            dump,
+            decoder: Decoder::new()?,
+            stored: StoredPages::default(),
+            page_size: usize::try_from(dump.page_size).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Reads the pages from `pfn` on into `buf`, which takes whole pages.
+    ///
+    /// What an ELF core does not have of a page is 0. Each page that cannot be had is passed to
+    /// `missing` as its index in `buf`, with the reason; its bytes are undefined. A page that a
+    /// kdump file left out, and one that is no RAM, cannot be had.
+    pub fn read(&mut self, pfn: u64, buf: &mut [u8], missing: &mut dyn FnMut(u64, io::Error)) {
+        match &self.dump.body {
+            Body::Elf(core) => core.memory.read_pages(&*core.input, pfn, buf, missing),
+            Body::Kdump(kdump) => self.read_kdump(kdump, pfn, buf, missing),
+        }
+    }
+
+    fn read_kdump(
+        &mut self,
+        kdump: &Kdump,
+        pfn: u64,
+        buf: &mut [u8],
+        missing: &mut dyn FnMut(u64, io::Error),
+    ) {
+        let batch_bytes = self.page_size.saturating_mul(usize::try_from(BATCH_PAGES).unwrap_or(1));
+        for (index, part) in (0..).zip(buf.chunks_mut(batch_bytes)) {
+            let start = pfn + index * BATCH_PAGES;
+            let pfns = start..start.saturating_add((part.len() / self.page_size) as u64);
+            let runs: Vec<_> = kdump.kept.runs_within(pfns.clone()).collect();
+            kdump.load(&runs, &mut self.stored);
+            let mut loaded = self.stored.pages.iter();
+            for (at, page) in pfns.zip(part.chunks_mut(self.page_size)) {
+                let read = if !kdump.kept.contains(at) {
+                    let ram = kdump.present.contains(at);
+                    Err(if ram { "the dump has left it out" } else { "it is no RAM" }.to_owned())
+                } else {
+                    match loaded.next() {
+                        Some(Ok(stored)) => {
+                            let data = self.stored.data(stored);
+                            let decoded = self.decoder.decode(stored.codec, data, page);
+                            decoded
+                                .map_err(|why| format!("page data at {:#x}: {why}", stored.offset))
+                        }
+                        Some(Err(why)) => Err(why.to_string()),
+                        None => Err("it was not loaded".to_owned()),
+                    }
+                };
+                if let Err(why) = read {
+                    missing(at - pfn, io::Error::other(why));
+                }
+            }
+        }
+    }
+}
