@@ -28,12 +28,16 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// What one bad sector may cost.
 const RETRY_BYTES: u64 = 512;
 
-/// The note area: every `PT_NOTE`, one behind the other, each padded to 4 bytes.
+/// The note area: every `PT_NOTE`, one behind the other, each padded to 4 bytes. What is too short
+/// for a note behind the last one of a segment is there at the area's end alone: before other notes,
+/// it would be taken for a note's header.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     pieces: Vec<Range<u64>>,
     /// Bytes of the area.
     pub bytes: u64,
+    /// Bytes at the end of the last piece that are no note.
+    tail: u64,
     /// Place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
     /// What was read already, by its place in the area: headers and names, without which nobody
@@ -61,7 +65,9 @@ impl Notes {
     }
 
     fn walk(&mut self, input: &dyn ReadAt, header: &FileHeader, segment: &Segment) {
-        let mut window = Window::default();
+        self.drop_tail();
+        let mut window =
+            Window { end: segment.offset.saturating_add(segment.file_bytes), ..Window::default() };
         let mut at = 0;
         // What is too short for a note behind the last one is padding.
         while segment.file_bytes - at >= NOTE_HEADER_BYTES as u64 {
@@ -80,10 +86,25 @@ impl Notes {
         } else {
             at
         };
+        let Some(end) = segment.offset.checked_add(whole) else {
+            self.damage.push(format!("notes at {:#x}: they end beyond 2^64", segment.offset));
+            return;
+        };
         if whole > 0 {
-            self.pieces.push(segment.offset..segment.offset.saturating_add(whole));
+            self.pieces.push(segment.offset..end);
             self.bytes += whole.next_multiple_of(4);
+            self.tail = whole.next_multiple_of(4) - at.next_multiple_of(4);
         }
+    }
+
+    /// Takes back the padding behind the last note, as others may follow.
+    fn drop_tail(&mut self) {
+        if let Some(piece) = self.pieces.last_mut().filter(|_| self.tail > 0) {
+            let bytes = (piece.end - piece.start).next_multiple_of(4) - self.tail;
+            piece.end = piece.end.min(piece.start.saturating_add(bytes));
+            self.bytes -= self.tail;
+        }
+        self.tail = 0;
     }
 
     /// Remembers what is to be known of the note at `place`, which comes to lie at `area` in the
@@ -128,7 +149,8 @@ impl Notes {
         match (name.strip_suffix(b"\0").unwrap_or(&name), note.kind) {
             (b"CORE", NT_PRSTATUS) => self.cpus = self.cpus.saturating_add(1),
             (b"VMCOREINFO", _)
-                if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
+                if self.vmcoreinfo.is_none()
+                    && (1..=MAX_VMCOREINFO_BYTES).contains(&note.desc_bytes) =>
             {
                 let mut whole = vec![0; usize::try_from(used).unwrap_or(0)];
                 match read_or_zero(input, &mut whole, place) {
@@ -147,7 +169,9 @@ impl Notes {
                 self.known.push((area, whole));
                 self.vmcoreinfo = Some(desc);
             }
-            (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
+            (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
+                self.eraseinfo = Some(desc);
+            }
             _ => {}
         }
         Ok(note.note_bytes())
@@ -242,6 +266,8 @@ fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Option<Lost>
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    /// Nothing is wanted from here on.
+    end: u64,
 }
 
 impl Window {
@@ -254,8 +280,16 @@ impl Window {
         };
         if held(self.start, self.bytes.len()).is_none() {
             self.start = offset;
-            self.bytes.resize(WINDOW_BYTES, 0);
-            let n = read_full(input, &mut self.bytes, offset).unwrap_or(0);
+            let wanted = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.bytes.resize(wanted.min(WINDOW_BYTES), 0);
+            let n = match read_full(input, &mut self.bytes, offset) {
+                Ok(n) => n,
+                // What fails is perhaps far behind what is asked for.
+                Err(_) => {
+                    self.bytes.truncate(count);
+                    read_full(input, &mut self.bytes, offset).unwrap_or(0)
+                }
+            };
             self.bytes.truncate(n);
         }
         self.bytes.get(held(self.start, self.bytes.len())?)
