@@ -42,7 +42,7 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
     let places = segments
         .iter()
         .filter(|segment| segment.kind == PT_NOTE)
-        .map(|segment| segment.offset..segment.offset.saturating_add(segment.file_bytes));
+        .map(|segment| (segment.offset, segment.file_bytes));
     let mut notes = Notes::find(&*input, order, places);
     if let Some(text) = &options.vmcoreinfo {
         notes.add_vmcoreinfo(text, order);

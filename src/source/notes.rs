@@ -30,7 +30,9 @@ const WINDOW_BYTES: usize = 64 << 10;
 const RETRY_BYTES: u64 = 512;
 
 /// The note area: every `PT_NOTE` of a core or the notes of a kdump file, one behind the other,
-/// each padded to 4 bytes; and behind them what was added.
+/// each padded to 4 bytes; and behind them what was added. What is too short for a note behind the
+/// last one of a segment is there at the area's end alone: before other notes, it would be taken
+/// for a note's header.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     pieces: Vec<Range<u64>>,
@@ -38,6 +40,8 @@ pub struct Notes {
     added: Vec<u8>,
     /// Bytes of the area.
     pub bytes: u64,
+    /// Bytes at the end of the last piece that are no note.
+    tail: u64,
     /// Place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
     /// What was read already, by its place in the area: headers and names, without which nobody
@@ -54,27 +58,28 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Walks the notes in `places` of the input, one after the other.
+    /// Walks the notes in `places` of the input, each an offset and a size in bytes, one after the
+    /// other.
     ///
     /// Each is kept as far as whole notes go; what is wrong is told in `damage`, as the memory
     /// may be had all the same.
     pub fn find(
         input: &dyn ReadAt,
         order: ByteOrder,
-        places: impl Iterator<Item = Range<u64>>,
+        places: impl Iterator<Item = (u64, u64)>,
     ) -> Self {
         let mut notes = Notes::default();
-        places.for_each(|place| notes.walk(input, order, &place));
+        places.for_each(|(offset, bytes)| notes.walk(input, order, offset, bytes));
         notes
     }
 
-    fn walk(&mut self, input: &dyn ReadAt, order: ByteOrder, area: &Range<u64>) {
-        let area_bytes = area.end.saturating_sub(area.start);
-        let mut window = Window::default();
+    fn walk(&mut self, input: &dyn ReadAt, order: ByteOrder, start: u64, area_bytes: u64) {
+        self.drop_tail();
+        let mut window = Window { end: start.saturating_add(area_bytes), ..Window::default() };
         let mut at = 0;
         // What is too short for a note behind the last one is padding.
         while area_bytes - at >= NOTE_HEADER_BYTES as u64 {
-            let place = area.start.saturating_add(at);
+            let place = start.saturating_add(at);
             let left = area_bytes - at;
             match self.look_at(input, order, &mut window, place, left, self.bytes + at) {
                 Ok(bytes) => at += bytes.min(left),
@@ -85,10 +90,25 @@ impl Notes {
             }
         }
         let whole = if area_bytes - at < NOTE_HEADER_BYTES as u64 { area_bytes } else { at };
+        let Some(end) = start.checked_add(whole) else {
+            self.damage.push(format!("notes at {:#x}: they end beyond 2^64", start));
+            return;
+        };
         if whole > 0 {
-            self.pieces.push(area.start..area.start.saturating_add(whole));
+            self.pieces.push(start..end);
             self.bytes += whole.next_multiple_of(4);
+            self.tail = whole.next_multiple_of(4) - at.next_multiple_of(4);
         }
+    }
+
+    /// Takes back the padding behind the last note, as others may follow.
+    fn drop_tail(&mut self) {
+        if let Some(piece) = self.pieces.last_mut().filter(|_| self.tail > 0) {
+            let bytes = (piece.end - piece.start).next_multiple_of(4) - self.tail;
+            piece.end = piece.end.min(piece.start.saturating_add(bytes));
+            self.bytes -= self.tail;
+        }
+        self.tail = 0;
     }
 
     /// Remembers what is to be known of the note at `place`, which comes to lie at `area` in the
@@ -136,7 +156,8 @@ impl Notes {
                 self.prstatus_bytes = self.prstatus_bytes.or(Some(note.desc_bytes));
             }
             (b"VMCOREINFO", _)
-                if self.vmcoreinfo.is_none() && note.desc_bytes <= MAX_VMCOREINFO_BYTES =>
+                if self.vmcoreinfo.is_none()
+                    && (1..=MAX_VMCOREINFO_BYTES).contains(&note.desc_bytes) =>
             {
                 let mut whole = vec![0; usize::try_from(used).unwrap_or(0)];
                 match read_or_zero(input, &mut whole, place) {
@@ -155,7 +176,9 @@ impl Notes {
                 self.known.push((area, whole));
                 self.vmcoreinfo = Some(desc);
             }
-            (b"ERASEINFO", _) if self.eraseinfo.is_none() => self.eraseinfo = Some(desc),
+            (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
+                self.eraseinfo = Some(desc);
+            }
             _ => {}
         }
         Ok(note.note_bytes())
@@ -208,6 +231,7 @@ impl Notes {
 
     /// Adds a note of type 0; returns the place of its descriptor.
     fn add(&mut self, name: &str, desc: &[u8], order: ByteOrder) -> Range<u64> {
+        self.drop_tail();
         let note = encode_note(name, desc, order);
         let place = self.bytes;
         let desc_at = place + (note.len() - desc.len().next_multiple_of(4)) as u64;
@@ -273,6 +297,8 @@ fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Option<Lost>
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    /// Nothing is wanted from here on.
+    end: u64,
 }
 
 impl Window {
@@ -285,8 +311,16 @@ impl Window {
         };
         if held(self.start, self.bytes.len()).is_none() {
             self.start = offset;
-            self.bytes.resize(WINDOW_BYTES, 0);
-            let n = read_full(input, &mut self.bytes, offset).unwrap_or(0);
+            let wanted = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.bytes.resize(wanted.min(WINDOW_BYTES), 0);
+            let n = match read_full(input, &mut self.bytes, offset) {
+                Ok(n) => n,
+                // What fails is perhaps far behind what is asked for.
+                Err(_) => {
+                    self.bytes.truncate(count);
+                    read_full(input, &mut self.bytes, offset).unwrap_or(0)
+                }
+            };
             self.bytes.truncate(n);
         }
         self.bytes.get(held(self.start, self.bytes.len())?)

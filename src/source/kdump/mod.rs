@@ -208,7 +208,7 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
     let place = |offset: u64, size: u64| {
         (offset > 0 && size > 0).then(|| offset..offset.saturating_add(size.min(MAX_NOTE_BYTES)))
     };
-    let area = place(sub.offset_note, sub.size_note);
+    let area = Some((sub.offset_note, sub.size_note)).filter(|(_, bytes)| *bytes > 0);
     let mut notes = Notes::find(&*file.input, order, area.into_iter());
     warnings.extend(notes.damage.iter().cloned());
     let mut text = |name: &str, offset: u64, size: u64| {

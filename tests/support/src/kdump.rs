@@ -236,7 +236,9 @@ impl Kdump {
         if let Some(stored) = self.descriptors.iter().find(is_foreign) {
             return Err(format!("{stored:x?}: not the codec of status {:#x}", header.status));
         }
-        let has_vmcoreinfo = self.notes().iter().any(|found| found.note.name == "VMCOREINFO");
+        let is_info =
+            |found: &FoundNote| found.note.name == "VMCOREINFO" && !found.note.desc.is_empty();
+        let has_vmcoreinfo = self.notes().iter().any(is_info);
         if has_vmcoreinfo && header.size_vmcoreinfo == 0 {
             return Err("a VMCOREINFO note, but no offset_vmcoreinfo".to_owned());
         }

@@ -1,0 +1,205 @@
+//! ELF cores of any bytes: what opens gives the pages and notes that its headers speak of, and
+//! converts to a file that a strict reader takes.
+//!
+//! The bytes are a plain ELF file; its 7 bytes of `e_ident` that mean nothing choose how to convert
+//! it, see [`Choice`].
+
+use kdumpconv::codec::Codec;
+use kdumpconv::format::wire::{ByteOrder, Layout};
+use kdumpconv::select::DumpLevel;
+use kdumpconv::sink::flat::FlatSink;
+use kdumpconv::source::dump::{Body, Dump, OpenOptions};
+use kdumpconv::source::elf::Core;
+use kdumpconv::source::memory::count;
+use kdumpconv::source::open;
+use kdumpconv::{Options, Report, convert};
+use support::flattened::unflatten;
+use support::image::Image;
+use support::kdump::{Kdump, Page, Strictness};
+use support::kdump_header::KdumpLayout;
+
+use super::elf_pages::Pages;
+use super::memory::InMemorySink;
+use super::{Input, notes};
+
+/// What is not larger is converted.
+const MOST_PAGE_BYTES: u64 = 1 << 20;
+const MOST_NOTE_BYTES: u64 = 1 << 20;
+const MOST_PFN: u64 = 1 << 18;
+
+/// First of the bytes that choose.
+pub const CHOICE_AT: usize = 9;
+
+/// What the 7 bytes choose.
+struct Choice {
+    codec: Codec,
+    level: u32,
+    flat: bool,
+    stream: bool,
+    page_size: Option<u64>,
+    /// The bad stretch: start and bytes; none when 0 bytes.
+    bad: (u64, u64),
+}
+
+impl Choice {
+    fn of(bytes: &[u8]) -> Self {
+        let byte = |index: usize| bytes.get(CHOICE_AT + index).copied().unwrap_or(0);
+        let flags = byte(1);
+        Choice {
+            codec: Codec::ALL[usize::from(byte(0)) % Codec::ALL.len()],
+            level: u32::from(flags & 1),
+            flat: flags & 2 != 0,
+            stream: flags & 4 != 0,
+            page_size: (flags & 8 != 0).then(|| 4096 << (flags >> 4)),
+            bad: (u64::from(byte(2)) << 8 | u64::from(byte(3)), u64::from(byte(4))),
+        }
+    }
+}
+
+pub fn check(bytes: &[u8]) {
+    let choice = Choice::of(bytes);
+    let mut input = Input::new(bytes);
+    input.bad = choice.bad.0..choice.bad.0 + choice.bad.1;
+    let open_options = OpenOptions { page_size: choice.page_size, ..OpenOptions::default() };
+    let core = match Dump::open(Box::new(input.clone()), &open_options) {
+        Ok(core) => core,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    // The headers, a window at a time, come before the notes.
+    assert!(core.segments().len() as u64 * 32 <= bytes.len() as u64 + 56);
+    notes::check_found(&core.notes, &input, &core_of(&core).header, core.segments());
+    let pages = Pages::new(&core, bytes, input.bad.clone());
+    pages.check_runs(&core);
+    check_pages(&core, &pages);
+
+    let promised =
+        count(core_of(&core).memory.with_data()) + count(core_of(&core).memory.missing());
+    let small = promised * core.page_size <= MOST_PAGE_BYTES
+        && core.notes.bytes <= MOST_NOTE_BYTES
+        && core_of(&core).memory.max_mapnr() <= MOST_PFN;
+    if small {
+        let file = check_file(&core, &pages, &choice);
+        if choice.stream && input.bad.is_empty() && core.notes.damage.is_empty() {
+            same_from_a_stream(bytes, &open_options, &choice, &file);
+        }
+    }
+}
+
+/// Reads pages one by one, and a few together.
+fn check_pages(core: &Dump, pages: &Pages<'_>) {
+    let page_size = core.page_size as usize;
+    for pfn in pages.places() {
+        let together = if pfn % 3 == 0 { 2 } else { 1 };
+        let mut buf = vec![0xa5; together * page_size];
+        let mut unreadable = vec![false; together];
+        core_of(core).memory.read_pages(&*core_of(core).input, pfn, &mut buf, &mut |page, _| {
+            unreadable[page as usize] = true;
+        });
+        for (index, bytes) in buf.chunks(page_size).enumerate() {
+            let pfn = pfn + index as u64;
+            let page = pages.page(pfn);
+            assert_eq!(unreadable[index], page.unreadable(), "pfn {pfn:#x}");
+            assert!(unreadable[index] || bytes == page.bytes, "pfn {pfn:#x}: other bytes");
+        }
+    }
+}
+
+fn options(choice: &Choice) -> Options {
+    Options {
+        codec: choice.codec,
+        dump_level: DumpLevel::new(choice.level).unwrap(),
+        ..Options::default()
+    }
+}
+
+/// Converts, and looks at all of the file; `None` when it cannot be written at all.
+fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>> {
+    let mut sink = InMemorySink::default();
+    let report = match convert(core, &mut sink, &options(choice), &mut |_| ()) {
+        Ok(report) => report,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return None;
+        }
+    };
+    let file = sink.bytes;
+    assert_eq!(report.file_bytes, file.len() as u64);
+    let layout = match core.layout {
+        Layout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
+        Layout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
+        Layout::Packed32 => KdumpLayout::Le32Packed,
+        Layout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
+        Layout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
+    };
+    // An ERASEINFO note is no other tool's alone.
+    let strictness =
+        if core.notes.eraseinfo.is_some() { Strictness::Lenient } else { Strictness::Ours };
+    let image = Image::from_bytes(&file).unwrap();
+    let kdump = Kdump::open_as(image, layout, strictness).expect("the strict reader takes it");
+    check_kdump(core, pages, &kdump, &report);
+    if choice.flat {
+        let mut stream = Vec::new();
+        convert(core, &mut FlatSink::new(&mut stream), &options(choice), &mut |_| ()).unwrap();
+        let mut unflattened = unflatten(&stream).unwrap();
+        // Descriptors of pages that turned out to be lost are nowhere in a stream.
+        assert!(unflattened.len() == file.len() || report.incomplete());
+        unflattened.resize(file.len(), 0);
+        assert!(unflattened == file, "un-flattened it differs");
+    }
+    Some(file)
+}
+
+fn check_kdump(core: &Dump, pages: &Pages<'_>, kdump: &Kdump, report: &Report) {
+    assert_eq!(kdump.header.block_size, core.page_size);
+    assert_eq!(kdump.header.max_mapnr_64, core_of(core).memory.max_mapnr());
+    assert_eq!(kdump.note_bytes.len() as u64, core.notes.bytes);
+    assert_eq!(kdump.present.runs(), core_of(core).memory.present());
+    assert_eq!(kdump.is_incomplete(), report.incomplete());
+    let (mut kept, mut lost) = (0, count(core_of(core).memory.missing()));
+    for pfn in core_of(core).memory.with_data().iter().cloned().flatten() {
+        let page = pages.page(pfn);
+        match kdump.page(pfn).unwrap() {
+            Page::Data(bytes) => {
+                assert!(!page.unreadable() && bytes == page.bytes, "pfn {pfn:#x}");
+                kept += 1;
+            }
+            Page::Excluded => {
+                assert!(page.unreadable(), "pfn {pfn:#x} is lost");
+                lost += 1;
+            }
+            other => panic!("pfn {pfn:#x}: {other:?}"),
+        }
+    }
+    assert_eq!(kdump.dumped.count(), kept);
+    assert_eq!((report.pages.written(), report.pages.unreadable), (kept, lost));
+    assert!(lost == 0 || report.incomplete());
+}
+
+/// A pipe gives the same file.
+fn same_from_a_stream(
+    bytes: &[u8],
+    open_options: &OpenOptions,
+    choice: &Choice,
+    file: &Option<Vec<u8>>,
+) {
+    let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
+    let input = open::from_reader(reader, std::env::temp_dir()).unwrap();
+    let core = Dump::open(input, open_options).expect("it opens at random");
+    let mut sink = InMemorySink::default();
+    let converted = convert(&core, &mut sink, &options(choice), &mut |_| ());
+    assert_eq!(converted.is_ok(), file.is_some());
+    if let Some(file) = file {
+        assert!(sink.bytes == *file, "from a pipe it differs");
+    }
+}
+
+/// The ELF side of a dump that was opened as an ELF core.
+pub fn core_of(dump: &Dump) -> &Core {
+    match &dump.body {
+        Body::Elf(core) => core,
+        Body::Kdump(_) => panic!("an ELF core was opened as a kdump file"),
+    }
+}

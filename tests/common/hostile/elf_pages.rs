@@ -1,0 +1,161 @@
+//! What each page of an open core must be, byte by byte from its program headers.
+
+use std::ops::Range;
+
+use kdumpconv::format::elf::{PT_LOAD, Segment};
+use kdumpconv::source::dump::Dump;
+
+use super::elf::core_of;
+use kdumpconv::source::memory::MAX_PFN;
+
+/// One `PT_LOAD` that can be taken; addresses count from the core's origin.
+struct Load {
+    start: u64,
+    memory_end: u64,
+    file_end: u64,
+    offset: u64,
+}
+
+/// What a byte of a page is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Byte {
+    /// No segment has bytes for it.
+    Nothing,
+    Readable,
+    /// Behind the end of the file.
+    Behind,
+    /// In the stretch that cannot be read.
+    Bad,
+}
+
+/// A page as it must be.
+pub struct Page {
+    pub bytes: Vec<u8>,
+    states: Vec<Byte>,
+    /// Whether any segment has memory in it.
+    pub present: bool,
+}
+
+impl Page {
+    fn any(&self, wanted: &[Byte]) -> bool {
+        self.states.iter().any(|state| wanted.contains(state))
+    }
+
+    /// Whether the file has any byte of it.
+    pub fn with_data(&self) -> bool {
+        self.any(&[Byte::Readable, Byte::Bad])
+    }
+
+    /// Whether bytes are promised, and all of them are behind the end.
+    pub fn missing(&self) -> bool {
+        self.any(&[Byte::Behind]) && !self.with_data()
+    }
+
+    /// Whether a byte that it needs cannot be read.
+    pub fn unreadable(&self) -> bool {
+        self.any(&[Byte::Behind, Byte::Bad])
+    }
+}
+
+/// All loads of a core.
+pub struct Pages<'a> {
+    file: &'a [u8],
+    bad: Range<u64>,
+    page_size: u64,
+    loads: Vec<Load>,
+    rejected: usize,
+}
+
+impl<'a> Pages<'a> {
+    pub fn new(core: &Dump, file: &'a [u8], bad: Range<u64>) -> Self {
+        let page_size = core.page_size;
+        let mut pages = Pages { file, bad, page_size, loads: Vec::new(), rejected: 0 };
+        for segment in core.segments().iter().filter(|segment| segment.kind == PT_LOAD) {
+            let Some(paddr) = segment.paddr.filter(|_| segment.memory_bytes > 0) else { continue };
+            let start =
+                core_of(core).memory.locate(paddr).map(|(pfn, offset)| pfn * page_size + offset);
+            match start.and_then(|start| load(segment, start, page_size)) {
+                Some(load) => pages.loads.push(load),
+                None => pages.rejected += 1,
+            }
+        }
+        pages
+    }
+
+    /// Checks the runs of pages against the segments, at the places where they may change.
+    pub fn check_runs(&self, core: &Dump) {
+        let memory = &core_of(core).memory;
+        let (present, with_data, missing) =
+            (memory.present(), memory.with_data(), memory.missing());
+        for runs in [present, with_data, missing] {
+            assert!(runs.iter().all(|run| run.start < run.end), "{runs:?}");
+            assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
+        }
+        assert_eq!(memory.rejected().len(), self.rejected);
+        assert_eq!(memory.max_mapnr(), present.last().map_or(0, |run| run.end));
+        assert!(memory.max_mapnr() <= MAX_PFN);
+        let has = |runs: &[Range<u64>], pfn: u64| {
+            let next = runs.partition_point(|run| run.end <= pfn);
+            runs.get(next).is_some_and(|run| run.contains(&pfn))
+        };
+        for pfn in self.places() {
+            let page = self.page(pfn);
+            assert_eq!(has(present, pfn), page.present, "pfn {pfn:#x} present");
+            assert_eq!(has(with_data, pfn), page.with_data(), "pfn {pfn:#x} with data");
+            assert_eq!(has(missing, pfn), page.missing(), "pfn {pfn:#x} missing");
+        }
+    }
+
+    /// Pages around each start and end, as many as can be looked at in little time.
+    pub fn places(&self) -> Vec<u64> {
+        let len = self.file.len() as u64;
+        let edges = |load: &Load| {
+            let cut = load.start.saturating_add(len.saturating_sub(load.offset));
+            [load.start, load.file_end, load.memory_end, cut, cut - cut % self.page_size]
+        };
+        let mut pfns: Vec<u64> = self.loads.iter().flat_map(edges).collect();
+        pfns.iter_mut().for_each(|address| *address /= self.page_size);
+        let around = |pfn: u64| [pfn.saturating_sub(1), pfn, pfn + 1];
+        let mut pfns: Vec<u64> = pfns.into_iter().flat_map(around).collect();
+        pfns.retain(|pfn| *pfn <= MAX_PFN);
+        pfns.sort_unstable();
+        pfns.dedup();
+        let most = 1 + ((1 << 20) / self.page_size as usize).min(20_000 / (1 + self.loads.len()));
+        let step = pfns.len().div_ceil(most).max(1);
+        pfns.into_iter().step_by(step).collect()
+    }
+
+    /// What page `pfn` must be.
+    pub fn page(&self, pfn: u64) -> Page {
+        let start = pfn * self.page_size;
+        let end = start + self.page_size;
+        let bytes = vec![0; self.page_size as usize];
+        let states = vec![Byte::Nothing; bytes.len()];
+        let mut page = Page { bytes, states, present: false };
+        // From the last to the first, so that the first's bytes are the ones that stay.
+        for load in self.loads.iter().rev() {
+            page.present |= load.start < end && load.memory_end > start;
+            for address in load.start.max(start)..load.file_end.min(end) {
+                let offset = load.offset + (address - load.start);
+                let byte = usize::try_from(offset).ok().and_then(|at| self.file.get(at));
+                let at = (address - start) as usize;
+                page.bytes[at] = byte.copied().unwrap_or(0);
+                page.states[at] = match byte {
+                    None => Byte::Behind,
+                    Some(_) if self.bad.contains(&offset) => Byte::Bad,
+                    Some(_) => Byte::Readable,
+                };
+            }
+        }
+        page
+    }
+}
+
+/// The rules by which a segment is taken.
+fn load(segment: &Segment, start: u64, page_size: u64) -> Option<Load> {
+    let memory_end = start.checked_add(segment.memory_bytes)?;
+    let in_file = segment.offset.checked_add(segment.file_bytes)?;
+    let fits = memory_end <= page_size * MAX_PFN && in_file <= 1 << 63 && in_file < 1 << 63;
+    let file_end = start + segment.file_bytes;
+    fits.then_some(Load { start, memory_end, file_end, offset: segment.offset })
+}

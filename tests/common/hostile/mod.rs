@@ -1,0 +1,102 @@
+//! Hostile input: each function here takes any bytes and insists on what must hold for all of them.
+//!
+//! Property tests (`tests/hostile.rs`) and fuzz targets (`tests/fuzz`) call the same functions. What
+//! is right is worked out here once more, naively, from the rules and not from the library's code.
+//! Work must be in proportion to the bytes that are there, whatever they claim: reads are counted.
+
+#![allow(dead_code, unreachable_pub, reason = "each user has its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "what does not hold is to end the process; offsets here are small"
+)]
+
+pub mod elf;
+mod elf_pages;
+pub mod notes;
+pub mod seeds;
+pub mod vmcoreinfo;
+
+#[path = "../memory.rs"]
+mod memory;
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kdumpconv::source::input::ReadAt;
+
+/// Something that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: [(&str, Target); 3] =
+    [("elf", elf::check), ("notes", notes::check), ("vmcoreinfo", vmcoreinfo::check)];
+
+/// Bytes that can be read at random, counted, with a stretch that cannot be read.
+#[derive(Clone)]
+pub struct Input {
+    pub bytes: Arc<[u8]>,
+    /// Offsets that give EIO.
+    pub bad: Range<u64>,
+    /// Whether the size is not known.
+    pub endless: bool,
+    read: Arc<AtomicU64>,
+}
+
+impl Input {
+    pub fn new(bytes: &[u8]) -> Self {
+        Input { bytes: bytes.into(), bad: 0..0, endless: false, read: Arc::default() }
+    }
+
+    /// Bytes read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+impl ReadAt for Input {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.bad.contains(&offset) {
+            return Err(io::Error::other("bad sector"));
+        }
+        let end = if offset < self.bad.start { self.bad.start } else { u64::MAX };
+        let end = usize::try_from(end).unwrap().min(self.bytes.len());
+        let start = usize::try_from(offset).unwrap().min(end);
+        let n = buf.len().min(end - start);
+        buf[..n].copy_from_slice(&self.bytes[start..start + n]);
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+
+    fn size(&self) -> Option<u64> {
+        (!self.endless).then_some(self.bytes.len() as u64)
+    }
+}
+
+/// Takes numbers off the front of a target's bytes; zeros when there are no more.
+pub struct Take<'a>(pub &'a [u8]);
+
+impl Take<'_> {
+    pub fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    pub fn short(&mut self) -> u64 {
+        u64::from(self.byte()) | u64::from(self.byte()) << 8
+    }
+
+    /// Small numbers as they are; the highest 4096 of 16 bits stand for numbers up to 2^64.
+    pub fn wild(&mut self) -> u64 {
+        match self.short() {
+            small @ 0..0xf000 => small,
+            wild => u64::MAX.rotate_right(wild as u32 & 1) >> (wild >> 1 & 0x3f) << (wild >> 7 & 7),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Notes of any bytes: all whole ones are found and copied, and nothing else is.
+//!
+//! The bytes: flags, the number of segments, each segment's offset and size, a bad stretch, the
+//! file.
+
+use kdumpconv::format::elf::{FileHeader, PT_NOTE, Segment};
+use kdumpconv::format::wire::ByteOrder;
+use kdumpconv::source::notes::{MAX_NOTE_BYTES, Notes};
+use support::elf::Endian;
+use support::notes::parse_notes;
+
+use super::{Input, Take};
+
+const BIG_ENDIAN: u8 = 1;
+pub const BAD: u8 = 2;
+const ENDLESS: u8 = 4;
+
+/// Longer areas are not copied.
+const MOST_COPIED: u64 = 8 << 20;
+
+/// Bytes of a name that is looked at; of a VMCOREINFO; around what cannot be read.
+const NAME_BYTES: usize = 16;
+const INFO_BYTES: usize = 1 << 20;
+const SECTOR: u64 = 512;
+
+pub fn check(bytes: &[u8]) {
+    let mut take = Take(bytes);
+    let flags = take.byte();
+    let segments: Vec<Segment> =
+        (0..take.byte() % 6).map(|_| note_segment(take.wild(), take.wild())).collect();
+    let bad = take.short()..0;
+    let bad = bad.start..bad.start + u64::from(take.byte()) * 8;
+    let mut input = Input::new(take.0);
+    input.endless = flags & ENDLESS != 0;
+    if flags & BAD != 0 {
+        input.bad = bad;
+    }
+    let big = flags & BIG_ENDIAN != 0;
+    let header = FileHeader {
+        is_64bit: true,
+        byte_order: if big { ByteOrder::Big } else { ByteOrder::Little },
+        machine: 62,
+        phoff: 0,
+        phentsize: 56,
+        phnum: Some(segments.len() as u32),
+        shoff: 0,
+    };
+    let places = segments.iter().map(|s| (s.offset, s.file_bytes));
+    let notes = Notes::find(&input, header.byte_order, places);
+    check_found(&notes, &input, &header, &segments);
+}
+
+/// The number of segments is written in one byte, each place in 16 bits.
+pub fn encode(big: bool, segments: &[(u16, u16)], file: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![u8::from(big), segments.len() as u8];
+    for (offset, size) in segments {
+        bytes.extend(offset.to_le_bytes());
+        bytes.extend(size.to_le_bytes());
+    }
+    bytes.extend([0; 3]);
+    bytes.extend(file);
+    bytes
+}
+
+fn note_segment(offset: u64, file_bytes: u64) -> Segment {
+    let paddr = Some(0);
+    Segment { kind: PT_NOTE, offset, vaddr: 0, paddr, file_bytes, memory_bytes: 0 }
+}
+
+/// What the notes of a file must be.
+#[derive(Default)]
+struct Expected {
+    area: Vec<u8>,
+    vmcoreinfo: Option<(u64, Vec<u8>)>,
+    cpus: u32,
+    damaged: bool,
+    /// Bytes of padding behind the last note.
+    tail: usize,
+}
+
+/// Checks what [`Notes::find`], the first to read from `input` but for headers, has found.
+pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: &[Segment]) {
+    let len = input.bytes.len() as u64;
+    let claimed = |segment: &Segment| segment.file_bytes.min(len.saturating_sub(segment.offset));
+    let claims: u64 = segments.iter().filter(|s| s.kind == PT_NOTE).map(claimed).sum();
+    // A header, a name and a descriptor may each begin anew.
+    let most = 4 * claims + 64 * segments.len() as u64 + (1 << 20);
+    assert!(input.read() <= most + len, "{} bytes read of {len}, {claims} claimed", input.read());
+    assert!(notes.bytes <= MAX_NOTE_BYTES + 16 * segments.len() as u64, "{}", notes.bytes);
+    assert!(notes.damage.len() <= 2 * segments.len());
+    if let Some(info) = &notes.vmcoreinfo {
+        assert!(info.start <= info.end && info.end <= notes.bytes, "{info:?} of {}", notes.bytes);
+        let text = notes.vmcoreinfo_text().expect("VMCOREINFO that was found is there");
+        assert_eq!(text.len() as u64, info.end - info.start);
+    } else {
+        assert_eq!(notes.vmcoreinfo_text(), None);
+    }
+    if notes.bytes > MOST_COPIED {
+        return;
+    }
+    let (area, lost) = copy(notes, input);
+    assert_eq!(area.len() as u64, notes.bytes, "what is copied is as long as was said");
+    if let (Some(info), Some(text)) = (&notes.vmcoreinfo, notes.vmcoreinfo_text()) {
+        assert!(&area[info.start as usize..info.end as usize] == text);
+    }
+    if input.endless {
+        return;
+    }
+    let big = header.byte_order == ByteOrder::Big;
+    let expected = expect(input, big, segments);
+    let endian = if big { Endian::Big } else { Endian::Little };
+    if input.bad.is_empty() {
+        assert!(area == expected.area, "the area is not the whole notes of the file");
+        assert_eq!(notes.cpus, expected.cpus);
+        assert_eq!(!notes.damage.is_empty(), expected.damaged, "{:?}", notes.damage);
+        let found = notes.vmcoreinfo.as_ref().zip(notes.vmcoreinfo_text());
+        let found = found.map(|(place, text)| (place.start, text.to_vec()));
+        assert!(found == expected.vmcoreinfo);
+        // A reader that walks the whole area finds the same.
+        let walked = parse_notes(&area, endian);
+        let is_info = |info: &support::notes::FoundNote| info.note.name == "VMCOREINFO";
+        if let Some((place, text)) = expected.vmcoreinfo {
+            let there = walked
+                .iter()
+                .any(|note| is_info(note) && note.desc_offset == place && note.note.desc == text);
+            assert!(there, "VMCOREINFO is lost to who walks the area");
+        }
+    } else if lost == 0 && notes.damage.is_empty() {
+        assert!(area == expected.area, "nothing was hit, but the area differs");
+    } else {
+        // What was hit costs its sector, not what is before it.
+        let hit = input.bad.start - input.bad.start % SECTOR;
+        let whole = Input { bad: 0..0, ..input.clone() };
+        let before = segments
+            .iter()
+            .filter(|s| s.kind == PT_NOTE)
+            .take_while(|segment| segment.offset.saturating_add(segment.file_bytes) <= hit);
+        let before: Vec<Segment> = before.copied().collect();
+        let unharmed = expect(&whole, big, &before);
+        let kept = unharmed.area.len() - unharmed.tail;
+        assert!(area.starts_with(&unharmed.area[..kept]), "notes before the bad sector are lost");
+    }
+}
+
+fn copy(notes: &Notes, input: &Input) -> (Vec<u8>, u64) {
+    let mut area = Vec::new();
+    let lost = notes.copy(input, &mut |at, part| {
+        assert_eq!(at, area.len() as u64, "pieces follow each other");
+        area.extend_from_slice(part);
+        Ok(())
+    });
+    (area, lost.unwrap())
+}
+
+/// Walks the notes as the rules say: as far as whole ones go, segment by segment; what is too short
+/// for a note behind the last one is padding, which stays only at the very end.
+fn expect(input: &Input, big: bool, segments: &[Segment]) -> Expected {
+    let mut expected = Expected::default();
+    let file = &input.bytes;
+    for segment in segments.iter().filter(|segment| segment.kind == PT_NOTE) {
+        expected.area.truncate(expected.area.len() - expected.tail);
+        expected.tail = 0;
+        let area_start = expected.area.len() as u64;
+        let mut at = 0;
+        let mut bytes = segment.file_bytes;
+        while segment.file_bytes - at >= 12 {
+            let start = segment.offset.saturating_add(at);
+            let Some(note) = note_at(file, big, start, segment.file_bytes - at, area_start + at)
+            else {
+                expected.damaged = true;
+                bytes = at;
+                break;
+            };
+            expected.remember(file, &note, start, area_start + at);
+            at += note.padded.min(segment.file_bytes - at);
+        }
+        let Some(end) = segment.offset.checked_add(bytes) else {
+            expected.damaged = true;
+            continue;
+        };
+        let place = |at: u64| usize::try_from(at).ok();
+        let byte = |at: u64| place(at).and_then(|at| file.get(at)).copied().unwrap_or(0);
+        expected.area.extend((segment.offset..end).map(byte));
+        expected.area.resize(expected.area.len().next_multiple_of(4), 0);
+        expected.tail = (bytes.next_multiple_of(4) - at.next_multiple_of(4)) as usize;
+    }
+    expected
+}
+
+struct Note {
+    name: usize,
+    desc: usize,
+    kind: u32,
+    used: u64,
+    padded: u64,
+}
+
+fn note_at(file: &[u8], big: bool, start: u64, left: u64, area: u64) -> Option<Note> {
+    let endian = if big { Endian::Big } else { Endian::Little };
+    let head = file.get(usize::try_from(start).ok()?..)?.get(..12)?;
+    let word = |index: usize| endian.number(&head[4 * index..4 * index + 4]);
+    let (name, desc) = (word(0), word(1));
+    let used = 12 + name.next_multiple_of(4) + desc;
+    let padded = used.next_multiple_of(4);
+    let fits = used <= left && start.checked_add(used)? <= file.len() as u64;
+    (fits && area + padded <= MAX_NOTE_BYTES).then_some(Note {
+        name: name as usize,
+        desc: desc as usize,
+        kind: word(2) as u32,
+        used,
+        padded,
+    })
+}
+
+impl Expected {
+    fn remember(&mut self, file: &[u8], note: &Note, start: u64, area: u64) {
+        let start = start as usize;
+        let name = file.get(start + 12..start + 12 + note.name).filter(|n| n.len() <= NAME_BYTES);
+        let name = name.unwrap_or_default();
+        let name = name.strip_suffix(b"\0").unwrap_or(name);
+        if name == b"CORE" && note.kind == 1 {
+            self.cpus += 1;
+        }
+        if name == b"VMCOREINFO"
+            && self.vmcoreinfo.is_none()
+            && (1..=INFO_BYTES).contains(&note.desc)
+        {
+            let end = start + note.used as usize;
+            let text = file[end - note.desc..end].to_vec();
+            self.vmcoreinfo = Some((area + note.used - note.desc as u64, text));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Any bytes: nothing panics, hangs, or takes what the bytes do not back; and what once did, by name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "common/hostile/mod.rs"]
+mod hostile;
+
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use hostile::{TARGETS, Target, seeds};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use support::elf::{Class, Endian, machine};
+use support::notes::Note;
+use support::segments::Load;
+use support::vmcore::VmcoreBuilder;
+
+/// A seed with bytes overwritten, cut out, doubled, and its end cut off.
+#[derive(Clone, Debug)]
+enum Change {
+    Byte(Index, u8),
+    Number(Index, u64, u8),
+    Cut(Index),
+    Remove(Index, u8),
+    Double(Index, u8),
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let number = prop_oneof![
+        any::<u64>(),
+        (0..64_u32, 0..3_u64).prop_map(|(bit, less)| (1_u64 << bit).wrapping_sub(less)),
+        0..5000_u64,
+    ];
+    let at = any::<Index>;
+    prop_oneof![
+        4 => (at(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
+        4 => (at(), number, any::<u8>()).prop_map(|(at, n, form)| Change::Number(at, n, form)),
+        1 => at().prop_map(Change::Cut),
+        1 => (at(), any::<u8>()).prop_map(|(at, bytes)| Change::Remove(at, bytes)),
+        1 => (at(), any::<u8>()).prop_map(|(at, bytes)| Change::Double(at, bytes)),
+    ]
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let some = |at: usize, count: &u8, len: usize| at..len.min(at + usize::from(*count));
+        let len = bytes.len();
+        match self {
+            Change::Byte(at, byte) => bytes[at.index(len)] = *byte,
+            Change::Number(at, number, form) => {
+                // Fields are aligned as a rule.
+                let at = at.index(len) / 4 * 4;
+                let size = [2, 4, 8, 8][usize::from(form % 4)];
+                let big = number.to_be_bytes();
+                let little = number.to_le_bytes();
+                let number = if form & 4 == 0 { &little[..size] } else { &big[8 - size..] };
+                let end = len.min(at + size);
+                bytes[at..end].copy_from_slice(&number[..end - at]);
+            }
+            Change::Cut(at) => bytes.truncate(at.index(len)),
+            Change::Remove(at, count) => drop(bytes.drain(some(at.index(len), count, len))),
+            Change::Double(at, count) => {
+                let part = bytes[some(at.index(len), count, len)].to_vec();
+                let at = at.index(len);
+                bytes.splice(at..at, part);
+            }
+        }
+    }
+}
+
+/// Bytes that are shown as a byte string, to be put into a test of their own.
+struct Bytes(Vec<u8>);
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+fn target(name: &str) -> Target {
+    TARGETS.into_iter().find(|(other, _)| *other == name).unwrap().1
+}
+
+fn inputs(name: &'static str) -> impl Strategy<Value = Bytes> {
+    let changed = (prop::sample::select(seeds::of(name)), vec(changes(), 0..6)).prop_map(
+        |(mut bytes, changes)| {
+            changes.iter().for_each(|change| change.apply(&mut bytes));
+            bytes
+        },
+    );
+    prop_oneof![15 => changed, 1 => vec(any::<u8>(), 0..400)].prop_map(Bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2048,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_core_of_any_bytes_gives_the_pages_and_notes_that_its_headers_speak_of(
+        bytes in inputs("elf")
+    ) {
+        target("elf")(&bytes.0);
+    }
+
+    #[test]
+    fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
+        target("notes")(&bytes.0);
+    }
+
+    #[test]
+    fn vmcoreinfo_of_any_bytes_says_what_its_first_lines_say(bytes in inputs("vmcoreinfo")) {
+        target("vmcoreinfo")(&bytes.0);
+    }
+}
+
+#[test]
+fn seeds_cut_at_every_length_are_taken() {
+    for (name, check) in TARGETS {
+        for (index, seed) in seeds::of(name).into_iter().enumerate() {
+            for end in (0..seed.len()).step_by(1 + seed.len() / 150).chain([seed.len()]) {
+                let took = catch_unwind(|| check(&seed[..end]));
+                assert!(took.is_ok(), "{name} seed {index}, its first {end} bytes");
+            }
+        }
+    }
+}
+
+/// `testdata/hostile/TARGET/CLAIM`: what once broke something, named after what it claims.
+#[test]
+fn what_once_broke_something_breaks_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hostile");
+    for (name, check) in TARGETS {
+        let Ok(files) = std::fs::read_dir(folder.join(name)) else { continue };
+        for file in files {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(catch_unwind(|| check(&bytes)).is_ok(), "{}", path.display());
+        }
+    }
+}
+
+/// A note that everybody looks for.
+fn vmcoreinfo() -> Vec<u8> {
+    Note::vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n").encode(Endian::Little)
+}
+
+#[test]
+fn padding_behind_a_note_segment_does_not_hide_the_notes_of_the_next_one() {
+    let file = [vec![0; 8], vmcoreinfo()].concat();
+    let end = file.len() as u16;
+    hostile::notes::check(&hostile::notes::encode(false, &[(0, 8), (8, end - 8)], &file));
+}
+
+#[test]
+fn a_bad_sector_behind_a_note_does_not_cost_the_note() {
+    let mut file = vmcoreinfo();
+    let end = file.len() as u16;
+    file.resize(2048, 0);
+    let mut bytes = hostile::notes::encode(false, &[(0, end), (1024, 24)], &file);
+    bytes[0] |= hostile::notes::BAD;
+    bytes[10..13].copy_from_slice(&[0, 4, 1]);
+    hostile::notes::check(&bytes);
+}
+
+#[test]
+fn a_note_segment_that_ends_beyond_2_to_the_64_is_damage_and_no_bytes() {
+    // 0xf000 stands for 2^64 - 1.
+    hostile::notes::check(&hostile::notes::encode(false, &[(0xf000, 8)], &[]));
+}
+
+#[test]
+fn a_thousand_small_note_segments_cost_no_thousand_large_reads() {
+    let mut core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
+    for _ in 0..1000 {
+        core = core.raw_notes(Note::new("X", 1, vec![1, 2, 3, 4]).encode(Endian::Little));
+    }
+    hostile::elf::check(&core.load(Load::new(0, vec![1; 100])).build());
+}
+
+#[test]
+fn an_empty_vmcoreinfo_is_none_and_hides_none() {
+    let none = Note::vmcoreinfo("").encode(Endian::Little);
+    let file =
+        [none.clone(), Note::new("ERASEINFO", 0, vec![]).encode(Endian::Little), vmcoreinfo()];
+    let file = file.concat();
+    hostile::notes::check(&hostile::notes::encode(false, &[(0, file.len() as u16)], &file));
+    let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
+    hostile::elf::check(&core.raw_notes(none).load(Load::new(0, vec![1; 100])).build());
+}
