@@ -17,6 +17,7 @@
 //! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
+//! | [`unflatten`] | a flattened stream put together again |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -63,9 +64,11 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+pub mod unflatten;
 mod worker;
 mod writer;
 
 pub use convert::{Options, convert};
 pub use error::{Error, Result};
 pub use report::Report;
+pub use unflatten::unflatten;

@@ -1,0 +1,273 @@
+//! A flattened stream put together again: one pass over it, each record to its place.
+//!
+//! The file is the one that `makedumpfile -R` makes, byte for byte. Where the stream breaks off,
+//! what came is of use once the headers are there: they are made to say that the dump is
+//! incomplete.
+
+mod headers;
+mod ranges;
+mod stream;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+use crate::format::flattened::Record;
+use crate::report::Progress;
+use crate::sink::Sink;
+use headers::Headers;
+use ranges::Ranges;
+pub use stream::Stream;
+
+/// Why a stream was not put together to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Stop {
+    /// It ends before its end mark.
+    #[error("the stream is cut off at offset {at:#x}, {what}")]
+    Cut {
+        /// Where, in the stream.
+        at: u64,
+        /// In what.
+        what: String,
+    },
+    /// It cannot be read further.
+    #[error("the stream cannot be read at offset {at:#x}: {source}")]
+    Read {
+        /// Where, in the stream.
+        at: u64,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The end of the stream tells that it is damaged somewhere.
+    #[error("the stream is damaged, anything in it may be: {0}")]
+    Damaged(#[source] io::Error),
+    /// The output took no more.
+    #[error("the output takes no more: {0}")]
+    Output(#[source] io::Error),
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// What was put together.
+#[derive(Debug)]
+pub struct Unflattened {
+    /// Whole records.
+    pub records: u64,
+    /// Bytes of the stream up to its end mark, or to where it broke off.
+    pub stream_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Why it is incomplete, if it is.
+    pub stop: Option<Stop>,
+    /// Whether an incomplete file is of use: its headers came, and say that it is incomplete.
+    pub usable: bool,
+    /// What is to be said besides.
+    pub warnings: Vec<String>,
+}
+
+fn damaged(number: u64, offset: u64, why: String) -> Error {
+    Error::Damaged { what: format!("flattened record {number}"), offset, why }
+}
+
+/// What ends a pass before the end mark.
+enum Failure {
+    /// What came is kept, if it is of use.
+    Stop(Stop),
+    /// Nothing is.
+    Refused(Error),
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Failure::Stop(stop)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Refused(error)
+    }
+}
+
+/// A file under way.
+struct Assembly<'a> {
+    sink: &'a mut dyn Sink,
+    headers: Headers,
+    came: Ranges,
+    records: u64,
+    /// Records whose place may come again.
+    replaceable: Vec<Record>,
+}
+
+/// Puts a stream together in `sink`, which can seek.
+///
+/// A stream that breaks off is an [incomplete](Unflattened::stop) file, and so is an output that
+/// takes no more.
+///
+/// # Errors
+/// [`Error::Damaged`] for records that make no sense or overlap, and for a stream that is cut off
+/// before the headers came; [`Error::Read`] and [`Error::Write`] likewise. What was written is of
+/// no use then.
+pub fn unflatten(
+    mut stream: Stream,
+    sink: &mut dyn Sink,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Unflattened> {
+    let mut file = Assembly {
+        sink,
+        headers: Headers::default(),
+        came: Ranges::default(),
+        records: 0,
+        replaceable: Vec::new(),
+    };
+    let mut warnings = Vec::new();
+    let stopped = match file.put_together(&mut stream, cancel, progress) {
+        Ok(()) => None,
+        Err(Failure::Stop(stop)) => Some(stop),
+        Err(Failure::Refused(error)) => return Err(error),
+    };
+    let stream_bytes = stream.position;
+    let stop = stopped.or_else(|| match stream.surplus() {
+        Ok((0, _)) => None,
+        Ok((bytes, all)) => {
+            let least = if all { "" } else { "at least " };
+            warnings.push(format!(
+                "{least}{bytes} bytes follow the end mark: they are no part of the dump"
+            ));
+            None
+        }
+        // All of the dump came; who waits for the end of the stream need not.
+        Err(_) if cancel.load(Ordering::Relaxed) => None,
+        Err(error) => Some(Stop::Damaged(error)),
+    });
+    let cancelled = matches!(stop, Some(Stop::Cancelled));
+    let usable = match &stop {
+        None => true,
+        Some(_) => file.mark_incomplete(&mut warnings)?,
+    };
+    match stop {
+        Some(stop) if !usable && !cancelled => Err(unusable(stop)),
+        stop => {
+            let file_bytes = if usable { file.finish()? } else { 0 };
+            let records = file.records;
+            Ok(Unflattened { records, stream_bytes, file_bytes, stop, usable, warnings })
+        }
+    }
+}
+
+/// The error of a stream that broke off before what came was of any use.
+fn unusable(stop: Stop) -> Error {
+    match stop {
+        Stop::Cut { at, what } => Error::Damaged {
+            what: "flattened stream".to_owned(),
+            offset: at,
+            why: format!("cut off {what}: the headers of the dump did not come"),
+        },
+        Stop::Read { at, source } => {
+            Error::Read { what: format!("the stream at offset {at:#x}"), source }
+        }
+        Stop::Damaged(source) => Error::Read { what: "the stream".to_owned(), source },
+        Stop::Output(source) => Error::Write { what: "the file".to_owned(), source },
+        Stop::Cancelled => {
+            Error::Read { what: "the stream".to_owned(), source: io::ErrorKind::Interrupted.into() }
+        }
+    }
+}
+
+impl Assembly<'_> {
+    /// Writes all records up to the end mark.
+    fn put_together(
+        &mut self,
+        stream: &mut Stream,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
+        loop {
+            // Asked after a read that a signal may have cut short, and that then failed.
+            let asked_to_stop = |failure| match failure {
+                Failure::Stop(Stop::Read { .. }) if cancel.load(Ordering::Relaxed) => {
+                    Stop::Cancelled.into()
+                }
+                other => other,
+            };
+            let at = stream.position;
+            let Some(record) = stream.record(self.records).map_err(asked_to_stop)? else {
+                return if self.records == 0 {
+                    Err(damaged(0, at, "the stream has no records".to_owned()).into())
+                } else {
+                    Ok(())
+                };
+            };
+            let is_new = self.check(record, at)?;
+            let mut done = 0;
+            while done < record.size {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Stop::Cancelled.into());
+                }
+                let position = stream.position;
+                let part = stream
+                    .take(record.size - done)
+                    .map_err(|source| asked_to_stop(Stop::Read { at: position, source }.into()))?;
+                if part.is_empty() {
+                    let what = format!(
+                        "with {done} of {} bytes of record {} for {:#x}",
+                        record.size, self.records, record.offset
+                    );
+                    return Err(Stop::Cut { at: position, what }.into());
+                }
+                let offset = record.offset + done;
+                self.sink.write_at(offset, part).map_err(Stop::Output)?;
+                self.headers.look(offset, part);
+                done += part.len() as u64;
+                if is_new {
+                    self.came.insert(offset..record.offset + done, self.records);
+                }
+                progress(stream.progress());
+            }
+            self.records += 1;
+        }
+    }
+
+    /// Refuses a record that has bytes of another; whether it is none that comes again.
+    fn check(&mut self, record: Record, at: u64) -> Result<bool> {
+        let range = record.offset..record.end();
+        if let Some(other) = self.came.overlap(&range) {
+            if self.replaceable.contains(&record) {
+                return Ok(false);
+            }
+            let (start, end) = (range.start, range.end);
+            let why = format!("bytes {start:#x}..{end:#x} of the file overlap {other}");
+            return Err(damaged(self.records, at, why));
+        }
+        // Seven page sizes: the list stays short.
+        if record.may_be_replaced() {
+            self.replaceable.push(record);
+        }
+        Ok(true)
+    }
+
+    /// Makes what came consistent; false if it is of no use.
+    fn mark_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<bool> {
+        if self.headers.is_elf(&self.came) {
+            warnings.push("an ELF file cannot say that it is incomplete".to_owned());
+            return Ok(true);
+        }
+        let Some(patches) = self.headers.repair(&self.came) else { return Ok(false) };
+        for (offset, bytes) in patches {
+            self.sink.write_at(offset, &bytes).map_err(Error::write("the headers"))?;
+        }
+        Ok(true)
+    }
+
+    /// Ends the file behind the last byte that came.
+    fn finish(&mut self) -> Result<u64> {
+        for gap in self.came.gaps() {
+            let zeros = self.sink.write_zeros_at(gap.start, gap.end - gap.start);
+            zeros.map_err(Error::write("zeros"))?;
+        }
+        self.sink.finish(self.came.end()).map_err(Error::write("the end of the file"))
+    }
+}
