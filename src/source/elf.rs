@@ -5,6 +5,7 @@ use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, Segment, is_elf};
 use crate::format::wire::Layout;
 use crate::format::{flattened, kdump};
 use crate::kernel::arch::Architecture;
+use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::source::input::{ReadAt, read_full};
 use crate::source::memory::MemoryMap;
@@ -127,6 +128,16 @@ impl Core {
         core.input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
         drop(reads);
         Ok(core)
+    }
+}
+
+impl PhysicalMemory for Core {
+    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.memory.read_bytes(&*self.input, paddr, buf)
+    }
+
+    fn readable_bytes(&self) -> u64 {
+        self.memory.bytes_in_file()
     }
 }
 
