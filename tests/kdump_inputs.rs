@@ -9,7 +9,9 @@
 
 mod common;
 
-use common::{InMemory, core_of, flat, open_core, options, plain, stream_of};
+use common::{
+    InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, stream_of,
+};
 use kdumpconv::codec::Codec;
 use kdumpconv::source::dump::Dump;
 use kdumpconv::source::reader::PageReader;
@@ -63,6 +65,7 @@ proptest! {
         flattened in any::<[bool; 2]>(),
         piped in any::<bool>(),
     ) {
+        prop_assume!(!starts_beyond_its_header(&vmcore));
         let core = opened(&vmcore);
         let convert = |dump: &Dump, codec, level, flattened| {
             let options = options(codec, level, 2);

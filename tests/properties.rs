@@ -9,7 +9,9 @@
 
 mod common;
 
-use common::{InMemory, flat, noise, open_core, options, plain, text, x86_64};
+use common::{
+    InMemory, flat, noise, open_core, options, plain, starts_beyond_its_header, text, x86_64,
+};
 use kdumpconv::codec::Codec;
 use kdumpconv::{Options, Report};
 use proptest::prelude::*;
@@ -28,13 +30,6 @@ const TIMESTAMP: u64 = 1_234_567_890;
 fn open(vmcore: &SmallVmcore) -> kdumpconv::source::dump::Dump {
     let page_size = (!vmcore.states_page_size).then_some(vmcore.page_size);
     open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
-}
-
-/// A 32-bit header cannot tell where memory beyond 4 GiB begins, by which crash counts arm32's
-/// pfns; what is right then is not settled.
-fn starts_beyond_its_header(vmcore: &SmallVmcore) -> bool {
-    vmcore.builder.machine == machine::ARM
-        && vmcore.model().origin_pfn * vmcore.page_size > u64::from(u32::MAX)
 }
 
 fn loads_in_memory(builder: &VmcoreBuilder) -> impl Iterator<Item = &Load> {

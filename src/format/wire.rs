@@ -34,7 +34,16 @@ impl ByteOrder {
         }
     }
 
-    /// The value of four bytes in this order.
+    /// The 16-bit integer that two bytes in this order are.
+    #[must_use]
+    pub fn read_u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            ByteOrder::Little => u16::from_le_bytes(bytes),
+            ByteOrder::Big => u16::from_be_bytes(bytes),
+        }
+    }
+
+    /// The 32-bit integer that four bytes in this order are.
     #[must_use]
     pub fn read_u32(self, bytes: [u8; 4]) -> u32 {
         match self {
@@ -43,7 +52,7 @@ impl ByteOrder {
         }
     }
 
-    /// The value of eight bytes in this order.
+    /// The 64-bit integer that eight bytes in this order are.
     #[must_use]
     pub fn read_u64(self, bytes: [u8; 8]) -> u64 {
         match self {
@@ -77,7 +86,9 @@ impl Layout {
         }
     }
 
-    fn long_bytes(self) -> usize {
+    /// Bytes of a `long` or a pointer: 8 or 4.
+    #[must_use]
+    pub fn long_bytes(self) -> usize {
         match self {
             Layout::Bits64(_) => 8,
             Layout::Packed32 | Layout::Padded32(_) => 4,

@@ -1,5 +1,9 @@
-//! What we know of the crashed kernel: its architecture, its VMCOREINFO, where its memory lies.
+//! What we know of the crashed kernel: its architecture, its VMCOREINFO, where its memory lies,
+//! how its addresses are translated, what it logged.
 
 pub mod arch;
+pub mod log;
+pub mod physical;
+pub mod translate;
 pub mod utsname;
 pub mod vmcoreinfo;

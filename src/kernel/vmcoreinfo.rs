@@ -56,6 +56,30 @@ impl Vmcoreinfo {
         self.get(&format!("OFFSET({member})"))?.parse().ok()
     }
 
+    /// `SIZE(name)=`: bytes of a struct, such as `printk_log`.
+    #[must_use]
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.get(&format!("SIZE({name})"))?.parse().ok()
+    }
+
+    /// `LENGTH(name)=`: elements of an array, such as `mem_section`.
+    #[must_use]
+    pub fn length(&self, name: &str) -> Option<u64> {
+        self.get(&format!("LENGTH({name})"))?.parse().ok()
+    }
+
+    /// Whether the kernel was built with an option, such as `X86_PAE` of `CONFIG_X86_PAE=y`.
+    #[must_use]
+    pub fn config(&self, option: &str) -> bool {
+        self.get(&format!("CONFIG_{option}")) == Some("y")
+    }
+
+    /// The address and name of the first of `names` that there is; list the newest name first.
+    #[must_use]
+    pub fn first_symbol(&self, names: &[&'static str]) -> Option<(&'static str, u64)> {
+        names.iter().find_map(|&name| Some((name, self.symbol(name)?)))
+    }
+
     /// `NUMBER(name)=`, negative ones as two's complement.
     ///
     /// x86_64 prints phys_base with %ld: a KASLR kernel below its link address has a negative one.
@@ -92,6 +116,20 @@ mod tests {
         assert_eq!(info.number("VA_BITS"), Some(48));
         assert_eq!(info.crash_time(), Some(1_763_764_770));
         assert_eq!(info.get("junk"), None);
+        let info = Vmcoreinfo::parse(
+            b"SIZE(prb_desc)=24\nLENGTH(free_area)=11\nCONFIG_X86_PAE=y\nCONFIG_SMP=n",
+        );
+        assert_eq!(info.size("prb_desc"), Some(24));
+        assert_eq!(info.length("free_area"), Some(11));
+        assert!(info.config("X86_PAE") && !info.config("SMP") && !info.config("KASAN"));
+    }
+
+    #[test]
+    fn of_several_names_the_first_that_is_there_counts() {
+        let info = Vmcoreinfo::parse(b"SYMBOL(init_level4_pgt)=10\nSYMBOL(init_top_pgt)=20");
+        let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+        assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", 0x20)));
+        assert_eq!(info.first_symbol(&names[..1]), None);
     }
 
     #[test]

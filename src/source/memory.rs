@@ -10,7 +10,8 @@ use std::io;
 use std::ops::Range;
 
 use crate::format::elf::{PT_LOAD, Segment};
-use crate::source::input::{Place, ReadAt, read_around_errors};
+use crate::kernel::physical::{Missing, Unreadable};
+use crate::source::input::{Place, ReadAt, read_around_errors, read_full};
 
 /// One past the highest pfn that we take: 256 TiB of 4 KiB pages, 8 GiB a bitmap.
 pub const MAX_PFN: u64 = 1 << 36;
@@ -197,6 +198,56 @@ impl MemoryMap {
         }
         rest.fill(0);
     }
+}
+
+impl MemoryMap {
+    /// Fills `buf` with the bytes from physical address `paddr` on.
+    ///
+    /// # Errors
+    /// The first byte that no segment has, or that the input fails to give.
+    pub fn read_bytes(
+        &self,
+        input: &dyn ReadAt,
+        paddr: u64,
+        buf: &mut [u8],
+    ) -> Result<(), Unreadable> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let unreadable = |why| Unreadable { paddr: paddr.wrapping_add(done as u64), why };
+            let hole = || {
+                let known = paddr.checked_add(done as u64).and_then(|paddr| self.locate(paddr));
+                let memory = known.is_some_and(|(pfn, _)| contains(&self.present, pfn));
+                unreadable(if memory { Missing::Excluded } else { Missing::Hole })
+            };
+            let address = paddr.checked_add(done as u64).and_then(|p| p.checked_sub(self.origin));
+            let address = address.ok_or_else(hole)?;
+            let extent = self.extents.get(self.first_extent(address)).ok_or_else(hole)?;
+            if extent.addresses.start > address {
+                return Err(hole());
+            }
+            let (part, _) = split(rest, extent.addresses.end - address);
+            let wanted = part.len();
+            let n = read_full(input, part, extent.offset_of(address))
+                .map_err(|error| unreadable(Missing::Input(error.to_string())))?;
+            if n < wanted {
+                let why = "the input ends before it".to_owned();
+                return Err(unreadable(Missing::Input(why)));
+            }
+            done += n;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the segments have in the input.
+    #[must_use]
+    pub fn bytes_in_file(&self) -> u64 {
+        self.extents.iter().map(|extent| extent.addresses.end - extent.addresses.start).sum()
+    }
+}
+
+fn contains(runs: &[Range<u64>], pfn: u64) -> bool {
+    let next = runs.partition_point(|run| run.end <= pfn);
+    runs.get(next).is_some_and(|run| run.start <= pfn)
 }
 
 fn split(buf: &mut [u8], bytes: u64) -> (&mut [u8], &mut [u8]) {

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod notes;
 pub mod open;
 pub mod page_set;
+pub mod physical;
 pub mod reader;
 pub mod stream;
 pub mod watch;

@@ -1,0 +1,145 @@
+//! The crashed kernel's log, record by record, from whichever of its three forms the kernel has.
+//!
+//! | kernel | form | told by | file |
+//! |---|---|---|---|
+//! | 5.10 on | lockless ring of descriptors and texts | SYMBOL(prb) | `ring` |
+//! | 3.5 to 5.9 | records of variable length in log_buf | SYMBOL(log_first_idx) | `records` |
+//! | before | characters in log_buf | SYMBOL(log_end) | `chars` |
+//!
+//! Structs are laid out as VMCOREINFO says, sizes and indices are believed only as far as the dump
+//! has memory for them, and a record that cannot be read costs itself alone.
+
+mod chars;
+mod panic;
+mod pieces;
+mod print;
+mod records;
+mod ring;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use crate::kernel::translate::{Kernel, NoTranslation, ReadError, Translator};
+
+pub use panic::{Panic, PanicFinder};
+pub use print::{PrintError, PrintOptions, print, write_record};
+
+/// Who logged a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// A task, by its pid.
+    Task(u32),
+    /// A processor, outside of a task.
+    Cpu(u32),
+}
+
+impl Caller {
+    /// `caller_id` of a record: the highest bit tells processors from tasks (printk_caller_id(),
+    /// kernel/printk/printk.c).
+    fn of_id(id: u32) -> Caller {
+        if id >> 31 == 1 { Caller::Cpu(id & (u32::MAX >> 1)) } else { Caller::Task(id) }
+    }
+}
+
+/// What one printk said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Nanoseconds since boot; none where they are part of the text, if anything.
+    pub ts_nsec: Option<u64>,
+    /// Who said it, where the kernel notes that.
+    pub caller: Option<Caller>,
+    /// Urgency, from 0 (emergency) to 7 (debug), where it can be told.
+    pub level: Option<u8>,
+    /// syslog's facility, 0 is the kernel, where it can be told.
+    pub facility: Option<u8>,
+    /// The text as the kernel has it: any bytes, perhaps several lines, no newline at its end.
+    pub text: &'a [u8],
+}
+
+/// What became of a log that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Records that were given out.
+    pub records: u64,
+    /// Records, or unknown numbers of them, that could not be read.
+    pub lost: u64,
+    /// Why the first of them could not.
+    pub why: Option<String>,
+}
+
+impl Ended {
+    fn lost(&mut self, why: impl std::fmt::Display) {
+        self.lost += 1;
+        self.why.get_or_insert_with(|| why.to_string());
+    }
+}
+
+/// A log that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// There is no way to the kernel's memory.
+    #[error(transparent)]
+    Translation(#[from] NoTranslation),
+    /// VMCOREINFO does not tell where the log is or what it looks like.
+    #[error("VMCOREINFO has no {0}")]
+    Lacks(String),
+    /// What all records depend on could not be read.
+    #[error("cannot read {what}")]
+    Read {
+        /// What it was.
+        what: &'static str,
+        /// Why not.
+        source: ReadError,
+    },
+    /// What all records depend on makes no sense.
+    #[error("{what}: {why}")]
+    Damaged {
+        /// What it was.
+        what: &'static str,
+        /// Why it makes none.
+        why: String,
+    },
+}
+
+/// What is done with a record; [`ControlFlow::Break`] ends the reading.
+pub type Visit<'v> = dyn FnMut(&Record<'_>) -> ControlFlow<()> + 'v;
+
+/// Reads the log of a kernel from its oldest record to its newest.
+///
+/// # Errors
+/// [`LogError`] when there is no log to be found; what is lost of a log that is there, [`Ended`] says.
+pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, LogError> {
+    let info = kernel.info;
+    let translator = || Translator::new(kernel);
+    if let Some(prb) = info.symbol("prb") {
+        ring::read(info, &translator()?, prb, visit)
+    } else if info.symbol("log_buf").is_none() {
+        Err(LogError::Lacks("SYMBOL(prb) and no SYMBOL(log_buf)".to_owned()))
+    } else if info.symbol("log_first_idx").is_some() {
+        records::read(info, &translator()?, visit)
+    } else if info.symbol("log_end").is_some() {
+        chars::read(info, &translator()?, visit)
+    } else {
+        Err(LogError::Lacks("SYMBOL(log_first_idx) and no SYMBOL(log_end)".to_owned()))
+    }
+}
+
+/// For `map_err`: what could not be read.
+fn reading(what: &'static str) -> impl FnOnce(ReadError) -> LogError {
+    move |source| LogError::Read { what, source }
+}
+
+/// `bytes` of a buffer that the kernel claims to have, if the dump has room for it.
+fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u64, LogError> {
+    let why = match bytes {
+        Some(bytes) if bytes > 0 && bytes <= readable => return Ok(bytes),
+        Some(0) => "it is empty".to_owned(),
+        Some(bytes) => {
+            format!("{bytes} bytes are more than the {readable} of all memory in the dump")
+        }
+        None => "it is larger than any memory".to_owned(),
+    };
+    Err(LogError::Damaged { what, why })
+}

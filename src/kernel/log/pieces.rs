@@ -1,0 +1,53 @@
+//! Kernel memory read from front to back in small steps, at the cost of one translation a page.
+
+use crate::kernel::translate::{ReadError, Translator};
+
+/// The smallest page of any kernel: what is lost for one unreadable byte.
+const PIECE_BYTES: u64 = 4096;
+
+/// Reads by virtual address, with the piece that was read last at hand.
+#[derive(Debug)]
+pub(super) struct Pieces<'t, 'a> {
+    translator: &'t Translator<'a>,
+    start: Option<u64>,
+    piece: Vec<u8>,
+}
+
+impl<'t, 'a> Pieces<'t, 'a> {
+    pub(super) fn new(translator: &'t Translator<'a>) -> Self {
+        let bytes = usize::try_from(PIECE_BYTES).unwrap_or(0);
+        Pieces { translator, start: None, piece: vec![0; bytes] }
+    }
+
+    /// Fills `buf` with the bytes from `vaddr` on.
+    pub(super) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let mut rest = buf;
+        let mut at = vaddr;
+        while !rest.is_empty() {
+            let within = at % PIECE_BYTES;
+            let here = usize::try_from(PIECE_BYTES - within).unwrap_or(0).min(rest.len());
+            let (part, behind) = rest.split_at_mut(here);
+            self.read_within_piece(at, part)?;
+            rest = behind;
+            at = at.wrapping_add(here as u64);
+        }
+        Ok(())
+    }
+
+    fn read_within_piece(&mut self, at: u64, part: &mut [u8]) -> Result<(), ReadError> {
+        let within = usize::try_from(at % PIECE_BYTES).unwrap_or(0);
+        let start = at - at % PIECE_BYTES;
+        if self.start != Some(start) {
+            self.start = None;
+            if self.translator.read(start, &mut self.piece).is_err() {
+                // What is asked for may be there all the same: memory ends within a page.
+                return self.translator.read(at, part);
+            }
+            self.start = Some(start);
+        }
+        if let Some(found) = self.piece.get(within..within + part.len()) {
+            part.copy_from_slice(found);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,315 @@
+//! The lockless ring of 5.10 on: descriptors with a state, what is known of each record, texts.
+//!
+//! ```text
+//! prb --> printk_ringbuffer { desc_ring, text_data_ring }
+//! desc_ring { count_bits, descs, infos, head_id, tail_id }: ids tail..=head are the records;
+//!   id % 2^count_bits chooses descs[] (state, text block) and infos[] (time, length, caller)
+//! text_data_ring { size_bits, data }: a block begins with the id of its record
+//! ```
+//!
+//! Source: kernel/printk/printk_ringbuffer.c and .h.
+
+use std::ops::ControlFlow;
+
+use super::pieces::Pieces;
+use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
+use crate::format::wire::{ByteOrder, Layout};
+use crate::kernel::translate::{ReadError, Translator};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// States of a descriptor (enum desc_state): in the two uppermost bits of state_var, above the id.
+const COMMITTED: u64 = 1;
+const FINALIZED: u64 = 2;
+
+/// text_blk_lpos of a record without text: of an empty line (NO_LPOS), else there was no room.
+const EMPTY_LINE: u64 = 3;
+
+/// Where the members are.
+struct Offsets {
+    desc_bytes: u64,
+    state: u64,
+    begin: u64,
+    next: u64,
+    info_bytes: u64,
+    ts_nsec: u64,
+    text_len: u64,
+    caller_id: Option<u64>,
+}
+
+impl Offsets {
+    fn of(info: &Vmcoreinfo) -> Result<Self, LogError> {
+        let blk = offset(info, "prb_desc.text_blk_lpos")?;
+        Ok(Offsets {
+            desc_bytes: size(info, "prb_desc")?,
+            state: add(offset(info, "prb_desc.state_var")?, counter(info)),
+            begin: add(blk, offset(info, "prb_data_blk_lpos.begin")?),
+            next: add(blk, offset(info, "prb_data_blk_lpos.next")?),
+            info_bytes: size(info, "printk_info")?,
+            ts_nsec: offset(info, "printk_info.ts_nsec")?,
+            text_len: offset(info, "printk_info.text_len")?,
+            caller_id: info.offset("printk_info.caller_id"),
+        })
+    }
+
+    /// Where facility and level are, that VMCOREINFO does not name: in the two bytes between the
+    /// length and the caller, if there are just two.
+    fn facility(&self) -> Option<u64> {
+        (self.caller_id? == add(self.text_len, 4)).then(|| add(self.text_len, 2))
+    }
+}
+
+fn add(a: u64, b: u64) -> u64 {
+    a.wrapping_add(b)
+}
+
+fn size(info: &Vmcoreinfo, name: &str) -> Result<u64, LogError> {
+    info.size(name).ok_or_else(|| LogError::Lacks(format!("SIZE({name})")))
+}
+
+fn offset(info: &Vmcoreinfo, member: &str) -> Result<u64, LogError> {
+    info.offset(member).ok_or_else(|| LogError::Lacks(format!("OFFSET({member})")))
+}
+
+/// The value within an atomic_long_t, its only member.
+fn counter(info: &Vmcoreinfo) -> u64 {
+    info.offset("atomic_long_t.counter").unwrap_or(0)
+}
+
+/// The ring as its head describes it, checked against the memory there is.
+struct Ring {
+    offsets: Offsets,
+    layout: Layout,
+    descs: u64,
+    infos: u64,
+    desc_mask: u64,
+    id_mask: u64,
+    tail: u64,
+    head: u64,
+    data: u64,
+    data_mask: u64,
+}
+
+impl Ring {
+    fn open(info: &Vmcoreinfo, translator: &Translator<'_>, symbol: u64) -> Result<Ring, LogError> {
+        let offsets = Offsets::of(info)?;
+        let prb = translator.read_long(symbol).map_err(reading("SYMBOL(prb)"))?;
+        let long = |ring: &str, member: &str, what| {
+            let at = add(prb, offset(info, &format!("printk_ringbuffer.{ring}"))?);
+            let at = add(at, offset(info, member)?);
+            translator.read_long(at).map_err(reading(what))
+        };
+        let bits = |ring: &str, member: &str, what| {
+            let at = add(prb, offset(info, &format!("printk_ringbuffer.{ring}"))?);
+            let at = add(at, offset(info, member)?);
+            translator.read_u32(at).map_err(reading(what))
+        };
+        let id = |member: &str, what| {
+            let at = add(prb, offset(info, "printk_ringbuffer.desc_ring")?);
+            let at = add(add(at, offset(info, member)?), counter(info));
+            translator.read_long(at).map_err(reading(what))
+        };
+        let readable = translator.memory().readable_bytes();
+        let count = bits("desc_ring", "prb_desc_ring.count_bits", "prb_desc_ring.count_bits")?;
+        let count = 1u64.checked_shl(count).unwrap_or(0);
+        let per_record = offsets.desc_bytes.max(offsets.info_bytes).max(1);
+        plausible("prb_desc_ring.count_bits", count.checked_mul(per_record), readable)?;
+        let data = bits("text_data_ring", "prb_data_ring.size_bits", "prb_data_ring.size_bits")?;
+        let data_bytes = 1u64.checked_shl(data);
+        let data_bytes = plausible("prb_data_ring.size_bits", data_bytes, readable)?;
+        let layout = translator.layout();
+        let id_mask = if layout.long_bytes() == 8 { u64::MAX >> 2 } else { 0x3fff_ffff };
+        Ok(Ring {
+            layout,
+            descs: long("desc_ring", "prb_desc_ring.descs", "prb_desc_ring.descs")?,
+            infos: long("desc_ring", "prb_desc_ring.infos", "prb_desc_ring.infos")?,
+            desc_mask: count - 1,
+            id_mask,
+            tail: id("prb_desc_ring.tail_id", "prb_desc_ring.tail_id")? & id_mask,
+            head: id("prb_desc_ring.head_id", "prb_desc_ring.head_id")? & id_mask,
+            data: long("text_data_ring", "prb_data_ring.data", "prb_data_ring.data")?,
+            data_mask: data_bytes - 1,
+            offsets,
+        })
+    }
+
+    /// Addresses of the text of a block from `begin` to `next`: first byte, bytes.
+    ///
+    /// `None` for a block that no writer makes. Logical positions only grow; their lower bits are the
+    /// place in the ring. A block that would reach over the end of the ring begins at its start.
+    fn text(&self, begin: u64, next: u64) -> Option<(u64, u64)> {
+        let (mut first, mut end) = (begin & self.data_mask, next & self.data_mask);
+        if end == 0 {
+            // It ends where the ring ends.
+            end = self.data_mask + 1;
+        } else if first > end {
+            first = 0;
+        }
+        let first = first + self.layout.long_bytes() as u64;
+        Some((add(self.data, first), end.checked_sub(first)?))
+    }
+}
+
+/// Reads that have their own place in the ring, so that each goes on where it was.
+struct Readers<'t, 'a> {
+    descs: Pieces<'t, 'a>,
+    infos: Pieces<'t, 'a>,
+    texts: Pieces<'t, 'a>,
+    layout: Layout,
+}
+
+impl Readers<'_, '_> {
+    fn order(&self) -> ByteOrder {
+        self.layout.byte_order()
+    }
+}
+
+fn long(pieces: &mut Pieces<'_, '_>, layout: Layout, vaddr: u64) -> Result<u64, ReadError> {
+    let order = layout.byte_order();
+    if layout.long_bytes() == 8 {
+        let mut bytes = [0; 8];
+        pieces.read(vaddr, &mut bytes)?;
+        return Ok(order.read_u64(bytes));
+    }
+    let mut bytes = [0; 4];
+    pieces.read(vaddr, &mut bytes)?;
+    Ok(order.read_u32(bytes).into())
+}
+
+pub(super) fn read(
+    info: &Vmcoreinfo,
+    translator: &Translator<'_>,
+    symbol: u64,
+    visit: &mut Visit<'_>,
+) -> Result<Ended, LogError> {
+    let ring = Ring::open(info, translator, symbol)?;
+    let mut readers = Readers {
+        descs: Pieces::new(translator),
+        infos: Pieces::new(translator),
+        texts: Pieces::new(translator),
+        layout: ring.layout,
+    };
+    let mut ended = Ended::default();
+    let mut newer = ring.head.wrapping_sub(ring.tail) & ring.id_mask;
+    if newer > ring.desc_mask {
+        let (tail, head) = (ring.tail, ring.head);
+        let count = ring.desc_mask + 1;
+        ended.lost(format!("ids {tail:#x} to {head:#x} are more than the {count} of the ring"));
+        newer = ring.desc_mask;
+    }
+    let mut text = Vec::new();
+    for back in (0..=newer).rev() {
+        let id = ring.head.wrapping_sub(back) & ring.id_mask;
+        match record(&ring, &mut readers, id, &mut text) {
+            Ok(None) => {}
+            Ok(Some(record)) => {
+                ended.records += 1;
+                if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
+                    break;
+                }
+            }
+            Err(why) => ended.lost(format!("record {id:#x}: {why}")),
+        }
+    }
+    Ok(ended)
+}
+
+/// A record that could not be read.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Read(#[from] Chain),
+    #[error("text block {begin:#x} to {next:#x} is no block")]
+    Block { begin: u64, next: u64 },
+}
+
+/// An error with its reasons, in one line.
+#[derive(Debug)]
+struct Chain(ReadError);
+
+impl std::error::Error for Chain {}
+
+impl std::fmt::Display for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut error: &dyn std::error::Error = &self.0;
+        write!(f, "{error}")?;
+        while let Some(source) = error.source() {
+            write!(f, ": {source}")?;
+            error = source;
+        }
+        Ok(())
+    }
+}
+
+impl From<ReadError> for Lost {
+    fn from(error: ReadError) -> Lost {
+        Lost::Read(Chain(error))
+    }
+}
+
+/// The record of `id` with its text in `text`; `None` if there is none: not yet written, or no text.
+fn record(
+    ring: &Ring,
+    readers: &mut Readers<'_, '_>,
+    id: u64,
+    text: &mut Vec<u8>,
+) -> Result<Option<Record<'static>>, Lost> {
+    let Ring { offsets, layout, .. } = ring;
+    let order = readers.order();
+    let nth = id & ring.desc_mask;
+    let desc = add(ring.descs, nth.wrapping_mul(offsets.desc_bytes));
+    let state = long(&mut readers.descs, *layout, add(desc, offsets.state))?;
+    let kind = (state >> (layout.long_bytes() * 8 - 2)) & 3;
+    if state & ring.id_mask != id || !matches!(kind, COMMITTED | FINALIZED) {
+        return Ok(None);
+    }
+    let begin = long(&mut readers.descs, *layout, add(desc, offsets.begin))?;
+    let next = long(&mut readers.descs, *layout, add(desc, offsets.next))?;
+    // Positions of text are multiples of a long: an odd one says that there is none.
+    let textless = begin & next & 1 == 1;
+    if textless && begin != EMPTY_LINE {
+        return Ok(None);
+    }
+
+    let info = add(ring.infos, nth.wrapping_mul(offsets.info_bytes));
+    let mut u16_bytes = [0; 2];
+    readers.infos.read(add(info, offsets.text_len), &mut u16_bytes)?;
+    let mut ts_nsec = [0; 8];
+    readers.infos.read(add(info, offsets.ts_nsec), &mut ts_nsec)?;
+    let mut caller = None;
+    if let Some(caller_id) = offsets.caller_id {
+        let mut bytes = [0; 4];
+        readers.infos.read(add(info, caller_id), &mut bytes)?;
+        caller = Some(Caller::of_id(order.read_u32(bytes)));
+    }
+    let mut facility_and_level = None;
+    if let Some(at) = offsets.facility() {
+        let mut bytes = [0; 2];
+        readers.infos.read(add(info, at), &mut bytes)?;
+        facility_and_level = Some(bytes);
+    }
+
+    text.clear();
+    if !textless {
+        let (at, block_bytes) = ring.text(begin, next).ok_or(Lost::Block { begin, next })?;
+        let told = u64::from(order.read_u16(u16_bytes));
+        // At most 64 KiB.
+        text.resize(usize::try_from(told.min(block_bytes)).unwrap_or(0), 0);
+        readers.texts.read(at, text)?;
+    }
+    Ok(Some(Record {
+        ts_nsec: Some(order.read_u64(ts_nsec)),
+        caller,
+        level: facility_and_level.map(|[_, flags]| level(order, flags)),
+        facility: facility_and_level.map(|[facility, _]| facility),
+        text: &[],
+    }))
+}
+
+/// The level out of `u8 flags:5; u8 level:3;`: the first bits are the lowest on little-endian
+/// machines, the highest on the others.
+pub(super) fn level(order: ByteOrder, flags: u8) -> u8 {
+    match order {
+        ByteOrder::Little => flags >> 5,
+        ByteOrder::Big => flags & 7,
+    }
+}

@@ -1,0 +1,61 @@
+//! loongarch64: the direct windows, and tables of three levels.
+//!
+//! Windows: arch/loongarch/include/asm/addrspace.h. Entries: pgtable-bits.h and pgtable.h there.
+
+use super::tables::{Entry, Format, Level, Span, Tables};
+use super::{AddressSpace, Kernel, Window};
+use crate::format::wire::ByteOrder;
+
+/// Where the windows begin: uncached, cached, write-combining. 48 bits each (TO_PHYS_MASK).
+const WINDOWS: [u64; 3] = [0x8000_0000_0000_0000, 0x9000_0000_0000_0000, 0xa000_0000_0000_0000];
+const WINDOW_BYTES: u64 = 1 << 48;
+
+const HUGE: u64 = 1 << 6;
+const PRESENT: u64 = 1 << 7;
+
+/// Bits 12 to 47.
+const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+
+pub(super) fn meaning(entry: u64, last: bool) -> Entry {
+    let leaf = last || entry & HUGE != 0;
+    if leaf {
+        return if entry & PRESENT == 0 { Entry::None } else { Entry::Leaf(entry & ADDRESS, None) };
+    }
+    // A table is named by its address in a window; one that is not there by the address of a table
+    // of nothing (invalid_pte_table).
+    let known = WINDOWS.contains(&(entry & !(WINDOW_BYTES - 1)));
+    if known { Entry::Table(entry & ADDRESS) } else { Entry::None }
+}
+
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+    let window = |&start: &u64| Window { start, last: start + (WINDOW_BYTES - 1), paddr: 0 };
+    let exact: Vec<Window> = WINDOWS.iter().map(window).collect();
+    let tables = tables(kernel, &exact);
+    Ok(AddressSpace { exact, tables, fallback: Vec::new() })
+}
+
+/// Three levels, as the default configuration of every page size but 64 KiB has; VMCOREINFO does
+/// not tell (CONFIG_PGTABLE_LEVELS).
+fn tables(kernel: &Kernel<'_>, windows: &[Window]) -> Result<Tables, String> {
+    let root = kernel.info.symbol("swapper_pg_dir");
+    let root = root.and_then(|root| windows.iter().find_map(|window| window.translate(root)));
+    let root = root.ok_or("VMCOREINFO has no SYMBOL(swapper_pg_dir) in a direct window")?;
+    let shift = kernel.page_size.trailing_zeros();
+    if !matches!(shift, 12 | 14) {
+        return Err(format!("tables for pages of {} bytes are not known", kernel.page_size));
+    }
+    let index_bits = shift - 3;
+    let levels = vec![
+        Level { name: "pgd", shift: shift + 2 * index_bits, index_bits },
+        Level { name: "pmd", shift: shift + index_bits, index_bits },
+        Level { name: "pte", shift, index_bits },
+    ];
+    Ok(Tables {
+        root: root.paddr,
+        levels,
+        entry_bytes: 8,
+        order: ByteOrder::Little,
+        format: Format::LoongArch,
+        span: Span::Any,
+    })
+}

@@ -1,0 +1,301 @@
+//! Kernel virtual addresses to physical ones, for every architecture by the same walk.
+//!
+//! ```text
+//! VMCOREINFO + phys_base --> AddressSpace { exact windows, tables, fallback windows }
+//! address --> exact window? --> page tables, level by level --> fallback window
+//! ```
+//!
+//! An architecture's file says where its tables are, how many levels they have and what an entry
+//! means; it walks nothing itself. The tables say what is mapped; a window is a range that
+//! the kernel maps by adding a constant, for what the tables cannot tell: where they are themselves,
+//! and memory whose tables are not in the dump.
+
+mod arm64;
+mod loongarch;
+mod ppc64;
+mod riscv;
+mod s390;
+mod tables;
+mod x86;
+
+#[cfg(test)]
+mod tests;
+
+use crate::format::elf::Segment;
+use crate::format::wire::{ByteOrder, Layout};
+use crate::kernel::arch::Architecture;
+use crate::kernel::physical::{PhysicalMemory, Unreadable};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use tables::Tables;
+
+/// What a dump tells of its kernel: all that translation and the log start from.
+#[derive(Clone, Copy)]
+pub struct Kernel<'a> {
+    /// Whose memory it is.
+    pub arch: Architecture,
+    /// Word size and byte order of the kernel.
+    pub layout: Layout,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// The kernel's description of itself.
+    pub info: &'a Vmcoreinfo,
+    /// See [`Architecture::phys_base`]; from a kdump file's header, the same value.
+    pub phys_base: u64,
+    /// Program headers of an ELF core: their virtual addresses, where a kernel wrote them, tell
+    /// of the direct map. Empty for a kdump file.
+    pub segments: &'a [Segment],
+    /// The memory.
+    pub memory: &'a dyn PhysicalMemory,
+}
+
+impl std::fmt::Debug for Kernel<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel")
+            .field("arch", &self.arch)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Addresses from `start` to `last` that lie one by one from `paddr` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    start: u64,
+    last: u64,
+    paddr: u64,
+}
+
+impl Window {
+    fn translate(&self, vaddr: u64) -> Option<Mapping> {
+        let offset = vaddr.checked_sub(self.start).filter(|_| vaddr <= self.last)?;
+        let bytes = (self.last - vaddr).saturating_add(1);
+        Some(Mapping { paddr: self.paddr.wrapping_add(offset), bytes })
+    }
+}
+
+/// How the addresses of one kernel are translated.
+#[derive(Debug)]
+struct AddressSpace {
+    /// Asked before the tables.
+    exact: Vec<Window>,
+    /// The tables, or why they cannot be walked.
+    tables: Result<Tables, String>,
+    /// Asked when an entry of the tables cannot be read.
+    fallback: Vec<Window>,
+}
+
+/// Where a virtual address is, and how many bytes from there on follow it in physical memory too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping {
+    /// The physical address.
+    pub paddr: u64,
+    /// Bytes to the end of the page, leaf or window; at least 1.
+    pub bytes: u64,
+}
+
+/// A kernel whose addresses cannot be translated at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("kernel addresses cannot be translated: {0}")]
+pub struct NoTranslation(pub String);
+
+/// An address that could not be translated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TranslateError {
+    /// The tables have no place for it.
+    #[error("virtual address {vaddr:#x}: {why}")]
+    NoAddress {
+        /// The address.
+        vaddr: u64,
+        /// What the kernel's addresses are like.
+        why: String,
+    },
+    /// An entry says that nothing is mapped.
+    #[error("virtual address {vaddr:#x} is not mapped: the {level} entry at {at:#x} is {entry:#x}")]
+    NotMapped {
+        /// The address.
+        vaddr: u64,
+        /// The level of the table, as the kernel names it.
+        level: &'static str,
+        /// Physical address of the entry.
+        at: u64,
+        /// The entry.
+        entry: u64,
+    },
+    /// An entry could not be read: a wild pointer in the table above, or a page that is left out.
+    #[error("virtual address {vaddr:#x}: the {level} entry at {at:#x}")]
+    NoEntry {
+        /// The address.
+        vaddr: u64,
+        /// The level of the table, as the kernel names it.
+        level: &'static str,
+        /// Physical address of the entry.
+        at: u64,
+        /// Why not.
+        source: Unreadable,
+    },
+}
+
+/// Virtual memory that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Its address could not be translated.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+    /// The memory is not in the dump.
+    #[error("virtual address {vaddr:#x}")]
+    Memory {
+        /// The address.
+        vaddr: u64,
+        /// Why not.
+        source: Unreadable,
+    },
+}
+
+/// Translates a kernel's virtual addresses, and reads its memory by them.
+pub struct Translator<'a> {
+    memory: &'a dyn PhysicalMemory,
+    layout: Layout,
+    space: AddressSpace,
+}
+
+impl std::fmt::Debug for Translator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Translator").field("space", &self.space).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Translator<'a> {
+    /// Finds out where the page tables of a kernel are and what they look like.
+    ///
+    /// # Errors
+    /// [`NoTranslation`] says what VMCOREINFO lacks.
+    pub fn new(kernel: &Kernel<'a>) -> Result<Self, NoTranslation> {
+        let space = match kernel.arch {
+            Architecture::X86_64 => x86::x86_64(kernel),
+            Architecture::I386 => x86::i386(kernel),
+            Architecture::Aarch64 => arm64::address_space(kernel),
+            Architecture::Riscv64 => riscv::address_space(kernel),
+            Architecture::S390x => s390::address_space(kernel),
+            Architecture::Ppc64 => ppc64::address_space(kernel),
+            Architecture::LoongArch64 => loongarch::address_space(kernel),
+            other => Err(format!("not known how for {other:?}")),
+        };
+        let space = space.map_err(NoTranslation)?;
+        Ok(Translator { memory: kernel.memory, layout: kernel.layout, space })
+    }
+
+    /// Word size and byte order of the kernel.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The memory behind it.
+    #[must_use]
+    pub fn memory(&self) -> &'a dyn PhysicalMemory {
+        self.memory
+    }
+
+    /// The physical address of `vaddr`.
+    ///
+    /// # Errors
+    /// See [`map`](Self::map).
+    pub fn translate(&self, vaddr: u64) -> Result<u64, TranslateError> {
+        self.map(vaddr).map(|mapping| mapping.paddr)
+    }
+
+    /// Where `vaddr` is, and how far its neighbours follow it.
+    ///
+    /// # Errors
+    /// [`TranslateError`] names the level and the entry that end the walk.
+    pub fn map(&self, vaddr: u64) -> Result<Mapping, TranslateError> {
+        let by_window = |windows: &[Window]| windows.iter().find_map(|w| w.translate(vaddr));
+        if let Some(mapping) = by_window(&self.space.exact) {
+            return Ok(mapping);
+        }
+        let tables = match &self.space.tables {
+            Ok(tables) => tables,
+            Err(why) => {
+                let none = || TranslateError::NoAddress { vaddr, why: why.clone() };
+                return by_window(&self.space.fallback).ok_or_else(none);
+            }
+        };
+        tables.walk(self.memory, vaddr).or_else(|error| match error {
+            TranslateError::NoEntry { .. } => by_window(&self.space.fallback).ok_or(error),
+            _ => Err(error),
+        })
+    }
+
+    /// Fills `buf` with the bytes from `vaddr` on, however many pages they are spread over.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the first byte that could not be had; what `buf` then holds is undefined.
+    pub fn read(&self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let mut rest = buf;
+        let mut at = vaddr;
+        while !rest.is_empty() {
+            let mapping = self.map(at)?;
+            let here = usize::try_from(mapping.bytes).unwrap_or(usize::MAX).min(rest.len());
+            let (part, behind) = rest.split_at_mut(here);
+            let lost = |source| ReadError::Memory { vaddr: at, source };
+            self.memory.read_physical(mapping.paddr, part).map_err(lost)?;
+            rest = behind;
+            at = at.wrapping_add(here as u64);
+        }
+        Ok(())
+    }
+
+    /// The `unsigned int` at `vaddr`.
+    ///
+    /// # Errors
+    /// See [`read`](Self::read).
+    pub fn read_u32(&self, vaddr: u64) -> Result<u32, ReadError> {
+        let mut bytes = [0; 4];
+        self.read(vaddr, &mut bytes)?;
+        Ok(self.layout.byte_order().read_u32(bytes))
+    }
+
+    /// The `unsigned long long` at `vaddr`.
+    ///
+    /// # Errors
+    /// See [`read`](Self::read).
+    pub fn read_u64(&self, vaddr: u64) -> Result<u64, ReadError> {
+        let mut bytes = [0; 8];
+        self.read(vaddr, &mut bytes)?;
+        Ok(self.layout.byte_order().read_u64(bytes))
+    }
+
+    /// The `unsigned long` or pointer at `vaddr`.
+    ///
+    /// # Errors
+    /// See [`read`](Self::read).
+    pub fn read_long(&self, vaddr: u64) -> Result<u64, ReadError> {
+        match self.layout.long_bytes() {
+            8 => self.read_u64(vaddr),
+            _ => self.read_u32(vaddr).map(u64::from),
+        }
+    }
+}
+
+/// The integer of 4 or 8 bytes at a physical address.
+fn read_word(
+    memory: &dyn PhysicalMemory,
+    order: ByteOrder,
+    bytes: usize,
+    paddr: u64,
+) -> Result<u64, Unreadable> {
+    if bytes == 4 {
+        let mut word = [0; 4];
+        memory.read_physical(paddr, &mut word)?;
+        return Ok(order.read_u32(word).into());
+    }
+    let mut word = [0; 8];
+    memory.read_physical(paddr, &mut word)?;
+    Ok(order.read_u64(word))
+}
+
+/// What VMCOREINFO must have, for [`NoTranslation`].
+fn lacks(what: &str) -> impl FnOnce() -> String {
+    let why = format!("VMCOREINFO has no {what}");
+    move || why
+}

@@ -1,0 +1,91 @@
+//! ppc64 and ppc64le: the linear map, and the page tables of the radix MMU.
+//!
+//! With the hash MMU the linear map alone can be translated: what lies outside is in the hash table.
+//!
+//! Entries: Power ISA 3.0 book III, 5.7.10; arch/powerpc/include/asm/book3s/64/pgtable.h, radix.h.
+
+use super::tables::{Entry, Format, Level, Span, Tables};
+use super::{AddressSpace, Kernel, Window, read_word};
+use crate::format::wire::ByteOrder;
+
+const VALID: u64 = 1 << 63;
+const LEAF: u64 = 1 << 62;
+
+/// Bits of a leaf that are the address: PTE_RPN_MASK, 57 bits without the page's own.
+const LEAF_ADDRESS: u64 = (1 << 57) - 1;
+
+/// Bits of a directory entry that are none of the address: PMD_MASKED_BITS and its like.
+const DIRECTORY_FLAGS: u64 = 0xe000_0000_0000_00ff;
+
+/// Bit of cpu_spec.mmu_features: MMU_FTR_TYPE_RADIX in arch/powerpc/include/asm/mmu.h.
+const RADIX_FEATURE: u64 = 0x40;
+
+const LINEAR: u64 = 0xc000_0000_0000_0000;
+
+pub(super) fn meaning(entry: u64) -> Entry {
+    if entry & VALID == 0 {
+        Entry::None
+    } else if entry & LEAF != 0 {
+        Entry::Leaf(entry & LEAF_ADDRESS, None)
+    } else {
+        Entry::Table(entry & !DIRECTORY_FLAGS)
+    }
+}
+
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+    // The kernel's virtual areas begin at 0xc0003d00... with the hash MMU's 4 KiB pages, else at
+    // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
+    let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
+    let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
+    Ok(AddressSpace { exact: vec![linear], tables: tables(kernel, linear), fallback: Vec::new() })
+}
+
+fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
+    let info = kernel.info;
+    let radix = radix(kernel, linear);
+    if radix != Some(true) {
+        let why = match radix {
+            None => "VMCOREINFO has no NUMBER(RADIX_MMU) and no SYMBOL(cur_cpu_spec)",
+            Some(_) => "the hash MMU's table is not read",
+        };
+        return Err(format!("outside the linear map, and {why}"));
+    }
+    let root = info.symbol("swapper_pg_dir").and_then(|root| linear.translate(root));
+    let root = root.ok_or("VMCOREINFO has no SYMBOL(swapper_pg_dir) in the linear map")?;
+    let page_shift = kernel.page_size.trailing_zeros();
+    if !matches!(page_shift, 12 | 16) {
+        return Err(format!("pages of {} bytes are none of radix's", kernel.page_size));
+    }
+    // RADIX_{PTE,PMD,PUD,PGD}_INDEX_SIZE in radix-4k.h and radix-64k.h: 9 or 5, 9, 9, 13.
+    let levels = vec![
+        Level { name: "pgd", shift: 39, index_bits: 13 },
+        Level { name: "pud", shift: 30, index_bits: 9 },
+        Level { name: "pmd", shift: 21, index_bits: 9 },
+        Level { name: "pte", shift: page_shift, index_bits: 21 - page_shift },
+    ];
+    Ok(Tables {
+        root: root.paddr,
+        levels,
+        entry_bytes: 8,
+        // Big-endian on every processor that has radix (5dc1ef858c12, 4.7).
+        order: ByteOrder::Big,
+        format: Format::Ppc64Radix,
+        span: Span::Any,
+    })
+}
+
+/// Whether the MMU is in radix mode, if there is a way to tell: NUMBER(RADIX_MMU) since 6.7
+/// (36e826b568e4), else the features of the processor.
+fn radix(kernel: &Kernel<'_>, linear: Window) -> Option<bool> {
+    let info = kernel.info;
+    if let Some(radix) = info.number("RADIX_MMU") {
+        return Some(radix == 1);
+    }
+    let order = kernel.layout.byte_order();
+    let at = |vaddr: u64| linear.translate(vaddr).map(|mapping| mapping.paddr);
+    let spec = at(info.symbol("cur_cpu_spec")?)?;
+    let spec = read_word(kernel.memory, order, 8, spec).ok()?;
+    let features = at(spec.checked_add(info.offset("cpu_spec.mmu_features")?)?)?;
+    let features = read_word(kernel.memory, order, 4, features).ok()?;
+    Some(features & RADIX_FEATURE != 0)
+}

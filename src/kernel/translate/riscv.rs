@@ -1,0 +1,76 @@
+//! riscv64: Sv39, Sv48 and Sv57.
+//!
+//! Entries: RISC-V privileged architecture, chapter Supervisor; arch/riscv/include/asm/pgtable-64.h.
+//! Layout of the address space: Documentation/arch/riscv/vm-layout.rst.
+
+use super::tables::{Entry, Format, Level, Span, Tables};
+use super::{AddressSpace, Kernel, Window, lacks};
+use crate::format::wire::ByteOrder;
+
+const VALID: u64 = 1;
+const READ_WRITE_EXECUTE: u64 = 0xe;
+
+/// Svnapot: a page of 64 KiB, told by the lowest bits of the page number.
+const NAPOT: u64 = 1 << 63;
+
+const LEVELS: [Level; 5] = [
+    Level { name: "pgd", shift: 48, index_bits: 9 },
+    Level { name: "p4d", shift: 39, index_bits: 9 },
+    Level { name: "pud", shift: 30, index_bits: 9 },
+    Level { name: "pmd", shift: 21, index_bits: 9 },
+    Level { name: "pte", shift: 12, index_bits: 9 },
+];
+
+pub(super) fn meaning(entry: u64, last: bool) -> Entry {
+    // Bits 10 to 53 are the page number.
+    let address = ((entry >> 10) & ((1 << 44) - 1)) << 12;
+    if entry & VALID == 0 {
+        Entry::None
+    } else if entry & READ_WRITE_EXECUTE == 0 {
+        Entry::Table(address)
+    } else if last && entry & NAPOT != 0 {
+        Entry::Leaf(address, Some(64 << 10))
+    } else {
+        Entry::Leaf(address, None)
+    }
+}
+
+/// By what the kernel tells since 6.0 (649d6b1019a2, and phys_ram_base since 5.19).
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+    let info = kernel.info;
+    let number = |name: &str| info.number(name).ok_or_else(lacks(&format!("NUMBER({name})")));
+    let bits = number("VA_BITS")?;
+    let skipped = match bits {
+        39 => 2,
+        48 => 1,
+        57 => 0,
+        _ => return Err(format!("NUMBER(VA_BITS)={bits} is neither 39, 48 nor 57")),
+    };
+    let link_address = number("KERNEL_LINK_ADDR")?;
+    let image = Window {
+        start: link_address,
+        last: u64::MAX,
+        paddr: link_address.wrapping_sub(number("va_kernel_pa_offset")?),
+    };
+    let linear = info.number("PAGE_OFFSET").map(|start| Window {
+        start,
+        last: info.number("MODULES_VADDR").unwrap_or(link_address).wrapping_sub(1),
+        paddr: kernel.phys_base,
+    });
+    let mut fallback = vec![image];
+    fallback.extend(linear);
+    let root = info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+    let found = fallback.iter().find_map(|window| window.translate(root));
+    let found = found.ok_or_else(|| {
+        format!("SYMBOL(swapper_pg_dir)={root:x} is neither in the image nor in the linear map")
+    })?;
+    let tables = Tables {
+        root: found.paddr,
+        levels: LEVELS.get(skipped..).unwrap_or_default().to_vec(),
+        entry_bytes: 8,
+        order: ByteOrder::Little,
+        format: Format::Riscv,
+        span: Span::SignExtended(u32::try_from(bits).unwrap_or(0)),
+    };
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback })
+}

@@ -1,0 +1,133 @@
+//! The walk down page tables of any depth: bounded by the number of levels, whatever they point to.
+
+use super::{Mapping, TranslateError, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
+use crate::format::wire::ByteOrder;
+use crate::kernel::physical::PhysicalMemory;
+
+/// One level of tables: which bits of an address choose an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level {
+    /// As the kernel names it.
+    pub(super) name: &'static str,
+    /// An entry maps `1 << shift` bytes.
+    pub(super) shift: u32,
+    /// A table has `1 << index_bits` entries.
+    pub(super) index_bits: u32,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Nothing is mapped.
+    None,
+    /// The next table is at this physical address.
+    Table(u64),
+    /// Memory at this physical address is mapped, as much as an entry of the level maps, or
+    /// where given, as many bytes.
+    Leaf(u64, Option<u64>),
+}
+
+/// Whose entries they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    X86(x86::Entries),
+    Arm64(arm64::Entries),
+    Riscv,
+    S390,
+    Ppc64Radix,
+    LoongArch,
+}
+
+/// Which addresses the tables have a place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Span {
+    /// The bits above the lowest `n` repeat the highest of them.
+    SignExtended(u32),
+    /// The bits above the lowest `n` are all ones.
+    Top(u32),
+    /// The bits above the lowest `n` are all zero.
+    Low(u32),
+    /// The bits that no level uses choose a region, and say nothing to the tables.
+    Any,
+}
+
+impl Span {
+    /// Why the tables have no place for `vaddr`, if they have none.
+    fn refuses(self, vaddr: u64) -> Option<String> {
+        let (bits, above, allowed): (u32, u64, &[u64]) = match self {
+            Span::SignExtended(bits) => {
+                (bits, high(vaddr, bits - 1), &[0, high(u64::MAX, bits - 1)])
+            }
+            Span::Top(bits) => (bits, high(vaddr, bits), &[high(u64::MAX, bits)]),
+            Span::Low(bits) => (bits, high(vaddr, bits), &[0]),
+            Span::Any => return None,
+        };
+        let inside = allowed.contains(&above);
+        (!inside).then(|| format!("no kernel address, as the page tables map {bits} bits"))
+    }
+}
+
+fn high(vaddr: u64, bits: u32) -> u64 {
+    vaddr.checked_shr(bits).unwrap_or(0)
+}
+
+/// The page tables of a kernel.
+#[derive(Debug, Clone)]
+pub(super) struct Tables {
+    /// Physical address of the table that the walk begins at.
+    pub(super) root: u64,
+    /// The levels, that of the root first.
+    pub(super) levels: Vec<Level>,
+    pub(super) entry_bytes: usize,
+    pub(super) order: ByteOrder,
+    pub(super) format: Format,
+    pub(super) span: Span,
+}
+
+impl Tables {
+    /// Follows the tables from the root to the page of `vaddr`.
+    pub(super) fn walk(
+        &self,
+        memory: &dyn PhysicalMemory,
+        vaddr: u64,
+    ) -> Result<Mapping, TranslateError> {
+        if let Some(why) = self.span.refuses(vaddr) {
+            return Err(TranslateError::NoAddress { vaddr, why });
+        }
+        let mut table = self.root;
+        for (index, level) in self.levels.iter().enumerate() {
+            let nth = (vaddr >> level.shift) & ((1 << level.index_bits) - 1);
+            let at = table.wrapping_add(nth * self.entry_bytes as u64);
+            let entry = read_word(memory, self.order, self.entry_bytes, at).map_err(|source| {
+                TranslateError::NoEntry { vaddr, level: level.name, at, source }
+            })?;
+            let last = index + 1 == self.levels.len();
+            match self.meaning(entry, level, last) {
+                Entry::Table(next) if !last => table = next,
+                Entry::Leaf(base, bytes) => {
+                    // What the base has below the leaf's size are flags (the PAT bit of x86).
+                    let bytes = bytes.unwrap_or(1 << level.shift);
+                    let offset = vaddr & (bytes - 1);
+                    let paddr = (base & !(bytes - 1)) | offset;
+                    return Ok(Mapping { paddr, bytes: bytes - offset });
+                }
+                Entry::None | Entry::Table(_) => {
+                    let level = level.name;
+                    return Err(TranslateError::NotMapped { vaddr, level, at, entry });
+                }
+            }
+        }
+        Err(TranslateError::NoAddress { vaddr, why: "the page tables have no level".to_owned() })
+    }
+
+    fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {
+        match self.format {
+            Format::X86(entries) => entries.meaning(entry, level, last),
+            Format::Arm64(entries) => entries.meaning(entry, level, last),
+            Format::Riscv => riscv::meaning(entry, last),
+            Format::S390 => s390::meaning(entry, level, last),
+            Format::Ppc64Radix => ppc64::meaning(entry),
+            Format::LoongArch => loongarch::meaning(entry, last),
+        }
+    }
+}

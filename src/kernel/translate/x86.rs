@@ -1,0 +1,160 @@
+//! x86_64 with 4 and 5 levels, i386 with and without PAE.
+//!
+//! Entries: Intel SDM vol. 3 chapter 4; arch/x86/include/asm/pgtable_types.h. Layout of the address
+//! space: Documentation/arch/x86/x86_64/mm.rst.
+
+use super::tables::{Entry, Format, Level, Span, Tables};
+use super::{AddressSpace, Kernel, Window, lacks};
+use crate::format::wire::ByteOrder;
+
+/// Where the kernel maps its own text and data (`__START_KERNEL_map`).
+const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// How much of it is the image where VMCOREINFO does not tell: the size of kernels without KASLR
+/// (`KERNEL_IMAGE_SIZE`, arch/x86/include/asm/page_64_types.h); modules lie behind it.
+const KERNEL_IMAGE_BYTES: u64 = 512 << 20;
+
+const PRESENT: u64 = 1;
+const PAGE_SIZE_BIT: u64 = 1 << 7;
+
+/// Bits 12 to 51 of an 8-byte entry; what lies above are keys and the NX bit.
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// The top-level table, newest name first: init_top_pgt since 4.13 (65ade2f872b4),
+/// init_level4_pgt before. swapper_pg_dir is a macro for either.
+const ROOTS: [&str; 3] = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+
+const LEVELS: [Level; 5] = [
+    Level { name: "pgd", shift: 48, index_bits: 9 },
+    Level { name: "p4d", shift: 39, index_bits: 9 },
+    Level { name: "pud", shift: 30, index_bits: 9 },
+    Level { name: "pmd", shift: 21, index_bits: 9 },
+    Level { name: "pte", shift: 12, index_bits: 9 },
+];
+
+const PAE_LEVELS: [Level; 3] = [
+    Level { name: "pgd", shift: 30, index_bits: 2 },
+    Level { name: "pmd", shift: 21, index_bits: 9 },
+    Level { name: "pte", shift: 12, index_bits: 9 },
+];
+
+const I386_LEVELS: [Level; 2] = [
+    Level { name: "pgd", shift: 22, index_bits: 10 },
+    Level { name: "pte", shift: 12, index_bits: 10 },
+];
+
+/// Where i386's linear map may begin (CONFIG_PAGE_OFFSET of the VMSPLIT choices in
+/// arch/x86/Kconfig), likeliest first.
+const I386_PAGE_OFFSETS: [u64; 5] =
+    [0xc000_0000, 0xb000_0000, 0x8000_0000, 0x7800_0000, 0x4000_0000];
+
+/// How entries of one of the paging modes are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entries {
+    /// 8 bytes; the address without the bit that marks encrypted memory (AMD's SME and SEV).
+    Wide {
+        /// The bits of the address.
+        address: u64,
+    },
+    /// 4 bytes, without PAE.
+    Narrow,
+}
+
+impl Entries {
+    pub(super) fn meaning(self, entry: u64, level: &Level, last: bool) -> Entry {
+        if entry & PRESENT == 0 {
+            return Entry::None;
+        }
+        // Bit 7 is PAT in a last level's entry, and reserved above the 1 GiB pages.
+        let leaf = last || (entry & PAGE_SIZE_BIT != 0 && level.shift <= 30);
+        match self {
+            Entries::Wide { address } if leaf => Entry::Leaf(entry & address, None),
+            Entries::Wide { address } => Entry::Table(entry & address),
+            // PSE-36: bits 13 to 20 of a 4 MiB page are bits 32 to 39 of its address.
+            Entries::Narrow if leaf && !last => {
+                Entry::Leaf((entry & 0xffc0_0000) | ((entry >> 13) & 0xff) << 32, None)
+            }
+            Entries::Narrow if leaf => Entry::Leaf(entry & 0xffff_f000, None),
+            Entries::Narrow => Entry::Table(entry & 0xffff_f000),
+        }
+    }
+}
+
+pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+    let info = kernel.info;
+    let image_bytes = info.number("KERNEL_IMAGE_SIZE").unwrap_or(KERNEL_IMAGE_BYTES);
+    let image_bytes = image_bytes.clamp(1, 1 << 31);
+    let image = Window {
+        start: START_KERNEL_MAP,
+        last: START_KERNEL_MAP + (image_bytes - 1),
+        paddr: kernel.phys_base,
+    };
+    let (_, root) = info.first_symbol(&ROOTS).ok_or_else(lacks(
+        "SYMBOL(swapper_pg_dir), SYMBOL(init_top_pgt) or SYMBOL(init_level4_pgt)",
+    ))?;
+    let root = image.translate(root).ok_or_else(|| {
+        format!("SYMBOL(swapper_pg_dir)={root:x} lies outside the kernel's image")
+    })?;
+    // NUMBER(pgtable_l5_enabled) since 4.18 (in vmcoreinfo by c100a583601d); before, 5 levels were
+    // a matter of configuration, by the same name.
+    let five = info.number("pgtable_l5_enabled").is_some_and(|enabled| enabled != 0);
+    let levels = LEVELS.get(usize::from(!five)..).unwrap_or_default().to_vec();
+    // Set since 5.1 (65f750e5457a) where memory is encrypted.
+    let encrypted = info.number("sme_mask").unwrap_or(0);
+    let tables = Tables {
+        root: root.paddr & !encrypted,
+        levels,
+        entry_bytes: 8,
+        order: ByteOrder::Little,
+        format: Format::X86(Entries::Wide { address: ADDRESS & !encrypted }),
+        span: Span::SignExtended(if five { 57 } else { 48 }),
+    };
+    Ok(AddressSpace { exact: vec![image], tables: Ok(tables), fallback: direct_map(kernel) })
+}
+
+/// The direct map as the crashed kernel itself wrote it in the program headers of /proc/vmcore
+/// (`crash_prepare_elf64_headers`, kernel/crash_core.c): of each range of memory its address there.
+fn direct_map(kernel: &Kernel<'_>) -> Vec<Window> {
+    let window = |segment: &crate::format::elf::Segment| {
+        let last = segment.vaddr.checked_add(segment.memory_bytes.checked_sub(1)?)?;
+        let kernel_half = segment.vaddr >> 63 == 1 && segment.vaddr < START_KERNEL_MAP;
+        kernel_half.then_some(Window { start: segment.vaddr, last, paddr: segment.paddr? })
+    };
+    kernel.segments.iter().filter_map(window).collect()
+}
+
+pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+    let root = kernel.info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+    let pae = kernel.info.config("X86_PAE");
+    let tables = |page_offset: u64| {
+        Some(Tables {
+            root: root.checked_sub(page_offset)?,
+            levels: if pae { PAE_LEVELS.to_vec() } else { I386_LEVELS.to_vec() },
+            entry_bytes: if pae { 8 } else { 4 },
+            order: ByteOrder::Little,
+            format: Format::X86(if pae {
+                Entries::Wide { address: ADDRESS }
+            } else {
+                Entries::Narrow
+            }),
+            span: Span::Low(32),
+        })
+    };
+    // VMCOREINFO does not tell PAGE_OFFSET, the tables do: the right ones map themselves.
+    let right = |page_offset: &u64| {
+        tables(*page_offset).is_some_and(|tables| {
+            tables.walk(kernel.memory, root).is_ok_and(|found| found.paddr == tables.root)
+        })
+    };
+    let confirmed = I386_PAGE_OFFSETS.iter().copied().find(|offset| right(offset));
+    let likeliest = I386_PAGE_OFFSETS.iter().copied().find(|offset| *offset <= root);
+    let page_offset = confirmed.or(likeliest).unwrap_or(0);
+    let unconfirmed = || "no PAGE_OFFSET makes the page tables map themselves".to_owned();
+    // Low memory: at most 896 MiB, the rest is left to vmalloc and highmem's windows.
+    let lowmem = Window { start: page_offset, last: page_offset + (896 << 20) - 1, paddr: 0 };
+    Ok(AddressSpace {
+        exact: Vec::new(),
+        tables: confirmed.and_then(tables).ok_or_else(unconfirmed),
+        fallback: vec![lowmem],
+    })
+}
