@@ -11,7 +11,6 @@ use kdumpconv::report::Reason;
 use kdumpconv::sink::flat::FlatSink;
 use kdumpconv::sink::place::{Format, Output};
 use kdumpconv::sink::{NullSink, Sink};
-use kdumpconv::source::dump::Dump;
 
 use super::exit::Exit;
 use super::files::{self, How};
@@ -26,7 +25,7 @@ use options::Convert;
 /// # Errors
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.input);
+    let voice = Voice::new(&args.talk, &args.source.input);
     let options = args.options()?;
     if args.check_params {
         return Ok(Exit::Done);
@@ -37,16 +36,15 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     }
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let input = files::open_input(&args.input, &args.output, &signals)?;
-    let core =
-        Dump::open(input, &args.page_size.open_options()).with_context(|| args.input.name())?;
+    let spool_dir = files::spool_dir(Some(&args.output));
+    let core = files::open_dump(&args.source, spool_dir, &signals, &voice)?;
     voice.warn(&core.warnings);
     ending::describe(&voice, &core);
 
     let mut output = if args.dry_run {
         None
     } else {
-        Some(files::create_output(&args.input, &args.output, args.format())?)
+        Some(files::create_output(&args.source.input, &args.output, args.format())?)
     };
     if output.as_ref().is_some_and(Output::outlives_an_interruption) {
         signals.catch(&options.cancel).context("cannot catch signals")?;

@@ -1,20 +1,27 @@
 //! The files of a command: INPUT opened, OUTPUT made, and how OUTPUT ends.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use kdumpconv::sink::naming::{Fate, Settled};
 use kdumpconv::sink::place::{Format, Output, folder};
+use kdumpconv::source::dump::{Dump, OpenOptions};
 use kdumpconv::source::input::ReadAt;
 use kdumpconv::source::open;
+use kdumpconv::source::search::find_vmcoreinfo;
 
 use super::exit::{Exit, Usage};
 use super::groups;
+use super::say::Voice;
 use super::signals::{self, Interruptible, Signals};
+
+/// Bytes of a VMCOREINFO at the most; the kernel allots one page to it.
+const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
 
 /// Refuses to write a dump to a terminal.
 pub(crate) fn refuse_terminal() -> Result<(), Usage> {
@@ -24,16 +31,77 @@ pub(crate) fn refuse_terminal() -> Result<(), Usage> {
     Ok(())
 }
 
-/// Opens INPUT; what a pipe brings out of order is spooled beside OUTPUT.
-pub(crate) fn open_input(
-    input: &groups::Input,
-    output: &groups::Output,
-    signals: &Signals,
-) -> anyhow::Result<Box<dyn ReadAt>> {
-    let spool_dir = match output.path() {
+/// Where to spool what a pipe brings out of order: beside OUTPUT, as there is room for a dump.
+pub(crate) fn spool_dir(output: Option<&groups::Output>) -> PathBuf {
+    match output.and_then(groups::Output::path) {
         Some(target) if folder(target).is_dir() && !target.starts_with("/dev") => folder(target),
         _ => std::env::temp_dir(),
+    }
+}
+
+/// Opens the dump to read.
+pub(crate) fn open_dump(
+    source: &groups::Source,
+    spool_dir: PathBuf,
+    signals: &Signals,
+    voice: &Voice,
+) -> anyhow::Result<Dump> {
+    let vmcoreinfo = source.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
+    let mut options = OpenOptions { page_size: source.page_size, vmcoreinfo };
+    let mut inputs = vec![open_input(&source.input, spool_dir.clone(), signals)?];
+    for part in &source.part {
+        inputs.push(open::open(part, spool_dir.clone())?);
+    }
+    if source.find_vmcoreinfo {
+        // All of memory is looked at before any of it is converted.
+        inputs = inputs
+            .into_iter()
+            .map(|input| {
+                let (input, cut) = open::at_random(input)?;
+                voice.warn(cut.as_slice());
+                Ok(input)
+            })
+            .collect::<kdumpconv::Result<_>>()?;
+    }
+    let name = || source.input.name();
+    let dump = Dump::open_all(inputs, &options).with_context(name)?;
+    if !source.find_vmcoreinfo || dump.vmcoreinfo.is_some() {
+        return Ok(dump);
+    }
+    let found = find_vmcoreinfo(&dump, &AtomicBool::new(false), &mut |_| ())?;
+    let Some(found) = found else {
+        voice.warn(&[
+            "no VMCOREINFO in this memory: it has no page that begins with one".to_owned()
+        ]);
+        return Ok(dump);
     };
+    let doubt = if found.is_proven { "" } else { ", but the kernel is not where it says" };
+    voice.tell(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
+    options.vmcoreinfo = Some(found.text);
+    Ok(dump.reopen(&options).with_context(name)?)
+}
+
+/// Reads the text of a VMCOREINFO.
+fn read_vmcoreinfo(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_VMCOREINFO_BYTES + 1).read_to_end(&mut text))
+        .with_context(|| path.display().to_string())?;
+    let is_one = text.starts_with(b"OSRELEASE=") && text.len() as u64 <= MAX_VMCOREINFO_BYTES;
+    if !is_one {
+        let what =
+            format!("{}: no text of a VMCOREINFO: it begins with OSRELEASE=", path.display());
+        return Err(kdumpconv::Error::NotRecognised(what).into());
+    }
+    Ok(text)
+}
+
+/// Opens INPUT; what a pipe brings out of order is spooled in `spool_dir`.
+pub(crate) fn open_input(
+    input: &groups::Input,
+    spool_dir: PathBuf,
+    signals: &Signals,
+) -> anyhow::Result<Box<dyn ReadAt>> {
     let Some(path) = input.path() else {
         let stdin = io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
         return reader(File::from(stdin), signals, spool_dir);

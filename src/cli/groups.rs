@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::format::kdump::is_page_size;
-use kdumpconv::source::dump::OpenOptions;
 
 /// What is read.
 #[derive(Debug, clap::Args)]
@@ -49,19 +48,27 @@ impl Output {
     }
 }
 
-/// What the input does not tell about itself.
+/// What is read when it is a dump, and what it does not tell about itself.
 #[derive(Debug, clap::Args)]
-pub(crate) struct PageSize {
+pub(crate) struct Source {
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// Another file of the set that INPUT is of (makedumpfile --split); once for each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) part: Vec<PathBuf>,
+
     /// Page size of a kernel that does not tell it (no VMCOREINFO in the vmcore)
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
-    page_size: Option<u64>,
-}
+    pub(crate) page_size: Option<u64>,
 
-impl PageSize {
-    /// How to read the core.
-    pub(crate) fn open_options(&self) -> OpenOptions {
-        OpenOptions { page_size: self.page_size, ..OpenOptions::default() }
-    }
+    /// Text of a VMCOREINFO for a dump without one
+    #[arg(long, value_name = "FILE", conflicts_with = "find_vmcoreinfo")]
+    pub(crate) vmcoreinfo: Option<PathBuf>,
+
+    /// Look for VMCOREINFO in the memory of a dump without one
+    #[arg(long)]
+    pub(crate) find_vmcoreinfo: bool,
 }
 
 /// What is said, and how.

@@ -29,7 +29,7 @@ const OTHER_KINDS: [(&[u8], &str); 2] =
 pub struct OpenOptions {
     /// Page size in bytes of a kernel that tells none (an ELF core without VMCOREINFO).
     pub page_size: Option<u64>,
-    /// The text of a VMCOREINFO to attach; it counts instead of the dump's own, if there is one.
+    /// The text of a VMCOREINFO to attach to a dump that has none.
     pub vmcoreinfo: Option<Vec<u8>>,
 }
 
@@ -98,12 +98,29 @@ impl Dump {
         }))
     }
 
-    /// Reads the files of a set (makedumpfile --split) as one dump.
+    /// Reads a dump of one file, or of all files of a set (makedumpfile --split).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`Error::Damaged`] when they are not of one set.
-    pub fn open_set(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
-        kdump::open(inputs, options)
+    pub fn open_all(mut inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+        match inputs.pop() {
+            Some(only) if inputs.is_empty() => Self::open(only, options),
+            last => {
+                inputs.extend(last);
+                kdump::open(inputs, options)
+            }
+        }
+    }
+
+    /// Reads the headers again with other options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn reopen(self, options: &OpenOptions) -> Result<Dump> {
+        match self.body {
+            Body::Elf(core) => elf::open(core.input, options),
+            Body::Kdump(kdump) => kdump::assemble(kdump.files, options),
+        }
     }
 
     /// Runs of pages that are RAM.

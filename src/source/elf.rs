@@ -44,12 +44,10 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
         .filter(|segment| segment.kind == PT_NOTE)
         .map(|segment| (segment.offset, segment.file_bytes));
     let mut notes = Notes::find(&*input, order, places);
-    if let Some(text) = &options.vmcoreinfo {
-        notes.add_vmcoreinfo(text, order);
-    }
+    let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
     let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
     let arch = Architecture::of(&header);
-    let mut warnings = notes.damage.clone();
+    let mut warnings: Vec<String> = notes.damage.iter().cloned().chain(unused).collect();
 
     let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
     let layout = arch.layout(order);

@@ -12,5 +12,6 @@ pub mod open;
 pub mod page_set;
 pub mod physical;
 pub mod reader;
+pub mod search;
 pub mod stream;
 pub mod watch;

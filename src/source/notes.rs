@@ -219,13 +219,23 @@ impl Notes {
         Ok(lost)
     }
 
-    /// Adds a VMCOREINFO note, for notes that have none; any that there is gives way.
-    pub fn add_vmcoreinfo(&mut self, text: &[u8], order: ByteOrder) {
+    /// Adds a VMCOREINFO note from elsewhere if there is none; returns what is to be said if not.
+    pub(crate) fn attach(&mut self, text: Option<&[u8]>, order: ByteOrder) -> Option<String> {
+        let text = text?;
+        if self.vmcoreinfo.is_some() {
+            return Some("the dump has a VMCOREINFO of its own: the other is not used".to_owned());
+        }
+        self.add_vmcoreinfo(text, order);
+        None
+    }
+
+    /// Adds a VMCOREINFO note.
+    pub(crate) fn add_vmcoreinfo(&mut self, text: &[u8], order: ByteOrder) {
         self.vmcoreinfo = Some(self.add("VMCOREINFO", text, order));
     }
 
     /// Adds an ERASEINFO note.
-    pub fn add_eraseinfo(&mut self, text: &[u8], order: ByteOrder) {
+    pub(crate) fn add_eraseinfo(&mut self, text: &[u8], order: ByteOrder) {
         self.eraseinfo = Some(self.add("ERASEINFO", text, order));
     }
 

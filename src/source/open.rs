@@ -107,6 +107,18 @@ pub fn from_reader(
     unwrap(packed, Box::new(Cursor::new(magic).chain(reader)), spool_dir)
 }
 
+/// A pipe or compressed file as a nameless file that can be read at random; another input as it
+/// is. With it, what is to be said if it ends early.
+///
+/// # Errors
+/// [`Error::Read`] when there is no room for the file.
+pub fn at_random(input: Box<dyn ReadAt>) -> Result<(Box<dyn ReadAt>, Option<String>)> {
+    let Some(spooled) = input.spool().map_err(Error::read("the input"))? else {
+        return Ok((input, None));
+    };
+    Ok((spooled.input, spooled.cut.map(|why| format!("the input ends early: {why}"))))
+}
+
 fn unwrap(
     packed: Wrapping,
     reader: Box<dyn Read + Send>,

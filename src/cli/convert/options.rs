@@ -10,13 +10,13 @@ use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
 
 use crate::cli::exit::Usage;
-use crate::cli::groups::{Input, Output, PageSize, Talk, parse_size};
+use crate::cli::groups::{Output, Source, Talk, parse_size};
 
 /// The main command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
     #[command(flatten)]
-    pub(crate) input: Input,
+    pub(crate) source: Source,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -72,9 +72,6 @@ pub(crate) struct Convert {
     /// Write nothing, say how large OUTPUT would be
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
-
-    #[command(flatten)]
-    pub(crate) page_size: PageSize,
 
     #[command(flatten)]
     pub(crate) talk: Talk,

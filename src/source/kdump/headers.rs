@@ -9,6 +9,7 @@ use crate::format::wire::Layout;
 use crate::source::flat::FlatInput;
 use crate::source::input::{ReadAt, read_full};
 use crate::source::memory::MAX_PFN;
+use crate::source::open::at_random;
 use crate::source::page_set::PageSet;
 
 /// Bytes of a bitmap that are read at a time.
@@ -60,7 +61,9 @@ impl File {
     /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
     pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
         let mut damage = Vec::new();
-        let input = at_random(input, &mut damage)?;
+        // Its pages are wanted in an order that nobody knows before the descriptors have come.
+        let (input, cut) = at_random(input)?;
+        damage.extend(cut);
         let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
         let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
@@ -191,14 +194,6 @@ impl File {
             && self.layout == other.layout
             && same_sub(self) == same_sub(other)
     }
-}
-
-/// A pipe or compressed file as a nameless file: its pages are wanted in an order that nobody
-/// knows before the descriptors have come.
-fn at_random(input: Box<dyn ReadAt>, damage: &mut Vec<String>) -> Result<Box<dyn ReadAt>> {
-    let Some(spooled) = input.spool().map_err(Error::read("the input"))? else { return Ok(input) };
-    damage.extend(spooled.cut.map(|why| format!("the input ends early: {why}")));
-    Ok(spooled.input)
 }
 
 /// The file that a flattened stream stands for, or the file itself.

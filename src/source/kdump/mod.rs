@@ -81,7 +81,15 @@ impl ReadAt for Nothing {
 /// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
 /// be read.
 pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
-    let mut files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
+    let files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
+    assemble(files, options)
+}
+
+/// Reads the bitmaps and notes of files whose headers are read.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
     files.sort_by_key(|file| file.pfns.start);
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
@@ -219,9 +227,7 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
         }
         (!text.is_empty()).then_some(text)
     };
-    if let Some(attached) = &options.vmcoreinfo {
-        notes.add_vmcoreinfo(attached, order);
-    } else if notes.vmcoreinfo.is_none() {
+    if notes.vmcoreinfo.is_none() {
         let found = text("VMCOREINFO", sub.offset_vmcoreinfo, sub.size_vmcoreinfo);
         found.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
     }
@@ -229,6 +235,7 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
         let found = text("ERASEINFO", sub.offset_eraseinfo, sub.size_eraseinfo);
         found.iter().for_each(|text| notes.add_eraseinfo(text, order));
     }
+    warnings.extend(notes.attach(options.vmcoreinfo.as_deref(), order));
     notes
 }
 
