@@ -1,4 +1,4 @@
-//! What a page costs: each codec on each class of page, and the search for pages of zeros.
+//! What a page costs: each codec on each class of page, there and back, and the search for zeros.
 //!
 //! `cargo bench --bench codecs`, or a part of it: `cargo bench --bench codecs -- zstd/pointers`.
 //! `KDUMPCONV_BENCH_VMCORE=FILE` adds the class `vmcore`: pages of a real one, spread over all of it.
@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kdumpconv::codec::{Codec, Encoder};
+use kdumpconv::codec::{Codec, Decoder, Encoder};
 use kdumpconv::select::zero::is_zero;
 use support::elf_reader::ElfCore;
 use support::model::{Expected, PageClass};
@@ -133,6 +133,37 @@ fn encode(criterion: &mut Criterion) {
     }
 }
 
+/// A page as it is stored.
+fn store(encoder: &mut Encoder, page: &[u8]) -> (Codec, Vec<u8>) {
+    let mut out = vec![0; encoder.room()];
+    let stored = encoder.encode(page, &mut out);
+    out.truncate(stored.size as usize);
+    (Codec::of_flags(stored.flags).unwrap(), out)
+}
+
+fn decode(criterion: &mut Criterion) {
+    let classes = classes();
+    let mut decoder = Decoder::new().unwrap();
+    let mut page = vec![0; PAGE_BYTES];
+    for codec in Codec::ALL {
+        let mut group = criterion.benchmark_group(format!("{}-decode", codec.name()));
+        let mut encoder = Encoder::new(codec, None, PAGE_BYTES).unwrap();
+        for (class, pages) in &classes {
+            let pages: Vec<_> = pages.iter().map(|page| store(&mut encoder, page)).collect();
+            group.throughput(Throughput::Bytes((pages.len() * PAGE_BYTES) as u64));
+            group.bench_function(*class, |bencher| {
+                bencher.iter(|| {
+                    for (codec, stored) in &pages {
+                        decoder.decode(*codec, black_box(stored), &mut page).unwrap();
+                        black_box(&page);
+                    }
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
 fn find_zeros(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("is_zero");
     let mut classes = classes();
@@ -151,5 +182,5 @@ fn find_zeros(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, encode, find_zeros);
+criterion_group!(benches, encode, decode, find_zeros);
 criterion_main!(benches);

@@ -25,6 +25,7 @@
 //! there were.
 
 mod decode;
+mod quick;
 
 pub(super) use decode::decompress;
 

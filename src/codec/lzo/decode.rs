@@ -20,59 +20,44 @@
 //! distance at all, usually `11 00 00`, ends the stream; its length and `SS` mean nothing there,
 //! as liblzo2 has it.
 
+use super::quick::{Progress, advance};
 use crate::codec::damage::Fault;
 
-/// A distance of the far form is at least this and 1; this itself ends the stream.
-const FAR: usize = 16 << 10;
+/// Every distance of the last form is greater than this, which ends the stream.
+pub(super) const FAR: usize = 16 << 10;
+
+/// Where every stream starts.
+const START: Progress = Progress { at: 0, filled: 0, literals: 0 };
 
 /// Decodes `stream` into the start of `page`. Returns the number of bytes that came out.
 ///
 /// What is in `page` behind them, or after an error, is not specified.
 pub(in crate::codec) fn decompress(stream: &[u8], page: &mut [u8]) -> Result<usize, Fault> {
-    let mut decoder = Decoder { stream, at: 0, page, filled: 0, literals: Literals::None };
+    let mut decoder = Decoder { stream, page, done: START };
     decoder.first_literals()?;
-    while decoder.step()? {}
-    match stream.len().saturating_sub(decoder.at) {
-        0 => Ok(decoder.filled),
-        bytes => Err(Fault::Trailing { bytes }),
-    }
-}
-
-/// The literals between the last match and the next instruction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Literals {
-    None,
-    /// One to three.
-    Few,
-    /// Four or more.
-    Run,
-}
-
-impl Literals {
-    fn of(count: usize) -> Literals {
-        match count {
-            0 => Literals::None,
-            1..=3 => Literals::Few,
-            _ => Literals::Run,
+    loop {
+        decoder.done = advance(stream, decoder.page, decoder.done);
+        if !decoder.step()? {
+            break;
         }
+    }
+    match stream.len().saturating_sub(decoder.done.at) {
+        0 => Ok(decoder.done.filled),
+        bytes => Err(Fault::Trailing { bytes }),
     }
 }
 
 struct Decoder<'a> {
     stream: &'a [u8],
-    /// Bytes of `stream` that are done, never more than there are.
-    at: usize,
     page: &'a mut [u8],
-    /// Bytes of `page` that are done, never more than there are.
-    filled: usize,
-    literals: Literals,
+    done: Progress,
 }
 
 impl Decoder<'_> {
     /// Does the first instruction if it has the form that only the first one can have.
     fn first_literals(&mut self) -> Result<(), Fault> {
         if let Some(count @ 1..) = self.stream.first().and_then(|first| first.checked_sub(17)) {
-            self.at = 1;
+            self.done.at = 1;
             self.copy_literals(count.into())?;
         }
         Ok(())
@@ -82,16 +67,16 @@ impl Decoder<'_> {
     fn step(&mut self) -> Result<bool, Fault> {
         let first = self.byte()?;
         let low = usize::from(first & 3);
-        let (distance, length, literals) = match (first, self.literals) {
-            (0..=15, Literals::None) => {
+        let (distance, length, literals) = match (first, self.done.literals) {
+            (0..=15, 0) => {
                 let length = self.length(first, 15)?.saturating_add(3);
                 return self.copy_literals(length).map(|()| true);
             }
-            (0..=15, Literals::Few) => {
+            (0..=15, 1..=3) => {
                 let high = usize::from(self.byte()?) << 2;
                 (high | usize::from(first >> 2), 2, low)
             }
-            (0..=15, Literals::Run) => {
+            (0..=15, _) => {
                 let high = usize::from(self.byte()?) << 2;
                 ((2 << 10) + (high | usize::from(first >> 2)), 3, low)
             }
@@ -120,8 +105,8 @@ impl Decoder<'_> {
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
-        let byte = *self.stream.get(self.at).ok_or(Fault::Cut)?;
-        self.at += 1;
+        let byte = *self.stream.get(self.done.at).ok_or(Fault::Cut)?;
+        self.done.at += 1;
         Ok(byte)
     }
 
@@ -147,28 +132,28 @@ impl Decoder<'_> {
     }
 
     fn copy_literals(&mut self, count: usize) -> Result<(), Fault> {
-        let rest = self.stream.get(self.at..).unwrap_or_default();
+        let rest = self.stream.get(self.done.at..).unwrap_or_default();
         let literals = rest.get(..count).ok_or(Fault::Cut)?;
-        let to = room(self.page, self.filled, count)?;
+        let to = room(self.page, self.done.filled, count)?;
         to.copy_from_slice(literals);
-        self.at += count;
-        self.filled += count;
-        self.literals = Literals::of(count);
+        self.done.at += count;
+        self.done.filled += count;
+        self.done.literals = count.min(4);
         Ok(())
     }
 
     fn copy_match(&mut self, distance: usize, length: usize) -> Result<(), Fault> {
-        let there = self.filled;
+        let there = self.done.filled;
         let Some(from) = there.checked_sub(distance) else {
             return Err(Fault::Reach { distance, there });
         };
         room(self.page, there, length)?;
         // What is copied repeats itself, so that each turn can copy twice as much as the last.
         let end = there + length;
-        while self.filled < end {
-            let count = (self.filled - from).min(end - self.filled);
-            self.page.copy_within(from..from + count, self.filled);
-            self.filled += count;
+        while self.done.filled < end {
+            let count = (self.done.filled - from).min(end - self.done.filled);
+            self.page.copy_within(from..from + count, self.done.filled);
+            self.done.filled += count;
         }
         Ok(())
     }

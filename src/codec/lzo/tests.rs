@@ -1,6 +1,6 @@
 use super::*;
 
-fn compress(input: &[u8]) -> Vec<u8> {
+pub(super) fn compress(input: &[u8]) -> Vec<u8> {
     let mut output = vec![0xaa; max_compressed_len(input.len())];
     let len = Lzo1x::default().compress(input, &mut output).unwrap();
     output.truncate(len);
@@ -11,11 +11,14 @@ fn decompress(stream: &[u8], len: usize) -> Vec<u8> {
     let mut output = vec![0; len];
     let decoded = lzo::decompress_into(stream, &mut output);
     assert_eq!(decoded, Ok(len));
+    let mut own = vec![0xee; len];
+    assert_eq!(decode::decompress(stream, &mut own), Ok(len));
+    assert_eq!(own, output);
     output
 }
 
 /// A xorshift generator.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -25,16 +28,16 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[3]
     }
 
     /// Bytes of one of seven kinds.
-    fn data(&mut self, kind: usize, len: usize) -> Vec<u8> {
+    pub(super) fn data(&mut self, kind: usize, len: usize) -> Vec<u8> {
         let mut data = Vec::with_capacity(len + 512);
         let period: Vec<u8> = (0..=self.below(64)).map(|_| self.byte()).collect();
         while data.len() < len {

@@ -1,3 +1,4 @@
+use super::super::tests::{Random, compress};
 use super::*;
 
 const END: [u8; 3] = [0x11, 0, 0];
@@ -202,4 +203,97 @@ fn a_stream_cut_anywhere_is_refused_and_so_is_one_byte_more() {
         let page = decode_exactly(&more, size);
         assert_eq!(page, Err(Fault::TooLong { page_size: size }), "{size} bytes");
     }
+}
+
+/// Decodes without a shortcut.
+fn step_by_step(stream: &[u8], page: &mut [u8]) -> Result<usize, Fault> {
+    let mut decoder = Decoder { stream, page, done: START };
+    decoder.first_literals()?;
+    while decoder.step()? {}
+    match stream.len() - decoder.done.at {
+        0 => Ok(decoder.done.filled),
+        bytes => Err(Fault::Trailing { bytes }),
+    }
+}
+
+#[test]
+fn the_quick_way_goes_where_the_plain_one_does() {
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    let (mut pages, mut damaged, mut shortcuts) = (0, 0, 0);
+    for round in 0..10_000 {
+        let size = [4096, 4096, 4096, 40_000][round % 4];
+        let mut stream = if round % 3 == 0 {
+            instructions(&mut random)
+        } else {
+            compress(&random.data(round % 7, size))
+        };
+        for _ in 0..round % 5 {
+            let at = random.below(stream.len());
+            match random.below(4) {
+                0 => stream[at] = random.byte(),
+                1 => stream[at] ^= 1 << random.below(8),
+                2 => stream.insert(at, random.byte()),
+                _ => stream.truncate(at.max(1)),
+            }
+        }
+        let mut page = vec![0; size];
+        let mut start = Decoder { stream: &stream, page: &mut page, done: START };
+        if start.first_literals().is_ok() {
+            let first = start.done;
+            shortcuts += usize::from(advance(&stream, &mut page, first).at > first.at);
+        }
+        let (mut quick, mut plain) = (vec![0xaa; size], vec![0x55; size]);
+        let result = decompress(&stream, &mut quick);
+        assert_eq!(result, step_by_step(&stream, &mut plain), "{stream:02x?}");
+        if let Ok(filled) = result {
+            assert_eq!(quick[..filled], plain[..filled], "{stream:02x?}");
+            pages += 1;
+        } else {
+            damaged += 1;
+        }
+    }
+    assert!(pages > 2000 && damaged > 5000 && shortcuts > 3000, "{pages} {damaged} {shortcuts}");
+}
+
+/// A stream of instructions of every form, most of which reach no further than they may.
+fn instructions(random: &mut Random) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let literals = |random: &mut Random, stream: &mut Vec<u8>, count: usize| {
+        stream.extend((0..count).map(|_| random.byte()));
+    };
+    let first = random.below(238);
+    stream.push(18 + u8::try_from(first).unwrap());
+    literals(random, &mut stream, first + 1);
+    for _ in 0..random.below(60) {
+        let few = random.below(4) * random.below(2);
+        let distance = random.below(30) * [1, 4][random.below(2)];
+        let [few_byte, distance_byte] = [few, distance].map(|n| u8::try_from(n).unwrap());
+        let length = u8::try_from(1 + random.below(31)).unwrap();
+        match random.below(8) {
+            0 => {
+                stream.push(length & 15);
+                let count = if length & 15 == 0 { 16 } else { usize::from(length & 15) };
+                stream.extend((length & 15 == 0).then_some(1));
+                literals(random, &mut stream, 3 + count);
+                continue;
+            }
+            1 => stream.extend([few_byte | distance_byte << 2 & 12, 0]),
+            2 => stream.extend([0x20, length, distance_byte << 2 | few_byte, 0]),
+            3 => stream.extend([0x10 | length & 15, random.byte() & 0xfc | few_byte, 0]),
+            4 | 5 => stream.extend([0x20 | length, distance_byte << 2 | few_byte, 0]),
+            _ => stream.extend([
+                0x40 | length << 5 | distance_byte << 2 & 28 | few_byte,
+                distance_byte >> 3,
+            ]),
+        }
+        literals(random, &mut stream, few);
+    }
+    stream.extend(END);
+    stream
+}
+
+#[test]
+fn nothing_is_read_behind_the_end() {
+    let stream = [far_head(), END.to_vec(), vec![0x41; 40]].concat();
+    assert_eq!(decode_exactly(&stream, 65536), Err(Fault::Trailing { bytes: 40 }));
 }
