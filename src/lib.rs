@@ -17,7 +17,7 @@
 //! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
-//! | [`unflatten`] | a flattened stream put together again |
+//! | [`mod@unflatten`] | a flattened stream put together again |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::convert::options::Convert;
+use super::dmesg::Dmesg;
 
 /// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
 ///
@@ -22,7 +23,9 @@ pub(crate) struct Args {
 
 /// What can be done beside converting: one variant and one file each.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Dmesg(Dmesg),
+}
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \
 3 input not recognised or damaged beyond use, 4 a usable but incomplete dump was kept, \

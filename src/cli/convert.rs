@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
     let spool_dir = files::spool_dir(Some(&args.output));
-    let core = files::open_dump(&args.source, spool_dir, &signals, &voice)?;
+    let core = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
     voice.warn(&core.warnings);
     ending::describe(&voice, &core);
 

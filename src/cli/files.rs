@@ -42,15 +42,15 @@ pub(crate) fn spool_dir(output: Option<&groups::Output>) -> PathBuf {
 /// Opens the dump to read.
 pub(crate) fn open_dump(
     source: &groups::Source,
-    spool_dir: PathBuf,
+    spool_dir: &Path,
     signals: &Signals,
     voice: &Voice,
 ) -> anyhow::Result<Dump> {
     let vmcoreinfo = source.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
     let mut options = OpenOptions { page_size: source.page_size, vmcoreinfo };
-    let mut inputs = vec![open_input(&source.input, spool_dir.clone(), signals)?];
+    let mut inputs = vec![open_input(&source.input, spool_dir.to_owned(), signals)?];
     for part in &source.part {
-        inputs.push(open::open(part, spool_dir.clone())?);
+        inputs.push(open::open(part, spool_dir.to_owned())?);
     }
     if source.find_vmcoreinfo {
         // All of memory is looked at before any of it is converted.
@@ -78,7 +78,7 @@ pub(crate) fn open_dump(
     let doubt = if found.is_proven { "" } else { ", but the kernel is not where it says" };
     voice.tell(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
     options.vmcoreinfo = Some(found.text);
-    Ok(dump.reopen(&options).with_context(name)?)
+    dump.reopen(&options).with_context(name)
 }
 
 /// Reads the text of a VMCOREINFO.

@@ -6,6 +6,7 @@
 
 mod args;
 mod convert;
+mod dmesg;
 mod exit;
 mod files;
 mod groups;
@@ -14,6 +15,7 @@ mod say;
 mod signals;
 
 pub(crate) use args::Args;
+use args::Command;
 pub(crate) use exit::Exit;
 
 /// Does what the arguments ask for.
@@ -23,7 +25,7 @@ pub(crate) use exit::Exit;
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         None => convert::run(&args.convert),
-        Some(command) => match *command {},
+        Some(Command::Dmesg(args)) => dmesg::run(args),
     }
 }
 

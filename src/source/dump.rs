@@ -60,7 +60,7 @@ pub enum Body {
     /// An ELF core.
     Elf(Core),
     /// A kdump-compressed file, or a set of them.
-    Kdump(Kdump),
+    Kdump(Box<Kdump>),
 }
 
 impl fmt::Debug for Dump {

@@ -91,7 +91,7 @@ impl Notes {
         }
         let whole = if area_bytes - at < NOTE_HEADER_BYTES as u64 { area_bytes } else { at };
         let Some(end) = start.checked_add(whole) else {
-            self.damage.push(format!("notes at {:#x}: they end beyond 2^64", start));
+            self.damage.push(format!("notes at {start:#x}: they end beyond 2^64"));
             return;
         };
         if whole > 0 {

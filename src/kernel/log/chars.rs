@@ -1,4 +1,4 @@
-//! The oldest log: characters in a ring, with "<level>" at the start of each line.
+//! The oldest log: characters in a ring, with `<level>` at the start of each line.
 //!
 //! Source: kernel/printk.c before 3.5: log_buf, log_buf_len, log_end.
 

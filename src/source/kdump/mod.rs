@@ -158,7 +158,7 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
         vmcoreinfo,
         warnings,
         incomplete,
-        body: Body::Kdump(Kdump {
+        body: Body::Kdump(Box::new(Kdump {
             files,
             present,
             kept,
@@ -167,7 +167,7 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
             sub_header,
             page_size,
             max_mapnr,
-        }),
+        })),
     })
 }
 
