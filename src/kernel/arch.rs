@@ -154,6 +154,9 @@ impl Architecture {
     #[must_use]
     pub fn of_vmcoreinfo(info: &Vmcoreinfo, layout: Layout) -> Option<Self> {
         let has = |key: &str| info.get(key).is_some();
+        if has("CONFIG_X86_PAE") {
+            return Some(Architecture::I386);
+        }
         Some(match layout {
             Layout::Bits64(ByteOrder::Little) => {
                 if has("NUMBER(kimage_voffset)") || has("NUMBER(PHYS_OFFSET)") {
@@ -188,8 +191,9 @@ impl Architecture {
             (Layout::Bits64(ByteOrder::Little), 480) => Architecture::LoongArch64,
             (Layout::Bits64(_), 504) => Architecture::Ppc64,
             (Layout::Bits64(ByteOrder::Big), 336) => Architecture::S390x,
-            (Layout::Packed32 | Layout::Padded32(ByteOrder::Little), 144) => Architecture::I386,
-            (Layout::Packed32 | Layout::Padded32(_), 148) => Architecture::Arm,
+            // QEMU gives 64-bit headers to an i386 guest that has something below 4 GiB.
+            (_, 144) if layout.byte_order() == ByteOrder::Little => Architecture::I386,
+            (_, 148) => Architecture::Arm,
             _ => return None,
         })
     }

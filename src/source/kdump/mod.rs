@@ -134,6 +134,11 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
             machine: 0,
             is_64bit: matches!(layout, Layout::Bits64(_)),
         });
+    // The header's width may be wrong: QEMU chooses it by the size of memory.
+    let layout = match arch {
+        Architecture::Other { .. } => layout,
+        arch => arch.layout(layout.byte_order()),
+    };
     let told = vmcoreinfo.as_ref().and_then(|info| arch.phys_base_told(info));
     let phys_base = told.unwrap_or(sub_header.phys_base);
     if phys_base != sub_header.phys_base {
