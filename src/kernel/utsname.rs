@@ -36,11 +36,13 @@ pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
     plausible.then_some(name)
 }
 
-/// Whether a header's name is one that readers can do with: QEMU's are empty.
+/// Whether a header's name is one that readers can do with, and the kernel's own: QEMU's are
+/// empty, and our [`fallback`] may be bettered.
 #[must_use]
 pub fn is_usable(name: &NewUtsname) -> bool {
     name.sysname == "Linux"
         && [&name.release, &name.version, &name.machine].iter().all(|field| !field.is_empty())
+        && name.version != UNKNOWN
 }
 
 /// The name without the kernel's memory: release from `OSRELEASE=`, machine from `e_machine`.

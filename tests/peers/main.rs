@@ -22,4 +22,5 @@ mod product;
 mod skip;
 mod strict;
 mod tools;
+mod vmcoreinfo;
 mod vmcores;
