@@ -15,7 +15,8 @@ fn without_note(core: &Path, folder: &Folder) -> (PathBuf, PathBuf) {
     bytes[at] = b'X';
     let text = at + name.len().next_multiple_of(4);
     assert!(bytes[text..].starts_with(b"OSRELEASE="));
-    let end = text + bytes[text..].iter().position(|&byte| byte == 0).unwrap();
+    let desc_bytes = u32::from_le_bytes(bytes[at - 8..at - 4].try_into().unwrap());
+    let end = text + usize::try_from(desc_bytes).unwrap();
     let paths = (folder.file("without"), folder.file("text"));
     std::fs::write(&paths.0, &bytes).unwrap();
     std::fs::write(&paths.1, &bytes[text..end]).unwrap();

@@ -110,9 +110,10 @@ impl Ring {
         };
         let readable = translator.memory().readable_bytes();
         let count = bits("desc_ring", "prb_desc_ring.count_bits", "prb_desc_ring.count_bits")?;
-        let count = 1u64.checked_shl(count).unwrap_or(0);
+        let count = 1u64.checked_shl(count);
         let per_record = offsets.desc_bytes.max(offsets.info_bytes).max(1);
-        plausible("prb_desc_ring.count_bits", count.checked_mul(per_record), readable)?;
+        let claimed = count.and_then(|count| count.checked_mul(per_record));
+        plausible("prb_desc_ring.count_bits", claimed, readable)?;
         let data = bits("text_data_ring", "prb_data_ring.size_bits", "prb_data_ring.size_bits")?;
         let data_bytes = 1u64.checked_shl(data);
         let data_bytes = plausible("prb_data_ring.size_bits", data_bytes, readable)?;
@@ -122,7 +123,7 @@ impl Ring {
             layout,
             descs: long("desc_ring", "prb_desc_ring.descs", "prb_desc_ring.descs")?,
             infos: long("desc_ring", "prb_desc_ring.infos", "prb_desc_ring.infos")?,
-            desc_mask: count - 1,
+            desc_mask: count.unwrap_or(1) - 1,
             id_mask,
             tail: id("prb_desc_ring.tail_id", "prb_desc_ring.tail_id")? & id_mask,
             head: id("prb_desc_ring.head_id", "prb_desc_ring.head_id")? & id_mask,

@@ -3,7 +3,7 @@
 //! Entries: RISC-V privileged architecture, chapter Supervisor; arch/riscv/include/asm/pgtable-64.h.
 //! Layout of the address space: Documentation/arch/riscv/vm-layout.rst.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Format, Level, Span, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window, lacks};
 use crate::format::wire::ByteOrder;
 
@@ -66,7 +66,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     })?;
     let tables = Tables {
         root: found.paddr,
-        levels: LEVELS.get(skipped..).unwrap_or_default().to_vec(),
+        levels: without_upper(&LEVELS, skipped),
         entry_bytes: 8,
         order: ByteOrder::Little,
         format: Format::Riscv,

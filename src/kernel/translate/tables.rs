@@ -15,6 +15,15 @@ pub(super) struct Level {
     pub(super) index_bits: u32,
 }
 
+/// The lower ones of `levels`: a kernel that uses fewer still calls the highest pgd.
+pub(super) fn without_upper(levels: &[Level], skipped: usize) -> Vec<Level> {
+    let mut levels = levels.get(skipped..).unwrap_or_default().to_vec();
+    if let Some(top) = levels.first_mut() {
+        top.name = "pgd";
+    }
+    levels
+}
+
 /// What an entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {

@@ -3,16 +3,16 @@
 //! Entries: Intel SDM vol. 3 chapter 4; arch/x86/include/asm/pgtable_types.h. Layout of the address
 //! space: Documentation/arch/x86/x86_64/mm.rst.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Format, Level, Span, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window, lacks};
 use crate::format::wire::ByteOrder;
 
 /// Where the kernel maps its own text and data (`__START_KERNEL_map`).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// How much of it is the image where VMCOREINFO does not tell: the size of kernels without KASLR
-/// (`KERNEL_IMAGE_SIZE`, arch/x86/include/asm/page_64_types.h); modules lie behind it.
-const KERNEL_IMAGE_BYTES: u64 = 512 << 20;
+/// How much of it is the image where VMCOREINFO does not tell: `KERNEL_IMAGE_SIZE` of kernels with
+/// KASLR (arch/x86/include/asm/page_64_types.h). Without, it is half of that, and modules follow.
+const KERNEL_IMAGE_BYTES: u64 = 1 << 30;
 
 const PRESENT: u64 = 1;
 const PAGE_SIZE_BIT: u64 = 1 << 7;
@@ -95,10 +95,9 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
     let root = image.translate(root).ok_or_else(|| {
         format!("SYMBOL(swapper_pg_dir)={root:x} lies outside the kernel's image")
     })?;
-    // NUMBER(pgtable_l5_enabled) since 4.18 (in vmcoreinfo by c100a583601d); before, 5 levels were
-    // a matter of configuration, by the same name.
+    // In arch_crash_save_vmcoreinfo() since 5 levels are chosen at boot (4.17).
     let five = info.number("pgtable_l5_enabled").is_some_and(|enabled| enabled != 0);
-    let levels = LEVELS.get(usize::from(!five)..).unwrap_or_default().to_vec();
+    let levels = without_upper(&LEVELS, usize::from(!five));
     // Set since 5.1 (65f750e5457a) where memory is encrypted.
     let encrypted = info.number("sme_mask").unwrap_or(0);
     let tables = Tables {
@@ -109,7 +108,9 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
         format: Format::X86(Entries::Wide { address: ADDRESS & !encrypted }),
         span: Span::SignExtended(if five { 57 } else { 48 }),
     };
-    Ok(AddressSpace { exact: vec![image], tables: Ok(tables), fallback: direct_map(kernel) })
+    let mut fallback = vec![image];
+    fallback.extend(direct_map(kernel));
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback })
 }
 
 /// The direct map as the crashed kernel itself wrote it in the program headers of /proc/vmcore

@@ -1,0 +1,90 @@
+//! A crashed machine in memory: what the tests of translation and of the log look at.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::cell::Cell;
+
+use kdumpconv::format::elf::Segment;
+use kdumpconv::format::wire::{ByteOrder, Layout};
+use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
+use kdumpconv::kernel::translate::{Kernel, Translator};
+use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
+use support::machine::Memory;
+
+/// Memory as a dump has it, which counts how often it is read.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    pub memory: Memory,
+    pub reads: Cell<u64>,
+}
+
+impl PhysicalMemory for Machine {
+    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.reads.set(self.reads.get() + 1);
+        self.memory.read(paddr, buf).map_err(|paddr| Unreadable { paddr, why: Missing::Hole })
+    }
+
+    fn readable_bytes(&self) -> u64 {
+        self.memory.bytes()
+    }
+}
+
+/// A kernel in that memory.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub machine: Machine,
+    pub arch: Architecture,
+    pub layout: Layout,
+    pub page_size: u64,
+    pub info: Vmcoreinfo,
+    pub phys_base: u64,
+    pub segments: Vec<Segment>,
+}
+
+impl World {
+    pub fn new(arch: Architecture, page_size: u64, info: &str) -> World {
+        let layout = match arch {
+            Architecture::I386 => Layout::Packed32,
+            Architecture::S390x => Layout::Bits64(ByteOrder::Big),
+            _ => Layout::Bits64(ByteOrder::Little),
+        };
+        let info = Vmcoreinfo::parse(info.as_bytes());
+        let phys_base = arch.phys_base(Some(&info), &[]);
+        let (machine, segments) = (Machine::default(), Vec::new());
+        World { machine, arch, layout, page_size, info, phys_base, segments }
+    }
+
+    pub fn kernel(&self) -> Kernel<'_> {
+        Kernel {
+            arch: self.arch,
+            layout: self.layout,
+            page_size: self.page_size,
+            info: &self.info,
+            phys_base: self.phys_base,
+            segments: &self.segments,
+            memory: &self.machine,
+        }
+    }
+
+    pub fn translator(&self) -> Translator<'_> {
+        Translator::new(&self.kernel()).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// What [`Translator::new`] complains of.
+    pub fn complaint(&self) -> String {
+        Translator::new(&self.kernel()).unwrap_err().to_string()
+    }
+}
+
+/// An error with its reasons, as the command prints it.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut error = error;
+    while let Some(source) = error.source() {
+        text = format!("{text}: {source}");
+        error = source;
+    }
+    text
+}
