@@ -201,3 +201,13 @@ fn an_empty_vmcoreinfo_is_none_and_hides_none() {
     let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
     hostile::elf::check(&core.raw_notes(none).load(Load::new(0, vec![1; 100])).build());
 }
+
+#[test]
+fn notes_behind_the_pages_cost_a_pipe_no_page() {
+    let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
+    // Too short for a note: nobody looks at it before it is copied.
+    let mut core =
+        core.load(Load::new(0, vec![1; 200_000])).raw_notes(vec![0; 8]).notes_last().build();
+    core[hostile::elf::CHOICE_AT + 1] = hostile::elf::STREAM;
+    hostile::elf::check(&core);
+}
