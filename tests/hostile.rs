@@ -117,6 +117,16 @@ proptest! {
     }
 
     #[test]
+    fn a_stored_page_of_any_bytes_is_what_other_decoders_say(bytes in inputs("decode")) {
+        target("decode")(&bytes.0);
+    }
+
+    #[test]
+    fn a_flattened_stream_of_any_bytes_is_the_file_of_its_records(bytes in inputs("flattened")) {
+        target("flattened")(&bytes.0);
+    }
+
+    #[test]
     fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
         target("notes")(&bytes.0);
     }

@@ -74,6 +74,7 @@ pub fn check(bytes: &[u8]) {
             return;
         }
     };
+    let Body::Elf(_) = &core.body else { return };
     // The headers, a window at a time, come before the notes.
     assert!(core.segments().len() as u64 * 32 <= bytes.len() as u64 + 56);
     notes::check_found(&core.notes, &input, &core_of(&core).header, core.segments());
