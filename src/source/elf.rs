@@ -73,7 +73,7 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
         });
     }
     let incomplete = !notes.damage.is_empty() || !memory.rejected().is_empty();
-    let mut reads = memory.reads();
+    let mut reads = notes.reads().chain(memory.reads());
     input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
     drop(reads);
     Ok(Dump {

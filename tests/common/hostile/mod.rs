@@ -14,8 +14,10 @@
     reason = "what does not hold is to end the process; offsets here are small"
 )]
 
+pub mod decode;
 pub mod elf;
 mod elf_pages;
+pub mod flattened;
 pub mod notes;
 pub mod seeds;
 pub mod vmcoreinfo;
@@ -34,8 +36,13 @@ use kdumpconv::source::input::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 3] =
-    [("elf", elf::check), ("notes", notes::check), ("vmcoreinfo", vmcoreinfo::check)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("decode", decode::check),
+    ("elf", elf::check),
+    ("flattened", flattened::check),
+    ("notes", notes::check),
+    ("vmcoreinfo", vmcoreinfo::check),
+];
 
 /// Bytes that can be read at random, counted, with a stretch that cannot be read.
 #[derive(Clone)]
