@@ -1,4 +1,4 @@
-//! Linux kernel crash dumps: ELF vmcores in, kdump-compressed files out.
+//! Linux kernel crash dumps: ELF vmcores and kdump-compressed files, read, converted and checked.
 //!
 //! ```text
 //! input --ReadAt--> source (runs of pages, notes, VMCOREINFO) --> select (which pages)
