@@ -5,12 +5,12 @@ use std::io;
 use crate::codec::Codec;
 use crate::select::DumpLevel;
 
-/// How far a conversion is.
+/// How far something is, in pages or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Pages done.
+    /// How much is done.
     pub done: u64,
-    /// Pages in all.
+    /// How much there is in all; 0 as long as that is not known.
     pub total: u64,
 }
 

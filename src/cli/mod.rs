@@ -13,6 +13,7 @@ mod groups;
 mod progress;
 mod say;
 mod signals;
+mod unflatten;
 
 pub(crate) use args::Args;
 use args::Command;
@@ -24,8 +25,12 @@ pub(crate) use exit::Exit;
 /// What prevented a usable result; [`Exit::of`] tells the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
-        None => convert::run(&args.convert),
         Some(Command::Dmesg(args)) => dmesg::run(args),
+        None => match args.convert.rearranged() {
+            Some(args) => unflatten::run(&args),
+            None => convert::run(&args.convert),
+        },
+        Some(Command::Unflatten(args)) => unflatten::run(args),
     }
 }
 

@@ -70,6 +70,15 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Fills `buf` with what was written from `offset` on.
+    ///
+    /// # Errors
+    /// When the output cannot be read, or not so far.
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let _ = (offset, buf);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Whether bytes can be written again: an early header that says "incomplete" can be made
     /// good at the end.
     fn can_rewrite(&self) -> bool {

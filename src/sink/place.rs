@@ -66,8 +66,8 @@ impl Output {
     /// Prepares the output at `target`; one that is there already is replaced only if `replace`.
     ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Write`] when it cannot be made, or cannot seek and the format
-    /// is [`Format::File`].
+    /// [`Error::Exists`]; [`Error::Write`] when it cannot be made; [`Error::CannotSeek`] when the
+    /// format is [`Format::File`].
     pub fn create(target: &Path, format: Format, replace: bool) -> Result<Self> {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
@@ -84,6 +84,9 @@ impl Output {
                 return Self::with_file(place, format, &what);
             }
             if !kind.is_file() {
+                if format == Format::File {
+                    return Err(Error::CannotSeek(what)); // a FIFO would wait for its reader
+                }
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
                 return Self::stream(file, format, &what);
             }
@@ -131,7 +134,7 @@ impl Output {
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
     ///
     /// # Errors
-    /// [`Error::Write`] when it cannot seek and the format is [`Format::File`].
+    /// [`Error::CannotSeek`] when the format is [`Format::File`].
     pub fn stdout(format: Format) -> Result<Self> {
         let what = "standard output";
         let failed = || Error::write(what);
@@ -153,8 +156,7 @@ impl Output {
 
     fn stream(file: File, format: Format, what: &str) -> Result<Self> {
         if format == Format::File {
-            let why = "it cannot seek, so only a flattened stream can be written to it";
-            return Err(Error::write(what)(io::Error::other(why)));
+            return Err(Error::CannotSeek(what.to_owned()));
         }
         Ok(Output {
             sink: Box::new(FlatSink::new(Patient(file))),

@@ -15,6 +15,7 @@
 
 mod crash;
 mod drgn;
+mod flattened;
 mod input;
 mod libkdumpfile;
 mod makedumpfile;
