@@ -28,6 +28,9 @@ use crate::writer::{Outcome, Writer};
 /// Threads at the most: one file takes no more data than that many can make.
 pub const MAX_THREADS: usize = 32;
 
+/// `nr_cpus` at the most: it is an `int`, and no machine has that many.
+const MAX_CPUS: u32 = 1 << 20;
+
 /// How to convert.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -227,7 +230,9 @@ fn main_header(dump: &Dump, plan: &Plan, options: &Options, report: &mut Report)
         bitmap_blocks: plan.bitmap_blocks,
         max_mapnr: plan.max_mapnr_32(),
         unused: old.unused,
-        nr_cpus: old.nr_cpus.max(dump.notes.cpus).max(1),
+        nr_cpus: Some(old.nr_cpus)
+            .filter(|cpus| (1..=MAX_CPUS).contains(cpus))
+            .unwrap_or(dump.notes.cpus.max(1)),
     }
 }
 
