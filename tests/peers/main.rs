@@ -18,6 +18,7 @@ mod drgn;
 mod flattened;
 mod input;
 mod libkdumpfile;
+mod log;
 mod makedumpfile;
 mod product;
 mod skip;
