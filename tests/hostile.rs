@@ -127,6 +127,13 @@ proptest! {
     }
 
     #[test]
+    fn a_kdump_file_of_any_bytes_has_the_pages_that_its_descriptors_speak_of(
+        bytes in inputs("kdump")
+    ) {
+        target("kdump")(&bytes.0);
+    }
+
+    #[test]
     fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
         target("notes")(&bytes.0);
     }

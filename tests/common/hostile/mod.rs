@@ -18,6 +18,7 @@ pub mod decode;
 pub mod elf;
 mod elf_pages;
 pub mod flattened;
+pub mod kdump;
 pub mod notes;
 pub mod seeds;
 pub mod vmcoreinfo;
@@ -36,10 +37,11 @@ use kdumpconv::source::input::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("decode", decode::check),
     ("elf", elf::check),
     ("flattened", flattened::check),
+    ("kdump", kdump::check),
     ("notes", notes::check),
     ("vmcoreinfo", vmcoreinfo::check),
 ];

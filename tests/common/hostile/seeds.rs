@@ -12,7 +12,7 @@ use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
-use super::{elf, notes};
+use super::{elf, kdump, notes};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -29,6 +29,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "decode" => stored_pages(),
         "elf" => cores(),
         "flattened" => streams(),
+        "kdump" => dumps(),
         "notes" => note_areas(),
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
@@ -170,6 +171,17 @@ fn streams() -> Vec<Vec<u8>> {
         seeds.push(stream(&parts, true));
         seeds.push(stream(&parts[..parts.len() / 2], false));
     }
+    seeds
+}
+
+/// The same dumps as parts, a few whole ones, flattened ones.
+fn dumps() -> Vec<Vec<u8>> {
+    let files = kdumps();
+    let parts = (0..).zip(&files).map(|(choice, (file, _))| kdump::encode(choice * 27, file));
+    let mut seeds: Vec<Vec<u8>> = parts.collect();
+    seeds.push(files[0].0.clone());
+    seeds.push(kdump::encode(3, &flatten(&files[1].0, 4096)));
+    seeds.push(kdump::encode(130, &streams()[6]));
     seeds
 }
 
