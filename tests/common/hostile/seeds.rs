@@ -12,7 +12,7 @@ use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
-use super::{elf, kdump, notes};
+use super::{elf, kdump, notes, seeds_log};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -27,6 +27,7 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "decode" => stored_pages(),
+        "dmesg" => seeds_log::logs(),
         "elf" => cores(),
         "flattened" => streams(),
         "kdump" => dumps(),
