@@ -127,6 +127,18 @@ proptest! {
     }
 
     #[test]
+    fn a_kdump_file_of_any_bytes_has_the_pages_that_its_descriptors_speak_of(
+        bytes in inputs("kdump")
+    ) {
+        target("kdump")(&bytes.0);
+    }
+
+    #[test]
+    fn a_log_of_any_bytes_ends_and_is_plain_text(bytes in inputs("dmesg")) {
+        target("dmesg")(&bytes.0);
+    }
+
+    #[test]
     fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
         target("notes")(&bytes.0);
     }
@@ -146,6 +158,15 @@ fn seeds_cut_at_every_length_are_taken() {
                 assert!(took.is_ok(), "{name} seed {index}, its first {end} bytes");
             }
         }
+    }
+}
+
+/// Else mutations of it would change nothing.
+#[test]
+fn the_logs_of_the_seeds_can_be_read() {
+    for (index, seed) in seeds::of("dmesg").iter().enumerate() {
+        let text = hostile::dmesg::look(seed);
+        assert!(text.contains("anic") && text.lines().count() > 1, "seed {index}: {text}");
     }
 }
 

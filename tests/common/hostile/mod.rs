@@ -15,11 +15,14 @@
 )]
 
 pub mod decode;
+pub mod dmesg;
 pub mod elf;
 mod elf_pages;
 pub mod flattened;
+pub mod kdump;
 pub mod notes;
 pub mod seeds;
+mod seeds_log;
 pub mod vmcoreinfo;
 
 #[path = "../memory.rs"]
@@ -36,10 +39,12 @@ use kdumpconv::source::input::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("decode", decode::check),
+    ("dmesg", dmesg::check),
     ("elf", elf::check),
     ("flattened", flattened::check),
+    ("kdump", kdump::check),
     ("notes", notes::check),
     ("vmcoreinfo", vmcoreinfo::check),
 ];

@@ -12,7 +12,7 @@ use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
-use super::{elf, notes};
+use super::{elf, kdump, notes, seeds_log};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -27,8 +27,10 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "decode" => stored_pages(),
+        "dmesg" => seeds_log::logs(),
         "elf" => cores(),
         "flattened" => streams(),
+        "kdump" => dumps(),
         "notes" => note_areas(),
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
@@ -170,6 +172,17 @@ fn streams() -> Vec<Vec<u8>> {
         seeds.push(stream(&parts, true));
         seeds.push(stream(&parts[..parts.len() / 2], false));
     }
+    seeds
+}
+
+/// The same dumps as parts, a few whole ones, flattened ones.
+fn dumps() -> Vec<Vec<u8>> {
+    let files = kdumps();
+    let parts = (0..).zip(&files).map(|(choice, (file, _))| kdump::encode(choice * 27, file));
+    let mut seeds: Vec<Vec<u8>> = parts.collect();
+    seeds.push(files[0].0.clone());
+    seeds.push(kdump::encode(3, &flatten(&files[1].0, 4096)));
+    seeds.push(kdump::encode(130, &streams()[6]));
     seeds
 }
 
