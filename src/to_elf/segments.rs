@@ -135,8 +135,8 @@ mod tests {
         gone: &[Range<u64>],
         cuts: &[u64],
     ) -> Vec<(Range<u64>, u64, u64)> {
-        let runs = |runs: &[Range<u64>]| -> Runs<'static> { Box::new(runs.to_vec().into_iter()) };
-        let found = segments(runs(present), runs(kept), gone, cuts);
+        let (present, kept) = (present.iter().cloned(), kept.iter().cloned());
+        let found = segments(Box::new(present), Box::new(kept), gone, cuts);
         found.map(|segment| (segment.pfns, segment.kept, segment.rank)).collect()
     }
 
