@@ -77,6 +77,17 @@ pub enum Reason {
         /// The allowed size.
         limit: u64,
     },
+    /// Headers that are written already cannot be made to say that a page is missing.
+    #[error(
+        "a page cannot be read, and in a pipe the headers that would say so are gone: write to a file"
+    )]
+    HeadersGone,
+    /// More stretches of unreadable pages than a file can tell of.
+    #[error("unreadable pages are in more than {limit} places: the rest is left out")]
+    Scattered {
+        /// How many it can.
+        limit: usize,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,

@@ -7,6 +7,7 @@
 mod args;
 mod convert;
 mod dmesg;
+mod elf;
 mod exit;
 mod files;
 mod groups;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             None => convert::run(&args.convert),
         },
         Some(Command::Unflatten(args)) => unflatten::run(args),
+        Some(Command::Elf(args)) => elf::run(args),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod flat;
 pub mod naming;
+pub mod ordered;
 pub mod place;
 
 use std::io;

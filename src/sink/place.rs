@@ -20,6 +20,7 @@ use crate::sink::Sink;
 use crate::sink::file::FileSink;
 use crate::sink::flat::FlatSink;
 use crate::sink::naming::{self, Settled};
+use crate::sink::ordered::OrderedSink;
 
 /// What kind of file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +32,8 @@ pub enum Format {
     File,
     /// A flattened stream.
     Flat,
+    /// The file itself, even where the output cannot seek: it is written in order then.
+    InOrder,
 }
 
 /// An output that does not have its name yet.
@@ -158,11 +161,11 @@ impl Output {
         if format == Format::File {
             return Err(Error::CannotSeek(what.to_owned()));
         }
-        Ok(Output {
-            sink: Box::new(FlatSink::new(Patient(file))),
-            flat: true,
-            place: Place::Stream,
-        })
+        let pipe = Patient(file);
+        let flat = format != Format::InOrder;
+        let sink: Box<dyn Sink> =
+            if flat { Box::new(FlatSink::new(pipe)) } else { Box::new(OrderedSink::new(pipe)) };
+        Ok(Output { sink, flat, place: Place::Stream })
     }
 
     fn with_file(place: Place, format: Format, what: &str) -> Result<Self> {

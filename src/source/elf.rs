@@ -12,7 +12,7 @@ use crate::source::memory::MemoryMap;
 use crate::source::notes::Notes;
 
 /// Program headers at the most: 56 MiB of them, ten times what was ever seen.
-const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
+pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 
 /// Bytes of program headers that are read at a time.
 const TABLE_WINDOW_BYTES: usize = 64 << 10;

@@ -174,7 +174,7 @@ impl Convert {
 }
 
 /// From the affinity mask and the cgroup's quota, as std reads them.
-fn usable_cpus() -> usize {
+pub(crate) fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

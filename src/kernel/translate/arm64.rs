@@ -73,7 +73,9 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
         format: Format::Arm64(Entries { page_shift, lpa2: page_shift < 16 && bits == 52 }),
         span: Span::Top(bits),
     };
-    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback: space.windows() })
+    let fallback = space.windows();
+    let linear = fallback.first().copied();
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }
 
 /// How many bits of address are in use: fewer than configured where the processor has no more.

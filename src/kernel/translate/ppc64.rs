@@ -37,7 +37,8 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
     let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
-    Ok(AddressSpace { exact: vec![linear], tables: tables(kernel, linear), fallback: Vec::new() })
+    let tables = tables(kernel, linear);
+    Ok(AddressSpace { exact: vec![linear], tables, fallback: Vec::new(), linear: Some(linear) })
 }
 
 fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {

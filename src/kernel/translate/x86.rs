@@ -110,7 +110,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
     };
     let mut fallback = vec![image];
     fallback.extend(direct_map(kernel));
-    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback })
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear: None })
 }
 
 /// The direct map as the crashed kernel itself wrote it in the program headers of /proc/vmcore
@@ -157,5 +157,6 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
         exact: Vec::new(),
         tables: confirmed.and_then(tables).ok_or_else(unconfirmed),
         fallback: vec![lowmem],
+        linear: Some(lowmem),
     })
 }
