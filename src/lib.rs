@@ -18,6 +18,7 @@
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
+//! | [`mod@verify`] | whether a dump is what it says, and what its source says |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -65,6 +66,7 @@ pub mod select;
 pub mod sink;
 pub mod source;
 pub mod unflatten;
+pub mod verify;
 mod worker;
 mod writer;
 
@@ -72,3 +74,4 @@ pub use convert::{Options, convert};
 pub use error::{Error, Result};
 pub use report::Report;
 pub use unflatten::unflatten;
+pub use verify::verify;
