@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
+use super::verify::Verify;
 
 /// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
 ///
@@ -25,6 +26,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Dmesg(Dmesg),
+    Verify(Verify),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \

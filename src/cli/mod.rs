@@ -13,6 +13,7 @@ mod groups;
 mod progress;
 mod say;
 mod signals;
+mod verify;
 
 pub(crate) use args::Args;
 use args::Command;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         None => convert::run(&args.convert),
         Some(Command::Dmesg(args)) => dmesg::run(args),
+        Some(Command::Verify(args)) => verify::run(args),
     }
 }
 
