@@ -19,6 +19,7 @@
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
+//! | [`mod@verify`] | whether a dump is what it says, and what its source says |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -67,6 +68,7 @@ pub mod sink;
 pub mod source;
 pub mod to_elf;
 pub mod unflatten;
+pub mod verify;
 mod worker;
 mod writer;
 
@@ -75,3 +77,4 @@ pub use error::{Error, Result};
 pub use report::Report;
 pub use to_elf::to_elf;
 pub use unflatten::unflatten;
+pub use verify::verify;

@@ -6,6 +6,7 @@ use super::convert::options::Convert;
 use super::dmesg::Dmesg;
 use super::elf::Elf;
 use super::unflatten::Unflatten;
+use super::verify::Verify;
 
 /// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
 ///
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Elf(Elf),
     /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),
+    Verify(Verify),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \

@@ -9,10 +9,9 @@ use kdumpconv::sink::place::Format;
 use kdumpconv::to_elf::{self, Options, Report};
 use serde_json::{Value, json};
 
-use super::convert::options::usable_cpus;
 use super::exit::Exit;
 use super::files::{self, How};
-use super::groups::{self, Source, Talk};
+use super::groups::{self, Source, Talk, Threads};
 use super::progress::{Meter, Unit};
 use super::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
 use super::signals::Signals;
@@ -29,9 +28,8 @@ pub(crate) struct Elf {
     #[command(flatten)]
     output: groups::Output,
 
-    /// Threads, at most 32 [default: the CPUs that may be used]
-    #[arg(short = 'j', long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: Threads,
 
     #[command(flatten)]
     talk: Talk,
@@ -54,8 +52,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     voice.warn(&dump.warnings);
 
     let mut output = files::create_output(&args.source.input, &args.output, Format::InOrder)?;
-    let options =
-        Options { threads: args.threads.unwrap_or_else(usable_cpus), ..Options::default() };
+    let options = Options { threads: args.threads.count(), ..Options::default() };
     if output.outlives_an_interruption() {
         signals.catch(&options.cancel).context("cannot catch signals")?;
     }

@@ -19,7 +19,6 @@ pub(crate) enum Exit {
     /// 4: a usable dump was kept, but incomplete or under another name.
     Incomplete,
     /// 5: `verify` found damage.
-    #[expect(dead_code, reason = "for verify")]
     FoundDamage,
     /// 128 + n: ended by signal n.
     Signal(u8),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
+use kdumpconv::convert::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
 
 /// What is read.
@@ -78,6 +79,23 @@ pub(crate) struct Source {
     /// Look for VMCOREINFO in the memory of a dump without one
     #[arg(long)]
     pub(crate) find_vmcoreinfo: bool,
+}
+
+/// How many threads work.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Threads {
+    /// Threads, at most 32 [default: the CPUs that may be used]
+    #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Threads {
+    /// As many as are asked for, or as there are CPUs: by the affinity mask and the cgroup's
+    /// quota, as std reads them.
+    pub(crate) fn count(&self) -> usize {
+        let usable = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.threads.unwrap_or_else(usable).clamp(1, MAX_THREADS)
+    }
 }
 
 /// What is said, and how.

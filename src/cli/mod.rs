@@ -15,6 +15,7 @@ mod progress;
 mod say;
 mod signals;
 mod unflatten;
+mod verify;
 
 pub(crate) use args::Args;
 use args::Command;
@@ -26,13 +27,14 @@ pub(crate) use exit::Exit;
 /// What prevented a usable result; [`Exit::of`] tells the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
-        Some(Command::Dmesg(args)) => dmesg::run(args),
         None => match args.convert.rearranged() {
             Some(args) => unflatten::run(&args),
             None => convert::run(&args.convert),
         },
-        Some(Command::Unflatten(args)) => unflatten::run(args),
+        Some(Command::Dmesg(args)) => dmesg::run(args),
         Some(Command::Elf(args)) => elf::run(args),
+        Some(Command::Unflatten(args)) => unflatten::run(args),
+        Some(Command::Verify(args)) => verify::run(args),
     }
 }
 

@@ -141,6 +141,26 @@ impl Dump {
         }
     }
 
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn kept_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(runs_within(core.memory.with_data(), pfns)),
+            Body::Kdump(kdump) => Box::new(kdump.kept.runs_within(pfns)),
+        }
+    }
+
+    /// Whether page `pfn` is RAM.
+    #[must_use]
+    pub fn is_present(&self, pfn: u64) -> bool {
+        match &self.body {
+            Body::Elf(core) => {
+                runs_within(core.memory.present(), pfn..pfn.saturating_add(1)).next().is_some()
+            }
+            Body::Kdump(kdump) => kdump.present.contains(pfn),
+        }
+    }
+
     /// Runs of pages that the headers promise, but that are behind the end of the input. A kdump
     /// file does not tell before its descriptors are read.
     #[must_use]
@@ -242,6 +262,15 @@ impl Dump {
     pub(crate) fn read_to_end(&self) -> io::Result<()> {
         self.input().read_to_end()
     }
+}
+
+/// What of `runs`, sorted and disjoint, is in `pfns`.
+fn runs_within(runs: &[Range<u64>], pfns: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let first = runs.partition_point(|run| run.end <= pfns.start);
+    runs.iter()
+        .skip(first)
+        .map(move |run| run.start.max(pfns.start)..run.end.min(pfns.end))
+        .take_while(|run| !run.is_empty())
 }
 
 /// The first bytes of an input.

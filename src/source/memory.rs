@@ -238,6 +238,23 @@ impl MemoryMap {
         Ok(())
     }
 
+    /// Whether the input has every byte of page `pfn`.
+    #[must_use]
+    pub fn has_whole(&self, pfn: u64) -> bool {
+        let mut at = pfn.saturating_mul(self.page_size);
+        let end = at.saturating_add(self.page_size);
+        for extent in self.extents.iter().skip(self.first_extent(at)) {
+            if extent.addresses.start > at {
+                break;
+            }
+            at = extent.addresses.end;
+            if at >= end {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Bytes that the segments have in the input.
     #[must_use]
     pub fn bytes_in_file(&self) -> u64 {

@@ -266,6 +266,12 @@ impl Notes {
         note.get(from..from.checked_add(usize::try_from(desc.end - desc.start).ok()?)?)
     }
 
+    /// Whether VMCOREINFO is not the input's note, but was added.
+    pub(crate) fn vmcoreinfo_is_added(&self) -> bool {
+        let from = self.bytes - self.added.len() as u64;
+        self.vmcoreinfo.as_ref().is_some_and(|desc| desc.start >= from)
+    }
+
     /// Puts what was read before into `part`, which lies at `at` in the area.
     fn overlay_known(&self, part: &mut [u8], at: u64) {
         let end = at + part.len() as u64;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use kdumpconv::Options;
 use kdumpconv::codec::Codec;
-use kdumpconv::convert::MAX_THREADS;
 use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
 
 use crate::cli::exit::Usage;
-use crate::cli::groups::{Input, Output, Source, Talk, parse_size};
+use crate::cli::groups::{Input, Output, Source, Talk, Threads, parse_size};
 use crate::cli::unflatten::Unflatten;
 
 /// The main command.
@@ -62,9 +61,8 @@ pub(crate) struct Convert {
     #[arg(short = 'F', conflicts_with = "format")]
     flat: bool,
 
-    /// Threads, at most 32 [default: the CPUs that may be used]
-    #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: Threads,
 
     /// Stop at this size (before flattening) and keep an incomplete dump; K, M, G, T are powers of 1024
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
@@ -151,7 +149,7 @@ impl Convert {
             codec,
             level: self.level,
             dump_level: asked.and_then(DumpLevel::new).unwrap_or_default(),
-            threads: self.threads.unwrap_or_else(usable_cpus).clamp(1, MAX_THREADS),
+            threads: self.threads.count(),
             max_size: self.max_size,
             timestamp: source_date_epoch(),
             cancel: Arc::default(),
@@ -171,11 +169,6 @@ impl Convert {
             Some(CodecArg::None) => Codec::None,
         }
     }
-}
-
-/// From the affinity mask and the cgroup's quota, as std reads them.
-pub(crate) fn usable_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The timestamp of reproducible builds (reproducible-builds.org), for a core without one.

@@ -40,9 +40,9 @@ pub struct File {
     /// The rank of the page that the first descriptor is of.
     pub(super) first_rank: u64,
     /// What is wrong with it, though it can be read.
-    pub(super) damage: Vec<String>,
+    pub(crate) damage: Vec<String>,
     /// Whether it is a stream that broke off.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 /// A flattened stream.
@@ -52,6 +52,8 @@ pub struct Flat {
     pub records: u64,
     /// Whether its end mark is there.
     pub ended: bool,
+    /// Bytes behind the end mark.
+    pub surplus_bytes: u64,
 }
 
 impl File {
@@ -140,7 +142,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::Damaged`] when the file ends in it, [`Error::Read`].
-    pub(super) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
+    pub(crate) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
         let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
         let mut set = PageSet::default();
         let mut window = Vec::new();
@@ -208,6 +210,7 @@ fn unflattened(
     }
     let flat = FlatInput::open(input)?;
     damage.extend(flat.damage());
-    let facts = Flat { records: flat.records(), ended: flat.ended() };
+    let facts =
+        Flat { records: flat.records(), ended: flat.ended(), surplus_bytes: flat.surplus_bytes() };
     Ok((Box::new(flat), Some(facts)))
 }

@@ -20,8 +20,8 @@ use crate::source::notes::{MAX_NOTE_BYTES, Notes};
 use crate::source::page_set::PageSet;
 
 pub use headers::{File, Flat};
-pub use pages::PageError;
 pub(crate) use pages::StoredPages;
+pub use pages::{PageError, PageFault};
 
 /// Bytes of a text that becomes a note.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -57,8 +57,18 @@ impl Kdump {
 
     /// The file that has the descriptor of page `pfn`.
     fn file_of(&self, pfn: u64) -> Option<&File> {
-        let next = self.files.partition_point(|file| file.pfns.start <= pfn);
-        self.files.get(next.checked_sub(1)?).filter(|file| file.pfns.contains(&pfn))
+        self.files.get(self.index_of(pfn)?)
+    }
+
+    /// The index of that file.
+    pub(crate) fn index_of(&self, pfn: u64) -> Option<usize> {
+        let index = self.files.partition_point(|file| file.pfns.start <= pfn).checked_sub(1)?;
+        self.files.get(index).filter(|file| file.pfns.contains(&pfn)).map(|_| index)
+    }
+
+    /// The descriptor table of a file.
+    pub(crate) fn table(&self, file: &File) -> Range<u64> {
+        file.descriptors..file.descriptor_of(self.kept.rank(file.pfns.end))
     }
 }
 

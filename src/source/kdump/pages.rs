@@ -10,10 +10,32 @@ use crate::source::kdump::{File, Kdump};
 /// Between two pages' data, so many bytes of others are read rather than passed over.
 const GAP_BYTES: u64 = 16 << 10;
 
+/// Descriptors that are read at a time when nothing else is.
+const WINDOW_PAGES: usize = 4096;
+
 /// Why a page that the 2nd bitmap has cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PageError(pub(crate) String);
+#[error("{why}")]
+pub struct PageError {
+    /// What it comes from.
+    pub fault: PageFault,
+    /// Where in the file, if it is in one.
+    pub offset: Option<u64>,
+    why: String,
+}
+
+/// What a [`PageError`] comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFault {
+    /// It is in a file of the set that is not given.
+    NotGiven,
+    /// Its descriptor is empty: the writer did not get so far.
+    Empty,
+    /// Its descriptor makes no sense, or leads out of the file.
+    Descriptor,
+    /// Its descriptor or data cannot be read.
+    Unreadable,
+}
 
 /// A page as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +46,13 @@ pub(crate) struct StoredPage {
     pub(crate) offset: u64,
     /// Where its data is in [`StoredPages::bytes`].
     place: Range<usize>,
+}
+
+impl StoredPage {
+    /// Where its data is in the file.
+    pub(crate) fn extent(&self) -> Range<u64> {
+        self.offset..self.offset + self.place.len() as u64
+    }
 }
 
 /// Some pages as they are stored. Used again and again: nothing is allocated per page.
@@ -56,8 +85,12 @@ impl Kdump {
                 let end =
                     self.files.iter().map(|file| file.pfns.start).find(|pfn| *pfn > run.start);
                 let end = end.unwrap_or(run.end).min(run.end);
-                let why = "it is in a file of the set that is not given";
-                into.pages.extend((run.start..end).map(|_| Err(PageError(why.to_owned()))));
+                let not_given = PageError {
+                    fault: PageFault::NotGiven,
+                    offset: None,
+                    why: "it is in a file of the set that is not given".to_owned(),
+                };
+                into.pages.extend((run.start..end).map(|_| Err(not_given.clone())));
                 next = Some(end..run.end).filter(|rest| !rest.is_empty());
                 continue;
             };
@@ -109,21 +142,58 @@ impl Kdump {
                     descriptors = behind;
                     self.check(file, &PageDesc::decode(bytes, order))
                 }
-                None => Err(why.clone()),
+                None => Err((PageFault::Unreadable, why.clone())),
             };
-            into.pages.push(
-                page.map_err(|why| PageError(format!("page descriptor at {offset:#x}: {why}"))),
-            );
+            into.pages.push(page.map_err(|(fault, why)| PageError {
+                fault,
+                offset: Some(offset),
+                why: format!("page descriptor at {offset:#x}: {why}"),
+            }));
         }
         read_data(&*file.input, into, first);
     }
 
-    /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
-    fn check(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
-        let PageDesc { offset, size, flags } = *desc;
-        if (offset, size, flags) == (0, 0, 0) {
-            return Err("it is empty: the dump ended before this page was written".to_owned());
+    /// Passes where the data of the pages of `file` is, page by page, to `each`, as far as their
+    /// descriptors can be read and make sense, until it returns false.
+    pub(crate) fn each_extent(&self, file: &File, each: &mut dyn FnMut(u64, Range<u64>) -> bool) {
+        let mut window = vec![0; WINDOW_PAGES * PAGE_DESC_BYTES];
+        let order = file.layout.byte_order();
+        for run in self.kept.runs_within(file.pfns.clone()) {
+            let mut pfn = run.start;
+            while pfn < run.end {
+                let at = file.descriptor_of(self.kept.rank(pfn));
+                let count = usize::try_from(run.end - pfn).unwrap_or(WINDOW_PAGES);
+                let bytes = count.min(WINDOW_PAGES) * PAGE_DESC_BYTES;
+                let part = window.get_mut(..bytes).unwrap_or_default();
+                let read = read_full(&*file.input, part, at)
+                    .unwrap_or_else(|_| read_whole(&*file.input, part, at));
+                let mut rest = part.get(..read).unwrap_or_default();
+                for pfn in pfn.. {
+                    let Some((bytes, behind)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
+                        break;
+                    };
+                    rest = behind;
+                    let page = self.check(file, &PageDesc::decode(bytes, order));
+                    if page.is_ok_and(|page| !each(pfn, page.extent())) {
+                        return;
+                    }
+                }
+                pfn += (bytes / PAGE_DESC_BYTES) as u64;
+            }
         }
+    }
+
+    /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
+    fn check(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, (PageFault, String)> {
+        if (desc.offset, desc.size, desc.flags) == (0, 0, 0) {
+            let why = "it is empty: the dump ended before this page was written";
+            return Err((PageFault::Empty, why.to_owned()));
+        }
+        self.check_sense(file, desc).map_err(|why| (PageFault::Descriptor, why))
+    }
+
+    fn check_sense(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
+        let PageDesc { offset, size, flags } = *desc;
         let codec =
             Codec::of_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
         let bytes = u64::from(size);
@@ -205,7 +275,11 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
                 Ok(_) => "the file ends in it".to_owned(),
                 Err(error) => error.to_string(),
             };
-            *slot = Err(PageError(format!("page data at {offset:#x}: {why}")));
+            *slot = Err(PageError {
+                fault: PageFault::Unreadable,
+                offset: Some(*offset),
+                why: format!("page data at {offset:#x}: {why}"),
+            });
         }
     }
 }

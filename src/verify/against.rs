@@ -1,0 +1,60 @@
+//! Whether the notes of a dump are those of its source.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+
+use crate::source::dump::Dump;
+use crate::verify::findings::{Finding, Findings, Kind};
+
+/// Notes are compared by pieces of so many bytes, of which nothing but a hash is held: they may
+/// be larger than memory.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Compares what is said of all pages.
+pub(super) fn check(dump: &Dump, source: &Dump, findings: &mut Findings) {
+    let (ours, theirs) = (dump.max_mapnr(), source.max_mapnr());
+    if ours != theirs {
+        let why = format!("max_mapnr is {ours:#x}, that of the source {theirs:#x}");
+        findings.push(Finding::new(Kind::Remark, why));
+    }
+    if dump.notes.vmcoreinfo_text() != source.notes.vmcoreinfo_text() {
+        findings.push(Finding::new(Kind::NotesDiffer, "VMCOREINFO is not that of the source"));
+    }
+    let (ours, theirs) = (hashes(dump), hashes(source));
+    if dump.notes.bytes != source.notes.bytes {
+        let why =
+            format!("{} bytes of notes, the source has {}", dump.notes.bytes, source.notes.bytes);
+        findings.push(Finding::new(Kind::NotesDiffer, why));
+    } else if let Some(piece) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
+        let at = piece * PIECE_BYTES;
+        let why = format!("the notes are not those of the source, from {at:#x} of them on");
+        findings.push(Finding::new(Kind::NotesDiffer, why));
+    }
+}
+
+/// A hash of each piece of the notes.
+fn hashes(dump: &Dump) -> Vec<u64> {
+    let hash = |piece: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(piece);
+        hasher.finish()
+    };
+    let mut hashes = Vec::new();
+    let mut piece: Vec<u8> = Vec::with_capacity(PIECE_BYTES);
+    // What cannot be read is 0 on both sides, and told elsewhere.
+    let copied = dump.copy_notes(&mut |_, mut bytes| {
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at((PIECE_BYTES - piece.len()).min(bytes.len()));
+            piece.extend_from_slice(part);
+            bytes = rest;
+            if piece.len() == PIECE_BYTES {
+                hashes.push(hash(&piece));
+                piece.clear();
+            }
+        }
+        Ok(())
+    });
+    debug_assert!(copied.is_ok(), "nothing in it fails");
+    hashes.push(hash(&piece));
+    hashes
+}

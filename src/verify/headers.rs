@@ -1,0 +1,227 @@
+//! What can be said of a kdump file before its pages: headers, bitmaps and notes agree.
+
+use std::ops::Range;
+
+use crate::codec::Codec;
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, HEADER_VERSION, KdumpSubHeader,
+};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::source::dump::Dump;
+use crate::source::input::read_full;
+use crate::source::kdump::{File, Kdump};
+use crate::verify::findings::{Finding, Findings, Kind};
+
+/// Bytes behind a bitmap's last bit that are looked at: its padding has less than a block, and
+/// only a hostile header claims more.
+const MOST_PADDING_BYTES: u64 = 64 << 20;
+
+/// Bytes that are read at a time.
+const WINDOW_BYTES: usize = 64 << 10;
+
+/// Pages that the 1st bitmap lacks: so many are told one by one.
+const STRAY_EXAMPLES: usize = 16;
+
+/// Every bit of `status` that a writer sets.
+const KNOWN_STATUS: u32 =
+    Codec::ALL_FLAGS | DUMP_DH_COMPRESSED_INCOMPLETE | DUMP_DH_EXCLUDED_VMEMMAP;
+
+/// Looks at the headers, bitmaps and notes of a kdump file.
+pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
+    for (index, file) in kdump.files.iter().enumerate() {
+        let mut push = |finding: Finding| findings.push(finding.in_file(index));
+        file.damage.iter().for_each(|why| push(Finding::new(Kind::Stream, why)));
+        if let Some(bytes) = file.flat.as_ref().map(|flat| flat.surplus_bytes).filter(|&n| n > 0) {
+            push(Finding::new(
+                Kind::Remark,
+                format!("{bytes} bytes behind the end mark of the flattened file"),
+            ));
+        }
+        check_fields(file, &mut push);
+        check_places(file, &mut push);
+        for (name, place, end) in bitmaps(file) {
+            check_padding(file, name, place, end, &mut push);
+        }
+        if file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0 {
+            push(Finding::new(Kind::SaysIncomplete, "the header says that the dump is incomplete"));
+        }
+    }
+    check_stray(kdump, findings);
+    check_notes(dump, kdump, findings);
+}
+
+fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
+    let (header, sub) = (&file.header, &file.sub_header);
+    let block_size = u64::from(header.block_size);
+    let low = u32::try_from(sub.max_mapnr_64).unwrap_or(u32::MAX);
+    if header.header_version >= HEADER_VERSION && header.max_mapnr != low {
+        push(
+            Finding::new(
+                Kind::Header,
+                format!(
+                    "max_mapnr is {:#x} in the main header, but {:#x} in the sub header",
+                    header.max_mapnr, sub.max_mapnr_64
+                ),
+            )
+            .at(0),
+        );
+    }
+    let unknown = header.status & !KNOWN_STATUS;
+    if unknown != 0 {
+        let why = format!("status {:#x}: bits {unknown:#x} are not known", header.status);
+        push(Finding::new(Kind::Header, why).at(0));
+    }
+    let needed = 2 * file.max_mapnr.div_ceil(8).div_ceil(block_size);
+    let blocks = u64::from(header.bitmap_blocks);
+    if file.bitmap1 == file.bitmap2 {
+        let why = format!("{blocks} bitmap blocks are room for one bitmap: it is taken for both");
+        push(Finding::new(Kind::Remark, why).at(0));
+    } else if blocks != needed {
+        let why = format!("{blocks} bitmap blocks, {needed} are enough");
+        push(Finding::new(Kind::Remark, why).at(0));
+    }
+}
+
+/// Whether what the sub header places is where it can be.
+fn check_places(file: &File, push: &mut dyn FnMut(Finding)) {
+    let sub = &file.sub_header;
+    let block_size = u64::from(file.header.block_size);
+    let struct_bytes = KdumpSubHeader::bytes_in(file.layout).unwrap_or(0) as u64;
+    let blocks = block_size..file.bitmap1.start;
+    let size = file.input.size().unwrap_or(u64::MAX);
+    let mut look = |name: &str, offset: u64, bytes: u64, in_headers: bool| {
+        if bytes == 0 {
+            return;
+        }
+        let end = offset.checked_add(bytes);
+        let place = offset..end.unwrap_or(u64::MAX);
+        let why = if end.is_none_or(|end| end > size) {
+            "outside the file"
+        } else if blocks.start <= place.start && place.end <= blocks.end {
+            // Older versions have a shorter struct, which only ends where the notes start.
+            let full = file.header.header_version >= HEADER_VERSION;
+            if full && place.start < block_size + struct_bytes {
+                "within the sub header itself"
+            } else {
+                return;
+            }
+        } else if in_headers {
+            "not in the blocks of the sub header"
+        } else if place.start < file.descriptors {
+            // makedumpfile writes what it erased behind the pages.
+            "within the headers and bitmaps"
+        } else {
+            return;
+        };
+        let why = format!("{name}: {bytes} bytes at {offset:#x} are {why}");
+        push(Finding::new(Kind::Notes, why).at(offset));
+    };
+    look("notes", sub.offset_note, sub.size_note, true);
+    look("VMCOREINFO", sub.offset_vmcoreinfo, sub.size_vmcoreinfo, true);
+    look("ERASEINFO", sub.offset_eraseinfo, sub.size_eraseinfo, false);
+}
+
+/// The bitmaps of a file, each with the end of its blocks.
+fn bitmaps(file: &File) -> Vec<(&'static str, Range<u64>, u64)> {
+    let second = ("2nd bitmap", file.bitmap2.clone(), file.descriptors);
+    if file.bitmap1 == file.bitmap2 {
+        return vec![second];
+    }
+    vec![("1st bitmap", file.bitmap1.clone(), file.bitmap2.start), second]
+}
+
+/// Whether all bits behind `max_mapnr` are 0.
+fn check_padding(
+    file: &File,
+    name: &str,
+    place: Range<u64>,
+    end: u64,
+    push: &mut dyn FnMut(Finding),
+) {
+    let bits_used = file.max_mapnr % 8;
+    let mut bits: u64 = 0;
+    let mut first = None;
+    let mut mask = if bits_used == 0 { 0xff } else { 0xffu8 << bits_used };
+    let mut at = if bits_used == 0 { place.end } else { place.end - 1 };
+    let end = end.min(at.saturating_add(MOST_PADDING_BYTES));
+    let mut window = vec![0; WINDOW_BYTES];
+    while at < end {
+        let bytes = usize::try_from(end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
+        let part = window.get_mut(..bytes).unwrap_or_default();
+        let read = match read_full(&*file.input, part, at) {
+            Ok(read) => read,
+            Err(error) => {
+                push(Finding::new(Kind::Bitmap, format!("{name}: {error}")).at(at));
+                return;
+            }
+        };
+        for (offset, byte) in (at..).zip(part.iter().take(read)) {
+            let stray = byte & mask;
+            mask = 0xff;
+            if stray != 0 {
+                first = first.or(Some(offset));
+                bits += u64::from(stray.count_ones());
+            }
+        }
+        if read < bytes {
+            break;
+        }
+        at += bytes as u64;
+    }
+    if let Some(first) = first {
+        let why = format!(
+            "{name}: {bits} bits behind max_mapnr {:#x} are set, the first in the byte at {first:#x}",
+            file.max_mapnr
+        );
+        push(Finding::new(Kind::Bitmap, why).at(first));
+    }
+}
+
+/// Pages of the 2nd bitmap that the 1st lacks.
+fn check_stray(kdump: &Kdump, findings: &mut Findings) {
+    let Some(file) = kdump.files.first().filter(|_| kdump.stray > 0) else { return };
+    let Ok(present) = file.read_bitmap(&file.bitmap1) else { return };
+    let stray = kdump.kept.runs().flatten().filter(|pfn| !present.contains(*pfn));
+    let mut told = 0;
+    for pfn in stray.take(STRAY_EXAMPLES) {
+        let why = "it is in the 2nd bitmap, but not in the 1st";
+        findings.push(Finding::of_page(Kind::Bitmap, pfn, why).at(file.bitmap1.start + pfn / 8));
+        told += 1;
+    }
+    findings.count_more(Kind::Bitmap, kdump.stray.saturating_sub(told));
+}
+
+fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
+    dump.notes.damage.iter().for_each(|why| findings.push(Finding::new(Kind::Notes, why)));
+    let Some(file) = kdump.files.first() else { return };
+    let sub = &file.sub_header;
+    let mut told = vec![0; usize::try_from(sub.size_vmcoreinfo.min(1 << 20)).unwrap_or(0)];
+    let read = read_full(&*file.input, &mut told, sub.offset_vmcoreinfo).unwrap_or(0);
+    told.truncate(read);
+    let mut remark = |why: String| findings.push(Finding::new(Kind::Remark, why));
+    match dump.notes.vmcoreinfo_text() {
+        None => remark("no VMCOREINFO: readers that need it must be given it".to_owned()),
+        Some(_) if sub.size_vmcoreinfo == 0 => {
+            remark("the header places no VMCOREINFO: crash and makedumpfile see none".to_owned());
+        }
+        Some(text) if *text != *told && !dump.notes.vmcoreinfo_is_added() => {
+            let why = "VMCOREINFO where the header places it is not that of the notes";
+            findings.push(Finding::new(Kind::Notes, why).at(sub.offset_vmcoreinfo));
+        }
+        Some(_) => {}
+    }
+    let info = dump.vmcoreinfo.as_ref();
+    if let Some(told) = info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size)
+    {
+        let why = format!(
+            "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
+            dump.page_size
+        );
+        findings.push(Finding::new(Kind::Header, why).at(0));
+    }
+    let (cpus, saved) = (kdump.header.nr_cpus, dump.notes.cpus);
+    if cpus != saved.max(1) {
+        let why = format!("nr_cpus is {cpus}, but the notes have the registers of {saved} CPUs");
+        findings.push(Finding::new(Kind::Remark, why).at(0));
+    }
+}
