@@ -22,5 +22,6 @@ mod product;
 mod skip;
 mod strict;
 mod tools;
+mod verify;
 mod vmcoreinfo;
 mod vmcores;

@@ -11,7 +11,7 @@ fn plainly(places: &[Range<u64>]) -> Vec<u64> {
 }
 
 fn feed(places: &[Range<u64>]) -> impl FnMut(&mut dyn FnMut(u64, Range<u64>) -> bool) + '_ {
-    |each| {
+    move |each| {
         let _ = (0..).zip(places).all(|(pfn, place)| each(pfn, place.clone()));
     }
 }
