@@ -21,11 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::convert::MAX_THREADS;
 use crate::error::{Error, Result};
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_BYTES};
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES};
 use crate::pipeline;
 use crate::report::Progress;
+use crate::sink::Sink;
 use crate::source::dump::{Body, Dump, Runs};
-use crate::source::input::read_full;
+use crate::source::input::{ReadAt, read_full};
 use crate::source::kdump::{File, Kdump};
 use extents::Extents;
 pub use findings::{Finding, Findings, Group, Kind, Severity, Tally};
@@ -33,9 +34,6 @@ use pages::{Checked, Checker};
 
 /// Bytes of pages that are looked at at a time.
 const BATCH_BYTES: u64 = 512 << 10;
-
-/// Bytes between descriptors and data that are looked at.
-const MOST_GAP_BYTES: usize = 64 << 10;
 
 /// How to verify.
 #[derive(Debug, Clone)]
@@ -137,6 +135,22 @@ pub fn verify(
         }
     }
     Ok(findings)
+}
+
+/// Sets the INCOMPLETE flag of a kdump file, not flattened, that turned out not to be what it
+/// should.
+///
+/// # Errors
+/// [`Error::Damaged`] when its header is no longer one, [`Error::Read`], [`Error::Write`].
+pub fn mark_incomplete(written: &dyn ReadAt, sink: &mut dyn Sink) -> Result<()> {
+    let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
+    let read = read_full(written, &mut bytes, 0).map_err(Error::read("the main header"))?;
+    let decoded = DiskDumpHeader::decode(bytes.get(..read).unwrap_or_default());
+    let what = || "main header".to_owned();
+    let (mut header, layout) =
+        decoded.map_err(|why| Error::Damaged { what: what(), offset: 0, why })?;
+    header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
+    sink.write_at(0, &header.encode(layout)?.bytes).map_err(Error::write("the main header"))
 }
 
 struct Cancelled;
@@ -300,7 +314,7 @@ impl Places {
                 },
             );
             if let Some(all) = places.extents.all() {
-                check_gap(file, places.table.end..all.start, index, findings);
+                check_gap(kdump, index, places.table.end..all.start, findings);
                 let rest = file.input.size().map_or(0, |size| size.saturating_sub(all.end));
                 if rest > 0 {
                     let why = format!("{rest} bytes behind the last page's data");
@@ -320,17 +334,12 @@ fn erased(file: &File) -> Option<Range<u64>> {
 
 /// Whether there are more descriptors than pages: then bits of the 2nd bitmap are lost, and the
 /// pages behind them have each other's data.
-fn check_gap(file: &File, gap: Range<u64>, index: usize, findings: &mut Findings) {
-    let bytes = usize::try_from(gap.end.saturating_sub(gap.start)).unwrap_or(usize::MAX);
-    if bytes == 0 {
-        return;
-    }
-    let mut first = vec![0; bytes.min(MOST_GAP_BYTES)];
-    let read = read_full(&*file.input, &mut first, gap.start).unwrap_or(0);
-    let used = bytes >= PAGE_DESC_BYTES && first.iter().take(read).any(|&byte| byte != 0);
-    let says_incomplete = file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
-    let (kind, what) = if used && !says_incomplete {
-        (Kind::Bitmap, "are not empty: the 2nd bitmap has fewer pages than there are descriptors")
+fn check_gap(kdump: &Kdump, index: usize, gap: Range<u64>, findings: &mut Findings) {
+    let Some(file) = kdump.files.get(index).filter(|_| gap.start < gap.end) else { return };
+    let bytes = gap.end - gap.start;
+    let fits = bytes >= PAGE_DESC_BYTES as u64;
+    let (kind, what) = if fits && kdump.has_descriptor(file, gap.start) {
+        (Kind::Bitmap, "begin with one more: the 2nd bitmap has fewer pages than there are")
     } else {
         (Kind::Remark, "are not used")
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod ending;
 pub(crate) mod options;
+mod read_back;
 
 use std::io;
 use std::time::Instant;
@@ -12,13 +13,14 @@ use kdumpconv::sink::flat::FlatSink;
 use kdumpconv::sink::place::{Format, Output};
 use kdumpconv::sink::{NullSink, Sink};
 
-use super::exit::Exit;
+use super::exit::{Exit, Usage};
 use super::files::{self, How};
 use super::progress::{Meter, Unit};
 use super::say::Voice;
 use super::signals::Signals;
 use ending::Ending;
 use options::Convert;
+use read_back::ReadBack;
 
 /// Converts.
 ///
@@ -46,7 +48,11 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     } else {
         Some(files::create_output(&args.source.input, &args.output, args.format())?)
     };
-    if output.as_ref().is_some_and(Output::outlives_an_interruption) {
+    let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
+    if args.verify && !can_be_read_back {
+        return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
+    }
+    if can_be_read_back {
         signals.catch(&options.cancel).context("cannot catch signals")?;
     }
     let mut nowhere = nowhere(args);
@@ -66,9 +72,17 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     };
     voice.warn(&report.warnings);
     let flat = output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat);
+    let cancelled = report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled));
+    let checked = output.as_mut().filter(|_| args.verify && !cancelled).map(|output| {
+        let mut meter = Meter::new(&args.talk, Unit::Pages);
+        let show = &mut |progress| meter.show(progress);
+        let checked = ReadBack::check(output, &core, &report, &options, show);
+        meter.clear();
+        checked
+    });
     let how = How {
-        cancelled: report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled)),
-        incomplete: report.incomplete(),
+        cancelled: cancelled || checked.as_ref().is_some_and(ReadBack::was_cancelled),
+        incomplete: report.incomplete() || checked.as_ref().is_some_and(|back| !back.is_good()),
         worthless: report.incomplete() && report.pages.written() == 0,
     };
     let (exit, settled) = files::settle(output, how, &signals, !args.output.no_sync);
@@ -76,6 +90,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
         core: &core,
         report: &report,
         settled: settled.as_ref(),
+        read_back: checked.as_ref(),
         flat,
         threads: options.threads,
         seconds: started.elapsed().as_secs_f64(),

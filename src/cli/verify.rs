@@ -17,7 +17,8 @@ use super::groups::{Source, Talk, Threads};
 use super::progress::{Meter, Unit};
 use super::say::Voice;
 use super::signals::Signals;
-pub(crate) use report::{Verified, brief, json, lines};
+use report::Verified;
+pub(crate) use report::{brief, json, lines};
 
 /// Check every page of a dump, and that nothing in it contradicts itself
 ///

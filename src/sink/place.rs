@@ -6,13 +6,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, OFlags};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ use crate::sink::file::FileSink;
 use crate::sink::flat::FlatSink;
 use crate::sink::naming::{self, Settled};
 use crate::sink::ordered::OrderedSink;
+use crate::source::input::FileInput;
 
 /// What kind of file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,7 +109,8 @@ impl Output {
             return Err(failed()(io::ErrorKind::InvalidInput.into()));
         };
         let place = if says_incomplete(target) && fs::symlink_metadata(target).is_err() {
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create_new(true).mode(0o600).open(target);
             Place::Direct { file: file.map_err(failed())?, own: Some(target.to_owned()) }
         } else {
             // O_EXCL and 0600, by tempfile's own rules.
@@ -202,6 +204,34 @@ impl Output {
     #[must_use]
     pub fn outlives_an_interruption(&self) -> bool {
         !matches!(self.place, Place::Stream)
+    }
+
+    /// What was written, `bytes` of it, to be read back; `None` for what cannot be, as a pipe.
+    ///
+    /// It is on disk then, and the kernel is asked to forget what it holds of it, so that it is
+    /// read from there; that is but a hint, and what the drive itself holds nobody can tell.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when it did not come to the disk, [`Error::Read`] when it cannot be opened.
+    pub fn read_back(&self, bytes: u64) -> Result<Option<FileInput>> {
+        let file = match &self.place {
+            Place::Stream => return Ok(None),
+            Place::Direct { file, .. } => file,
+            Place::Temporary { file, .. } => file.as_file(),
+        };
+        let what = "what was written";
+        file.sync_data().map_err(Error::write(what))?;
+        let readable = rustix::fs::fcntl_getfl(file)
+            .is_ok_and(|flags| flags.intersection(OFlags::RWMODE) == OFlags::RDWR);
+        let again = if readable {
+            file.try_clone()
+        } else {
+            // Standard output and devices are open for writing alone.
+            File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        };
+        let again = again.map_err(Error::read(what))?;
+        let _ = rustix::fs::fadvise(&again, 0, None, Advice::DontNeed);
+        Ok(Some(FileInput::new(again, bytes)))
     }
 
     /// Gives a complete output its name, once it is on disk if `sync`.

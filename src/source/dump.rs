@@ -251,7 +251,8 @@ impl Dump {
     }
 
     /// Whether pages must be read in one forward pass, by one thread at a time.
-    pub(crate) fn is_sequential(&self) -> bool {
+    #[must_use]
+    pub fn is_sequential(&self) -> bool {
         self.input().is_sequential()
     }
 

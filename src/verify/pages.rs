@@ -279,7 +279,10 @@ impl Judge<'_> {
                 checked.fault(Kind::Unwritten, pfn, "the dump is incomplete, and lacks it");
             }
             Ok(_) => {
-                let why = format!("it is left out, though dump level {} keeps it", level.bits());
+                let why = format!(
+                    "it is left out, though dump level {} keeps it (makedumpfile also leaves out what the kernel has marked as poisoned or offline)",
+                    level.bits()
+                );
                 checked.fault(Kind::Missing, pfn, why);
             }
         }

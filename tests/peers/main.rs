@@ -24,5 +24,6 @@ mod product;
 mod skip;
 mod strict;
 mod tools;
+mod verify;
 mod vmcoreinfo;
 mod vmcores;

@@ -5,6 +5,8 @@ use kdumpconv::sink::naming::Settled;
 use kdumpconv::source::dump::Dump;
 use serde_json::{Value, json};
 
+use super::read_back::ReadBack;
+
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
 
 /// How a conversion ended.
@@ -13,6 +15,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) report: &'a Report,
     /// `None` for a dry run.
     pub(crate) settled: Option<&'a Settled>,
+    /// What came of reading it back, if that was asked for.
+    pub(crate) read_back: Option<&'a ReadBack>,
     pub(crate) flat: bool,
     pub(crate) threads: usize,
     pub(crate) seconds: f64,
@@ -60,8 +64,10 @@ fn reasons(ending: &Ending<'_>) {
         let count = report.pages.unreadable;
         line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
     }
+    let read_back = ending.read_back.filter(|read_back| !read_back.is_good());
+    read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| line(&text));
     if let Some(settled) = ending.settled {
-        say::fate(settled, report.incomplete());
+        say::fate(settled, report.incomplete() || read_back.is_some());
     }
 }
 
@@ -75,7 +81,8 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
         "input": voice.input,
         "output": output_name(ending.settled),
         "dry_run": ending.settled.is_none(),
-        "complete": !report.incomplete(),
+        "complete": !report.incomplete() && ending.read_back.is_none_or(ReadBack::is_good),
+        "read_back": ending.read_back.map(ReadBack::json),
         "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warnings": ending
             .core
@@ -135,7 +142,7 @@ fn summary(ending: &Ending<'_>) -> Vec<String> {
         None => "written:".to_owned(),
     };
     let kind = if ending.flat { ", flattened" } else { "" };
-    vec![
+    let mut lines = vec![
         format!(
             "{name} {} bytes, {:.1} % of {} of memory ({}, dump level {}{kind})",
             report.output_bytes,
@@ -160,5 +167,8 @@ fn summary(ending: &Ending<'_>) -> Vec<String> {
             ending.threads,
             if ending.threads == 1 { "" } else { "s" },
         ),
-    ]
+    ];
+    let read_back = ending.read_back.filter(|read_back| read_back.is_good());
+    lines.extend(read_back.iter().flat_map(|read_back| read_back.lines()));
+    lines
 }

@@ -68,6 +68,10 @@ pub(crate) struct Convert {
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
 
+    /// Read OUTPUT back before it gets its name, and compare every page with INPUT
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) verify: bool,
+
     /// Write nothing, say how large OUTPUT would be
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

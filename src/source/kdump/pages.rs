@@ -153,6 +153,13 @@ impl Kdump {
         read_data(&*file.input, into, first);
     }
 
+    /// Whether what is at `offset` makes sense as a descriptor.
+    pub(crate) fn has_descriptor(&self, file: &File, offset: u64) -> bool {
+        let mut bytes = [0; PAGE_DESC_BYTES];
+        let read = read_full(&*file.input, &mut bytes, offset).is_ok_and(|n| n == bytes.len());
+        read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
+    }
+
     /// Passes where the data of the pages of `file` is, page by page, to `each`, as far as their
     /// descriptors can be read and make sense, until it returns false.
     pub(crate) fn each_extent(&self, file: &File, each: &mut dyn FnMut(u64, Range<u64>) -> bool) {

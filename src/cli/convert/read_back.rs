@@ -1,0 +1,172 @@
+//! `--verify`: what was written is read back before it gets its name.
+
+use std::time::Instant;
+
+use kdumpconv::report::Progress;
+use kdumpconv::sink::place::Output;
+use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::verify::{Findings, Kind, Severity, mark_incomplete};
+use kdumpconv::{Error, Options, Report, verify};
+use serde_json::{Value, json};
+
+use crate::cli::say::printable;
+use crate::cli::verify::{self as command, brief};
+
+/// What came of reading an output back.
+pub(crate) struct ReadBack {
+    found: Result<Findings, String>,
+    /// Whether the pages were compared with the input's: a pipe's are gone.
+    compared: bool,
+    /// What the input is known for already is not the output's fault.
+    input_is_doubtful: bool,
+    seconds: f64,
+}
+
+impl ReadBack {
+    /// Reads an output back, and marks it as incomplete if it is not what it should be.
+    pub(crate) fn check(
+        output: &mut Output,
+        input: &Dump,
+        report: &Report,
+        options: &Options,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Self {
+        let started = Instant::now();
+        let compared = !input.is_sequential();
+        let found = look(output, input, compared, report, options, progress);
+        let checked = ReadBack {
+            found: found.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+            compared,
+            input_is_doubtful: input.incomplete || !input.warnings.is_empty(),
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        if !checked.is_good() && !output.is_flat() {
+            // Its name says so as well, where it has one.
+            let written = output.read_back(report.output_bytes);
+            if let Ok(Some(written)) = written {
+                let _ = mark_incomplete(&written, output.sink());
+            }
+        }
+        checked
+    }
+
+    /// Whether it is what it should be.
+    pub(crate) fn is_good(&self) -> bool {
+        let Ok(findings) = &self.found else { return false };
+        let is_fault = |kind: Kind| {
+            let inherited = matches!(kind, Kind::Header | Kind::Notes) && self.input_is_doubtful;
+            kind.severity() == Severity::Damage && !inherited
+        };
+        !findings.cancelled && !findings.groups().any(|(kind, _)| is_fault(kind))
+    }
+
+    /// Whether it was broken off.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.found.as_ref().is_ok_and(|findings| findings.cancelled)
+    }
+
+    /// What is to be said of it.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let with = if self.compared { "compared with the input" } else { "not compared" };
+        match &self.found {
+            Err(why) => vec![format!("what was written cannot be read back: {}", printable(why))],
+            Ok(findings) => {
+                let mut lines = Vec::new();
+                if !self.is_good() {
+                    lines.extend(
+                        command::lines(findings).into_iter().map(|l| format!("read back: {l}")),
+                    );
+                }
+                lines.push(format!(
+                    "read back in {:.2} s, {with}: {}",
+                    self.seconds,
+                    brief(findings)
+                ));
+                lines
+            }
+        }
+    }
+
+    /// The same as JSON.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "good": self.is_good(),
+            "compared": self.compared,
+            "error": self.found.as_ref().err(),
+            "found": self.found.as_ref().ok().map(|findings| command::json(findings, self.compared)),
+            "seconds": self.seconds,
+        })
+    }
+}
+
+fn look(
+    output: &Output,
+    input: &Dump,
+    compared: bool,
+    report: &Report,
+    options: &Options,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> kdumpconv::Result<Findings> {
+    let unsupported = || Error::Read {
+        what: "what was written".to_owned(),
+        source: std::io::ErrorKind::Unsupported.into(),
+    };
+    let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
+    let written = Dump::open(Box::new(written), &OpenOptions::default())?;
+    let how = verify::Options {
+        threads: options.threads,
+        cancel: options.cancel.clone(),
+        ..verify::Options::default()
+    };
+    verify(&written, Some(input).filter(|_| compared), &how, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use kdumpconv::sink::place::Format;
+    use kdumpconv::source::open;
+
+    use super::*;
+
+    /// Page 0x6ff of the sample's second segment, the last of its file.
+    const LAST_PFN: &str =
+        "pfn 0x7ff: 1 of its bytes are not those of the source, the first at 0xfff";
+
+    fn dump_of(path: &Path, bytes: &[u8]) -> Dump {
+        fs::write(path, bytes).unwrap();
+        let input = open::open(path, std::env::temp_dir()).unwrap();
+        Dump::open(input, &OpenOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_reads_back_otherwise_is_kept_as_incomplete_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let packed = fs::File::open("testdata/small.vmcore.zst").unwrap();
+        let mut bytes = zstd::decode_all(packed).unwrap();
+        let core = dump_of(&place("core"), &bytes);
+        *bytes.last_mut().unwrap() ^= 1;
+        let other = dump_of(&place("other"), &bytes);
+        for (format, name) in [(Format::File, "plain"), (Format::Flat, "flat")] {
+            let mut output = Output::create(&place(name), format, false).unwrap();
+            let options = Options::default();
+            let report = kdumpconv::convert(&core, output.sink(), &options, &mut |_| ()).unwrap();
+            let mut check =
+                |input| ReadBack::check(&mut output, input, &report, &options, &mut |_| ());
+            let checked = check(&core);
+            assert!(checked.is_good() && checked.compared, "{:?}", checked.lines());
+            let checked = check(&other);
+            assert!(!checked.is_good());
+            let lines = checked.lines().join("\n");
+            assert!(lines.contains(LAST_PFN), "{lines}");
+            let kept = output.keep_incomplete(false).path.unwrap();
+            assert_eq!(kept, place(&format!("{name}.incomplete")));
+            let input = open::open(&kept, std::env::temp_dir()).unwrap();
+            let again = Dump::open(input, &OpenOptions::default()).unwrap();
+            assert_eq!(again.incomplete, format == Format::File, "a stream's header is written");
+        }
+    }
+}

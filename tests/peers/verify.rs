@@ -1,0 +1,96 @@
+//! `verify` on what others write: good, and equal to the vmcore but for what they leave out.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::product::{Folder, kdumpconv};
+use crate::skip::need;
+use crate::tools::{makedumpfile, run, run_with_input};
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, relayout};
+
+/// The page that the tiny kernel has marked as poisoned, which makedumpfile never keeps.
+const TINY_POISONED_PFN: u64 = 0x2d17;
+/// Pages of QEMU's firmware just below 4 GiB.
+const FIRMWARE_PAGES: u64 = 64;
+
+/// Runs `verify --json`.
+fn verified(dump: &Path, against: &Path, code: i32) -> Value {
+    let mut command = kdumpconv();
+    let ran = run(command.arg("verify").arg("--json").arg(dump).arg("--against").arg(against));
+    ran.exited(code);
+    serde_json::from_str(&ran.text).unwrap()
+}
+
+fn ours(vmcore: &Packed) {
+    let core = need!(vmcore.unpacked());
+    let folder = Folder::new();
+    for options in [["-C", "zlib"], ["-C", "lzo"], ["-C", "snappy"], ["-C", "zstd"], ["-d0", "-F"]]
+    {
+        let report = verified(&folder.convert(&core, "ours", &options), &core, 0);
+        assert_eq!(report["good"], true);
+        assert_eq!(report["comparison"]["equal"], report["pages"]["checked"]);
+        assert_eq!(report["comparison"]["left_out_partial"], 0);
+    }
+}
+
+#[test]
+fn ours_of_tiny_x86_64_are_its_equals() {
+    ours(&TINY);
+}
+
+#[test]
+fn ours_of_aarch64_are_its_equals() {
+    ours(&AARCH64);
+}
+
+fn theirs(core: &Path, folder: &Folder, options: &[&str]) -> PathBuf {
+    let target = folder.file("theirs");
+    run(makedumpfile().unwrap().args(options).arg("-f").arg(core).arg(&target)).succeeded();
+    target
+}
+
+fn count(report: &Value, what: &str) -> u64 {
+    report["comparison"][what].as_u64().unwrap()
+}
+
+#[test]
+fn makedumpfiles_of_x86_64_kexec_lack_the_partial_page_and_what_the_level_says() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let mut pages = 0;
+    for codec in ["-c", "-l"] {
+        let report = verified(&theirs(&core, &folder, &[codec, "-d1"]), &core, 0);
+        assert_eq!(report["good"], true);
+        pages = count(&report, "equal");
+        assert_eq!(count(&report, "left_out_partial"), 1);
+        assert_eq!(count(&report, "left_out_zero") + count(&report, "left_out_by_class"), 0);
+        let report = verified(&theirs(&core, &folder, &[codec, "-d31"]), &core, 0);
+        let out = count(&report, "left_out_zero") + count(&report, "left_out_by_class");
+        assert_eq!(count(&report, "equal") + out, pages);
+        assert!(out > 0);
+    }
+    let flat = folder.file("flat");
+    let mut command = makedumpfile().unwrap();
+    command.args(["-F", "-c", "-d31"]).arg(&core).stdout(std::fs::File::create(&flat).unwrap());
+    run_with_input(&mut command).succeeded();
+    let report = verified(&flat, &core, 0);
+    assert_eq!(report["good"], true);
+    assert!(count(&report, "equal") < pages);
+}
+
+#[test]
+fn makedumpfiles_of_tiny_x86_64_lack_firmware_and_a_poisoned_page() {
+    let core = need!(TINY.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let relaid = folder.file("relaid");
+    need!(relayout(&core, &relaid, &[]));
+    let report = verified(&theirs(&relaid, &folder, &["-l", "-d1"]), &core, 5);
+    assert_eq!(count(&report, "beyond_the_end"), FIRMWARE_PAGES);
+    let missing = &report["findings"][0];
+    assert_eq!((&missing["kind"], &missing["count"]), (&"missing".into(), &1.into()));
+    assert_eq!(missing["first"][0]["pfn"], TINY_POISONED_PFN);
+    assert_eq!(count(&report, "equal"), report["pages"]["checked"].as_u64().unwrap());
+}
