@@ -18,6 +18,7 @@
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
+//! | [`summary`] | what a dump is, at a glance |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -64,6 +65,7 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+pub mod summary;
 pub mod unflatten;
 mod worker;
 mod writer;

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
+use super::info::Info;
 use super::unflatten::Unflatten;
 
 /// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
@@ -26,6 +27,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Dmesg(Dmesg),
+    Info(Info),
     /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),
 }

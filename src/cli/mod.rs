@@ -10,9 +10,11 @@ mod dmesg;
 mod exit;
 mod files;
 mod groups;
+mod info;
 mod progress;
 mod say;
 mod signals;
+mod terminal;
 mod unflatten;
 
 pub(crate) use args::Args;
@@ -26,6 +28,7 @@ pub(crate) use exit::Exit;
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Some(Command::Dmesg(args)) => dmesg::run(args),
+        Some(Command::Info(args)) => info::run(args),
         None => match args.convert.rearranged() {
             Some(args) => unflatten::run(&args),
             None => convert::run(&args.convert),

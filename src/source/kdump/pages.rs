@@ -119,7 +119,7 @@ impl Kdump {
     }
 
     /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
-    fn check(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
+    pub(crate) fn check(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
         let PageDesc { offset, size, flags } = *desc;
         if (offset, size, flags) == (0, 0, 0) {
             return Err("it is empty: the dump ended before this page was written".to_owned());
