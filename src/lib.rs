@@ -20,6 +20,7 @@
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
 //! | [`mod@verify`] | whether a dump is what it says, and what its source says |
+//! | [`summary`] | what a dump is, at a glance |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -66,6 +67,7 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+pub mod summary;
 pub mod to_elf;
 pub mod unflatten;
 pub mod verify;

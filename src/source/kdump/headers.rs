@@ -50,6 +50,8 @@ pub struct File {
 pub struct Flat {
     /// How many records it has.
     pub records: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
     /// Whether its end mark is there.
     pub ended: bool,
     /// Bytes behind the end mark.
@@ -208,9 +210,14 @@ fn unflattened(
     if magic.get(..n) != Some(flattened::SIGNATURE) {
         return Ok((input, None));
     }
+    let bytes = input.size().unwrap_or(0);
     let flat = FlatInput::open(input)?;
     damage.extend(flat.damage());
-    let facts =
-        Flat { records: flat.records(), ended: flat.ended(), surplus_bytes: flat.surplus_bytes() };
+    let facts = Flat {
+        records: flat.records(),
+        bytes,
+        ended: flat.ended(),
+        surplus_bytes: flat.surplus_bytes(),
+    };
     Ok((Box::new(flat), Some(facts)))
 }

@@ -55,6 +55,11 @@ impl Kdump {
         }
     }
 
+    /// How many descriptors `file` has.
+    pub(crate) fn descriptors_of(&self, file: &File) -> u64 {
+        self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
+    }
+
     /// The file that has the descriptor of page `pfn`.
     fn file_of(&self, pfn: u64) -> Option<&File> {
         self.files.get(self.index_of(pfn)?)
