@@ -15,6 +15,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use hostile::{TARGETS, Target, seeds};
+use kdumpconv::source::dump::{Dump, OpenOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -241,4 +242,42 @@ fn notes_behind_the_pages_cost_a_pipe_no_page() {
         core.load(Load::new(0, vec![1; 200_000])).raw_notes(vec![0; 8]).notes_last().build();
     core[hostile::elf::CHOICE_AT + 1] = hostile::elf::STREAM;
     hostile::elf::check(&core);
+}
+
+/// A byte of each bitmap, a descriptor and a byte far behind: the rest of 16 GiB is gaps.
+#[test]
+fn a_flattened_file_that_claims_the_largest_memory_takes_no_time() {
+    let pages = 1_u64 << 36;
+    let half = pages / 8;
+    let (mut main, sub) = (b"KDUMP   \x06\0\0\0".to_vec(), 4096);
+    for name in ["Linux", "host", "6.1.0", "#1", "x86_64", ""] {
+        main.extend(name.as_bytes());
+        main.resize(main.len().next_multiple_of(65) + 12, 0);
+    }
+    main.truncate(402);
+    main.resize(424, 0);
+    main[408] = 1;
+    for int in [0, 4096, 1, (2 * half / 4096) as u32, u32::MAX, 0, 0, 0, 0, 1] {
+        main.extend(int.to_le_bytes());
+    }
+    let mut sub_header = vec![0; 104];
+    sub_header[96..].copy_from_slice(&pages.to_le_bytes());
+    let table = 8192 + 2 * half;
+    let mut descriptor = (table + 24).to_le_bytes().to_vec();
+    descriptor.extend([0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let parts: [(u64, &[u8]); 6] = [
+        (0, &main),
+        (sub, &sub_header),
+        (8192, &[1]),
+        (8192 + half, &[1]),
+        (table, &descriptor),
+        (1 << 40, &[1]),
+    ];
+    let bytes = seeds::stream(&parts, true);
+    let start = std::time::Instant::now();
+    let dump = Dump::open(Box::new(hostile::Input::new(&bytes)), &OpenOptions::default()).unwrap();
+    assert_eq!(dump.counts(), (1, 1));
+    assert_eq!(dump.max_mapnr(), pages);
+    let time = start.elapsed();
+    assert!(time < std::time::Duration::from_secs(3), "{time:?}");
 }

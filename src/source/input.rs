@@ -51,6 +51,12 @@ pub trait ReadAt: Send + Sync {
         Ok(None)
     }
 
+    /// Up to where all bytes from `offset` on are known to be 0 without a look at them; `offset`
+    /// itself where that is not known.
+    fn zeros_until(&self, offset: u64) -> u64 {
+        offset
+    }
+
     /// Hints that bytes from `offset` on are read next.
     fn read_ahead(&self, offset: u64) {
         let _ = offset;

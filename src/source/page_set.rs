@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// Bytes of a block.
-const BLOCK_BYTES: usize = 4096;
+pub(crate) const BLOCK_BYTES: usize = 4096;
 
 /// Pages of a block.
 const BLOCK_PAGES: u64 = 8 * BLOCK_BYTES as u64;
@@ -83,6 +83,11 @@ impl PageSet {
             bytes.iter_mut().zip(part).for_each(|(byte, from)| *byte = *from);
             self.push_block(Block::new(&bytes));
         }
+    }
+
+    /// Takes the next blocks of a bitmap, all of them 0.
+    pub(crate) fn push_zeros(&mut self, blocks: u64) {
+        (0..blocks).for_each(|_| self.push_block(Block::Zeros));
     }
 
     fn push_block(&mut self, block: Block) {

@@ -139,7 +139,7 @@ fn stored_pages() -> Vec<Vec<u8>> {
 }
 
 /// A flattened stream of these records.
-fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
+pub fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
     let mut stream = flatten(&[], 1);
     stream.truncate(4096);
     for (target, bytes) in records {
