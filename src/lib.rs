@@ -14,7 +14,7 @@
 //! | `writer` | the parts of the file in the order that keeps it consistent |
 //! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
-//! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
+//! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
 //! | [`mod@to_elf`] | the story of a dump that becomes an ELF core |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
