@@ -36,7 +36,8 @@ impl Offsets {
         // Not named by VMCOREINFO: the two bytes behind dict_len. In struct log they were a level of
         // 16 bits at first.
         let facility = offset("dict_len").and_then(|dict_len| dict_len.checked_add(2));
-        let facility = facility.filter(|at| name == "printk_log" && at + 2 <= header_bytes);
+        let within = |at: u64| at.checked_add(2).is_some_and(|end| end <= header_bytes);
+        let facility = facility.filter(|at| name == "printk_log" && within(*at));
         Ok(Offsets {
             header_bytes,
             ts_nsec: needed("ts_nsec")?,
@@ -67,7 +68,13 @@ impl Buffer<'_, '_> {
         self.pieces.read(self.start.wrapping_add(index), bytes)
     }
 
-    fn record(&mut self, index: u64, text: &mut Vec<u8>) -> Result<Record<'static>, ReadError> {
+    /// The record of `length` bytes at `index`, with its text in `text`.
+    fn record(
+        &mut self,
+        index: u64,
+        length: u64,
+        text: &mut Vec<u8>,
+    ) -> Result<Record<'static>, ReadError> {
         let order = self.translator.layout().byte_order();
         let mut ts_nsec = [0; 8];
         self.read(index.wrapping_add(self.offsets.ts_nsec), &mut ts_nsec)?;
@@ -84,7 +91,8 @@ impl Buffer<'_, '_> {
             facility = Some(bytes);
         }
         text.clear();
-        let text_len = self.u16_at(index, self.offsets.text_len)?;
+        let room = length.saturating_sub(self.offsets.header_bytes);
+        let text_len = self.u16_at(index, self.offsets.text_len)?.min(room);
         text.resize(usize::try_from(text_len).unwrap_or(0), 0);
         let behind_header = index.wrapping_add(self.offsets.header_bytes);
         self.read(behind_header, text)?;
@@ -145,10 +153,8 @@ pub(super) fn read(
             break;
         }
         left -= length;
-        match buffer.record(index, &mut text) {
+        match buffer.record(index, length, &mut text) {
             Ok(record) => {
-                let room = length - buffer.offsets.header_bytes;
-                text.truncate(usize::try_from(room).unwrap_or(0));
                 ended.records += 1;
                 if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
                     break;

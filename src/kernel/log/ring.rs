@@ -198,11 +198,18 @@ pub(super) fn read(
         newer = ring.desc_mask;
     }
     let mut text = Vec::new();
+    // Bytes of the ring that texts may still take: no two share any.
+    let mut left = ring.data_mask + 1;
     for back in (0..=newer).rev() {
         let id = ring.head.wrapping_sub(back) & ring.id_mask;
         match record(&ring, &mut readers, id, &mut text) {
             Ok(None) => {}
             Ok(Some(record)) => {
+                let Some(rest) = left.checked_sub(text.len() as u64) else {
+                    ended.lost(format!("record {id:#x}: the texts are more than their ring has"));
+                    break;
+                };
+                left = rest;
                 ended.records += 1;
                 if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
                     break;
