@@ -281,3 +281,37 @@ fn a_flattened_file_that_claims_the_largest_memory_takes_no_time() {
     let time = start.elapsed();
     assert!(time < std::time::Duration::from_secs(3), "{time:?}");
 }
+
+#[test]
+fn offsets_near_2_to_the_64_lead_nowhere() {
+    for seed in seeds::of("dmesg") {
+        let text = String::from_utf8_lossy(&seed).into_owned();
+        for (at, _) in text.match_indices("OFFSET(") {
+            let from = at + text[at..].find('=').unwrap() + 1;
+            let to = from + text[from..].find('\n').unwrap();
+            let (from, to) = (find(&seed, &text[at..from]), to - from);
+            for less in 0..12 {
+                let mut bytes = seed.clone();
+                let number = (u64::MAX - less).to_string();
+                bytes.splice(from..from + to, number.bytes());
+                let size = u16::from_le_bytes([bytes[4], bytes[5]]) as usize + number.len() - to;
+                bytes[4..6].copy_from_slice(&(size as u16).to_le_bytes());
+                hostile::dmesg::check(&bytes);
+            }
+        }
+    }
+}
+
+/// One past the place of `text` in `bytes`.
+fn find(bytes: &[u8], text: &str) -> usize {
+    let is_there = |part: &[u8]| part == text.as_bytes();
+    bytes.windows(text.len()).position(is_there).unwrap() + text.len()
+}
+
+#[test]
+fn records_that_share_their_text_do_not_multiply_it() {
+    for bytes in seeds::overlapping_logs() {
+        let text = hostile::dmesg::look(&bytes);
+        assert!(!text.is_empty());
+    }
+}

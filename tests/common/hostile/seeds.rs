@@ -12,6 +12,7 @@ use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
+pub use super::seeds_log::overlapping_logs;
 use super::{elf, kdump, notes, seeds_log};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
