@@ -15,6 +15,7 @@
 
 mod crash;
 mod drgn;
+mod elf;
 mod flattened;
 mod input;
 mod libkdumpfile;
