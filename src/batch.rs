@@ -1,8 +1,12 @@
-//! Pages under way: dealt out in pfn order, and read.
+//! Pages under way: dealt out in pfn order, read, and sent through the pipeline.
 
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use crate::pipeline;
+use crate::report::{Pages, Reason};
 use crate::source::dump::{Body, Dump, Runs};
 use crate::source::elf::Core;
 use crate::source::memory::{count, without};
@@ -39,6 +43,24 @@ impl Batch {
         let (index, error) = self.unreadable.first()?;
         let pfn = self.runs.iter().cloned().flatten().nth(usize::try_from(*index).ok()?)?;
         Some((pfn, error.to_string()))
+    }
+
+    /// Counts what became of the pages.
+    pub(crate) fn tally(&self, pages: &mut Pages) {
+        for outcome in &self.outcomes {
+            match outcome {
+                Outcome::Zero => pages.zero += 1,
+                Outcome::Unreadable => pages.unreadable += 1,
+                Outcome::Stored(stored) => {
+                    pages.stored_bytes += u64::from(stored.size);
+                    let as_is = stored.flags == 0;
+                    *(if as_is { &mut pages.raw } else { &mut pages.compressed }) += 1;
+                }
+            }
+        }
+        if pages.first_unreadable.is_none() {
+            pages.first_unreadable = self.first_unreadable();
+        }
     }
 
     /// Reads the batch's pages out of an ELF core into `pages`.
@@ -128,4 +150,29 @@ impl<'a> Feed<'a> {
             }
         }
     }
+}
+
+/// Sends all pages of `feed` through the pipeline, until `cancel` is set.
+pub(crate) fn run<Worker: Send>(
+    feed: &mut Feed<'_>,
+    workers: Vec<Worker>,
+    work: impl Fn(&mut Worker, Batch) -> Batch + Sync,
+    cancel: &AtomicBool,
+    emit: &mut (dyn FnMut(&Batch) -> Result<(), Reason> + Send),
+) -> Result<(), Reason> {
+    let spare: Mutex<Vec<Batch>> = Mutex::default();
+    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || {
+        let mut batch = spare().pop().unwrap_or_default();
+        if !feed.fill(&mut batch) {
+            return Ok(None);
+        }
+        // Asked after a read that a signal may have cut short.
+        if cancel.load(Ordering::Relaxed) { Err(Reason::Cancelled) } else { Ok(Some(batch)) }
+    };
+    pipeline::ordered(workers, next, work, |batch| {
+        emit(&batch)?;
+        spare().push(batch);
+        Ok(())
+    })
 }

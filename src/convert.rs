@@ -1,10 +1,10 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use crate::batch::{Batch, Feed};
+use crate::batch::{self, Batch, Feed};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::kdump::{
@@ -14,7 +14,6 @@ use crate::format::kdump::{
 use crate::format::wire::Layout;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pipeline;
 use crate::plan::{Contents, Plan};
 use crate::report::{Pages, Progress, Reason, Report};
 use crate::select::DumpLevel;
@@ -23,10 +22,13 @@ use crate::source::dump::Dump;
 use crate::source::memory::count;
 use crate::source::watch::Watch;
 use crate::worker::Worker;
-use crate::writer::{Outcome, Writer};
+use crate::writer::Writer;
 
 /// Threads at the most: one file takes no more data than that many can make.
 pub const MAX_THREADS: usize = 32;
+
+/// `nr_cpus` at the most: it is an `int`, and no machine has that many.
+const MAX_CPUS: u32 = 1 << 20;
 
 /// How to convert.
 #[derive(Debug, Clone)]
@@ -115,7 +117,7 @@ pub fn convert(
     // Up to which pfn pages were written, and what the last checkpoint vouches for.
     let mut written_to = 0;
     let mut safe: Option<Pages> = None;
-    let stop = run(&mut feed, workers, &options.cancel, &mut |batch| {
+    let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
         emit(&mut writer, options, &mut report.pages, batch)?;
         written_to = batch.runs.last().map_or(0, |run| run.end);
         if writer.checkpoint().map_err(Reason::Output)? {
@@ -227,7 +229,9 @@ fn main_header(dump: &Dump, plan: &Plan, options: &Options, report: &mut Report)
         bitmap_blocks: plan.bitmap_blocks,
         max_mapnr: plan.max_mapnr_32(),
         unused: old.unused,
-        nr_cpus: old.nr_cpus.max(dump.notes.cpus).max(1),
+        nr_cpus: Some(old.nr_cpus)
+            .filter(|cpus| (1..=MAX_CPUS).contains(cpus))
+            .unwrap_or(dump.notes.cpus.max(1)),
     }
 }
 
@@ -249,30 +253,6 @@ fn found_utsname(dump: &Dump, watches: &[Watch], written_to: u64) -> Option<NewU
     watches.iter().find_map(|watch| utsname::recognise(&watch.bytes(written_to)?, info))
 }
 
-/// Sends all pages of `feed` through the pipeline.
-fn run(
-    feed: &mut Feed<'_>,
-    workers: Vec<Worker<'_>>,
-    cancel: &AtomicBool,
-    emit: &mut (dyn FnMut(&Batch) -> Result<(), Reason> + Send),
-) -> Result<(), Reason> {
-    let spare: Mutex<Vec<Batch>> = Mutex::default();
-    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = || {
-        let mut batch = spare().pop().unwrap_or_default();
-        if !feed.fill(&mut batch) {
-            return Ok(None);
-        }
-        // Asked after a read that a signal may have cut short.
-        if cancel.load(Ordering::Relaxed) { Err(Reason::Cancelled) } else { Ok(Some(batch)) }
-    };
-    pipeline::ordered(workers, next, Worker::work, |batch| {
-        emit(&batch)?;
-        spare().push(batch);
-        Ok(())
-    })
-}
-
 /// Writes one batch and counts its pages.
 fn emit(
     writer: &mut Writer<'_>,
@@ -286,19 +266,6 @@ fn emit(
         return Err(Reason::MaxSize { limit });
     }
     writer.push(&batch.runs, &batch.outcomes, data).map_err(Reason::Output)?;
-    for outcome in &batch.outcomes {
-        match outcome {
-            Outcome::Zero => pages.zero += 1,
-            Outcome::Unreadable => pages.unreadable += 1,
-            Outcome::Stored(stored) => {
-                pages.stored_bytes += u64::from(stored.size);
-                let as_is = stored.flags == 0;
-                *(if as_is { &mut pages.raw } else { &mut pages.compressed }) += 1;
-            }
-        }
-    }
-    if pages.first_unreadable.is_none() {
-        pages.first_unreadable = batch.first_unreadable();
-    }
+    batch.tally(pages);
     Ok(())
 }

@@ -71,6 +71,10 @@ pub enum Error {
     #[error("{} exists already; --force replaces it", .0.display())]
     Exists(PathBuf),
 
+    /// The output cannot seek, and is to be a plain file.
+    #[error("{0} cannot seek: only a flattened stream can be written to it")]
+    CannotSeek(String),
+
     /// The output would be larger than allowed before the first page.
     #[error("headers and bitmaps alone take {needed} bytes, more than the {limit} allowed")]
     TooLarge {

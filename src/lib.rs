@@ -1,4 +1,4 @@
-//! Linux kernel crash dumps: ELF vmcores in, kdump-compressed files out.
+//! Linux kernel crash dumps: ELF vmcores and kdump-compressed files, read, converted and checked.
 //!
 //! ```text
 //! input --ReadAt--> source (runs of pages, notes, VMCOREINFO) --> select (which pages)
@@ -15,6 +15,7 @@
 //! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
 //! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
+//! | [`mod@to_elf`] | the story of a dump that becomes an ELF core |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
@@ -65,6 +66,7 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+pub mod to_elf;
 pub mod unflatten;
 pub mod verify;
 mod worker;
@@ -73,5 +75,6 @@ mod writer;
 pub use convert::{Options, convert};
 pub use error::{Error, Result};
 pub use report::Report;
+pub use to_elf::to_elf;
 pub use unflatten::unflatten;
 pub use verify::verify;

@@ -5,12 +5,12 @@ use std::io;
 use crate::codec::Codec;
 use crate::select::DumpLevel;
 
-/// How far a conversion is.
+/// How far something is, in pages or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Pages done.
+    /// How much is done.
     pub done: u64,
-    /// Pages in all.
+    /// How much there is in all; 0 as long as that is not known.
     pub total: u64,
 }
 
@@ -76,6 +76,17 @@ pub enum Reason {
     MaxSize {
         /// The allowed size.
         limit: u64,
+    },
+    /// Headers that are written already cannot be made to say that a page is missing.
+    #[error(
+        "a page cannot be read, and in a pipe the headers that would say so are gone: write to a file"
+    )]
+    HeadersGone,
+    /// More stretches of unreadable pages than a file can tell of.
+    #[error("unreadable pages are in more than {limit} places: the rest is left out")]
+    Scattered {
+        /// How many it can.
+        limit: usize,
     },
     /// The caller asked to stop.
     #[error("interrupted")]

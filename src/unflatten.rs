@@ -4,20 +4,24 @@
 //! what came is of use once the headers are there: they are made to say that the dump is
 //! incomplete.
 
-mod headers;
 mod ranges;
+mod repair;
 mod stream;
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 use crate::format::flattened::Record;
 use crate::report::Progress;
 use crate::sink::Sink;
-use headers::Headers;
 use ranges::Ranges;
+use repair::Repaired;
 pub use stream::Stream;
+
+/// Bytes that are overwritten at a time where a write failed: the least that file systems have.
+const TAKE_BACK_BYTES: usize = 512;
 
 /// Why a stream was not put together to its end.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +98,6 @@ impl From<Error> for Failure {
 /// A file under way.
 struct Assembly<'a> {
     sink: &'a mut dyn Sink,
-    headers: Headers,
     came: Ranges,
     records: u64,
     /// Records whose place may come again.
@@ -116,13 +119,7 @@ pub fn unflatten(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Unflattened> {
-    let mut file = Assembly {
-        sink,
-        headers: Headers::default(),
-        came: Ranges::default(),
-        records: 0,
-        replaceable: Vec::new(),
-    };
+    let mut file = Assembly { sink, came: Ranges::default(), records: 0, replaceable: Vec::new() };
     let mut warnings = Vec::new();
     let stopped = match file.put_together(&mut stream, cancel, progress) {
         Ok(()) => None,
@@ -143,15 +140,17 @@ pub fn unflatten(
         Err(_) if cancel.load(Ordering::Relaxed) => None,
         Err(error) => Some(Stop::Damaged(error)),
     });
-    let cancelled = matches!(stop, Some(Stop::Cancelled));
-    let usable = match &stop {
-        None => true,
-        Some(_) => file.mark_incomplete(&mut warnings)?,
+    let finished = match &stop {
+        None => {
+            file.fill_gaps()?;
+            Some(file.finish(file.came.end())?)
+        }
+        Some(_) => file.finish_incomplete(&mut warnings)?,
     };
+    let (file_bytes, usable) = (finished.unwrap_or(0), finished.is_some());
     match stop {
-        Some(stop) if !usable && !cancelled => Err(unusable(stop)),
+        Some(stop) if !usable && !matches!(stop, Stop::Cancelled) => Err(unusable(stop)),
         stop => {
-            let file_bytes = if usable { file.finish()? } else { 0 };
             let records = file.records;
             Ok(Unflattened { records, stream_bytes, file_bytes, stop, usable, warnings })
         }
@@ -219,8 +218,11 @@ impl Assembly<'_> {
                     return Err(Stop::Cut { at: position, what }.into());
                 }
                 let offset = record.offset + done;
-                self.sink.write_at(offset, part).map_err(Stop::Output)?;
-                self.headers.look(offset, part);
+                if let Err(error) = self.sink.write_at(offset, part) {
+                    let bytes = part.len() as u64;
+                    self.take_back(offset..offset.saturating_add(bytes));
+                    return Err(Stop::Output(error).into());
+                }
                 done += part.len() as u64;
                 if is_new {
                     self.came.insert(offset..record.offset + done, self.records);
@@ -242,32 +244,52 @@ impl Assembly<'_> {
             let why = format!("bytes {start:#x}..{end:#x} of the file overlap {other}");
             return Err(damaged(self.records, at, why));
         }
-        // Seven page sizes: the list stays short.
+        // Seven page sizes and two ELF classes: the list stays short.
         if record.may_be_replaced() {
             self.replaceable.push(record);
         }
         Ok(true)
     }
 
-    /// Makes what came consistent; false if it is of no use.
-    fn mark_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<bool> {
-        if self.headers.is_elf(&self.came) {
-            warnings.push("an ELF file cannot say that it is incomplete".to_owned());
-            return Ok(true);
+    /// Takes back what a write that failed may have written of `range`: the blocks that took it
+    /// take zeros as well.
+    fn take_back(&mut self, range: Range<u64>) {
+        let mut at = range.start;
+        while at < range.end {
+            let piece = usize::try_from(range.end - at).unwrap_or(TAKE_BACK_BYTES);
+            let zeros = [0; TAKE_BACK_BYTES];
+            let zeros = zeros.get(..piece).unwrap_or(&zeros);
+            if self.sink.write_at(at, zeros).is_err() {
+                return;
+            }
+            at += zeros.len() as u64;
         }
-        let Some(patches) = self.headers.repair(&self.came) else { return Ok(false) };
-        for (offset, bytes) in patches {
-            self.sink.write_at(offset, &bytes).map_err(Error::write("the headers"))?;
-        }
-        Ok(true)
     }
 
-    /// Ends the file behind the last byte that came.
-    fn finish(&mut self) -> Result<u64> {
+    /// Makes what came consistent and ends it; `None` if it is of no use.
+    fn finish_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<Option<u64>> {
+        self.fill_gaps()?;
+        let file_bytes = match repair::repair(self.sink, &self.came)? {
+            Repaired::Useless => return Ok(None),
+            Repaired::Kdump { file_bytes } => file_bytes,
+            Repaired::Elf => {
+                warnings.push("an ELF file cannot say that it is incomplete".to_owned());
+                self.came.end()
+            }
+        };
+        self.finish(file_bytes).map(Some)
+    }
+
+    /// A device has old bytes where no record is.
+    fn fill_gaps(&mut self) -> Result<()> {
         for gap in self.came.gaps() {
             let zeros = self.sink.write_zeros_at(gap.start, gap.end - gap.start);
             zeros.map_err(Error::write("zeros"))?;
         }
-        self.sink.finish(self.came.end()).map_err(Error::write("the end of the file"))
+        Ok(())
+    }
+
+    fn finish(&mut self, file_bytes: u64) -> Result<u64> {
+        self.sink.finish(file_bytes).map_err(Error::write("the end of the file"))
     }
 }

@@ -21,26 +21,8 @@ use kdumpconv::source::flat::FlatInput;
 use kdumpconv::source::input::{ReadAt, read_full};
 use proptest::prelude::*;
 
+use common::rearrange::{cut_stream, stream};
 use common::{InMemory, noise, random};
-
-/// A stream of these records, put together here.
-fn stream(records: &[(i64, &[u8])]) -> Vec<u8> {
-    let mut bytes = cut_stream(records);
-    bytes.extend([0xff; 16]);
-    bytes
-}
-
-/// The same without its end mark.
-fn cut_stream(records: &[(i64, &[u8])]) -> Vec<u8> {
-    let mut bytes = b"makedumpfile\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01".to_vec();
-    bytes.resize(4096, 0);
-    for (offset, data) in records {
-        bytes.extend(offset.to_be_bytes());
-        bytes.extend((data.len() as i64).to_be_bytes());
-        bytes.extend(*data);
-    }
-    bytes
-}
 
 fn open(bytes: &[u8]) -> kdumpconv::Result<FlatInput> {
     FlatInput::open(Box::new(InMemory(bytes.to_vec())))

@@ -117,6 +117,28 @@ proptest! {
     }
 
     #[test]
+    fn a_stored_page_of_any_bytes_is_what_other_decoders_say(bytes in inputs("decode")) {
+        target("decode")(&bytes.0);
+    }
+
+    #[test]
+    fn a_flattened_stream_of_any_bytes_is_the_file_of_its_records(bytes in inputs("flattened")) {
+        target("flattened")(&bytes.0);
+    }
+
+    #[test]
+    fn a_kdump_file_of_any_bytes_has_the_pages_that_its_descriptors_speak_of(
+        bytes in inputs("kdump")
+    ) {
+        target("kdump")(&bytes.0);
+    }
+
+    #[test]
+    fn a_log_of_any_bytes_ends_and_is_plain_text(bytes in inputs("dmesg")) {
+        target("dmesg")(&bytes.0);
+    }
+
+    #[test]
     fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
         target("notes")(&bytes.0);
     }
@@ -136,6 +158,15 @@ fn seeds_cut_at_every_length_are_taken() {
                 assert!(took.is_ok(), "{name} seed {index}, its first {end} bytes");
             }
         }
+    }
+}
+
+/// Else mutations of it would change nothing.
+#[test]
+fn the_logs_of_the_seeds_can_be_read() {
+    for (index, seed) in seeds::of("dmesg").iter().enumerate() {
+        let text = hostile::dmesg::look(seed);
+        assert!(text.contains("anic") && text.lines().count() > 1, "seed {index}: {text}");
     }
 }
 
@@ -200,4 +231,14 @@ fn an_empty_vmcoreinfo_is_none_and_hides_none() {
     hostile::notes::check(&hostile::notes::encode(false, &[(0, file.len() as u16)], &file));
     let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
     hostile::elf::check(&core.raw_notes(none).load(Load::new(0, vec![1; 100])).build());
+}
+
+#[test]
+fn notes_behind_the_pages_cost_a_pipe_no_page() {
+    let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
+    // Too short for a note: nobody looks at it before it is copied.
+    let mut core =
+        core.load(Load::new(0, vec![1; 200_000])).raw_notes(vec![0; 8]).notes_last().build();
+    core[hostile::elf::CHOICE_AT + 1] = hostile::elf::STREAM;
+    hostile::elf::check(&core);
 }

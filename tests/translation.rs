@@ -350,9 +350,9 @@ fn arm64_knows_its_linear_map_in_both_layouts() {
                      NUMBER(kimage_voffset)=0xffff800010000000\n\
                      SYMBOL(swapper_pg_dir)=ffff800012000000\nNUMBER(PHYS_OFFSET)=0x40000000";
     assert_eq!(arm64_linear(since_5_4, 0xffff_0000_0123_0000), Some(0x4123_0000));
-    // ... and from 5.11 on to that of 52.
-    let since_5_11 = since_5_4.replace("0x40000000", "0xfff1000040000000");
-    assert_eq!(arm64_linear(&since_5_11, 0xffff_0000_0123_0000), Some(0x4123_0000));
+    // ... and from 5.10 on to that of 52.
+    let since_5_10 = since_5_4.replace("0x40000000", "0xfff1000040000000");
+    assert_eq!(arm64_linear(&since_5_10, 0xffff_0000_0123_0000), Some(0x4123_0000));
 }
 
 #[test]
@@ -442,9 +442,17 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
     let error = hash.translator().translate(0xc008_0000_0000_0000).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "virtual address 0xc008000000000000: outside the linear map, and VMCOREINFO has no \
-         NUMBER(RADIX_MMU) and no SYMBOL(cur_cpu_spec)"
+        "virtual address 0xc008000000000000: outside the linear map, and the tables are not those \
+         of the radix MMU"
     );
+    // Not told either, but the tables map themselves.
+    let mut told_by_tables = hash.clone();
+    let paging = Paging::Ppc64Radix { shift: 16 };
+    let memory = &mut told_by_tables.machine.memory;
+    let mut tables = PageTables::new(memory, paging, ROOT, FREE);
+    tables.map(memory, 0xc000_0000_0120_0000, ROOT, 2);
+    tables.map(memory, 0xc008_0000_0000_0000, 0x345_0000, 3);
+    assert_eq!(told_by_tables.translator().translate(0xc008_0000_0000_0042), Ok(0x345_0042));
     let mut world = World::new(
         Architecture::Ppc64,
         65536,

@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
+use super::elf::Elf;
+use super::unflatten::Unflatten;
 use super::verify::Verify;
 
 /// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
@@ -26,6 +28,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Dmesg(Dmesg),
+    Elf(Elf),
+    /// Put a flattened file together again, as makedumpfile -R does
+    Unflatten(Unflatten),
     Verify(Verify),
 }
 
@@ -47,5 +52,23 @@ mod tests {
     fn without_a_command_there_must_be_an_input() {
         assert!(Args::try_parse_from(["kdumpconv"]).is_err());
         assert!(Args::try_parse_from(["kdumpconv", "--force"]).is_err());
+        assert!(Args::try_parse_from(["kdumpconv", "unflatten"]).is_err());
+    }
+
+    #[test]
+    fn a_file_with_the_name_of_a_command_is_written_with_its_folder() {
+        let command = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().command;
+        assert!(matches!(command("kdumpconv unflatten a b"), Some(Command::Unflatten(_))));
+        assert!(command("kdumpconv ./unflatten a").is_none());
+        assert!(command("kdumpconv -- unflatten a").is_none());
+    }
+
+    #[test]
+    fn rearranging_takes_no_options_of_a_conversion() {
+        for option in ["-c", "-d1", "-F", "-n", "--threads=2", "-L1G", "--level=1"] {
+            let line = ["kdumpconv", "-R", option, "in", "out"];
+            assert!(Args::try_parse_from(line).is_err(), "{option}");
+        }
+        assert!(Args::try_parse_from(["kdumpconv", "-fR", "--json", "out"]).is_ok());
     }
 }

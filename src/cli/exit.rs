@@ -36,6 +36,7 @@ impl Exit {
             return Exit::Usage;
         }
         match error.downcast_ref::<Error>() {
+            Some(Error::CannotSeek(_)) => Exit::Usage,
             Some(Error::NotRecognised(_) | Error::Damaged { .. } | Error::PageSize(_)) => {
                 Exit::Input
             }

@@ -7,7 +7,7 @@ use kdumpconv::convert::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
 
 /// What is read.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Input {
     /// What to read, a .gz or .zst of it, or - for standard input
     // Not a plain PathBuf: of a command that was not called, clap has no value.
@@ -28,7 +28,7 @@ impl Input {
 }
 
 /// What is written.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Output {
     /// File, block device or FIFO; standard output when left out or -
     output: Option<PathBuf>,
@@ -43,6 +43,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    pub(crate) fn is_given(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// The same options for the file that `input` names.
+    pub(crate) fn with_path(&self, input: &Input) -> Self {
+        Output { output: input.input.clone(), ..*self }
+    }
+
     /// OUTPUT, or `None` for standard output.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
@@ -90,7 +99,7 @@ impl Threads {
 }
 
 /// What is said, and how.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Talk {
     /// Progress: auto is a moving line on a terminal, a line now and then elsewhere
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]

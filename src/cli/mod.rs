@@ -7,12 +7,14 @@
 mod args;
 mod convert;
 mod dmesg;
+mod elf;
 mod exit;
 mod files;
 mod groups;
 mod progress;
 mod say;
 mod signals;
+mod unflatten;
 mod verify;
 
 pub(crate) use args::Args;
@@ -25,8 +27,13 @@ pub(crate) use exit::Exit;
 /// What prevented a usable result; [`Exit::of`] tells the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
-        None => convert::run(&args.convert),
+        None => match args.convert.rearranged() {
+            Some(args) => unflatten::run(&args),
+            None => convert::run(&args.convert),
+        },
         Some(Command::Dmesg(args)) => dmesg::run(args),
+        Some(Command::Elf(args)) => elf::run(args),
+        Some(Command::Unflatten(args)) => unflatten::run(args),
         Some(Command::Verify(args)) => verify::run(args),
     }
 }

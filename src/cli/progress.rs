@@ -16,7 +16,6 @@ const PLAIN_MINIMUM: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Pages,
-    #[expect(dead_code, reason = "for commands that copy bytes")]
     Bytes,
 }
 
@@ -103,5 +102,18 @@ impl Meter {
 fn set_style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_unit_and_a_percentage_once_the_whole_is_known() {
+        let text = |unit: Unit, done, total| unit.text(Progress { done, total });
+        assert_eq!(text(Unit::Pages, 50, 200), "25 % (50 of 200 pages)");
+        assert_eq!(text(Unit::Bytes, 3_000_000, 6_000_000), "50 % (3 of 6 MB)");
+        assert_eq!(text(Unit::Bytes, 3_000_000, 0), "3 MB");
     }
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::wire::ByteOrder;
 
 pub use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+pub use write::MAX_PLAIN_SEGMENTS;
 
 /// Bytes to read at the start of a file for [`FileHeader::parse`].
 pub const FILE_HEADER_BYTES: usize = 64;
@@ -195,6 +196,8 @@ impl FileHeader {
         bytes.pread_with::<SectionHeader>(0, self.context()).ok().map(|section| section.sh_info)
     }
 }
+
+mod write;
 
 #[cfg(test)]
 mod tests;

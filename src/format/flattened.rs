@@ -127,17 +127,25 @@ impl Record {
 
     /// Whether a later record may have this very place again, and is then the one that counts.
     ///
-    /// No other two records may share a byte. makedumpfile writes the sub header of a dump that
-    /// it has erased something of a second time, to say where it tells what (1.7.8,
-    /// `update_eraseinfo_of_sub_header`); the header has been there since version 5.
+    /// No other two records may share a byte. makedumpfile 1.7 sends two things again: the sub
+    /// header of a dump that it has erased something of, to say where it tells what
+    /// (`update_eraseinfo_of_sub_header`; the field has been there since version 5), and with -E
+    /// the program headers, when the sizes of their segments are known (`write_elf_pages_cyclic`).
     #[must_use]
     pub fn may_be_replaced(self) -> bool {
-        is_page_size(self.offset) && SUB_HEADER_BYTES.contains(&self.size)
+        let is_sub_header = is_page_size(self.offset) && SUB_HEADER_BYTES.contains(&self.size);
+        let is_program_headers =
+            PROGRAM_HEADERS.iter().any(|(at, each)| self.offset == *at && self.size % each == 0);
+        is_sub_header || is_program_headers
     }
 }
 
 /// Sizes of a sub header with `offset_eraseinfo`: versions 5 and 6, packed, padded, 64 bits.
 const SUB_HEADER_BYTES: [u64; 5] = [56, 72, 80, 96, 104];
+
+/// Where program headers begin, right behind the ELF header, and the size of each: of 64 bits and
+/// of 32.
+const PROGRAM_HEADERS: [(u64, u64); 2] = [(64, 56), (52, 32)];
 
 #[cfg(test)]
 mod tests {
@@ -175,10 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sub_header_may_come_again() {
+    fn only_a_sub_header_and_program_headers_may_come_again() {
         let may = |offset, size| Record { offset, size }.may_be_replaced();
         assert!(may(4096, 104) && may(65536, 80) && may(4096, 96));
         assert!(!may(0, 104) && !may(4096, 103) && !may(8192 + 4096, 104));
+        assert!(may(64, 21 * 56) && may(52, 2 * 32));
+        assert!(!may(0, 56) && !may(64, 57) && !may(52, 56));
     }
 
     #[test]

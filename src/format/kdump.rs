@@ -269,7 +269,6 @@ impl DiskDumpHeader {
     /// What is wrong with the fields that the rest of the file is found by.
     fn implausible(&self) -> Option<String> {
         let block_size = u64::from(self.block_size);
-        let bits = 8 * block_size * u64::from(self.bitmap_blocks);
         if self.header_version > HEADER_VERSION {
             return Some(format!("header_version {} is not known", self.header_version));
         }
@@ -281,6 +280,8 @@ impl DiskDumpHeader {
         if self.header_version >= 1 && !(1..=MAX_SUB_HEADER_BLOCKS).contains(&self.sub_hdr_size) {
             return Some(format!("sub_hdr_size {}", self.sub_hdr_size));
         }
+        // At most 2^53, as the block size is one.
+        let bits = 8 * block_size * u64::from(self.bitmap_blocks);
         if bits == 0 || u64::from(self.max_mapnr) > bits {
             return Some(format!(
                 "max_mapnr {:#x}, but the bitmaps have {bits:#x} bits in {} blocks",

@@ -14,13 +14,15 @@ pub struct Vmcoreinfo {
 
 impl Vmcoreinfo {
     /// Splits the note's text into its `KEY=value` lines; others are passed over, and of a
-    /// repeated key the first counts.
+    /// repeated key the first counts. Blanks and NULs around a value are none of it.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let mut lines = HashMap::new();
+        let around = |c: char| c.is_whitespace() || c == '\0';
         for line in String::from_utf8_lossy(text).lines() {
-            if let Some((key, value)) = line.trim_end_matches('\0').split_once('=') {
-                lines.entry(key.to_owned()).or_insert_with(|| value.trim().to_owned());
+            if let Some((key, value)) = line.split_once('=') {
+                let value = value.trim_matches(around);
+                lines.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
         Vmcoreinfo { lines }
@@ -130,6 +132,12 @@ mod tests {
         let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
         assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", 0x20)));
         assert_eq!(info.first_symbol(&names[..1]), None);
+    }
+
+    #[test]
+    fn what_is_around_a_value_is_none_of_it() {
+        let info = Vmcoreinfo::parse(b"A=1\r\nB= 2 \nC=3\0\0\r\nD=4\0 \0\r");
+        assert_eq!(["A", "B", "C", "D"].map(|key| info.get(key)), ["1", "2", "3", "4"].map(Some));
     }
 
     #[test]

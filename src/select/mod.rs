@@ -38,10 +38,10 @@ impl DumpLevel {
         DumpLevel(self.0.min(Self::ZERO))
     }
 
-    /// What a header says was left out: numbers that makedumpfile does not know are kept as well.
+    /// What a header says was left out; bits without meaning are passed over.
     #[must_use]
     pub(crate) fn of_header(level: u32) -> Self {
-        DumpLevel(level)
+        DumpLevel(level & Self::MAX)
     }
 
     /// What is left out in all, when one level was honoured after another.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::FallocateFlags;
@@ -16,19 +17,21 @@ pub struct FileSink {
     file: File,
     /// A new file reads as 0 where it was not written; a device has what was there before.
     is_new_file: bool,
+    /// The same file, for reading.
+    reader: Option<File>,
 }
 
 impl FileSink {
     /// Writes to `file`, which is empty and was never written.
     #[must_use]
     pub fn new_file(file: File) -> Self {
-        FileSink { file, is_new_file: true }
+        FileSink { file, is_new_file: true, reader: None }
     }
 
     /// Writes over a block device.
     #[must_use]
     pub fn device(file: File) -> Self {
-        FileSink { file, is_new_file: false }
+        FileSink { file, is_new_file: false, reader: None }
     }
 
     fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
@@ -81,6 +84,17 @@ impl Sink for FileSink {
             return Ok(());
         }
         self.write_zeros_at(range.start, range.end.saturating_sub(range.start))
+    }
+
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            // What a shell opened for writing cannot be read by its own handle.
+            None => File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?,
+        };
+        let result = reader.read_exact_at(buf, offset);
+        self.reader = Some(reader);
+        result
     }
 
     fn can_rewrite(&self) -> bool {

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod flat;
 pub mod naming;
+pub mod ordered;
 pub mod place;
 
 use std::io;
@@ -68,6 +69,15 @@ pub trait Sink: Send {
     fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
         let _ = range;
         Ok(())
+    }
+
+    /// Fills `buf` with what was written from `offset` on.
+    ///
+    /// # Errors
+    /// When the output cannot be read, or not so far.
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let _ = (offset, buf);
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Whether bytes can be written again: an early header that says "incomplete" can be made

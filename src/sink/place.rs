@@ -20,6 +20,7 @@ use crate::sink::Sink;
 use crate::sink::file::FileSink;
 use crate::sink::flat::FlatSink;
 use crate::sink::naming::{self, Settled};
+use crate::sink::ordered::OrderedSink;
 use crate::source::input::FileInput;
 
 /// What kind of file to write.
@@ -32,6 +33,8 @@ pub enum Format {
     File,
     /// A flattened stream.
     Flat,
+    /// The file itself, even where the output cannot seek: it is written in order then.
+    InOrder,
 }
 
 /// An output that does not have its name yet.
@@ -67,8 +70,8 @@ impl Output {
     /// Prepares the output at `target`; one that is there already is replaced only if `replace`.
     ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Write`] when it cannot be made, or cannot seek and the format
-    /// is [`Format::File`].
+    /// [`Error::Exists`]; [`Error::Write`] when it cannot be made; [`Error::CannotSeek`] when the
+    /// format is [`Format::File`].
     pub fn create(target: &Path, format: Format, replace: bool) -> Result<Self> {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
@@ -85,6 +88,9 @@ impl Output {
                 return Self::with_file(place, format, &what);
             }
             if !kind.is_file() {
+                if format == Format::File {
+                    return Err(Error::CannotSeek(what)); // a FIFO would wait for its reader
+                }
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
                 return Self::stream(file, format, &what);
             }
@@ -133,7 +139,7 @@ impl Output {
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
     ///
     /// # Errors
-    /// [`Error::Write`] when it cannot seek and the format is [`Format::File`].
+    /// [`Error::CannotSeek`] when the format is [`Format::File`].
     pub fn stdout(format: Format) -> Result<Self> {
         let what = "standard output";
         let failed = || Error::write(what);
@@ -155,14 +161,13 @@ impl Output {
 
     fn stream(file: File, format: Format, what: &str) -> Result<Self> {
         if format == Format::File {
-            let why = "it cannot seek, so only a flattened stream can be written to it";
-            return Err(Error::write(what)(io::Error::other(why)));
+            return Err(Error::CannotSeek(what.to_owned()));
         }
-        Ok(Output {
-            sink: Box::new(FlatSink::new(Patient(file))),
-            flat: true,
-            place: Place::Stream,
-        })
+        let pipe = Patient(file);
+        let flat = format != Format::InOrder;
+        let sink: Box<dyn Sink> =
+            if flat { Box::new(FlatSink::new(pipe)) } else { Box::new(OrderedSink::new(pipe)) };
+        Ok(Output { sink, flat, place: Place::Stream })
     }
 
     fn with_file(place: Place, format: Format, what: &str) -> Result<Self> {

@@ -223,9 +223,15 @@ impl Dump {
         if let Body::Elf(core) = &self.body {
             return core.memory.locate(paddr);
         }
-        let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
-        let address = paddr.checked_sub(origin - origin % self.page_size)?;
+        let address = paddr.checked_sub(self.origin())?;
         Some((address / self.page_size, address % self.page_size))
+    }
+
+    /// The physical address of pfn 0, at the start of a page.
+    #[must_use]
+    pub fn origin(&self) -> u64 {
+        let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
+        origin - origin % self.page_size
     }
 
     /// Copies the notes piece by piece to `write`, see [`Notes::copy`].

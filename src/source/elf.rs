@@ -12,7 +12,7 @@ use crate::source::memory::MemoryMap;
 use crate::source::notes::Notes;
 
 /// Program headers at the most: 56 MiB of them, ten times what was ever seen.
-const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
+pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 
 /// Bytes of program headers that are read at a time.
 const TABLE_WINDOW_BYTES: usize = 64 << 10;
@@ -73,7 +73,7 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
         });
     }
     let incomplete = !notes.damage.is_empty() || !memory.rejected().is_empty();
-    let mut reads = memory.reads();
+    let mut reads = notes.reads().chain(memory.reads());
     input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
     drop(reads);
     Ok(Dump {

@@ -184,6 +184,11 @@ impl Notes {
         Ok(note.note_bytes())
     }
 
+    /// The reads that [`copy`](Self::copy) makes, in their order.
+    pub fn reads(&self) -> impl Iterator<Item = Range<u64>> {
+        self.pieces.iter().cloned()
+    }
+
     /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns
     /// how many bytes could not be read. Zeros stand for them, but VMCOREINFO is whole if it was
     /// ever read.

@@ -39,6 +39,15 @@ impl Block {
         }
     }
 
+    /// The pages of either.
+    fn or(&self, other: &Block) -> Block {
+        let mut bytes = [0; BLOCK_BYTES];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = self.byte(index) | other.byte(index);
+        }
+        Block::new(&bytes)
+    }
+
     /// How many of the first `pages` are in the set.
     fn rank(&self, pages: u64) -> u64 {
         match self {
@@ -72,11 +81,14 @@ impl PageSet {
         for part in bitmap.chunks(BLOCK_BYTES) {
             let mut bytes = [0; BLOCK_BYTES];
             bytes.iter_mut().zip(part).for_each(|(byte, from)| *byte = *from);
-            let block = Block::new(&bytes);
-            self.ranks.push(self.count);
-            self.count += block.rank(BLOCK_PAGES);
-            self.blocks.push(block);
+            self.push_block(Block::new(&bytes));
         }
+    }
+
+    fn push_block(&mut self, block: Block) {
+        self.ranks.push(self.count);
+        self.count += block.rank(BLOCK_PAGES);
+        self.blocks.push(block);
     }
 
     /// Takes out all pages from `end` on; returns how many there were.
@@ -107,13 +119,12 @@ impl PageSet {
         let before = self.count;
         let mut sum = PageSet::default();
         for index in 0..self.blocks.len().max(other.blocks.len()) {
-            let [ours, theirs] = [self, other].map(|set| set.blocks.get(index));
-            let mut bytes = [0; BLOCK_BYTES];
-            for (at, byte) in bytes.iter_mut().enumerate() {
-                *byte = ours.map_or(0, |block| block.byte(at))
-                    | theirs.map_or(0, |block| block.byte(at));
-            }
-            sum.push(&bytes);
+            let [ours, theirs] = [&*self, other].map(|set| set.blocks.get(index));
+            let ours = ours.unwrap_or(&Block::Zeros);
+            sum.push_block(match theirs {
+                None | Some(Block::Zeros) => ours.clone(),
+                Some(theirs) => ours.or(theirs),
+            });
         }
         *self = sum;
         self.count - before

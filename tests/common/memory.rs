@@ -25,7 +25,8 @@ impl ReadAt for InMemory {
 #[derive(Default)]
 pub struct InMemorySink {
     pub bytes: Vec<u8>,
-    written: Vec<bool>,
+    /// 1 for each byte that was written.
+    written: Vec<u8>,
 }
 
 impl InMemorySink {
@@ -38,13 +39,13 @@ impl Sink for InMemorySink {
         let end = start + bytes.len();
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
-            self.written.resize(end, false);
+            self.written.resize(end, 0);
         }
         let behind_header = start.max(Self::HEADER_BYTES).min(end)..end;
-        let twice = self.written[behind_header].iter().position(|written| *written);
-        assert_eq!(twice, None, "{} bytes at {start:#x} are written twice", bytes.len());
+        let twice = self.written[behind_header].contains(&1);
+        assert!(!twice, "some of {} bytes at {start:#x} are written twice", bytes.len());
         self.bytes[start..end].copy_from_slice(bytes);
-        self.written[start..end].fill(true);
+        self.written[start..end].fill(1);
         Ok(())
     }
 

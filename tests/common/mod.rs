@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests end so")]
 
 mod memory;
+pub mod rearrange;
 
 use std::io::{self, Read};
 use std::path::PathBuf;

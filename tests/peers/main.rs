@@ -15,8 +15,10 @@
 
 mod crash;
 mod drgn;
+mod flattened;
 mod input;
 mod libkdumpfile;
+mod log;
 mod makedumpfile;
 mod product;
 mod skip;

@@ -9,7 +9,8 @@ use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
 
 use crate::cli::exit::Usage;
-use crate::cli::groups::{Output, Source, Talk, Threads, parse_size};
+use crate::cli::groups::{Input, Output, Source, Talk, Threads, parse_size};
+use crate::cli::unflatten::Unflatten;
 
 /// The main command.
 #[derive(Debug, clap::Args)]
@@ -78,6 +79,13 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) talk: Talk,
 
+    /// As makedumpfile has it: put a flattened file together again
+    #[arg(short = 'R', hide = true, conflicts_with_all = [
+        "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
+        "flat", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
+    ])]
+    rearrange: bool,
+
     /// Check the arguments and do nothing
     #[arg(long, hide = true)]
     pub(crate) check_params: bool,
@@ -110,6 +118,16 @@ enum Class {
 }
 
 impl Convert {
+    /// With -R, the command that does it: of INPUT OUTPUT, or of standard input to OUTPUT.
+    pub(crate) fn rearranged(&self) -> Option<Unflatten> {
+        let (input, output) = match self.output.is_given() {
+            true => (self.source.input.clone(), self.output.clone()),
+            false => (Input::default(), self.output.with_path(&self.source.input)),
+        };
+        let (talk, check_params) = (self.talk.clone(), self.check_params);
+        self.rearrange.then_some(Unflatten { input, output, talk, check_params })
+    }
+
     /// The kind of file to write.
     pub(crate) fn format(&self) -> Format {
         match self.format {

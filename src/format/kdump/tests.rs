@@ -351,3 +351,11 @@ fn fields_that_a_version_does_not_have_are_not_read() {
     let zero = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
     assert_eq!(decoded(0), zero);
 }
+
+#[test]
+fn sizes_whose_product_has_no_64_bits_are_refused() {
+    let huge = DiskDumpHeader { block_size: u32::MAX, bitmap_blocks: u32::MAX, ..sensible() };
+    let bytes = huge.encode(LE64).unwrap().bytes;
+    let why = DiskDumpHeader::decode(&bytes).unwrap_err();
+    assert!(why.contains("block_size 4294967295"), "{why}");
+}

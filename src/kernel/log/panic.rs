@@ -62,7 +62,7 @@ impl PanicFinder {
         if begins(&PANIC) {
             // Others may follow from other processors.
             self.found.message.get_or_insert_with(|| printable(line));
-        } else if self.found.message.is_none() && CAUSES.iter().any(|cause| begins(cause)) {
+        } else if self.found.message.is_none() && CAUSES.iter().any(begins) {
             let now = ts_nsec.unwrap_or(0);
             let same =
                 self.found.cause.is_some() && now.saturating_sub(self.cause_ns) < ONE_OOPS_NS;

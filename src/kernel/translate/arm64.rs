@@ -73,7 +73,9 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
         format: Format::Arm64(Entries { page_shift, lpa2: page_shift < 16 && bits == 52 }),
         span: Span::Top(bits),
     };
-    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback: space.windows() })
+    let fallback = space.windows();
+    let linear = fallback.first().copied();
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }
 
 /// How many bits of address are in use: fewer than configured where the processor has no more.
@@ -138,7 +140,7 @@ impl Layout<'_, '_> {
     ///
     /// Which it is tells the image, that is in the other half. PHYS_OFFSET is what belongs to the
     /// first address; with 52 bits configured and 48 in use, that is the first of 48 bits from
-    /// 5.4 on, the first of 52 from 5.11 on (7bc1a0f9e176). The wrong one ends beyond all memory.
+    /// 5.4 on, the first of 52 from 5.10 on (7bc1a0f9e176). The wrong one ends beyond all memory.
     fn windows(&self) -> Vec<Window> {
         let info = self.kernel.info;
         let Some(phys_offset) = info.number("PHYS_OFFSET") else { return Vec::new() };

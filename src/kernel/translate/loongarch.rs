@@ -31,7 +31,9 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     let window = |&start: &u64| Window { start, last: start + (WINDOW_BYTES - 1), paddr: 0 };
     let exact: Vec<Window> = WINDOWS.iter().map(window).collect();
     let tables = tables(kernel, &exact);
-    Ok(AddressSpace { exact, tables, fallback: Vec::new() })
+    // The kernel's own is the cached one (PAGE_OFFSET).
+    let linear = exact.get(1).copied();
+    Ok(AddressSpace { exact, tables, fallback: Vec::new(), linear })
 }
 
 /// Three levels, as the default configuration of every page size but 64 KiB has; VMCOREINFO does

@@ -11,6 +11,7 @@
 //! and memory whose tables are not in the dump.
 
 mod arm64;
+pub mod direct_map;
 mod loongarch;
 mod ppc64;
 mod riscv;
@@ -82,6 +83,8 @@ struct AddressSpace {
     tables: Result<Tables, String>,
     /// Asked when an entry of the tables cannot be read.
     fallback: Vec<Window>,
+    /// The direct map of all of memory, where the kernel tells of it.
+    linear: Option<Window>,
 }
 
 /// Where a virtual address is, and how many bytes from there on follow it in physical memory too.

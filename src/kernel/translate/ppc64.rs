@@ -37,20 +37,32 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
     let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
-    Ok(AddressSpace { exact: vec![linear], tables: tables(kernel, linear), fallback: Vec::new() })
+    let tables = tables(kernel, linear);
+    Ok(AddressSpace { exact: vec![linear], tables, fallback: Vec::new(), linear: Some(linear) })
 }
 
 fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
-    let info = kernel.info;
-    let radix = radix(kernel, linear);
-    if radix != Some(true) {
-        let why = match radix {
-            None => "VMCOREINFO has no NUMBER(RADIX_MMU) and no SYMBOL(cur_cpu_spec)",
-            Some(_) => "the hash MMU's table is not read",
-        };
-        return Err(format!("outside the linear map, and {why}"));
+    let tables = radix_tables(kernel, linear)?;
+    match radix(kernel, linear) {
+        Some(true) => Ok(tables),
+        Some(false) => {
+            Err("outside the linear map, and the hash MMU's table is not read".to_owned())
+        }
+        // Radix maps the linear map by these tables too, and so the tables themselves; with the
+        // hash MMU they have nothing but vmalloc's areas.
+        None => {
+            let root = LINEAR | tables.root;
+            let found = tables.walk(kernel.memory, root);
+            let confirmed = found.is_ok_and(|found| found.paddr == tables.root);
+            confirmed.then_some(tables).ok_or_else(|| {
+                "outside the linear map, and the tables are not those of the radix MMU".to_owned()
+            })
+        }
     }
-    let root = info.symbol("swapper_pg_dir").and_then(|root| linear.translate(root));
+}
+
+fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
+    let root = kernel.info.symbol("swapper_pg_dir").and_then(|root| linear.translate(root));
     let root = root.ok_or("VMCOREINFO has no SYMBOL(swapper_pg_dir) in the linear map")?;
     let page_shift = kernel.page_size.trailing_zeros();
     if !matches!(page_shift, 12 | 16) {
@@ -67,7 +79,7 @@ fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
         root: root.paddr,
         levels,
         entry_bytes: 8,
-        // Big-endian on every processor that has radix (5dc1ef858c12, 4.7).
+        // Whatever the kernel's own order is: so the processor reads them.
         order: ByteOrder::Big,
         format: Format::Ppc64Radix,
         span: Span::Any,

@@ -72,5 +72,5 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
         format: Format::Riscv,
         span: Span::SignExtended(u32::try_from(bits).unwrap_or(0)),
     };
-    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback })
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }

@@ -101,7 +101,8 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     let fallback = Places::find(kernel.info, kernel.memory).windows();
     let root = fallback.iter().find_map(|window| window.translate(symbol));
     let root = root.map_or(symbol, |mapping| mapping.paddr);
-    Ok(AddressSpace { exact: Vec::new(), tables: tables(kernel, root), fallback })
+    let linear = fallback.last().copied();
+    Ok(AddressSpace { exact: Vec::new(), tables: tables(kernel, root), fallback, linear })
 }
 
 /// How many levels there are, tells any entry of the root: valid or not, it has its table's type.

@@ -98,7 +98,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
     // In arch_crash_save_vmcoreinfo() since 5 levels are chosen at boot (4.17).
     let five = info.number("pgtable_l5_enabled").is_some_and(|enabled| enabled != 0);
     let levels = without_upper(&LEVELS, usize::from(!five));
-    // Set since 5.1 (65f750e5457a) where memory is encrypted.
+    // In VMCOREINFO since 5.1; not 0 where memory is encrypted.
     let encrypted = info.number("sme_mask").unwrap_or(0);
     let tables = Tables {
         root: root.paddr & !encrypted,
@@ -110,7 +110,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
     };
     let mut fallback = vec![image];
     fallback.extend(direct_map(kernel));
-    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback })
+    Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear: None })
 }
 
 /// The direct map as the crashed kernel itself wrote it in the program headers of /proc/vmcore
@@ -157,5 +157,6 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
         exact: Vec::new(),
         tables: confirmed.and_then(tables).ok_or_else(unconfirmed),
         fallback: vec![lowmem],
+        linear: Some(lowmem),
     })
 }

@@ -13,6 +13,7 @@ use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpS
 use crate::format::wire::Layout;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::select::DumpLevel;
 use crate::source::dump::{Body, Dump, OpenOptions};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::notes::{MAX_NOTE_BYTES, Notes};
@@ -119,6 +120,10 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
         file.first_rank = kept.rank(file.pfns.start);
         let end = kept.rank(file.pfns.end);
         warnings.extend(file.check_descriptors(end - file.first_rank));
+    }
+    if DumpLevel::new(sub_header.dump_level).is_none() {
+        let level = sub_header.dump_level;
+        warnings.push(format!("dump_level {level:#x} has bits without meaning: they are ignored"));
     }
     let stray = present.add(&kept);
     if stray > 0 {

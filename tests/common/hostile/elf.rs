@@ -30,6 +30,12 @@ const MOST_PFN: u64 = 1 << 18;
 /// First of the bytes that choose.
 pub const CHOICE_AT: usize = 9;
 
+/// The second of them: bits that say how.
+const LEVEL: u8 = 1;
+const FLAT: u8 = 2;
+pub const STREAM: u8 = 4;
+const PAGE_SIZE: u8 = 8;
+
 /// What the 7 bytes choose.
 struct Choice {
     codec: Codec,
@@ -47,10 +53,10 @@ impl Choice {
         let flags = byte(1);
         Choice {
             codec: Codec::ALL[usize::from(byte(0)) % Codec::ALL.len()],
-            level: u32::from(flags & 1),
-            flat: flags & 2 != 0,
-            stream: flags & 4 != 0,
-            page_size: (flags & 8 != 0).then(|| 4096 << (flags >> 4)),
+            level: u32::from(flags & LEVEL),
+            flat: flags & FLAT != 0,
+            stream: flags & STREAM != 0,
+            page_size: (flags & PAGE_SIZE != 0).then(|| 4096 << (flags >> 4)),
             bad: (u64::from(byte(2)) << 8 | u64::from(byte(3)), u64::from(byte(4))),
         }
     }
@@ -68,6 +74,7 @@ pub fn check(bytes: &[u8]) {
             return;
         }
     };
+    let Body::Elf(_) = &core.body else { return };
     // The headers, a window at a time, come before the notes.
     assert!(core.segments().len() as u64 * 32 <= bytes.len() as u64 + 56);
     notes::check_found(&core.notes, &input, &core_of(&core).header, core.segments());

@@ -16,44 +16,35 @@ struct Load {
     offset: u64,
 }
 
-/// What a byte of a page is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Byte {
-    /// No segment has bytes for it.
-    Nothing,
-    Readable,
-    /// Behind the end of the file.
-    Behind,
-    /// In the stretch that cannot be read.
-    Bad,
-}
+/// What a byte of a page is: of no segment; there; behind the end of the file; in the stretch that
+/// cannot be read.
+const NOTHING: u8 = 0;
+const READABLE: u8 = 1;
+const BEHIND: u8 = 2;
+const BAD: u8 = 3;
 
 /// A page as it must be.
 pub struct Page {
     pub bytes: Vec<u8>,
-    states: Vec<Byte>,
+    states: Vec<u8>,
     /// Whether any segment has memory in it.
     pub present: bool,
 }
 
 impl Page {
-    fn any(&self, wanted: &[Byte]) -> bool {
-        self.states.iter().any(|state| wanted.contains(state))
-    }
-
     /// Whether the file has any byte of it.
     pub fn with_data(&self) -> bool {
-        self.any(&[Byte::Readable, Byte::Bad])
+        self.states.contains(&READABLE) || self.states.contains(&BAD)
     }
 
     /// Whether bytes are promised, and all of them are behind the end.
     pub fn missing(&self) -> bool {
-        self.any(&[Byte::Behind]) && !self.with_data()
+        self.states.contains(&BEHIND) && !self.with_data()
     }
 
     /// Whether a byte that it needs cannot be read.
     pub fn unreadable(&self) -> bool {
-        self.any(&[Byte::Behind, Byte::Bad])
+        self.states.contains(&BEHIND) || self.states.contains(&BAD)
     }
 }
 
@@ -130,21 +121,28 @@ impl<'a> Pages<'a> {
         let start = pfn * self.page_size;
         let end = start + self.page_size;
         let bytes = vec![0; self.page_size as usize];
-        let states = vec![Byte::Nothing; bytes.len()];
+        let states = vec![NOTHING; bytes.len()];
         let mut page = Page { bytes, states, present: false };
+        let size = self.file.len() as u64;
         // From the last to the first, so that the first's bytes are the ones that stay.
         for load in self.loads.iter().rev() {
             page.present |= load.start < end && load.memory_end > start;
-            for address in load.start.max(start)..load.file_end.min(end) {
-                let offset = load.offset + (address - load.start);
-                let byte = usize::try_from(offset).ok().and_then(|at| self.file.get(at));
-                let at = (address - start) as usize;
-                page.bytes[at] = byte.copied().unwrap_or(0);
-                page.states[at] = match byte {
-                    None => Byte::Behind,
-                    Some(_) if self.bad.contains(&offset) => Byte::Bad,
-                    Some(_) => Byte::Readable,
-                };
+            let (from, to) = (load.start.max(start), load.file_end.min(end));
+            if from >= to {
+                continue;
+            }
+            let in_file = load.offset + (from - load.start);
+            let part = (from - start) as usize..(to - start) as usize;
+            let there = size.saturating_sub(in_file).min(to - from) as usize;
+            let (bytes, states) = (&mut page.bytes[part.clone()], &mut page.states[part]);
+            bytes.fill(0);
+            states[there..].fill(BEHIND);
+            if there > 0 {
+                let at = in_file as usize;
+                bytes[..there].copy_from_slice(&self.file[at..at + there]);
+                states[..there].fill(READABLE);
+                let bad = |place: u64| (place.saturating_sub(in_file) as usize).min(there);
+                states[bad(self.bad.start)..bad(self.bad.end)].fill(BAD);
             }
         }
         page

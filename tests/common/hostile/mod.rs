@@ -14,10 +14,15 @@
     reason = "what does not hold is to end the process; offsets here are small"
 )]
 
+pub mod decode;
+pub mod dmesg;
 pub mod elf;
 mod elf_pages;
+pub mod flattened;
+pub mod kdump;
 pub mod notes;
 pub mod seeds;
+mod seeds_log;
 pub mod vmcoreinfo;
 
 #[path = "../memory.rs"]
@@ -34,8 +39,15 @@ use kdumpconv::source::input::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 3] =
-    [("elf", elf::check), ("notes", notes::check), ("vmcoreinfo", vmcoreinfo::check)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("decode", decode::check),
+    ("dmesg", dmesg::check),
+    ("elf", elf::check),
+    ("flattened", flattened::check),
+    ("kdump", kdump::check),
+    ("notes", notes::check),
+    ("vmcoreinfo", vmcoreinfo::check),
+];
 
 /// Bytes that can be read at random, counted, with a stretch that cannot be read.
 #[derive(Clone)]

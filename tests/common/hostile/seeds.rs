@@ -1,12 +1,18 @@
 //! Small valid inputs of every kind: what mutations start from.
 
+use kdumpconv::codec::{Codec, Encoder};
 use support::elf::{Class, Endian, machine};
+use support::flattened::flatten;
+use support::kdump_header::KdumpLayout;
+use support::kdump_pages::codec;
+use support::kdump_writer::{KdumpWriter, pack};
+use support::model::Model;
 use support::notes::Note;
 use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
-use super::{elf, notes};
+use super::{elf, kdump, notes, seeds_log};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -20,7 +26,11 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 /// For a name that is no target's.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
+        "decode" => stored_pages(),
+        "dmesg" => seeds_log::logs(),
         "elf" => cores(),
+        "flattened" => streams(),
+        "kdump" => dumps(),
         "notes" => note_areas(),
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
@@ -99,6 +109,115 @@ fn note_areas() -> Vec<Vec<u8>> {
         seeds.push(bad);
     }
     seeds
+}
+
+/// Pages of each codec, by the product's own encoders and by others'.
+fn stored_pages() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (index, codec) in (0..).zip(Codec::ALL) {
+        let contents = [
+            vec![0; 8192],
+            words(2048, 1),
+            words(2048, 0x9e37_79b9),
+            VMCOREINFO.bytes().cycle().take(8192).collect(),
+            words(16, 0x9e37_79b9).into_iter().cycle().take(8192).collect(),
+        ];
+        for (form, page_bytes) in [(0, 4096), (1, 64), (2, 256), (3, 8192)] {
+            for page in &contents {
+                let page = &page[..page_bytes];
+                let mut encoder = Encoder::new(codec, None, page_bytes).unwrap();
+                let mut room = vec![0; page_bytes + encoder.room()];
+                let size = encoder.encode(page, &mut room).size as usize;
+                seeds.push([&[index, form], &room[..size]].concat());
+                if let Some(packed) = pack(codec.flag(), page) {
+                    seeds.push([&[index, form], packed.as_slice()].concat());
+                }
+            }
+        }
+    }
+    seeds
+}
+
+/// A flattened stream of these records.
+fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
+    let mut stream = flatten(&[], 1);
+    stream.truncate(4096);
+    for (target, bytes) in records {
+        stream.extend(target.to_be_bytes());
+        stream.extend((bytes.len() as u64).to_be_bytes());
+        stream.extend(*bytes);
+    }
+    if ended {
+        stream.extend([0xff; 16]);
+    }
+    stream
+}
+
+/// Streams in order and out of it, with gaps, cut, with a sub header that comes twice, of a dump.
+fn streams() -> Vec<Vec<u8>> {
+    let words = words(100, 3);
+    let (a, b, c) = (&words[..100], &words[100..104], &words[104..208]);
+    let mut seeds = vec![
+        stream(&[(0, a), (100, b), (4096, c)], true),
+        stream(&[(4096, c), (0, a), (8000, b), (4096, b"another sub header that is the very same size as the first and so may come again, as 104 bytes are its.")], true),
+        stream(&[(1 << 40, a), (0, b), (10, c)], true),
+        stream(&[(0, a), (100, b)], false),
+        stream(&[], true),
+    ];
+    for (file, _) in kdumps() {
+        // The way makedumpfile does it: no zeros between the parts.
+        let parts = file.chunks(512).enumerate().filter(|(_, part)| part.iter().any(|b| *b != 0));
+        let parts: Vec<(u64, &[u8])> =
+            parts.map(|(index, part)| (index as u64 * 512, part)).collect();
+        seeds.push(stream(&parts, true));
+        seeds.push(stream(&parts[..parts.len() / 2], false));
+    }
+    seeds
+}
+
+/// The same dumps as parts, a few whole ones, flattened ones.
+fn dumps() -> Vec<Vec<u8>> {
+    let files = kdumps();
+    let parts = (0..).zip(&files).map(|(choice, (file, _))| kdump::encode(choice * 27, file));
+    let mut seeds: Vec<Vec<u8>> = parts.collect();
+    seeds.push(files[0].0.clone());
+    seeds.push(kdump::encode(3, &flatten(&files[1].0, 4096)));
+    seeds.push(kdump::encode(130, &streams()[6]));
+    seeds
+}
+
+/// Small kdump files of every layout and codec, and where their descriptors are.
+pub fn kdumps() -> Vec<(Vec<u8>, usize)> {
+    let kinds = [
+        (machine::X86_64, Class::Elf64, Endian::Little, "x86_64"),
+        (machine::S390X, Class::Elf64, Endian::Big, "s390x"),
+        (machine::I386, Class::Elf32, Endian::Little, "i686"),
+        (machine::ARM, Class::Elf32, Endian::Little, "armv7l"),
+        (machine::PPC, Class::Elf32, Endian::Big, "ppc"),
+    ];
+    let mut files = Vec::new();
+    for (index, (e_machine, class, endian, name)) in kinds.into_iter().enumerate() {
+        let builder = VmcoreBuilder::new(class, endian, e_machine)
+            .prstatus(0)
+            .vmcoreinfo(VMCOREINFO)
+            .load(Load::new(0x1000, vec![0x11; 4096]).memsz(0x3000))
+            .load(Load::new(0x8000, [vec![0; 4096], words(1024, 1), vec![0; 4096]].concat()));
+        let model = Model::new(&builder, 4096);
+        for turn in 0..2 {
+            let codec =
+                [codec::ZLIB, codec::LZO, codec::SNAPPY, codec::ZSTD, 0][(index + turn) % 5];
+            let writer = KdumpWriter {
+                model: &model,
+                layout: KdumpLayout::of(e_machine, class, endian),
+                codec,
+                notes: &builder.note_bytes(),
+                machine: name,
+                share_zero: turn == 0,
+            };
+            files.push(writer.write());
+        }
+    }
+    files
 }
 
 fn infos() -> Vec<Vec<u8>> {

@@ -179,7 +179,8 @@ impl KdumpWriter<'_> {
 }
 
 /// The page compressed, if the codec can.
-fn pack(kind: u32, page: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn pack(kind: u32, page: &[u8]) -> Option<Vec<u8>> {
     match kind {
         codec::ZLIB => {
             let mut encoder =

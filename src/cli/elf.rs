@@ -1,0 +1,164 @@
+//! `elf`: a dump as an ELF vmcore.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use kdumpconv::report::Reason;
+use kdumpconv::sink::naming::{Fate, Settled};
+use kdumpconv::sink::place::Format;
+use kdumpconv::to_elf::{self, Options, Report};
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::files::{self, How};
+use super::groups::{self, Source, Talk, Threads};
+use super::progress::{Meter, Unit};
+use super::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
+use super::signals::Signals;
+
+/// Write a dump as an ELF vmcore, for gdb and whatever else reads no kdump file
+///
+/// Pages that the dump left out are RAM without data in the ELF file; pages of zeros are holes in
+/// it, and take no space.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Elf {
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    output: groups::Output,
+
+    #[command(flatten)]
+    threads: Threads,
+
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// Writes the ELF file.
+///
+/// # Errors
+/// What prevented a usable file.
+pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
+    let voice = Voice::new(&args.talk, &args.source.input);
+    let to_stdout = args.output.path().is_none();
+    if to_stdout {
+        files::refuse_terminal()?;
+    }
+    let started = Instant::now();
+    let signals = Signals::new().context("cannot prepare for signals")?;
+    let spool_dir = files::spool_dir(Some(&args.output));
+    let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
+    voice.warn(&dump.warnings);
+
+    let mut output = files::create_output(&args.source.input, &args.output, Format::InOrder)?;
+    let options = Options { threads: args.threads.count(), ..Options::default() };
+    if output.outlives_an_interruption() {
+        signals.catch(&options.cancel).context("cannot catch signals")?;
+    }
+    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let written = to_elf::to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
+    meter.clear();
+    let report = match written {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = output.discard();
+            return Err(error.into());
+        }
+    };
+    voice.warn(&report.warnings);
+    let how = How {
+        cancelled: report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled)),
+        incomplete: report.incomplete(),
+        worthless: report.incomplete() && report.pages.written() == 0,
+    };
+    let (exit, settled) = files::settle(Some(output), how, &signals, !args.output.no_sync);
+    let seconds = started.elapsed().as_secs_f64();
+    if voice.json {
+        let value = as_json(&voice, &dump.warnings, &report, settled.as_ref(), seconds);
+        say::report(&value, to_stdout);
+    } else {
+        reasons(&report, settled.as_ref());
+        summary(&report, settled.as_ref(), seconds).iter().for_each(|text| voice.tell(text));
+    }
+    Ok(exit)
+}
+
+/// Why a file is incomplete is said even when all else is not.
+fn reasons(report: &Report, settled: Option<&Settled>) {
+    for reason in &report.reasons {
+        line(&format!("incomplete: {}", printable(&reason.to_string())));
+    }
+    if let Some((pfn, why)) = &report.pages.first_unreadable {
+        let count = report.pages.unreadable;
+        line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
+    }
+    match settled {
+        Some(Settled { fate: Fate::Left, .. }) => line("what was written is cut short"),
+        Some(settled) => say::fate(settled, report.incomplete()),
+        None => {}
+    }
+}
+
+fn summary(report: &Report, settled: Option<&Settled>, seconds: f64) -> Vec<String> {
+    let pages = &report.pages;
+    let name = output_name(settled).map_or("written".to_owned(), |name| printable(&name));
+    let memory = as_f64(pages.done().saturating_mul(report.page_bytes));
+    let class = if report.is_64bit { "ELF64" } else { "ELF32" };
+    let addresses = match report.direct_map {
+        Some(map) => format!("the direct map at {:#x}", map.offset.wrapping_add(map.start)),
+        None => "no virtual addresses".to_owned(),
+    };
+    vec![
+        format!(
+            "{name}: {} bytes, {class}, {} segments, {addresses}",
+            report.file_bytes, report.segments
+        ),
+        format!(
+            "{} pages: {} with data, {} zero, {} unreadable; {} more without data",
+            pages.kept,
+            pages.raw,
+            pages.zero,
+            pages.unreadable,
+            pages.present.saturating_sub(pages.kept),
+        ),
+        format!("{seconds:.2} s, {}/s", megabytes(memory / seconds.max(1e-9))),
+    ]
+}
+
+fn as_json(
+    voice: &Voice,
+    warnings: &[String],
+    report: &Report,
+    settled: Option<&Settled>,
+    seconds: f64,
+) -> Value {
+    let pages = &report.pages;
+    let unreadable =
+        pages.first_unreadable.as_ref().map(|(pfn, why)| json!({ "pfn": pfn, "error": why }));
+    let warnings = warnings.iter().chain(&report.warnings);
+    json!({
+        "schema": SCHEMA,
+        "input": voice.input,
+        "output": output_name(settled),
+        "complete": !report.incomplete(),
+        "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "warnings": warnings
+            .chain(settled.iter().flat_map(|settled| &settled.warnings))
+            .collect::<Vec<_>>(),
+        "class": if report.is_64bit { 64 } else { 32 },
+        "segments": report.segments,
+        "direct_map": report.direct_map.map(|map| map.offset.wrapping_add(map.start)),
+        "page_size": report.page_bytes,
+        "pages": {
+            "present": pages.present,
+            "kept": pages.kept,
+            "data": pages.raw,
+            "zero": pages.zero,
+            "unreadable": pages.unreadable,
+            "first_unreadable": unreadable,
+        },
+        "bytes": { "file": report.file_bytes, "page_data": pages.stored_bytes },
+        "seconds": seconds,
+    })
+}

@@ -1,0 +1,188 @@
+//! The story of a dump that becomes an ELF core, top to bottom: lay the file out, write it.
+//!
+//! ```text
+//! ELF header | program headers, and room for more | section header 0 | notes | pages that are kept
+//! ```
+//!
+//! Every kept page has its place in the file before anything is written. Program headers are
+//! written last where the output can be written again: pages that turned out to be unreadable,
+//! and those that an output took no more, are RAM without data in them (`p_memsz` beyond
+//! `p_filesz`), as are the pages that the dump left out. Nothing in the file is made up.
+
+mod plan;
+mod segments;
+mod worker;
+mod writer;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::batch::{self, Feed};
+use crate::convert::MAX_THREADS;
+use crate::error::{Error, Result};
+use crate::format::elf::MAX_PLAIN_SEGMENTS;
+use crate::kernel::translate::direct_map::DirectMap;
+use crate::report::{Pages, Progress, Reason};
+use crate::sink::Sink;
+use crate::source::dump::{Body, Dump};
+use crate::source::elf::MAX_PROGRAM_HEADERS;
+use crate::source::memory::count;
+use crate::source::physical::DumpMemory;
+use plan::Plan;
+use worker::Worker;
+use writer::Writer;
+
+/// How to write an ELF core.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Worker threads, the caller's included; the output does not depend on their number.
+    pub threads: usize,
+    /// Set from elsewhere to stop with the pages written so far.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// What became of a dump.
+#[derive(Debug)]
+pub struct Report {
+    /// Whether the file is of class ELF64.
+    pub is_64bit: bool,
+    /// Program headers, `PT_NOTE` included.
+    pub segments: u64,
+    /// Virtual minus physical address of the segments that have one.
+    pub direct_map: Option<DirectMap>,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// Pages by outcome; what is not zero counts as raw.
+    pub pages: Pages,
+    /// Bytes of the file, its holes included.
+    pub file_bytes: u64,
+    /// Why it is incomplete; empty when it is whole.
+    pub reasons: Vec<Reason>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// Whether the file lacks anything that it should have.
+    #[must_use]
+    pub fn incomplete(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}
+
+/// Writes a dump as an ELF core.
+///
+/// Where `sink` cannot rewrite, headers come first, and the file ends before the first page that
+/// cannot be read.
+///
+/// # Errors
+/// What prevents any file at all: a dump that the format has no room for, an output that takes
+/// no headers.
+pub fn to_elf(
+    dump: &Dump,
+    sink: &mut dyn Sink,
+    options: &Options,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report> {
+    let direct_map = direct_map(dump);
+    let plan = Plan::new(dump, direct_map)?;
+    let workers = (0..options.threads.clamp(1, MAX_THREADS))
+        .map(|_| Worker::new(dump))
+        .collect::<Result<Vec<_>>>()?;
+    let (present, kept) = dump.counts();
+    let missing = count(dump.missing());
+    let mut report = Report {
+        is_64bit: plan.header.is_64bit,
+        segments: plan.segments + 1,
+        direct_map,
+        page_bytes: dump.page_size,
+        pages: Pages { present, kept: kept + missing, unreadable: missing, ..Pages::default() },
+        file_bytes: plan.data.end,
+        reasons: Vec::new(),
+        warnings: warnings(dump, &plan),
+    };
+    let can_rewrite = sink.can_rewrite();
+    let mut writer = Writer::new(&plan, dump, sink);
+    let lost_note_bytes = writer.begin(dump)?;
+    let mut feed = Feed::new(dump);
+    let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
+        if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
+            report.pages.first_unreadable = Some(unreadable);
+            return Err(Reason::HeadersGone);
+        }
+        writer.push(batch)?;
+        batch.tally(&mut report.pages);
+        progress(Progress { done: report.pages.done(), total: report.pages.kept });
+        Ok(())
+    });
+    let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
+    let (gone, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
+    report.pages.unreadable += count(&lost);
+
+    if lost_note_bytes > 0 {
+        report.reasons.push(Reason::Notes { bytes: lost_note_bytes });
+    }
+    if dump.incomplete {
+        report.reasons.push(Reason::Source);
+    }
+    let first_missing = dump.missing().first().or(lost.first());
+    if let (None, Some(run)) = (&report.pages.first_unreadable, first_missing) {
+        let why = "the input ends before it".to_owned();
+        report.pages.first_unreadable = Some((run.start, why));
+    }
+    if report.pages.unreadable > 0 {
+        report.reasons.push(Reason::Unreadable);
+    }
+    match stop {
+        Ok(()) => report.reasons.extend(dump.read_to_end().err().map(Reason::Input)),
+        Err(reason) => report.reasons.push(reason),
+    }
+    report.file_bytes = file_bytes;
+    if can_rewrite {
+        let gone = with_lost(gone, &lost);
+        let written = plan.write_headers(dump, &gone, sink, file_bytes)?;
+        (report.segments, report.file_bytes) = (written.segments, written.file_bytes);
+        if written.moved {
+            let why = "so many pages are unreadable that the program headers are at the file's end, where makedumpfile and crash do not look";
+            report.warnings.push(why.to_owned());
+        }
+    }
+    sink.finish(report.file_bytes).map_err(Error::write("the end of the file"))?;
+    Ok(report)
+}
+
+/// The direct map of the kernel: as an ELF core's own segments have it, else as the kernel's page
+/// tables do.
+fn direct_map(dump: &Dump) -> Option<DirectMap> {
+    match &dump.body {
+        Body::Elf(core) => DirectMap::of_segments(dump.arch, &core.segments),
+        Body::Kdump(_) => DirectMap::find(&DumpMemory::new(dump).ok()?.kernel()?),
+    }
+}
+
+fn warnings(dump: &Dump, plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if plan.segments > u64::from(MAX_PROGRAM_HEADERS) {
+        warnings.push(format!(
+            "{} program headers: we ourselves read no more than {MAX_PROGRAM_HEADERS}",
+            plan.segments
+        ));
+    } else if plan.segments >= MAX_PLAIN_SEGMENTS {
+        warnings.push(format!(
+            "{} program headers: a reader that does not know PN_XNUM does not open this",
+            plan.segments
+        ));
+    }
+    if dump.arch.elf_machine() == 0 {
+        warnings.push("the architecture is not known: e_machine is 0".to_owned());
+    }
+    warnings
+}
+
+/// Unreadable pages with those that a stream turned out not to have.
+fn with_lost(mut gone: Vec<Range<u64>>, lost: &[Range<u64>]) -> Vec<Range<u64>> {
+    gone.extend_from_slice(lost);
+    gone.sort_by_key(|run| run.start);
+    gone
+}

@@ -1,0 +1,216 @@
+//! From runs of pages to the segments of an ELF core. Pure: ranges in, ranges out.
+
+use std::iter::Peekable;
+use std::ops::Range;
+
+use crate::source::dump::Runs;
+
+/// A `PT_LOAD` in pages: those with data come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PageSegment {
+    /// All its pages.
+    pub(super) pfns: Range<u64>,
+    /// How many have data.
+    pub(super) kept: u64,
+    /// How many kept pages are before it: its place among the data.
+    pub(super) rank: u64,
+}
+
+/// Segments for all pages of `present`, which neither overlap nor join two runs.
+///
+/// `kept` is within `present`. `gone` are pages whose data is missing all the same, ascending.
+/// No segment goes across a pfn of `cuts`, which ascend.
+pub(super) fn segments<'a>(
+    present: Runs<'a>,
+    kept: Runs<'a>,
+    gone: &'a [Range<u64>],
+    cuts: &'a [u64],
+) -> impl Iterator<Item = PageSegment> + 'a {
+    let mut pieces = Pieces {
+        present,
+        ram: 0..0,
+        good: Good { kept, run: 0..0, rank: 0, gone }.peekable(),
+        cuts,
+        rank: 0,
+    }
+    .peekable();
+    std::iter::from_fn(move || {
+        let mut segment = pieces.next()?;
+        let joins = |next: &PageSegment| {
+            next.kept == 0
+                && next.pfns.start == segment.pfns.end
+                && !cuts.contains(&segment.pfns.end)
+        };
+        if let Some(next) = pieces.next_if(|next| segment.kept > 0 && joins(next)) {
+            segment.pfns.end = next.pfns.end;
+        }
+        Some(segment)
+    })
+}
+
+/// The pages with data: those that are kept and not gone.
+struct Good<'a> {
+    kept: Runs<'a>,
+    /// What is left of the current run of kept pages, and its rank.
+    run: Range<u64>,
+    rank: u64,
+    gone: &'a [Range<u64>],
+}
+
+impl Iterator for Good<'_> {
+    /// Pages, and how many kept ones are before them.
+    type Item = (Range<u64>, u64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.run.is_empty() {
+                self.run = self.kept.next()?;
+            }
+            while let Some((_, rest)) =
+                self.gone.split_first().filter(|(first, _)| first.end <= self.run.start)
+            {
+                self.gone = rest;
+            }
+            let (start, rank) = (self.run.start, self.rank);
+            let (end, is_good) = match self.gone.first() {
+                Some(gone) if gone.start <= start => (gone.end.min(self.run.end), false),
+                Some(gone) => (gone.start.min(self.run.end), true),
+                None => (self.run.end, true),
+            };
+            self.run.start = end;
+            self.rank += end - start;
+            if is_good {
+                return Some((start..end, rank));
+            }
+        }
+    }
+}
+
+/// All pages of RAM in stretches that have data or have none.
+struct Pieces<'a> {
+    present: Runs<'a>,
+    /// What is left of the current run.
+    ram: Range<u64>,
+    good: Peekable<Good<'a>>,
+    cuts: &'a [u64],
+    /// How many kept pages were passed.
+    rank: u64,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = PageSegment;
+
+    fn next(&mut self) -> Option<PageSegment> {
+        if self.ram.is_empty() {
+            self.ram = self.present.next()?;
+        }
+        let start = self.ram.start;
+        while self.good.next_if(|(run, _)| run.end <= start).is_some() {}
+        let (end, has_data) = match self.good.peek() {
+            Some((run, rank)) if run.start <= start => {
+                self.rank = rank + (start - run.start);
+                (run.end.min(self.ram.end), true)
+            }
+            Some((run, _)) => (run.start.min(self.ram.end), false),
+            None => (self.ram.end, false),
+        };
+        let cut = self.cuts.iter().copied().find(|cut| (start + 1..end).contains(cut));
+        let end = cut.unwrap_or(end);
+        self.ram.start = end;
+        let rank = self.rank;
+        let kept = if has_data { end - start } else { 0 };
+        self.rank += kept;
+        Some(PageSegment { pfns: start..end, kept, rank })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(
+        present: &[Range<u64>],
+        kept: &[Range<u64>],
+        gone: &[Range<u64>],
+        cuts: &[u64],
+    ) -> Vec<(Range<u64>, u64, u64)> {
+        let (present, kept) = (present.iter().cloned(), kept.iter().cloned());
+        let found = segments(Box::new(present), Box::new(kept), gone, cuts);
+        found.map(|segment| (segment.pfns, segment.kept, segment.rank)).collect()
+    }
+
+    #[test]
+    fn what_was_left_out_is_the_end_of_the_segment_before_it() {
+        assert_eq!(
+            of(&[0..10, 20..30], &[2..4, 6..10, 20..21], &[], &[]),
+            [(0..2, 0, 0), (2..6, 2, 0), (6..10, 4, 2), (20..30, 1, 6)]
+        );
+        assert_eq!(of(&[5..9], &[], &[], &[]), [(5..9, 0, 0)]);
+    }
+
+    #[test]
+    fn a_page_that_is_gone_keeps_its_place_among_the_data() {
+        assert_eq!(of(&[0..10], &[0..10], &[3..4], &[]), [(0..4, 3, 0), (4..10, 6, 4)]);
+        assert_eq!(of(&[0..4], &[0..4], &[0..1], &[]), [(0..1, 0, 0), (1..4, 3, 1)]);
+        assert_eq!(
+            of(&[0..4, 6..8], &[0..4, 6..8], &[2..u64::MAX], &[]),
+            [(0..4, 2, 0), (6..8, 0, 2)]
+        );
+    }
+
+    #[test]
+    fn no_segment_goes_across_a_cut() {
+        assert_eq!(
+            of(&[0..10], &[0..6], &[], &[4, 6, 8]),
+            [(0..4, 4, 0), (4..6, 2, 4), (6..8, 0, 6), (8..10, 0, 6)]
+        );
+    }
+
+    /// Runs of the pages whose bit is set.
+    fn runs_of(bits: &[bool]) -> Vec<Range<u64>> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for (pfn, _) in (0..).zip(bits).filter(|(_, bit)| **bit) {
+            match runs.last_mut() {
+                Some(run) if run.end == pfn => run.end += 1,
+                _ => runs.push(pfn..pfn + 1),
+            }
+        }
+        runs
+    }
+
+    proptest! {
+        #[test]
+        fn every_page_is_in_one_segment_with_its_own_data(
+            pages in prop::collection::vec((0u8..4, prop::bool::weighted(0.2)), 1..80),
+            cuts in prop::collection::btree_set(0u64..80, 0..3),
+        ) {
+            let present: Vec<bool> = pages.iter().map(|(kind, _)| *kind > 0).collect();
+            let kept: Vec<bool> = pages.iter().map(|(kind, _)| *kind > 1).collect();
+            let gone: Vec<bool> = pages.iter().map(|(_, gone)| *gone).collect();
+            let cuts: Vec<u64> = cuts.into_iter().collect();
+            let found = of(&runs_of(&present), &runs_of(&kept), &runs_of(&gone), &cuts);
+            let mut seen = vec![None; pages.len()];
+            for (pfns, with_data, rank) in found {
+                prop_assert!(!pfns.is_empty());
+                prop_assert!(!cuts.iter().any(|cut| (pfns.start + 1..pfns.end).contains(cut)));
+                for (index, pfn) in pfns.enumerate() {
+                    let slot = &mut seen[pfn as usize];
+                    prop_assert_eq!(*slot, None, "pfn {} is in two segments", pfn);
+                    let index = index as u64;
+                    *slot = Some((index < with_data).then_some(rank + index));
+                }
+            }
+            let mut rank = 0;
+            for (pfn, (kind, gone)) in pages.iter().enumerate() {
+                let expected = match kind {
+                    0 => None,
+                    1 => Some(None),
+                    _ => Some((!gone).then_some(rank)),
+                };
+                prop_assert_eq!(seen[pfn], expected, "pfn {}", pfn);
+                rank += u64::from(*kind > 1);
+            }
+        }
+    }
+}

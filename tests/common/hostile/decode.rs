@@ -1,0 +1,64 @@
+//! Stored pages of any bytes: what decodes is what another decoder gives, and nothing else does.
+//!
+//! The bytes: codec, page size, the stored bytes.
+
+use kdumpconv::codec::{Codec, Decoder, Encoder};
+use support::image::Image;
+use support::kdump_pages::{Stored, decode};
+
+use super::Take;
+
+/// Sizes of pages, small ones too: mutations reach all of them.
+const PAGE_BYTES: [usize; 4] = [4096, 64, 256, 8192];
+
+pub fn check(bytes: &[u8]) {
+    let mut take = Take(bytes);
+    let codec = Codec::ALL[usize::from(take.byte()) % Codec::ALL.len()];
+    let page_bytes = PAGE_BYTES[usize::from(take.byte()) % PAGE_BYTES.len()];
+    let stored = take.0;
+    let mut fresh = Decoder::new().unwrap();
+    let mut page = vec![0xa5; page_bytes];
+    let decoded = fresh.decode(codec, stored, &mut page);
+
+    // What was decoded before, and what is in the page, does not show.
+    let mut used = Decoder::new().unwrap();
+    let mut other = vec![0x5a; page_bytes];
+    for half in [&stored[..stored.len() / 2], &stored[stored.len() / 2..]] {
+        for codec in Codec::ALL {
+            let _any = used.decode(codec, half, &mut other);
+        }
+    }
+    assert_eq!(used.decode(codec, stored, &mut other), decoded);
+    assert!(decoded.is_err() || other == page, "{codec:?}: it depends on what came before");
+
+    // The other decoders see one stream and nothing behind it.
+    let image = Image::Bytes(stored.to_vec());
+    let whole = Stored { offset: 0, size: stored.len() as u32, flags: codec.flag() };
+    match (decode(&image, whole, page_bytes as u64), &decoded) {
+        (Ok(right), Ok(())) => assert!(right == page, "{codec:?}: another page"),
+        (Ok(_), Err(damage)) => panic!("{codec:?} is whole, but: {damage}"),
+        (Err(_), Err(damage)) => assert!(damage.to_string().is_ascii()),
+        // See Decoder::decode.
+        (Err(why), Ok(())) => {
+            let more = matches!(codec, Codec::Zlib | Codec::Zstd);
+            assert!(more, "{codec:?} is damaged: {why}");
+        }
+    }
+    there_and_back(codec, stored, page_bytes);
+}
+
+/// Any page can be stored, in no more bytes than it has, and comes back.
+fn there_and_back(codec: Codec, bytes: &[u8], page_bytes: usize) {
+    let mut page: Vec<u8> = bytes.to_vec();
+    page.resize(page_bytes, 0);
+    let mut encoder = Encoder::new(codec, None, page_bytes).unwrap();
+    let mut room = vec![0; page_bytes + encoder.room()];
+    let stored = encoder.encode(&page, &mut room);
+    assert!(stored.size as usize <= page_bytes);
+    let by = Codec::of_flags(stored.flags).expect("it is stored by one codec");
+    assert!(by == codec || by == Codec::None);
+    let mut back = vec![0; page_bytes];
+    let data = &room[..stored.size as usize];
+    Decoder::new().unwrap().decode(by, data, &mut back).expect("it comes back");
+    assert!(back == page, "{codec:?}: another page comes back");
+}

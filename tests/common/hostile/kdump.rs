@@ -1,0 +1,299 @@
+//! Kdump files of any bytes: what opens has the pages that its bitmaps and descriptors speak of, read
+//! one by one or together, and converts to a file that has the same.
+//!
+//! The bytes: a kdump file, plain or flattened, whose byte 4000 chooses how to convert it; or, as
+//! most of such a file is zeros, a choice and the parts that are not: offset in 24 bits, size in 16
+//! bits, the part's bytes.
+
+use std::ops::Range;
+
+use kdumpconv::codec::Codec;
+use kdumpconv::format::wire::{ByteOrder, Layout};
+use kdumpconv::select::DumpLevel;
+use kdumpconv::source::dump::{Body, Dump, OpenOptions};
+use kdumpconv::source::kdump::Kdump;
+use kdumpconv::source::memory::MAX_PFN;
+use kdumpconv::source::reader::PageReader;
+use kdumpconv::{Options, convert};
+use support::elf::Endian;
+use support::image::Image;
+use support::kdump::{Kdump as Judged, Page, Strictness};
+use support::kdump_header::KdumpLayout;
+use support::kdump_pages::{Stored, codec, decode};
+
+use super::memory::InMemorySink;
+use super::{Input, Take};
+
+/// Files of parts are shorter.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Pages that are looked at, and bytes of pages that are converted.
+const MOST_PAGES: usize = 24;
+const MOST_PAGE_BYTES: u64 = 1 << 20;
+const MOST_PFN: u64 = 1 << 18;
+
+const CHOICE_AT: usize = 4000;
+
+/// The file's bytes and the choice.
+fn file(bytes: &[u8]) -> (Vec<u8>, u8) {
+    if bytes.starts_with(b"KDUMP   ") || bytes.starts_with(b"makedumpfile") {
+        return (bytes.to_vec(), bytes.get(CHOICE_AT).copied().unwrap_or(0));
+    }
+    let mut take = Take(bytes);
+    let choice = take.byte();
+    let mut file = Vec::new();
+    while !take.0.is_empty() {
+        let offset = take.short() as usize | usize::from(take.byte()) << 16;
+        let size = (take.short() as usize).min(take.0.len());
+        let (part, rest) = take.0.split_at(size);
+        take.0 = rest;
+        let end = offset % MOST_BYTES + size;
+        if file.len() < end {
+            file.resize(end, 0);
+        }
+        file[end - size..end].copy_from_slice(part);
+    }
+    (file, choice)
+}
+
+/// A file as its parts that are not zeros.
+pub fn encode(choice: u8, file: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![choice];
+    for (index, part) in file.chunks(64).enumerate() {
+        let is_last = (index + 1) * 64 >= file.len();
+        let Some(last) = part.iter().rposition(|byte| *byte != 0 || is_last) else { continue };
+        bytes.extend(&(index as u32 * 64).to_le_bytes()[..3]);
+        bytes.extend((last as u16 + 1).to_le_bytes());
+        bytes.extend(&part[..=last]);
+    }
+    bytes
+}
+
+pub fn check(bytes: &[u8]) {
+    let (file, choice) = file(bytes);
+    let input = Input::new(&file);
+    let dump = match Dump::open(Box::new(input.clone()), &OpenOptions::default()) {
+        Ok(dump) => dump,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    // Bitmaps, notes and texts, each perhaps of the whole file.
+    let most = 8 * file.len() as u64 + (1 << 20);
+    assert!(input.read() <= most, "{} bytes read of {}", input.read(), file.len());
+    let Body::Kdump(kdump) = &dump.body else { return };
+    check_sets(&dump, kdump, &file);
+    check_notes(&dump);
+    let pfns = some_pfns(&dump);
+    check_pages(&dump, kdump, &file, &pfns);
+    let (_, kept) = dump.counts();
+    let small = kept * dump.page_size <= MOST_PAGE_BYTES
+        && dump.notes.bytes <= MOST_PAGE_BYTES
+        && dump.max_mapnr() <= MOST_PFN;
+    if small {
+        check_converted(&dump, choice);
+    }
+}
+
+fn order(layout: Layout) -> Endian {
+    match layout.byte_order() {
+        ByteOrder::Little => Endian::Little,
+        ByteOrder::Big => Endian::Big,
+    }
+}
+
+fn bit(file: &[u8], place: &Range<u64>, pfn: u64) -> bool {
+    let byte = usize::try_from(place.start + pfn / 8).ok().and_then(|at| file.get(at));
+    byte.is_some_and(|byte| byte >> (pfn % 8) & 1 == 1)
+}
+
+/// The sets of pages are the bitmaps, as far as there are pages.
+fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
+    assert!(dump.max_mapnr() <= MAX_PFN && dump.max_mapnr() > 0);
+    let present: Vec<Range<u64>> = dump.present().take(4096).collect();
+    let kept: Vec<Range<u64>> = dump.kept().take(4096).collect();
+    for runs in [&present, &kept] {
+        assert!(runs.iter().all(|run| run.start < run.end && run.end <= dump.max_mapnr()));
+        assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
+    }
+    let (ram, had) = dump.counts();
+    assert!(had <= ram && ram > 0);
+    assert!(kept.iter().all(|run| kdump.present.contains(run.start)));
+    let Some(first) = kdump.files.first().filter(|first| first.flat.is_none()) else { return };
+    let ends = kept.iter().chain(&present).flat_map(|run| [run.start, run.end - 1, run.end]);
+    for pfn in ends.filter(|pfn| *pfn < dump.max_mapnr()) {
+        let second = bit(file, &first.bitmap2, pfn);
+        assert_eq!(kdump.kept.contains(pfn), second, "pfn {pfn:#x} kept");
+        let ram = second || bit(file, &first.bitmap1, pfn);
+        assert_eq!(kdump.present.contains(pfn), ram, "pfn {pfn:#x} present");
+    }
+}
+
+fn check_notes(dump: &Dump) {
+    assert!(dump.notes.bytes <= (1 << 30) + (4 << 20));
+    if dump.notes.bytes > 8 << 20 {
+        return;
+    }
+    let mut area = Vec::new();
+    let copied = dump.copy_notes(&mut |at, part| {
+        assert_eq!(at, area.len() as u64, "pieces follow each other");
+        area.extend_from_slice(part);
+        Ok(())
+    });
+    copied.unwrap();
+    assert_eq!(area.len() as u64, dump.notes.bytes, "what is copied is as long as was said");
+    if let Some(info) = &dump.notes.vmcoreinfo {
+        let text = dump.notes.vmcoreinfo_text().expect("VMCOREINFO that was found is there");
+        assert!(&area[info.start as usize..info.end as usize] == text);
+    }
+}
+
+/// Pages at the ends of runs, and beside them.
+fn some_pfns(dump: &Dump) -> Vec<u64> {
+    let most = MOST_PAGES.min((2 << 20) / dump.page_size as usize);
+    let around = |run: Range<u64>| [run.start, run.start + 1, run.end - 1, run.end];
+    let mut pfns: Vec<u64> = dump.kept().take(most).flat_map(around).collect();
+    pfns.extend(dump.present().take(2).flat_map(around));
+    pfns.sort_unstable();
+    pfns.dedup();
+    pfns.truncate(most);
+    pfns
+}
+
+/// One page, or why not.
+fn read(reader: &mut PageReader<'_>, pfn: u64, page_size: usize) -> Result<Vec<u8>, String> {
+    let mut page = vec![0xa5; page_size];
+    let mut why = None;
+    reader.read(pfn, &mut page, &mut |index, error| {
+        assert_eq!(index, 0);
+        assert!(why.is_none(), "told twice");
+        why = Some(error.to_string());
+    });
+    why.map_or(Ok(page), Err)
+}
+
+fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
+    let page_size = dump.page_size as usize;
+    let mut reader = PageReader::new(dump).unwrap();
+    let image = Image::Bytes(file.to_vec());
+    for &pfn in pfns {
+        let page = read(&mut reader, pfn, page_size);
+        // Together with its neighbours it is the same.
+        let mut three = vec![0x5a; 3 * page_size];
+        let mut missing = [false; 3];
+        reader.read(pfn, &mut three, &mut |index, _| missing[index as usize] = true);
+        for (index, bytes) in three.chunks(page_size).enumerate() {
+            let alone = read(&mut reader, pfn + index as u64, page_size);
+            assert_eq!(alone.is_err(), missing[index], "pfn {pfn:#x} and {index}");
+            assert!(alone.is_err() || alone == Ok(bytes.to_vec()), "pfn {pfn:#x} and {index}");
+        }
+        if !kdump.kept.contains(pfn) {
+            assert!(page.is_err(), "pfn {pfn:#x} is not in the 2nd bitmap");
+            continue;
+        }
+        if kdump.files[0].flat.is_none() && kdump.files[0].sub_header.split == 0 {
+            check_page(dump, kdump, &image, file, pfn, &page);
+        }
+    }
+}
+
+/// A page of a plain file is what its descriptor speaks of.
+fn check_page(
+    dump: &Dump,
+    kdump: &Kdump,
+    image: &Image,
+    file: &[u8],
+    pfn: u64,
+    page: &Result<Vec<u8>, String>,
+) {
+    let first = &kdump.files[0];
+    let bitmap = first.bitmap2.start as usize..;
+    let bytes = &file[bitmap][..(pfn / 8 + 1) as usize];
+    let (last, before) = bytes.split_last().unwrap();
+    let mut rank: u64 = before.iter().map(|byte| u64::from(byte.count_ones())).sum();
+    rank += u64::from((last & ((1_u8 << (pfn % 8)) - 1)).count_ones());
+    let at = (first.descriptors + 24 * rank) as usize;
+    let Some(desc) = file.get(at..).and_then(|rest| rest.get(..24)) else {
+        assert!(page.is_err(), "pfn {pfn:#x} has no descriptor");
+        return;
+    };
+    let endian = order(dump.layout);
+    let stored = Stored {
+        offset: endian.number(&desc[..8]),
+        size: endian.number(&desc[8..12]) as u32,
+        flags: endian.number(&desc[12..16]) as u32,
+    };
+    let in_file = stored
+        .offset
+        .checked_add(u64::from(stored.size))
+        .is_some_and(|end| end <= file.len() as u64 && stored.offset >= first.descriptors);
+    let sized = (1..=dump.page_size).contains(&u64::from(stored.size));
+    if !in_file || !sized {
+        assert!(page.is_err(), "pfn {pfn:#x}: {stored:x?}");
+        return;
+    }
+    match (decode(image, stored, dump.page_size), page) {
+        (Ok(right), Ok(page)) => assert!(right == *page, "pfn {pfn:#x}: other bytes"),
+        (Ok(_), Err(why)) => panic!("pfn {pfn:#x} is whole, but: {why}"),
+        (Err(_), Err(_)) => {}
+        // See codec::Decoder::decode.
+        (Err(why), Ok(_)) => {
+            let more = matches!(stored.flags, codec::ZLIB | codec::ZSTD);
+            assert!(more, "pfn {pfn:#x} is damaged: {why}");
+        }
+    }
+}
+
+/// Converted again, every page is the same or known to be lost.
+fn check_converted(dump: &Dump, choice: u8) {
+    let options = Options {
+        codec: Codec::ALL[usize::from(choice) % Codec::ALL.len()],
+        dump_level: DumpLevel::new(u32::from(choice >> 7)).unwrap(),
+        ..Options::default()
+    };
+    let mut sink = InMemorySink::default();
+    let report = match convert(dump, &mut sink, &options, &mut |_| ()) {
+        Ok(report) => report,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let layout = match dump.layout {
+        Layout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
+        Layout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
+        Layout::Packed32 => KdumpLayout::Le32Packed,
+        Layout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
+        Layout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
+    };
+    // What means nothing to us is carried over as it is.
+    let Body::Kdump(kdump) = &dump.body else { return };
+    let no_cpus = i32::try_from(kdump.header.nr_cpus).map_or(true, |cpus| cpus < 1);
+    if no_cpus || kdump.sub_header.dump_level > DumpLevel::MAX {
+        return;
+    }
+    let image = Image::from_bytes(&sink.bytes).unwrap();
+    let judged = Judged::open_as(image, layout, Strictness::Lenient).expect("it is a dump again");
+    assert_eq!(judged.is_incomplete(), report.incomplete());
+    assert_eq!(judged.note_bytes.len() as u64, dump.notes.bytes);
+    assert!(judged.present.runs().iter().cloned().eq(dump.present()));
+    let mut reader = PageReader::new(dump).unwrap();
+    let mut lost = 0;
+    for pfn in dump.kept().flatten() {
+        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size as usize)) {
+            (Ok(Page::Data(bytes)), Ok(page)) => assert!(bytes == page, "pfn {pfn:#x} differs"),
+            (Ok(Page::Excluded | Page::Incomplete), Err(_)) => lost += 1,
+            // What is stored by the codec already is not decoded.
+            (Err(_), Err(_)) => {
+                let stored = judged.stored(pfn).map(|stored| stored.flags);
+                assert_eq!(stored, Some(options.codec.flag()), "pfn {pfn:#x}");
+            }
+            // See codec::Decoder::decode.
+            (Err(_), Ok(_)) if matches!(options.codec, Codec::Zlib | Codec::Zstd) => {}
+            (other, _) => panic!("pfn {pfn:#x} is lost: {other:?}"),
+        }
+    }
+    assert_eq!(report.pages.unreadable, lost);
+    assert!(lost == 0 || report.incomplete());
+}

@@ -1,0 +1,85 @@
+//! makedumpfile's streams and ours, read in place and put together: as `makedumpfile -R` does it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use kdumpconv::source::flat::FlatInput;
+use kdumpconv::source::input::{FileInput, ReadAt, read_full};
+
+use crate::product::{Folder, assert_same_bytes, kdumpconv};
+use crate::skip::need;
+use crate::tools::{makedumpfile, run, run_with_input};
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, relayout};
+
+/// Asserts that a stream is what `makedumpfile -R` makes of it, to every way of ours.
+fn judge(stream: &Path, folder: &Folder) {
+    let theirs = folder.file("theirs-rearranged");
+    let mut command = makedumpfile().unwrap();
+    command.arg("-f").arg("-R").arg(&theirs).stdin(File::open(stream).unwrap());
+    run_with_input(&mut command).succeeded();
+
+    let ours = folder.file("ours-rearranged");
+    run(kdumpconv().args(["-f", "-R"]).arg(stream).arg(&ours)).succeeded();
+    assert_same_bytes(&theirs, &ours);
+    let mut command = kdumpconv();
+    command.args(["-f", "-R"]).arg(&ours).stdin(File::open(stream).unwrap());
+    run_with_input(&mut command).succeeded();
+    assert_same_bytes(&theirs, &ours);
+
+    let file = File::open(stream).unwrap();
+    let size = file.metadata().unwrap().len();
+    let flat = FlatInput::open(Box::new(FileInput::new(file, size))).unwrap();
+    assert!(flat.ended() && flat.damage().is_none());
+    let expected = std::fs::read(&theirs).unwrap();
+    assert_eq!(flat.size(), Some(expected.len() as u64));
+    let mut buf = vec![0; 100_003];
+    for (piece, at) in expected.chunks(buf.len()).zip((0..).step_by(buf.len())) {
+        let n = read_full(&flat, &mut buf, at).unwrap();
+        assert!(buf[..n] == *piece, "bytes at {at:#x} differ");
+    }
+}
+
+/// What makedumpfile -F sends of a vmcore that it can read.
+fn their_stream(vmcore: &Path, folder: &Folder, options: &[&str]) -> PathBuf {
+    let stream = folder.file("theirs.flat");
+    let mut command = makedumpfile().unwrap();
+    command.arg("-F").args(options).arg(vmcore).stdout(File::create(&stream).unwrap());
+    assert!(command.status().unwrap().success(), "{command:?}");
+    stream
+}
+
+fn our_stream(vmcore: &Packed) {
+    let core = need!(vmcore.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    judge(&folder.convert(&core, "ours.flat", &["-F"]), &folder);
+}
+
+#[test]
+fn our_streams_are_read_and_put_together_as_by_makedumpfile() {
+    our_stream(&TINY);
+    our_stream(&AARCH64);
+}
+
+#[test]
+fn makedumpfiles_streams_are_read_and_put_together_as_by_itself() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    // With a small buffer the 2nd bitmap comes in pieces; -E sends an ELF file.
+    for options in
+        [&["-c", "-d", "1"][..], &["-l", "-d", "31", "--cyclic-buffer", "4"], &["-E", "-d", "31"]]
+    {
+        judge(&their_stream(&core, &folder, options), &folder);
+    }
+}
+
+#[test]
+fn makedumpfiles_stream_of_tiny_x86_64_is_put_together_as_by_itself() {
+    let core = need!(TINY.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let relaid = folder.file("relaid");
+    need!(relayout(&core, &relaid, &[]));
+    judge(&their_stream(&relaid, &folder, &["-d", "0"]), &folder);
+}

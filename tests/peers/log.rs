@@ -1,0 +1,132 @@
+//! The kernel's log as we print it is, line by line, what crash and makedumpfile print.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::product::Folder;
+use crate::skip::need;
+use crate::tools::{crash, makedumpfile, run};
+use crate::vmcores::{AARCH64, KEXEC, TINY, TINY_VMLINUX, relayout};
+
+/// The log of a dump as the command prints it, which must have nothing to warn of.
+fn ours(dump: &Path, caller: bool) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    command.arg("dmesg").args(caller.then_some("--caller")).arg(dump);
+    run(&mut command).succeeded()
+}
+
+/// The first lines that differ, so that a failure can be read.
+fn assert_same_lines(ours: &str, theirs: &str) {
+    for (nth, (ours, theirs)) in ours.lines().zip(theirs.lines()).enumerate() {
+        assert_eq!(ours, theirs, "line {}", nth + 1);
+    }
+    assert_eq!(ours.lines().count(), theirs.lines().count());
+    assert!(ours.lines().count() > 200, "{} lines are no log", ours.lines().count());
+}
+
+#[test]
+fn our_log_of_tiny_x86_64_is_that_of_crash() {
+    let core = need!(TINY.unpacked());
+    let vmlinux = need!(TINY_VMLINUX.unpacked());
+    let crash = need!(crash());
+    let folder = Folder::new();
+    for (command, caller) in [("log", false), ("log -c", true)] {
+        let commands = folder.file("commands");
+        std::fs::write(&commands, format!("{command}\nquit\n")).unwrap();
+        let mut crash = Command::new(&crash);
+        crash.current_dir(folder.path()).env("HOME", folder.path());
+        crash.arg("-s").arg("-i").arg(&commands).arg(&vmlinux).arg(&core);
+        let text = run(&mut crash).succeeded();
+        // What it says of the stacks that it does not find comes first.
+        let start = text.find("[    0.000000]").unwrap();
+        let theirs = text[start..].trim_end();
+        if caller {
+            assert_same_lines(&unindented(&ours(&core, true)), &narrowed(theirs));
+        } else {
+            assert_same_lines(&ours(&core, false), theirs);
+        }
+    }
+}
+
+/// Crash and makedumpfile print callers in a column of their own, "[    0.000000] [      T0] text",
+/// a kernel "[    0.000000][    T0] text"; so much further they indent.
+fn narrowed(log: &str) -> String {
+    let narrow = |line: &str| match line.split_once("] [") {
+        Some((time, rest)) if line.starts_with('[') => {
+            let (caller, text) = rest.split_once("] ").unwrap();
+            format!("{time}][{:>6}] {text}\n", caller.trim_start())
+        }
+        _ => format!("{}\n", line.trim_start()),
+    };
+    log.lines().map(narrow).collect()
+}
+
+fn unindented(log: &str) -> String {
+    log.lines().map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+fn by_makedumpfile(ours_reads: &Path, theirs_reads: &Path, folder: &Folder) {
+    let target = folder.file("log");
+    let mut command = makedumpfile().unwrap();
+    run(command.args(["--dump-dmesg", "-f"]).arg(theirs_reads).arg(&target)).succeeded();
+    let theirs = std::fs::read_to_string(&target).unwrap();
+    // Newer than 1.7.2 with callers.
+    if theirs.lines().next().unwrap().contains("] [ ") {
+        assert_same_lines(&unindented(&ours(ours_reads, true)), &narrowed(&theirs));
+    } else {
+        assert_same_lines(&ours(ours_reads, false), &theirs);
+    }
+}
+
+#[test]
+fn our_log_of_x86_64_kexec_is_that_of_makedumpfile() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    by_makedumpfile(&core, &core, &Folder::new());
+}
+
+#[test]
+fn our_log_of_tiny_x86_64_is_that_of_makedumpfile() {
+    let core = need!(TINY.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let relaid = folder.file("relaid");
+    need!(relayout(&core, &relaid, &[]));
+    by_makedumpfile(&core, &relaid, &folder);
+}
+
+#[test]
+fn our_log_of_a_kdump_file_is_that_of_its_vmcore() {
+    let core = need!(KEXEC.unpacked());
+    let folder = Folder::new();
+    let log = ours(&core, true);
+    assert!(log.contains("sysrq: Trigger a crash"), "{log}");
+    for options in [&["-C", "zstd"][..], &["-C", "lzo", "-F"]] {
+        let kdump = folder.convert(&core, "kdump", options);
+        assert_same_lines(&ours(&kdump, true), &log);
+    }
+}
+
+/// [`fnv`] of the log of the aarch64 vmcore.
+const AARCH64_LOG: u64 = 0xef35_77e9_30bf_ba5f;
+
+/// FNV-1a, to compare with a text that is too long to be here.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// By makedumpfile 1.7.6 for arm64, that an x86_64 machine does not have: 258 lines.
+#[test]
+fn our_log_of_aarch64_is_what_makedumpfile_for_arm64_printed() {
+    let core = need!(AARCH64.unpacked());
+    let log = ours(&core, false);
+    assert_eq!(log.lines().count(), 258);
+    assert_eq!(
+        log.lines().next().unwrap(),
+        "[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x410fd083]"
+    );
+    assert!(log.contains("Kernel panic - not syncing: sysrq triggered crash"));
+    assert_eq!(fnv(&log), AARCH64_LOG, "{log}");
+}
