@@ -6,8 +6,8 @@
 //! 1. While the pages go by, each whose data touches what is covered is a *suspect*, with where
 //!    its data is; of two that overlap, the later one always is. Pages of zeros that share one
 //!    stored page are one suspect.
-//! 2. If there are suspects, the descriptors are read once more: whoever overlaps a suspect, and
-//!    is not at the same place with the same size, is damaged, and so are all that do.
+//! 2. If there are suspects, the descriptors are read once more, which tells those that another
+//!    place overlaps; a third time only if there are any, for all pages that they overlap.
 //!
 //! A file in wild order may have more ranges and suspects than [`MOST`]: then all places are
 //! sorted, as many at a time as fit, one pass over the descriptors each.
@@ -88,22 +88,57 @@ impl Extents {
     ///
     /// `places` calls a function with the pages that were added.
     pub(super) fn overlaps(&self, places: &mut Places<'_>, found: &mut dyn FnMut(u64, Range<u64>)) {
-        let suspects = if self.overflowed {
+        let mut suspects = if self.overflowed {
             sorted_out(places, MOST_SORTED, self.most)
         } else {
             joined(self.suspects.iter().map(|(start, end)| *start..*end))
         };
-        if suspects.is_empty() {
+        if !self.overflowed {
+            mix(&mut suspects, places);
+        }
+        if !suspects.iter().any(|suspect| suspect.is_mixed) {
             return;
         }
         places(&mut |pfn, place| {
-            let next = suspects.partition_point(|suspect| suspect.range.end <= place.start);
-            let suspect = suspects.get(next).filter(|suspect| suspect.range.start < place.end);
-            if suspect.is_some_and(|suspect| suspect.is_mixed || suspect.range != place) {
+            // Of several that a place touches, it is none.
+            let first = suspects.get(hit_by(&suspects, &place).start);
+            let hits = first.filter(|suspect| suspect.range.start < place.end);
+            if hits.is_some_and(|suspect| suspect.is_mixed || suspect.range != place) {
                 found(pfn, place);
             }
             true
         });
+    }
+}
+
+/// The indices of the suspects that `place` touches.
+fn hit_by(suspects: &[Suspect], place: &Range<u64>) -> Range<usize> {
+    let first = suspects.partition_point(|suspect| suspect.range.end <= place.start);
+    let rest = suspects.get(first..).unwrap_or_default();
+    first..first + rest.partition_point(|suspect| suspect.range.start < place.end)
+}
+
+/// Finds out which suspects are touched by a place that is not theirs.
+fn mix(suspects: &mut [Suspect], places: &mut Places<'_>) {
+    if suspects.is_empty() {
+        return;
+    }
+    // How many more such places touch each suspect than the one before it.
+    let mut steps = vec![0i64; suspects.len() + 1];
+    places(&mut |_, place| {
+        let hit = hit_by(suspects, &place);
+        let first = suspects.get(hit.start).filter(|_| !hit.is_empty());
+        if first.is_some_and(|suspect| suspect.range != place) {
+            for (index, step) in [(hit.start, 1), (hit.end, -1)] {
+                steps.iter_mut().skip(index).take(1).for_each(|n| *n += step);
+            }
+        }
+        true
+    });
+    let mut touching = 0;
+    for (suspect, step) in suspects.iter_mut().zip(steps) {
+        touching += step;
+        suspect.is_mixed |= touching > 0;
     }
 }
 
