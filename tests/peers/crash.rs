@@ -10,15 +10,15 @@ use crate::tools::run;
 use crate::vmcores::{TINY, TINY_VMLINUX};
 
 /// What one session of crash printed.
-struct Session {
+pub(crate) struct Session {
     /// Where the dump is named.
     dumpfile: String,
     /// All other lines.
-    rest: Vec<String>,
+    pub(crate) rest: Vec<String>,
 }
 
 /// `sys`, `ps`, `bt -a` and `log` of a dump. `folder` is crash's home: no .crashrc is read.
-fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
+pub(crate) fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
     let commands = folder.file("commands");
     std::fs::write(&commands, "sys\nps\nbt -a\nlog\nquit\n").unwrap();
     let mut command = Command::new(crash);

@@ -21,6 +21,7 @@ mod libkdumpfile;
 mod log;
 mod makedumpfile;
 mod product;
+mod recompress;
 mod skip;
 mod strict;
 mod tools;
