@@ -22,6 +22,7 @@ mod libkdumpfile;
 mod log;
 mod makedumpfile;
 mod product;
+mod recompress;
 mod skip;
 mod strict;
 mod tools;

@@ -106,8 +106,9 @@ impl File {
         };
         let bitmaps = block_size * (1 + u64::from(header.sub_hdr_size));
         let both_bytes = block_size * u64::from(header.bitmap_blocks);
-        // Bits that each has when there are two.
-        let has_two = max_mapnr <= 4 * both_bytes;
+        // As crash tells it: two bitmaps if there is room for two that are each padded to a block.
+        let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
+        let has_two = u64::from(header.bitmap_blocks) / 2 >= blocks_of_one;
         if max_mapnr == 0 || max_mapnr > MAX_PFN || max_mapnr > 8 * both_bytes {
             return Err(damaged(
                 "sub header",

@@ -106,7 +106,8 @@ pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Resul
 /// # Errors
 /// As [`open`].
 pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
-    files.sort_by_key(|file| file.pfns.start);
+    // An empty one goes before the one that starts where it does.
+    files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
     };
