@@ -30,6 +30,9 @@ pub const MAX_THREADS: usize = 32;
 /// `nr_cpus` at the most: it is an `int`, and no machine has that many.
 const MAX_CPUS: u32 = 1 << 20;
 
+/// In a second.
+const MICROSECONDS: u64 = 1_000_000;
+
 /// How to convert.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -174,7 +177,8 @@ pub fn convert(
 
 fn empty_report(dump: &Dump, plan: &Plan, options: &Options, dump_level: DumpLevel) -> Report {
     let mut warnings = Vec::new();
-    if options.dump_level.honoured() != options.dump_level {
+    // What was left out before needs no leaving out.
+    if options.dump_level.and(dump_level) != dump_level {
         warnings.push(format!(
             "dump level {} is not supported yet: level {} is written, no cache, user or free page is left out",
             options.dump_level.bits(),
@@ -213,7 +217,7 @@ fn main_header(dump: &Dump, plan: &Plan, options: &Options, report: &mut Report)
         tv_sec = 0;
     }
     // libkdumpfile would take such a header for one of 32 bits.
-    if is_page_size(tv_usec) {
+    if is_page_size(tv_usec) || tv_usec >= MICROSECONDS {
         tv_usec = 0;
     }
     let utsname = Some(old.utsname).filter(utsname::is_usable);
@@ -242,7 +246,7 @@ fn watch_utsname(dump: &Dump) -> Vec<Watch> {
     let candidates = dump
         .vmcoreinfo
         .as_ref()
-        .map(|info| utsname::candidates(dump.arch, info, dump.segments()))
+        .map(|info| utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()))
         .unwrap_or_default();
     let watch = |place| Watch::new(place, dump.page_size, NewUtsname::BYTES);
     candidates.into_iter().filter_map(|paddr| dump.locate(paddr)).map(watch).collect()

@@ -20,8 +20,9 @@ use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::source::dump::Runs;
 
-/// Bytes of descriptors that are gathered: 43690 pages. In a stream each batch is a record.
-const DESCRIPTOR_BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of descriptors that are gathered: 5461 pages, which a stream that breaks off loses at the
+/// most. In a stream each batch is a record.
+const DESCRIPTOR_BUFFER_BYTES: usize = 128 << 10;
 
 /// Parts of the 2nd bitmap that are nearer to each other are reserved in one piece.
 const RESERVE_GAP_BYTES: u64 = 1 << 20;

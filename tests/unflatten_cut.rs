@@ -46,8 +46,13 @@ fn builder() -> VmcoreBuilder {
 /// A kdump file of the builder's, and where its descriptors are.
 fn kdump(layout: KdumpLayout, model: &Model) -> (Vec<u8>, usize) {
     let notes = vec![0; 0];
-    let writer =
-        KdumpWriter { model, layout, codec: 1, notes: &notes, machine: "x86_64", share_zero: true };
+    let writer = KdumpWriter {
+        codec: 1,
+        notes: &notes,
+        machine: "x86_64",
+        share_zero: true,
+        ..KdumpWriter::new(model, layout)
+    };
     writer.write()
 }
 

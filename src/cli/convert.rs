@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let mut output = if args.dry_run {
         None
     } else {
-        Some(files::create_output(&args.source.input, &args.output, args.format())?)
+        Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
     };
     let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
     if args.verify && !can_be_read_back {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
     voice.warn(&dump.warnings);
 
-    let mut output = files::create_output(&args.source.input, &args.output, Format::InOrder)?;
+    let mut output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
     let options = Options { threads: args.threads.count(), ..Options::default() };
     if output.outlives_an_interruption() {
         signals.catch(&options.cancel).context("cannot catch signals")?;

@@ -111,13 +111,13 @@ fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<B
     Ok(open::from_reader(Box::new(interruptible), spool_dir)?)
 }
 
-/// Prepares OUTPUT.
+/// Prepares OUTPUT, which must be none of the `inputs`; `None` is standard input.
 pub(crate) fn create_output(
-    input: &groups::Input,
+    inputs: &[Option<&Path>],
     output: &groups::Output,
     format: Format,
 ) -> anyhow::Result<Output> {
-    if writes_to_its_input(input, output) {
+    if writes_to_its_input(inputs, output) {
         return Err(Usage("INPUT and OUTPUT are the same file").into());
     }
     Ok(match output.path() {
@@ -165,8 +165,8 @@ pub(crate) fn settle(
     (exit, settled)
 }
 
-/// Whether INPUT and OUTPUT are one file or device, by whatever names.
-fn writes_to_its_input(input: &groups::Input, output: &groups::Output) -> bool {
+/// Whether OUTPUT is one of the files that are read, by whatever names.
+fn writes_to_its_input(inputs: &[Option<&Path>], output: &groups::Output) -> bool {
     let of = |path: Option<&Path>, standard: &dyn AsFd| match path {
         Some(path) => std::fs::metadata(path).ok(),
         None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),
@@ -176,7 +176,7 @@ fn writes_to_its_input(input: &groups::Input, output: &groups::Output) -> bool {
         let device = kind.is_block_device().then(|| (0, metadata.rdev()));
         device.or_else(|| kind.is_file().then(|| (metadata.dev(), metadata.ino())))
     };
-    let source = of(input.path(), &io::stdin()).and_then(identity);
     let target = of(output.path(), &io::stdout()).and_then(identity);
-    source.is_some() && source == target
+    let is_target = |input: &Option<&Path>| of(*input, &io::stdin()).and_then(identity) == target;
+    target.is_some() && inputs.iter().any(is_target)
 }

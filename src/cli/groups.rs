@@ -98,6 +98,14 @@ impl Threads {
     }
 }
 
+impl Source {
+    /// All files that are read; `None` for standard input.
+    pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
+        let others = self.part.iter().chain(&self.vmcoreinfo).map(|path| Some(path.as_path()));
+        std::iter::once(self.input.path()).chain(others).collect()
+    }
+}
+
 /// What is said, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Talk {

@@ -25,6 +25,10 @@ pub const NOTE_HEADER_BYTES: usize = 12;
 /// `n_type` of a CPU's registers, when the name is "CORE".
 pub const NT_PRSTATUS: u32 = 1;
 
+/// `e_flags` of a core that lacks memory which it should have: makedumpfile -E sets it when the disk
+/// is full, and crash looks at it (makedumpfile.h, crash's netdump.h).
+pub const DUMP_ELF_INCOMPLETE: u32 = 0x1;
+
 const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
 const PN_XNUM: u16 = 0xffff;
 
@@ -43,6 +47,8 @@ pub struct FileHeader {
     pub byte_order: ByteOrder,
     /// `e_machine`.
     pub machine: u16,
+    /// `e_flags`: [`DUMP_ELF_INCOMPLETE`], where the machine gives the bit no other meaning.
+    pub flags: u32,
     /// File offset of the program headers.
     pub phoff: u64,
     /// Bytes from one program header to the next.
@@ -150,6 +156,7 @@ impl FileHeader {
             is_64bit,
             byte_order,
             machine: header.e_machine,
+            flags: header.e_flags,
             phoff: header.e_phoff,
             phentsize: header.e_phentsize,
             phnum: (header.e_phnum != PN_XNUM).then_some(u32::from(header.e_phnum)),

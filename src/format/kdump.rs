@@ -3,8 +3,14 @@
 //! Source: makedumpfile's IMPLEMENTATION and diskdump_mod.h, `crash`'s diskdump.h; the offsets
 //! were checked by compiling those structs for each ABI.
 
+mod geometry;
+mod sub_header;
+
 use crate::error::Result;
 use crate::format::wire::{ByteOrder, Fields, Layout, StructReader, StructWriter};
+
+pub use geometry::Geometry;
+pub use sub_header::KdumpSubHeader;
 
 /// `header_version` of the files we write: the first with 64-bit pfns.
 pub const HEADER_VERSION: u32 = 6;
@@ -289,166 +295,6 @@ impl DiskDumpHeader {
             ));
         }
         None
-    }
-}
-
-/// `struct kdump_sub_header`, block 1; the notes follow right behind it.
-///
-/// ```text
-///                           64-bit   i386   arm, ppc, mips, riscv32
-/// phys_base                      0      0       0   unsigned long
-/// dump_level                     8      4       4
-/// split                         12      8       8   0 but in a split set
-/// start_pfn, end_pfn        16, 24 12, 16  12, 16   of a split set; obsolete in version 6
-/// offset_vmcoreinfo, size   32, 40 20, 28  24, 32   long long, unsigned long
-/// offset_note, size         48, 56 32, 40  40, 48
-/// offset_eraseinfo, size    64, 72 44, 52  56, 64
-/// start_pfn_64, end_pfn_64  80, 88 56, 64  72, 80   of a split set
-/// max_mapnr_64                  96     72      88
-/// sizeof                       104     80      96
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KdumpSubHeader {
-    /// Physical address that the kernel (x86_64) or memory (arm, arm64, riscv64) starts at.
-    pub phys_base: u64,
-    /// What was left out, as makedumpfile's -d counts it.
-    pub dump_level: u32,
-    /// Not 0 in a file of a set (makedumpfile --split), which has the pages of its pfns alone.
-    pub split: u32,
-    /// The first pfn of a file of a set.
-    pub start_pfn: u64,
-    /// One past the last pfn of a file of a set.
-    pub end_pfn: u64,
-    /// File offset of the VMCOREINFO text, inside the notes.
-    pub offset_vmcoreinfo: u64,
-    /// Bytes of the VMCOREINFO text.
-    pub size_vmcoreinfo: u64,
-    /// File offset of the notes.
-    pub offset_note: u64,
-    /// Bytes of the notes.
-    pub size_note: u64,
-    /// File offset of the ERASEINFO text, inside the notes.
-    pub offset_eraseinfo: u64,
-    /// Bytes of the ERASEINFO text.
-    pub size_eraseinfo: u64,
-    /// As `start_pfn`, of every memory.
-    pub start_pfn_64: u64,
-    /// As `end_pfn`, of every memory.
-    pub end_pfn_64: u64,
-    /// One past the highest pfn.
-    pub max_mapnr_64: u64,
-}
-
-impl KdumpSubHeader {
-    /// Bytes of the largest layout: what to read of block 1 for [`decode`](Self::decode).
-    pub const MAX_BYTES: usize = 104;
-
-    fn list(&mut self, fields: &mut dyn Fields) -> Result<()> {
-        fields.long("phys_base", &mut self.phys_base)?;
-        fields.int(&mut self.dump_level);
-        fields.int(&mut self.split);
-        fields.long("start_pfn", &mut self.start_pfn)?;
-        fields.long("end_pfn", &mut self.end_pfn)?;
-        fields.long_long(&mut self.offset_vmcoreinfo);
-        fields.long("size_vmcoreinfo", &mut self.size_vmcoreinfo)?;
-        fields.long_long(&mut self.offset_note);
-        fields.long("size_note", &mut self.size_note)?;
-        fields.long_long(&mut self.offset_eraseinfo);
-        fields.long("size_eraseinfo", &mut self.size_eraseinfo)?;
-        fields.long_long(&mut self.start_pfn_64);
-        fields.long_long(&mut self.end_pfn_64);
-        fields.long_long(&mut self.max_mapnr_64);
-        Ok(())
-    }
-
-    /// The struct in `layout`.
-    ///
-    /// # Errors
-    /// [`crate::Error::FieldOverflow`] when a value does not fit its 32-bit `unsigned long`.
-    pub fn encode(&self, layout: Layout) -> Result<Vec<u8>> {
-        let mut writer = StructWriter::new(layout);
-        self.clone().list(&mut writer)?;
-        Ok(writer.finish())
-    }
-
-    /// The struct at the start of block 1, with the layout that it has.
-    ///
-    /// `main` and its `layout` are what [`DiskDumpHeader::decode`] returned. Fields that the
-    /// version does not have are 0, but of the 64-bit pfns, which are then the old ones. Whether
-    /// a 32-bit struct is packed does not follow from the machine (QEMU packs it for all), but
-    /// from what makes sense: the highest pfn stands in both headers, and notes lie behind the
-    /// struct in its blocks.
-    #[must_use]
-    pub fn decode(bytes: &[u8], main: &DiskDumpHeader, layout: Layout) -> (Self, Layout) {
-        let decode_as = |layout| {
-            let mut header = KdumpSubHeader::default();
-            // Reading overflows nothing.
-            let _ = header.list(&mut StructReader::new(layout, bytes));
-            header.without_later_fields(main);
-            header
-        };
-        let padded = decode_as(layout);
-        if layout != Layout::Padded32(ByteOrder::Little) {
-            return (padded, layout);
-        }
-        let packed = decode_as(Layout::Packed32);
-        if packed.nonsense(main) < padded.nonsense(main) {
-            return (packed, Layout::Packed32);
-        }
-        (padded, layout)
-    }
-
-    fn without_later_fields(&mut self, main: &DiskDumpHeader) {
-        let version = main.header_version;
-        if version < 1 {
-            (self.phys_base, self.dump_level) = (0, 0);
-        }
-        if version < 2 {
-            (self.split, self.start_pfn, self.end_pfn) = (0, 0, 0);
-        }
-        if version < 3 {
-            (self.offset_vmcoreinfo, self.size_vmcoreinfo) = (0, 0);
-        }
-        if version < 4 {
-            (self.offset_note, self.size_note) = (0, 0);
-        }
-        if version < 5 {
-            (self.offset_eraseinfo, self.size_eraseinfo) = (0, 0);
-        }
-        if version < 6 {
-            (self.start_pfn_64, self.end_pfn_64) = (self.start_pfn, self.end_pfn);
-            self.max_mapnr_64 = u64::from(main.max_mapnr);
-        }
-    }
-
-    /// How many of the fields make no sense beside the main header.
-    fn nonsense(&self, main: &DiskDumpHeader) -> usize {
-        let block_size = u64::from(main.block_size);
-        let blocks_end = block_size * (1 + u64::from(main.sub_hdr_size));
-        let outside = |offset: u64, size: u64| {
-            let inside = offset > block_size
-                && offset.checked_add(size).is_some_and(|end| end <= blocks_end);
-            (offset != 0 || size != 0) && !inside
-        };
-        let max_mapnr = u32::try_from(self.max_mapnr_64).unwrap_or(u32::MAX);
-        [
-            max_mapnr != main.max_mapnr,
-            outside(self.offset_vmcoreinfo, self.size_vmcoreinfo),
-            outside(self.offset_note, self.size_note),
-            // Makedumpfile appends it to the file.
-            (self.offset_eraseinfo == 0) != (self.size_eraseinfo == 0),
-        ]
-        .into_iter()
-        .filter(|wrong| *wrong)
-        .count()
-    }
-
-    /// `sizeof` in `layout`: where the notes start within block 1.
-    ///
-    /// # Errors
-    /// None in practice; a record of zeros fits every layout.
-    pub fn bytes_in(layout: Layout) -> Result<usize> {
-        Ok(KdumpSubHeader::default().encode(layout)?.len())
     }
 }
 

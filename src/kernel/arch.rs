@@ -198,6 +198,19 @@ impl Architecture {
         })
     }
 
+    /// Whether bit 0 of `e_flags` has no meaning of the machine's own, as the psABIs have it.
+    #[must_use]
+    pub fn leaves_elf_flags_to_dumps(self) -> bool {
+        matches!(
+            self,
+            Architecture::X86_64
+                | Architecture::I386
+                | Architecture::Aarch64
+                | Architecture::S390x
+                | Architecture::S390
+        )
+    }
+
     /// `e_machine` of an ELF core (include/uapi/linux/elf-em.h).
     #[must_use]
     pub fn elf_machine(self) -> u16 {
@@ -264,11 +277,19 @@ impl Architecture {
     /// Physical addresses that a kernel virtual address of the kernel's image may have, likeliest
     /// first. The caller must be able to tell right from wrong by what it finds there.
     #[must_use]
-    pub fn image_addresses(self, vaddr: u64, info: &Vmcoreinfo, segments: &[Segment]) -> Vec<u64> {
+    ///
+    /// `phys_base` is what [`phys_base`](Self::phys_base) told, or a kdump file's header.
+    pub fn image_addresses(
+        self,
+        vaddr: u64,
+        info: &Vmcoreinfo,
+        phys_base: u64,
+        segments: &[Segment],
+    ) -> Vec<u64> {
         let linear = match self {
             Architecture::X86_64 => vaddr
                 .checked_sub(X86_64_START_KERNEL_MAP)
-                .map(|offset| offset.wrapping_add(self.phys_base(Some(info), segments))),
+                .map(|offset| offset.wrapping_add(phys_base)),
             Architecture::Aarch64 => {
                 info.number("kimage_voffset").map(|voffset| vaddr.wrapping_sub(voffset))
             }
@@ -303,6 +324,7 @@ mod tests {
             is_64bit,
             byte_order,
             machine,
+            flags: 0,
             phoff: 0,
             phentsize: 0,
             phnum: Some(0),
@@ -380,11 +402,11 @@ mod tests {
         let info = Vmcoreinfo::parse(b"NUMBER(phys_base)=1048576");
         let segments = [load(0xffff_ffff_8200_0000, 0x220_0000)];
         let x86 = Architecture::X86_64;
-        let addresses = x86.image_addresses(0xffff_ffff_8200_0010, &info, &segments);
+        let addresses = x86.image_addresses(0xffff_ffff_8200_0010, &info, 0x10_0000, &segments);
         assert_eq!(addresses, [0x210_0010, 0x220_0010]);
         let info = Vmcoreinfo::parse(b"NUMBER(kimage_voffset)=0xffff7fffd0000000");
         let arm64 = Architecture::Aarch64;
-        assert_eq!(arm64.image_addresses(0xffff_8000_1000_0000, &info, &[]), [0x4000_0000]);
-        assert_eq!(arm64.image_addresses(0x10, &Vmcoreinfo::default(), &segments), []);
+        assert_eq!(arm64.image_addresses(0xffff_8000_1000_0000, &info, 0, &[]), [0x4000_0000]);
+        assert_eq!(arm64.image_addresses(0x10, &Vmcoreinfo::default(), 0, &segments), []);
     }
 }

@@ -13,12 +13,17 @@ const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
 /// Physical addresses that `init_uts_ns.name` may be at; empty when VMCOREINFO does not tell.
 #[must_use]
-pub fn candidates(arch: Architecture, info: &Vmcoreinfo, segments: &[Segment]) -> Vec<u64> {
+pub fn candidates(
+    arch: Architecture,
+    info: &Vmcoreinfo,
+    phys_base: u64,
+    segments: &[Segment],
+) -> Vec<u64> {
     let address = info
         .symbol("init_uts_ns")
         .zip(info.offset("uts_namespace.name"))
         .and_then(|(namespace, name)| namespace.checked_add(name));
-    address.map(|vaddr| arch.image_addresses(vaddr, info, segments)).unwrap_or_default()
+    address.map(|vaddr| arch.image_addresses(vaddr, info, phys_base, segments)).unwrap_or_default()
 }
 
 /// Reads the struct out of the bytes at a candidate address, if it is there.

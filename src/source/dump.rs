@@ -274,6 +274,15 @@ fn runs_within(runs: &[Range<u64>], pfns: Range<u64>) -> impl Iterator<Item = Ra
         .take_while(|run| !run.is_empty())
 }
 
+/// A `phys_base` that the header has room for.
+pub(super) fn fitting_phys_base(layout: Layout, phys_base: u64, warnings: &mut Vec<String>) -> u64 {
+    if matches!(layout, Layout::Bits64(_)) || phys_base <= u64::from(u32::MAX) {
+        return phys_base;
+    }
+    warnings.push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
+    0
+}
+
 /// The first bytes of an input.
 fn magic(input: &dyn ReadAt) -> Result<Vec<u8>> {
     let mut bytes = vec![0; MAGIC_BYTES];

@@ -1,12 +1,11 @@
 //! An ELF core, opened: headers checked, notes found, memory sorted out.
 
 use crate::error::{Error, Result};
-use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
+use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
 use crate::format::kdump::is_page_size;
-use crate::format::wire::Layout;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::source::dump::{Body, Dump, OpenOptions};
+use crate::source::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::memory::MemoryMap;
 use crate::source::notes::Notes;
@@ -51,12 +50,8 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
 
     let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
     let layout = arch.layout(order);
-    let mut phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
-    if !matches!(layout, Layout::Bits64(_)) && phys_base > u64::from(u32::MAX) {
-        warnings
-            .push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
-        phys_base = 0;
-    }
+    let phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
+    let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
     let memory = MemoryMap::new(&segments, page_size, origin, input.size());
     for paddr in memory.rejected() {
@@ -72,7 +67,11 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
                 .to_owned(),
         });
     }
-    let incomplete = !notes.damage.is_empty() || !memory.rejected().is_empty();
+    let says_so = arch.leaves_elf_flags_to_dumps() && header.flags & DUMP_ELF_INCOMPLETE != 0;
+    if says_so {
+        warnings.push("the core says that it is incomplete (e_flags)".to_owned());
+    }
+    let incomplete = says_so || !notes.damage.is_empty() || !memory.rejected().is_empty();
     let mut reads = notes.reads().chain(memory.reads());
     input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
     drop(reads);

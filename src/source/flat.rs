@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::format::flattened::{self, HEADER_BYTES};
-use crate::format::kdump::{DiskDumpHeader, HEADER_VERSION, KdumpSubHeader};
+use crate::format::kdump::{DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader};
 use crate::source::input::{ReadAt, read_full};
 use index::{Cut, Entry, Index};
 
@@ -90,49 +90,60 @@ impl FlatInput {
         self.records.partition_point(|record| record.end() <= offset)
     }
 
-    /// Where a cut stream has nothing but padding if it has no records there: behind the main
-    /// header, and behind the notes up to the bitmaps, if the sub header came and tells where
-    /// they are; makedumpfile writes it after them.
+    /// Where a cut stream has nothing but padding if it has no records there: in the main header,
+    /// of which we send some last, and behind it; and behind the notes up to the bitmaps, if the
+    /// sub header came and tells where they are; makedumpfile writes it after them.
     fn header_padding(&self) -> Vec<Range<u64>> {
-        let bytes = self.came(0, DiskDumpHeader::MAX_BYTES);
+        let bytes = self.overlay(0, DiskDumpHeader::MAX_BYTES);
         let Ok((header, layout)) = DiskDumpHeader::decode(&bytes) else { return Vec::new() };
-        if header.encode(layout).map_or(true, |whole| bytes.len() < whole.bytes.len()) {
+        let Ok(whole) = header.encode(layout) else { return Vec::new() };
+        let early = 0..whole.late.start as u64;
+        let behind_late = whole.late.end as u64..whole.bytes.len() as u64;
+        if !self.has(&early) || !self.has(&behind_late) {
             return Vec::new();
         }
         let block = u64::from(header.block_size);
-        let behind_main = 0..block;
-        let bytes = self.came(block, KdumpSubHeader::MAX_BYTES);
+        let main = 0..block;
+        let bytes = self.overlay(block, KdumpSubHeader::MAX_BYTES);
         let (sub, layout) = KdumpSubHeader::decode(&bytes, &header, layout);
         // What an older one does not have cannot be told from what did not come.
-        let size = KdumpSubHeader::bytes_in(layout).unwrap_or(usize::MAX);
-        if header.header_version < HEADER_VERSION || bytes.len() < size {
-            return vec![behind_main];
-        }
+        let size = KdumpSubHeader::bytes_in(layout).map_or(u64::MAX, |bytes| bytes as u64);
         let end = |offset: u64, size: u64| offset.saturating_add(size);
+        if header.header_version < HEADER_VERSION || !self.has(&(block..end(block, size))) {
+            return vec![main];
+        }
+        let Ok(geometry) = Geometry::of(&header, &sub) else { return vec![main] };
         let behind_notes = end(sub.offset_note, sub.size_note)
             .max(end(sub.offset_vmcoreinfo, sub.size_vmcoreinfo))
-            .max(end(block, size as u64));
-        let bitmaps = block.saturating_mul(1 + u64::from(header.sub_hdr_size));
-        vec![behind_main, behind_notes..bitmaps]
+            .max(end(block, size));
+        vec![main, behind_notes..geometry.bitmap1.start]
     }
 
-    /// As many of `most` bytes from `offset` on as came, up to the first that did not.
-    fn came(&self, offset: u64, most: usize) -> Vec<u8> {
-        let mut bytes = vec![0; most];
-        let mut done = 0;
-        for record in self.records.iter().skip(self.ended_by(offset)) {
-            let at = offset + done as u64;
-            if done == most || record.target > at {
+    /// Whether all bytes of a range are of records.
+    fn has(&self, range: &Range<u64>) -> bool {
+        let mut at = range.start;
+        for record in self.records.iter().skip(self.ended_by(range.start)) {
+            if at >= range.end || record.target > at {
                 break;
             }
-            let piece = usize::try_from(record.end() - at).unwrap_or(most).min(most - done);
-            let buf = bytes.get_mut(done..done + piece).unwrap_or_default();
-            match read_full(&*self.input, buf, record.source + (at - record.target)) {
-                Ok(n) if n == piece => done += n,
-                _ => break,
-            }
+            at = record.end();
         }
-        bytes.truncate(done);
+        at >= range.end
+    }
+
+    /// The bytes from `offset` on, with 0 for what did not come.
+    fn overlay(&self, offset: u64, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let end = offset.saturating_add(count as u64);
+        let first = self.ended_by(offset);
+        for record in self.records.iter().skip(first).take_while(|record| record.target < end) {
+            let from = record.target.max(offset);
+            let to = record.end().min(end);
+            let at = |place: u64| usize::try_from(place - offset).unwrap_or(count);
+            let part = bytes.get_mut(at(from)..at(to)).unwrap_or_default();
+            // What cannot be read is found to be so when it is wanted.
+            let _ = read_full(&*self.input, part, record.source + (from - record.target));
+        }
         bytes
     }
 
@@ -202,6 +213,10 @@ impl ReadAt for FlatInput {
     fn zeros_until(&self, offset: u64) -> u64 {
         let next = self.records.get(self.ended_by(offset)).filter(|_| self.ended());
         next.map_or(offset, |record| record.target.max(offset))
+    }
+
+    fn has_gap(&self, range: &Range<u64>) -> bool {
+        !self.has(range)
     }
 
     fn read_ahead(&self, offset: u64) {

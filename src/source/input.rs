@@ -57,6 +57,13 @@ pub trait ReadAt: Send + Sync {
         offset
     }
 
+    /// Whether some bytes of a range were never written, though they read as 0: a flattened file
+    /// leaves out padding, but no page is padding.
+    fn has_gap(&self, range: &Range<u64>) -> bool {
+        let _ = range;
+        false
+    }
+
     /// Hints that bytes from `offset` on are read next.
     fn read_ahead(&self, offset: u64) {
         let _ = offset;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
+use crate::format::kdump::is_page_size;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -47,7 +48,11 @@ impl<'a> DumpMemory<'a> {
         Kernel {
             arch: self.dump.arch,
             layout: self.dump.layout,
-            page_size: self.dump.page_size,
+            // QEMU's files of aarch64 have blocks of 64 KiB whatever the kernel's pages are.
+            page_size: info
+                .page_size()
+                .filter(|&size| is_page_size(size))
+                .unwrap_or(self.dump.page_size),
             info,
             phys_base: self.dump.phys_base,
             segments: self.dump.segments(),

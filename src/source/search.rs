@@ -17,6 +17,9 @@ use crate::source::reader::PageReader;
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
+/// The text is in one page, and no kernel has smaller ones.
+const MIN_PAGE_BYTES: usize = 4096;
+
 /// Pages that are read at a time.
 const BATCH_PAGES: u64 = 128;
 
@@ -50,14 +53,19 @@ pub fn find_vmcoreinfo(
     for run in dump.kept() {
         let mut at = run.start;
         while at < run.end && !cancel.load(Ordering::Relaxed) {
-            let pages = (run.end - at).min(BATCH_PAGES);
-            buf.resize(usize::try_from(pages).unwrap_or(0) * page_size, 0);
+            let batch = (run.end - at).min(BATCH_PAGES);
+            buf.resize(usize::try_from(batch).unwrap_or(0) * page_size, 0);
             let mut missing = Vec::new();
             reader.read(at, &mut buf, &mut |index, _| missing.push(index));
-            for (index, page) in (0..).zip(buf.chunks_exact(page_size)) {
-                let Some(text) = text_of(page).filter(|_| !missing.contains(&index)) else {
-                    continue;
-                };
+            let readable = (0..)
+                .zip(buf.chunks_exact(page_size))
+                .filter(|(index, _)| !missing.contains(index));
+            // A block of a kdump file may be several of the kernel's pages.
+            let pages = readable.flat_map(|(index, block)| {
+                block.chunks(MIN_PAGE_BYTES).map(move |page| (index, page))
+            });
+            for (index, page) in pages {
+                let Some(text) = text_of(page) else { continue };
                 let is_proven = proves_right(dump, &memory, &Vmcoreinfo::parse(text));
                 let found = Found { text: text.to_vec(), pfn: at + index, is_proven };
                 if is_proven {
@@ -65,8 +73,8 @@ pub fn find_vmcoreinfo(
                 }
                 first.get_or_insert(found);
             }
-            at += pages;
-            done += pages;
+            at += batch;
+            done += batch;
             progress(Progress { done, total });
         }
     }
@@ -87,7 +95,7 @@ fn text_of(page: &[u8]) -> Option<&[u8]> {
 
 /// Whether `init_uts_ns` is where the text says.
 fn proves_right(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> bool {
-    utsname::candidates(dump.arch, info, dump.segments()).into_iter().any(|paddr| {
+    utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().any(|paddr| {
         let mut bytes = [0; NewUtsname::BYTES];
         memory.read_physical(paddr, &mut bytes).is_ok()
             && utsname::recognise(&bytes, info).is_some()

@@ -197,9 +197,11 @@ fn kernel_name(dump: &Dump, memory: Option<&DumpMemory<'_>>) -> Option<KernelNam
 }
 
 fn in_memory(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> Option<NewUtsname> {
-    utsname::candidates(dump.arch, info, dump.segments()).into_iter().find_map(|paddr| {
-        let mut bytes = [0; NewUtsname::BYTES];
-        memory.read_physical(paddr, &mut bytes).ok()?;
-        utsname::recognise(&bytes, info)
-    })
+    utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().find_map(
+        |paddr| {
+            let mut bytes = [0; NewUtsname::BYTES];
+            memory.read_physical(paddr, &mut bytes).ok()?;
+            utsname::recognise(&bytes, info)
+        },
+    )
 }

@@ -73,6 +73,7 @@ impl Plan {
                 is_64bit,
                 byte_order: dump.layout.byte_order(),
                 machine: dump.arch.elf_machine(),
+                flags: 0,
                 phoff: 0,
                 phentsize: 0,
                 phnum: None,

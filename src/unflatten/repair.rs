@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, is_elf};
 use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, HEADER_VERSION, KdumpSubHeader, PAGE_DESC_BYTES,
-    PageDesc,
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader,
+    PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::{ByteOrder, Layout};
 use crate::sink::Sink;
@@ -38,12 +38,13 @@ struct Places {
     /// What must have come: the main header but for what some writers send last, the sub header,
     /// the 1st bitmap.
     needed: [Range<u64>; 4],
-    /// The 2nd bitmap.
-    kept: Range<u64>,
+    /// The bitmaps and descriptors.
+    geometry: Geometry,
 }
 
 impl Places {
-    fn of(main: &[u8]) -> Option<Self> {
+    /// `sub` has the bytes of block 1 that may be the sub header.
+    fn of(main: &[u8], sub: impl FnOnce(u64) -> Option<Vec<u8>>) -> Option<Self> {
         let (header, layout) = DiskDumpHeader::decode(main).ok()?;
         let encoded = header.encode(layout).ok()?;
         let at = |offset: usize| offset as u64;
@@ -55,10 +56,8 @@ impl Places {
             Layout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout).ok()?),
             _ => at(KdumpSubHeader::bytes_in(Layout::Packed32).ok()?),
         };
-        // Less than 2^18 * 2^33: nothing here overflows.
-        let first = block * (1 + u64::from(header.sub_hdr_size));
-        let second = first + block * u64::from(header.bitmap_blocks / 2);
-        let end = first + block * u64::from(header.bitmap_blocks);
+        let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
+        let geometry = Geometry::of(&header, &sub).ok()?;
         Some(Places {
             layout,
             status: status_end - at(size_of::<u32>())..status_end,
@@ -66,9 +65,9 @@ impl Places {
                 0..at(encoded.late.start),
                 status_end..at(encoded.bytes.len()),
                 block..block + sub_header_bytes,
-                first..second,
+                geometry.bitmap1.clone(),
             ],
-            kept: second..end,
+            geometry,
         })
     }
 
@@ -77,8 +76,9 @@ impl Places {
     /// makedumpfile sends it piece by piece, each before the pages in it, when it has little
     /// memory: those of the rest did not come either.
     fn kept_that_came(&self, came: &Ranges) -> Option<Range<u64>> {
-        let mut parts = came.within(self.kept.clone());
-        parts.next().filter(|part| part.start == self.kept.start && parts.next().is_none())
+        let bitmap = &self.geometry.bitmap2;
+        let mut parts = came.within(bitmap.clone());
+        parts.next().filter(|part| part.start == bitmap.start && parts.next().is_none())
     }
 }
 
@@ -94,7 +94,14 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges) -> Result<Repaired> {
     if is_elf(&main) && came.has(0..FILE_HEADER_BYTES as u64) {
         return Ok(Repaired::Elf);
     }
-    let Some(places) = Places::of(&main) else { return Ok(Repaired::Useless) };
+    let mut sub_header = |block: u64| {
+        let mut sub = vec![0; KdumpSubHeader::MAX_BYTES];
+        let there = came.end().saturating_sub(block).min(sub.len() as u64);
+        let part = sub.get_mut(..usize::try_from(there).unwrap_or(0));
+        sink.read_back(block, part.unwrap_or_default()).ok()?;
+        Some(sub)
+    };
+    let Some(places) = Places::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
     let Some(kept) = places.kept_that_came(came) else { return Ok(Repaired::Useless) };
     if !places.needed.iter().all(|range| came.has(range.clone())) {
         return Ok(Repaired::Useless);
@@ -105,8 +112,11 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges) -> Result<Repaired> {
     let status = order.read_u32(*status.and_then(<[u8]>::first_chunk).unwrap_or(&[0; 4]));
     write(sink, places.status.start, &order.u32(status | DUMP_DH_COMPRESSED_INCOMPLETE))?;
 
-    let entries = count_bits(sink, kept)?;
-    let table = places.kept.end..places.kept.end.saturating_add(entries * ENTRY_BYTES);
+    let Geometry { pfns, bitmap2, descriptors, .. } = places.geometry;
+    let came_pfns = 0..(kept.end - bitmap2.start).saturating_mul(8);
+    let pfns = pfns.start.min(came_pfns.end)..pfns.end.min(came_pfns.end);
+    let entries = count_bits(sink, bitmap2.start, pfns)?;
+    let table = descriptors..descriptors.saturating_add(entries * ENTRY_BYTES);
     let mut parts = Vec::new();
     let mut next = table.start;
     for part in came.within(table.clone()) {
@@ -159,16 +169,20 @@ fn clear_lost(
     Ok(())
 }
 
-/// How many bits of a range are set.
-fn count_bits(sink: &mut dyn Sink, range: Range<u64>) -> Result<u64> {
-    let mut at = range.start;
+/// How many of some pages are in a bitmap.
+fn count_bits(sink: &mut dyn Sink, bitmap: u64, pfns: Range<u64>) -> Result<u64> {
+    let mut pfn = pfns.start;
     let mut count = 0;
-    while at < range.end {
-        let bytes = BITMAP_BYTES.min(range.end - at);
-        let mut bitmap = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        read_back(sink, at, Some(&mut bitmap))?;
-        count += bitmap.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
-        at += bytes;
+    while pfn < pfns.end {
+        let bytes = BITMAP_BYTES.min(pfns.end.div_ceil(8) - pfn / 8);
+        let mut part = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        read_back(sink, bitmap + pfn / 8, Some(&mut part))?;
+        let first = pfn - pfn % 8;
+        for (start, byte) in (first..).step_by(8).zip(&part) {
+            let inside = (0..8).filter(|bit| pfns.contains(&(start + bit)));
+            count += inside.filter(|bit| byte & (1 << bit) != 0).count() as u64;
+        }
+        pfn = first + 8 * bytes;
     }
     Ok(count)
 }

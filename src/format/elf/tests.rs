@@ -26,6 +26,7 @@ fn program_headers_are_where_e_phoff_says_and_e_ehsize_does_not_matter() {
             is_64bit: true,
             byte_order: ByteOrder::Little,
             machine: 62,
+            flags: 0,
             phoff: 192,
             phentsize: 56,
             phnum: Some(3),
@@ -102,7 +103,7 @@ fn what_is_no_core_is_not_recognised() {
 #[rustfmt::skip]
 fn headers_are_written_in_either_class_and_order() {
     let header = FileHeader {
-        is_64bit: true, byte_order: ByteOrder::Little, machine: 62, phoff: 64, phentsize: 56,
+        is_64bit: true, byte_order: ByteOrder::Little, machine: 62, flags: 0, phoff: 64, phentsize: 56,
         phnum: Some(3), shoff: 0x1234,
     };
     assert_eq!(header.encode().unwrap(), [

@@ -25,7 +25,7 @@ impl FileHeader {
 
     /// The file header. Under `PN_XNUM` (no `phnum`) it tells of one section header, at `shoff`.
     ///
-    /// `e_flags` is 0, as the kernel and QEMU have it in the vmcores of every architecture.
+    /// The kernel and QEMU have `e_flags` 0 in the vmcores of every architecture.
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when an offset does not fit the class.
@@ -61,7 +61,7 @@ impl FileHeader {
             e_entry: 0,
             e_phoff: self.phoff,
             e_shoff: if sections > 0 { self.shoff } else { 0 },
-            e_flags: 0,
+            e_flags: self.flags,
             e_ehsize: size(self.bytes()),
             e_phentsize: self.phentsize,
             e_phnum,

@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::format::flattened;
 use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KDUMP_SIGNATURE, KdumpSubHeader, PAGE_DESC_BYTES,
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KDUMP_SIGNATURE, KdumpSubHeader,
+    PAGE_DESC_BYTES,
 };
 use crate::format::wire::Layout;
 use crate::source::flat::FlatInput;
@@ -100,33 +101,11 @@ impl File {
         } else {
             KdumpSubHeader::decode(&[], &header, layout)
         };
-        let max_mapnr = match sub_header.max_mapnr_64 {
-            0 => u64::from(header.max_mapnr),
-            pages => pages,
-        };
-        let bitmaps = block_size * (1 + u64::from(header.sub_hdr_size));
-        let both_bytes = block_size * u64::from(header.bitmap_blocks);
-        // As crash tells it: two bitmaps if there is room for two that are each padded to a block.
-        let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
-        let has_two = u64::from(header.bitmap_blocks) / 2 >= blocks_of_one;
-        if max_mapnr == 0 || max_mapnr > MAX_PFN || max_mapnr > 8 * both_bytes {
-            return Err(damaged(
-                "sub header",
-                block_size,
-                format!(
-                    "max_mapnr {max_mapnr:#x}: the bitmaps have {both_bytes:#x} bytes, and {MAX_PFN:#x} are the most"
-                ),
-            ));
-        }
-        let bitmap_bytes = max_mapnr.div_ceil(8);
-        let second = if has_two { bitmaps + both_bytes / 2 } else { bitmaps };
-        let pfns = if sub_header.split == 0 {
-            0..max_mapnr
-        } else {
-            sub_header.start_pfn_64.min(max_mapnr)..sub_header.end_pfn_64.min(max_mapnr)
-        };
-        if pfns.start > pfns.end {
-            let why = format!("start_pfn {:#x} is behind end_pfn {:#x}", pfns.start, pfns.end);
+        let geometry = Geometry::of(&header, &sub_header)
+            .map_err(|why| damaged("sub header", block_size, why))?;
+        let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors } = geometry;
+        if max_mapnr > MAX_PFN {
+            let why = format!("max_mapnr {max_mapnr:#x}: {MAX_PFN:#x} is the most");
             return Err(damaged("sub header", block_size, why));
         }
         Ok(File {
@@ -137,9 +116,9 @@ impl File {
             layout,
             max_mapnr,
             pfns,
-            bitmap1: bitmaps..bitmaps + bitmap_bytes,
-            bitmap2: second..second + bitmap_bytes,
-            descriptors: bitmaps + both_bytes,
+            bitmap1,
+            bitmap2,
+            descriptors,
             first_rank: 0,
             damage,
             is_cut,

@@ -14,7 +14,7 @@ use crate::format::wire::Layout;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::select::DumpLevel;
-use crate::source::dump::{Body, Dump, OpenOptions};
+use crate::source::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::notes::Notes;
 use crate::source::page_set::PageSet;
@@ -169,6 +169,7 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
             sub_header.phys_base
         ));
     }
+    let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     if let Some(told) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
         if told != page_size {
             warnings.push(format!(
@@ -247,11 +248,15 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
         let text = read_texts("VMCOREINFO", places.into_iter(), &mut notes.damage);
         text.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
     }
-    if notes.eraseinfo.is_none() {
-        // Each file of a set tells what was erased of its pages.
-        let places = files
-            .iter()
-            .map(|file| (file, file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo));
+    // Each file of a set tells what was erased of its pages. makedumpfile appends the old and the
+    // new to a file that it filters again, and leaves the note of the old as it is.
+    let place = |file: &File| (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
+    let note = notes.eraseinfo.as_ref();
+    let in_notes =
+        note.map(|text| (sub.offset_note.saturating_add(text.start), text.end - text.start));
+    let is_new = |file: &File| place(file).1 > 0 && Some(place(file)) != in_notes;
+    if files.iter().any(is_new) {
+        let places = files.iter().map(|file| (file, place(file).0, place(file).1));
         let text = read_texts("ERASEINFO", places, &mut notes.damage);
         text.iter().for_each(|text| notes.add_eraseinfo(text, order));
     }

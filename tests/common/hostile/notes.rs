@@ -40,6 +40,7 @@ pub fn check(bytes: &[u8]) {
         is_64bit: true,
         byte_order: if big { ByteOrder::Big } else { ByteOrder::Little },
         machine: 62,
+        flags: 0,
         phoff: 0,
         phentsize: 56,
         phnum: Some(segments.len() as u32),

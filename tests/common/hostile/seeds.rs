@@ -208,12 +208,11 @@ pub fn kdumps() -> Vec<(Vec<u8>, usize)> {
             let codec =
                 [codec::ZLIB, codec::LZO, codec::SNAPPY, codec::ZSTD, 0][(index + turn) % 5];
             let writer = KdumpWriter {
-                model: &model,
-                layout: KdumpLayout::of(e_machine, class, endian),
                 codec,
                 notes: &builder.note_bytes(),
                 machine: name,
                 share_zero: turn == 0,
+                ..KdumpWriter::new(&model, KdumpLayout::of(e_machine, class, endian))
             };
             files.push(writer.write());
         }

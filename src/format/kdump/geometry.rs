@@ -1,0 +1,114 @@
+//! Where the bitmaps and descriptors of a kdump-compressed file are, as its headers tell.
+
+use std::ops::Range;
+
+use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
+
+/// Where things are in a file, in bytes from its start, and of which pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+    /// The pages whose descriptors the file has, of those in the 2nd bitmap: all but in a set.
+    pub pfns: Range<u64>,
+    /// The 1st bitmap, as far as it has pages.
+    pub bitmap1: Range<u64>,
+    /// The 2nd bitmap, as far as it has pages; the 1st again in a file with one alone.
+    pub bitmap2: Range<u64>,
+    /// Where the descriptors start.
+    pub descriptors: u64,
+}
+
+impl Geometry {
+    /// Works it out from the headers.
+    ///
+    /// There are two bitmaps if the blocks suffice for two, as libkdumpfile and crash have it.
+    ///
+    /// # Errors
+    /// What makes no sense: a `max_mapnr` that the bitmaps have no bits for, or that is 0, or
+    /// pfns of a set that end before they start.
+    pub fn of(main: &DiskDumpHeader, sub: &KdumpSubHeader) -> Result<Self, String> {
+        let block_size = u64::from(main.block_size);
+        let max_mapnr = match sub.max_mapnr_64 {
+            0 => u64::from(main.max_mapnr),
+            pages => pages,
+        };
+        // Less than 2^18 * 2^33: nothing here overflows.
+        let bitmap1 = block_size * (1 + u64::from(main.sub_hdr_size));
+        let blocks_bytes = block_size * u64::from(main.bitmap_blocks);
+        let bits = 8 * blocks_bytes;
+        if max_mapnr == 0 || max_mapnr > bits {
+            return Err(format!("max_mapnr {max_mapnr:#x}, but the bitmaps have {bits:#x} bits"));
+        }
+        let has_two = max_mapnr <= bits / 2;
+        let bitmap2 = if has_two { bitmap1 + blocks_bytes / 2 } else { bitmap1 };
+        let bytes = max_mapnr.div_ceil(8);
+        let pfns = if sub.split == 0 {
+            0..max_mapnr
+        } else {
+            sub.start_pfn_64.min(max_mapnr)..sub.end_pfn_64.min(max_mapnr)
+        };
+        if pfns.start > pfns.end {
+            return Err(format!("start_pfn {:#x} is behind end_pfn {:#x}", pfns.start, pfns.end));
+        }
+        Ok(Geometry {
+            max_mapnr,
+            pfns,
+            bitmap1: bitmap1..bitmap1 + bytes,
+            bitmap2: bitmap2..bitmap2 + bytes,
+            descriptors: bitmap1 + blocks_bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(
+        bitmap_blocks: u32,
+        max_mapnr: u64,
+        sub: &KdumpSubHeader,
+    ) -> Result<Geometry, String> {
+        let main = DiskDumpHeader {
+            block_size: 4096,
+            sub_hdr_size: 2,
+            bitmap_blocks,
+            ..DiskDumpHeader::default()
+        };
+        Geometry::of(&main, &KdumpSubHeader { max_mapnr_64: max_mapnr, ..sub.clone() })
+    }
+
+    #[test]
+    fn two_bitmaps_are_two_where_the_blocks_suffice() {
+        let whole = KdumpSubHeader::default();
+        let two = geometry(4, 32769, &whole).unwrap();
+        assert_eq!((two.bitmap1, two.bitmap2), (12288..16385, 20480..24577));
+        assert_eq!((two.descriptors, two.pfns), (28672, 0..32769));
+        let one = geometry(3, 65536, &whole).unwrap();
+        assert_eq!((one.bitmap1, one.bitmap2), (12288..20480, 12288..20480));
+        assert_eq!(one.descriptors, 24576);
+    }
+
+    #[test]
+    fn a_file_of_a_set_has_the_descriptors_of_its_pfns() {
+        let part = KdumpSubHeader {
+            split: 1,
+            start_pfn_64: 64,
+            end_pfn_64: 1 << 40,
+            ..KdumpSubHeader::default()
+        };
+        assert_eq!(geometry(4, 1000, &part).unwrap().pfns, 64..1000);
+        let back = KdumpSubHeader { end_pfn_64: 3, ..part };
+        let why = geometry(4, 1000, &back).unwrap_err();
+        assert_eq!(why, "start_pfn 0x40 is behind end_pfn 0x3");
+    }
+
+    #[test]
+    fn pages_without_a_bit_make_no_sense() {
+        let whole = KdumpSubHeader::default();
+        let why = geometry(2, 65537, &whole).unwrap_err();
+        assert_eq!(why, "max_mapnr 0x10001, but the bitmaps have 0x10000 bits");
+        assert!(geometry(2, 0, &whole).is_err());
+    }
+}
