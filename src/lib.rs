@@ -14,12 +14,13 @@
 //! | `writer` | the parts of the file in the order that keeps it consistent |
 //! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
-//! | [`kernel`] | VMCOREINFO, architectures, what the kernel calls itself |
+//! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
 //! | [`mod@to_elf`] | the story of a dump that becomes an ELF core |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`mod@unflatten`] | a flattened stream put together again |
 //! | [`mod@verify`] | whether a dump is what it says, and what its source says |
+//! | [`summary`] | what a dump is, at a glance |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!
@@ -66,6 +67,7 @@ pub mod report;
 pub mod select;
 pub mod sink;
 pub mod source;
+pub mod summary;
 pub mod to_elf;
 pub mod unflatten;
 pub mod verify;

@@ -6,8 +6,8 @@
 //!
 //! Every kept page has its place in the file before anything is written. Program headers are
 //! written last where the output can be written again: pages that turned out to be unreadable,
-//! and those that an output took no more, are RAM without data in them (`p_memsz` beyond
-//! `p_filesz`), as are the pages that the dump left out. Nothing in the file is made up.
+//! and those that an output took no more, are RAM without data in them (a `p_filesz` of 0), as are
+//! the pages that the dump left out. Nothing in the file is made up.
 
 mod plan;
 mod segments;

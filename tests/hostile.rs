@@ -15,6 +15,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use hostile::{TARGETS, Target, seeds};
+use kdumpconv::source::dump::{Dump, OpenOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -241,4 +242,76 @@ fn notes_behind_the_pages_cost_a_pipe_no_page() {
         core.load(Load::new(0, vec![1; 200_000])).raw_notes(vec![0; 8]).notes_last().build();
     core[hostile::elf::CHOICE_AT + 1] = hostile::elf::STREAM;
     hostile::elf::check(&core);
+}
+
+/// A byte of each bitmap, a descriptor and a byte far behind: the rest of 16 GiB is gaps.
+#[test]
+fn a_flattened_file_that_claims_the_largest_memory_takes_no_time() {
+    let pages = 1_u64 << 36;
+    let half = pages / 8;
+    let (mut main, sub) = (b"KDUMP   \x06\0\0\0".to_vec(), 4096);
+    for name in ["Linux", "host", "6.1.0", "#1", "x86_64", ""] {
+        main.extend(name.as_bytes());
+        main.resize(main.len().next_multiple_of(65) + 12, 0);
+    }
+    main.truncate(402);
+    main.resize(424, 0);
+    main[408] = 1;
+    for int in [0, 4096, 1, (2 * half / 4096) as u32, u32::MAX, 0, 0, 0, 0, 1] {
+        main.extend(int.to_le_bytes());
+    }
+    let mut sub_header = vec![0; 104];
+    sub_header[96..].copy_from_slice(&pages.to_le_bytes());
+    let table = 8192 + 2 * half;
+    let mut descriptor = (table + 24).to_le_bytes().to_vec();
+    descriptor.extend([0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let parts: [(u64, &[u8]); 6] = [
+        (0, &main),
+        (sub, &sub_header),
+        (8192, &[1]),
+        (8192 + half, &[1]),
+        (table, &descriptor),
+        (1 << 40, &[1]),
+    ];
+    let bytes = seeds::stream(&parts, true);
+    let start = std::time::Instant::now();
+    let dump = Dump::open(Box::new(hostile::Input::new(&bytes)), &OpenOptions::default()).unwrap();
+    assert_eq!(dump.counts(), (1, 1));
+    assert_eq!(dump.max_mapnr(), pages);
+    let time = start.elapsed();
+    assert!(time < std::time::Duration::from_secs(3), "{time:?}");
+}
+
+#[test]
+fn offsets_near_2_to_the_64_lead_nowhere() {
+    for seed in seeds::of("dmesg") {
+        let text = String::from_utf8_lossy(&seed).into_owned();
+        for (at, _) in text.match_indices("OFFSET(") {
+            let from = at + text[at..].find('=').unwrap() + 1;
+            let to = from + text[from..].find('\n').unwrap();
+            let (from, to) = (find(&seed, &text[at..from]), to - from);
+            for less in 0..12 {
+                let mut bytes = seed.clone();
+                let number = (u64::MAX - less).to_string();
+                bytes.splice(from..from + to, number.bytes());
+                let size = u16::from_le_bytes([bytes[4], bytes[5]]) as usize + number.len() - to;
+                bytes[4..6].copy_from_slice(&(size as u16).to_le_bytes());
+                hostile::dmesg::check(&bytes);
+            }
+        }
+    }
+}
+
+/// One past the place of `text` in `bytes`.
+fn find(bytes: &[u8], text: &str) -> usize {
+    let is_there = |part: &[u8]| part == text.as_bytes();
+    bytes.windows(text.len()).position(is_there).unwrap() + text.len()
+}
+
+#[test]
+fn records_that_share_their_text_do_not_multiply_it() {
+    for bytes in seeds::overlapping_logs() {
+        let text = hostile::dmesg::look(&bytes);
+        assert!(!text.is_empty());
+    }
 }

@@ -8,7 +8,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[path = "kdump_inputs/carried.rs"]
+mod carried;
 mod common;
+#[path = "kdump_inputs/damage.rs"]
+mod damage;
+#[path = "kdump_inputs/sets.rs"]
+mod sets;
+#[path = "kdump_inputs/versions.rs"]
+mod versions;
 
 use common::{
     InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, stream_of,
@@ -19,8 +27,6 @@ use kdumpconv::source::reader::PageReader;
 use proptest::prelude::*;
 use support::compare::compare;
 use support::kdump::Kdump;
-use support::kdump_header::KdumpLayout;
-use support::kdump_writer::KdumpWriter;
 use support::model::{Expected, Model};
 use support::strategies::{SmallVmcore, small_vmcores};
 
@@ -90,34 +96,5 @@ proptest! {
             let (back, _) = convert(&core_of(other).unwrap(), first, levels.0, flattened[0]);
             prop_assert!(back == bytes, "converted there and back, but the bytes differ");
         }
-    }
-
-    #[test]
-    fn files_of_another_writer_are_read_in_every_layout(
-        vmcore in small_vmcores(),
-        layout in prop::sample::select(vec![
-            KdumpLayout::Le64, KdumpLayout::Be64, KdumpLayout::Le32, KdumpLayout::Be32,
-            KdumpLayout::Le32Packed,
-        ]),
-        codec in codecs(),
-        share_zero in any::<bool>(),
-    ) {
-        let model = vmcore.model();
-        let machine = match layout {
-            KdumpLayout::Le64 => "x86_64",
-            KdumpLayout::Be64 => "s390x",
-            KdumpLayout::Le32 => "mips",
-            KdumpLayout::Be32 => "ppc",
-            KdumpLayout::Le32Packed => "i686",
-        };
-        let writer = KdumpWriter {
-            model: &model, layout, codec: codec.flag(), notes: &[], machine, share_zero,
-        };
-        let (bytes, _) = writer.write();
-        let dump = core_of(bytes).unwrap();
-        assert_pages(&dump, &model);
-        let (converted, report) = plain(&dump, &options(Codec::Zstd, 1, 1)).unwrap();
-        prop_assert!(!report.incomplete());
-        prop_assert_eq!(compare(&model, &Kdump::from_bytes(&converted).unwrap()), Ok(()));
     }
 }

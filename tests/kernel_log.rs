@@ -422,6 +422,53 @@ fn old_records_that_go_in_a_circle_end() {
     assert!(ended.why.unwrap().contains("circle"));
 }
 
+#[test]
+fn texts_that_overlap_end_when_they_are_more_than_the_ring() {
+    let mut ring = Ring::new(LE64, 6, 9);
+    for nth in 0..64 {
+        ring.push(logged(b"", nth), State::Finalized);
+    }
+    let mut image = ring.image(base(LE64));
+    // Each says that it is the same 128 bytes.
+    for nth in 0..64 {
+        let desc = &mut image.parts[2].1[nth * 24..][..24];
+        desc[8..16].copy_from_slice(&0u64.to_le_bytes());
+        desc[16..24].copy_from_slice(&136u64.to_le_bytes());
+        image.parts[3].1[nth * 88 + 16] = 128;
+    }
+    let (found, ended) = read(&world(LE64, &image));
+    assert_eq!((found.len(), ended.lost), (4, 1));
+    assert!(ended.why.unwrap().ends_with("the texts are more than their ring holds"));
+}
+
+#[test]
+fn a_ring_whose_descriptors_are_missing_is_given_up() {
+    let ring = Ring::new(LE64, 17, 8);
+    let mut image = ring.image(base(LE64));
+    let descs = image.parts.remove(2).0 - linear(LE64);
+    image.parts[1].1[24..40]
+        .copy_from_slice(&[&[0xff, 0xff, 1, 0, 0, 0, 0, 0][..], &[0; 8]].concat());
+    let (found, ended) = read(&world(LE64, &image));
+    assert_eq!(found, []);
+    assert_eq!(ended.lost, 65536);
+    assert!(
+        ended.why.unwrap().contains("record 0x0: virtual address 0xffffffff8040"),
+        "{descs:#x}"
+    );
+}
+
+#[test]
+fn an_old_record_never_reaches_into_the_next() {
+    let mut records = Records::new(LE64, 1024, "printk_log", false);
+    records.push(logged(b"first", 1), b"");
+    records.push(logged(b"second", 2), b"");
+    let mut image = records.image(base(LE64));
+    image.parts[4].1[10] = 0xff;
+    let (found, _) = read(&world(LE64, &image));
+    assert_eq!(found[0].text, b"first\0\0\0");
+    assert_eq!(found[1].text, b"second");
+}
+
 fn panic_of(texts: &[(u64, &[u8])]) -> log::Panic {
     let mut finder = PanicFinder::default();
     for &(seconds, text) in texts {

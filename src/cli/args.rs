@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
 use super::elf::Elf;
+use super::info::Info;
 use super::unflatten::Unflatten;
 use super::verify::Verify;
 
@@ -29,6 +30,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Dmesg(Dmesg),
     Elf(Elf),
+    Info(Info),
     /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),
     Verify(Verify),

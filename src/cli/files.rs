@@ -54,14 +54,7 @@ pub(crate) fn open_dump(
     }
     if source.find_vmcoreinfo {
         // All of memory is looked at before any of it is converted.
-        inputs = inputs
-            .into_iter()
-            .map(|input| {
-                let (input, cut) = open::at_random(input)?;
-                voice.warn(cut.as_slice());
-                Ok(input)
-            })
-            .collect::<kdumpconv::Result<_>>()?;
+        inputs = inputs.into_iter().map(open::at_random).collect::<kdumpconv::Result<_>>()?;
     }
     let name = || source.input.name();
     let dump = Dump::open_all(inputs, &options).with_context(name)?;

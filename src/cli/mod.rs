@@ -11,9 +11,11 @@ mod elf;
 mod exit;
 mod files;
 mod groups;
+mod info;
 mod progress;
 mod say;
 mod signals;
+mod terminal;
 mod unflatten;
 mod verify;
 
@@ -33,6 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         },
         Some(Command::Dmesg(args)) => dmesg::run(args),
         Some(Command::Elf(args)) => elf::run(args),
+        Some(Command::Info(args)) => info::run(args),
         Some(Command::Unflatten(args)) => unflatten::run(args),
         Some(Command::Verify(args)) => verify::run(args),
     }

@@ -40,9 +40,14 @@ pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
 /// empty, and our [`fallback`] may be bettered.
 #[must_use]
 pub fn is_usable(name: &NewUtsname) -> bool {
+    is_filled(name) && name.version != UNKNOWN
+}
+
+/// Whether libkdumpfile and drgn know by it what they have before them.
+#[must_use]
+pub fn is_filled(name: &NewUtsname) -> bool {
     name.sysname == "Linux"
         && [&name.release, &name.version, &name.machine].iter().all(|field| !field.is_empty())
-        && name.version != UNKNOWN
 }
 
 /// The name without the kernel's memory: release from `OSRELEASE=`, machine from `e_machine`.

@@ -199,6 +199,11 @@ impl ReadAt for FlatInput {
         self.input.read_to_end()
     }
 
+    fn zeros_until(&self, offset: u64) -> u64 {
+        let next = self.records.get(self.ended_by(offset)).filter(|_| self.ended());
+        next.map_or(offset, |record| record.target.max(offset))
+    }
+
     fn read_ahead(&self, offset: u64) {
         if let Some(record) = self.records.get(self.ended_by(offset)) {
             self.input.read_ahead(record.source + offset.saturating_sub(record.target));

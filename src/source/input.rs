@@ -47,22 +47,20 @@ pub trait ReadAt: Send + Sync {
     ///
     /// # Errors
     /// When the file cannot be made or written.
-    fn spool(&self) -> io::Result<Option<Spooled>> {
+    fn spool(&self) -> io::Result<Option<FileInput>> {
         Ok(None)
+    }
+
+    /// Up to where all bytes from `offset` on are known to be 0 without a look at them; `offset`
+    /// itself where that is not known.
+    fn zeros_until(&self, offset: u64) -> u64 {
+        offset
     }
 
     /// Hints that bytes from `offset` on are read next.
     fn read_ahead(&self, offset: u64) {
         let _ = offset;
     }
-}
-
-/// A sequential input, as a nameless file.
-pub struct Spooled {
-    /// What came.
-    pub input: Box<dyn ReadAt>,
-    /// Why it is not all, if it is not.
-    pub cut: Option<io::Error>,
 }
 
 /// Fills `buf` from `offset` on as far as the input goes; returns the bytes read.
@@ -139,6 +137,8 @@ pub struct FileInput {
     file: File,
     size: u64,
     ahead: AtomicU64,
+    /// Of a spooled stream: why it is not all, or not right, if it is not.
+    broken: Option<(io::ErrorKind, String)>,
 }
 
 /// How far reading is announced to the kernel, and by how much a time: it caps a request at the
@@ -150,7 +150,14 @@ impl FileInput {
     /// Takes an open file of `size` bytes.
     #[must_use]
     pub fn new(file: File, size: u64) -> Self {
-        FileInput { file, size, ahead: AtomicU64::new(0) }
+        FileInput { file, size, ahead: AtomicU64::new(0), broken: None }
+    }
+
+    /// Takes the `size` bytes of a stream that were put into a file; `broken` is what
+    /// [`read_to_end`](ReadAt::read_to_end) of the stream said.
+    pub(crate) fn spooled(file: File, size: u64, broken: Option<&io::Error>) -> Self {
+        let broken = broken.map(|error| (error.kind(), error.to_string()));
+        FileInput { broken, ..FileInput::new(file, size) }
     }
 }
 
@@ -164,6 +171,13 @@ impl ReadAt for FileInput {
 
     fn size(&self) -> Option<u64> {
         Some(self.size)
+    }
+
+    fn read_to_end(&self) -> io::Result<()> {
+        match &self.broken {
+            Some((kind, why)) => Err(io::Error::new(*kind, why.as_str())),
+            None => Ok(()),
+        }
     }
 
     fn read_ahead(&self, offset: u64) {

@@ -255,10 +255,10 @@ impl MemoryMap {
         false
     }
 
-    /// Bytes that the segments have in the input.
+    /// Bytes of pages that the input has.
     #[must_use]
     pub fn bytes_in_file(&self) -> u64 {
-        self.extents.iter().map(|extent| extent.addresses.end - extent.addresses.start).sum()
+        count(&self.with_data).saturating_mul(self.page_size)
     }
 }
 

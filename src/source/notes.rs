@@ -3,6 +3,8 @@
 //! Device dumps (`NT_VMCOREDD`) come first in /proc/vmcore and may be larger than the capture
 //! kernel's memory: notes are walked by their headers and copied piece by piece, never held.
 
+mod kinds;
+
 use std::io;
 use std::ops::Range;
 
@@ -10,6 +12,8 @@ use crate::error::Result;
 use crate::format::elf::{NOTE_HEADER_BYTES, NT_PRSTATUS, NoteHeader, encode_note};
 use crate::format::wire::ByteOrder;
 use crate::source::input::{Place, ReadAt, read_around_errors, read_full};
+
+pub use kinds::NoteKind;
 
 /// More notes than this are left out: a `p_filesz` may say anything.
 pub const MAX_NOTE_BYTES: u64 = 1 << 30;

@@ -108,15 +108,15 @@ pub fn from_reader(
 }
 
 /// A pipe or compressed file as a nameless file that can be read at random; another input as it
-/// is. With it, what is to be said if it ends early.
+/// is. If it is not all or not right, [`ReadAt::read_to_end`] says so.
 ///
 /// # Errors
 /// [`Error::Read`] when there is no room for the file.
-pub fn at_random(input: Box<dyn ReadAt>) -> Result<(Box<dyn ReadAt>, Option<String>)> {
-    let Some(spooled) = input.spool().map_err(Error::read("the input"))? else {
-        return Ok((input, None));
-    };
-    Ok((spooled.input, spooled.cut.map(|why| format!("the input ends early: {why}"))))
+pub fn at_random(input: Box<dyn ReadAt>) -> Result<Box<dyn ReadAt>> {
+    match input.spool().map_err(Error::read("the input"))? {
+        Some(spooled) => Ok(Box::new(spooled)),
+        None => Ok(input),
+    }
 }
 
 fn unwrap(

@@ -2,12 +2,12 @@
 //! descriptor.
 //!
 //! Blocks of the bitmap that are all 0 or all 1 take no memory, and each block has one rank: at
-//! most 32 MiB for 1 TiB of 4 KiB pages, and a sparse file that claims more has nothing in it.
+//! most 32 MiB for 1 TiB of 4 KiB pages.
 
 use std::ops::Range;
 
 /// Bytes of a block.
-const BLOCK_BYTES: usize = 4096;
+pub(crate) const BLOCK_BYTES: usize = 4096;
 
 /// Pages of a block.
 const BLOCK_PAGES: u64 = 8 * BLOCK_BYTES as u64;
@@ -36,6 +36,16 @@ impl Block {
             Block::Zeros => 0,
             Block::Ones => 0xff,
             Block::Mixed(bytes) => bytes.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    fn has_all_of(&self, other: &Block) -> bool {
+        match (self, other) {
+            (_, Block::Zeros) | (Block::Ones, _) => true,
+            (_, Block::Ones) | (Block::Zeros, _) => false,
+            (Block::Mixed(ours), Block::Mixed(theirs)) => {
+                ours.iter().zip(theirs.iter()).all(|(ours, theirs)| theirs & !ours == 0)
+            }
         }
     }
 
@@ -77,12 +87,25 @@ pub struct PageSet {
 impl PageSet {
     /// Takes the next bytes of a bitmap, pfn 0 first, least significant bit first; all but the
     /// last must be whole blocks of 4096 bytes.
-    pub(crate) fn push(&mut self, bitmap: &[u8]) {
+    ///
+    /// Returns the bytes of memory that they take.
+    pub(crate) fn push(&mut self, bitmap: &[u8]) -> u64 {
+        let mut held = 0;
         for part in bitmap.chunks(BLOCK_BYTES) {
             let mut bytes = [0; BLOCK_BYTES];
             bytes.iter_mut().zip(part).for_each(|(byte, from)| *byte = *from);
-            self.push_block(Block::new(&bytes));
+            let block = Block::new(&bytes);
+            if matches!(block, Block::Mixed(_)) {
+                held += BLOCK_BYTES as u64;
+            }
+            self.push_block(block);
         }
+        held
+    }
+
+    /// Takes the next blocks of a bitmap, all of them 0.
+    pub(crate) fn push_zeros(&mut self, blocks: u64) {
+        (0..blocks).for_each(|_| self.push_block(Block::Zeros));
     }
 
     fn push_block(&mut self, block: Block) {
@@ -117,16 +140,18 @@ impl PageSet {
     /// Takes in all pages of `other`; returns how many were new.
     pub(crate) fn add(&mut self, other: &PageSet) -> u64 {
         let before = self.count;
-        let mut sum = PageSet::default();
-        for index in 0..self.blocks.len().max(other.blocks.len()) {
-            let [ours, theirs] = [&*self, other].map(|set| set.blocks.get(index));
-            let ours = ours.unwrap_or(&Block::Zeros);
-            sum.push_block(match theirs {
-                None | Some(Block::Zeros) => ours.clone(),
-                Some(theirs) => ours.or(theirs),
-            });
+        let blocks = self.blocks.len().max(other.blocks.len());
+        self.blocks.resize(blocks, Block::Zeros);
+        self.ranks.resize(blocks, 0);
+        self.count = 0;
+        let theirs = other.blocks.iter().map(Some).chain(std::iter::repeat(None));
+        for ((ours, rank), theirs) in self.blocks.iter_mut().zip(&mut self.ranks).zip(theirs) {
+            if let Some(theirs) = theirs.filter(|theirs| !ours.has_all_of(theirs)) {
+                *ours = ours.or(theirs);
+            }
+            *rank = self.count;
+            self.count += ours.rank(BLOCK_PAGES);
         }
-        *self = sum;
         self.count - before
     }
 

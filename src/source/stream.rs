@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::source::input::{FileInput, ReadAt, Spooled};
+use crate::source::input::{FileInput, ReadAt};
 
 /// Bytes from the start that stay in memory: headers and the usual notes.
 const HEAD_BYTES: usize = 1 << 20;
@@ -99,8 +99,8 @@ impl ReadAt for StreamInput {
         true
     }
 
-    fn spool(&self) -> io::Result<Option<Spooled>> {
-        let cut = self.read_to_end().err();
+    fn spool(&self) -> io::Result<Option<FileInput>> {
+        let broken = self.read_to_end().err();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, kind, why)) = &state.spool_end {
             return Err(io::Error::new(*kind, why.as_str()));
@@ -110,7 +110,7 @@ impl ReadAt for StreamInput {
             None => tempfile::tempfile_in(&state.spool_dir)?,
         };
         file.write_all_at(&state.head, 0)?;
-        Ok(Some(Spooled { input: Box::new(FileInput::new(file, state.position)), cut }))
+        Ok(Some(FileInput::spooled(file, state.position, broken.as_ref())))
     }
 
     fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {

@@ -196,11 +196,15 @@ impl Plan {
             |vaddr: &u64| self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= 1 << 32;
         Segment {
             kind: PT_LOAD,
-            // Never 0, even without data: crash looks for the lowest.
-            offset: self.data.start + pages.rank * self.page_size,
+            // Without data it is behind all of it: crash looks for the lowest offset, and
+            // makedumpfile for the segment that the offset of a page is in.
+            offset: match pages.rank {
+                Some(rank) => self.data.start + rank * self.page_size,
+                None => self.data.end,
+            },
             vaddr: Some(vaddr).filter(in_class).unwrap_or(0),
             paddr: Some(paddr),
-            file_bytes: pages.kept * self.page_size,
+            file_bytes: if pages.rank.is_some() { memory_bytes } else { 0 },
             memory_bytes,
         }
     }

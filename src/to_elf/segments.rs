@@ -5,18 +5,20 @@ use std::ops::Range;
 
 use crate::source::dump::Runs;
 
-/// A `PT_LOAD` in pages: those with data come first.
+/// A `PT_LOAD` in pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageSegment {
-    /// All its pages.
+    /// Its pages.
     pub(super) pfns: Range<u64>,
-    /// How many have data.
-    pub(super) kept: u64,
-    /// How many kept pages are before it: its place among the data.
-    pub(super) rank: u64,
+    /// How many kept pages are before it, its place among the data; `None` without data.
+    pub(super) rank: Option<u64>,
 }
 
 /// Segments for all pages of `present`, which neither overlap nor join two runs.
+///
+/// Either all of a segment's pages have data, or none. A segment may say that it has less in the
+/// file than in memory, but makedumpfile (up to git of 2026-06) maps such a one as if all of it were
+/// there, and takes pages behind its data from the wrong place (`update_mmap_range`, `readmem`).
 ///
 /// `kept` is within `present`. `gone` are pages whose data is missing all the same, ascending.
 /// No segment goes across a pfn of `cuts`, which ascend.
@@ -26,26 +28,7 @@ pub(super) fn segments<'a>(
     gone: &'a [Range<u64>],
     cuts: &'a [u64],
 ) -> impl Iterator<Item = PageSegment> + 'a {
-    let mut pieces = Pieces {
-        present,
-        ram: 0..0,
-        good: Good { kept, run: 0..0, rank: 0, gone }.peekable(),
-        cuts,
-        rank: 0,
-    }
-    .peekable();
-    std::iter::from_fn(move || {
-        let mut segment = pieces.next()?;
-        let joins = |next: &PageSegment| {
-            next.kept == 0
-                && next.pfns.start == segment.pfns.end
-                && !cuts.contains(&segment.pfns.end)
-        };
-        if let Some(next) = pieces.next_if(|next| segment.kept > 0 && joins(next)) {
-            segment.pfns.end = next.pfns.end;
-        }
-        Some(segment)
-    })
+    Pieces { present, ram: 0..0, good: Good { kept, run: 0..0, rank: 0, gone }.peekable(), cuts }
 }
 
 /// The pages with data: those that are kept and not gone.
@@ -93,8 +76,6 @@ struct Pieces<'a> {
     ram: Range<u64>,
     good: Peekable<Good<'a>>,
     cuts: &'a [u64],
-    /// How many kept pages were passed.
-    rank: u64,
 }
 
 impl Iterator for Pieces<'_> {
@@ -106,21 +87,16 @@ impl Iterator for Pieces<'_> {
         }
         let start = self.ram.start;
         while self.good.next_if(|(run, _)| run.end <= start).is_some() {}
-        let (end, has_data) = match self.good.peek() {
-            Some((run, rank)) if run.start <= start => {
-                self.rank = rank + (start - run.start);
-                (run.end.min(self.ram.end), true)
-            }
-            Some((run, _)) => (run.start.min(self.ram.end), false),
-            None => (self.ram.end, false),
+        let (end, rank) = match self.good.peek() {
+            Some((run, rank)) if run.start <= start => (run.end, Some(rank + (start - run.start))),
+            Some((run, _)) => (run.start, None),
+            None => (u64::MAX, None),
         };
+        let end = end.min(self.ram.end);
         let cut = self.cuts.iter().copied().find(|cut| (start + 1..end).contains(cut));
         let end = cut.unwrap_or(end);
         self.ram.start = end;
-        let rank = self.rank;
-        let kept = if has_data { end - start } else { 0 };
-        self.rank += kept;
-        Some(PageSegment { pfns: start..end, kept, rank })
+        Some(PageSegment { pfns: start..end, rank })
     }
 }
 
@@ -134,28 +110,38 @@ mod tests {
         kept: &[Range<u64>],
         gone: &[Range<u64>],
         cuts: &[u64],
-    ) -> Vec<(Range<u64>, u64, u64)> {
+    ) -> Vec<(Range<u64>, Option<u64>)> {
         let (present, kept) = (present.iter().cloned(), kept.iter().cloned());
         let found = segments(Box::new(present), Box::new(kept), gone, cuts);
-        found.map(|segment| (segment.pfns, segment.kept, segment.rank)).collect()
+        found.map(|segment| (segment.pfns, segment.rank)).collect()
     }
 
     #[test]
-    fn what_was_left_out_is_the_end_of_the_segment_before_it() {
+    fn what_was_left_out_is_a_segment_of_its_own() {
         assert_eq!(
             of(&[0..10, 20..30], &[2..4, 6..10, 20..21], &[], &[]),
-            [(0..2, 0, 0), (2..6, 2, 0), (6..10, 4, 2), (20..30, 1, 6)]
+            [
+                (0..2, None),
+                (2..4, Some(0)),
+                (4..6, None),
+                (6..10, Some(2)),
+                (20..21, Some(6)),
+                (21..30, None)
+            ]
         );
-        assert_eq!(of(&[5..9], &[], &[], &[]), [(5..9, 0, 0)]);
+        assert_eq!(of(&[5..9], &[], &[], &[]), [(5..9, None)]);
     }
 
     #[test]
     fn a_page_that_is_gone_keeps_its_place_among_the_data() {
-        assert_eq!(of(&[0..10], &[0..10], &[3..4], &[]), [(0..4, 3, 0), (4..10, 6, 4)]);
-        assert_eq!(of(&[0..4], &[0..4], &[0..1], &[]), [(0..1, 0, 0), (1..4, 3, 1)]);
+        assert_eq!(
+            of(&[0..10], &[0..10], &[3..4], &[]),
+            [(0..3, Some(0)), (3..4, None), (4..10, Some(4))]
+        );
+        assert_eq!(of(&[0..4], &[0..4], &[0..1], &[]), [(0..1, None), (1..4, Some(1))]);
         assert_eq!(
             of(&[0..4, 6..8], &[0..4, 6..8], &[2..u64::MAX], &[]),
-            [(0..4, 2, 0), (6..8, 0, 2)]
+            [(0..2, Some(0)), (2..4, None), (6..8, None)]
         );
     }
 
@@ -163,7 +149,7 @@ mod tests {
     fn no_segment_goes_across_a_cut() {
         assert_eq!(
             of(&[0..10], &[0..6], &[], &[4, 6, 8]),
-            [(0..4, 4, 0), (4..6, 2, 4), (6..8, 0, 6), (8..10, 0, 6)]
+            [(0..4, Some(0)), (4..6, Some(4)), (6..8, None), (8..10, None)]
         );
     }
 
@@ -191,14 +177,14 @@ mod tests {
             let cuts: Vec<u64> = cuts.into_iter().collect();
             let found = of(&runs_of(&present), &runs_of(&kept), &runs_of(&gone), &cuts);
             let mut seen = vec![None; pages.len()];
-            for (pfns, with_data, rank) in found {
+            for (pfns, rank) in found {
                 prop_assert!(!pfns.is_empty());
                 prop_assert!(!cuts.iter().any(|cut| (pfns.start + 1..pfns.end).contains(cut)));
                 for (index, pfn) in pfns.enumerate() {
                     let slot = &mut seen[pfn as usize];
                     prop_assert_eq!(*slot, None, "pfn {} is in two segments", pfn);
                     let index = index as u64;
-                    *slot = Some((index < with_data).then_some(rank + index));
+                    *slot = Some(rank.map(|rank| rank + index));
                 }
             }
             let mut rank = 0;

@@ -10,15 +10,15 @@ use crate::tools::run;
 use crate::vmcores::{TINY, TINY_VMLINUX};
 
 /// What one session of crash printed.
-struct Session {
+pub(crate) struct Session {
     /// Where the dump is named.
-    dumpfile: String,
+    pub(crate) dumpfile: String,
     /// All other lines.
-    rest: Vec<String>,
+    pub(crate) rest: Vec<String>,
 }
 
 /// `sys`, `ps`, `bt -a` and `log` of a dump. `folder` is crash's home: no .crashrc is read.
-fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
+pub(crate) fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
     let commands = folder.file("commands");
     std::fs::write(&commands, "sys\nps\nbt -a\nlog\nquit\n").unwrap();
     let mut command = Command::new(crash);
@@ -35,7 +35,7 @@ fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Sessio
 ///
 /// `bt -a` alone fails, and so it is compared by its complaints ("read of stack at fffffe0000052000
 /// failed"): crash 8.0.6 does not find the stacks of this kernel's exceptions in the vmcore either.
-fn check_session_of_the_vmcore(session: &Session) {
+pub(crate) fn check_session_of_the_vmcore(session: &Session) {
     let text = session.rest.join("\n");
     let expected = [
         "       TASKS: 44\n",

@@ -15,12 +15,14 @@
 
 mod crash;
 mod drgn;
+mod elf;
 mod flattened;
 mod input;
 mod libkdumpfile;
 mod log;
 mod makedumpfile;
 mod product;
+mod recompress;
 mod skip;
 mod strict;
 mod tools;

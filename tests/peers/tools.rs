@@ -77,10 +77,22 @@ pub(crate) fn makedumpfile() -> Result<Command, String> {
     Ok(command)
 }
 
+/// makedumpfile with zstd: `KDUMPCONV_MAKEDUMPFILE_ZSTD`, else where `.ci/trixie-tools` unpacks one.
+pub(crate) fn makedumpfile_with_zstd() -> Result<Command, String> {
+    let named = std::env::var_os("KDUMPCONV_MAKEDUMPFILE_ZSTD");
+    let path = named.map_or_else(|| "/opt/trixie/usr/bin/makedumpfile".into(), PathBuf::from);
+    if !path.is_file() {
+        return Err(format!("there is no {}", path.display()));
+    }
+    let mut command = Command::new(path);
+    command.args(["--message-level", "6"]);
+    Ok(command)
+}
+
 /// The oldest crash that finds all tasks of a 6.1 kernel: 8.0.2 finds 3 of 44.
 const CRASH_NEEDED: [u32; 3] = [8, 0, 6];
 
-/// `KDUMPCONV_CRASH`, else where `.ci/trixie-crash` unpacks one, else crash from PATH.
+/// `KDUMPCONV_CRASH`, else where `.ci/trixie-tools` unpacks one, else crash from PATH.
 pub(crate) fn crash() -> Result<PathBuf, String> {
     let unpacked = Path::new("/opt/trixie/usr/bin/crash");
     let crash = match std::env::var_os("KDUMPCONV_CRASH") {

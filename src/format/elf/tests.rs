@@ -97,3 +97,64 @@ fn what_is_no_core_is_not_recognised() {
     order[5] = 0;
     refused(&order);
 }
+
+#[test]
+#[rustfmt::skip]
+fn headers_are_written_in_either_class_and_order() {
+    let header = FileHeader {
+        is_64bit: true, byte_order: ByteOrder::Little, machine: 62, phoff: 64, phentsize: 56,
+        phnum: Some(3), shoff: 0x1234,
+    };
+    assert_eq!(header.encode().unwrap(), [
+        0x7f, b'E', b'L', b'F', 2, 1, 1, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+        4, 0,  62, 0,  1, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+        64, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0,  64, 0,  56, 0,  3, 0,  0, 0,  0, 0,  0, 0,
+    ]);
+    let load = Segment {
+        kind: PT_LOAD, offset: 0x1000, vaddr: 0xffff_8880_0000_0000, paddr: Some(0x100_0000),
+        file_bytes: 0x2000, memory_bytes: 0x3000,
+    };
+    assert_eq!(header.encode_segment(&load).unwrap(), [
+        1, 0, 0, 0,  7, 0, 0, 0,  0, 0x10, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0x80, 0x88, 0xff, 0xff,
+        0, 0, 0, 0x01, 0, 0, 0, 0,  0, 0x20, 0, 0, 0, 0, 0, 0,  0, 0x30, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    let xnum = FileHeader::parse(&XNUM_BE32).unwrap();
+    let mut expected = XNUM_BE32;
+    expected[31] = 52; // e_phoff
+    assert_eq!(FileHeader { phoff: 52, ..xnum }.encode().unwrap(), expected);
+    let load = Segment { vaddr: 0xc000_0000, paddr: None, ..load };
+    assert_eq!(xnum.encode_segment(&load).unwrap(), [
+        0, 0, 0, 1,  0, 0, 0x10, 0,  0xc0, 0, 0, 0,  0xff, 0xff, 0xff, 0xff,
+        0, 0, 0x20, 0,  0, 0, 0x30, 0,  0, 0, 0, 7,  0, 0, 0, 0,
+    ]);
+    let section = xnum.encode_section(100_000);
+    assert_eq!(section.len(), 40);
+    assert_eq!(section[28..32], [0, 1, 0x86, 0xa0]);
+    assert_eq!((section[23], section[..20].iter().sum::<u8>()), (1, 0));
+}
+
+#[test]
+fn a_value_that_its_class_has_no_room_for_is_an_error() {
+    let narrow = FileHeader::parse(&XNUM_BE32).unwrap();
+    assert!(FileHeader { phoff: 1 << 32, ..narrow }.encode().is_err());
+    assert!(FileHeader { phnum: Some(0xffff), ..narrow }.encode().is_err());
+    let load = Segment {
+        kind: PT_LOAD,
+        offset: 0,
+        vaddr: 0,
+        paddr: Some(0),
+        file_bytes: 0,
+        memory_bytes: 0,
+    };
+    for wrong in [
+        Segment { offset: 1 << 32, ..load },
+        Segment { vaddr: 1 << 32, ..load },
+        Segment { paddr: Some(1 << 32), ..load },
+        Segment { file_bytes: 1 << 32, ..load },
+        Segment { memory_bytes: 1 << 32, ..load },
+    ] {
+        assert!(matches!(narrow.encode_segment(&wrong), Err(Error::FieldOverflow { .. })));
+    }
+}

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::pieces::Pieces;
-use super::{Ended, LogError, Record, Visit, plausible, reading};
+use super::{Ended, LogError, Record, Visit, plausible, reading, reasons};
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -38,7 +38,7 @@ pub(super) fn read(
         at += wanted;
         let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
         if let Err(why) = pieces.read(start.wrapping_add(place), &mut piece) {
-            ended.lost(format!("{wanted} characters at {place:#x}: {why}"));
+            ended.lost(format!("{wanted} characters at {place:#x}: {}", reasons(&why)));
             continue;
         }
         for &byte in &piece {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::pieces::Pieces;
 use super::ring::level;
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
+use super::{Caller, Ended, LogError, Record, Visit, plausible, reading, reasons};
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -67,7 +67,13 @@ impl Buffer<'_, '_> {
         self.pieces.read(self.start.wrapping_add(index), bytes)
     }
 
-    fn record(&mut self, index: u64, text: &mut Vec<u8>) -> Result<Record<'static>, ReadError> {
+    /// The record of `length` bytes, with its text in `text`.
+    fn record(
+        &mut self,
+        index: u64,
+        length: u64,
+        text: &mut Vec<u8>,
+    ) -> Result<Record<'static>, ReadError> {
         let order = self.translator.layout().byte_order();
         let mut ts_nsec = [0; 8];
         self.read(index.wrapping_add(self.offsets.ts_nsec), &mut ts_nsec)?;
@@ -85,7 +91,8 @@ impl Buffer<'_, '_> {
         }
         text.clear();
         let text_len = self.u16_at(index, self.offsets.text_len)?;
-        text.resize(usize::try_from(text_len).unwrap_or(0), 0);
+        let room = length.saturating_sub(self.offsets.header_bytes);
+        text.resize(usize::try_from(text_len.min(room)).unwrap_or(0), 0);
         let behind_header = index.wrapping_add(self.offsets.header_bytes);
         self.read(behind_header, text)?;
         Ok(Record {
@@ -130,7 +137,7 @@ pub(super) fn read(
         let length = match buffer.u16_at(index, buffer.offsets.len) {
             Ok(length) => length,
             Err(why) => {
-                ended.lost(format!("record at index {index:#x}: {why}"));
+                ended.lost(format!("record at index {index:#x}: {}", reasons(&why)));
                 break;
             }
         };
@@ -145,16 +152,14 @@ pub(super) fn read(
             break;
         }
         left -= length;
-        match buffer.record(index, &mut text) {
+        match buffer.record(index, length, &mut text) {
             Ok(record) => {
-                let room = length - buffer.offsets.header_bytes;
-                text.truncate(usize::try_from(room).unwrap_or(0));
                 ended.records += 1;
                 if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
                     break;
                 }
             }
-            Err(why) => ended.lost(format!("record at index {index:#x}: {why}")),
+            Err(why) => ended.lost(format!("record at index {index:#x}: {}", reasons(&why))),
         }
         index += length;
     }

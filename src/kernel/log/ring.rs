@@ -12,7 +12,7 @@
 use std::ops::ControlFlow;
 
 use super::pieces::Pieces;
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
+use super::{Caller, Ended, LogError, Record, Visit, plausible, reading, reasons};
 use crate::format::wire::{ByteOrder, Layout};
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -23,6 +23,14 @@ const FINALIZED: u64 = 2;
 
 /// text_blk_lpos of a record without text: of an empty line (NO_LPOS), else there was no room.
 const EMPTY_LINE: u64 = 3;
+
+/// The largest ring that a kernel makes: log_buf_len= is at most 2 GiB (LOG_BUF_LEN_MAX), with a
+/// descriptor for each 32 bytes of it (PRB_AVGBITS).
+const MAX_COUNT_BITS: u32 = 26;
+const MAX_SIZE_BITS: u32 = 31;
+
+/// Records in a row that are lost before the rest is given up: a ring that is not there at all.
+const MAX_LOST_IN_A_ROW: u32 = 1 << 16;
 
 /// Where the members are.
 struct Offsets {
@@ -110,12 +118,13 @@ impl Ring {
         };
         let readable = translator.memory().readable_bytes();
         let count = bits("desc_ring", "prb_desc_ring.count_bits", "prb_desc_ring.count_bits")?;
-        let count = 1u64.checked_shl(count);
+        let shifted = |bits: u32, max| (bits <= max).then_some(1u64 << bits.min(max));
+        let count = shifted(count, MAX_COUNT_BITS);
         let per_record = offsets.desc_bytes.max(offsets.info_bytes).max(1);
         let claimed = count.and_then(|count| count.checked_mul(per_record));
         plausible("prb_desc_ring.count_bits", claimed, readable)?;
         let data = bits("text_data_ring", "prb_data_ring.size_bits", "prb_data_ring.size_bits")?;
-        let data_bytes = 1u64.checked_shl(data);
+        let data_bytes = shifted(data, MAX_SIZE_BITS);
         let data_bytes = plausible("prb_data_ring.size_bits", data_bytes, readable)?;
         let layout = translator.layout();
         let id_mask = if layout.long_bytes() == 8 { u64::MAX >> 2 } else { 0x3fff_ffff };
@@ -198,17 +207,32 @@ pub(super) fn read(
         newer = ring.desc_mask;
     }
     let mut text = Vec::new();
+    let mut lost_in_a_row = 0;
+    // Texts never overlap: together they are no larger than their ring.
+    let mut text_room = ring.data_mask + 1;
     for back in (0..=newer).rev() {
         let id = ring.head.wrapping_sub(back) & ring.id_mask;
-        match record(&ring, &mut readers, id, &mut text) {
-            Ok(None) => {}
-            Ok(Some(record)) => {
-                ended.records += 1;
-                if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
+        let record = match record(&ring, &mut readers, id, &mut text) {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(why) => {
+                ended.lost(format_args!("record {id:#x}: {why}"));
+                lost_in_a_row += 1;
+                if lost_in_a_row == MAX_LOST_IN_A_ROW {
                     break;
                 }
+                continue;
             }
-            Err(why) => ended.lost(format!("record {id:#x}: {why}")),
+        };
+        lost_in_a_row = 0;
+        let Some(rest) = text_room.checked_sub(text.len() as u64) else {
+            ended.lost(format_args!("record {id:#x}: the texts are more than their ring holds"));
+            break;
+        };
+        text_room = rest;
+        ended.records += 1;
+        if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
+            break;
         }
     }
     Ok(ended)
@@ -217,34 +241,10 @@ pub(super) fn read(
 /// A record that could not be read.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("{0}")]
-    Read(#[from] Chain),
+    #[error("{}", reasons(.0))]
+    Read(#[from] ReadError),
     #[error("text block {begin:#x} to {next:#x} is no block")]
     Block { begin: u64, next: u64 },
-}
-
-/// An error with its reasons, in one line.
-#[derive(Debug)]
-struct Chain(ReadError);
-
-impl std::error::Error for Chain {}
-
-impl std::fmt::Display for Chain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut error: &dyn std::error::Error = &self.0;
-        write!(f, "{error}")?;
-        while let Some(source) = error.source() {
-            write!(f, ": {source}")?;
-            error = source;
-        }
-        Ok(())
-    }
-}
-
-impl From<ReadError> for Lost {
-    fn from(error: ReadError) -> Lost {
-        Lost::Read(Chain(error))
-    }
 }
 
 /// The record of `id` with its text in `text`; `None` if there is none: not yet written, or no text.

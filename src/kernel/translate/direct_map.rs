@@ -129,3 +129,113 @@ fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::format::wire::{ByteOrder, Layout};
+    use crate::kernel::physical::{Missing, Unreadable};
+    use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+    /// Memory of zeros but for some words.
+    struct Words(BTreeMap<u64, u64>);
+
+    impl PhysicalMemory for Words {
+        fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+            if paddr >= 1 << 30 {
+                return Err(Unreadable { paddr, why: Missing::Hole });
+            }
+            let word = self.0.get(&paddr).copied().unwrap_or(0);
+            buf.copy_from_slice(&word.to_le_bytes()[..buf.len()]);
+            Ok(())
+        }
+
+        fn readable_bytes(&self) -> u64 {
+            1 << 30
+        }
+    }
+
+    fn load(vaddr: u64, paddr: u64) -> Segment {
+        Segment {
+            kind: PT_LOAD,
+            offset: 0,
+            vaddr,
+            paddr: Some(paddr),
+            file_bytes: 0x1000,
+            memory_bytes: 0x2000,
+        }
+    }
+
+    fn x86_64(words: &[(u64, u64)], info: &str) -> Option<DirectMap> {
+        let info = Vmcoreinfo::parse(info.as_bytes());
+        DirectMap::find(&Kernel {
+            arch: Architecture::X86_64,
+            layout: Layout::Bits64(ByteOrder::Little),
+            page_size: 4096,
+            info: &info,
+            phys_base: 0,
+            segments: &[],
+            memory: &Words(words.iter().copied().collect()),
+        })
+    }
+
+    /// The root at 1 MiB; entry 0x134 is ffff9a00..., entry 0x111 of the 4th level is ff11....
+    const ROOT: &str = "SYMBOL(init_top_pgt)=ffffffff80100000\n";
+
+    #[test]
+    fn x86_64s_is_found_wherever_kaslr_put_it() {
+        let tables = [(0x10_0000 + 8 * 0x134, 0x20_0001), (0x20_0000 + 8 * 0x55, 0x81)];
+        let map = x86_64(&tables, ROOT).unwrap();
+        assert_eq!((map.start, map.offset), (0, 0xffff_9a15_4000_0000));
+        assert_eq!(map.vaddr(0x1234), Some(0xffff_9a15_4000_1234));
+        let five = [
+            (0x10_0000 + 8 * 0x111, 0x30_0001),
+            (0x30_0000 + 8 * 2, 0x20_0001),
+            (0x20_0000 + 8 * 3, 0x81),
+        ];
+        let info = format!("{ROOT}NUMBER(pgtable_l5_enabled)=1\n");
+        assert_eq!(x86_64(&five, &info).unwrap().offset, 0xff11_0100_c000_0000);
+    }
+
+    #[test]
+    fn what_does_not_map_the_page_tables_is_no_direct_map() {
+        assert_eq!(x86_64(&[], ROOT), None, "nothing is mapped");
+        // The first GiB of memory is elsewhere: 2 GiB is mapped at the start.
+        let tables = [(0x10_0000 + 8 * 0x134, 0x20_0001), (0x20_0000, 0x8000_0081)];
+        assert_eq!(x86_64(&tables, ROOT), None);
+        let wild = [(0x10_0000 + 8 * 0x134, 0x7fff_f001)];
+        assert_eq!(x86_64(&wild, ROOT), None, "a table that is not there");
+        assert_eq!(x86_64(&tables, "OSRELEASE=1"), None);
+    }
+
+    #[test]
+    fn segments_tell_of_it_when_they_agree() {
+        let of = DirectMap::of_segments;
+        let base = 0xffff_8880_0000_0000;
+        let kexec =
+            [load(0xffff_ffff_8100_0000, 0x1500_0000), load(base, 0), load(base + 0x5000, 0x5000)];
+        let map = of(Architecture::X86_64, &kexec).unwrap();
+        assert_eq!(map, DirectMap { start: 0, end: 0x7000, offset: base });
+        assert_eq!(of(Architecture::X86_64, &[load(0, 0x1000)]), None, "QEMU's have none");
+        let paging = [load(base, 0), load(0x40_0000, 0x9000)];
+        assert_eq!(of(Architecture::X86_64, &paging), None);
+        let highmem = [load(0xc000_0000, 0), load(0xffff_ffff, 0x3000_0000)];
+        let map = of(Architecture::I386, &highmem).unwrap();
+        assert_eq!((map.end, map.offset), (0x2000, 0xc000_0000));
+    }
+
+    #[test]
+    fn a_window_may_begin_below_address_0() {
+        let below = Window {
+            start: 0xffff_0000_0000_0000,
+            last: 0xffff_7fff_ffff_ffff,
+            paddr: 0u64.wrapping_sub(0x1000_0000),
+        };
+        let map = DirectMap::of_window(&below).unwrap();
+        assert_eq!((map.start, map.end), (0, (1 << 47) - 0x1000_0000));
+        assert_eq!(map.vaddr(0), Some(0xffff_0000_1000_0000));
+        assert_eq!(map.vaddr(map.end), None);
+    }
+}

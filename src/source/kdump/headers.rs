@@ -4,13 +4,18 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::format::flattened;
-use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE, KdumpSubHeader, PAGE_DESC_BYTES};
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KDUMP_SIGNATURE, KdumpSubHeader, PAGE_DESC_BYTES,
+};
 use crate::format::wire::Layout;
 use crate::source::flat::FlatInput;
 use crate::source::input::{ReadAt, read_full};
 use crate::source::memory::MAX_PFN;
 use crate::source::open::at_random;
-use crate::source::page_set::PageSet;
+use crate::source::page_set::{BLOCK_BYTES, PageSet};
+
+/// What a bitmap may take in memory whatever the file's size: that of 2 TiB of 4 KiB pages.
+const MIN_BITMAP_MEMORY: u64 = 64 << 20;
 
 /// Bytes of a bitmap that are read at a time.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -50,6 +55,8 @@ pub struct File {
 pub struct Flat {
     /// How many records it has.
     pub records: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
     /// Whether its end mark is there.
     pub ended: bool,
     /// Bytes behind the end mark.
@@ -64,8 +71,8 @@ impl File {
     pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
         let mut damage = Vec::new();
         // Its pages are wanted in an order that nobody knows before the descriptors have come.
-        let (input, cut) = at_random(input)?;
-        damage.extend(cut);
+        let input = at_random(input)?;
+        damage.extend(input.read_to_end().err().map(|why| format!("the input is damaged: {why}")));
         let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
         let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
@@ -99,8 +106,9 @@ impl File {
         };
         let bitmaps = block_size * (1 + u64::from(header.sub_hdr_size));
         let both_bytes = block_size * u64::from(header.bitmap_blocks);
-        // Bits that each has when there are two.
-        let has_two = max_mapnr <= 4 * both_bytes;
+        // As crash tells it: two bitmaps if there is room for two that are each padded to a block.
+        let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
+        let has_two = u64::from(header.bitmap_blocks) / 2 >= blocks_of_one;
         if max_mapnr == 0 || max_mapnr > MAX_PFN || max_mapnr > 8 * both_bytes {
             return Err(damaged(
                 "sub header",
@@ -145,10 +153,21 @@ impl File {
     pub(crate) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
         let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
         let mut set = PageSet::default();
+        let mut held = 0;
         let mut window = Vec::new();
         let mut at = place.start;
         while at < place.end {
-            let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
+            // The gaps of a flattened file cost no memory there: here they are to cost no time.
+            let zeros = self.input.zeros_until(at).min(place.end).saturating_sub(at);
+            if zeros >= BLOCK_BYTES as u64 {
+                set.push_zeros(zeros / BLOCK_BYTES as u64);
+                at += zeros - zeros % BLOCK_BYTES as u64;
+                continue;
+            }
+            let behind = at + BLOCK_BYTES as u64;
+            let gap_follows = self.input.zeros_until(behind) > behind;
+            let most = if gap_follows { BLOCK_BYTES } else { WINDOW_BYTES };
+            let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(most);
             window.resize(bytes, 0);
             let n = read_full(&*self.input, &mut window, at).map_err(Error::read(name))?;
             if n < bytes {
@@ -158,11 +177,27 @@ impl File {
                     why: format!("the file ends in it, at {:#x}", at + n as u64),
                 });
             }
-            set.push(&window);
+            held += set.push(&window);
             at += bytes as u64;
+            self.check_memory(name, place.start, held)?;
         }
         set.truncate(self.max_mapnr);
         Ok(set)
+    }
+
+    /// Sees to it that a bitmap takes no more memory than such a file can be worth: one that is
+    /// flattened, or was compressed, may claim a thousand times its size.
+    fn check_memory(&self, name: &str, offset: u64, held: u64) -> Result<()> {
+        let bytes = self.flat.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
+        let most = bytes.saturating_mul(4).max(MIN_BITMAP_MEMORY);
+        if held <= most {
+            return Ok(());
+        }
+        Err(Error::Damaged {
+            what: name.to_owned(),
+            offset,
+            why: format!("it is too large for a file of {bytes} bytes"),
+        })
     }
 
     /// What there is to say of a file that ends within its `count` descriptors.
@@ -192,7 +227,11 @@ impl File {
             size_eraseinfo: 0,
             ..file.sub_header.clone()
         };
-        self.header == other.header
+        let complete = |file: &File| DiskDumpHeader {
+            status: file.header.status & !DUMP_DH_COMPRESSED_INCOMPLETE,
+            ..file.header.clone()
+        };
+        complete(self) == complete(other)
             && self.layout == other.layout
             && same_sub(self) == same_sub(other)
     }
@@ -208,9 +247,14 @@ fn unflattened(
     if magic.get(..n) != Some(flattened::SIGNATURE) {
         return Ok((input, None));
     }
+    let bytes = input.size().unwrap_or(0);
     let flat = FlatInput::open(input)?;
     damage.extend(flat.damage());
-    let facts =
-        Flat { records: flat.records(), ended: flat.ended(), surplus_bytes: flat.surplus_bytes() };
+    let facts = Flat {
+        records: flat.records(),
+        bytes,
+        ended: flat.ended(),
+        surplus_bytes: flat.surplus_bytes(),
+    };
     Ok((Box::new(flat), Some(facts)))
 }

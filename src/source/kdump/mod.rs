@@ -16,7 +16,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::select::DumpLevel;
 use crate::source::dump::{Body, Dump, OpenOptions};
 use crate::source::input::{ReadAt, read_full};
-use crate::source::notes::{MAX_NOTE_BYTES, Notes};
+use crate::source::notes::Notes;
 use crate::source::page_set::PageSet;
 
 pub use headers::{File, Flat};
@@ -53,6 +53,11 @@ impl Kdump {
             Some(file) => &*file.input,
             None => &Nothing,
         }
+    }
+
+    /// How many descriptors `file` has.
+    pub(crate) fn descriptors_of(&self, file: &File) -> u64 {
+        self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
     }
 
     /// The file that has the descriptor of page `pfn`.
@@ -101,7 +106,8 @@ pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Resul
 /// # Errors
 /// As [`open`].
 pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
-    files.sort_by_key(|file| file.pfns.start);
+    // An empty one goes before the one that starts where it does.
+    files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
     };
@@ -114,7 +120,8 @@ pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Du
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
     let cut = files.iter().any(|file| file.is_cut);
-    let mut incomplete = cut || header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let says_so = |file: &File| file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let mut incomplete = cut || files.iter().any(says_so);
     check_set(&files, &kept, &mut warnings, &mut incomplete)?;
     for file in &mut files {
         file.first_rank = kept.rank(file.pfns.start);
@@ -233,35 +240,42 @@ fn check_set(
 fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
     let Some(file) = files.first() else { return Notes::default() };
     let (sub, order) = (&file.sub_header, file.layout.byte_order());
-    let place = |offset: u64, size: u64| {
-        (offset > 0 && size > 0).then(|| offset..offset.saturating_add(size.min(MAX_NOTE_BYTES)))
-    };
     let area = Some((sub.offset_note, sub.size_note)).filter(|(_, bytes)| *bytes > 0);
     let mut notes = Notes::find(&*file.input, order, area.into_iter());
-    warnings.extend(notes.damage.iter().cloned());
-    let mut text = |name: &str, offset: u64, size: u64| {
-        let bytes = size.min(MAX_TEXT_BYTES);
-        let text = read_text(&*file.input, place(offset, bytes)?);
-        if (text.len() as u64) < size {
-            warnings.push(format!("{name} at {offset:#x}: {} of its {size} bytes", text.len()));
-        }
-        (!text.is_empty()).then_some(text)
-    };
     if notes.vmcoreinfo.is_none() {
-        let found = text("VMCOREINFO", sub.offset_vmcoreinfo, sub.size_vmcoreinfo);
-        found.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
+        let places = [(file, sub.offset_vmcoreinfo, sub.size_vmcoreinfo)];
+        let text = read_texts("VMCOREINFO", places.into_iter(), &mut notes.damage);
+        text.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
     }
     if notes.eraseinfo.is_none() {
-        let found = text("ERASEINFO", sub.offset_eraseinfo, sub.size_eraseinfo);
-        found.iter().for_each(|text| notes.add_eraseinfo(text, order));
+        // Each file of a set tells what was erased of its pages.
+        let places = files
+            .iter()
+            .map(|file| (file, file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo));
+        let text = read_texts("ERASEINFO", places, &mut notes.damage);
+        text.iter().for_each(|text| notes.add_eraseinfo(text, order));
     }
+    warnings.extend(notes.damage.iter().cloned());
     warnings.extend(notes.attach(options.vmcoreinfo.as_deref(), order));
     notes
 }
 
-fn read_text(input: &dyn ReadAt, place: Range<u64>) -> Vec<u8> {
-    let mut text = vec![0; usize::try_from(place.end - place.start).unwrap_or(0)];
-    let n = read_full(input, &mut text, place.start).unwrap_or(0);
-    text.truncate(n);
-    text
+/// Reads texts that are no notes, each in its file at an offset and of a size in bytes, as one;
+/// `None` if there are none. What is missing of them is told in `damage`.
+fn read_texts<'a>(
+    name: &str,
+    places: impl Iterator<Item = (&'a File, u64, u64)>,
+    damage: &mut Vec<String>,
+) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    for (file, offset, size) in places.filter(|(_, offset, size)| *offset > 0 && *size > 0) {
+        let mut text = vec![0; usize::try_from(size.min(MAX_TEXT_BYTES)).unwrap_or(0)];
+        let n = read_full(&*file.input, &mut text, offset).unwrap_or(0);
+        text.truncate(n);
+        if (n as u64) < size {
+            damage.push(format!("{name} at {offset:#x}: {n} of its {size} bytes"));
+        }
+        whole.extend(text);
+    }
+    (!whole.is_empty()).then_some(whole)
 }

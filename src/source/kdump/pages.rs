@@ -191,7 +191,11 @@ impl Kdump {
     }
 
     /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
-    fn check(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, (PageFault, String)> {
+    pub(crate) fn check(
+        &self,
+        file: &File,
+        desc: &PageDesc,
+    ) -> Result<StoredPage, (PageFault, String)> {
         if (desc.offset, desc.size, desc.flags) == (0, 0, 0) {
             let why = "it is empty: the dump ended before this page was written";
             return Err((PageFault::Empty, why.to_owned()));

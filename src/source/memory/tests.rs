@@ -164,3 +164,40 @@ fn a_hundred_thousand_overlapping_segments_are_sorted_out_at_once() {
     assert_eq!(extents(&map), [(0, (100_000 + 255) * 0x1000, 0)]);
     assert!(started.elapsed().as_secs() < 20, "segments x segments");
 }
+
+fn bytes_at(
+    map: &MemoryMap,
+    input: &Numbered,
+    paddr: u64,
+    bytes: usize,
+) -> Result<Vec<u8>, Unreadable> {
+    let mut buf = vec![0xff; bytes];
+    map.read_bytes(input, paddr, &mut buf).map(|()| buf)
+}
+
+#[test]
+fn bytes_are_read_across_extents_and_not_a_byte_beyond() {
+    let input = Numbered { size: 0x10000, bad: 0..0 };
+    // Physical 0x1000 to 0x3000 in two pieces, 0x3000 to 0x4000 without bytes.
+    let map = map(&[load(0x2000, 0x700, 0x1000, 0x2000), load(0x1000, 0x5000, 0x1000, 0x1000)]);
+    assert_eq!(map.bytes_in_file(), 0x2000);
+    assert_eq!(bytes_at(&map, &input, 0x1ffe, 4).unwrap(), [0x5f, 0x5f, 7, 7]);
+    assert_eq!(bytes_at(&map, &input, 0x2fff, 1).unwrap(), [0x16]);
+    let unreadable = |paddr, why| Err(Unreadable { paddr, why });
+    assert_eq!(bytes_at(&map, &input, 0x2fff, 2), unreadable(0x3000, Missing::Excluded));
+    assert_eq!(bytes_at(&map, &input, 0xfff, 2), unreadable(0xfff, Missing::Hole));
+    assert_eq!(bytes_at(&map, &input, 0x4000, 1), unreadable(0x4000, Missing::Hole));
+    assert_eq!(bytes_at(&map, &input, u64::MAX, 2), unreadable(u64::MAX, Missing::Hole));
+    assert_eq!(bytes_at(&map, &input, u64::MAX, 0).unwrap(), []);
+}
+
+#[test]
+fn bytes_that_the_input_fails_to_give_are_told_with_its_reason() {
+    let map = map(&[load(0x1000, 0x1000, 0x2000, 0x2000)]);
+    let bad = Numbered { size: 0x10000, bad: 0x1800..0x1900 };
+    let why = bytes_at(&map, &bad, 0x1700, 0x200).unwrap_err().to_string();
+    assert!(why.starts_with("physical address 0x1700 cannot be read: Input/output error"), "{why}");
+    let short = Numbered { size: 0x2000, bad: 0..0 };
+    let why = bytes_at(&map, &short, 0x1ff0, 0x20).unwrap_err().to_string();
+    assert_eq!(why, "physical address 0x1ff0 cannot be read: the input ends before it");
+}

@@ -12,6 +12,7 @@ use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
+pub use super::seeds_log::overlapping_logs;
 use super::{elf, kdump, notes, seeds_log};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
@@ -139,7 +140,7 @@ fn stored_pages() -> Vec<Vec<u8>> {
 }
 
 /// A flattened stream of these records.
-fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
+pub fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
     let mut stream = flatten(&[], 1);
     stream.truncate(4096);
     for (target, bytes) in records {

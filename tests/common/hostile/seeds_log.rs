@@ -126,3 +126,49 @@ pub fn logs() -> Vec<Vec<u8>> {
     seeds.push(encode(X86_64, 0, PHYS_BASE, &info(&symbols), &memory));
     seeds
 }
+
+/// Logs whose every record claims the same text, as much as it can.
+pub fn overlapping_logs() -> Vec<Vec<u8>> {
+    let order = Order(false);
+    let info = |more: &str| format!("SYMBOL(swapper_pg_dir)={:x}\n{more}", IMAGE + 0x4000);
+    let mut memory = ring(order, IMAGE, PHYS_BASE);
+    // 512 descriptors, 64 KiB of text.
+    let (descs, infos, data) = (0x1_0000, 0x2_0000, 0x3_0000);
+    let mut head = order.int(9, 4);
+    head.resize(8, 0);
+    head.extend(order.longs(&[IMAGE + descs, IMAGE + infos, 511, 0]));
+    head.extend(order.int(16, 4));
+    head.resize(48, 0);
+    head.extend(order.longs(&[IMAGE + data]));
+    memory[1].1 = head;
+    let desc = |id: u64| order.longs(&[2 << 62 | id, 0, 0xfff8]);
+    memory.push((PHYS_BASE + descs, (0..512).flat_map(desc).collect()));
+    let info_of = |id: u64| {
+        let mut info = order.longs(&[id, id]);
+        info.extend(order.int(0xffff, 2));
+        info.resize(88, 0);
+        info
+    };
+    memory.push((PHYS_BASE + infos, (0..512).flat_map(info_of).collect()));
+    memory.push((PHYS_BASE + 0x3_0000, vec![1; 0xffff]));
+    let prb = info(&format!("SYMBOL(prb)={IMAGE:x}\n{RING}"));
+    let ring = encode(X86_64, 0, PHYS_BASE, &prb, &memory);
+
+    // Records of 8 bytes, each with a text of 64 KiB.
+    let ints = [order.longs(&[IMAGE + 0x1000]), order.int(0x1_0000, 4), order.int(0, 4)].concat();
+    let ints = [ints, order.int(0xfff8, 4)].concat();
+    let record = [order.int(8, 2), order.int(0xffff, 2), vec![0; 4]].concat();
+    let records: Vec<u8> = record.into_iter().cycle().take(0xffff).collect();
+    let symbols = format!(
+        "SYMBOL(log_buf)={:x}\nSYMBOL(log_buf_len)={:x}\nSYMBOL(log_first_idx)={:x}\n\
+         SYMBOL(log_next_idx)={:x}\nSIZE(printk_log)=4\nOFFSET(printk_log.ts_nsec)=0\n\
+         OFFSET(printk_log.len)=0\nOFFSET(printk_log.text_len)=2\n",
+        IMAGE,
+        IMAGE + 8,
+        IMAGE + 12,
+        IMAGE + 16
+    );
+    let memory =
+        [(PHYS_BASE, ints), (PHYS_BASE + 0x1000, records), (PHYS_BASE + 0x1_1000, vec![1; 0xffff])];
+    vec![ring, encode(X86_64, 0, PHYS_BASE, &info(&symbols), &memory)]
+}

@@ -15,8 +15,10 @@ use super::notes::{FoundNote, parse_notes};
 /// How much a file must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// Every rule for files that the product writes.
+    /// Every rule for files that the product writes of an ELF core.
     Ours,
+    /// The same of a kdump file, whose headers say more than a core.
+    Again,
     /// What a reader needs to read a file of another writer right.
     Lenient,
 }
@@ -72,7 +74,7 @@ impl Kdump {
         strictness: Strictness,
     ) -> Result<Self, String> {
         let image = match strictness {
-            Strictness::Ours => image,
+            Strictness::Ours | Strictness::Again => image,
             Strictness::Lenient => image.allow_gaps(),
         };
         let header = Header::read(&image, layout)?;
@@ -97,8 +99,10 @@ impl Kdump {
         let kdump =
             Kdump { layout, header, note_bytes, vmcoreinfo, present, dumped, descriptors, image };
         kdump.check_notes()?;
-        if strictness == Strictness::Ours {
-            kdump.check_ours()?;
+        match strictness {
+            Strictness::Ours => kdump.check_of_core().and_then(|()| kdump.check_ours())?,
+            Strictness::Again => kdump.check_ours()?,
+            Strictness::Lenient => {}
         }
         Ok(kdump)
     }
@@ -109,6 +113,14 @@ impl Kdump {
     /// The first rule that they break.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         Kdump::open(Image::from_bytes(bytes)?, Strictness::Ours)
+    }
+
+    /// Opens bytes that must keep to our own rules, though a kdump file was converted to them.
+    ///
+    /// # Errors
+    /// The first rule that they break.
+    pub fn from_bytes_again(bytes: &[u8]) -> Result<Self, String> {
+        Kdump::open(Image::from_bytes(bytes)?, Strictness::Again)
     }
 
     /// The highest pfn of the file plus 1.
@@ -178,9 +190,6 @@ impl Kdump {
         let header = &self.header;
         let block = header.block_size;
         let area = block + self.layout.sub_header_bytes()..(1 + header.sub_hdr_size) * block;
-        let inside = |offset: u64, size: u64, start: u64, end: u64| {
-            offset >= start && offset.checked_add(size).is_some_and(|stop| stop <= end)
-        };
         let (offset, size) = (header.offset_note, header.size_note);
         if size > 0 && !inside(offset, size, area.start, area.end) {
             return Err(format!("notes at {offset:#x}+{size:#x} not inside {area:x?}"));
@@ -203,6 +212,19 @@ impl Kdump {
         Ok(())
     }
 
+    /// What a core does not tell is 0.
+    fn check_of_core(&self) -> Result<(), String> {
+        all_zero(&[
+            ("tv_usec", self.header.tv_usec),
+            ("total_ram_blocks", self.header.total_ram_blocks),
+            ("device_blocks", self.header.device_blocks),
+            ("written_blocks", self.header.written_blocks),
+            ("current_cpu", self.header.current_cpu),
+            ("offset_eraseinfo", self.header.offset_eraseinfo),
+            ("size_eraseinfo", self.header.size_eraseinfo),
+        ])
+    }
+
     /// What only our own files keep to.
     fn check_ours(&self) -> Result<(), String> {
         let header = &self.header;
@@ -212,21 +234,20 @@ impl Kdump {
             }
         }
         let zero = [
-            ("tv_usec", header.tv_usec),
-            ("total_ram_blocks", header.total_ram_blocks),
-            ("device_blocks", header.device_blocks),
-            ("written_blocks", header.written_blocks),
-            ("current_cpu", header.current_cpu),
             ("split", header.split),
             ("start_pfn", header.start_pfn),
             ("end_pfn", header.end_pfn),
             ("start_pfn_64", header.start_pfn_64),
             ("end_pfn_64", header.end_pfn_64),
-            ("offset_eraseinfo", header.offset_eraseinfo),
-            ("size_eraseinfo", header.size_eraseinfo),
         ];
-        if let Some((name, value)) = zero.into_iter().find(|field| field.1 != 0) {
-            return Err(format!("{name} is {value:#x}, not 0"));
+        all_zero(&zero)?;
+        if header.tv_usec.is_power_of_two() && (4096..=262_144).contains(&header.tv_usec) {
+            return Err(format!("tv_usec is {:#x}, a page size", header.tv_usec));
+        }
+        let erase = (header.offset_eraseinfo, header.size_eraseinfo);
+        let notes_end = header.offset_note + header.size_note;
+        if erase != (0, 0) && !inside(erase.0, erase.1, header.offset_note, notes_end) {
+            return Err(format!("eraseinfo at {:#x}+{:#x} not inside the notes", erase.0, erase.1));
         }
         if let Some(place) = header.dirty_padding {
             return Err(format!("padding of the {place} is not zero"));
@@ -270,6 +291,17 @@ impl Kdump {
     }
 }
 
+fn inside(offset: u64, size: u64, start: u64, end: u64) -> bool {
+    offset >= start && offset.checked_add(size).is_some_and(|stop| stop <= end)
+}
+
+fn all_zero(fields: &[(&str, u64)]) -> Result<(), String> {
+    match fields.iter().find(|field| field.1 != 0) {
+        None => Ok(()),
+        Some((name, value)) => Err(format!("{name} is {value:#x}, not 0")),
+    }
+}
+
 /// Sizes, counts and status, before anything is found by them.
 fn check_geometry(
     header: &Header,
@@ -304,7 +336,8 @@ fn check_geometry(
     }
     let expected = layout.sub_header_bytes().saturating_add(header.size_note).div_ceil(block);
     let size = header.sub_hdr_size;
-    if (strictness == Strictness::Ours && size != expected) || size < expected || size > 1 << 20 {
+    if (strictness != Strictness::Lenient && size != expected) || size < expected || size > 1 << 20
+    {
         return Err(format!("sub_hdr_size {size}, not {expected}"));
     }
     Ok(())

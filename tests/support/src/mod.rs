@@ -11,6 +11,7 @@
 //! decoders know nothing of the product's own, so a mistake there cannot repeat itself here.
 
 pub mod bitmap;
+mod c_struct;
 pub mod compare;
 pub mod elf;
 pub mod elf_reader;

@@ -34,7 +34,13 @@ proptest! {
         let notes = vmcore.builder.note_bytes();
         let layout = vmcore.layout();
         let machine = if layout == KdumpLayout::Le32Packed { "i686" } else { "other" };
-        let writer = KdumpWriter { model: &model, layout, codec, notes: &notes, machine, share_zero: share };
+        let writer = KdumpWriter {
+            codec,
+            notes: &notes,
+            machine,
+            share_zero: share,
+            ..KdumpWriter::new(&model, layout)
+        };
         let (file, _) = writer.write();
         let kdump = Kdump::from_bytes(&file).map_err(TestCaseError::fail)?;
         prop_assert_eq!(kdump.layout, layout);
@@ -73,9 +79,7 @@ proptest! {
         let (one, other) = (a.model(), Model::new(&b.builder, a.page_size));
         let is_same = one.runs() == other.runs()
             && one.runs().iter().flat_map(|run| run.pfns.clone()).all(|pfn| one.page(pfn) == other.page(pfn));
-        let writer = KdumpWriter {
-            model: &one, layout: KdumpLayout::Le64, codec: 0, notes: &[], machine: "x86_64", share_zero: true,
-        };
+        let writer = KdumpWriter { share_zero: true, ..KdumpWriter::new(&one, KdumpLayout::Le64) };
         let kdump = Kdump::from_bytes(&writer.write().0).map_err(TestCaseError::fail)?;
         prop_assert_eq!(compare(&other, &kdump).is_ok(), is_same);
     }

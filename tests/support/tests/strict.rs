@@ -31,12 +31,10 @@ fn good() -> (Vec<u8>, usize, Model) {
     let model = Model::new(&builder, 4096);
     let notes = builder.note_bytes();
     let writer = KdumpWriter {
-        model: &model,
-        layout: KdumpLayout::Le64,
         codec: codec::ZLIB,
         notes: &notes,
-        machine: "x86_64",
         share_zero: true,
+        ..KdumpWriter::new(&model, KdumpLayout::Le64)
     };
     let (file, table) = writer.write();
     (file, table, model)
@@ -196,14 +194,7 @@ fn every_wrong_presence_of_a_page_is_a_difference() {
         (&data, &hole, "expected Data, found a hole"),
         (&data, &no_data, "expected Data, found excluded"),
     ] {
-        let writer = KdumpWriter {
-            model: written,
-            layout: KdumpLayout::Le64,
-            codec: 0,
-            notes: &[],
-            machine: "x86_64",
-            share_zero: false,
-        };
+        let writer = KdumpWriter::new(written, KdumpLayout::Le64);
         let kdump = Kdump::from_bytes(&writer.write().0).unwrap();
         assert_eq!(compare(expected, &kdump).unwrap_err(), format!("pfn 1..2: {what}"));
         let excluded = Allowed { excluded: true, incomplete: false };
@@ -257,14 +248,7 @@ fn sixteen_terabytes_are_read_from_a_sparse_file() {
     assert_eq!(model.max_mapnr, max);
     let small =
         Model::new(&VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64), 4096);
-    let writer = KdumpWriter {
-        model: &small,
-        layout: KdumpLayout::Le64,
-        codec: 0,
-        notes: &[],
-        machine: "x86_64",
-        share_zero: true,
-    };
+    let writer = KdumpWriter { share_zero: true, ..KdumpWriter::new(&small, KdumpLayout::Le64) };
     let (mut headers, _) = writer.write();
     let half = max.div_ceil(8).next_multiple_of(4096);
     headers[436..440].copy_from_slice(&((half / 2048) as u32).to_le_bytes());

@@ -1,0 +1,52 @@
+//! `info`: what a dump is, at a glance.
+
+mod json;
+mod map;
+mod text;
+mod utc;
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use kdumpconv::summary::Summary;
+
+use super::exit::Exit;
+use super::files;
+use super::groups::{Source, Talk};
+use super::say::Voice;
+use super::signals::Signals;
+use super::terminal::Terminal;
+
+/// Tell what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
+///
+/// Reads headers, bitmaps and the kernel's log, no pages. -v lists all memory ranges and VMCOREINFO.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Info {
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// Tells on standard output.
+///
+/// # Errors
+/// Why the dump cannot be opened, or the report not be written.
+pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
+    let voice = Voice::new(&args.talk, &args.source.input);
+    let signals = Signals::new().context("cannot prepare for signals")?;
+    let dump = files::open_dump(&args.source, &files::spool_dir(None), &signals, &voice)?;
+    let summary = Summary::of(&dump);
+    let report = if args.talk.json {
+        format!("{:#}\n", json::report(&voice.input, &dump, &summary))
+    } else {
+        let details = voice.verbosity > 1;
+        text::report(&voice.input, &dump, &summary, &Terminal::of_stdout(), details)
+    };
+    match io::stdout().lock().write_all(report.as_bytes()) {
+        // Who reads as far as it likes, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        result => result.context("cannot write the report").map(|()| Exit::Done),
+    }
+}

@@ -1,0 +1,169 @@
+//! The memory map: a picture for a terminal, lines for everything else.
+
+use kdumpconv::summary::{Cell, MemoryRange, Picture};
+
+use crate::cli::terminal::Terminal;
+
+/// How a cell looks.
+struct Look {
+    ascii: char,
+    unicode: char,
+    /// SGR code of the colour.
+    colour: &'static str,
+    meaning: &'static str,
+}
+
+const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: "kept" };
+const MOSTLY: Look =
+    Look { ascii: '+', unicode: '\u{2593}', colour: "32", meaning: "half or more kept" };
+const PARTLY: Look = Look { ascii: '-', unicode: '\u{2591}', colour: "33", meaning: "less kept" };
+const EXCLUDED: Look = Look { ascii: 'x', unicode: 'x', colour: "31", meaning: "excluded" };
+const HOLE: Look = Look { ascii: '.', unicode: '\u{b7}', colour: "2", meaning: "hole" };
+const LONG_HOLE: Look = Look { ascii: '~', unicode: '~', colour: "2", meaning: "longer hole" };
+
+fn look(cell: &Cell) -> Look {
+    match *cell {
+        Cell::LongHole => LONG_HOLE,
+        Cell::Stretch { ram: 0, .. } => HOLE,
+        Cell::Stretch { kept: 0, .. } => EXCLUDED,
+        Cell::Stretch { ram, kept } if kept >= ram => KEPT,
+        Cell::Stretch { ram, kept } if kept >= ram - kept => MOSTLY,
+        Cell::Stretch { .. } => PARTLY,
+    }
+}
+
+impl Look {
+    fn char(&self, terminal: &Terminal) -> char {
+        if terminal.unicode { self.unicode } else { self.ascii }
+    }
+
+    /// `text` in the colour of this.
+    fn paint(&self, text: &str, terminal: &Terminal) -> String {
+        if terminal.colour {
+            format!("\x1b[{}m{text}\x1b[0m", self.colour)
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The bar, and what its signs mean.
+pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) -> [String; 2] {
+    let signs: Vec<Look> = picture.cells.iter().map(look).collect();
+    let mut bar = String::new();
+    for same in signs.chunk_by(|a, b| a.meaning == b.meaning) {
+        if let Some(first) = same.first() {
+            let text: String = same.iter().map(|sign| sign.char(terminal)).collect();
+            bar.push_str(&first.paint(&text, terminal));
+        }
+    }
+    let mut legend = format!("one cell is {}", size(picture.cell_pages.saturating_mul(page_size)));
+    for sign in [KEPT, MOSTLY, PARTLY, EXCLUDED, HOLE, LONG_HOLE] {
+        if signs.iter().any(|other| other.meaning == sign.meaning) {
+            let char = sign.paint(&sign.char(terminal).to_string(), terminal);
+            legend.push_str(&format!("; {char} {}", sign.meaning));
+        }
+    }
+    [bar, legend]
+}
+
+/// A line for each range, columns aligned, with the holes between them.
+pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
+    let address = |pfn: u64| format!("{:#x}", u128::from(pfn) * u128::from(page_size));
+    let width = ranges.last().map_or(0, |last| address(last.pfns.end).len());
+    ranges
+        .iter()
+        .map(|range| {
+            let pages = range.pfns.end - range.pfns.start;
+            format!(
+                "{:>width$}..{:<width$} {:>9} {:>9} pages, {}",
+                address(range.pfns.start),
+                address(range.pfns.end),
+                size(pages.saturating_mul(page_size)),
+                pages,
+                match range.kept {
+                    0 => "none kept".to_owned(),
+                    kept if kept == pages => "all kept".to_owned(),
+                    kept => format!("{kept} kept"),
+                }
+            )
+        })
+        .collect()
+}
+
+/// Such as "1.5 GiB"; memory is counted in powers of two.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = units.iter();
+    let mut name = unit.next();
+    while tenths >= 10_240 {
+        let Some(larger) = unit.next() else { break };
+        name = Some(larger);
+        tenths /= 1024;
+    }
+    let name = name.unwrap_or(&"");
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole} {name}"),
+        (whole, tenth) => format!("{whole}.{tenth} {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Terminal = Terminal { columns: Some(80), colour: false, unicode: false };
+
+    fn drawn(terminal: &Terminal) -> [String; 2] {
+        let stretch = |ram, kept| Cell::Stretch { ram, kept };
+        let cells = vec![
+            stretch(4, 4),
+            stretch(3, 3),
+            stretch(4, 2),
+            stretch(4, 1),
+            stretch(4, 0),
+            stretch(0, 0),
+            Cell::LongHole,
+            stretch(1, 1),
+        ];
+        picture(&Picture { cells, cell_pages: 4 }, 4096, terminal)
+    }
+
+    #[test]
+    fn each_kind_of_stretch_has_its_sign() {
+        let [bar, legend] = drawn(&PLAIN);
+        assert_eq!(bar, "##+-x.~#");
+        assert_eq!(
+            legend,
+            "one cell is 16 KiB; # kept; + half or more kept; - less kept; x excluded; . hole; ~ longer hole"
+        );
+        let [bar, _] = drawn(&Terminal { unicode: true, ..PLAIN });
+        assert_eq!(bar, "\u{2588}\u{2588}\u{2593}\u{2591}x\u{b7}~\u{2588}");
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let [bar, legend] = drawn(&Terminal { colour: true, ..PLAIN });
+        assert!(bar.starts_with("\x1b[32m##\x1b[0m\x1b[32m+\x1b[0m"), "{bar:?}");
+        let mut bare = [bar, legend].map(|text| text.replace("\x1b[0m", ""));
+        for code in ["2", "31", "32", "33"] {
+            bare = bare.map(|text| text.replace(&format!("\x1b[{code}m"), ""));
+        }
+        assert_eq!(bare, drawn(&PLAIN));
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, expected) in [
+            (0, "0 KiB"),
+            (4096, "4 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 20, "1 MiB"),
+            ((1 << 30) + (1 << 29), "1.5 GiB"),
+            (u64::MAX, "1.5 EiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

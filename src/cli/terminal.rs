@@ -1,0 +1,47 @@
+//! What standard output can show, if it is a terminal.
+
+use std::env::var_os;
+use std::io::{self, IsTerminal};
+
+/// Columns where a terminal does not tell.
+const USUAL_COLUMNS: usize = 80;
+
+/// How to print for the eye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terminal {
+    /// Columns of the terminal; `None` for a pipe or file.
+    pub(crate) columns: Option<usize>,
+    /// Whether it takes escape codes for colours.
+    pub(crate) colour: bool,
+    /// Whether it takes more than ASCII.
+    pub(crate) unicode: bool,
+}
+
+impl Terminal {
+    /// What there is on standard output. `NO_COLOR` (no-color.org) and `TERM=dumb` are honoured.
+    pub(crate) fn of_stdout() -> Self {
+        if !io::stdout().is_terminal() {
+            return Terminal { columns: None, colour: false, unicode: false };
+        }
+        let set = |name| var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let size = rustix::termios::tcgetwinsize(io::stdout());
+        let columns = size.map_or(0, |size| usize::from(size.ws_col));
+        Terminal {
+            columns: Some(if columns == 0 { USUAL_COLUMNS } else { columns }),
+            colour: !is_dumb && !set("NO_COLOR"),
+            unicode: !is_dumb && has_utf8_locale(),
+        }
+    }
+}
+
+/// The first of the locale's variables that is set counts (locale(7)).
+fn has_utf8_locale() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| var_os(name).filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| {
+        let name = locale.to_string_lossy().to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
+}

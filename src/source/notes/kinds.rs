@@ -1,0 +1,47 @@
+//! The notes of an area by what they are: names, types, how many, how large.
+
+use std::collections::HashMap;
+
+use super::Notes;
+use crate::format::elf::{NOTE_HEADER_BYTES, NoteHeader};
+use crate::format::wire::ByteOrder;
+
+/// The notes of one name and type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteKind {
+    /// Such as "CORE".
+    pub name: String,
+    /// `n_type`.
+    pub kind: u32,
+    /// How many there are.
+    pub count: u64,
+    /// Bytes of their descriptors, in all.
+    pub desc_bytes: u64,
+}
+
+impl Notes {
+    /// The notes by name and type, in the order of their first; those with names longer than any
+    /// known one are not among them. `order` must be the one that they were found by.
+    #[must_use]
+    pub fn kinds(&self, order: ByteOrder) -> Vec<NoteKind> {
+        let mut kinds: Vec<NoteKind> = Vec::new();
+        let mut places: HashMap<(&[u8], u32), usize> = HashMap::new();
+        for (_, note) in &self.known {
+            let Some(header) = NoteHeader::decode(note, order) else { continue };
+            let bytes = usize::try_from(header.name_bytes).unwrap_or(usize::MAX);
+            let behind = note.get(NOTE_HEADER_BYTES..).unwrap_or_default();
+            let name = behind.get(..bytes).unwrap_or_default();
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            let place = *places.entry((name, header.kind)).or_insert(kinds.len());
+            if place == kinds.len() {
+                let name = String::from_utf8_lossy(name).into_owned();
+                kinds.push(NoteKind { name, kind: header.kind, count: 0, desc_bytes: 0 });
+            }
+            if let Some(kind) = kinds.get_mut(place) {
+                kind.count += 1;
+                kind.desc_bytes += u64::from(header.desc_bytes);
+            }
+        }
+        kinds
+    }
+}
