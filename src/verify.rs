@@ -116,7 +116,7 @@ pub fn verify(
             // Asked before a batch: what was dealt out is looked at.
             if options.cancel.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(left.next()) }
         },
-        |checker, runs| checker.check(runs),
+        Checker::check,
         |checked| {
             done += crate::source::memory::count(&checked.runs);
             take(checked, &mut findings, &mut places);

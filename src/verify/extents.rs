@@ -33,7 +33,7 @@ pub(super) struct Extents {
     most: usize,
     /// More than can be remembered.
     overflowed: bool,
-    /// From the first byte of any to the last.
+    /// From the first byte of any page's data to the last; empty without pages.
     all: Range<u64>,
 }
 
@@ -51,13 +51,16 @@ impl Extents {
             last_suspect: 0..0,
             most,
             overflowed: false,
-            all: u64::MAX..0,
+            all: 0..0,
         }
     }
 
     /// Takes the place of the next page's data, which is not empty.
     pub(super) fn add(&mut self, place: Range<u64>) {
-        self.all = self.all.start.min(place.start)..self.all.end.max(place.end);
+        self.all = match self.all() {
+            Some(all) => all.start.min(place.start)..all.end.max(place.end),
+            None => place.clone(),
+        };
         if self.covered.append(&place) || self.last_suspect == place || self.overflowed {
             return;
         }

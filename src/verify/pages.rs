@@ -170,8 +170,8 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        if let Some(mut wanted) = wanted {
-            while let Some((pfn, page)) = wanted.there.next() {
+        if let Some(wanted) = wanted {
+            for (pfn, page) in wanted.there {
                 judge.left_out(&mut checked, wanted.source, pfn, page);
             }
         }

@@ -5,6 +5,7 @@
 
 mod memory;
 pub mod rearrange;
+pub mod verify;
 
 use std::io::{self, Read};
 use std::path::PathBuf;
