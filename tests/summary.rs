@@ -119,7 +119,7 @@ proptest! {
             KdumpLayout::Le32Packed => "i686",
         };
         let writer = KdumpWriter {
-            model: &model, layout, codec: codec.flag(), notes: &[], machine, share_zero: true,
+            codec: codec.flag(), machine, share_zero: true, ..KdumpWriter::new(&model, layout)
         };
         let (bytes, _) = writer.write();
         let image = support::image::Image::from_bytes(&bytes).unwrap();
@@ -313,10 +313,9 @@ fn other_machines_are_remarked() {
         (KdumpLayout::Le32, "armv7l", &["padded-header", "arm-pfn-origin", "foreign-host"]),
     ] {
         let model = Model::new(&builder(), 4096);
-        let notes = [];
         let codec = Codec::Zlib.flag();
         let writer =
-            KdumpWriter { model: &model, layout, codec, notes: &notes, machine, share_zero: true };
+            KdumpWriter { codec, machine, share_zero: true, ..KdumpWriter::new(&model, layout) };
         let found = remarks(writer.write().0);
         let kernel = ["no-vmcoreinfo", "no-notes", "no-registers"];
         let found: Vec<_> = found.into_iter().filter(|id| !kernel.contains(id)).collect();

@@ -40,12 +40,10 @@ fn opened(share_zero: bool) -> Dump {
         .load(Load::new(0x1_0000, memory));
     let model = Model::new(&builder, 4096);
     let writer = KdumpWriter {
-        model: &model,
-        layout: KdumpLayout::Le64,
         codec: Codec::Zstd.flag(),
-        notes: &[],
         machine: "x86_64",
         share_zero,
+        ..KdumpWriter::new(&model, KdumpLayout::Le64)
     };
     Dump::open(Box::new(InMemory(writer.write().0)), &OpenOptions::default()).unwrap()
 }
