@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, is_page_size};
 use crate::format::wire::{ByteOrder, Layout};
 use crate::kernel::utsname;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::source::dump::{Body, Dump};
 use crate::source::elf::Core;
 use crate::source::kdump::Kdump;
@@ -140,7 +141,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         "excluded-vmemmap",
         "the kernel's page structs were partly left out (makedumpfile -e): what walks them fails",
     );
-    let told = dump.vmcoreinfo.as_ref().and_then(|info| info.page_size());
+    let told = dump.vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size);
     remarks.add(
         told.is_some_and(|told| told != dump.page_size),
         "page-size",

@@ -57,8 +57,8 @@ impl Stored {
 
     /// Reads all descriptors or about `most`, so many at a time.
     fn of_some(kdump: &Kdump, most: u64, at_a_time: u64) -> Self {
-        let mut stored = Stored::default();
-        stored.descriptors = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
+        let descriptors = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
+        let mut stored = Stored { descriptors, ..Stored::default() };
         let windows = u128::from(stored.descriptors.div_ceil(at_a_time).max(1));
         let wanted = u128::from(most.div_ceil(at_a_time)).min(windows);
         // Of `windows` numbers, `wanted` are where this grows, the first among them.
@@ -166,7 +166,8 @@ impl Census<'_> {
                     });
                 }
                 Err((_, why)) => {
-                    stored.lose(1, || format!("page descriptor at {:#x}: {why}", offset_of(index)))
+                    let at = offset_of(index);
+                    stored.lose(1, || format!("page descriptor at {at:#x}: {why}"));
                 }
             }
         }

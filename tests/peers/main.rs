@@ -17,6 +17,7 @@ mod crash;
 mod drgn;
 mod elf;
 mod flattened;
+mod info;
 mod input;
 mod libkdumpfile;
 mod log;

@@ -21,7 +21,6 @@ const SHORT_LIST: usize = 8;
 const MAX_CELLS: usize = 160;
 
 /// Labelled lines.
-#[derive(Default)]
 struct Page(String);
 
 impl Page {
@@ -53,8 +52,7 @@ pub(super) fn report(
     terminal: &Terminal,
     details: bool,
 ) -> String {
-    let mut page = Page::default();
-    page.0 = format!("{}: {}\n\n", printable(input), kind(dump));
+    let mut page = Page(format!("{}: {}\n\n", printable(input), kind(dump)));
     crash(dump, summary, &mut page);
     page.blank();
     contents(dump, summary, &mut page);

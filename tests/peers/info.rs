@@ -1,0 +1,145 @@
+//! What `info` tells of real vmcores is what an independent reading of the same files tells.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use support::kdump::Strictness;
+use support::notes::parse_notes;
+
+use crate::product::{CODECS, Folder, open};
+use crate::skip::need;
+use crate::tools::{makedumpfile, run};
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY};
+
+fn info(dump: &Path) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    let text = run(command.args(["info", "--json"]).arg(dump)).succeeded();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What is the same of a dump in any form.
+struct Facts {
+    release: &'static str,
+    cpus: u64,
+    crash_time: Option<u64>,
+    panic: Option<&'static str>,
+}
+
+fn assert_facts(told: &Value, facts: &Facts) {
+    assert_eq!(told["kernel"]["release"], facts.release);
+    assert_ne!(told["kernel"]["source"], "vmcoreinfo");
+    assert_eq!(told["cpus"]["registers"], facts.cpus);
+    assert_eq!(told["crash_time"]["unix"].as_u64(), facts.crash_time);
+    assert_eq!(told["log"]["error"], Value::Null);
+    assert_eq!(told["log"]["panic"].as_str(), facts.panic);
+    assert!(told["log"]["records"].as_u64() > Some(200));
+}
+
+/// The counts of a kdump file, as the strict reader finds them.
+fn assert_counts(path: &Path, told: &Value) {
+    let kdump = open(path, Strictness::Lenient);
+    let (ram, kept) = (kdump.present.count(), kdump.dumped.count());
+    assert_eq!(told["pages"]["ram"], ram);
+    assert_eq!(told["pages"]["kept"], kept);
+    assert_eq!(told["pages"]["excluded"], ram - kept);
+    assert_eq!(told["pages"]["max_mapnr"], kdump.max_pfn());
+    let ranges: Vec<(u64, u64)> = told["memory"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|range| (range["start"].as_u64().unwrap(), range["end"].as_u64().unwrap()))
+        .collect();
+    let block = kdump.header.block_size;
+    let runs = kdump.present.runs().iter().map(|run| (run.start * block, run.end * block));
+    assert_eq!(ranges, runs.collect::<Vec<_>>());
+
+    let stored = &told["stored"];
+    assert_eq!(stored["looked_at"], kdump.descriptors.len());
+    assert_eq!(stored["lost"], 0);
+    // The shared page is the one that most descriptors are of.
+    let mut offsets: Vec<u64> = kdump.descriptors.iter().map(|stored| stored.offset).collect();
+    offsets.sort_unstable();
+    let shared = offsets.chunk_by(|a, b| a == b).max_by_key(|same| same.len()).unwrap();
+    assert!(shared.len() > 100, "no page is shared");
+    assert_eq!(stored["zero"]["pages"], shared.len());
+    for (name, flags) in CODECS {
+        let of_codec = kdump.descriptors.iter().filter(|page| page.flags == flags);
+        let others = of_codec.filter(|page| page.offset != shared[0]);
+        let bytes: u64 = others.clone().map(|page| u64::from(page.size)).sum();
+        assert_eq!(stored["codecs"][name]["pages"], others.count(), "{name}");
+        assert_eq!(stored["codecs"][name]["bytes"], bytes, "{name}");
+    }
+    let notes = parse_notes(&kdump.note_bytes, kdump.layout.endian());
+    let counted: u64 =
+        told["notes"].as_array().unwrap().iter().map(|kind| kind["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, notes.len() as u64);
+    let text = String::from_utf8_lossy(&kdump.vmcoreinfo);
+    assert_eq!(told["vmcoreinfo"]["text"], text.as_ref());
+}
+
+fn every_form(vmcore: &Packed, facts: &Facts) {
+    let core = need!(vmcore.unpacked());
+    let told = info(&core);
+    assert_eq!(told["kind"], "elf");
+    assert_facts(&told, facts);
+    let folder = Folder::new();
+    for options in [&["-C", "lzo"][..], &["-C", "zstd", "-F"]] {
+        let path = folder.convert(&core, "kdump", options);
+        let told = info(&path);
+        assert_facts(&told, facts);
+        assert_counts(&path, &told);
+        let of_core = info(&core);
+        for same in ["pages", "memory", "notes", "vmcoreinfo", "page_size", "phys_base", "arch"] {
+            assert_eq!(told[same], of_core[same], "{same}");
+        }
+    }
+}
+
+#[test]
+fn tiny_x86_64_is_told_in_every_form() {
+    // Not crashed: dumped while it ran.
+    every_form(&TINY, &Facts { release: "6.1.192-tiny", cpus: 2, crash_time: None, panic: None });
+}
+
+#[test]
+fn x86_64_kexec_is_told_in_every_form() {
+    every_form(
+        &KEXEC,
+        &Facts {
+            release: "6.1.0-56-cloud-amd64",
+            cpus: 2,
+            crash_time: Some(1_795_293_790),
+            panic: Some("Kernel panic - not syncing: sysrq triggered crash"),
+        },
+    );
+}
+
+#[test]
+fn aarch64_is_told_in_every_form() {
+    every_form(
+        &AARCH64,
+        &Facts {
+            release: "6.1.0-50-cloud-arm64",
+            cpus: 2,
+            crash_time: None,
+            panic: Some("Kernel panic - not syncing: sysrq triggered crash"),
+        },
+    );
+}
+
+#[test]
+fn a_dump_that_makedumpfile_filtered_is_told_with_what_it_left_out() {
+    let core = need!(KEXEC.unpacked());
+    let mut makedumpfile = need!(makedumpfile());
+    let folder = Folder::new();
+    let target = folder.file("filtered");
+    run(makedumpfile.args(["-l", "-d", "31", "-f"]).arg(&core).arg(&target)).succeeded();
+    let told = info(&target);
+    assert_counts(&target, &told);
+    assert!(told["pages"]["excluded"].as_u64() > Some(60_000), "{}", told["pages"]);
+    let classes = ["zero", "cache", "private-cache", "user", "free"];
+    assert_eq!(told["dump_level"]["bits"], 31);
+    assert_eq!(told["dump_level"]["excluded"], serde_json::json!(classes));
+    assert_eq!(told["log"]["panic"], "Kernel panic - not syncing: sysrq triggered crash");
+}
