@@ -118,7 +118,7 @@ pub fn check(bytes: &[u8]) {
     look(bytes);
 }
 
-/// Checks, and returns what was printed.
+/// Checks, and returns what was printed, or why nothing was.
 pub fn look(bytes: &[u8]) -> String {
     let mut take = Take(bytes);
     let arch = ARCHITECTURES[usize::from(take.byte()) % ARCHITECTURES.len()];
@@ -199,7 +199,10 @@ fn check_log(kernel: &Kernel<'_>, memory: &Memory) -> String {
             assert_eq!(ended.why.is_some(), ended.lost > 0);
             assert!(out.len() as u64 >= records);
         }
-        (Err(ended), Err(printed)) => assert_eq!(ended.to_string(), printed.to_string()),
+        (Err(ended), Err(printed)) => {
+            assert_eq!(ended.to_string(), printed.to_string());
+            return ended.to_string();
+        }
         (ended, printed) => panic!("read: {ended:?}, printed: {printed:?}"),
     }
     String::from_utf8(out).unwrap()

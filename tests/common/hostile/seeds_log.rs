@@ -155,7 +155,7 @@ pub fn overlapping_logs() -> Vec<Vec<u8>> {
     let ring = encode(X86_64, 0, PHYS_BASE, &prb, &memory);
 
     // Records of 8 bytes, each with a text of 64 KiB.
-    let ints = [order.longs(&[IMAGE + 0x1000]), order.int(0x1_0000, 4), order.int(0, 4)].concat();
+    let ints = [order.longs(&[IMAGE + 0x8000]), order.int(0x1_0000, 4), order.int(0, 4)].concat();
     let ints = [ints, order.int(0xfff8, 4)].concat();
     let record = [order.int(8, 2), order.int(0xffff, 2), vec![0; 4]].concat();
     let records: Vec<u8> = record.into_iter().cycle().take(0xffff).collect();
@@ -169,6 +169,6 @@ pub fn overlapping_logs() -> Vec<Vec<u8>> {
         IMAGE + 16
     );
     let memory =
-        [(PHYS_BASE, ints), (PHYS_BASE + 0x1000, records), (PHYS_BASE + 0x1_1000, vec![1; 0xffff])];
+        [(PHYS_BASE, ints), (PHYS_BASE + 0x8000, records), (PHYS_BASE + 0x1_8000, vec![1; 0xffff])];
     vec![ring, encode(X86_64, 0, PHYS_BASE, &info(&symbols), &memory)]
 }
