@@ -58,7 +58,7 @@ pub struct Dump {
 /// The kinds of dumps.
 pub enum Body {
     /// An ELF core.
-    Elf(Core),
+    Elf(Box<Core>),
     /// A kdump-compressed file, or a set of them.
     Kdump(Box<Kdump>),
 }

@@ -84,7 +84,7 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
         vmcoreinfo,
         warnings,
         incomplete,
-        body: Body::Elf(Core { input, header, segments, memory }),
+        body: Body::Elf(Box::new(Core { input, header, segments, memory })),
     })
 }
 

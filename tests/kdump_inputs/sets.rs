@@ -108,7 +108,7 @@ fn what_a_missing_file_has_is_missing() {
         assert!(kdump.is_incomplete());
         only_right_pages(&model, &kdump).unwrap();
         let lost = (0..model.max_mapnr).filter(|&pfn| {
-            kdump.stored(pfn).is_none_or(|stored| stored.is_incomplete())
+            kdump.stored(pfn).is_none_or(support::kdump_pages::Stored::is_incomplete)
                 && matches!(model.page(pfn), support::model::Expected::Data(_))
         });
         assert_eq!(lost.count() as u64, pages);

@@ -21,6 +21,13 @@ pub(crate) fn kdumpconv() -> Command {
     command
 }
 
+/// `kdumpconv elf`.
+pub(crate) fn kdumpconv_elf() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    command.args(["elf", "--quiet", "--no-sync", "--force"]);
+    command
+}
+
 /// A folder for what one test writes, gone when the test ends.
 #[derive(Debug)]
 pub(crate) struct Folder(TempDir);
