@@ -236,14 +236,8 @@ fn damage_everywhere_leaves_every_page_between() {
     let pages: Vec<u8> = (0..2400).flat_map(|n| text(n, 4096)).collect();
     let builder = x86_64().load(Load::new(0, pages));
     let model = Model::new(&builder, 4096);
-    let writer = KdumpWriter {
-        model: &model,
-        layout: KdumpLayout::Le64,
-        codec: 1,
-        notes: &[],
-        machine: "x86_64",
-        share_zero: true,
-    };
+    let writer =
+        KdumpWriter { codec: 1, share_zero: true, ..KdumpWriter::new(&model, KdumpLayout::Le64) };
     let (mut file, descriptors) = writer.write();
     (0..2400).step_by(2).for_each(|n| file[descriptors + 24 * n..][..24].fill(0));
     let (elf, report) = written(&core_of(file).unwrap(), 1);
