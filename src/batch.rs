@@ -30,6 +30,8 @@ pub(crate) struct Batch {
     /// What is to be written: the first `used` bytes.
     pub(crate) data: Vec<u8>,
     pub(crate) used: usize,
+    /// Pages whose data was copied from the input, not looked at.
+    pub(crate) copied: u64,
 }
 
 impl Batch {
@@ -58,6 +60,7 @@ impl Batch {
                 }
             }
         }
+        pages.copied += self.copied;
         if pages.first_unreadable.is_none() {
             pages.first_unreadable = self.first_unreadable();
         }

@@ -27,6 +27,8 @@ pub struct Pages {
     pub compressed: u64,
     /// Stored as they are.
     pub raw: u64,
+    /// Of those stored, copied from a kdump file as they were, without decoding them.
+    pub copied: u64,
     /// That could not be read.
     pub unreadable: u64,
     /// The first of these: its pfn, and why.

@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
         if batch.data.len() < room {
             batch.data.resize(room, 0);
         }
-        batch.used = 0;
+        (batch.used, batch.copied) = (0, 0);
         batch.outcomes.clear();
     }
 
@@ -182,6 +182,7 @@ fn copy(batch: &mut Batch, codec: Codec, data: &[u8]) {
         room.copy_from_slice(data);
     }
     batch.used = end;
+    batch.copied += 1;
     let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
     batch.outcomes.push(Outcome::Stored(Stored { size, flags: codec.flag() }));
 }

@@ -103,6 +103,7 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
             "zero": pages.zero,
             "compressed": pages.compressed,
             "raw": pages.raw,
+            "copied": pages.copied,
             "unreadable": pages.unreadable,
             "first_unreadable": unreadable,
         },
