@@ -35,7 +35,7 @@ pub(super) fn report(input: &str, dump: &Dump, summary: &Summary) -> Value {
         },
         "page_size": dump.page_size,
         "phys_base": dump.phys_base,
-        "elf": elf.map(of_elf),
+        "elf": elf.map(|core| of_elf(core)),
         "kdump": kdump.map(|kdump| of_kdump(kdump)),
         "kernel": kernel(summary),
         "crash_time": summary.crash_time.map(|time| json!({
