@@ -64,7 +64,9 @@ proptest! {
     ) {
         let model = vmcore.model();
         let (layout, machine) = layout;
-        let writer = KdumpWriter { codec: codec.flag(), notes: &[], machine, share_zero, ..KdumpWriter::new(&model, layout) };
+        let writer = KdumpWriter {
+            codec: codec.flag(), machine, share_zero, ..KdumpWriter::new(&model, layout)
+        };
         let findings = verified(&core_of(writer.write().0).unwrap(), None);
         assert_good(&findings);
     }
