@@ -22,7 +22,8 @@ pub struct Geometry {
 impl Geometry {
     /// Works it out from the headers.
     ///
-    /// There are two bitmaps if the blocks suffice for two, as libkdumpfile and crash have it.
+    /// There are two bitmaps if there is room for two that are each padded to a block, as crash
+    /// tells it.
     ///
     /// # Errors
     /// What makes no sense: a `max_mapnr` that the bitmaps have no bits for, or that is 0, or
@@ -40,7 +41,8 @@ impl Geometry {
         if max_mapnr == 0 || max_mapnr > bits {
             return Err(format!("max_mapnr {max_mapnr:#x}, but the bitmaps have {bits:#x} bits"));
         }
-        let has_two = max_mapnr <= bits / 2;
+        let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
+        let has_two = u64::from(main.bitmap_blocks) / 2 >= blocks_of_one;
         let bitmap2 = if has_two { bitmap1 + blocks_bytes / 2 } else { bitmap1 };
         let bytes = max_mapnr.div_ceil(8);
         let pfns = if sub.split == 0 {
