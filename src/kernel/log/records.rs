@@ -36,7 +36,8 @@ impl Offsets {
         // Not named by VMCOREINFO: the two bytes behind dict_len. In struct log they were a level of
         // 16 bits at first.
         let facility = offset("dict_len").and_then(|dict_len| dict_len.checked_add(2));
-        let facility = facility.filter(|at| name == "printk_log" && at + 2 <= header_bytes);
+        let within = |at: u64| at.checked_add(2).is_some_and(|end| end <= header_bytes);
+        let facility = facility.filter(|at| name == "printk_log" && within(*at));
         Ok(Offsets {
             header_bytes,
             ts_nsec: needed("ts_nsec")?,

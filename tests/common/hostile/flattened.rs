@@ -1,16 +1,15 @@
 //! Flattened streams of any bytes: read in place and put together, they are the file that their
 //! records make one by one, and what a cut stream lacks is never taken for zeros.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use kdumpconv::sink::Sink;
 use kdumpconv::source::flat::FlatInput;
 use kdumpconv::source::input::ReadAt;
 use kdumpconv::unflatten::{Stream, unflatten};
 
 use super::Input;
+use super::memory::SparseSink;
 
 const HEADER_BYTES: usize = 4096;
 
@@ -163,38 +162,6 @@ fn read(flat: &FlatInput, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         }
     }
     Ok(done)
-}
-
-/// A file of any size whose zeros take no memory.
-#[derive(Default)]
-struct SparseSink {
-    pieces: BTreeMap<u64, Vec<u8>>,
-    written: u64,
-    size: Option<u64>,
-}
-
-impl Sink for SparseSink {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.written += bytes.len() as u64;
-        for (at, byte) in (offset..).zip(bytes) {
-            self.pieces.entry(at / 4096).or_insert_with(|| vec![0; 4096])[(at % 4096) as usize] =
-                *byte;
-        }
-        Ok(())
-    }
-
-    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn can_rewrite(&self) -> bool {
-        true
-    }
-
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.size = Some(size);
-        Ok(size)
-    }
 }
 
 fn check_unflattened(bytes: &[u8], right: Option<&Naive>) {
