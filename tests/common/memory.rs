@@ -97,7 +97,7 @@ impl SparseSink {
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; usize::try_from(self.size.unwrap()).unwrap()];
         for (index, piece) in &self.pieces {
-            let start = *index as usize * 4096;
+            let start = usize::try_from(*index).unwrap() * 4096;
             let end = bytes.len().min(start + 4096);
             if start < end {
                 bytes[start..end].copy_from_slice(&piece[..end - start]);
