@@ -1,5 +1,6 @@
 //! Inputs and outputs in memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use kdumpconv::sink::Sink;
@@ -56,5 +57,52 @@ impl Sink for InMemorySink {
     fn finish(&mut self, size: u64) -> io::Result<u64> {
         self.bytes.resize(usize::try_from(size).unwrap(), 0);
         Ok(size)
+    }
+}
+
+/// A file of any size whose zeros take no memory.
+#[derive(Default)]
+pub struct SparseSink {
+    pub pieces: BTreeMap<u64, Vec<u8>>,
+    pub written: u64,
+    pub size: Option<u64>,
+}
+
+impl Sink for SparseSink {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
+        for (at, byte) in (offset..).zip(bytes) {
+            self.pieces.entry(at / 4096).or_insert_with(|| vec![0; 4096])[(at % 4096) as usize] =
+                *byte;
+        }
+        Ok(())
+    }
+
+    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn can_rewrite(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        self.size = Some(size);
+        Ok(size)
+    }
+}
+
+impl SparseSink {
+    /// All of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(self.size.unwrap()).unwrap()];
+        for (index, piece) in &self.pieces {
+            let start = usize::try_from(*index).unwrap() * 4096;
+            let end = bytes.len().min(start + 4096);
+            if start < end {
+                bytes[start..end].copy_from_slice(&piece[..end - start]);
+            }
+        }
+        bytes
     }
 }

@@ -20,7 +20,7 @@ use support::kdump_header::KdumpLayout;
 
 use super::elf_pages::Pages;
 use super::memory::InMemorySink;
-use super::{Input, notes};
+use super::{Input, notes, uses};
 
 /// What is not larger is converted.
 const MOST_PAGE_BYTES: u64 = 1 << 20;
@@ -88,6 +88,7 @@ pub fn check(bytes: &[u8]) {
         && core.notes.bytes <= MOST_NOTE_BYTES
         && core_of(&core).memory.max_mapnr() <= MOST_PFN;
     if small {
+        uses::check(&core);
         let file = check_file(&core, &pages, &choice);
         if choice.stream && input.bad.is_empty() && core.notes.damage.is_empty() {
             same_from_a_stream(bytes, &open_options, &choice, &file);

@@ -14,6 +14,7 @@ use kdumpconv::source::dump::{Body, Dump, OpenOptions};
 use kdumpconv::source::kdump::Kdump;
 use kdumpconv::source::memory::MAX_PFN;
 use kdumpconv::source::reader::PageReader;
+use kdumpconv::verify::{self, verify};
 use kdumpconv::{Options, convert};
 use support::elf::Endian;
 use support::image::Image;
@@ -22,6 +23,7 @@ use support::kdump_header::KdumpLayout;
 use support::kdump_pages::{Stored, codec, decode};
 
 use super::memory::InMemorySink;
+use super::uses::{self, read};
 use super::{Input, Take};
 
 /// Files of parts are shorter.
@@ -92,6 +94,7 @@ pub fn check(bytes: &[u8]) {
         && dump.notes.bytes <= MOST_PAGE_BYTES
         && dump.max_mapnr() <= MOST_PFN;
     if small {
+        uses::check(&dump);
         check_converted(&dump, choice);
     }
 }
@@ -161,30 +164,18 @@ fn some_pfns(dump: &Dump) -> Vec<u64> {
     pfns
 }
 
-/// One page, or why not.
-fn read(reader: &mut PageReader<'_>, pfn: u64, page_size: usize) -> Result<Vec<u8>, String> {
-    let mut page = vec![0xa5; page_size];
-    let mut why = None;
-    reader.read(pfn, &mut page, &mut |index, error| {
-        assert_eq!(index, 0);
-        assert!(why.is_none(), "told twice");
-        why = Some(error.to_string());
-    });
-    why.map_or(Ok(page), Err)
-}
-
 fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
     let page_size = dump.page_size as usize;
     let mut reader = PageReader::new(dump).unwrap();
     let image = Image::Bytes(file.to_vec());
     for &pfn in pfns {
-        let page = read(&mut reader, pfn, page_size);
+        let page = read(&mut reader, pfn, dump.page_size);
         // Together with its neighbours it is the same.
         let mut three = vec![0x5a; 3 * page_size];
         let mut missing = [false; 3];
         reader.read(pfn, &mut three, &mut |index, _| missing[index as usize] = true);
         for (index, bytes) in three.chunks(page_size).enumerate() {
-            let alone = read(&mut reader, pfn + index as u64, page_size);
+            let alone = read(&mut reader, pfn + index as u64, dump.page_size);
             assert_eq!(alone.is_err(), missing[index], "pfn {pfn:#x} and {index}");
             assert!(alone.is_err() || alone == Ok(bytes.to_vec()), "pfn {pfn:#x} and {index}");
         }
@@ -273,13 +264,14 @@ fn check_converted(dump: &Dump, choice: u8) {
     assert_eq!(judged.note_bytes.len() as u64, dump.notes.bytes);
     assert!(judged.present.runs().iter().cloned().eq(dump.present()));
     let mut reader = PageReader::new(dump).unwrap();
-    let mut lost = 0;
+    let (mut lost, mut whole) = (0, dump.notes.damage.is_empty());
     for pfn in dump.kept().flatten() {
-        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size as usize)) {
+        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size)) {
             (Ok(Page::Data(bytes)), Ok(page)) => assert!(bytes == page, "pfn {pfn:#x} differs"),
             (Ok(Page::Excluded | Page::Incomplete), Err(_)) => lost += 1,
             // What is stored by the codec already is not decoded.
             (Err(_), Err(_)) => {
+                whole = false;
                 let stored = judged.stored(pfn).map(|stored| stored.flags);
                 assert_eq!(stored, Some(options.codec.flag()), "pfn {pfn:#x}");
             }
@@ -290,4 +282,9 @@ fn check_converted(dump: &Dump, choice: u8) {
     }
     assert_eq!(report.pages.unreadable, lost);
     assert!(lost == 0 || report.incomplete());
+    let again = Dump::open(Box::new(Input::new(&sink.bytes)), &OpenOptions::default()).unwrap();
+    let findings = verify(&again, None, &verify::Options::default(), &mut |_| ()).unwrap();
+    if whole {
+        assert!(!findings.damaged(), "{findings:?}");
+    }
 }

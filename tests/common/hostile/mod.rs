@@ -23,6 +23,7 @@ pub mod kdump;
 pub mod notes;
 pub mod seeds;
 mod seeds_log;
+mod uses;
 pub mod vmcoreinfo;
 
 #[path = "../memory.rs"]

@@ -1,0 +1,97 @@
+//! What is done with an open dump, whatever it was opened from: verified, summed up, made an ELF core.
+//! All of it agrees with what its pages are when they are read one by one.
+
+use std::sync::atomic::AtomicBool;
+
+use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::source::reader::PageReader;
+use kdumpconv::source::search::find_vmcoreinfo;
+use kdumpconv::summary::{Cell, Picture, Summary};
+use kdumpconv::verify::{self, Severity, verify};
+use kdumpconv::{to_elf, to_elf::Options};
+
+use super::Input;
+use super::memory::SparseSink;
+
+/// Files of more bytes are not read back.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// One page, or why not.
+pub fn read(reader: &mut PageReader<'_>, pfn: u64, page_size: u64) -> Result<Vec<u8>, String> {
+    let mut page = vec![0xa5; page_size as usize];
+    let mut why = None;
+    reader.read(pfn, &mut page, &mut |index, error| {
+        assert_eq!(index, 0);
+        why = Some(error.to_string());
+    });
+    why.map_or(Ok(page), Err)
+}
+
+/// Checks a dump of few pages.
+pub fn check(dump: &Dump) {
+    let mut reader = PageReader::new(dump).unwrap();
+    let mut good = 0;
+    for pfn in dump.kept().flatten() {
+        good += u64::from(read(&mut reader, pfn, dump.page_size).is_ok());
+    }
+    let (ram, kept) = dump.counts();
+    let findings = verify(dump, None, &verify::Options::default(), &mut |_| ()).unwrap();
+    assert!(!findings.cancelled);
+    assert_eq!((findings.pages.checked, findings.pages.good_pages()), (kept, good));
+    assert!(good == kept || findings.severity() >= Some(Severity::Incomplete));
+    let itself = verify(dump, Some(dump), &verify::Options::default(), &mut |_| ()).unwrap();
+    assert_eq!(itself.pages.equal + itself.pages.only_here, good, "{itself:?}");
+
+    let summary = Summary::of(dump);
+    assert_eq!((summary.pages.ram, summary.pages.kept), (ram, kept + count(dump)));
+    for cells in [1, 60] {
+        let picture = Picture::of(dump, cells);
+        assert!(picture.cells.len() <= cells, "{} of {cells}", picture.cells.len());
+        let sum = picture.cells.iter().fold((0, 0), |sum, cell| match cell {
+            Cell::Stretch { ram, kept } => (sum.0 + ram, sum.1 + kept),
+            Cell::LongHole => sum,
+        });
+        assert_eq!(sum, (ram, kept));
+    }
+    find_vmcoreinfo(dump, &AtomicBool::new(false), &mut |_| ()).unwrap();
+    check_elf(dump, &mut reader);
+}
+
+/// Pages that are behind the end of an ELF core.
+fn count(dump: &Dump) -> u64 {
+    dump.missing().iter().map(|run| run.end - run.start).sum()
+}
+
+/// As an ELF core it has the same pages.
+fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
+    let mut sink = SparseSink::default();
+    let report = match to_elf(dump, &mut sink, &Options::default(), &mut |_| ()) {
+        Ok(report) => report,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    if report.file_bytes > MOST_BYTES {
+        return;
+    }
+    let file = sink.bytes();
+    let options = OpenOptions { page_size: Some(dump.page_size), ..OpenOptions::default() };
+    let core = Dump::open(Box::new(Input::new(&file)), &options).expect("it is a core");
+    if core.page_size != dump.page_size {
+        return;
+    }
+    assert_eq!(core.counts().0, dump.counts().0);
+    let mut from_core = PageReader::new(&core).unwrap();
+    for pfn in dump.kept().flatten() {
+        let (is, was) =
+            (read(&mut from_core, pfn, dump.page_size), read(reader, pfn, dump.page_size));
+        match (is, was) {
+            (Ok(is), Ok(was)) => assert!(is == was, "pfn {pfn:#x}: other bytes in the core"),
+            // The core has no data of it.
+            (Ok(is), Err(_)) => assert!(is.iter().all(|byte| *byte == 0), "pfn {pfn:#x} made up"),
+            (Err(why), Ok(_)) => panic!("pfn {pfn:#x} is lost in the core: {why}"),
+            (Err(_), Err(_)) => {}
+        }
+    }
+}
