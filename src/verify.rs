@@ -42,13 +42,16 @@ pub struct Options {
     pub threads: usize,
     /// Findings of each kind that are kept in full; the others are counted.
     pub examples: usize,
+    /// Whether the dump must have all that its source has: nothing is excused that makedumpfile
+    /// leaves out whatever the dump level.
+    pub exact: bool,
     /// Set from elsewhere to stop.
     pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: 1, examples: 16, cancel: Arc::default() }
+        Options { threads: 1, examples: 16, exact: false, cancel: Arc::default() }
     }
 }
 
@@ -104,7 +107,7 @@ pub fn verify(
     let sequential = [Some(dump), source].into_iter().flatten().any(Dump::is_sequential);
     let threads = if sequential { 1 } else { options.threads.clamp(1, MAX_THREADS) };
     let workers = (0..threads)
-        .map(|_| Checker::new(dump, source, says_incomplete))
+        .map(|_| Checker::new(dump, source, says_incomplete, options.exact))
         .collect::<Result<Vec<_>>>()?;
     let mut places = Places::of(dump);
     let total = pages_in_all(dump, source);

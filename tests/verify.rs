@@ -198,6 +198,23 @@ fn other_notes_than_the_source_has_are_told() {
 }
 
 #[test]
+fn memory_behind_the_dumps_end_is_excused_only_if_it_lies_apart() {
+    let half = x86_64().prstatus(0).load(Load::new(0, text(1, 4 * 4096)));
+    let whole = x86_64().prstatus(0).load(Load::new(0, text(1, 8 * 4096)));
+    let found = against(&half, &whole);
+    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (4, 0));
+    let apart = x86_64().prstatus(0).load(Load::new(0, text(1, 4 * 4096)));
+    let apart = apart.load(Load::new(0x10_0000, text(2, 2 * 4096)));
+    let found = against(&half, &apart);
+    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (0, 2));
+
+    let (dump, source) = (core_of(half.build()).unwrap(), core_of(apart.build()).unwrap());
+    let exact = verify::Options { exact: true, ..verify::Options::default() };
+    let found = verify(&dump, Some(&source), &exact, &mut |_| ()).unwrap();
+    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (2, 0));
+}
+
+#[test]
 fn pages_of_another_size_cannot_be_compared() {
     let core = open_core(
         Box::new(InMemory(x86_64().load(Load::new(0, text(1, 65536))).build())),

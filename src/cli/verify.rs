@@ -3,7 +3,6 @@
 mod report;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
     });
     let against = against.transpose()?;
     let options =
-        Options { threads: args.threads.count(), examples: args.examples, cancel: Arc::default() };
+        Options { threads: args.threads.count(), examples: args.examples, ..Options::default() };
     signals.catch(&options.cancel).context("cannot catch signals")?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
     let findings = kdumpconv::verify(&dump, against.as_ref(), &options, &mut |progress| {

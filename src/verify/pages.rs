@@ -39,8 +39,7 @@ pub(super) struct Checker<'a> {
     own: Own<'a>,
     source: Option<Source<'a>>,
     page_size: usize,
-    /// Whether the dump says that it lacks pages.
-    says_incomplete: bool,
+    judge: Judge<'a>,
 }
 
 enum Own<'a> {
@@ -101,7 +100,11 @@ impl<'a> Checker<'a> {
         dump: &'a Dump,
         source: Option<&'a Dump>,
         says_incomplete: bool,
+        exact: bool,
     ) -> Result<Self> {
+        let apart = source.filter(|_| !exact).and_then(|source| {
+            source.present().map(|run| run.start).find(|start| *start >= dump.max_mapnr())
+        });
         let page_size = usize::try_from(dump.page_size).unwrap_or(usize::MAX);
         let own = match &dump.body {
             Body::Elf(_) => Own::Elf { reader: PageReader::new(dump)?, pages: Loaded::default() },
@@ -115,19 +118,21 @@ impl<'a> Checker<'a> {
         let source = source.map(|dump| {
             Ok(Source { dump, reader: PageReader::new(dump)?, pages: Loaded::default() })
         });
-        Ok(Checker { dump, own, source: source.transpose()?, page_size, says_incomplete })
+        let source = source.transpose()?;
+        let judge = Judge { dump, says_incomplete, exact, apart };
+        Ok(Checker { dump, own, source, page_size, judge })
     }
 
     /// Looks at the pages of `runs`, which the dump or the source has.
     pub(super) fn check(&mut self, runs: Vec<Range<u64>>) -> Checked {
         let mut checked = Checked { runs, ..Checked::default() };
-        let Checker { dump, own, source, page_size, says_incomplete } = self;
+        let Checker { dump, own, source, page_size, judge } = self;
         let within = |dump: &Dump| -> Vec<Range<u64>> {
             checked.runs.iter().flat_map(|run| dump.kept_within(run.clone())).collect()
         };
         let ours = within(dump);
         let theirs = source.as_ref().map(|source| within(source.dump)).unwrap_or_default();
-        let judge = Judge { dump, says_incomplete: *says_incomplete };
+        let judge = *judge;
         let mut wanted = None;
         if let Some(Source { dump, reader, pages }) = source {
             pages.load(reader, &theirs, *page_size);
@@ -185,9 +190,16 @@ struct Wanted<'a, Pages: Iterator> {
     there: std::iter::Peekable<Pages>,
 }
 
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     dump: &'a Dump,
+    /// Whether the dump says that it lacks pages.
     says_incomplete: bool,
+    /// Whether nothing is excused.
+    exact: bool,
+    /// The first page of memory that lies apart from all that the dump has room for: such as the
+    /// firmware below 4 GiB in QEMU's cores, which makedumpfile drops.
+    apart: Option<u64>,
 }
 
 impl Judge<'_> {
@@ -268,8 +280,10 @@ impl Judge<'_> {
             Body::Kdump(_) => false,
         };
         match page {
-            _ if pfn >= self.dump.max_mapnr() => checked.tally.beyond_the_end += 1,
-            _ if partial => checked.tally.left_out_partial += 1,
+            _ if self.apart.is_some_and(|start| pfn >= start) => {
+                checked.tally.beyond_the_end += 1;
+            }
+            _ if partial && !self.exact => checked.tally.left_out_partial += 1,
             Ok(page) if level.shares_zero_pages() && is_zero(page) => {
                 checked.tally.left_out_zero += 1;
             }

@@ -115,6 +115,7 @@ fn look(
     let written = Dump::open(Box::new(written), &OpenOptions::default())?;
     let how = verify::Options {
         threads: options.threads,
+        exact: true,
         cancel: options.cancel.clone(),
         ..verify::Options::default()
     };
