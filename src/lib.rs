@@ -6,21 +6,24 @@
 //!       --> writer --> sink (file | flattened stream)
 //! ```
 //!
+//! The stories, each told from top to bottom: [`fn@convert`] (any dump to a kdump file),
+//! [`mod@to_elf`] (to an ELF core), [`fn@verify`], [`fn@unflatten`], [`summary`], [`kernel::log`].
+//!
 //! | module | what it is the one place for |
 //! |---|---|
-//! | [`mod@convert`] | the story of a conversion, top to bottom |
-//! | [`plan`] | every offset of the output file |
-//! | `batch` | pages under way: read, and turned into what is written |
-//! | `writer` | the parts of the file in the order that keeps it consistent |
-//! | [`source`] | where pages come from: an ELF core on a file, a device, a pipe, .gz, .zst |
-//! | [`select`] | which pages are kept |
-//! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
-//! | [`mod@to_elf`] | the story of a dump that becomes an ELF core |
-//! | [`codec`] | a page to its stored bytes and back |
-//! | `pipeline` | the ordered parallel map, and the only threads |
-//! | [`mod@unflatten`] | a flattened stream put together again |
+//! | [`mod@convert`] | a dump that becomes a kdump file |
+//! | [`mod@to_elf`] | a dump that becomes an ELF core |
 //! | [`mod@verify`] | whether a dump is what it says, and what its source says |
 //! | [`summary`] | what a dump is, at a glance |
+//! | [`mod@unflatten`] | a flattened stream put together again |
+//! | [`plan`] | every offset of a kdump file that is written |
+//! | `batch`, `worker` | pages under way: dealt out, read, and turned into what is written |
+//! | `writer`, `bitmap` | the parts of the file in the order that keeps it consistent |
+//! | [`source`] | where pages come from: an ELF core or kdump files, on a file, a device, a pipe, .gz, .zst |
+//! | [`select`] | which pages are kept |
+//! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
+//! | [`codec`] | a page to its stored bytes and back |
+//! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
 //! | [`mod@format`] | every byte of every format |
 //!

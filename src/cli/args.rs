@@ -9,7 +9,7 @@ use super::info::Info;
 use super::unflatten::Unflatten;
 use super::verify::Verify;
 
-/// Convert a Linux kernel crash dump (ELF vmcore) to the kdump-compressed format.
+/// Convert a Linux kernel crash dump (ELF vmcore or kdump file) to the kdump-compressed format.
 ///
 /// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
 /// is complete; what cannot be completed is kept as OUTPUT.incomplete.

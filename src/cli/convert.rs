@@ -1,4 +1,4 @@
-//! The main command: an ELF vmcore to a kdump file.
+//! The main command: a dump to a kdump file.
 
 pub(crate) mod ending;
 pub(crate) mod options;

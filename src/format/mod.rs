@@ -1,4 +1,5 @@
-//! Every byte of every format: ELF cores in, kdump-compressed and flattened files out. No I/O.
+//! Every byte of every format, read and written: ELF cores, kdump-compressed and flattened files.
+//! No I/O.
 //!
 //! A kdump-compressed file, block by block (a block is a page of the crashed kernel):
 //!

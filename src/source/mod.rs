@@ -1,5 +1,5 @@
-//! Where pages come from: an ELF core on anything that can be read, as sorted runs of pages,
-//! notes and VMCOREINFO.
+//! Where pages come from: an ELF core or kdump files on anything that can be read, as sorted runs
+//! of pages, notes and VMCOREINFO.
 
 pub mod dump;
 pub mod elf;
