@@ -141,7 +141,8 @@ pub fn to_elf(
     report.file_bytes = file_bytes;
     if can_rewrite {
         let gone = with_lost(gone, &lost);
-        let written = plan.write_headers(dump, &gone, sink, file_bytes)?;
+        let incomplete = report.incomplete();
+        let written = plan.write_headers(dump, &gone, incomplete, sink, file_bytes)?;
         (report.segments, report.file_bytes) = (written.segments, written.file_bytes);
         if written.moved {
             let why = "so many pages are unreadable that the program headers are at the file's end, where makedumpfile and crash do not look";

@@ -273,7 +273,7 @@ impl Assembly<'_> {
             Repaired::Useless => return Ok(None),
             Repaired::Kdump { file_bytes } => file_bytes,
             Repaired::Elf => {
-                warnings.push("an ELF file cannot say that it is incomplete".to_owned());
+                warnings.push("it is an ELF file, which is kept as it came: it does not say that it is incomplete".to_owned());
                 self.came.end()
             }
         };

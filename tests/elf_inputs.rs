@@ -46,6 +46,17 @@ fn data(kdump: &Kdump, pfn: u64) -> Vec<u8> {
 }
 
 #[test]
+fn a_core_that_says_it_is_incomplete_is_believed() {
+    let mut bytes = x86_64().load(Load::new(0, text(1, 0x4000))).build();
+    assert!(!core_of(bytes.clone()).unwrap().incomplete);
+    bytes[48] = 1; // e_flags, as makedumpfile -E sets it on a full disk
+    let (_, report) = plain(&core_of(bytes.clone()).unwrap(), &Options::default()).unwrap();
+    assert!(report.incomplete());
+    bytes[18] = 243; // riscv, whose psABI has given the bit to compressed instructions
+    assert!(!core_of(bytes).unwrap().incomplete);
+}
+
+#[test]
 fn qemus_headers_are_taken() {
     for class in [Class::Elf32, Class::Elf64] {
         for endian in [Endian::Little, Endian::Big] {

@@ -330,6 +330,7 @@ fn a_cancelled_file_says_what_it_lacks() {
     let report = to_elf(&core_of(file).unwrap(), &mut sink, &options, &mut |_| ()).unwrap();
     assert!(matches!(report.reasons[..], [Reason::Cancelled]));
     assert_same_memory(&model, &judged(&sink.bytes).model(4096), |_| true);
+    assert_eq!(sink.bytes[48..52], [1, 0, 0, 0], "DUMP_ELF_INCOMPLETE in e_flags");
 }
 
 /// 65535 segments and the notes: one more than `e_phnum` can tell. ELF32 is no choice then, as

@@ -39,9 +39,9 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
     let spool_dir = files::spool_dir(Some(&args.output));
-    let core = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
-    voice.warn(&core.warnings);
-    ending::describe(&voice, &core);
+    let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
+    voice.warn(&dump.warnings);
+    ending::describe(&voice, &dump);
 
     let mut output = if args.dry_run {
         None
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
         None => &mut *nowhere,
     };
     let mut meter = Meter::new(&args.talk, Unit::Pages);
-    let converted = kdumpconv::convert(&core, sink, &options, &mut |progress| meter.show(progress));
+    let converted = kdumpconv::convert(&dump, sink, &options, &mut |progress| meter.show(progress));
     meter.clear();
     let report = match converted {
         Ok(report) => report,
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let checked = output.as_mut().filter(|_| args.verify && !cancelled).map(|output| {
         let mut meter = Meter::new(&args.talk, Unit::Pages);
         let show = &mut |progress| meter.show(progress);
-        let checked = ReadBack::check(output, &core, &report, &options, show);
+        let checked = ReadBack::check(output, &dump, &report, &options, show);
         meter.clear();
         checked
     });
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     };
     let (exit, settled) = files::settle(output, how, &signals, !args.output.no_sync);
     let ending = Ending {
-        core: &core,
+        dump: &dump,
         report: &report,
         settled: settled.as_ref(),
         read_back: checked.as_ref(),

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::segments::{PageSegment, segments};
 use crate::error::{Error, Result};
-use crate::format::elf::{FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, PT_NOTE, Segment};
+use crate::format::elf::{
+    DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, PT_NOTE, Segment,
+};
 use crate::format::wire::Layout;
 use crate::kernel::translate::direct_map::DirectMap;
 use crate::sink::Sink;
@@ -133,6 +135,7 @@ impl Plan {
         &self,
         dump: &Dump,
         gone: &[Range<u64>],
+        incomplete: bool,
         sink: &mut dyn Sink,
         file_bytes: u64,
     ) -> Result<Written> {
@@ -141,6 +144,9 @@ impl Plan {
         let count = 1 + all().count() as u64;
         let stride = u64::from(self.header.phentsize);
         let mut header = self.header;
+        if incomplete && dump.arch.leaves_elf_flags_to_dumps() {
+            header.flags |= DUMP_ELF_INCOMPLETE;
+        }
         let mut written = Written { segments: count, file_bytes, moved: count > self.capacity };
         if written.moved {
             header.phoff = file_bytes;

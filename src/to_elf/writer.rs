@@ -41,7 +41,7 @@ impl<'a> Writer<'a> {
         let (plan, sink) = (self.plan, &mut *self.sink);
         sink.reserve(0..plan.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
-            plan.write_headers(dump, &[], sink, plan.data.end)?;
+            plan.write_headers(dump, &[], dump.incomplete, sink, plan.data.end)?;
         }
         let lost = dump.copy_notes(&mut |at, bytes| {
             sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))

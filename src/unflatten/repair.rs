@@ -24,7 +24,7 @@ const ENTRY_BYTES: u64 = PAGE_DESC_BYTES as u64;
 pub(super) enum Repaired {
     /// A kdump file of so many bytes that says that it is incomplete.
     Kdump { file_bytes: u64 },
-    /// An ELF file (makedumpfile -E -F sends them), which cannot say so, but is of use.
+    /// An ELF file (makedumpfile -E -F sends them), which does not say so, but is of use.
     Elf,
     /// The headers did not come: of no use.
     Useless,

@@ -11,7 +11,7 @@ use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name,
 
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
-    pub(crate) core: &'a Dump,
+    pub(crate) dump: &'a Dump,
     pub(crate) report: &'a Report,
     /// `None` for a dry run.
     pub(crate) settled: Option<&'a Settled>,
@@ -24,22 +24,22 @@ pub(crate) struct Ending<'a> {
 }
 
 /// The details that --verbose asks for.
-pub(crate) fn describe(voice: &Voice, core: &Dump) {
+pub(crate) fn describe(voice: &Voice, dump: &Dump) {
     if voice.verbosity < 2 {
         return;
     }
     line(&format!(
         "{}: {:?}, {:?}, {} program headers, {} bytes of notes, {} CPUs, page size {}, phys_base {:#x}",
         printable(&voice.input),
-        core.arch,
-        core.layout,
-        core.segments().len(),
-        core.notes.bytes,
-        core.notes.cpus,
-        core.page_size,
-        core.phys_base,
+        dump.arch,
+        dump.layout,
+        dump.segments().len(),
+        dump.notes.bytes,
+        dump.notes.cpus,
+        dump.page_size,
+        dump.phys_base,
     ));
-    for run in core.present() {
+    for run in dump.present() {
         line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.end - run.start));
     }
 }
@@ -85,7 +85,7 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
         "read_back": ending.read_back.map(ReadBack::json),
         "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warnings": ending
-            .core
+            .dump
             .warnings
             .iter()
             .chain(&report.warnings)
