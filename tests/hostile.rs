@@ -175,9 +175,10 @@ fn the_logs_of_the_seeds_can_be_read() {
 #[test]
 fn what_once_broke_something_breaks_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hostile");
-    for (name, check) in TARGETS {
-        let Ok(files) = std::fs::read_dir(folder.join(name)) else { continue };
-        for file in files {
+    for kind in std::fs::read_dir(folder).unwrap() {
+        let kind = kind.unwrap();
+        let check = target(kind.file_name().to_str().unwrap());
+        for file in std::fs::read_dir(kind.path()).unwrap() {
             let path = file.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
             assert!(catch_unwind(|| check(&bytes)).is_ok(), "{}", path.display());

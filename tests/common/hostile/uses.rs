@@ -82,10 +82,14 @@ fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
         return;
     }
     assert_eq!(core.counts().0, dump.counts().0);
+    let origin = if dump.arch.counts_pfns_from_phys_base() { dump.phys_base } else { 0 };
+    let origin = origin - origin % dump.page_size;
     let mut from_core = PageReader::new(&core).unwrap();
     for pfn in dump.kept().flatten() {
+        // A core of 32-bit arm counts its pages from the first that it has.
+        let (at, _) = core.locate(pfn * dump.page_size + origin).expect("it is above the origin");
         let (is, was) =
-            (read(&mut from_core, pfn, dump.page_size), read(reader, pfn, dump.page_size));
+            (read(&mut from_core, at, dump.page_size), read(reader, pfn, dump.page_size));
         match (is, was) {
             (Ok(is), Ok(was)) => assert!(is == was, "pfn {pfn:#x}: other bytes in the core"),
             // The core has no data of it.
