@@ -134,7 +134,7 @@ fn a_hundred_thousand_segments_take_no_square_of_the_time() {
         let many = (0..2).map(|_| time_of(&many)).min().unwrap();
         assert!(many < Duration::from_secs(20), "{many:?}");
         // Ten times the work, and room for a busy machine.
-        assert!(many < few * 25 + Duration::from_millis(200), "{few:?} and {many:?}");
+        assert!(many < few * 25 + Duration::from_secs(1), "{few:?} and {many:?}");
     }
 }
 
