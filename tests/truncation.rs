@@ -221,8 +221,7 @@ fn what_is_no_core_is_told_by_its_kind() {
     };
     assert_eq!(message(b""), "the input is empty");
     assert!(message(&[0; 5000]).contains("not an ELF core"));
-    assert!(message(&[b"KDUMP   ".to_vec(), vec![0; 500]].concat()).contains("kdump"));
-    assert!(message(&[b"makedumpfile\0".to_vec(), vec![0; 500]].concat()).contains("flattened"));
+    assert!(message(&[b"DISKDUMP".to_vec(), vec![0; 500]].concat()).contains("a diskdump file"));
     let mut executable = small(x86_64()).build();
     executable[16] = 2;
     assert!(message(&executable).contains("not a core"));

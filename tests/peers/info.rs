@@ -1,20 +1,18 @@
 //! What `info` tells of real vmcores is what an independent reading of the same files tells.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 use support::kdump::Strictness;
 use support::notes::parse_notes;
 
-use crate::product::{CODECS, Folder, open};
+use crate::product::{CODECS, Folder, open, subcommand};
 use crate::skip::need;
 use crate::tools::{makedumpfile, run};
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY};
 
 fn info(dump: &Path) -> Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
-    let text = run(command.args(["info", "--json"]).arg(dump)).succeeded();
+    let text = run(subcommand("info").arg("--json").arg(dump)).succeeded();
     serde_json::from_str(&text).unwrap()
 }
 

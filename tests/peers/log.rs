@@ -3,16 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::product::Folder;
+use crate::product::{Folder, subcommand};
 use crate::skip::need;
 use crate::tools::{crash, makedumpfile, run};
 use crate::vmcores::{AARCH64, KEXEC, TINY, TINY_VMLINUX, relayout};
 
 /// The log of a dump as the command prints it, which must have nothing to warn of.
 fn ours(dump: &Path, caller: bool) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
-    command.arg("dmesg").args(caller.then_some("--caller")).arg(dump);
-    run(&mut command).succeeded()
+    run(subcommand("dmesg").args(caller.then_some("--caller")).arg(dump)).succeeded()
 }
 
 /// The first lines that differ, so that a failure can be read.

@@ -14,6 +14,13 @@ use crate::vmcores::work_folder;
 pub(crate) const CODECS: [(&str, u32); 5] =
     [("zlib", 1), ("lzo", 2), ("snappy", 4), ("zstd", 0x20), ("none", 0)];
 
+/// The command under test, with one of its commands.
+pub(crate) fn subcommand(name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    command.arg(name);
+    command
+}
+
 /// The command under test.
 pub(crate) fn kdumpconv() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
@@ -23,8 +30,8 @@ pub(crate) fn kdumpconv() -> Command {
 
 /// `kdumpconv elf`.
 pub(crate) fn kdumpconv_elf() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
-    command.args(["elf", "--quiet", "--no-sync", "--force"]);
+    let mut command = subcommand("elf");
+    command.args(["--quiet", "--no-sync", "--force"]);
     command
 }
 

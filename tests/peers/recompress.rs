@@ -11,7 +11,7 @@ use support::elf_reader::ElfCore;
 use support::kdump::{Kdump, Page, Strictness};
 use support::model::{Expected, Model};
 
-use crate::product::{Folder, assert_same_bytes, differing_pfns, open};
+use crate::product::{Folder, assert_same_bytes, differing_pfns, open, subcommand};
 use crate::skip::need;
 use crate::tools::{crash, makedumpfile, makedumpfile_with_zstd, python, run};
 use crate::vmcores::{FIRMWARE, KEXEC, PAGE_BYTES, TINY, TINY_VMLINUX, relayout, shared};
@@ -183,8 +183,7 @@ fn makedumpfile_filters_a_converted_file_as_its_own() {
 
 /// What `kdumpconv dmesg` prints.
 fn dmesg(dump: &Path) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
-    run(command.arg("dmesg").arg(dump).args(["--quiet"])).succeeded()
+    run(subcommand("dmesg").arg(dump).arg("--quiet")).succeeded()
 }
 
 #[test]

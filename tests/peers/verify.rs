@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::product::{Folder, kdumpconv};
+use crate::product::{Folder, subcommand};
 use crate::skip::need;
 use crate::tools::{makedumpfile, run, run_with_input};
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, relayout};
@@ -16,8 +16,8 @@ const FIRMWARE_PAGES: u64 = 64;
 
 /// Runs `verify --json`.
 fn verified(dump: &Path, against: &Path, code: i32) -> Value {
-    let mut command = kdumpconv();
-    let ran = run(command.arg("verify").arg("--json").arg(dump).arg("--against").arg(against));
+    let mut command = subcommand("verify");
+    let ran = run(command.arg("--json").arg(dump).arg("--against").arg(against));
     ran.exited(code);
     serde_json::from_str(&ran.text).unwrap()
 }

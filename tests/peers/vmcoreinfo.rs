@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::product::{Folder, assert_same_bytes, kdumpconv};
+use crate::product::{Folder, assert_same_bytes, subcommand};
 use crate::skip::need;
 use crate::tools::{python, run};
 use crate::vmcores::{TINY, TINY_VMLINUX, shared};
@@ -46,16 +46,10 @@ fn drgn_finds_the_tasks_of_a_dump_whose_vmcoreinfo_was_found_in_memory() {
     assert_same_bytes(&found, &later);
 
     let log = |path: &Path, options: &[&str]| {
-        run(kdumpconv_dmesg().arg("--quiet").args(options).arg(path)).succeeded()
+        run(subcommand("dmesg").arg("--quiet").args(options).arg(path)).succeeded()
     };
     let expected = log(&core, &[]);
     assert!(expected.contains("Linux version"));
     assert_eq!(log(&without, &["--find-vmcoreinfo"]), expected);
     assert_eq!(log(&found, &[]), expected);
-}
-
-fn kdumpconv_dmesg() -> std::process::Command {
-    let mut command = std::process::Command::new(kdumpconv().get_program());
-    command.arg("dmesg");
-    command
 }
