@@ -88,6 +88,39 @@ impl Batch {
     }
 }
 
+/// Counts what became of a dump as a whole, once its pages have gone by; returns why the new one
+/// is incomplete, if it is.
+///
+/// `stop` is how the pages ended, `lost` are those that a stream ended before.
+pub(crate) fn outcome(
+    dump: &Dump,
+    stop: Result<(), Reason>,
+    lost: &[Range<u64>],
+    lost_note_bytes: u64,
+    pages: &mut Pages,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    pages.unreadable += count(lost);
+    if lost_note_bytes > 0 {
+        reasons.push(Reason::Notes { bytes: lost_note_bytes });
+    }
+    if dump.incomplete {
+        reasons.push(Reason::Source);
+    }
+    let first_missing = dump.missing().first().or(lost.first());
+    if let (None, Some(run)) = (&pages.first_unreadable, first_missing) {
+        pages.first_unreadable = Some((run.start, "the input ends before it".to_owned()));
+    }
+    if pages.unreadable > 0 {
+        reasons.push(Reason::Unreadable);
+    }
+    match stop {
+        Ok(()) => reasons.extend(dump.read_to_end().err().map(Reason::Input)),
+        Err(reason) => reasons.push(reason),
+    }
+    reasons
+}
+
 /// Deals pages out in ascending order.
 pub(crate) struct Feed<'a> {
     dump: &'a Dump,

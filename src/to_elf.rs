@@ -118,26 +118,8 @@ pub fn to_elf(
     });
     let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
     let (gone, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
-    report.pages.unreadable += count(&lost);
-
-    if lost_note_bytes > 0 {
-        report.reasons.push(Reason::Notes { bytes: lost_note_bytes });
-    }
-    if dump.incomplete {
-        report.reasons.push(Reason::Source);
-    }
-    let first_missing = dump.missing().first().or(lost.first());
-    if let (None, Some(run)) = (&report.pages.first_unreadable, first_missing) {
-        let why = "the input ends before it".to_owned();
-        report.pages.first_unreadable = Some((run.start, why));
-    }
-    if report.pages.unreadable > 0 {
-        report.reasons.push(Reason::Unreadable);
-    }
-    match stop {
-        Ok(()) => report.reasons.extend(dump.read_to_end().err().map(Reason::Input)),
-        Err(reason) => report.reasons.push(reason),
-    }
+    let why = batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages);
+    report.reasons.extend(why);
     report.file_bytes = file_bytes;
     if can_rewrite {
         let gone = with_lost(gone, &lost);
