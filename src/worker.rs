@@ -157,10 +157,7 @@ impl<'a> Worker<'a> {
                         self.store_page(batch, pfn, data);
                         continue;
                     }
-                    let decoded = decoder.decode(page.codec, data, buffer);
-                    decoded.map_err(|why| {
-                        io::Error::other(format!("page data at {:#x}: {why}", page.offset))
-                    })
+                    stored.decode(page, decoder, buffer).map_err(io::Error::other)
                 }
             };
             match decoded {

@@ -64,12 +64,7 @@ impl<'a> PageReader<'a> {
                     Err(if ram { "the dump has left it out" } else { "it is no RAM" }.to_owned())
                 } else {
                     match loaded.next() {
-                        Some(Ok(stored)) => {
-                            let data = self.stored.data(stored);
-                            let decoded = self.decoder.decode(stored.codec, data, page);
-                            decoded
-                                .map_err(|why| format!("page data at {:#x}: {why}", stored.offset))
-                        }
+                        Some(Ok(stored)) => self.stored.decode(stored, &mut self.decoder, page),
                         Some(Err(why)) => Err(why.to_string()),
                         None => Err("it was not loaded".to_owned()),
                     }

@@ -67,11 +67,7 @@ impl<'a> Worker<'a> {
         for ((index, page), place) in (0..).zip(&self.stored.pages).zip(places) {
             let decoded = match page {
                 Err(why) => Err(why.to_string()),
-                Ok(page) => {
-                    let stored = self.stored.data(page);
-                    let decoded = self.decoder.decode(page.codec, stored, place);
-                    decoded.map_err(|why| format!("page data at {:#x}: {why}", page.offset))
-                }
+                Ok(page) => self.stored.decode(page, &mut self.decoder, place),
             };
             if let Err(why) = decoded {
                 batch.unreadable.push((index, io::Error::other(why)));

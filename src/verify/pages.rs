@@ -160,13 +160,12 @@ impl<'a> Checker<'a> {
                             if found.codec == Codec::None {
                                 Ok((found.codec, data))
                             } else {
-                                decoder
-                                    .decode(found.codec, data, page)
+                                stored
+                                    .decode(found, decoder, page)
                                     .map(|()| (found.codec, page.as_slice()))
                                     .map_err(|why| {
-                                        let at = found.extent().start;
-                                        let why = format!("page data at {at:#x}: {why}");
-                                        Finding::of_page(Kind::Data, pfn, why).at(at)
+                                        Finding::of_page(Kind::Data, pfn, why)
+                                            .at(found.extent().start)
                                     })
                             }
                         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Decoder};
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::kdump::{File, Kdump};
@@ -70,6 +70,20 @@ impl StoredPages {
     /// The data of a page.
     pub(crate) fn data(&self, page: &StoredPage) -> &[u8] {
         self.bytes.get(page.place.clone()).unwrap_or_default()
+    }
+
+    /// Decodes a page into `buf`, which takes exactly one.
+    ///
+    /// # Errors
+    /// What is wrong with its data, and where that is.
+    pub(crate) fn decode(
+        &self,
+        page: &StoredPage,
+        decoder: &mut Decoder,
+        buf: &mut [u8],
+    ) -> Result<(), String> {
+        let decoded = decoder.decode(page.codec, self.data(page), buf);
+        decoded.map_err(|why| format!("page data at {:#x}: {why}", page.offset))
     }
 }
 
