@@ -178,3 +178,25 @@ fn dmesg_says_why_there_is_no_log() {
     folder.write("junk", b"junk");
     assert_eq!(code(&folder.run(&["dmesg", "junk"])), 3);
 }
+
+#[test]
+fn a_wrong_checksum_is_no_less_damage_where_memory_is_searched_first() {
+    let folder = Folder::new();
+    folder.write("vmcore", &guest(true).build());
+    folder.run(&["vmcore", "kdump"]);
+    for name in ["vmcore", "kdump"] {
+        let packed = folder.shell(&format!("gzip -c {name}"));
+        let mut bytes = packed.stdout;
+        let crc = bytes.len() - 8;
+        bytes[crc] ^= 1;
+        folder.write("packed.gz", &bytes);
+        for options in [&["packed.gz", "out"][..], &["--find-vmcoreinfo", "packed.gz", "out"]] {
+            let output = folder.run(options);
+            assert_eq!(code(&output), 4, "{name} {options:?}: {}", stderr(&output));
+            let kept = folder.path("out.incomplete");
+            assert!(Kdump::from_bytes(&std::fs::read(&kept).unwrap()).unwrap().is_incomplete());
+            std::fs::remove_file(kept).unwrap();
+            assert!(!folder.path("out").exists());
+        }
+    }
+}
