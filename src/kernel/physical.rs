@@ -1,5 +1,9 @@
 //! The crashed machine's memory by physical address: all that translation and the log need of a dump.
 
+mod cached;
+
+pub use cached::CachedMemory;
+
 /// Memory that can be read by its physical address.
 pub trait PhysicalMemory {
     /// Fills `buf` with the bytes from `paddr` on.
