@@ -12,9 +12,11 @@
 
 mod arm64;
 pub mod direct_map;
+mod enumerate;
 mod loongarch;
 mod ppc64;
 mod riscv;
+mod runs;
 mod s390;
 mod tables;
 mod x86;
@@ -28,6 +30,9 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use tables::Tables;
+
+pub use enumerate::TablesFound;
+pub use runs::PhysicalRuns;
 
 /// What a dump tells of its kernel: all that translation and the log start from.
 #[derive(Clone, Copy)]
@@ -212,6 +217,11 @@ impl<'a> Translator<'a> {
     /// # Errors
     /// [`TranslateError`] names the level and the entry that end the walk.
     pub fn map(&self, vaddr: u64) -> Result<Mapping, TranslateError> {
+        self.map_by(self.memory, vaddr)
+    }
+
+    /// The same by tables that are read from `memory`.
+    fn map_by(&self, memory: &dyn PhysicalMemory, vaddr: u64) -> Result<Mapping, TranslateError> {
         let by_window = |windows: &[Window]| windows.iter().find_map(|w| w.translate(vaddr));
         if let Some(mapping) = by_window(&self.space.exact) {
             return Ok(mapping);
@@ -223,8 +233,13 @@ impl<'a> Translator<'a> {
                 return by_window(&self.space.fallback).ok_or_else(none);
             }
         };
-        tables.walk(self.memory, vaddr).or_else(|error| match error {
-            TranslateError::NoEntry { .. } => by_window(&self.space.fallback).ok_or(error),
+        tables.walk(memory, vaddr).or_else(|error| match error {
+            TranslateError::NoEntry { .. } => {
+                // No further than that entry: the next one may be there, and counts.
+                let bytes = tables.alike(&error, vaddr);
+                let found = by_window(&self.space.fallback).ok_or(error)?;
+                Ok(Mapping { bytes: found.bytes.min(bytes), ..found })
+            }
             _ => Err(error),
         })
     }

@@ -129,7 +129,21 @@ impl Tables {
         Err(TranslateError::NoAddress { vaddr, why: "the page tables have no level".to_owned() })
     }
 
-    fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {
+    /// How many bytes from `vaddr` on a walk ends in the same `error` for: those that the entry
+    /// which ended it is for.
+    pub(super) fn alike(&self, error: &TranslateError, vaddr: u64) -> u64 {
+        let level = match error {
+            TranslateError::NotMapped { level, .. } | TranslateError::NoEntry { level, .. } => {
+                self.levels.iter().find(|known| known.name == *level)
+            }
+            // Where the tables have no place for addresses begins and ends with an entry of the root.
+            TranslateError::NoAddress { .. } => self.levels.first(),
+        };
+        let bytes = level.map_or(1, |level| 1 << level.shift);
+        bytes - (vaddr & (bytes - 1))
+    }
+
+    pub(super) fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {
         match self.format {
             Format::X86(entries) => entries.meaning(entry, level, last),
             Format::Arm64(entries) => entries.meaning(entry, level, last),
