@@ -132,9 +132,9 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// Deals out the pages that `dump` has.
-    pub(crate) fn new(dump: &'a Dump) -> Self {
-        let mut left = dump.kept();
+    /// Deals out the pages of `kept`, which are those of `dump` that are not left out.
+    pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>) -> Self {
+        let mut left = kept;
         let may_end_early = dump.is_sequential();
         Feed { dump, current: left.next(), left, lost: Vec::new(), may_end_early }
     }

@@ -16,7 +16,7 @@ use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::plan::{Contents, Plan};
 use crate::report::{Pages, Progress, Reason, Report};
-use crate::select::DumpLevel;
+use crate::select::{self, DumpLevel, Request, Selection};
 use crate::sink::Sink;
 use crate::source::dump::Dump;
 use crate::source::memory::count;
@@ -40,8 +40,10 @@ pub struct Options {
     pub codec: Codec,
     /// The codec's level; `None` is the quickest that makes files as small as makedumpfile's.
     pub level: Option<i32>,
-    /// What is left out.
+    /// What is left out, as far as the kernel's tables prove it; see [`select`](fn@select::select).
     pub dump_level: DumpLevel,
+    /// Whether to fail where that level cannot be honoured, or something speaks against it.
+    pub strict: bool,
     /// Worker threads, the caller's included; the output does not depend on their number.
     pub threads: usize,
     /// Bytes of the (unflattened) file at the most.
@@ -58,6 +60,7 @@ impl Default for Options {
             codec: Codec::Zlib,
             level: None,
             dump_level: DumpLevel::default(),
+            strict: false,
             threads: 1,
             max_size: None,
             timestamp: 0,
@@ -83,9 +86,11 @@ pub fn convert(
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
-    let (_, kept_pages) = dump.counts();
+    let selection = select_pages(dump, options)?;
+    let (_, input_pages) = dump.counts();
+    let kept_pages = input_pages - selection.excluded.count();
     let missing = count(dump.missing());
-    let dump_level = options.dump_level.honoured().and(dump.dump_level());
+    let dump_level = selection.level.and(dump.dump_level());
     let plan = Plan::new(&Contents {
         layout: dump.layout,
         page_size: dump.page_size,
@@ -106,17 +111,17 @@ pub fn convert(
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
         .map(|_| Worker::new(dump, &watches, dump_level, options))
         .collect::<Result<Vec<_>>>()?;
-    let mut report = empty_report(dump, &plan, options, dump_level);
+    let mut report = empty_report(dump, &plan, options, &selection, dump_level);
     let mut header = main_header(dump, &plan, options, &mut report);
 
     let can_rewrite = sink.can_rewrite();
     let mut writer = Writer::new(&plan, dump.layout, sink);
     let mut lost_note_bytes = 0;
-    writer.begin(&header, dump.present(), dump.kept(), kept_pages, &mut |write| {
+    writer.begin(&header, dump.present(), selection.kept(dump), kept_pages, &mut |write| {
         lost_note_bytes = dump.copy_notes(write)?;
         Ok(())
     })?;
-    let mut feed = Feed::new(dump);
+    let mut feed = Feed::new(dump, selection.kept(dump));
     // Up to which pfn pages were written, and what the last checkpoint vouches for.
     let mut written_to = 0;
     let mut safe: Option<Pages> = None;
@@ -157,29 +162,48 @@ pub fn convert(
     Ok(report)
 }
 
-fn empty_report(dump: &Dump, plan: &Plan, options: &Options, dump_level: DumpLevel) -> Report {
-    let mut warnings = Vec::new();
-    // What was left out before needs no leaving out.
-    if options.dump_level.and(dump_level) != dump_level {
-        warnings.push(format!(
-            "dump level {} is not supported yet: level {} is written, no cache, user or free page is left out",
-            options.dump_level.bits(),
-            dump_level.bits()
-        ));
+/// Finds out which pages to leave out.
+fn select_pages(dump: &Dump, options: &Options) -> Result<Selection> {
+    let request = Request {
+        level: options.dump_level,
+        threads: options.threads.clamp(1, MAX_THREADS),
+        cancel: options.cancel.clone(),
+    };
+    let selection = select::select(dump, &request)?;
+    match selection.warnings.first().filter(|_| options.strict) {
+        Some(why) => Err(Error::NotProven(why.clone())),
+        None => Ok(selection),
     }
-    let (present, kept) = dump.counts();
+}
+
+fn empty_report(
+    dump: &Dump,
+    plan: &Plan,
+    options: &Options,
+    selection: &Selection,
+    dump_level: DumpLevel,
+) -> Report {
+    let (present, input_pages) = dump.counts();
     let missing = count(dump.missing());
+    let excluded = selection.excluded.count();
     Report {
         codec: options.codec,
         dump_level,
         asked_level: options.dump_level,
         page_bytes: dump.page_size,
         max_mapnr: plan.sub_header.max_mapnr_64,
-        pages: Pages { present, kept: kept + missing, unreadable: missing, ..Pages::default() },
+        pages: Pages {
+            present,
+            excluded,
+            kept: input_pages - excluded + missing,
+            unreadable: missing,
+            ..Pages::default()
+        },
+        census: selection.census.clone(),
         file_bytes: 0,
         output_bytes: 0,
         reasons: Vec::new(),
-        warnings,
+        warnings: selection.warnings.clone(),
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Error {
     #[error("the page size is not known: {0}")]
     PageSize(String),
 
+    /// What is to be left out is not proven by the kernel's tables, and was to be.
+    #[error("the dump level cannot be honoured: {0}")]
+    NotProven(String),
+
     /// A value does not fit its field in the output.
     #[error("{field}: {value:#x} does not fit in {bits} bits")]
     FieldOverflow {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::codec::Codec;
-use crate::select::DumpLevel;
+use crate::select::{Census, DumpLevel};
 
 /// How far something is, in pages or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Progress {
 pub struct Pages {
     /// In the 1st bitmap: RAM.
     pub present: u64,
+    /// That the input has, but are left out; the census says of which classes.
+    pub excluded: u64,
     /// That the input has bytes of, and so were to be stored.
     pub kept: u64,
     /// Of zeros, which share one stored page.
@@ -110,6 +112,8 @@ pub struct Report {
     pub max_mapnr: u64,
     /// Pages by outcome.
     pub pages: Pages,
+    /// Pages of the input by what the kernel used them for.
+    pub census: Census,
     /// Bytes of the kdump file.
     pub file_bytes: u64,
     /// Bytes of the output: the file, or the flattened stream of it.

@@ -37,9 +37,12 @@ impl Exit {
         }
         match error.downcast_ref::<Error>() {
             Some(Error::CannotSeek(_)) => Exit::Usage,
-            Some(Error::NotRecognised(_) | Error::Damaged { .. } | Error::PageSize(_)) => {
-                Exit::Input
-            }
+            Some(
+                Error::NotRecognised(_)
+                | Error::Damaged { .. }
+                | Error::PageSize(_)
+                | Error::NotProven(_),
+            ) => Exit::Input,
             // A decoder of .gz or .zst that stopped before the headers were out.
             Some(Error::Read { source, .. })
                 if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>

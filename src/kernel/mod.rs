@@ -1,9 +1,13 @@
 //! What we know of the crashed kernel: its architecture, its VMCOREINFO, where its memory lies,
-//! how its addresses are translated, what it logged.
+//! how its addresses are translated, what its struct pages say, what it logged.
 
 pub mod arch;
+pub mod image;
 pub mod log;
+pub mod mem_map;
+pub mod nodes;
 pub mod physical;
+pub mod struct_page;
 pub mod translate;
 pub mod utsname;
 pub mod vmcoreinfo;

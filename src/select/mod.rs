@@ -6,17 +6,41 @@
 //!            --> Selection: the pages left out, the census of all of them
 //! ```
 
+mod cache;
 mod census;
+mod evidence;
+mod free;
+mod hwpoison;
+mod mask;
+mod offline;
+mod own;
+mod rules;
+mod scan;
+mod struct_pages;
+mod user;
 pub mod zero;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Result;
+use crate::kernel::mem_map::MemMap;
+use crate::kernel::nodes;
+use crate::kernel::physical::PhysicalMemory;
+use crate::kernel::struct_page::Format;
+use crate::kernel::translate::{Kernel, Translator};
 use crate::source::dump::{Dump, Runs};
 use crate::source::page_set::PageSet;
+use crate::source::physical::DumpMemory;
+use own::Own;
+use rules::Rules;
+use scan::{Counts, Subject};
+use struct_pages::StructPages;
 
 pub use census::{Census, Class, Share};
+
+/// Of the pages of a dump, one in so many may have no struct page before that is worth a warning.
+const MAX_SHARE_WITHOUT: u64 = 16;
 
 /// What is to be left out, and how to find it.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +70,51 @@ impl Selection {
     /// The runs of pages of `dump` that are kept.
     #[must_use]
     pub fn kept<'a>(&'a self, dump: &'a Dump) -> Runs<'a> {
-        let _ = self;
-        dump.kept()
+        if self.excluded.count() == 0 {
+            return dump.kept();
+        }
+        Box::new(dump.kept().flat_map(|run| self.excluded.gaps_within(run)))
     }
+
+    /// A selection of nothing, as no class can be told.
+    fn nothing(dump: &Dump, level: DumpLevel, why: &str) -> Self {
+        let off = |class| Share { class, pages: 0, excluded: 0, off: Some(why.to_owned()) };
+        let (_, pages) = dump.counts();
+        let census = Census {
+            shares: Class::ALL.map(off).to_vec(),
+            unknown: pages,
+            pages,
+            ..Census::default()
+        };
+        Selection::new(PageSet::default(), census, level)
+    }
+
+    fn new(excluded: PageSet, census: Census, asked: DumpLevel) -> Self {
+        let off = |share: &&Share| {
+            let asked = share.class.level_bit().is_some_and(|bit| asked.bits() & bit != 0);
+            asked && share.off.is_some()
+        };
+        let off: Vec<&Share> = census.shares.iter().filter(off).collect();
+        let bits = off.iter().filter_map(|share| share.class.level_bit());
+        let level = DumpLevel(asked.bits() & !bits.fold(0, |bits, bit| bits | bit));
+        let warnings = warnings(&off);
+        Selection { excluded, level, warnings, census }
+    }
+}
+
+/// That classes are off: those with the same reason in one line.
+fn warnings(off: &[&Share]) -> Vec<String> {
+    let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
+    for share in off {
+        let (name, why) = (share.class.name(), share.off.as_deref().unwrap_or_default());
+        match lines.iter_mut().find(|(_, other)| *other == why) {
+            Some((names, _)) => names.push(name),
+            None => lines.push((vec![name], why)),
+        }
+    }
+    let line =
+        |(names, why): (Vec<&str>, &str)| format!("{} pages are all kept: {why}", names.join(", "));
+    lines.into_iter().map(line).collect()
 }
 
 /// Finds out what each page of `dump` is, and which are left out.
@@ -59,8 +125,110 @@ impl Selection {
 /// # Errors
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
 pub fn select(dump: &Dump, request: &Request) -> Result<Selection> {
-    let _ = dump;
-    Ok(Selection { level: request.level.honoured(), ..Selection::default() })
+    if dump.is_sequential() {
+        let why = "the kernel's tables cannot be read from a pipe, or from a packed file";
+        return Ok(Selection::nothing(dump, request.level, why));
+    }
+    let memories =
+        (0..request.threads.max(1)).map(|_| DumpMemory::new(dump)).collect::<Result<Vec<_>>>()?;
+    let found = memories.first().map(|memory| find(dump, memory, &memories, request));
+    Ok(match found {
+        Some(Ok(selection)) => selection,
+        Some(Err(why)) => Selection::nothing(dump, request.level, &why),
+        None => Selection::default(),
+    })
+}
+
+/// The same with the dump's memory at hand, `memories` are one a thread.
+fn find(
+    dump: &Dump,
+    memory: &DumpMemory<'_>,
+    memories: &[DumpMemory<'_>],
+    request: &Request,
+) -> Result<Selection, String> {
+    let kernel = memory.kernel().ok_or("the dump has no VMCOREINFO")?;
+    if kernel.page_size != dump.page_size || dump.origin() != 0 {
+        let (block, page) = (dump.page_size, kernel.page_size);
+        return Err(format!("the dump counts in blocks of {block} bytes, the kernel in {page}"));
+    }
+    let format = Format::of(&kernel)?;
+    let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
+    let map = MemMap::find(&kernel, &translator, format.size as u64, dump.max_mapnr())?;
+    let pages = StructPages::locate(&map, &translator, dump.present());
+    let own = Own::find(&kernel, &translator, &pages);
+    let zones = zones_free_pages(&kernel, &translator);
+    let mut rules = Rules::new(kernel.info, &format, request.level);
+    let memories: Vec<&(dyn PhysicalMemory + Sync)> =
+        memories.iter().map(|memory| memory as &(dyn PhysicalMemory + Sync)).collect();
+    loop {
+        let subject = Subject { dump, format: &format, pages: &pages, own: &own, rules: &rules };
+        let Some((excluded, counts)) = scan::scan(subject, &memories, &request.cancel) else {
+            return Err("interrupted".to_owned());
+        };
+        let mut contradictions = counts.evidence.contradictions(zones);
+        contradictions.retain(|(class, _)| rules.off(*class).is_none());
+        if contradictions.is_empty() {
+            let census = census(dump, &rules, &counts);
+            let mut selection = Selection::new(excluded, census, request.level);
+            selection.warnings.extend(doubts(&selection, &rules, &counts, zones));
+            return Ok(selection);
+        }
+        // Once more without them: what they had may be of another class.
+        contradictions.into_iter().for_each(|(class, why)| rules.switch_off(class, why));
+    }
+}
+
+/// Free pages as the zones count them, where all of them can be read.
+fn zones_free_pages(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<u64> {
+    let nodes = nodes::nodes(kernel, translator).ok()?;
+    nodes.iter().map(|node| node.free_pages).sum()
+}
+
+fn census(dump: &Dump, rules: &Rules, counts: &Counts) -> Census {
+    let (_, pages) = dump.counts();
+    let shares = Class::ALL.into_iter().zip(counts.pages).zip(counts.excluded);
+    let shares = shares.map(|((class, pages), excluded)| Share {
+        class,
+        pages,
+        excluded,
+        off: rules.off(class).map(str::to_owned),
+    });
+    Census {
+        shares: shares.collect(),
+        struct_pages: counts.looked_at,
+        unknown: pages.saturating_sub(counts.looked_at),
+        pages,
+    }
+}
+
+/// What speaks against a selection that is made all the same.
+fn doubts(
+    selection: &Selection,
+    rules: &Rules,
+    counts: &Counts,
+    zones: Option<u64>,
+) -> Vec<String> {
+    if !selection.level.leaves_out_classes() {
+        return Vec::new();
+    }
+    let mut doubts = Vec::new();
+    let census = &selection.census;
+    if counts.unreadable > 0 {
+        doubts.push(format!(
+            "{} of {} pages are kept, as their struct pages cannot be read",
+            counts.unreadable, census.pages
+        ));
+    }
+    // Firmware has none, nor has what the kernel was told not to use.
+    let without = census.unknown.saturating_sub(counts.unreadable);
+    if without.saturating_mul(MAX_SHARE_WITHOUT) > census.pages {
+        let pages = census.pages;
+        doubts.push(format!("{without} of {pages} pages are kept, as they have no struct page"));
+    }
+    if let Some(zones) = zones.filter(|_| rules.excludes(Class::Free) && doubts.is_empty()) {
+        doubts.extend(counts.evidence.missing_free(zones));
+    }
+    doubts
 }
 
 /// What is left out of a dump, in the bits of makedumpfile's `-d`.
@@ -92,11 +260,10 @@ impl DumpLevel {
         self.0
     }
 
-    /// What can be honoured: at most level 1. The page cache, user and free pages (2, 4, 8, 16)
-    /// are all kept, as leaving them out needs the kernel's own tables.
+    /// Whether it leaves out classes that the kernel's struct pages tell.
     #[must_use]
-    pub fn honoured(self) -> Self {
-        DumpLevel(self.0.min(Self::ZERO))
+    pub fn leaves_out_classes(self) -> bool {
+        self.0 & !Self::ZERO != 0
     }
 
     /// What a header says was left out; bits without meaning are passed over.

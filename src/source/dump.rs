@@ -132,6 +132,15 @@ impl Dump {
         }
     }
 
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn present_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(runs_within(core.memory.present(), pfns)),
+            Body::Kdump(kdump) => Box::new(kdump.present.runs_within(pfns)),
+        }
+    }
+
     /// Runs of pages that the input has.
     #[must_use]
     pub fn kept(&self) -> Runs<'_> {
@@ -153,12 +162,7 @@ impl Dump {
     /// Whether page `pfn` is RAM.
     #[must_use]
     pub fn is_present(&self, pfn: u64) -> bool {
-        match &self.body {
-            Body::Elf(core) => {
-                runs_within(core.memory.present(), pfn..pfn.saturating_add(1)).next().is_some()
-            }
-            Body::Kdump(kdump) => kdump.present.contains(pfn),
-        }
+        self.present_within(pfn..pfn.saturating_add(1)).next().is_some()
     }
 
     /// Runs of pages that the headers promise, but that are behind the end of the input. A kdump

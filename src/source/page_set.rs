@@ -190,6 +190,18 @@ impl PageSet {
         Runs { set: self, at: pfns.start, end: pfns.end }
     }
 
+    /// The runs of pages in `pfns` that are not in the set, sorted, disjoint, never touching.
+    pub fn gaps_within(&self, pfns: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + '_ {
+        let mut at = pfns.start;
+        std::iter::from_fn(move || {
+            let start = if at < self.end() { self.find(at, false) } else { at };
+            let taken = self.find(start, true);
+            // Behind the bitmap nothing is in the set.
+            at = if taken < self.end() { taken } else { pfns.end }.min(pfns.end);
+            (start < at).then_some(start..at)
+        })
+    }
+
     /// One past the last page that the bitmap could have.
     fn end(&self) -> u64 {
         self.blocks.len() as u64 * BLOCK_PAGES

@@ -53,6 +53,10 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
     exclude: Vec<Class>,
 
+    /// Fail where the kernel's tables do not prove what is to be left out, rather than keep it
+    #[arg(long)]
+    strict: bool,
+
     /// Kind of file: auto is flat exactly when the output cannot seek
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
     format: FormatArg,
@@ -153,6 +157,7 @@ impl Convert {
             codec,
             level: self.level,
             dump_level: asked.and_then(DumpLevel::new).unwrap_or_default(),
+            strict: self.strict,
             threads: self.threads.count(),
             max_size: self.max_size,
             timestamp: source_date_epoch(),

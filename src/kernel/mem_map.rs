@@ -1,0 +1,121 @@
+//! `mem_map`: where the struct page of each page frame is.
+//!
+//! | model | told by | struct pages are |
+//! |---|---|---|
+//! | SPARSEMEM, also EXTREME, VMEMMAP | SYMBOL(mem_section) | in a piece for each section of memory |
+//! | FLATMEM | SYMBOL(mem_map), SYMBOL(contig_page_data) | in one array |
+//! | DISCONTIGMEM (before 5.14) | OFFSET(pglist_data.node_mem_map) | in one array a node |
+
+mod sparse;
+
+use std::ops::Range;
+
+use crate::kernel::nodes;
+use crate::kernel::translate::{Kernel, Translator};
+
+/// Page frames whose struct pages follow one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The page frames.
+    pub pfns: Range<u64>,
+    /// Virtual address of the first one's struct page.
+    pub vaddr: u64,
+}
+
+/// Where struct pages are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemMap {
+    /// In ascending order, disjoint.
+    pub stretches: Vec<Stretch>,
+    /// Bytes of a struct page.
+    pub struct_bytes: u64,
+}
+
+impl MemMap {
+    /// Finds the struct pages of a kernel, as far as page frames below `max_mapnr` have any.
+    ///
+    /// # Errors
+    /// What VMCOREINFO lacks, or what of the kernel's tables cannot be read or makes no sense.
+    pub fn find(
+        kernel: &Kernel<'_>,
+        translator: &Translator<'_>,
+        struct_bytes: u64,
+        max_mapnr: u64,
+    ) -> Result<Self, String> {
+        let stretches = if kernel.info.symbol("mem_section").is_some() {
+            sparse::stretches(kernel, translator, struct_bytes, max_mapnr)?
+        } else {
+            flat(kernel, translator, max_mapnr)?
+        };
+        let map = MemMap { stretches: merged(stretches, struct_bytes)?, struct_bytes };
+        if map.stretches.is_empty() {
+            return Err("no page frame of the dump has a struct page".to_owned());
+        }
+        Ok(map)
+    }
+}
+
+/// The arrays of the nodes: one of all memory with FLATMEM.
+fn flat(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    max_mapnr: u64,
+) -> Result<Vec<Stretch>, String> {
+    let mem_map = kernel.info.symbol("mem_map");
+    let nodes = nodes::nodes(kernel, translator);
+    let pointer =
+        |symbol| translator.read_long(symbol).map_err(|why| format!("SYMBOL(mem_map): {why}"));
+    let nodes = match (nodes, mem_map) {
+        (Ok(nodes), _) => nodes,
+        // Nothing tells its length but what the dump has.
+        (Err(_), Some(symbol)) => {
+            return Ok(vec![Stretch { pfns: 0..max_mapnr, vaddr: pointer(symbol)? }]);
+        }
+        (Err(why), None) => {
+            return Err(format!(
+                "VMCOREINFO has no SYMBOL(mem_section) and no SYMBOL(mem_map): {why}"
+            ));
+        }
+    };
+    let mut stretches = Vec::new();
+    let is_only = nodes.len() == 1;
+    for node in nodes {
+        let end = node.start_pfn.saturating_add(node.spanned_pages).min(max_mapnr);
+        let vaddr = match (node.mem_map, mem_map) {
+            (Some(vaddr), _) => vaddr,
+            (None, Some(symbol)) if is_only && node.start_pfn == 0 => pointer(symbol)?,
+            (None, _) => {
+                return Err("VMCOREINFO has no OFFSET(pglist_data.node_mem_map)".to_owned());
+            }
+        };
+        if node.start_pfn < end {
+            stretches.push(Stretch { pfns: node.start_pfn..end, vaddr });
+        }
+    }
+    Ok(stretches)
+}
+
+/// In order, and neighbours that follow one another in both ways as one.
+fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>, String> {
+    stretches.sort_by_key(|stretch| stretch.pfns.start);
+    let mut merged: Vec<Stretch> = Vec::new();
+    for stretch in stretches {
+        let Some(last) = merged.last_mut() else {
+            merged.push(stretch);
+            continue;
+        };
+        if stretch.pfns.start < last.pfns.end {
+            let pfn = stretch.pfns.start;
+            return Err(format!("pfn {pfn:#x} has two struct pages"));
+        }
+        let bytes = (last.pfns.end - last.pfns.start).wrapping_mul(struct_bytes);
+        let follows =
+            last.pfns.end == stretch.pfns.start && last.vaddr.wrapping_add(bytes) == stretch.vaddr;
+        if follows {
+            last.pfns.end = stretch.pfns.end;
+        } else {
+            merged.push(stretch);
+        }
+    }
+    Ok(merged)
+}

@@ -1,0 +1,191 @@
+//! SPARSEMEM: memory by sections, each with its own struct pages (include/linux/mmzone.h).
+//!
+//! `mem_section` is an array of sections, or, with SPARSEMEM_EXTREME, of pointers to pages full of
+//! them. Since 4.15 (83e3c48729d9) the latter array is allocated, and the symbol is a pointer to it; the
+//! kernel's own VMCOREINFO has the array's address in both cases (a0b1280368d1), one made from a
+//! vmlinux the pointer's. So both are tried.
+
+use super::Stretch;
+use crate::kernel::arch::Architecture;
+use crate::kernel::translate::{Kernel, Translator};
+
+/// SECTION_MARKED_PRESENT of `section_mem_map`.
+const PRESENT: u64 = 1;
+
+/// The bits of `section_mem_map` that are flags: six since the vmemmap of a section can be filled
+/// early (SECTION_IS_VMEMMAP_PREINIT, bit 5, 6.15), fewer before, when the others were 0.
+const FLAGS: u64 = 0x3f;
+
+/// Sections at the most: MAX_PHYSMEM_BITS less SECTION_SIZE_BITS is 30 with riscv64's 57.
+const MAX_SECTION_BITS: u64 = 32;
+
+/// `SECTION_SIZE_BITS` and `MAX_PHYSMEM_BITS` of kernels that do not tell them (before 5.13 and
+/// 5.8), from each architecture's asm/sparsemem.h.
+fn default_bits(arch: Architecture, kernel: &Kernel<'_>) -> Option<(u64, u64)> {
+    Some(match arch {
+        Architecture::X86_64 if kernel.info.number("pgtable_l5_enabled") == Some(1) => (27, 52),
+        Architecture::X86_64 => (27, 46),
+        Architecture::I386 if kernel.info.config("X86_PAE") => (29, 36),
+        Architecture::I386 => (26, 32),
+        Architecture::Aarch64 => (30, 48),
+        Architecture::Riscv64 => (27, 56),
+        Architecture::S390x => (28, 46),
+        Architecture::Ppc64 => (24, 46),
+        Architecture::LoongArch64 => (29, 48),
+        _ => return None,
+    })
+}
+
+struct Sections<'a> {
+    kernel: &'a Kernel<'a>,
+    translator: &'a Translator<'a>,
+    struct_bytes: u64,
+    /// Bytes of a struct mem_section.
+    section_bytes: u64,
+    mem_map_offset: u64,
+    /// Page frames of a section.
+    pages: u64,
+    /// Sections that the dump's memory reaches into.
+    count: u64,
+    max_mapnr: u64,
+}
+
+pub(super) fn stretches(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    struct_bytes: u64,
+    max_mapnr: u64,
+) -> Result<Vec<Stretch>, String> {
+    let info = kernel.info;
+    let lacks = |what: &str| format!("VMCOREINFO has no {what}");
+    let symbol = info.symbol("mem_section").ok_or_else(|| lacks("SYMBOL(mem_section)"))?;
+    let section_bytes = info.size("mem_section").ok_or_else(|| lacks("SIZE(mem_section)"))?;
+    let mem_map_offset = info
+        .offset("mem_section.section_mem_map")
+        .ok_or_else(|| lacks("OFFSET(mem_section.section_mem_map)"))?;
+    let long = kernel.layout.long_bytes() as u64;
+    let inside = mem_map_offset.checked_add(long).is_some_and(|end| end <= section_bytes);
+    if !inside || section_bytes > kernel.page_size {
+        return Err(format!(
+            "SIZE(mem_section)={section_bytes} and OFFSET(mem_section.section_mem_map)={mem_map_offset} make no sense"
+        ));
+    }
+    let defaults = default_bits(kernel.arch, kernel);
+    let section_bits = info.number("SECTION_SIZE_BITS").or(defaults.map(|(section, _)| section));
+    let section_bits = section_bits.ok_or_else(|| lacks("NUMBER(SECTION_SIZE_BITS)"))?;
+    let memory_bits = info.number("MAX_PHYSMEM_BITS").or(defaults.map(|(_, memory)| memory));
+    let memory_bits = memory_bits.ok_or_else(|| lacks("NUMBER(MAX_PHYSMEM_BITS)"))?;
+    let page_bits = u64::from(kernel.page_size.trailing_zeros());
+    let sections_bits =
+        memory_bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
+    let (Some(sections_bits), Some(shift)) = (sections_bits, section_bits.checked_sub(page_bits))
+    else {
+        return Err(format!(
+            "SECTION_SIZE_BITS {section_bits} and MAX_PHYSMEM_BITS {memory_bits} make no sense"
+        ));
+    };
+    if shift > 40 {
+        return Err(format!("SECTION_SIZE_BITS {section_bits} makes no sense"));
+    }
+    let pages = 1u64 << shift;
+    let sections = Sections {
+        kernel,
+        translator,
+        struct_bytes,
+        section_bytes,
+        mem_map_offset,
+        pages,
+        count: max_mapnr.div_ceil(pages).min(1 << sections_bits),
+        max_mapnr,
+    };
+    let per_root = kernel.page_size / section_bytes;
+    // Of pointers, unless there are as many entries as sections.
+    let length = info.length("mem_section");
+    let roots = (1u64 << sections_bits).div_ceil(per_root);
+    let is_extreme = length.is_none_or(|length| length == roots);
+    if !is_extreme {
+        return sections.of_array(symbol);
+    }
+    sections.of_roots(symbol, per_root).or_else(|why| {
+        // The pointer itself, where the first form is not what is there.
+        let array = translator.read_long(symbol).map_err(|_| why.clone())?;
+        sections.of_roots(array, per_root).map_err(|_| why)
+    })
+}
+
+impl Sections<'_> {
+    /// SPARSEMEM: an array of sections.
+    fn of_array(&self, array: u64) -> Result<Vec<Stretch>, String> {
+        let mut found = Vec::new();
+        self.read_sections(array, 0..self.count, &mut found)?;
+        self.checked(found)
+    }
+
+    /// SPARSEMEM_EXTREME: an array of pointers to pages of sections.
+    fn of_roots(&self, array: u64, per_root: u64) -> Result<Vec<Stretch>, String> {
+        let long = self.kernel.layout.long_bytes() as u64;
+        let mut found = Vec::new();
+        for root in 0..self.count.div_ceil(per_root) {
+            let at = array.wrapping_add(root * long);
+            let sections = self
+                .translator
+                .read_long(at)
+                .map_err(|why| format!("mem_section[{root}]: {why}"))?;
+            if sections != 0 {
+                let first = root * per_root;
+                let numbers = first..(first + per_root).min(self.count);
+                self.read_sections(sections, numbers, &mut found)?;
+            }
+        }
+        self.checked(found)
+    }
+
+    fn read_sections(
+        &self,
+        at: u64,
+        numbers: std::ops::Range<u64>,
+        found: &mut Vec<Stretch>,
+    ) -> Result<(), String> {
+        for (nth, number) in (0..).zip(numbers) {
+            let at = at.wrapping_add(nth * self.section_bytes + self.mem_map_offset);
+            let coded = self
+                .translator
+                .read_long(at)
+                .map_err(|why| format!("section {number} of mem_section: {why}"))?;
+            if coded & PRESENT == 0 {
+                if coded != 0 && coded & FLAGS == 0 {
+                    return Err(format!(
+                        "section {number} of mem_section is {coded:#x}, which is none"
+                    ));
+                }
+                continue;
+            }
+            // sparse_encode_mem_map() has taken the first page frame's place off.
+            let start = number * self.pages;
+            let offset = start.wrapping_mul(self.struct_bytes);
+            let vaddr = (coded & !FLAGS).wrapping_add(offset) & self.address_mask();
+            let pfns = start..(start + self.pages).min(self.max_mapnr);
+            found.push(Stretch { pfns, vaddr });
+        }
+        Ok(())
+    }
+
+    fn address_mask(&self) -> u64 {
+        if self.kernel.layout.long_bytes() == 8 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
+    /// What was found, if there is anything at all where the first of it says.
+    fn checked(&self, found: Vec<Stretch>) -> Result<Vec<Stretch>, String> {
+        if found.is_empty() {
+            return Err("mem_section has no section with memory".to_owned());
+        }
+        let mut why = String::new();
+        for stretch in &found {
+            match self.translator.map(stretch.vaddr) {
+                Ok(_) => return Ok(found),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(format!("no section's struct pages are mapped: {why}"))
+    }
+}

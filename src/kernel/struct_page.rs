@@ -1,0 +1,395 @@
+//! `struct page`: where its fields are, and the numbers by which they say what a page is used for.
+//!
+//! Everything comes from VMCOREINFO (kernel/vmcore_info.c, before 6.9 kernel/crash_core.c); what is
+//! there decides, never a version. Where a field or number has had several names or forms, the newest
+//! is asked for first.
+
+use crate::format::wire::ByteOrder;
+use crate::kernel::arch::Architecture;
+use crate::kernel::translate::Kernel;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// `sizeof(struct page)` at the most: 64 bytes and a word each for memcg, KMSAN, the last CPU.
+const MAX_BYTES: u64 = 512;
+
+/// Bits of `page.mapping` that are flags: PAGE_MAPPING_FLAGS in include/linux/page-flags.h.
+const MAPPING_FLAGS: u64 = 3;
+const MAPPING_ANON: u64 = 1;
+
+/// The highest order of a compound: 16 GiB of hugetlb in pages of 4 KiB.
+const MAX_ORDER: u64 = 22;
+
+/// Bits of page[1].flags that hold a folio's order since 6.6 (ebc1baf5c9b4).
+const FOLIO_ORDER: u64 = 0xff;
+
+/// A value of `_mapcount` that is no count, but says what a page is: PAGE_*_MAPCOUNT_VALUE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageType {
+    /// Before 6.12: one bit of all ones is cleared (6e292b9be7f4, 4.18), or a number (-128).
+    Exact(u32),
+    /// Since 6.12 (4ffca5a96678): a number in the top byte, any data below.
+    TopByte(u32),
+}
+
+impl PageType {
+    fn of(info: &Vmcoreinfo, name: &str) -> Option<Self> {
+        let number = info.number(name)?;
+        // It is printed as an int.
+        let value = u32::try_from(number & u64::from(u32::MAX)).ok()?;
+        Some(if value & 0x00ff_ffff == 0 {
+            PageType::TopByte(value >> 24)
+        } else {
+            PageType::Exact(value)
+        })
+    }
+
+    /// Whether a `_mapcount` says it.
+    #[must_use]
+    pub fn is(self, mapcount: u32) -> bool {
+        match self {
+            PageType::Exact(value) => mapcount == value,
+            PageType::TopByte(value) => mapcount >> 24 == value,
+        }
+    }
+
+    /// Whether `mapcount` is a type at all, in the form that this one has: no page of a process or
+    /// file is, but hugetlb's. Counts begin at -1.
+    fn is_like(self, mapcount: u32) -> bool {
+        match self {
+            // PAGE_MAPCOUNT_RESERVE, -128.
+            PageType::Exact(_) => (0x8000_0000..=0xffff_ff80).contains(&mapcount),
+            // PGTY_mapcount_underflow is 0xff.
+            PageType::TopByte(_) => (0x8000_0000..0xff00_0000).contains(&mapcount),
+        }
+    }
+}
+
+/// How slab pages are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slab {
+    /// PAGE_SLAB_MAPCOUNT_VALUE, since 6.10 (46df8e73a4a3).
+    Type(PageType),
+    /// NUMBER(PG_slab), a bit of `flags`.
+    Flag(u64),
+}
+
+/// How pages of hugetlb are told from other compounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hugetlb {
+    /// PAGE_HUGETLB_MAPCOUNT_VALUE of the head, since 6.9 (d99e3140a4d3).
+    Type(PageType),
+    /// NUMBER(PG_hugetlb), a bit of page[1].flags, 6.6 to 6.8 (9c5ccf2db04b).
+    TailFlag(u64),
+    /// A destructor's id in page[1]: NUMBER(HUGETLB_PAGE_DTOR), 4.4 to 6.5 (f1e61557f023).
+    Destructor(Field, u64),
+}
+
+/// Where the order of a compound page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CompoundOrder {
+    /// The lowest byte of page[1].flags, since 6.6.
+    TailFlags,
+    /// A field of page[1].
+    Field(Field),
+}
+
+/// An integer in a struct page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Field {
+    offset: usize,
+    bytes: usize,
+}
+
+/// What struct pages of one kernel look like.
+#[derive(Debug, Clone)]
+pub struct Format {
+    /// Bytes of one.
+    pub size: usize,
+    order: ByteOrder,
+    flags: Field,
+    mapping: Field,
+    mapcount: Option<Field>,
+    private: Option<Field>,
+    head_link: Option<Field>,
+    head_mask: u64,
+    slab: Option<Slab>,
+    hugetlb: Option<Hugetlb>,
+    compound_order: Option<CompoundOrder>,
+    /// Any type of this kernel: they have one form.
+    a_type: Option<PageType>,
+    /// Whether kernel addresses have their highest bit set.
+    high_half: bool,
+}
+
+/// `NUMBER(name)`, the number of a bit of `page.flags`, as a mask.
+#[must_use]
+pub fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
+    1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
+}
+
+/// `NUMBER(name)`, a value of `_mapcount`.
+#[must_use]
+pub fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
+    PageType::of(info, name)
+}
+
+impl Format {
+    /// The struct page of a kernel.
+    ///
+    /// # Errors
+    /// What VMCOREINFO lacks, or what of it cannot be.
+    pub fn of(kernel: &Kernel<'_>) -> Result<Self, String> {
+        let info = kernel.info;
+        let long = kernel.layout.long_bytes();
+        let size = info.size("page").ok_or("VMCOREINFO has no SIZE(page)")?;
+        let is_sane = (long as u64 * 4..=MAX_BYTES).contains(&size) && size % long as u64 == 0;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|_| is_sane)
+            .ok_or_else(|| format!("SIZE(page)={size} is no size of a struct page"))?;
+        let optional = |name: &str, bytes: usize| -> Result<Option<Field>, String> {
+            let Some(offset) = info.offset(name) else { return Ok(None) };
+            let field = usize::try_from(offset).ok().map(|offset| Field { offset, bytes });
+            let inside = |field: &Field| {
+                field.offset % bytes == 0
+                    && field.offset.checked_add(bytes).is_some_and(|end| end <= size)
+            };
+            let field = field.filter(inside).ok_or_else(|| {
+                format!("OFFSET({name})={offset} is not within SIZE(page)={size}")
+            })?;
+            Ok(Some(field))
+        };
+        let needed = |name: &str, bytes: usize| {
+            optional(name, bytes)?.ok_or_else(|| format!("VMCOREINFO has no OFFSET({name})"))
+        };
+        // Renamed in 7.1, when it came to hold a mask as well.
+        let head_link = match optional("page.compound_info", long)? {
+            None => optional("page.compound_head", long)?,
+            found => found,
+        };
+        let types = ["PAGE_BUDDY_MAPCOUNT_VALUE", "PAGE_SLAB_MAPCOUNT_VALUE"];
+        let slab = page_type(info, "PAGE_SLAB_MAPCOUNT_VALUE").map(Slab::Type);
+        let format = Format {
+            size,
+            order: kernel.layout.byte_order(),
+            flags: needed("page.flags", long)?,
+            mapping: needed("page.mapping", long)?,
+            mapcount: optional("page._mapcount", 4)?,
+            private: optional("page.private", long)?,
+            head_link,
+            head_mask: info.number("PG_head_mask").unwrap_or(0),
+            slab: slab.or_else(|| flag(info, "PG_slab").map(Slab::Flag)),
+            hugetlb: hugetlb(info, size),
+            compound_order: compound_order(info, size, long),
+            a_type: types.iter().find_map(|name| page_type(info, name)),
+            high_half: long == 8 && kernel.arch != Architecture::S390x,
+        };
+        Ok(format)
+    }
+
+    /// Whether it can be told which pages have a `_mapcount`.
+    #[must_use]
+    pub fn has_mapcount(&self) -> bool {
+        self.mapcount.is_some()
+    }
+
+    /// Whether it can be told which pages have a `private`.
+    #[must_use]
+    pub fn has_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Whether slab pages can be told from others.
+    #[must_use]
+    pub fn knows_slab(&self) -> bool {
+        match self.slab {
+            Some(Slab::Type(_)) => self.has_mapcount(),
+            Some(Slab::Flag(_)) => true,
+            None => false,
+        }
+    }
+
+    /// The struct page at the start of `bytes`, which go on with those of the next pages.
+    #[must_use]
+    pub fn page<'a>(&'a self, bytes: &'a [u8]) -> Page<'a> {
+        let mapcount = self
+            .mapcount
+            .map_or(u32::MAX, |field| u32::try_from(self.read(bytes, field)).unwrap_or(u32::MAX));
+        let flags = self.read(bytes, self.flags);
+        Page { format: self, bytes, flags, mapcount }
+    }
+
+    fn read(&self, bytes: &[u8], field: Field) -> u64 {
+        let at = bytes.get(field.offset..).unwrap_or_default();
+        match field.bytes {
+            8 => at.first_chunk().map(|&bytes| self.order.read_u64(bytes)),
+            4 => at.first_chunk().map(|&bytes| self.order.read_u32(bytes).into()),
+            2 => at.first_chunk().map(|&bytes| self.order.read_u16(bytes).into()),
+            _ => at.first().map(|&byte| byte.into()),
+        }
+        .unwrap_or(0)
+    }
+}
+
+/// A field of page[1] by its name in struct page, or in struct folio, whose second page it is.
+fn in_first_tail(info: &Vmcoreinfo, size: usize, names: [&str; 2]) -> Option<usize> {
+    let [folio, page] = names;
+    let of_folio =
+        info.offset(folio).and_then(|offset| usize::try_from(offset).ok()?.checked_sub(size));
+    of_folio.or_else(|| usize::try_from(info.offset(page)?).ok())
+}
+
+/// Destructor and order of a compound are neighbours in page[1], of the same size: bytes since 4.16
+/// (1378a5ee451a), before that 2 or 4 bytes. They are folio's since 6.3 (65a689f35a24).
+fn destructor_and_order(info: &Vmcoreinfo, size: usize) -> Option<(Field, Field)> {
+    let destructor = in_first_tail(info, size, ["folio._folio_dtor", "page.compound_dtor"])?;
+    let order = in_first_tail(info, size, ["folio._folio_order", "page.compound_order"])?;
+    let bytes = order.checked_sub(destructor).filter(|bytes| matches!(bytes, 1 | 2 | 4))?;
+    let field = |offset| Field { offset, bytes };
+    (order + bytes <= size).then_some((field(destructor), field(order)))
+}
+
+fn hugetlb(info: &Vmcoreinfo, size: usize) -> Option<Hugetlb> {
+    if let Some(value) = page_type(info, "PAGE_HUGETLB_MAPCOUNT_VALUE") {
+        return Some(Hugetlb::Type(value));
+    }
+    if let Some(mask) = flag(info, "PG_hugetlb") {
+        return Some(Hugetlb::TailFlag(mask));
+    }
+    let (destructor, _) = destructor_and_order(info, size)?;
+    Some(Hugetlb::Destructor(destructor, info.number("HUGETLB_PAGE_DTOR")?))
+}
+
+fn compound_order(info: &Vmcoreinfo, size: usize, long: usize) -> Option<CompoundOrder> {
+    let in_flags = ["PAGE_HUGETLB_MAPCOUNT_VALUE", "PG_hugetlb", "PAGE_SLAB_MAPCOUNT_VALUE"];
+    if in_flags.iter().any(|name| info.number(name).is_some()) {
+        return Some(CompoundOrder::TailFlags);
+    }
+    if let Some((_, order)) = destructor_and_order(info, size) {
+        return Some(CompoundOrder::Field(order));
+    }
+    // Before 4.4 it is the second pointer of page[1].lru.
+    let offset = info.offset("page.lru")?.checked_add(info.offset("list_head.prev")?)?;
+    let offset = usize::try_from(offset).ok().filter(|offset| offset + long <= size)?;
+    Some(CompoundOrder::Field(Field { offset, bytes: long }))
+}
+
+/// One struct page, with those of the next pages behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    format: &'a Format,
+    bytes: &'a [u8],
+    /// `page.flags`.
+    pub flags: u64,
+    /// `page._mapcount`, which is the page's type as well.
+    pub mapcount: u32,
+}
+
+/// What `page.mapping` points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapping {
+    /// Nothing.
+    None,
+    /// The anon_vma of anonymous memory, or what KSM merged.
+    Anon,
+    /// A file's address_space, or what else the kernel uses the field for.
+    Other,
+    /// Something that is no address of the kernel.
+    Wild,
+}
+
+impl Page<'_> {
+    /// Whether it belongs to a compound whose head is before it.
+    #[must_use]
+    pub fn is_tail(&self) -> bool {
+        self.head_link().is_some_and(|link| link & 1 != 0)
+    }
+
+    /// The field by which a tail finds its head.
+    #[must_use]
+    pub fn head_link(&self) -> Option<u64> {
+        self.format.head_link.map(|field| self.format.read(self.bytes, field))
+    }
+
+    /// Whether it is the first of a compound.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.flags & self.format.head_mask != 0
+    }
+
+    /// Whether it is the allocator's for small objects: what other fields say is then the slab's.
+    #[must_use]
+    pub fn is_slab(&self) -> bool {
+        match self.format.slab {
+            Some(Slab::Type(value)) => value.is(self.mapcount),
+            Some(Slab::Flag(mask)) => self.flags & mask != 0,
+            None => false,
+        }
+    }
+
+    /// Whether `_mapcount` says what the page is rather than who maps it.
+    #[must_use]
+    pub fn has_type(&self) -> bool {
+        self.format.a_type.is_some_and(|any| any.is_like(self.mapcount))
+    }
+
+    /// Whether it is the head of a huge page of hugetlb.
+    #[must_use]
+    pub fn is_hugetlb(&self) -> bool {
+        self.is_head()
+            && match self.format.hugetlb {
+                Some(Hugetlb::Type(value)) => value.is(self.mapcount),
+                Some(Hugetlb::TailFlag(mask)) => self.first_tail(self.format.flags) & mask != 0,
+                Some(Hugetlb::Destructor(field, id)) => self.first_tail(field) == id,
+                None => false,
+            }
+    }
+
+    /// `page.private`, the order of a free block.
+    #[must_use]
+    pub fn private(&self) -> u64 {
+        self.format.private.map_or(0, |field| self.format.read(self.bytes, field))
+    }
+
+    /// What `page.mapping` points to.
+    #[must_use]
+    pub fn mapping(&self) -> Mapping {
+        let mapping = self.format.read(self.bytes, self.format.mapping);
+        let pointer = mapping & !MAPPING_FLAGS;
+        if mapping == 0 {
+            Mapping::None
+        } else if pointer == 0 || (self.format.high_half && mapping >> 63 == 0) {
+            Mapping::Wild
+        } else if mapping & MAPPING_ANON != 0 {
+            Mapping::Anon
+        } else {
+            Mapping::Other
+        }
+    }
+
+    /// The order of the compound that this page is the head of; `None` for one that cannot be: a
+    /// head is aligned to its compound. A single page has order 0.
+    #[must_use]
+    pub fn compound_order(&self, pfn: u64) -> Option<u32> {
+        let place = self.format.compound_order.filter(|_| self.is_head());
+        let order = match place {
+            None => return Some(0),
+            Some(CompoundOrder::TailFlags) => self.first_tail(self.format.flags) & FOLIO_ORDER,
+            Some(CompoundOrder::Field(field)) => self.first_tail(field),
+        };
+        aligned_order(pfn, order)
+    }
+
+    /// A field of page[1].
+    fn first_tail(&self, field: Field) -> u64 {
+        let offset = self.format.size + field.offset;
+        self.format.read(self.bytes, Field { offset, ..field })
+    }
+}
+
+/// An order that a block beginning at `pfn` can have.
+#[must_use]
+pub fn aligned_order(pfn: u64, order: u64) -> Option<u32> {
+    let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
+    (pfn % (1 << order) == 0).then_some(order)
+}

@@ -1,0 +1,126 @@
+//! Whether a class can be trusted: what speaks for it and against it in a whole memory.
+
+use super::census::Class;
+use super::own::What;
+
+/// So few contradictions may come from the crash itself, and cost their own pages alone.
+const FEW: u64 = 4;
+
+/// More than one in so many are too many.
+const SHARE: u64 = 16;
+
+/// Pages that processors count for themselves before they tell the zone, and those on their way
+/// from one list to another: the zones' sum is off by so much.
+const ZONE_SLACK_PAGES: u64 = 1024;
+const ZONE_SLACK_SHARE: u64 = 8;
+
+/// What speaks for and against one class.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ClassEvidence {
+    /// Blocks of it.
+    pub(super) blocks: u64,
+    /// Pages that seem to be of it, but contradict themselves.
+    pub(super) odd: u64,
+    /// The first of these.
+    pub(super) first_odd: Option<(u64, &'static str)>,
+    /// Blocks of it with pages that are certainly the kernel's own.
+    pub(super) own: u64,
+    /// The first such page.
+    pub(super) first_own: Option<(u64, What)>,
+}
+
+impl ClassEvidence {
+    pub(super) fn add(&mut self, other: &ClassEvidence) {
+        self.blocks += other.blocks;
+        self.odd += other.odd;
+        self.own += other.own;
+        self.first_odd = self.first_odd.or(other.first_odd);
+        self.first_own = self.first_own.or(other.first_own);
+    }
+
+    /// Why the class is not to be trusted, if it is not.
+    fn contradiction(&self) -> Option<String> {
+        let Self { blocks, odd, own, .. } = self;
+        if let Some((pfn, what)) = self.first_own.filter(|_| too_many(*own, *blocks)) {
+            let what = what.name();
+            return Some(format!(
+                "{own} of its {blocks} blocks have pages of the kernel's own, the first is pfn {pfn:#x} with {what}"
+            ));
+        }
+        let (pfn, why) = self.first_odd.filter(|_| too_many(*odd, *blocks))?;
+        Some(format!(
+            "{odd} of its pages contradict themselves, and {blocks} do not; the first is pfn {pfn:#x}: {why}"
+        ))
+    }
+}
+
+/// Few of many are the crash's own doing; many, or most, mean that we read them wrongly.
+fn too_many(bad: u64, good: u64) -> bool {
+    bad > FEW && bad.saturating_mul(SHARE) > good
+}
+
+/// What speaks for and against the struct pages.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Evidence {
+    /// By class, in the order of [`Class::ALL`].
+    pub(super) classes: [ClassEvidence; 6],
+    /// Tails of compounds that lead to where a head can be, and those that do not.
+    pub(super) tails: u64,
+    pub(super) lost_tails: u64,
+    /// The first of these.
+    pub(super) first_lost_tail: Option<u64>,
+    /// Free pages, whether the input has them or not.
+    pub(super) free_pages: u64,
+}
+
+impl Evidence {
+    pub(super) fn add(&mut self, other: &Evidence) {
+        self.classes.iter_mut().zip(&other.classes).for_each(|(ours, theirs)| ours.add(theirs));
+        self.tails += other.tails;
+        self.lost_tails += other.lost_tails;
+        self.first_lost_tail = self.first_lost_tail.or(other.first_lost_tail);
+        self.free_pages += other.free_pages;
+    }
+
+    pub(super) fn class(&mut self, class: Class) -> Option<&mut ClassEvidence> {
+        self.classes.get_mut(class as usize)
+    }
+
+    /// The classes that are not to be trusted, and why.
+    ///
+    /// `zones` is how many free pages the zones count, where that can be read.
+    pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, String)> {
+        if let Some(pfn) = self.first_lost_tail.filter(|_| too_many(self.lost_tails, self.tails)) {
+            let why = format!(
+                "{} tails of compound pages lead to no struct page, and {} do; the first is pfn {pfn:#x}",
+                self.lost_tails, self.tails
+            );
+            return Class::ALL.into_iter().map(|class| (class, why.clone())).collect();
+        }
+        let mut found: Vec<_> = Class::ALL
+            .into_iter()
+            .zip(&self.classes)
+            .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
+            .collect();
+        let free = self.free_pages;
+        let too_free = zones.filter(|zones| free > zones + slack(*zones));
+        if let (Some(zones), false) =
+            (too_free, found.iter().any(|(class, _)| *class == Class::Free))
+        {
+            let why = format!("{free} pages seem to be free, but the zones count {zones}");
+            found.push((Class::Free, why));
+        }
+        found
+    }
+
+    /// That free pages were not found, if so.
+    pub(super) fn missing_free(&self, zones: u64) -> Option<String> {
+        let free = self.free_pages;
+        (free + slack(zones) < zones)
+            .then(|| format!("the zones count {zones} free pages, of which {free} were found"))
+    }
+}
+
+fn slack(zones: u64) -> u64 {
+    ZONE_SLACK_PAGES + zones / ZONE_SLACK_SHARE
+}

@@ -1,0 +1,83 @@
+//! Free pages (level bit 16): what the buddy allocator has, and what it may not touch yet.
+
+use super::rules::Verdict;
+use crate::kernel::struct_page::{Format, Page, PageType, aligned_order, flag, page_type};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// Orders that a free block may have, where VMCOREINFO does not tell: MAX_ORDER is configured to
+/// less everywhere (arch/*/Kconfig, ARCH_FORCE_MAX_ORDER).
+const MAX_ORDERS: u64 = 20;
+
+/// How the first page of a free block is told.
+#[derive(Debug, Clone, Copy)]
+enum Buddy {
+    /// PAGE_BUDDY_MAPCOUNT_VALUE, since 2.6.38 (5f24ce5fd34c).
+    Type(PageType),
+    /// NUMBER(PG_buddy), before.
+    Flag(u64),
+}
+
+/// The rule.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    buddy: Buddy,
+    /// PAGE_UNACCEPTED_MAPCOUNT_VALUE, since 6.16: memory that a confidential guest has not taken
+    /// from its hypervisor yet, always in blocks of the highest order.
+    unaccepted: Option<PageType>,
+    /// LENGTH(zone.free_area): one more than the highest order.
+    orders: u64,
+    /// Bits of flags that no free page has set (PAGE_FLAGS_CHECK_AT_PREP in page-flags.h).
+    in_use: u64,
+}
+
+impl Rule {
+    pub(super) fn of(info: &Vmcoreinfo, format: &Format) -> Result<Self, String> {
+        let buddy = page_type(info, "PAGE_BUDDY_MAPCOUNT_VALUE").map(Buddy::Type);
+        let buddy = buddy.or_else(|| flag(info, "PG_buddy").map(Buddy::Flag));
+        let buddy = buddy.ok_or("VMCOREINFO has no NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)")?;
+        if !format.has_private() {
+            return Err("VMCOREINFO has no OFFSET(page.private)".to_owned());
+        }
+        if matches!(buddy, Buddy::Type(_)) && !format.has_mapcount() {
+            return Err("VMCOREINFO has no OFFSET(page._mapcount)".to_owned());
+        }
+        let orders = info.length("zone.free_area").unwrap_or(MAX_ORDERS);
+        if !(1..=MAX_ORDERS).contains(&orders) {
+            return Err(format!("LENGTH(zone.free_area)={orders} makes no sense"));
+        }
+        Ok(Rule {
+            buddy,
+            unaccepted: page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE"),
+            orders,
+            in_use: flag(info, "PG_lru").unwrap_or(0),
+        })
+    }
+
+    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+        let is_buddy = match self.buddy {
+            Buddy::Type(value) => value.is(page.mapcount),
+            Buddy::Flag(mask) => page.flags & mask != 0,
+        };
+        let order = if is_buddy {
+            page.private()
+        } else if self.unaccepted.is_some_and(|value| value.is(page.mapcount)) {
+            self.orders - 1
+        } else {
+            return Verdict::No;
+        };
+        if page.is_slab() {
+            // Before 4.18 a slab page kept numbers of its own there.
+            return Verdict::No;
+        }
+        if page.flags & self.in_use != 0 {
+            return Verdict::Odd("a free block is on the LRU lists as well");
+        }
+        if order >= self.orders {
+            return Verdict::Odd("a free block has an order that no zone has a list for");
+        }
+        match aligned_order(pfn, order) {
+            Some(order) => Verdict::Block(order),
+            None => Verdict::Odd("a free block is not aligned to its order"),
+        }
+    }
+}

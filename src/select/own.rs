@@ -1,0 +1,94 @@
+//! Pages that are certainly the kernel's own: no class can have them, whatever it says.
+
+use std::ops::Range;
+
+use super::struct_pages::StructPages;
+use crate::kernel::image;
+use crate::kernel::translate::{Kernel, Translator};
+
+/// What a page holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    StructPages,
+    PageTable,
+    Image,
+    Log,
+}
+
+impl What {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            What::StructPages => "struct pages",
+            What::PageTable => "a page table of the kernel",
+            What::Image => "the kernel's image",
+            What::Log => "the kernel's log",
+        }
+    }
+}
+
+/// The kernel's own pages, as far as they can be found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own {
+    /// By what they hold; the runs of each ascend and are disjoint.
+    kinds: Vec<(What, Vec<Range<u64>>)>,
+}
+
+impl Own {
+    pub(super) fn find(
+        kernel: &Kernel<'_>,
+        translator: &Translator<'_>,
+        pages: &StructPages,
+    ) -> Self {
+        let mut tables = Vec::new();
+        // As far as they can be followed.
+        let _ = translator.tables(&mut |table| tables.push(table));
+        let mut logged = Vec::new();
+        for vaddrs in Vec::<Range<u64>>::new() {
+            for (vaddrs, found) in translator.runs(vaddrs) {
+                let bytes = vaddrs.end.wrapping_sub(vaddrs.start);
+                logged.extend(found.ok().map(|paddr| paddr..paddr.saturating_add(bytes)));
+            }
+        }
+        let kinds = vec![
+            (What::Image, image::image(kernel, translator)),
+            (What::Log, logged),
+            (What::PageTable, tables),
+            (What::StructPages, pages.extents().collect()),
+        ];
+        let runs = |extents: Vec<Range<u64>>| whole_pages(extents, kernel.page_size);
+        Own { kinds: kinds.into_iter().map(|(what, extents)| (what, runs(extents))).collect() }
+    }
+
+    /// The runs that reach into `pfns`.
+    pub(super) fn within<'a>(
+        &'a self,
+        pfns: &'a Range<u64>,
+    ) -> impl Iterator<Item = (What, &'a Range<u64>)> {
+        self.kinds.iter().flat_map(move |(what, runs)| {
+            let first = runs.partition_point(|run| run.end <= pfns.start);
+            let behind = runs.iter().skip(first).take_while(|run| run.start < pfns.end);
+            behind.map(|run| (*what, run))
+        })
+    }
+
+    /// The first of the pages of `pfns` that is the kernel's own, and what it holds.
+    pub(super) fn first_of(&self, pfns: &Range<u64>) -> Option<(u64, What)> {
+        let found = self.within(pfns).map(|(what, run)| (run.start.max(pfns.start), what));
+        found.min_by_key(|(pfn, _)| *pfn)
+    }
+}
+
+/// The pages that `extents` reach into, as runs that ascend and do not touch.
+fn whole_pages(mut extents: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
+    extents.retain(|extent| !extent.is_empty());
+    extents.sort_by_key(|extent| extent.start);
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for extent in extents {
+        let run = extent.start / page_size..extent.end.div_ceil(page_size);
+        match runs.last_mut() {
+            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+            _ => runs.push(run),
+        }
+    }
+    runs
+}

@@ -1,0 +1,172 @@
+//! A struct page to its class: the rules, one file each, in the order in which they are asked.
+
+use super::census::Class;
+use super::{cache, free, hwpoison, offline, user};
+use crate::kernel::struct_page::{Format, Page};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::select::DumpLevel;
+
+/// What a rule says of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is not of the class.
+    No,
+    /// It and those behind it, `1 << order` in all, are.
+    Block(u32),
+    /// What it says contradicts itself; it is kept.
+    Odd(&'static str),
+}
+
+impl Verdict {
+    /// The whole compound that `page` is the head of, or the page alone.
+    pub(super) fn compound(page: &Page<'_>, pfn: u64) -> Verdict {
+        match page.compound_order(pfn) {
+            Some(order) => Verdict::Block(order),
+            None => Verdict::Odd("a compound page is not aligned to its order"),
+        }
+    }
+}
+
+/// What became of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is of no class.
+    Nothing,
+    /// A block of `1 << order` pages.
+    Block {
+        /// What they are.
+        class: Class,
+        /// As what they are left out, if they are.
+        excluded_as: Option<Class>,
+        order: u32,
+    },
+    /// A class has contradictory evidence.
+    Odd(Class, &'static str),
+}
+
+/// The rules of one kernel; each may be off, which says why.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    free: Result<free::Rule, String>,
+    cache: Result<cache::Rule, String>,
+    private_cache: Result<cache::Rule, String>,
+    user: Result<user::Rule, String>,
+    hwpoison: Result<hwpoison::Rule, String>,
+    offline: Result<offline::Rule, String>,
+    level: DumpLevel,
+}
+
+impl Rules {
+    /// The rules for a kernel, by which the pages of `level` are left out.
+    pub(super) fn new(info: &Vmcoreinfo, format: &Format, level: DumpLevel) -> Self {
+        let cache = cache::Rule::of(info, format);
+        Rules {
+            free: free::Rule::of(info, format),
+            private_cache: cache.clone(),
+            cache,
+            user: user::Rule::of(format),
+            hwpoison: hwpoison::Rule::of(info),
+            offline: offline::Rule::of(info, format),
+            level,
+        }
+    }
+
+    /// Why a class is off, if it is.
+    pub(super) fn off(&self, class: Class) -> Option<&str> {
+        fn why<T>(rule: &Result<T, String>) -> Option<&str> {
+            rule.as_ref().err().map(String::as_str)
+        }
+        match class {
+            Class::Free => why(&self.free),
+            Class::Cache => why(&self.cache),
+            Class::PrivateCache => why(&self.private_cache),
+            Class::User => why(&self.user),
+            Class::Hwpoison => why(&self.hwpoison),
+            Class::Offline => why(&self.offline),
+        }
+    }
+
+    /// Switches a class off.
+    pub(super) fn switch_off(&mut self, class: Class, why: String) {
+        match class {
+            Class::Free => self.free = Err(why),
+            Class::Cache => self.cache = Err(why),
+            Class::PrivateCache => self.private_cache = Err(why),
+            Class::User => self.user = Err(why),
+            Class::Hwpoison => self.hwpoison = Err(why),
+            Class::Offline => self.offline = Err(why),
+        }
+    }
+
+    /// Whether pages of a class are to be left out.
+    pub(super) fn excludes(&self, class: Class) -> bool {
+        let asked = class.level_bit().is_none_or(|bit| self.level.bits() & bit != 0);
+        asked && self.off(class).is_none()
+    }
+
+    /// What `page` is.
+    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Found {
+        let (class, verdict) = match self.first(page, pfn) {
+            (_, Verdict::No) => return self.set_apart(page, pfn),
+            found => found,
+        };
+        let order = match verdict {
+            Verdict::Block(order) => order,
+            Verdict::Odd(why) => return Found::Odd(class, why),
+            Verdict::No => return Found::Nothing,
+        };
+        let excluded_as = if self.excludes(class) {
+            Some(class)
+        } else if class == Class::Cache && self.excludes(Class::PrivateCache) {
+            // Level 4 is "also the private ones".
+            Some(class)
+        } else {
+            match self.set_apart(page, pfn) {
+                Found::Block { class, .. } => Some(class),
+                _ => None,
+            }
+        };
+        Found::Block { class, excluded_as, order }
+    }
+
+    fn ask<Rule>(rule: &Result<Rule, String>, look: impl Fn(&Rule) -> Verdict) -> Verdict {
+        rule.as_ref().map_or(Verdict::No, look)
+    }
+
+    /// The first class that a page is of, but for those that are left out at every level.
+    fn first(&self, page: &Page<'_>, pfn: u64) -> (Class, Verdict) {
+        let free = Self::ask(&self.free, |rule| rule.look(page, pfn));
+        if free != Verdict::No {
+            return (Class::Free, free);
+        }
+        for (class, rule) in
+            [(Class::Cache, &self.cache), (Class::PrivateCache, &self.private_cache)]
+        {
+            let cached = Self::ask(rule, |rule| {
+                let is_of_class = rule.is_private(page) == (class == Class::PrivateCache);
+                if is_of_class { rule.look(page, pfn) } else { Verdict::No }
+            });
+            if cached != Verdict::No {
+                return (class, cached);
+            }
+        }
+        (Class::User, Self::ask(&self.user, |rule| rule.look(page, pfn)))
+    }
+
+    /// The classes that are left out at every level.
+    fn set_apart(&self, page: &Page<'_>, pfn: u64) -> Found {
+        for (class, verdict) in [
+            (Class::Hwpoison, Self::ask(&self.hwpoison, |rule| rule.look(page, pfn))),
+            (Class::Offline, Self::ask(&self.offline, |rule| rule.look(page, pfn))),
+        ] {
+            match verdict {
+                Verdict::No => {}
+                Verdict::Odd(why) => return Found::Odd(class, why),
+                Verdict::Block(order) => {
+                    return Found::Block { class, excluded_as: Some(class), order };
+                }
+            }
+        }
+        Found::Nothing
+    }
+}

@@ -1,0 +1,316 @@
+//! All struct pages, once, by several threads: chunk by chunk to the pages that are left out.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::census::Class;
+use super::evidence::Evidence;
+use super::mask::{CHUNK_PAGES, Mask};
+use super::own::Own;
+use super::rules::{Found, Rules};
+use super::struct_pages::{Part, StructPages};
+use crate::kernel::physical::PhysicalMemory;
+use crate::kernel::struct_page::{Format, Page};
+use crate::pipeline;
+use crate::source::dump::Dump;
+use crate::source::page_set::PageSet;
+
+/// Struct pages that are read at a time: 512 KiB of the usual ones stay in a processor's cache.
+const BATCH_PAGES: u64 = 8192;
+
+/// A compound at the most: hugetlb's of 16 GiB in pages of 4 KiB.
+const MAX_COMPOUND_PAGES: u64 = 1 << 22;
+
+/// What a scan is about.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) dump: &'a Dump,
+    pub(super) format: &'a Format,
+    pub(super) pages: &'a StructPages,
+    pub(super) own: &'a Own,
+    pub(super) rules: &'a Rules,
+}
+
+/// What came of a chunk, or of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Pages that the input has, by class in the order of [`Class::ALL`].
+    pub(super) pages: [u64; 6],
+    /// Those of them that are left out.
+    pub(super) excluded: [u64; 6],
+    /// Those whose struct page was looked at.
+    pub(super) looked_at: u64,
+    /// Those whose struct page is not there or cannot be read, though the mem_map has a place for it.
+    pub(super) unreadable: u64,
+    pub(super) evidence: Evidence,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        let sum = |ours: &mut [u64; 6], theirs: &[u64; 6]| {
+            ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
+        };
+        sum(&mut self.pages, &other.pages);
+        sum(&mut self.excluded, &other.excluded);
+        self.looked_at += other.looked_at;
+        self.unreadable += other.unreadable;
+        self.evidence.add(&other.evidence);
+    }
+}
+
+/// A block that goes on behind its chunk: a gigantic page of hugetlb.
+#[derive(Debug, Clone)]
+struct Rest {
+    pfns: Range<u64>,
+    class: Class,
+    excluded_as: Option<Class>,
+}
+
+/// One chunk's result.
+struct Chunk {
+    number: u64,
+    /// Pages that the input has.
+    kept: Mask,
+    /// Those that are of a class already.
+    classed: Mask,
+    excluded: Mask,
+    counts: Counts,
+    rest: Option<Rest>,
+}
+
+/// Looks at all struct pages; the pages to leave out, and what there is of each class.
+///
+/// `memories` are the dump's, one a thread. `None` when it was cancelled.
+pub(super) fn scan(
+    subject: Subject<'_>,
+    memories: &[&(dyn PhysicalMemory + Sync)],
+    cancel: &AtomicBool,
+) -> Option<(PageSet, Counts)> {
+    let workers = memories.iter().map(|memory| Worker::new(subject, *memory)).collect();
+    let mut excluded = PageSet::default();
+    let mut counts = Counts::default();
+    let mut rest: Option<Rest> = None;
+    let mut blocks = 0;
+    let mut bytes = Vec::new();
+    let mut numbers = 0..subject.pages.end().div_ceil(CHUNK_PAGES);
+    let next = || {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(());
+        }
+        Ok(numbers.find(|number| subject.pages.has_any(&pfns_of(*number))))
+    };
+    let done = pipeline::ordered(workers, next, Worker::look_at, |mut chunk: Chunk| {
+        if let Some(begun) = rest.take() {
+            rest = chunk.continue_with(begun);
+        }
+        rest = chunk.rest.take().or(rest.take());
+        counts.add(&chunk.counts);
+        excluded.push_zeros(chunk.number - blocks);
+        blocks = chunk.number + 1;
+        bytes.clear();
+        bytes.extend(chunk.excluded.bytes());
+        excluded.push(&bytes);
+        Ok(())
+    });
+    done.ok().map(|()| (excluded, counts))
+}
+
+fn pfns_of(chunk: u64) -> Range<u64> {
+    chunk * CHUNK_PAGES..(chunk + 1) * CHUNK_PAGES
+}
+
+impl Chunk {
+    fn new(number: u64) -> Self {
+        Chunk {
+            number,
+            kept: Mask::new(),
+            classed: Mask::new(),
+            excluded: Mask::new(),
+            counts: Counts::default(),
+            rest: None,
+        }
+    }
+
+    /// Takes pages into a class; they count once.
+    fn take(&mut self, pfns: &Range<u64>, class: Class, excluded_as: Option<Class>) {
+        let first = self.number * CHUNK_PAGES;
+        let within = pfns.start - first..(pfns.end - first).min(CHUNK_PAGES);
+        let new = self.kept.count_without(&within, &self.classed);
+        if let Some(pages) = self.counts.pages.get_mut(class as usize) {
+            *pages += new;
+        }
+        self.classed.set(&within);
+        if let Some(class) = excluded_as {
+            let new = self.kept.count_without(&within, &self.excluded);
+            if let Some(pages) = self.counts.excluded.get_mut(class as usize) {
+                *pages += new;
+            }
+            self.excluded.set(&within);
+        }
+    }
+
+    /// Goes on with a block that began in a chunk before; returns what is left of it.
+    fn continue_with(&mut self, rest: Rest) -> Option<Rest> {
+        let own = pfns_of(self.number);
+        let pfns = rest.pfns.start.max(own.start)..rest.pfns.end.min(own.end);
+        if !pfns.is_empty() {
+            self.take(&pfns, rest.class, rest.excluded_as);
+            self.excluded.and(&self.kept);
+        }
+        (rest.pfns.end > own.end).then_some(rest)
+    }
+}
+
+/// One thread's part.
+struct Worker<'a> {
+    subject: Subject<'a>,
+    memory: &'a (dyn PhysicalMemory + Sync),
+    buf: Vec<u8>,
+    readable: Vec<Range<u64>>,
+    own: Mask,
+}
+
+impl<'a> Worker<'a> {
+    fn new(subject: Subject<'a>, memory: &'a (dyn PhysicalMemory + Sync)) -> Self {
+        Worker { subject, memory, buf: Vec::new(), readable: Vec::new(), own: Mask::new() }
+    }
+
+    fn look_at(&mut self, number: u64) -> Chunk {
+        let mut chunk = Chunk::new(number);
+        let pfns = pfns_of(number);
+        let within = |run: &Range<u64>| {
+            run.start.max(pfns.start) - pfns.start..run.end.min(pfns.end) - pfns.start
+        };
+        self.subject.dump.kept_within(pfns.clone()).for_each(|run| chunk.kept.set(&within(&run)));
+        self.own.clear();
+        self.subject.own.within(&pfns).for_each(|(_, run)| self.own.set(&within(run)));
+        let mut buf = std::mem::take(&mut self.buf);
+        let mut readable = std::mem::take(&mut self.readable);
+        // Where the next page is that is not in a block yet.
+        let mut next = pfns.start;
+        for run in self.subject.dump.present_within(pfns.clone()) {
+            for part in self.subject.pages.within(run) {
+                chunk.counts.unreadable += chunk.kept_in(part.pfns.clone());
+                let mut start = part.pfns.start;
+                while start < part.pfns.end {
+                    // Whole batches from a multiple of their size on: a compound's head and first
+                    // tail are never in two.
+                    let end = ((start / BATCH_PAGES + 1) * BATCH_PAGES).min(part.pfns.end);
+                    if next < end {
+                        part.read(&(start..end), self.memory, &mut buf, &mut readable);
+                        for run in &readable {
+                            next = self.look_at_run(&mut chunk, &part, run, start, &buf, next);
+                        }
+                    } else {
+                        chunk.counts.looked_at += chunk.kept_in(start..end);
+                    }
+                    start = end;
+                }
+            }
+        }
+        chunk.counts.unreadable -= chunk.counts.looked_at;
+        chunk.excluded.and(&chunk.kept);
+        (self.buf, self.readable) = (buf, readable);
+        chunk
+    }
+
+    /// Looks at the struct pages of `run`, which are in `buf` from that of `first` on, as far as
+    /// they are from `next` on; returns the new `next`.
+    fn look_at_run(
+        &self,
+        chunk: &mut Chunk,
+        part: &Part<'_>,
+        run: &Range<u64>,
+        first: u64,
+        buf: &[u8],
+        next: u64,
+    ) -> u64 {
+        chunk.counts.looked_at += chunk.kept_in(run.clone());
+        let size = self.subject.format.size;
+        let end = usize::try_from(run.end - first).unwrap_or(0) * size;
+        let readable = buf.get(..end).unwrap_or_default();
+        let mut pfn = run.start.max(next);
+        while pfn < run.end {
+            let at = usize::try_from(pfn - first).unwrap_or(usize::MAX).saturating_mul(size);
+            let page = self.subject.format.page(readable.get(at..).unwrap_or_default());
+            pfn += self.look_at_page(chunk, part, &page, pfn);
+        }
+        pfn.max(next)
+    }
+
+    /// Looks at one struct page; returns how many pages that tells of.
+    #[inline]
+    fn look_at_page(&self, chunk: &mut Chunk, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> u64 {
+        let evidence = &mut chunk.counts.evidence;
+        if page.is_tail() {
+            // Tails are their head's; a head knows how many it has.
+            match self.is_on_grid(part, page, pfn) {
+                Some(true) => evidence.tails += 1,
+                Some(false) => {
+                    evidence.lost_tails += 1;
+                    evidence.first_lost_tail.get_or_insert(pfn);
+                }
+                None => {}
+            }
+            return 1;
+        }
+        match self.subject.rules.look(page, pfn) {
+            Found::Nothing => 1,
+            Found::Odd(class, why) => {
+                if let Some(class) = evidence.class(class) {
+                    class.odd += 1;
+                    class.first_odd.get_or_insert((pfn, why));
+                }
+                1
+            }
+            Found::Block { class, excluded_as, order } => {
+                let pages = 1u64 << order;
+                let pfns = pfn..pfn.saturating_add(pages);
+                if class == Class::Free {
+                    evidence.free_pages += pages;
+                }
+                if let Some(evidence) = evidence.class(class) {
+                    evidence.blocks += 1;
+                    if let Some(own) = self.own_of(&pfns) {
+                        evidence.own += 1;
+                        evidence.first_own.get_or_insert(own);
+                        return 1;
+                    }
+                }
+                chunk.take(&pfns, class, excluded_as);
+                let end = pfns_of(chunk.number).end;
+                if pfns.end > end {
+                    chunk.rest = Some(Rest { pfns: end..pfns.end, class, excluded_as });
+                }
+                pages
+            }
+        }
+    }
+
+    /// Whether a tail leads back to where a struct page begins; `None` for one that was never
+    /// made, which is all ones (PAGE_POISON_PATTERN).
+    fn is_on_grid(&self, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> Option<bool> {
+        let link =
+            page.head_link().filter(|&link| link != u64::MAX && link != u64::from(u32::MAX))?;
+        let size = self.subject.format.size as u64;
+        let distance = part.vaddr(pfn).wrapping_sub(link - 1);
+        Some(distance != 0 && distance % size == 0 && distance / size < MAX_COMPOUND_PAGES)
+    }
+
+    /// The first page of a block that is the kernel's own.
+    fn own_of(&self, pfns: &Range<u64>) -> Option<(u64, super::own::What)> {
+        let first = pfns.start / CHUNK_PAGES * CHUNK_PAGES;
+        let within = pfns.start - first..(pfns.end - first).min(CHUNK_PAGES);
+        let beyond = pfns.end - first > CHUNK_PAGES;
+        let is_own = self.own.any(&within) || beyond;
+        is_own.then(|| self.subject.own.first_of(pfns)).flatten()
+    }
+}
+
+impl Chunk {
+    /// Pages of `pfns` that the input has.
+    fn kept_in(&self, pfns: Range<u64>) -> u64 {
+        let first = self.number * CHUNK_PAGES;
+        self.kept.count(&(pfns.start - first..pfns.end - first))
+    }
+}

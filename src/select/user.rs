@@ -1,0 +1,37 @@
+//! Memory of processes (level bit 8): anonymous pages, and huge pages of hugetlb.
+
+use super::rules::Verdict;
+use crate::kernel::struct_page::{Format, Mapping, Page};
+
+/// The rule.
+#[derive(Debug, Clone)]
+pub(super) struct Rule;
+
+impl Rule {
+    pub(super) fn of(format: &Format) -> Result<Self, String> {
+        if !format.knows_slab() {
+            // Since 6.2 a slab page has its own data where others have the mapping.
+            return Err(
+                "VMCOREINFO has no NUMBER(PAGE_SLAB_MAPCOUNT_VALUE) and no NUMBER(PG_slab)"
+                    .to_owned(),
+            );
+        }
+        Ok(Rule)
+    }
+
+    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+        if page.is_slab() {
+            return Verdict::No;
+        }
+        if page.is_hugetlb() {
+            return Verdict::compound(page, pfn);
+        }
+        if page.has_type() {
+            return Verdict::No;
+        }
+        match page.mapping() {
+            Mapping::Anon => Verdict::compound(page, pfn),
+            _ => Verdict::No,
+        }
+    }
+}
