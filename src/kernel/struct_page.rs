@@ -305,9 +305,37 @@ impl Page<'_> {
         self.head_link().is_some_and(|link| link & 1 != 0)
     }
 
-    /// The field by which a tail finds its head.
+    /// Where a tail at the virtual address `vaddr` says that its head is; `None` for one that
+    /// was never made, which is all ones (PAGE_POISON_PATTERN).
+    ///
+    /// The address itself, or since 7.1, where struct pages allow it, the bits of the tail's own
+    /// address that are the head's.
     #[must_use]
-    pub fn head_link(&self) -> Option<u64> {
+    pub fn head_of_tail(&self, vaddr: u64) -> Option<u64> {
+        let is_wide = self.format.flags.bytes == 8;
+        let ones = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
+        let link = self.head_link().filter(|&link| link != ones)?;
+        let mask = link & !1;
+        let is_mask = mask.leading_ones() + mask.trailing_zeros() == u64::BITS;
+        Some(if is_mask { vaddr & link & !1 } else { link - 1 })
+    }
+
+    /// Whether it looks like a head, but stands for the tails of another: huge pages may do
+    /// without most of their struct pages, and map the first of them over and over
+    /// (page_is_fake_head(), 5.18 to 7.0).
+    #[must_use]
+    pub fn is_fake_head(&self, vaddr: u64) -> bool {
+        if !self.is_head() {
+            return false;
+        }
+        let next = self.bytes.get(self.format.size..).unwrap_or_default();
+        let next = self.format.page(next);
+        let size = self.format.size as u64;
+        next.is_tail()
+            && next.head_of_tail(vaddr.wrapping_add(size)).is_some_and(|head| head != vaddr)
+    }
+
+    fn head_link(&self) -> Option<u64> {
         self.format.head_link.map(|field| self.format.read(self.bytes, field))
     }
 

@@ -9,8 +9,8 @@ const FEW: u64 = 4;
 /// More than one in so many are too many.
 const SHARE: u64 = 16;
 
-/// Pages that processors count for themselves before they tell the zone, and those on their way
-/// from one list to another: the zones' sum is off by so much.
+/// Where the zones' counts are statistics, they are off by what processors have not told yet; and the
+/// crash may have come between a page and its count.
 const ZONE_SLACK_PAGES: u64 = 1024;
 const ZONE_SLACK_SHARE: u64 = 8;
 
@@ -69,8 +69,8 @@ pub(super) struct Evidence {
     pub(super) lost_tails: u64,
     /// The first of these.
     pub(super) first_lost_tail: Option<u64>,
-    /// Free pages, whether the input has them or not.
-    pub(super) free_pages: u64,
+    /// Pages of the buddy allocator, whether the input has them or not.
+    pub(super) buddy_pages: u64,
 }
 
 impl Evidence {
@@ -79,7 +79,7 @@ impl Evidence {
         self.tails += other.tails;
         self.lost_tails += other.lost_tails;
         self.first_lost_tail = self.first_lost_tail.or(other.first_lost_tail);
-        self.free_pages += other.free_pages;
+        self.buddy_pages += other.buddy_pages;
     }
 
     pub(super) fn class(&mut self, class: Class) -> Option<&mut ClassEvidence> {
@@ -88,7 +88,7 @@ impl Evidence {
 
     /// The classes that are not to be trusted, and why.
     ///
-    /// `zones` is how many free pages the zones count, where that can be read.
+    /// `zones` is how many free pages the zones have on their lists, where that can be read.
     pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, String)> {
         if let Some(pfn) = self.first_lost_tail.filter(|_| too_many(self.lost_tails, self.tails)) {
             let why = format!(
@@ -102,12 +102,12 @@ impl Evidence {
             .zip(&self.classes)
             .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
             .collect();
-        let free = self.free_pages;
+        let free = self.buddy_pages;
         let too_free = zones.filter(|zones| free > zones + slack(*zones));
         if let (Some(zones), false) =
             (too_free, found.iter().any(|(class, _)| *class == Class::Free))
         {
-            let why = format!("{free} pages seem to be free, but the zones count {zones}");
+            let why = format!("{free} pages seem to be free, but the zones have {zones}");
             found.push((Class::Free, why));
         }
         found
@@ -115,9 +115,9 @@ impl Evidence {
 
     /// That free pages were not found, if so.
     pub(super) fn missing_free(&self, zones: u64) -> Option<String> {
-        let free = self.free_pages;
+        let free = self.buddy_pages;
         (free + slack(zones) < zones)
-            .then(|| format!("the zones count {zones} free pages, of which {free} were found"))
+            .then(|| format!("the zones have {zones} free pages, of which {free} were found"))
     }
 }
 

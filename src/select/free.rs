@@ -53,12 +53,16 @@ impl Rule {
         })
     }
 
-    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
-        let is_buddy = match self.buddy {
+    /// Whether it is the first page of a block that is on a zone's list of free ones.
+    pub(super) fn is_buddy(&self, page: &Page<'_>) -> bool {
+        match self.buddy {
             Buddy::Type(value) => value.is(page.mapcount),
             Buddy::Flag(mask) => page.flags & mask != 0,
-        };
-        let order = if is_buddy {
+        }
+    }
+
+    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+        let order = if self.is_buddy(page) {
             page.private()
         } else if self.unaccepted.is_some_and(|value| value.is(page.mapcount)) {
             self.orders - 1

@@ -133,6 +133,11 @@ impl Rules {
         rule.as_ref().map_or(Verdict::No, look)
     }
 
+    /// Whether it is the first page of a block that is on a zone's list of free ones.
+    pub(super) fn is_buddy(&self, page: &Page<'_>) -> bool {
+        self.free.as_ref().is_ok_and(|rule| rule.is_buddy(page))
+    }
+
     /// The first class that a page is of, but for those that are left out at every level.
     fn first(&self, page: &Page<'_>, pfn: u64) -> (Class, Verdict) {
         let free = Self::ask(&self.free, |rule| rule.look(page, pfn));

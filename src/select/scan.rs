@@ -242,9 +242,10 @@ impl<'a> Worker<'a> {
     #[inline]
     fn look_at_page(&self, chunk: &mut Chunk, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> u64 {
         let evidence = &mut chunk.counts.evidence;
+        let vaddr = part.vaddr(pfn);
         if page.is_tail() {
             // Tails are their head's; a head knows how many it has.
-            match self.is_on_grid(part, page, pfn) {
+            match self.is_on_grid(page, vaddr) {
                 Some(true) => evidence.tails += 1,
                 Some(false) => {
                     evidence.lost_tails += 1;
@@ -252,6 +253,9 @@ impl<'a> Worker<'a> {
                 }
                 None => {}
             }
+            return 1;
+        }
+        if page.is_fake_head(vaddr) {
             return 1;
         }
         match self.subject.rules.look(page, pfn) {
@@ -266,8 +270,8 @@ impl<'a> Worker<'a> {
             Found::Block { class, excluded_as, order } => {
                 let pages = 1u64 << order;
                 let pfns = pfn..pfn.saturating_add(pages);
-                if class == Class::Free {
-                    evidence.free_pages += pages;
+                if class == Class::Free && self.subject.rules.is_buddy(page) {
+                    evidence.buddy_pages += pages;
                 }
                 if let Some(evidence) = evidence.class(class) {
                     evidence.blocks += 1;
@@ -287,13 +291,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether a tail leads back to where a struct page begins; `None` for one that was never
-    /// made, which is all ones (PAGE_POISON_PATTERN).
-    fn is_on_grid(&self, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> Option<bool> {
-        let link =
-            page.head_link().filter(|&link| link != u64::MAX && link != u64::from(u32::MAX))?;
+    /// Whether a tail leads back to where a struct page begins, if it leads anywhere.
+    fn is_on_grid(&self, page: &Page<'_>, vaddr: u64) -> Option<bool> {
         let size = self.subject.format.size as u64;
-        let distance = part.vaddr(pfn).wrapping_sub(link - 1);
+        let distance = vaddr.wrapping_sub(page.head_of_tail(vaddr)?);
         Some(distance != 0 && distance % size == 0 && distance / size < MAX_COMPOUND_PAGES)
     }
 
