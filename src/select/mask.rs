@@ -38,6 +38,13 @@ impl Mask {
 
     /// Sets the bits of a range.
     pub(super) fn set(&mut self, range: &Range<u64>) {
+        if range.end == range.start + 1 {
+            let word = usize::try_from(range.start / 64).unwrap_or(WORDS);
+            if let Some(word) = self.0.get_mut(word) {
+                *word |= 1 << (range.start % 64);
+            }
+            return;
+        }
         for (word, bits) in Self::parts(range) {
             if let Some(word) = self.0.get_mut(word) {
                 *word |= bits;
@@ -45,8 +52,16 @@ impl Mask {
         }
     }
 
+    /// Whether one bit is set.
+    pub(super) fn has(&self, bit: u64) -> bool {
+        self.word(usize::try_from(bit / 64).unwrap_or(WORDS)) & (1 << (bit % 64)) != 0
+    }
+
     /// Whether any bit of a range is set.
     pub(super) fn any(&self, range: &Range<u64>) -> bool {
+        if range.end == range.start + 1 {
+            return self.has(range.start);
+        }
         Self::parts(range).any(|(word, bits)| self.word(word) & bits != 0)
     }
 

@@ -135,17 +135,13 @@ impl Chunk {
     fn take(&mut self, pfns: &Range<u64>, class: Class, excluded_as: Option<Class>) {
         let first = self.number * CHUNK_PAGES;
         let within = pfns.start - first..(pfns.end - first).min(CHUNK_PAGES);
-        let new = self.kept.count_without(&within, &self.classed);
         if let Some(pages) = self.counts.pages.get_mut(class as usize) {
-            *pages += new;
+            *pages += count_new(&self.kept, &mut self.classed, &within);
         }
-        self.classed.set(&within);
         if let Some(class) = excluded_as {
-            let new = self.kept.count_without(&within, &self.excluded);
             if let Some(pages) = self.counts.excluded.get_mut(class as usize) {
-                *pages += new;
+                *pages += count_new(&self.kept, &mut self.excluded, &within);
             }
-            self.excluded.set(&within);
         }
     }
 
@@ -159,6 +155,19 @@ impl Chunk {
         }
         (rest.pfns.end > own.end).then_some(rest)
     }
+}
+
+/// Takes pages into `mask`; returns how many of `kept` it had not before.
+#[inline]
+fn count_new(kept: &Mask, mask: &mut Mask, pages: &Range<u64>) -> u64 {
+    // Most are single pages.
+    let new = if pages.end - pages.start == 1 {
+        u64::from(kept.has(pages.start) && !mask.has(pages.start))
+    } else {
+        kept.count_without(pages, mask)
+    };
+    mask.set(pages);
+    new
 }
 
 /// One thread's part.

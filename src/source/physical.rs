@@ -67,11 +67,22 @@ impl<'a> DumpMemory<'a> {
             let unreadable = |why| Unreadable { paddr: here, why };
             let place = paddr.checked_add(done as u64).and_then(|paddr| self.dump.locate(paddr));
             let (pfn, offset) = place.ok_or_else(|| unreadable(Missing::Hole))?;
-            if !kdump.kept.contains(pfn) {
-                let excluded = kdump.present.contains(pfn);
-                return Err(unreadable(if excluded { Missing::Excluded } else { Missing::Hole }));
+            if let Some(why) = left_out(kdump, pfn) {
+                return Err(unreadable(why));
             }
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let page_bytes = usize::try_from(self.dump.page_size).unwrap_or(usize::MAX);
+            let whole = rest.len() / page_bytes * page_bytes;
+            if offset == 0 && whole > page_bytes {
+                let many = rest.get_mut(..whole).unwrap_or_default();
+                let lost = |index| paddr.saturating_add(done as u64 + index * self.dump.page_size);
+                state.read(pfn, many).map_err(|(index, why)| {
+                    let why = left_out(kdump, pfn + index).unwrap_or(Missing::Input(why));
+                    Unreadable { paddr: lost(index), why }
+                })?;
+                done += whole;
+                continue;
+            }
             let page = state
                 .page(pfn, self.dump.page_size)
                 .map_err(|why| unreadable(Missing::Input(why)))?;
@@ -85,7 +96,24 @@ impl<'a> DumpMemory<'a> {
     }
 }
 
+/// Why a kdump file does not have a page, if it has not.
+fn left_out(kdump: &Kdump, pfn: u64) -> Option<Missing> {
+    let is_ram = kdump.present.contains(pfn);
+    (!kdump.kept.contains(pfn)).then_some(if is_ram { Missing::Excluded } else { Missing::Hole })
+}
+
 impl State<'_> {
+    /// Reads whole pages; of those that cannot be had, the first's index and why.
+    fn read(&mut self, pfn: u64, pages: &mut [u8]) -> Result<(), (u64, String)> {
+        let mut first: Option<(u64, String)> = None;
+        self.reader.read(pfn, pages, &mut |index, error| {
+            if first.as_ref().is_none_or(|(known, _)| index < *known) {
+                first = Some((index, error.to_string()));
+            }
+        });
+        first.map_or(Ok(()), Err)
+    }
+
     fn page(&mut self, pfn: u64, page_size: u64) -> Result<&[u8], String> {
         if let Some(index) = self.pages.iter().position(|(cached, _)| *cached == pfn) {
             let page = self.pages.remove(index);
