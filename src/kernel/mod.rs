@@ -4,6 +4,7 @@
 pub mod arch;
 pub mod log;
 pub mod physical;
+mod pieces;
 pub mod translate;
 pub mod utsname;
 pub mod vmcoreinfo;
