@@ -2,7 +2,9 @@
 //! how its addresses are translated, what it logged.
 
 pub mod arch;
+pub mod kallsyms;
 pub mod log;
+pub mod nodes;
 pub mod physical;
 mod pieces;
 pub mod translate;

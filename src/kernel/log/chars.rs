@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Ended, LogBuf, LogError, Record, Visit, int, reasons};
+use super::{Ended, LogBuf, LogError, Record, Visit, int};
 use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -32,7 +32,7 @@ pub(super) fn read(
         at += wanted;
         let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
         if let Err(why) = pieces.read(start.wrapping_add(place), &mut piece) {
-            ended.lost(format!("{wanted} characters at {place:#x}: {}", reasons(&why)));
+            ended.lost(format!("{wanted} characters at {place:#x}: {}", why.reasons()));
             continue;
         }
         for &byte in &piece {

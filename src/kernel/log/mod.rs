@@ -200,17 +200,6 @@ fn reading(what: &'static str) -> impl FnOnce(ReadError) -> LogError {
     move |source| LogError::Read { what, source }
 }
 
-/// An error with its reasons, in one line.
-fn reasons(error: &ReadError) -> String {
-    let mut text = error.to_string();
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        text.push_str(&format!(": {source}"));
-        error = source;
-    }
-    text
-}
-
 /// `bytes` of a buffer that the kernel claims to have, if the dump has room for it.
 fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u64, LogError> {
     let why = match bytes {

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::ring::level;
-use super::{Caller, Ended, LogBuf, LogError, Record, Visit, int, reasons};
+use super::{Caller, Ended, LogBuf, LogError, Record, Visit, int};
 use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -132,7 +132,7 @@ pub(super) fn read(
         let length = match buffer.u16_at(index, buffer.offsets.len) {
             Ok(length) => length,
             Err(why) => {
-                ended.lost(format!("record at index {index:#x}: {}", reasons(&why)));
+                ended.lost(format!("record at index {index:#x}: {}", why.reasons()));
                 break;
             }
         };
@@ -154,7 +154,7 @@ pub(super) fn read(
                     break;
                 }
             }
-            Err(why) => ended.lost(format!("record at index {index:#x}: {}", reasons(&why))),
+            Err(why) => ended.lost(format!("record at index {index:#x}: {}", why.reasons())),
         }
         index += length;
     }

@@ -11,7 +11,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading, reasons};
+use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
 use crate::format::wire::{ByteOrder, Layout};
 use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::{ReadError, Translator};
@@ -260,7 +260,7 @@ pub(super) fn read(
 /// A record that could not be read.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("{}", reasons(.0))]
+    #[error("{}", .0.reasons())]
     Read(#[from] ReadError),
     #[error("text block {begin:#x} to {next:#x} is no block")]
     Block { begin: u64, next: u64 },
