@@ -2,6 +2,7 @@
 //! how its addresses are translated, what it logged.
 
 pub mod arch;
+pub mod image;
 pub mod kallsyms;
 pub mod log;
 pub mod nodes;
