@@ -1,8 +1,97 @@
-//! Stub.
-use crate::kernel::translate::{Kernel, Translator};
+//! Memory that certainly is the kernel's own image, from boot to crash.
+//!
+//! The sections are taken that the kernel never gives back, from the bounds that its symbol table
+//! has of them. A page that has a byte of one of them is never free: what is given back after boot
+//! (`free_initmem`, the gaps between the sections on x86) is rounded inwards to whole pages.
+//!
+//! Source: include/asm-generic/vmlinux.lds.h and include/asm-generic/sections.h.
+
 use std::ops::Range;
-/// Stub.
+
+use super::kallsyms::Kallsyms;
+use super::translate::{Kernel, Translator};
+
+/// Bounds of what stays.
+const SECTIONS: [(&str, &str); 4] = [
+    ("_stext", "_etext"),
+    ("__start_rodata", "__end_rodata"),
+    ("_sdata", "_edata"),
+    ("__bss_start", "__bss_stop"),
+];
+
+/// Bounds of what is given back, and may lie within what stays: what is for boot alone, the first
+/// processor's variables before each has its own, what x86 leaves unencrypted
+/// (mem_encrypt_free_decrypted_mem(), arch/x86/mm/mem_encrypt_amd.c).
+const FREED: [(&str, &str); 4] = [
+    ("__init_begin", "__init_end"),
+    ("_sinittext", "_einittext"),
+    ("__per_cpu_start", "__per_cpu_end"),
+    ("__start_bss_decrypted", "__end_bss_decrypted"),
+];
+
+/// The largest section that is believed: KERNEL_IMAGE_SIZE of x86_64, and more than others have.
+const MAX_SECTION_BYTES: u64 = 1 << 30;
+
+/// Ranges of physical addresses of whole pages that are the kernel's image, sorted and disjoint.
+///
+/// Where the kernel's symbol table cannot be read these are the pages alone that have what
+/// VMCOREINFO names.
 #[must_use]
-pub fn image(_kernel: &Kernel<'_>, _translator: &Translator<'_>) -> Vec<Range<u64>> {
-    Vec::new()
+pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Range<u64>> {
+    let page = kernel.page_size.max(1);
+    let mut ranges = sections(kernel, translator).unwrap_or_default();
+    // Values of some symbols are addresses of what was allocated at boot (mem_section): the kernel's
+    // own as well.
+    let named = kernel.info.symbols().filter(|&vaddr| vaddr != 0);
+    ranges.extend(named.map(|vaddr| vaddr..vaddr.saturating_add(1)));
+    let mut pages = Vec::new();
+    for range in ranges {
+        let start = range.start - range.start % page;
+        let end = range.end.checked_next_multiple_of(page).unwrap_or(range.end);
+        let runs = translator.runs(start..end);
+        let mapped = runs.filter_map(|(vaddrs, paddr)| Some((vaddrs, paddr.ok()?)));
+        pages.extend(mapped.filter_map(|(vaddrs, paddr)| {
+            Some(paddr..paddr.checked_add(vaddrs.end - vaddrs.start)?)
+        }));
+    }
+    merged(pages)
+}
+
+/// What stays of the sections, as virtual addresses.
+fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Range<u64>>, String> {
+    let bounds = || SECTIONS.into_iter().chain(FREED);
+    let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
+    let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;
+    let mut pairs = addresses.chunks_exact(2).map(|pair| match pair {
+        [Some(start), Some(end)] => *start..*end,
+        _ => 0..0,
+    });
+    let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
+    let sound = |range: &Range<u64>| !range.is_empty() && range.end - range.start <= max_bytes;
+    let mut sections: Vec<_> = pairs.by_ref().take(SECTIONS.len()).filter(sound).collect();
+    for freed in pairs {
+        sections = sections.into_iter().flat_map(|section| without(&section, &freed)).collect();
+    }
+    Ok(sections)
+}
+
+/// What of `range` is not in `hole`.
+fn without(range: &Range<u64>, hole: &Range<u64>) -> Vec<Range<u64>> {
+    if hole.is_empty() {
+        return vec![range.clone()];
+    }
+    let parts = [range.start..range.end.min(hole.start), range.start.max(hole.end)..range.end];
+    parts.into_iter().filter(|part| !part.is_empty()).collect()
+}
+
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }

@@ -3,11 +3,11 @@
 
 pub mod arch;
 pub mod image;
+pub mod kallsyms;
 pub mod log;
-pub mod mem_map;
 pub mod nodes;
 pub mod physical;
-pub mod struct_page;
+mod pieces;
 pub mod translate;
 pub mod utsname;
 pub mod vmcoreinfo;

@@ -1,18 +1,211 @@
-//! NUMA nodes.
-use crate::kernel::translate::{Kernel, Translator};
-/// A node.
+//! The kernel's memory nodes: which pages each has, and how many of them are free.
+//!
+//! ```text
+//! SYMBOL(node_data) --> pglist_data *[MAX_NUMNODES], of which SYMBOL(node_online_map) has those
+//!   in use; without NUMA, SYMBOL(contig_page_data) is the only pglist_data
+//! pglist_data { node_zones[nr_zones], node_start_pfn, node_spanned_pages, node_mem_map, node_id }
+//! zone { vm_stat[NR_FREE_PAGES] }
+//! ```
+//!
+//! Source: include/linux/mmzone.h; what of it VMCOREINFO has, kernel/vmcore_info.c (before 6.9
+//! kernel/crash_core.c).
+
+use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::translate::{Kernel, Translator, cannot_read};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// No kernel has more nodes (NODES_SHIFT is at most 10), with room for those to come.
+const MAX_NODES: u64 = 4096;
+
+/// No kernel has more zones (enum zone_type), with room for those to come.
+const MAX_ZONES: u64 = 16;
+
+/// One past the highest pfn that makes sense: 64 bits of physical address, 4 KiB pages.
+const MAX_PFN: u64 = 1 << 52;
+
+/// A memory node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// First.
+    /// Its first page frame.
     pub start_pfn: u64,
-    /// Spanned.
+    /// Page frames from there on, holes included.
     pub spanned_pages: u64,
-    /// `node_mem_map`.
+    /// Virtual address of its array of struct pages, in kernels that have one for each node
+    /// (FLATMEM, DISCONTIGMEM).
     pub mem_map: Option<u64>,
-    /// Free pages.
+    /// Free pages as its zones count them, if what they say makes sense: without those that
+    /// processors have set aside.
     pub free_pages: Option<u64>,
 }
-/// Stub.
-pub fn nodes(_kernel: &Kernel<'_>, _translator: &Translator<'_>) -> Result<Vec<Node>, String> {
-    Err("not there yet".to_owned())
+
+/// The nodes that are online, in the order of their numbers.
+///
+/// # Errors
+/// What VMCOREINFO lacks, or what could not be read or makes no sense.
+pub fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, String> {
+    let reader = Reader { kernel, translator, layout: Layout::of(kernel.info)? };
+    let online = reader.online()?;
+    online.into_iter().map(|(id, pgdat)| reader.node(id, pgdat)).collect()
+}
+
+/// Where members are.
+struct Layout {
+    start_pfn: u64,
+    spanned_pages: u64,
+    node_id: Option<u64>,
+    mem_map: Option<u64>,
+    zones: Option<Zones>,
+}
+
+struct Zones {
+    first: u64,
+    nr_zones: u64,
+    zone_bytes: u64,
+    /// Of the counter within a zone.
+    nr_free_pages: u64,
+}
+
+impl Layout {
+    fn of(info: &Vmcoreinfo) -> Result<Self, String> {
+        let offset = |member: &str| info.offset(&format!("pglist_data.{member}"));
+        let needed = |member: &str| {
+            offset(member).ok_or_else(|| format!("VMCOREINFO has no OFFSET(pglist_data.{member})"))
+        };
+        Ok(Layout {
+            start_pfn: needed("node_start_pfn")?,
+            spanned_pages: needed("node_spanned_pages")?,
+            node_id: offset("node_id"),
+            mem_map: offset("node_mem_map"),
+            zones: Zones::of(info),
+        })
+    }
+}
+
+impl Zones {
+    fn of(info: &Vmcoreinfo) -> Option<Self> {
+        // The counters are atomic_long_t, which has no other member.
+        let counter = info.offset("atomic_long_t.counter").unwrap_or(0);
+        Some(Zones {
+            first: info.offset("pglist_data.node_zones")?,
+            nr_zones: info.offset("pglist_data.nr_zones")?,
+            zone_bytes: info.size("zone")?,
+            nr_free_pages: info.offset("zone.vm_stat")?.checked_add(counter)?,
+        })
+    }
+}
+
+struct Reader<'t, 'a> {
+    kernel: &'t Kernel<'a>,
+    translator: &'t Translator<'a>,
+    layout: Layout,
+}
+
+impl Reader<'_, '_> {
+    /// Of each node in use its number and the address of its pglist_data.
+    fn online(&self) -> Result<Vec<(u64, u64)>, String> {
+        let info = self.kernel.info;
+        if let Some(only) = info.symbol("contig_page_data") {
+            return Ok(vec![(0, only)]);
+        }
+        let map = info
+            .symbol("node_online_map")
+            .ok_or("VMCOREINFO has neither SYMBOL(contig_page_data) nor SYMBOL(node_online_map)")?;
+        let node_data = self.node_data()?;
+        let long_bytes = self.kernel.layout.long_bytes() as u64;
+        let long_bits = long_bytes * 8;
+        let mut nodes = Vec::new();
+        for first in (0..self.max_nodes()?).step_by(usize::try_from(long_bits).unwrap_or(64)) {
+            let at = map.wrapping_add(first / 8);
+            let bits = self.long(at, "node_online_map")?;
+            for id in (first..first + long_bits).filter(|id| bits >> (id - first) & 1 == 1) {
+                let pointer = node_data.wrapping_add(id * long_bytes);
+                nodes.push((id, self.long(pointer, "node_data")?));
+            }
+        }
+        if nodes.is_empty() {
+            return Err("no node is online".to_owned());
+        }
+        Ok(nodes)
+    }
+
+    /// The array of pointers; VMCOREINFO has it on x86_64 alone.
+    fn node_data(&self) -> Result<u64, String> {
+        if let Some(node_data) = self.kernel.info.symbol("node_data") {
+            return Ok(node_data);
+        }
+        let lacks = "VMCOREINFO has no SYMBOL(node_data)";
+        let kallsyms = Kallsyms::open(self.kernel, self.translator);
+        let found = kallsyms.and_then(|kallsyms| kallsyms.find(&["node_data"]));
+        let found = found.map_err(|why| format!("{lacks}, and the kernel's symbols: {why}"))?;
+        let node_data = found.first().copied().flatten();
+        node_data.ok_or_else(|| format!("{lacks}, and the kernel's symbols have none"))
+    }
+
+    /// Bits of node_online_map.
+    fn max_nodes(&self) -> Result<u64, String> {
+        let info = self.kernel.info;
+        let by_mask = || info.size("nodemask_t")?.checked_mul(8);
+        let count = info.length("node_data").or_else(by_mask);
+        let count = count.ok_or("VMCOREINFO has neither LENGTH(node_data) nor SIZE(nodemask_t)")?;
+        if count == 0 || count > MAX_NODES {
+            return Err(format!("{count} nodes: no kernel has so many"));
+        }
+        Ok(count)
+    }
+
+    fn node(&self, id: u64, pgdat: u64) -> Result<Node, String> {
+        let member = |offset: u64, what: &str| self.long(pgdat.wrapping_add(offset), what);
+        let layout = &self.layout;
+        if pgdat == 0 {
+            return Err(format!("node {id} is online, but has no pglist_data"));
+        }
+        if let Some(offset) = layout.node_id {
+            let what = "pglist_data.node_id";
+            let found =
+                self.translator.read_u32(pgdat.wrapping_add(offset)).map_err(cannot_read(what))?;
+            if u64::from(found) != id {
+                return Err(format!("pglist_data at {pgdat:#x}: node_id is {found}, not {id}"));
+            }
+        }
+        let start_pfn = member(layout.start_pfn, "pglist_data.node_start_pfn")?;
+        let spanned_pages = member(layout.spanned_pages, "pglist_data.node_spanned_pages")?;
+        if start_pfn.checked_add(spanned_pages).is_none_or(|end| end > MAX_PFN) {
+            return Err(format!(
+                "node {id} has {spanned_pages:#x} pages from pfn {start_pfn:#x} on: no memory is so large"
+            ));
+        }
+        let mem_map = match layout.mem_map {
+            Some(offset) => Some(member(offset, "pglist_data.node_mem_map")?),
+            None => None,
+        };
+        Ok(Node {
+            start_pfn,
+            spanned_pages,
+            mem_map: mem_map.filter(|&mem_map| mem_map != 0),
+            free_pages: self.free_pages(pgdat, spanned_pages),
+        })
+    }
+
+    fn free_pages(&self, pgdat: u64, spanned_pages: u64) -> Option<u64> {
+        let zones = self.layout.zones.as_ref()?;
+        let nth_counter = self.kernel.info.number("NR_FREE_PAGES").filter(|&nth| nth < 1024)?;
+        let nr_zones = self.translator.read_u32(pgdat.wrapping_add(zones.nr_zones)).ok()?;
+        let nr_zones = Some(u64::from(nr_zones)).filter(|&count| count <= MAX_ZONES)?;
+        let counter = nth_counter * self.kernel.layout.long_bytes() as u64;
+        let mut sum = 0u64;
+        for nth in 0..nr_zones {
+            let zone = zones.first.wrapping_add(nth.wrapping_mul(zones.zone_bytes));
+            let at =
+                pgdat.wrapping_add(zone).wrapping_add(zones.nr_free_pages).wrapping_add(counter);
+            let value = self.translator.read_long(at).ok()?;
+            // Below 0 while processors keep the rest to themselves: zone_page_state() takes it for 0.
+            let negative = value >> (self.kernel.layout.long_bytes() * 8 - 1) == 1;
+            sum = sum.checked_add(if negative { 0 } else { value })?;
+        }
+        (sum <= spanned_pages).then_some(sum)
+    }
+
+    fn long(&self, vaddr: u64, what: &str) -> Result<u64, String> {
+        self.translator.read_long(vaddr).map_err(cannot_read(what))
+    }
 }

@@ -52,6 +52,13 @@ impl Vmcoreinfo {
         u64::from_str_radix(self.get(&format!("SYMBOL({name})"))?, 16).ok()
     }
 
+    /// The addresses of all symbols, in no order.
+    pub fn symbols(&self) -> impl Iterator<Item = u64> + '_ {
+        let is_symbol = |key: &str| key.starts_with("SYMBOL(") && key.ends_with(')');
+        let symbols = self.lines.iter().filter(move |(key, _)| is_symbol(key));
+        symbols.filter_map(|(_, value)| u64::from_str_radix(value, 16).ok())
+    }
+
     /// `OFFSET(member)=`, in bytes, such as `uts_namespace.name`.
     #[must_use]
     pub fn offset(&self, member: &str) -> Option<u64> {
@@ -132,6 +139,14 @@ mod tests {
         let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
         assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", 0x20)));
         assert_eq!(info.first_symbol(&names[..1]), None);
+    }
+
+    #[test]
+    fn all_symbols_are_listed_and_nothing_else() {
+        let info = Vmcoreinfo::parse(b"SYMBOL(a)=10\nSIZE(b)=20\nSYMBOL(c)=ff\nSYMBOL(d)=x\n");
+        let mut symbols: Vec<u64> = info.symbols().collect();
+        symbols.sort_unstable();
+        assert_eq!(symbols, [0x10, 0xff]);
     }
 
     #[test]

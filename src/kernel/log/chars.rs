@@ -4,8 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use super::pieces::Pieces;
-use super::{Ended, LogError, Record, Visit, plausible, reading, reasons};
+use super::{Ended, LogBuf, LogError, Record, Visit, int};
+use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -18,15 +18,9 @@ pub(super) fn read(
     translator: &Translator<'_>,
     visit: &mut Visit<'_>,
 ) -> Result<Ended, LogError> {
-    let symbol =
-        |name: &str| info.symbol(name).ok_or_else(|| LogError::Lacks(format!("SYMBOL({name})")));
-    let int = |name, what| translator.read_u32(symbol(name)?).map_err(reading(what)).map(u64::from);
-    let start = translator.read_long(symbol("log_buf")?).map_err(reading("SYMBOL(log_buf)"))?;
-    let readable = translator.memory().readable_bytes();
-    let bytes = int("log_buf_len", "SYMBOL(log_buf_len)")?;
-    let bytes = plausible("log_buf_len", Some(bytes), readable)?;
+    let LogBuf { start, bytes } = LogBuf::find(info, translator)?;
     // Counts all characters since boot. unsigned int since 2.6.25, unsigned long before.
-    let log_end = int("log_end", "SYMBOL(log_end)")?;
+    let log_end = int(info, translator, "log_end", "SYMBOL(log_end)")?;
 
     let mut pieces = Pieces::new(translator);
     let mut ended = Ended::default();
@@ -38,7 +32,7 @@ pub(super) fn read(
         at += wanted;
         let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
         if let Err(why) = pieces.read(start.wrapping_add(place), &mut piece) {
-            ended.lost(format!("{wanted} characters at {place:#x}: {}", reasons(&why)));
+            ended.lost(format!("{wanted} characters at {place:#x}: {}", why.reasons()));
             continue;
         }
         for &byte in &piece {

@@ -11,7 +11,6 @@
 
 mod chars;
 mod panic;
-mod pieces;
 mod print;
 mod records;
 mod ring;
@@ -19,9 +18,10 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use crate::kernel::translate::{Kernel, NoTranslation, ReadError, Translator};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};
@@ -112,34 +112,92 @@ pub type Visit<'v> = dyn FnMut(&Record<'_>) -> ControlFlow<()> + 'v;
 /// [`LogError`] when there is no log to be found; what is lost of a log that is there, [`Ended`] says.
 pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, LogError> {
     let info = kernel.info;
-    let translator = || Translator::new(kernel);
-    if let Some(prb) = info.symbol("prb") {
-        ring::read(info, &translator()?, prb, visit)
-    } else if info.symbol("log_buf").is_none() {
-        Err(LogError::Lacks("SYMBOL(prb) and no SYMBOL(log_buf)".to_owned()))
-    } else if info.symbol("log_first_idx").is_some() {
-        records::read(info, &translator()?, visit)
-    } else if info.symbol("log_end").is_some() {
-        chars::read(info, &translator()?, visit)
-    } else {
-        Err(LogError::Lacks("SYMBOL(log_first_idx) and no SYMBOL(log_end)".to_owned()))
+    let form = Form::of(info)?;
+    let translator = Translator::new(kernel)?;
+    match form {
+        Form::Ring { prb } => ring::read(info, &translator, prb, visit),
+        Form::Records => records::read(info, &translator, visit),
+        Form::Chars => chars::read(info, &translator, visit),
     }
+}
+
+/// Where the log is: ranges of virtual addresses of its texts and of all that describes them.
+///
+/// # Errors
+/// [`LogError`] when there is no log to be found.
+pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<Range<u64>>, LogError> {
+    let info = kernel.info;
+    let form = Form::of(info)?;
+    let translator = Translator::new(kernel)?;
+    match form {
+        Form::Ring { prb } => ring::memory(info, &translator, prb),
+        Form::Records | Form::Chars => Ok(vec![LogBuf::find(info, &translator)?.memory()]),
+    }
+}
+
+/// The forms of log.
+enum Form {
+    Ring { prb: u64 },
+    Records,
+    Chars,
+}
+
+impl Form {
+    fn of(info: &Vmcoreinfo) -> Result<Form, LogError> {
+        if let Some(prb) = info.symbol("prb") {
+            Ok(Form::Ring { prb })
+        } else if info.symbol("log_buf").is_none() {
+            Err(LogError::Lacks("SYMBOL(prb) and no SYMBOL(log_buf)".to_owned()))
+        } else if info.symbol("log_first_idx").is_some() {
+            Ok(Form::Records)
+        } else if info.symbol("log_end").is_some() {
+            Ok(Form::Chars)
+        } else {
+            Err(LogError::Lacks("SYMBOL(log_first_idx) and no SYMBOL(log_end)".to_owned()))
+        }
+    }
+}
+
+/// The buffer of the older forms.
+struct LogBuf {
+    /// Its virtual address.
+    start: u64,
+    bytes: u64,
+}
+
+impl LogBuf {
+    fn find(info: &Vmcoreinfo, translator: &Translator<'_>) -> Result<LogBuf, LogError> {
+        let log_buf = symbol(info, "log_buf")?;
+        let start = translator.read_long(log_buf).map_err(reading("SYMBOL(log_buf)"))?;
+        let bytes = int(info, translator, "log_buf_len", "SYMBOL(log_buf_len)")?;
+        let readable = translator.memory().readable_bytes();
+        let bytes = plausible("log_buf_len", Some(bytes), readable)?;
+        Ok(LogBuf { start, bytes })
+    }
+
+    fn memory(&self) -> Range<u64> {
+        self.start..self.start.saturating_add(self.bytes)
+    }
+}
+
+/// An address that VMCOREINFO must tell.
+fn symbol(info: &Vmcoreinfo, name: &str) -> Result<u64, LogError> {
+    info.symbol(name).ok_or_else(|| LogError::Lacks(format!("SYMBOL({name})")))
+}
+
+/// The `unsigned int` at a symbol.
+fn int(
+    info: &Vmcoreinfo,
+    translator: &Translator<'_>,
+    name: &str,
+    what: &'static str,
+) -> Result<u64, LogError> {
+    translator.read_u32(symbol(info, name)?).map_err(reading(what)).map(u64::from)
 }
 
 /// For `map_err`: what could not be read.
 fn reading(what: &'static str) -> impl FnOnce(ReadError) -> LogError {
     move |source| LogError::Read { what, source }
-}
-
-/// An error with its reasons, in one line.
-fn reasons(error: &ReadError) -> String {
-    let mut text = error.to_string();
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        text.push_str(&format!(": {source}"));
-        error = source;
-    }
-    text
 }
 
 /// `bytes` of a buffer that the kernel claims to have, if the dump has room for it.

@@ -5,9 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use super::pieces::Pieces;
 use super::ring::level;
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading, reasons};
+use super::{Caller, Ended, LogBuf, LogError, Record, Visit, int};
+use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -111,16 +111,10 @@ pub(super) fn read(
     translator: &Translator<'_>,
     visit: &mut Visit<'_>,
 ) -> Result<Ended, LogError> {
-    let symbol =
-        |name: &str| info.symbol(name).ok_or_else(|| LogError::Lacks(format!("SYMBOL({name})")));
-    let int = |name, what| translator.read_u32(symbol(name)?).map_err(reading(what)).map(u64::from);
     let offsets = Offsets::of(info)?;
-    let start = translator.read_long(symbol("log_buf")?).map_err(reading("SYMBOL(log_buf)"))?;
-    let bytes = int("log_buf_len", "SYMBOL(log_buf_len)")?;
-    let readable = translator.memory().readable_bytes();
-    let bytes = plausible("log_buf_len", Some(bytes), readable)?;
-    let first = int("log_first_idx", "SYMBOL(log_first_idx)")?;
-    let next = int("log_next_idx", "SYMBOL(log_next_idx)")?;
+    let LogBuf { start, bytes } = LogBuf::find(info, translator)?;
+    let first = int(info, translator, "log_first_idx", "SYMBOL(log_first_idx)")?;
+    let next = int(info, translator, "log_next_idx", "SYMBOL(log_next_idx)")?;
 
     let mut buffer = Buffer { offsets, pieces: Pieces::new(translator), translator, start };
     let mut ended = Ended::default();
@@ -138,7 +132,7 @@ pub(super) fn read(
         let length = match buffer.u16_at(index, buffer.offsets.len) {
             Ok(length) => length,
             Err(why) => {
-                ended.lost(format!("record at index {index:#x}: {}", reasons(&why)));
+                ended.lost(format!("record at index {index:#x}: {}", why.reasons()));
                 break;
             }
         };
@@ -160,7 +154,7 @@ pub(super) fn read(
                     break;
                 }
             }
-            Err(why) => ended.lost(format!("record at index {index:#x}: {}", reasons(&why))),
+            Err(why) => ended.lost(format!("record at index {index:#x}: {}", why.reasons())),
         }
         index += length;
     }

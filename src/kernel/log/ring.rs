@@ -9,11 +9,11 @@
 //!
 //! Source: kernel/printk/printk_ringbuffer.c and .h.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use super::pieces::Pieces;
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading, reasons};
+use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
 use crate::format::wire::{ByteOrder, Layout};
+use crate::kernel::pieces::Pieces;
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -142,6 +142,17 @@ impl Ring {
         })
     }
 
+    /// Where the texts, the descriptors and what is known of each record are.
+    fn memory(&self) -> Vec<Range<u64>> {
+        let array = |start: u64, bytes: u64| start..start.saturating_add(bytes);
+        let of_each = |bytes: u64| bytes.saturating_mul(self.desc_mask + 1);
+        vec![
+            array(self.data, self.data_mask + 1),
+            array(self.descs, of_each(self.offsets.desc_bytes)),
+            array(self.infos, of_each(self.offsets.info_bytes)),
+        ]
+    }
+
     /// Addresses of the text of a block from `begin` to `next`: first byte, bytes.
     ///
     /// `None` for a block that no writer makes. Logical positions only grow; their lower bits are the
@@ -183,6 +194,14 @@ fn long(pieces: &mut Pieces<'_, '_>, layout: Layout, vaddr: u64) -> Result<u64, 
     let mut bytes = [0; 4];
     pieces.read(vaddr, &mut bytes)?;
     Ok(order.read_u32(bytes).into())
+}
+
+pub(super) fn memory(
+    info: &Vmcoreinfo,
+    translator: &Translator<'_>,
+    symbol: u64,
+) -> Result<Vec<Range<u64>>, LogError> {
+    Ok(Ring::open(info, translator, symbol)?.memory())
 }
 
 pub(super) fn read(
@@ -241,7 +260,7 @@ pub(super) fn read(
 /// A record that could not be read.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("{}", reasons(.0))]
+    #[error("{}", .0.reasons())]
     Read(#[from] ReadError),
     #[error("text block {begin:#x} to {next:#x} is no block")]
     Block { begin: u64, next: u64 },

@@ -51,19 +51,25 @@ fn memory() -> Vec<u8> {
     bytes
 }
 
-fn first(bytes: Vec<u8>) -> Result<Option<(String, String)>, LogError> {
-    let info = Vmcoreinfo::parse(INFO);
-    let kernel = Kernel {
+fn with_kernel<T>(bytes: Vec<u8>, info: &[u8], then: impl FnOnce(&Kernel<'_>) -> T) -> T {
+    then(&Kernel {
         arch: Architecture::Ppc64,
         layout: Layout::Bits64(ByteOrder::Little),
         page_size: 65536,
-        info: &info,
+        info: &Vmcoreinfo::parse(info),
         phys_base: 0,
         segments: &[],
         memory: &Bytes(bytes),
-    };
+    })
+}
+
+fn first(bytes: Vec<u8>) -> Result<Option<(String, String)>, LogError> {
+    with_kernel(bytes, INFO, first_of)
+}
+
+fn first_of(kernel: &Kernel<'_>) -> Result<Option<(String, String)>, LogError> {
     let mut found = None;
-    read(&kernel, &mut |record| {
+    read(kernel, &mut |record| {
         let text = String::from_utf8_lossy(record.text).into_owned();
         found = Some((format!("{:?}", Record { text: b"", ..*record }), text));
         ControlFlow::Continue(())
@@ -93,4 +99,50 @@ fn a_memory_cut_anywhere_ends_in_an_error_or_without_the_record() {
             Err(why) => assert!(length < 0x50 + 64, "{length:#x}: {why}"),
         }
     }
+}
+
+#[test]
+fn the_ring_is_its_texts_its_descriptors_and_its_infos() {
+    const BASE: u64 = 0xc000_0000_0000_0000;
+    let found = with_kernel(memory(), INFO, super::memory).unwrap();
+    // 64 bytes of text, one descriptor of 24 bytes, one info of 88.
+    assert_eq!(
+        found,
+        [BASE + 0x300..BASE + 0x340, BASE + 0x100..BASE + 0x118, BASE + 0x200..BASE + 0x258]
+    );
+}
+
+#[test]
+fn the_older_logs_are_a_buffer() {
+    const BASE: u64 = 0xc000_0000_0000_0000;
+    let mut bytes = vec![0; 8192];
+    bytes[0x10..0x18].copy_from_slice(b"\0\x10\0\0\0\0\0\xc0");
+    bytes[0x18..0x1c].copy_from_slice(b"\0\x02\0\0");
+    for last in ["log_first_idx", "log_end"] {
+        let info = format!(
+            "SYMBOL(log_buf)=c000000000000010\nSYMBOL(log_buf_len)=c000000000000018
+SYMBOL({last})=c00000000000001c\nSYMBOL(swapper_pg_dir)=c000000000100000\n"
+        );
+        let found = with_kernel(bytes.clone(), info.as_bytes(), super::memory);
+        assert_eq!(found.unwrap(), [BASE + 0x1000..BASE + 0x1200], "{last}");
+    }
+    bytes[0x1b] = 0x80;
+    let info = b"SYMBOL(log_buf)=c000000000000010\nSYMBOL(log_buf_len)=c000000000000018
+SYMBOL(log_end)=c00000000000001c\nSYMBOL(swapper_pg_dir)=c000000000100000\n";
+    let why = with_kernel(bytes, info, super::memory).unwrap_err().to_string();
+    assert_eq!(
+        why,
+        "log_buf_len: 2147484160 bytes are more than the 8192 of all memory in the dump"
+    );
+    let why = with_kernel(Vec::new(), b"SYMBOL(log_buf)=10\n", super::memory).unwrap_err();
+    assert_eq!(why.to_string(), "VMCOREINFO has no SYMBOL(log_first_idx) and no SYMBOL(log_end)");
+}
+
+#[test]
+fn a_ring_that_no_memory_holds_is_nowhere() {
+    let mut bytes = memory();
+    // 2^26 descriptors.
+    bytes[0x10] = 26;
+    let why = with_kernel(bytes, INFO, super::memory).unwrap_err().to_string();
+    assert!(why.starts_with("prb_desc_ring.count_bits: "), "{why}");
 }

@@ -159,6 +159,24 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// The error with its reasons, in one line.
+    pub(crate) fn reasons(&self) -> String {
+        let mut text = self.to_string();
+        let mut error: &dyn std::error::Error = self;
+        while let Some(source) = error.source() {
+            text.push_str(&format!(": {source}"));
+            error = source;
+        }
+        text
+    }
+}
+
+/// For `map_err`: what could not be read, and why, in one line.
+pub(crate) fn cannot_read(what: &str) -> impl FnOnce(ReadError) -> String {
+    move |why| format!("cannot read {what}: {}", why.reasons())
+}
+
 /// Translates a kernel's virtual addresses, and reads its memory by them.
 pub struct Translator<'a> {
     memory: &'a dyn PhysicalMemory,

@@ -17,6 +17,7 @@ pub mod elf;
 pub mod elf_reader;
 pub mod flattened;
 pub mod image;
+pub mod kallsyms;
 pub mod kdump;
 pub mod kdump_header;
 pub mod kdump_pages;

@@ -7,20 +7,20 @@ const PIECE_BYTES: u64 = 4096;
 
 /// Reads by virtual address, with the piece that was read last at hand.
 #[derive(Debug)]
-pub(super) struct Pieces<'t, 'a> {
+pub(crate) struct Pieces<'t, 'a> {
     translator: &'t Translator<'a>,
     start: Option<u64>,
     piece: Vec<u8>,
 }
 
 impl<'t, 'a> Pieces<'t, 'a> {
-    pub(super) fn new(translator: &'t Translator<'a>) -> Self {
+    pub(crate) fn new(translator: &'t Translator<'a>) -> Self {
         let bytes = usize::try_from(PIECE_BYTES).unwrap_or(0);
         Pieces { translator, start: None, piece: vec![0; bytes] }
     }
 
     /// Fills `buf` with the bytes from `vaddr` on.
-    pub(super) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+    pub(crate) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {

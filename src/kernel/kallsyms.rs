@@ -1,0 +1,239 @@
+//! The kernel's own symbol table: where its symbols are, by name.
+//!
+//! ```text
+//! kallsyms_names:        length, that many tokens; length, tokens; ... num_syms times
+//! kallsyms_token_index:  256 times u16: where in kallsyms_token_table a token's text begins
+//! kallsyms_token_table:  texts, each with a NUL at its end
+//! kallsyms_offsets:      u32 for each symbol: its address, see `Addresses`
+//! ```
+//!
+//! The first character of a symbol's text is its type as nm prints it. VMCOREINFO has the tables
+//! since 6.0 (5fd8fea935a1). Source: kernel/kallsyms.c, scripts/kallsyms.c.
+
+use crate::kernel::pieces::Pieces;
+use crate::kernel::translate::{Kernel, Translator, cannot_read};
+
+/// Tokens: what a byte can tell apart.
+const TOKENS: u64 = 256;
+
+/// Characters of a symbol's text: KSYM_NAME_LEN, 512 since 6.1 (b8a94bfb3395), with the type.
+const MAX_TEXT_BYTES: usize = 513;
+
+/// The least that a symbol takes: a length, a token, an offset.
+const MIN_SYMBOL_BYTES: u64 = 6;
+
+/// What the tables must agree on with VMCOREINFO.
+const KNOWN: &str = "_stext";
+
+/// How the entries of kallsyms_offsets become addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    /// Unsigned, from kallsyms_relative_base on (4.6 on).
+    FromBase { base: u64 },
+    /// Those below 0 from kallsyms_relative_base on, others as they are: x86_64 with SMP until 6.15
+    /// (CONFIG_KALLSYMS_ABSOLUTE_PERCPU).
+    NegativeFromBase { base: u64 },
+    /// Signed, from the entry itself on: without a kallsyms_relative_base.
+    FromEntry,
+}
+
+impl Addresses {
+    fn address(self, entry_at: u64, entry: u32) -> u64 {
+        // The entry as a signed number, in two's complement of 64 bits.
+        let signed = u64::from(entry).wrapping_sub(u64::from(entry >> 31) << 32);
+        match self {
+            Addresses::FromBase { base } => base.wrapping_add(entry.into()),
+            Addresses::NegativeFromBase { .. } if signed >> 63 == 0 => signed,
+            Addresses::NegativeFromBase { base } => base.wrapping_sub(1).wrapping_sub(signed),
+            Addresses::FromEntry => entry_at.wrapping_add(signed),
+        }
+    }
+}
+
+/// A kernel's symbol table.
+#[derive(Debug)]
+pub struct Kallsyms<'t, 'a> {
+    kernel: &'t Kernel<'a>,
+    translator: &'t Translator<'a>,
+    names: u64,
+    offsets: u64,
+    count: u64,
+    relative_base: Option<u64>,
+    tokens: Vec<Vec<u8>>,
+}
+
+impl<'t, 'a> Kallsyms<'t, 'a> {
+    /// Finds the tables and reads the tokens.
+    ///
+    /// # Errors
+    /// What VMCOREINFO lacks, or what cannot be read or makes no sense.
+    pub fn open(kernel: &'t Kernel<'a>, translator: &'t Translator<'a>) -> Result<Self, String> {
+        let symbol = |name: &str| {
+            kernel.info.symbol(name).ok_or_else(|| format!("VMCOREINFO has no SYMBOL({name})"))
+        };
+        let names = symbol("kallsyms_names")?;
+        let offsets = symbol("kallsyms_offsets")?;
+        let count = translator.read_u32(symbol("kallsyms_num_syms")?);
+        let count = u64::from(count.map_err(cannot_read("kallsyms_num_syms"))?);
+        let readable = translator.memory().readable_bytes();
+        if count == 0 || count > readable / MIN_SYMBOL_BYTES {
+            return Err(format!(
+                "kallsyms_num_syms: {count} symbols in {readable} bytes of memory make no sense"
+            ));
+        }
+        let relative_base = match symbol("kallsyms_relative_base") {
+            Ok(at) => {
+                Some(translator.read_long(at).map_err(cannot_read("kallsyms_relative_base"))?)
+            }
+            Err(_) => None,
+        };
+        let index = symbol("kallsyms_token_index")?;
+        let table = symbol("kallsyms_token_table")?;
+        let tokens = tokens(translator, index, table)?;
+        Ok(Kallsyms { kernel, translator, names, offsets, count, relative_base, tokens })
+    }
+
+    /// The addresses of global symbols, each `None` if there is none of its name.
+    ///
+    /// # Errors
+    /// What cannot be read, or shows that the tables are not what they should be: `_stext` must be
+    /// where VMCOREINFO has it.
+    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<u64>>, String> {
+        let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
+        let mut found = self.indices(&wanted)?;
+        let stext = self.kernel.info.symbol(KNOWN).ok_or("VMCOREINFO has no SYMBOL(_stext)")?;
+        let of_stext = found.pop().flatten().ok_or("they have no _stext")?;
+        let addresses = self.addresses(of_stext, stext)?;
+        let mut all = Vec::new();
+        for index in found {
+            all.push(match index {
+                Some(index) => Some(self.address(addresses, index)?),
+                None => None,
+            });
+        }
+        Ok(all)
+    }
+
+    /// The way of reading the entries that has the known symbol where it is.
+    fn addresses(&self, index: u64, known: u64) -> Result<Addresses, String> {
+        let ways = match self.relative_base {
+            Some(base) => {
+                vec![Addresses::FromBase { base }, Addresses::NegativeFromBase { base }]
+            }
+            None => vec![Addresses::FromEntry],
+        };
+        let mut elsewhere = None;
+        for way in ways {
+            let found = self.address(way, index)?;
+            if found == known {
+                return Ok(way);
+            }
+            elsewhere.get_or_insert(found);
+        }
+        let elsewhere = elsewhere.unwrap_or(0);
+        Err(format!("they have _stext at {elsewhere:#x}, VMCOREINFO at {known:#x}"))
+    }
+
+    fn address(&self, addresses: Addresses, index: u64) -> Result<u64, String> {
+        let at = self.offsets.wrapping_add(index * 4);
+        let entry = self.translator.read_u32(at).map_err(cannot_read("kallsyms_offsets"))?;
+        let address = addresses.address(at, entry);
+        // On 32-bit kernels sums wrap at 32 bits.
+        Ok(if self.kernel.layout.long_bytes() == 4 { address & 0xffff_ffff } else { address })
+    }
+
+    /// Which symbols have the names; those that are local to a file do not count.
+    fn indices(&self, wanted: &[&str]) -> Result<Vec<Option<u64>>, String> {
+        let mut found = vec![None; wanted.len()];
+        let mut left = wanted.len();
+        let mut pieces = Pieces::new(self.translator);
+        let mut at = self.names;
+        let (mut packed, mut text) = (Vec::new(), Vec::new());
+        for index in 0..self.count {
+            at = self.next_name(&mut pieces, at, &mut packed)?;
+            self.expand(&packed, &mut text)?;
+            // The type is a capital letter where the symbol is global.
+            let name = match text.split_first() {
+                Some((kind, name)) if kind.is_ascii_uppercase() => name,
+                _ => continue,
+            };
+            for (place, _) in found.iter_mut().zip(wanted).filter(|(_, w)| w.as_bytes() == name) {
+                // Of several the first counts.
+                if place.is_none() {
+                    *place = Some(index);
+                    left -= 1;
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the tokens of the name at `at`, and tells where the next one is.
+    fn next_name(
+        &self,
+        pieces: &mut Pieces<'_, '_>,
+        at: u64,
+        packed: &mut Vec<u8>,
+    ) -> Result<u64, String> {
+        let mut byte = [0; 1];
+        let cannot = || cannot_read("kallsyms_names");
+        pieces.read(at, &mut byte).map_err(cannot())?;
+        let (mut length, mut start) = (usize::from(byte[0]), at.wrapping_add(1));
+        // Since 6.1 (73bbb94466fd) those of 128 and more have 7 bits here and the rest behind it.
+        if length >= 128 {
+            pieces.read(start, &mut byte).map_err(cannot())?;
+            length = (length & 0x7f) | usize::from(byte[0]) << 7;
+            start = start.wrapping_add(1);
+        }
+        if length == 0 || length > MAX_TEXT_BYTES {
+            return Err(format!("the name at {at:#x} has {length} tokens"));
+        }
+        packed.resize(length, 0);
+        pieces.read(start, packed).map_err(cannot())?;
+        Ok(start.wrapping_add(length as u64))
+    }
+
+    fn expand(&self, packed: &[u8], text: &mut Vec<u8>) -> Result<(), String> {
+        text.clear();
+        for &token in packed {
+            let token = self.tokens.get(usize::from(token)).map(Vec::as_slice);
+            text.extend_from_slice(token.unwrap_or_default());
+            if text.len() > MAX_TEXT_BYTES {
+                return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The texts of all tokens.
+fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec<u8>>, String> {
+    let mut entries = Pieces::new(translator);
+    let mut texts = Pieces::new(translator);
+    let order = translator.layout().byte_order();
+    let mut tokens = Vec::new();
+    for nth in 0..TOKENS {
+        let mut offset = [0; 2];
+        let entry = index.wrapping_add(nth * 2);
+        entries.read(entry, &mut offset).map_err(cannot_read("kallsyms_token_index"))?;
+        let mut at = table.wrapping_add(order.read_u16(offset).into());
+        let mut text = Vec::new();
+        loop {
+            let mut byte = [0; 1];
+            texts.read(at, &mut byte).map_err(cannot_read("kallsyms_token_table"))?;
+            if byte == [0] {
+                break;
+            }
+            text.push(byte[0]);
+            at = at.wrapping_add(1);
+            if text.len() > MAX_TEXT_BYTES {
+                return Err(format!("token {nth} has more than {MAX_TEXT_BYTES} characters"));
+            }
+        }
+        tokens.push(text);
+    }
+    Ok(tokens)
+}
