@@ -4,7 +4,7 @@
 //! SYMBOL(node_data) --> pglist_data *[MAX_NUMNODES], of which SYMBOL(node_online_map) has those
 //!   in use; without NUMA, SYMBOL(contig_page_data) is the only pglist_data
 //! pglist_data { node_zones[nr_zones], node_start_pfn, node_spanned_pages, node_mem_map, node_id }
-//! zone { vm_stat[NR_FREE_PAGES] }
+//! zone { free_area[MAX_ORDER] }, free_area { free_list[MIGRATE_TYPES], nr_free }
 //! ```
 //!
 //! Source: include/linux/mmzone.h; what of it VMCOREINFO has, kernel/vmcore_info.c (before 6.9
@@ -20,6 +20,9 @@ const MAX_NODES: u64 = 4096;
 /// No kernel has more zones (enum zone_type), with room for those to come.
 const MAX_ZONES: u64 = 16;
 
+/// No kernel has more orders of free blocks (MAX_ORDER), with room for those to come.
+const MAX_ORDERS: u64 = 32;
+
 /// One past the highest pfn that makes sense: 64 bits of physical address, 4 KiB pages.
 const MAX_PFN: u64 = 1 << 52;
 
@@ -33,8 +36,8 @@ pub struct Node {
     /// Virtual address of its array of struct pages, in kernels that have one for each node
     /// (FLATMEM, DISCONTIGMEM).
     pub mem_map: Option<u64>,
-    /// Free pages as its zones count them, if what they say makes sense: without those that
-    /// processors have set aside.
+    /// Pages on its zones' lists of free blocks, by the lists' own counts, if those make sense.
+    /// Exact, unlike NR_FREE_PAGES, which counts pages not accepted yet and none of isolated blocks.
     pub free_pages: Option<u64>,
 }
 
@@ -61,8 +64,10 @@ struct Zones {
     first: u64,
     nr_zones: u64,
     zone_bytes: u64,
-    /// Of the counter within a zone.
-    nr_free_pages: u64,
+    /// Of the first list's count within a zone.
+    nr_free: u64,
+    free_area_bytes: u64,
+    orders: u64,
 }
 
 impl Layout {
@@ -83,13 +88,19 @@ impl Layout {
 
 impl Zones {
     fn of(info: &Vmcoreinfo) -> Option<Self> {
-        // The counters are atomic_long_t, which has no other member.
-        let counter = info.offset("atomic_long_t.counter").unwrap_or(0);
+        // VMCOREINFO does not tell where nr_free is: behind the lists.
+        let list_bytes = info.size("list_head")?;
+        let lists_bytes = info.length("free_area.free_list")?.checked_mul(list_bytes)?;
+        let free_area_bytes = info.size("free_area")?;
+        let nr_free = info.offset("free_area.free_list")?.checked_add(lists_bytes)?;
+        let is_inside = nr_free < free_area_bytes;
         Some(Zones {
             first: info.offset("pglist_data.node_zones")?,
             nr_zones: info.offset("pglist_data.nr_zones")?,
             zone_bytes: info.size("zone")?,
-            nr_free_pages: info.offset("zone.vm_stat")?.checked_add(counter)?,
+            nr_free: info.offset("zone.free_area")?.checked_add(nr_free).filter(|_| is_inside)?,
+            free_area_bytes,
+            orders: info.length("zone.free_area").filter(|&orders| orders <= MAX_ORDERS)?,
         })
     }
 }
@@ -188,19 +199,17 @@ impl Reader<'_, '_> {
 
     fn free_pages(&self, pgdat: u64, spanned_pages: u64) -> Option<u64> {
         let zones = self.layout.zones.as_ref()?;
-        let nth_counter = self.kernel.info.number("NR_FREE_PAGES").filter(|&nth| nth < 1024)?;
         let nr_zones = self.translator.read_u32(pgdat.wrapping_add(zones.nr_zones)).ok()?;
         let nr_zones = Some(u64::from(nr_zones)).filter(|&count| count <= MAX_ZONES)?;
-        let counter = nth_counter * self.kernel.layout.long_bytes() as u64;
         let mut sum = 0u64;
         for nth in 0..nr_zones {
             let zone = zones.first.wrapping_add(nth.wrapping_mul(zones.zone_bytes));
-            let at =
-                pgdat.wrapping_add(zone).wrapping_add(zones.nr_free_pages).wrapping_add(counter);
-            let value = self.translator.read_long(at).ok()?;
-            // Below 0 while processors keep the rest to themselves: zone_page_state() takes it for 0.
-            let negative = value >> (self.kernel.layout.long_bytes() * 8 - 1) == 1;
-            sum = sum.checked_add(if negative { 0 } else { value })?;
+            let zone = pgdat.wrapping_add(zone).wrapping_add(zones.nr_free);
+            for order in 0..zones.orders {
+                let at = zone.wrapping_add(order.wrapping_mul(zones.free_area_bytes));
+                let blocks = self.translator.read_long(at).ok()?;
+                sum = sum.checked_add(blocks.checked_mul(1 << order)?)?;
+            }
         }
         (sum <= spanned_pages).then_some(sum)
     }

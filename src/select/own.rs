@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::struct_pages::StructPages;
-use crate::kernel::image;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::{image, log};
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ impl Own {
         // As far as they can be followed.
         let _ = translator.tables(&mut |table| tables.push(table));
         let mut logged = Vec::new();
-        for vaddrs in Vec::<Range<u64>>::new() {
+        for vaddrs in log::memory(kernel).unwrap_or_default() {
             for (vaddrs, found) in translator.runs(vaddrs) {
                 let bytes = vaddrs.end.wrapping_sub(vaddrs.start);
                 logged.extend(found.ok().map(|paddr| paddr..paddr.saturating_add(bytes)));
