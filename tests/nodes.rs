@@ -21,13 +21,17 @@ const LINEAR: u64 = 0xc000_0000_0000_0000;
 const MEMBERS: &str = "SYMBOL(swapper_pg_dir)=c000000000100000
 SIZE(zone)=256\nOFFSET(pglist_data.node_zones)=0\nOFFSET(pglist_data.nr_zones)=1024
 OFFSET(pglist_data.node_start_pfn)=1032\nOFFSET(pglist_data.node_spanned_pages)=1048
-OFFSET(pglist_data.node_id)=1056\nOFFSET(zone.vm_stat)=64\nNUMBER(NR_FREE_PAGES)=2\n";
+OFFSET(pglist_data.node_id)=1056\nOFFSET(zone.free_area)=64\nLENGTH(zone.free_area)=3
+SIZE(free_area)=40\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=2\nSIZE(list_head)=16\n";
 
 const NUMA: &str = "SYMBOL(node_online_map)=c000000000001000\nSYMBOL(node_data)=c000000000002000
 LENGTH(node_data)=128\n";
 
-/// A node of some zones, each with its count of free pages.
-fn put_node(world: &mut World, pgdat: u64, id: u64, start_pfn: u64, spanned: u64, free: &[u64]) {
+/// Of each order, how many free blocks a zone has.
+type Free = [u64; 3];
+
+/// A node of some zones.
+fn put_node(world: &mut World, pgdat: u64, id: u64, start_pfn: u64, spanned: u64, free: &[Free]) {
     let mut put = |at: u64, bytes: usize, value: u64| {
         world.machine.memory.write_int(pgdat + at, Endian::Little, bytes, value);
     };
@@ -35,8 +39,10 @@ fn put_node(world: &mut World, pgdat: u64, id: u64, start_pfn: u64, spanned: u64
     put(1032, 8, start_pfn);
     put(1048, 8, spanned);
     put(1056, 4, id);
-    for (nth, &free) in (0..).zip(free) {
-        put(nth * 256 + 64 + 16, 8, free);
+    for (nth, free) in (0..).zip(free) {
+        for (order, &blocks) in (0..).zip(free) {
+            put(nth * 256 + 64 + order * 40 + 32, 8, blocks);
+        }
     }
 }
 
@@ -51,9 +57,8 @@ fn numa() -> World {
     ] {
         world.machine.memory.write_int(at, Endian::Little, 8, value);
     }
-    // A counter below 0 is what processors keep to themselves.
-    put_node(&mut world, 0x3000, 1, 0x10, 0x8000, &[0x100, 0u64.wrapping_sub(7), 0x23]);
-    put_node(&mut world, 0x4000, 65, 0x1_0000, 0x4000, &[5]);
+    put_node(&mut world, 0x3000, 1, 0x10, 0x8000, &[[0x20, 0x10, 0x30], [0; 3], [1, 1, 8]]);
+    put_node(&mut world, 0x4000, 65, 0x1_0000, 0x4000, &[[1, 0, 1]]);
     world
 }
 
@@ -82,7 +87,7 @@ fn without_numa_there_is_one_with_an_array_of_struct_pages() {
         "{MEMBERS}OFFSET(pglist_data.node_mem_map)=1064\nSYMBOL(contig_page_data)=c000000000003000\n"
     );
     let mut world = World::new(Architecture::Ppc64, 65536, &info);
-    put_node(&mut world, 0x3000, 0, 0, 0x100, &[0x100]);
+    put_node(&mut world, 0x3000, 0, 0, 0x100, &[[0, 0, 0x40]]);
     assert_eq!(found(&world).unwrap()[0].mem_map, None, "it is NULL");
     world.machine.memory.write_int(0x3000 + 1064, Endian::Little, 8, LINEAR + 0x8000);
     let node = Node {
@@ -101,16 +106,16 @@ fn a_32_bit_kernel_has_longs_of_4_bytes() {
     let info = "SYMBOL(swapper_pg_dir)=c1200000\nSYMBOL(contig_page_data)=c0003000
 SIZE(zone)=128\nOFFSET(pglist_data.node_zones)=0\nOFFSET(pglist_data.nr_zones)=512
 OFFSET(pglist_data.node_start_pfn)=520\nOFFSET(pglist_data.node_spanned_pages)=528
-OFFSET(pglist_data.node_mem_map)=516\nOFFSET(zone.vm_stat)=64\nNUMBER(NR_FREE_PAGES)=1\n";
+OFFSET(pglist_data.node_mem_map)=516\nOFFSET(zone.free_area)=64\nLENGTH(zone.free_area)=2
+SIZE(free_area)=28\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=3\nSIZE(list_head)=8\n";
     world.info = Vmcoreinfo::parse(info.as_bytes());
     for (at, value) in [
         (512, 2),
         (516, 0xcfb7_f028),
         (520, 1),
         (528, 0xffdc),
-        (68, 0x8000),
-        // Below 0 in 32 bits.
-        (128 + 68, 0xffff_fff9),
+        (64 + 24, 0x6000),
+        (128 + 64 + 28 + 24, 0x1000),
     ] {
         world.machine.memory.write_int(0x3000 + at, Endian::Little, 4, value);
     }
@@ -127,7 +132,7 @@ OFFSET(pglist_data.node_mem_map)=516\nOFFSET(zone.vm_stat)=64\nNUMBER(NR_FREE_PA
 fn counts_of_free_pages_that_make_no_sense_are_none() {
     // More zones than any kernel has; more free pages than pages; more than there are numbers.
     for (at, bytes, value) in
-        [(0x3000 + 1024, 4, 17), (0x3000 + 80, 8, 0x8000), (0x3000 + 80, 8, u64::MAX >> 1)]
+        [(0x3000 + 1024, 4, 17), (0x3000 + 96, 8, 0x8000), (0x3000 + 176, 8, u64::MAX >> 1)]
     {
         let mut world = numa();
         world.machine.memory.write_int(at, Endian::Little, bytes, value);
