@@ -16,6 +16,7 @@
 mod crash;
 mod drgn;
 mod elf;
+mod filter;
 mod flattened;
 mod info;
 mod input;

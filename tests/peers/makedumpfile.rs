@@ -11,15 +11,13 @@ use support::kdump_header::Header;
 use crate::product::{CODECS, Folder, assert_same_bytes, differing_pfns, open};
 use crate::skip::need;
 use crate::tools::{makedumpfile, run, run_with_input};
-use crate::vmcores::{AARCH64, FIRMWARE, KEXEC, PAGE_BYTES, Packed, TINY, relayout};
+use crate::vmcores::{
+    AARCH64, FIRMWARE, KEXEC, KEXEC_PARTIAL_PFN, PAGE_BYTES, Packed, TINY, relayout,
+};
 
 /// A page that the tiny kernel has marked as poisoned. makedumpfile leaves such pages out at every
 /// dump level; we keep it, as levels 0 and 1 read none of the kernel's own tables.
 const TINY_POISONED_PFN: u64 = 0x2d17;
-
-/// The page in the middle of which a segment of the kexec vmcore ends. makedumpfile drops it, we
-/// fill it up with zeros.
-const KEXEC_PARTIAL_PFN: u64 = 0x9f;
 
 fn every_stream(vmcore: &Packed) {
     let core = need!(vmcore.unpacked());

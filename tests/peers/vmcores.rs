@@ -30,6 +30,10 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Where QEMU has its firmware on x86_64, up to 4 GiB.
 pub(crate) const FIRMWARE: u64 = 0xfffc_0000;
 
+/// The page in the middle of which a segment of the kexec vmcore ends. makedumpfile drops it, we
+/// fill it up with zeros.
+pub(crate) const KEXEC_PARTIAL_PFN: u64 = 0x9f;
+
 impl Packed {
     /// The packed file.
     pub(crate) fn packed(&self) -> Result<PathBuf, String> {

@@ -1,0 +1,239 @@
+//! makedumpfile leaves out the same pages, at every dump level: of its 2nd bitmaps not one bit is
+//! another than ours, but for the pages that are named here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kdumpconv::select::{DumpLevel, Request, select};
+use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::source::open;
+use support::kdump::{Kdump, Strictness};
+
+use crate::product::{Folder, assert_same_bytes, differing_pfns, open as open_kdump};
+use crate::skip::need;
+use crate::tools::{makedumpfile, makedumpfile_with_zstd, python, run};
+use crate::vmcores::{
+    AARCH64, FIRMWARE, KEXEC, KEXEC_PARTIAL_PFN, PAGE_BYTES, Packed, TINY, relayout, shared,
+};
+
+type Pfns = BTreeSet<u64>;
+
+/// Every level there is.
+const LEVELS: std::ops::RangeInclusive<u32> = 0..=DumpLevel::MAX;
+
+/// Levels at which each class goes alone, and with all others.
+const TELLING_LEVELS: [u32; 7] = [0, 1, 2, 4, 8, 16, 31];
+
+/// Unpacks what Python's own lzma reads: no program for it is needed.
+const UNPACK_XZ: &str = "import lzma, sys; \
+    open(sys.argv[2], 'wb').write(lzma.open(sys.argv[1]).read())";
+
+/// The pages that makedumpfile keeps of a vmcore, for each level; stored beside the vmcore.
+fn stored(name: &str, folder: &Folder) -> Result<Vec<Pfns>, String> {
+    let packed = shared(&format!("vmcores/{name}.makedumpfile.bitmap2s.xz"))?;
+    let unpacked = folder.file("bitmaps");
+    let mut command = python("lzma")?;
+    run(command.args(["-c", UNPACK_XZ]).arg(packed).arg(&unpacked)).succeeded();
+    let bytes = std::fs::read(unpacked).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut bitmaps = Vec::new();
+    // A length of four bytes, then as many bytes.
+    while let Some((length, tail)) = rest.split_first_chunk() {
+        let (bitmap, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
+        bitmaps.push(set_bits(bitmap));
+        rest = tail;
+    }
+    assert!(rest.is_empty(), "{} bytes too many", rest.len());
+    assert_eq!(bitmaps.len(), LEVELS.count());
+    Ok(bitmaps)
+}
+
+/// Bit 0 of byte 0 is pfn 0.
+fn set_bits(bitmap: &[u8]) -> Pfns {
+    let bits = bitmap.iter().zip((0..).step_by(8));
+    bits.flat_map(|(byte, first)| {
+        (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| first + bit)
+    })
+    .collect()
+}
+
+fn pfns_of(kdump: &Kdump) -> Pfns {
+    kdump.dumped.runs().iter().cloned().flatten().collect()
+}
+
+/// The pages that we keep, as the library says.
+fn selected(dump: &Dump, level: u32) -> Pfns {
+    let level = DumpLevel::new(level).unwrap();
+    let request = Request { level, threads: 2, ..Request::default() };
+    let selection = select(dump, &request).unwrap();
+    assert_eq!(selection.warnings, [""; 0], "{level:?}");
+    assert_eq!(selection.level, level);
+    selection.kept(dump).flatten().collect()
+}
+
+fn open_dump(path: &Path) -> Dump {
+    let input = open::open(path, std::env::temp_dir()).unwrap();
+    Dump::open(input, &OpenOptions::default()).unwrap()
+}
+
+/// Our pages are `theirs` and `only_ours`, and no other.
+fn assert_same_pages(ours: &Pfns, theirs: &Pfns, only_ours: &Pfns, level: u32) {
+    let shown = |pfns: Vec<&u64>| {
+        format!("{} pages: {:#x?}", pfns.len(), pfns.iter().take(16).collect::<Vec<_>>())
+    };
+    let missing: Vec<&u64> = theirs.difference(ours).collect();
+    assert!(missing.is_empty(), "level {level}: left out by us alone, {}", shown(missing));
+    let more: Pfns = ours.difference(theirs).copied().collect();
+    let unexpected = more.symmetric_difference(only_ours).collect();
+    assert!(
+        more == *only_ours,
+        "level {level}: kept by us alone, or not any more, {}",
+        shown(unexpected)
+    );
+}
+
+/// All levels of a vmcore of which makedumpfile's bitmaps are stored.
+fn every_level(vmcore: &Packed, name: &str, only_ours: &[u64]) {
+    let core = need!(vmcore.unpacked());
+    let folder = Folder::new();
+    let theirs = need!(stored(name, &folder));
+    let only_ours = only_ours.iter().copied().collect();
+    let dump = open_dump(&core);
+    for (level, theirs) in LEVELS.zip(&theirs) {
+        assert_same_pages(&selected(&dump, level), theirs, &only_ours, level);
+    }
+    // Each class there is, or the levels would have nothing to tell apart.
+    for bit in [2, 4, 8, 16] {
+        assert!(theirs[bit].len() + 100 < theirs[0].len(), "level {bit} leaves nothing out");
+    }
+    for level in [1, 31] {
+        let kdump = folder.convert(&core, "ours", &["-C", "lzo", "-d", &level.to_string()]);
+        let kdump = open_kdump(&kdump, Strictness::Ours);
+        assert_eq!(kdump.header.dump_level, u64::from(level));
+        assert_same_pages(&pfns_of(&kdump), &theirs[level as usize], &only_ours, level);
+    }
+}
+
+#[test]
+fn makedumpfile_leaves_the_same_pages_of_x86_64_kexec_out_at_every_level() {
+    every_level(&KEXEC, "x86_64-kexec", &[KEXEC_PARTIAL_PFN]);
+}
+
+#[test]
+fn makedumpfile_leaves_the_same_pages_of_aarch64_out_at_every_level() {
+    every_level(&AARCH64, "aarch64", &[]);
+}
+
+/// The firmware is behind the end of makedumpfile's memory map.
+fn firmware() -> Pfns {
+    (FIRMWARE / PAGE_BYTES..(1 << 32) / PAGE_BYTES).collect()
+}
+
+/// What a makedumpfile that is there makes of a dump.
+fn theirs(mut makedumpfile: Command, level: u32, dump: &Path, folder: &Folder) -> PathBuf {
+    let target = folder.file("theirs");
+    makedumpfile.args(["-l", "-d", &level.to_string(), "-f"]).arg(dump).arg(&target);
+    run(&mut makedumpfile).succeeded();
+    target
+}
+
+/// The tiny vmcore has huge pages, transparent and of hugetlbfs, and a poisoned page.
+fn tiny(makedumpfile: impl Fn() -> Result<Command, String>) {
+    let core = need!(TINY.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let relaid = folder.file("relaid");
+    need!(relayout(&core, &relaid, &[]));
+    let dump = open_dump(&core);
+    for level in TELLING_LEVELS {
+        let theirs = theirs(makedumpfile().unwrap(), level, &relaid, &folder);
+        let theirs = pfns_of(&open_kdump(&theirs, Strictness::Lenient));
+        assert_same_pages(&selected(&dump, level), &theirs, &firmware(), level);
+        let ours = folder.convert(&core, "ours", &["-C", "lzo", "-d", &level.to_string()]);
+        let ours = pfns_of(&open_kdump(&ours, Strictness::Ours));
+        assert_same_pages(&ours, &theirs, &firmware(), level);
+    }
+}
+
+#[test]
+fn makedumpfile_leaves_the_same_pages_of_tiny_x86_64_out() {
+    tiny(makedumpfile);
+}
+
+#[test]
+fn newer_makedumpfile_leaves_the_same_pages_of_tiny_x86_64_out() {
+    tiny(makedumpfile_with_zstd);
+}
+
+/// The same bytes whether the pages are left out at once or in two steps.
+fn two_steps(vmcore: &Packed) {
+    let core = need!(vmcore.unpacked());
+    let folder = Folder::new();
+    let at_once = folder.convert(&core, "at-once", &["-C", "lzo", "-d", "31"]);
+    let first = folder.convert(&core, "first", &["-C", "zlib", "-d", "1"]);
+    let kept = pfns_of(&open_kdump(&first, Strictness::Ours)).len();
+    for level in ["30", "31"] {
+        let second = folder.convert(&first, "second", &["-C", "lzo", "-d", level]);
+        let second_kept = pfns_of(&open_kdump(&second, Strictness::Again)).len();
+        assert!(second_kept < kept / 2, "{second_kept} of {kept} pages");
+        assert_same_bytes(&second, &at_once);
+    }
+}
+
+#[test]
+fn tiny_x86_64_filtered_in_two_steps_is_as_filtered_at_once() {
+    two_steps(&TINY);
+}
+
+#[test]
+fn x86_64_kexec_filtered_in_two_steps_is_as_filtered_at_once() {
+    two_steps(&KEXEC);
+}
+
+#[test]
+fn aarch64_filtered_in_two_steps_is_as_filtered_at_once() {
+    two_steps(&AARCH64);
+}
+
+/// makedumpfile's file of level 1, filtered by us, is as the vmcore filtered by us but for
+/// `lost`, which its first step left out.
+fn theirs_then_ours(core: &Path, theirs_reads: &Path, lost: &Pfns, folder: &Folder) {
+    let ours = folder.convert(core, "ours", &["-C", "lzo", "-d", "31"]);
+    let first = theirs(makedumpfile().unwrap(), 1, theirs_reads, folder);
+    let second = folder.convert(&first, "second", &["-C", "lzo", "-d", "31"]);
+    let (ours, second) =
+        (open_kdump(&ours, Strictness::Ours), open_kdump(&second, Strictness::Again));
+    assert_eq!(second.header.dump_level, 31);
+    assert_same_pages(&pfns_of(&ours), &pfns_of(&second), lost, 31);
+    assert_eq!(differing_pfns(&ours, &second).into_iter().collect::<Pfns>(), *lost);
+}
+
+#[test]
+fn a_tiny_x86_64_by_makedumpfile_is_filtered_as_the_vmcore_is() {
+    let core = need!(TINY.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let relaid = folder.file("relaid");
+    need!(relayout(&core, &relaid, &[]));
+    theirs_then_ours(&core, &relaid, &firmware(), &folder);
+}
+
+#[test]
+fn an_x86_64_kexec_by_makedumpfile_is_filtered_as_the_vmcore_is() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    theirs_then_ours(&core, &core, &[KEXEC_PARTIAL_PFN].into(), &Folder::new());
+}
+
+/// makedumpfile opens what we left pages out of, leaves no other out, and keeps each as it is.
+#[test]
+fn makedumpfile_finds_nothing_more_to_leave_out_of_our_x86_64_kexec() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    let ours = folder.convert(&core, "ours", &["-C", "zlib", "-d", "31"]);
+    let again =
+        open_kdump(&theirs(makedumpfile().unwrap(), 31, &ours, &folder), Strictness::Lenient);
+    assert_eq!(differing_pfns(&open_kdump(&ours, Strictness::Ours), &again), [0; 0]);
+}
