@@ -82,7 +82,7 @@ pub(crate) struct Source {
 }
 
 /// How many threads work.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Threads {
     /// Threads, at most 32 [default: the CPUs that may be used]
     #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]

@@ -1,5 +1,6 @@
 //! `info`: what a dump is, at a glance.
 
+mod classes;
 mod json;
 mod map;
 mod text;
@@ -16,14 +17,23 @@ use super::groups::{Source, Talk};
 use super::say::Voice;
 use super::signals::Signals;
 use super::terminal::Terminal;
+use classes::Classes;
 
 /// Tell what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
 ///
 /// Reads headers, bitmaps and the kernel's log, no pages. -v lists all memory ranges and VMCOREINFO.
+/// --classes reads the kernel's struct pages as well.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {
     #[command(flatten)]
     source: Source,
+
+    /// Count pages by what the kernel used them for, which are the classes of --dump-level
+    ///
+    /// By the kernel's struct pages alone: which pages are of zeros, only reading them tells
+    /// (kdumpconv --dry-run does).
+    #[arg(long)]
+    classes: bool,
 
     #[command(flatten)]
     talk: Talk,
@@ -38,11 +48,13 @@ pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
     let signals = Signals::new().context("cannot prepare for signals")?;
     let dump = files::open_dump(&args.source, &files::spool_dir(None), &signals, &voice)?;
     let summary = Summary::of(&dump);
+    let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
     let report = if args.talk.json {
-        format!("{:#}\n", json::report(&voice.input, &dump, &summary))
+        format!("{:#}\n", json::report(&voice.input, &dump, &summary, classes.as_ref()))
     } else {
         let details = voice.verbosity > 1;
-        text::report(&voice.input, &dump, &summary, &Terminal::of_stdout(), details)
+        let terminal = Terminal::of_stdout();
+        text::report(&voice.input, &dump, &summary, classes.as_ref(), &terminal, details)
     };
     match io::stdout().lock().write_all(report.as_bytes()) {
         // Who reads as far as it likes, as `head` does.

@@ -5,6 +5,7 @@
 //! a line in [`run`].
 
 mod args;
+mod census;
 mod convert;
 mod dmesg;
 mod elf;

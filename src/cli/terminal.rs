@@ -1,4 +1,4 @@
-//! What standard output can show, if it is a terminal.
+//! What standard output can show, if it is a terminal, and how pictures are drawn with that.
 
 use std::env::var_os;
 use std::io::{self, IsTerminal};
@@ -33,6 +33,49 @@ impl Terminal {
             unicode: !is_dumb && has_utf8_locale(),
         }
     }
+}
+
+/// How something looks in a picture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) ascii: char,
+    pub(crate) unicode: char,
+    /// SGR code of the colour.
+    pub(crate) colour: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+impl Look {
+    pub(crate) fn char(&self, terminal: &Terminal) -> char {
+        if terminal.unicode { self.unicode } else { self.ascii }
+    }
+
+    /// `text` in the colour of this.
+    pub(crate) fn paint(&self, text: &str, terminal: &Terminal) -> String {
+        if terminal.colour {
+            format!("\x1b[{}m{text}\x1b[0m", self.colour)
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Its sign, and what that means.
+    pub(crate) fn legend(&self, terminal: &Terminal) -> String {
+        let sign = self.paint(&self.char(terminal).to_string(), terminal);
+        format!("{sign} {}", self.meaning)
+    }
+}
+
+/// A bar of these cells; those that look the same are painted in one go.
+pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
+    let mut bar = String::new();
+    for same in cells.chunk_by(|a, b| a.meaning == b.meaning) {
+        if let Some(first) = same.first() {
+            let text: String = same.iter().map(|cell| cell.char(terminal)).collect();
+            bar.push_str(&first.paint(&text, terminal));
+        }
+    }
+    bar
 }
 
 /// The first of the locale's variables that is set counts (locale(7)).

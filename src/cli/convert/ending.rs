@@ -1,5 +1,7 @@
 //! What is said of a conversion: details of the input, the summary, the JSON report.
 
+use std::io::{self, Write};
+
 use kdumpconv::report::Report;
 use kdumpconv::sink::naming::Settled;
 use kdumpconv::source::dump::Dump;
@@ -7,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::read_back::ReadBack;
 
+use crate::cli::census::{self, View};
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
+use crate::cli::terminal::Terminal;
 
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
@@ -52,6 +56,23 @@ pub(crate) fn sum_up(voice: &Voice, ending: &Ending<'_>) {
     }
     reasons(ending);
     summary(ending).iter().for_each(|text| voice.tell(text));
+    if ending.settled.is_none() && voice.verbosity > 0 {
+        let mut text = view(ending).lines(&Terminal::of_stdout()).join("\n");
+        text.push('\n');
+        // Who reads as far as it likes, as `head` does, has what it wants.
+        let _ = io::stdout().write_all(text.as_bytes());
+    }
+}
+
+/// The census; of a dry run it is what was asked for.
+fn view<'a>(ending: &Ending<'a>) -> View<'a> {
+    let report = ending.report;
+    View {
+        census: &report.census,
+        page_size: report.page_bytes,
+        with_fate: true,
+        zero: report.dump_level.shares_zero_pages().then_some(report.pages.zero),
+    }
 }
 
 /// Why a dump is incomplete is said even when all else is not.
@@ -99,6 +120,7 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
         "max_mapnr": report.max_mapnr,
         "pages": {
             "present": pages.present,
+            "excluded": pages.excluded,
             "kept": pages.kept,
             "zero": pages.zero,
             "compressed": pages.compressed,
@@ -107,6 +129,7 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
             "unreadable": pages.unreadable,
             "first_unreadable": unreadable,
         },
+        "classes": view(ending).json(),
         "bytes": {
             "memory": memory_bytes(report),
             "page_data": pages.stored_bytes,
@@ -120,8 +143,10 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
     })
 }
 
+/// Bytes of the pages that were dealt with, those that are left out included.
 fn memory_bytes(report: &Report) -> u64 {
-    report.pages.done().saturating_mul(report.page_bytes)
+    let pages = report.pages.done().saturating_add(report.pages.excluded);
+    pages.saturating_mul(report.page_bytes)
 }
 
 /// Bytes of the output for each byte of memory.
@@ -159,16 +184,17 @@ fn summary(ending: &Ending<'_>) -> Vec<String> {
             pages.compressed,
             pages.raw,
             pages.unreadable,
-            pages.present.saturating_sub(pages.kept),
-        ),
-        format!(
-            "{:.2} s, {}/s, {} thread{}",
-            ending.seconds,
-            megabytes(rate(ending)),
-            ending.threads,
-            if ending.threads == 1 { "" } else { "s" },
+            pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
         ),
     ];
+    lines.extend(census::left_out(&report.census, report.page_bytes));
+    lines.push(format!(
+        "{:.2} s, {}/s, {} thread{}",
+        ending.seconds,
+        megabytes(rate(ending)),
+        ending.threads,
+        if ending.threads == 1 { "" } else { "s" },
+    ));
     let read_back = ending.read_back.filter(|read_back| read_back.is_good());
     lines.extend(read_back.iter().flat_map(|read_back| read_back.lines()));
     lines

@@ -45,15 +45,20 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     level: Option<i32>,
 
-    /// Pages to leave out, as makedumpfile counts them: 0 none, 1 pages of zeros [default: 1]
+    /// Pages to leave out, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1]
+    ///
+    /// The numbers are makedumpfile's. 1: pages of zeros share one stored page. 2: page cache
+    /// without private data. 4: page cache with or without. 8: memory of processes. 16: free
+    /// pages. What the kernel has marked as poisoned or offline is left out at every level. The
+    /// kernel's struct pages tell; what they do not prove is kept, with a warning.
     #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
     dump_level: Option<u32>,
 
-    /// The same by name: zero, cache, private-cache, user, free
+    /// The same by name, with commas between
     #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
     exclude: Vec<Class>,
 
-    /// Fail where the kernel's tables do not prove what is to be left out, rather than keep it
+    /// Fail (3), and write nothing, where a class to be left out cannot be told, rather than keep it
     #[arg(long)]
     strict: bool,
 
@@ -76,7 +81,7 @@ pub(crate) struct Convert {
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) verify: bool,
 
-    /// Write nothing, say how large OUTPUT would be
+    /// Write nothing, say how large OUTPUT would be, and print the pages by class
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
@@ -114,10 +119,15 @@ enum FormatArg {
 /// A class of pages; its number is its bit of the dump level.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Class {
+    /// Pages of zeros share one stored page
     Zero = 1,
+    /// Page cache without private data
     Cache = 2,
+    /// Page cache, with private data or without
     PrivateCache = 4,
+    /// Memory of processes
     User = 8,
+    /// Free pages
     Free = 16,
 }
 

@@ -8,12 +8,18 @@ use kdumpconv::source::kdump::Kdump;
 use kdumpconv::summary::{NameSource, Stored, Summary};
 use serde_json::{Map, Value, json};
 
+use super::classes::Classes;
 use super::text::{excluded_classes, named_codecs};
 use super::utc::utc;
 use crate::cli::say::{SCHEMA, as_f64};
 
 /// The report.
-pub(super) fn report(input: &str, dump: &Dump, summary: &Summary) -> Value {
+pub(super) fn report(
+    input: &str,
+    dump: &Dump,
+    summary: &Summary,
+    classes: Option<&Classes>,
+) -> Value {
     let (elf, kdump) = match &dump.body {
         Body::Elf(core) => (Some(core), None),
         Body::Kdump(kdump) => (None, Some(kdump)),
@@ -57,6 +63,7 @@ pub(super) fn report(input: &str, dump: &Dump, summary: &Summary) -> Value {
             "holes": summary.pages.holes,
             "absent": summary.pages.absent,
         },
+        "classes": classes.map(Classes::json),
         "stored": summary.stored.as_ref().map(stored),
         "bytes": { "file": bytes.file, "memory": bytes.memory },
         "ratio": bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),

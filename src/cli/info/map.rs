@@ -2,16 +2,8 @@
 
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
-use crate::cli::terminal::Terminal;
-
-/// How a cell looks.
-struct Look {
-    ascii: char,
-    unicode: char,
-    /// SGR code of the colour.
-    colour: &'static str,
-    meaning: &'static str,
-}
+use crate::cli::say::size;
+use crate::cli::terminal::{Look, Terminal, bar};
 
 const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: "kept" };
 const MOSTLY: Look =
@@ -32,39 +24,16 @@ fn look(cell: &Cell) -> Look {
     }
 }
 
-impl Look {
-    fn char(&self, terminal: &Terminal) -> char {
-        if terminal.unicode { self.unicode } else { self.ascii }
-    }
-
-    /// `text` in the colour of this.
-    fn paint(&self, text: &str, terminal: &Terminal) -> String {
-        if terminal.colour {
-            format!("\x1b[{}m{text}\x1b[0m", self.colour)
-        } else {
-            text.to_owned()
-        }
-    }
-}
-
 /// The bar, and what its signs mean.
 pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) -> [String; 2] {
     let signs: Vec<Look> = picture.cells.iter().map(look).collect();
-    let mut bar = String::new();
-    for same in signs.chunk_by(|a, b| a.meaning == b.meaning) {
-        if let Some(first) = same.first() {
-            let text: String = same.iter().map(|sign| sign.char(terminal)).collect();
-            bar.push_str(&first.paint(&text, terminal));
-        }
-    }
     let mut legend = format!("one cell is {}", size(picture.cell_pages.saturating_mul(page_size)));
     for sign in [KEPT, MOSTLY, PARTLY, EXCLUDED, HOLE, LONG_HOLE] {
         if signs.iter().any(|other| other.meaning == sign.meaning) {
-            let char = sign.paint(&sign.char(terminal).to_string(), terminal);
-            legend.push_str(&format!("; {char} {}", sign.meaning));
+            legend.push_str(&format!("; {}", sign.legend(terminal)));
         }
     }
-    [bar, legend]
+    [bar(&signs, terminal), legend]
 }
 
 /// A line for each range, columns aligned, with the holes between them.
@@ -89,24 +58,6 @@ pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
             )
         })
         .collect()
-}
-
-/// Such as "1.5 GiB"; memory is counted in powers of two.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = units.iter();
-    let mut name = unit.next();
-    while tenths >= 10_240 {
-        let Some(larger) = unit.next() else { break };
-        name = Some(larger);
-        tenths /= 1024;
-    }
-    let name = name.unwrap_or(&"");
-    match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{whole} {name}"),
-        (whole, tenth) => format!("{whole}.{tenth} {name}"),
-    }
 }
 
 #[cfg(test)]
@@ -151,19 +102,5 @@ mod tests {
             bare = bare.map(|text| text.replace(&format!("\x1b[{code}m"), ""));
         }
         assert_eq!(bare, drawn(&PLAIN));
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, expected) in [
-            (0, "0 KiB"),
-            (4096, "4 KiB"),
-            (1536, "1.5 KiB"),
-            (1 << 20, "1 MiB"),
-            ((1 << 30) + (1 << 29), "1.5 GiB"),
-            (u64::MAX, "1.5 EiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
     }
 }

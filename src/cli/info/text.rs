@@ -6,9 +6,10 @@ use kdumpconv::source::dump::{Body, Dump};
 use kdumpconv::source::kdump::Kdump;
 use kdumpconv::summary::{NameSource, Picture, Stored, Summary};
 
+use super::classes::Classes;
 use super::map;
 use super::utc::utc;
-use crate::cli::say::{as_f64, printable};
+use crate::cli::say::{as_f64, printable, size};
 use crate::cli::terminal::Terminal;
 
 /// Columns of what stands before each matter.
@@ -49,6 +50,7 @@ pub(super) fn report(
     input: &str,
     dump: &Dump,
     summary: &Summary,
+    classes: Option<&Classes>,
     terminal: &Terminal,
     details: bool,
 ) -> String {
@@ -59,6 +61,10 @@ pub(super) fn report(
     page.blank();
     memory(dump, summary, terminal, details, &mut page);
     notes(dump, summary, details, &mut page);
+    if let Some(classes) = classes {
+        page.blank();
+        page.add("Classes", classes.lines(&within(terminal), details));
+    }
     let said: Vec<String> = summary.remarks.iter().map(|remark| printable(&remark.text)).collect();
     if !said.is_empty() || !dump.warnings.is_empty() {
         page.blank();
@@ -167,11 +173,11 @@ fn crash(dump: &Dump, summary: &Summary, page: &mut Page) {
 /// The file and the pages in it.
 fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
     let bytes = &summary.bytes;
-    let memory = map::size(bytes.memory);
+    let memory = size(bytes.memory);
     let file = match bytes.file {
         Some(file) => format!(
             "{}, {:.1} % of {memory} of memory",
-            map::size(file),
+            size(file),
             100.0 * as_f64(file) / as_f64(bytes.memory).max(1.0),
         ),
         None => format!("a stream, of {memory} of memory"),
@@ -253,7 +259,7 @@ fn stored_as(stored: &Stored) -> Vec<String> {
         let share = stored.share(codec);
         if share.pages > 0 {
             let name = if codec == Codec::None { "raw" } else { codec.name() };
-            parts.push(format!("{} {name} ({})", share.pages, map::size(share.bytes)));
+            parts.push(format!("{} {name} ({})", share.pages, size(share.bytes)));
         }
     }
     if stored.lost > 0 {
@@ -270,9 +276,15 @@ fn stored_as(stored: &Stored) -> Vec<String> {
     lines
 }
 
+/// A terminal without the columns of the labels.
+fn within(terminal: &Terminal) -> Terminal {
+    let columns = terminal.columns.map(|columns| columns.saturating_sub(LABEL_COLUMNS));
+    Terminal { columns, ..*terminal }
+}
+
 fn memory(dump: &Dump, summary: &Summary, terminal: &Terminal, details: bool, page: &mut Page) {
-    if let Some(columns) = terminal.columns {
-        let cells = columns.saturating_sub(LABEL_COLUMNS).clamp(8, MAX_CELLS);
+    if let Some(columns) = within(terminal).columns {
+        let cells = columns.clamp(8, MAX_CELLS);
         let picture = Picture::of(dump, cells);
         page.add("Map", map::picture(&picture, dump.page_size, terminal));
     }

@@ -1,0 +1,327 @@
+//! Memory by what the kernel used it for: a table and a bar for people, an object for scripts.
+
+use kdumpconv::select::{Census, Class, Share};
+use serde_json::{Map, Value, json};
+
+use super::say::{as_f64, printable, size};
+use super::terminal::{Look, Terminal, bar};
+
+/// Cells of a bar at the most: more say no more.
+const MAX_CELLS: usize = 160;
+
+/// What pages of no class are called.
+const OTHERS: &str = "others";
+
+/// A census, and what is known beside it.
+pub(crate) struct View<'a> {
+    pub(crate) census: &'a Census,
+    /// Bytes of a page.
+    pub(crate) page_size: u64,
+    /// Whether it is told what is left out, and what is kept.
+    pub(crate) with_fate: bool,
+    /// Of the kept pages, those of zeros that share one, where pages were read.
+    pub(crate) zero: Option<u64>,
+}
+
+fn look(class: Class) -> Look {
+    let (ascii, unicode, colour) = match class {
+        Class::Free => ('.', '\u{b7}', "2"),
+        Class::Cache => ('c', '\u{2591}', "36"),
+        Class::PrivateCache => ('p', '\u{2592}', "34"),
+        Class::User => ('u', '\u{2593}', "33"),
+        Class::Hwpoison => ('x', 'x', "31"),
+        Class::Offline => ('o', 'o', "35"),
+    };
+    Look { ascii, unicode, colour, meaning: class.name() }
+}
+
+const KERNEL: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: OTHERS };
+
+impl View<'_> {
+    /// The table, on a terminal with a bar above it; why classes are off.
+    ///
+    /// A page counts in the first class that it is of, though it may be left out as of another.
+    pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
+        let census = self.census;
+        let off = reasons(census);
+        if census.shares.iter().all(|share| share.off.is_some()) {
+            let why = off.first().map_or("no struct page was looked at", |(_, why)| *why);
+            return vec![format!("no class of pages can be told: {}", printable(why))];
+        }
+        let mut lines = Vec::new();
+        if let Some(columns) = terminal.columns {
+            lines.extend(self.picture(columns.clamp(8, MAX_CELLS), terminal));
+        }
+        lines.extend(self.table());
+        for (names, why) in off {
+            lines.push(format!("{} cannot be told: {}", names.join(", "), printable(why)));
+        }
+        if census.unknown > 0 {
+            let unknown = census.unknown;
+            lines.push(format!("{unknown} of the others have no struct page that can be read"));
+        }
+        if let Some(zero) = self.zero {
+            lines.push(format!("{zero} of the pages kept are of zeros, and share one"));
+        }
+        lines
+    }
+
+    fn table(&self) -> Vec<String> {
+        let census = self.census;
+        let mut rows = vec![["class", "-d", "pages", "memory", "share"].map(str::to_owned).into()];
+        rows.extend(census.shares.iter().map(|share| self.row(share)));
+        let others = self.cells(OTHERS, "", census.others());
+        let kept = if self.with_fate { "kept" } else { "" };
+        rows.push([others, vec![kept.to_owned()]].concat());
+        let kept = census.pages.saturating_sub(census.excluded());
+        let fate = if self.with_fate { format!("{kept} kept") } else { String::new() };
+        rows.push([self.cells("total", "", census.pages), vec![fate]].concat());
+        aligned(&rows)
+    }
+
+    fn row(&self, share: &Share) -> Vec<String> {
+        let class = share.class;
+        let bit = class.level_bit().map_or("any".to_owned(), |bit| bit.to_string());
+        if share.off.is_some() {
+            let fate = if self.with_fate { "kept" } else { "" };
+            let cells = [class.name(), &bit, "?", "?", "?", fate];
+            return cells.map(str::to_owned).into();
+        }
+        let fate = match share.excluded {
+            _ if !self.with_fate => String::new(),
+            0 if share.pages == 0 => String::new(),
+            0 => "kept".to_owned(),
+            pages if pages == share.pages => "left out".to_owned(),
+            pages => format!("{pages} left out"),
+        };
+        [self.cells(class.name(), &bit, share.pages), vec![fate]].concat()
+    }
+
+    fn cells(&self, name: &str, bit: &str, pages: u64) -> Vec<String> {
+        vec![
+            name.to_owned(),
+            bit.to_owned(),
+            pages.to_string(),
+            size(pages.saturating_mul(self.page_size)),
+            format!("{:.1} %", percent(pages, self.census.pages)),
+        ]
+    }
+
+    /// The bar, and what its signs mean.
+    fn picture(&self, columns: usize, terminal: &Terminal) -> [String; 2] {
+        let census = self.census;
+        let parts: Vec<(Look, u64)> = census
+            .shares
+            .iter()
+            .map(|share| (look(share.class), share.pages))
+            .chain([(KERNEL, census.others())])
+            .collect();
+        let pages: Vec<u64> = parts.iter().map(|(_, pages)| *pages).collect();
+        let mut cells = Vec::new();
+        let mut legend = Vec::new();
+        for ((look, _), count) in parts.iter().zip(apportion(&pages, columns)) {
+            cells.extend(std::iter::repeat_n(*look, count));
+            if count > 0 {
+                legend.push(look.legend(terminal));
+            }
+        }
+        [bar(&cells, terminal), legend.join("; ")]
+    }
+
+    /// The same for scripts: names stay.
+    pub(crate) fn json(&self) -> Value {
+        let census = self.census;
+        let class = |share: &Share| {
+            let known = share.off.is_none();
+            let told = json!({
+                "level_bit": share.class.level_bit(),
+                "pages": known.then_some(share.pages),
+                "bytes": known.then(|| share.pages.saturating_mul(self.page_size)),
+                "left_out": share.excluded,
+                "off": share.off,
+            });
+            (share.class.name().to_owned(), told)
+        };
+        json!({
+            "class": census.shares.iter().map(class).collect::<Map<_, _>>(),
+            "others": census.others(),
+            "unknown": census.unknown,
+            "struct_pages": census.struct_pages,
+            "pages": census.pages,
+            "left_out": census.excluded(),
+        })
+    }
+}
+
+/// How many pages of which classes are left out, if any.
+pub(crate) fn left_out(census: &Census, page_size: u64) -> Option<String> {
+    let pages = census.excluded();
+    let of_class = |share: &Share| match share.excluded {
+        0 => None,
+        pages => Some(format!("{pages} {}", share.class.name())),
+    };
+    let classes: Vec<String> = census.shares.iter().filter_map(of_class).collect();
+    (pages > 0).then(|| {
+        format!(
+            "left out by class: {pages} ({}, {:.1} % of the pages): {}",
+            size(pages.saturating_mul(page_size)),
+            percent(pages, census.pages),
+            classes.join(", "),
+        )
+    })
+}
+
+/// Why classes are off, each reason once.
+pub(crate) fn reasons(census: &Census) -> Vec<(Vec<&'static str>, &str)> {
+    let mut reasons: Vec<(Vec<&'static str>, &str)> = Vec::new();
+    for share in &census.shares {
+        let Some(why) = share.off.as_deref() else { continue };
+        match reasons.iter_mut().find(|(_, other)| *other == why) {
+            Some((names, _)) => names.push(share.class.name()),
+            None => reasons.push((vec![share.class.name()], why)),
+        }
+    }
+    reasons
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * as_f64(part) / as_f64(whole).max(1.0)
+}
+
+/// Columns two apart: the first and the last begin at the left, numbers end at the right.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if column == 0 || column + 1 == columns {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// How many of `cells` each part gets: its share, and one at least if there is any of it.
+fn apportion(parts: &[u64], cells: usize) -> Vec<usize> {
+    let total: u128 = parts.iter().map(|part| u128::from(*part)).sum();
+    let mut sum = 0u128;
+    let mut given = 0;
+    let mut counts: Vec<usize> = parts
+        .iter()
+        .map(|part| {
+            sum += u128::from(*part);
+            let up_to = usize::try_from(sum * cells as u128 / total.max(1)).unwrap_or(cells);
+            let count = up_to - given;
+            given = up_to;
+            count
+        })
+        .collect();
+    for (index, part) in parts.iter().enumerate() {
+        if *part == 0 || counts.get(index).is_some_and(|count| *count > 0) {
+            continue;
+        }
+        if let Some(most) = counts.iter_mut().max().filter(|most| **most > 1) {
+            *most -= 1;
+            counts.iter_mut().skip(index).take(1).for_each(|count| *count = 1);
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPE: Terminal = Terminal { columns: None, colour: false, unicode: false };
+    const PLAIN: Terminal = Terminal { columns: Some(20), colour: false, unicode: false };
+
+    fn census() -> Census {
+        let share = |class, pages, excluded| Share { class, pages, excluded, off: None };
+        Census {
+            shares: vec![
+                share(Class::Free, 4096, 4096),
+                share(Class::Cache, 2048, 0),
+                share(Class::PrivateCache, 1, 0),
+                Share { off: Some("no NUMBER(x)".to_owned()), ..share(Class::User, 0, 0) },
+                share(Class::Hwpoison, 0, 1),
+                share(Class::Offline, 0, 0),
+            ],
+            struct_pages: 8000,
+            unknown: 192,
+            pages: 8192,
+        }
+    }
+
+    fn view(census: &Census) -> View<'_> {
+        View { census, page_size: 4096, with_fate: true, zero: Some(77) }
+    }
+
+    #[test]
+    fn every_class_has_its_row_and_what_is_off_its_reason() {
+        let census = census();
+        let expected = [
+            "class           -d  pages   memory    share",
+            "free            16   4096   16 MiB   50.0 %  left out",
+            "cache            2   2048    8 MiB   25.0 %  kept",
+            "private-cache    4      1    4 KiB    0.0 %  kept",
+            "user             8      ?        ?        ?  kept",
+            "hwpoison       any      0    0 KiB    0.0 %  1 left out",
+            "offline        any      0    0 KiB    0.0 %",
+            "others               2047  7.9 MiB   25.0 %  kept",
+            "total                8192   32 MiB  100.0 %  4095 kept",
+            "user cannot be told: no NUMBER(x)",
+            "192 of the others have no struct page that can be read",
+            "77 of the pages kept are of zeros, and share one",
+        ];
+        assert_eq!(view(&census).lines(&PIPE), expected);
+    }
+
+    #[test]
+    fn a_terminal_gets_a_bar_in_which_nothing_is_too_small_to_be_seen() {
+        let lines = view(&census()).lines(&PLAIN);
+        assert_eq!(lines[0], ".........cccccp#####");
+        assert_eq!(lines[1], ". free; c cache; p private-cache; # others");
+        let coloured = view(&census()).lines(&Terminal { colour: true, ..PLAIN });
+        assert!(coloured[0].starts_with("\x1b[2m.........\x1b[0m\x1b[36mccccc\x1b[0m"));
+    }
+
+    #[test]
+    fn cells_are_given_out_to_the_last_one() {
+        for (parts, cells) in [
+            (&[1, 1, 1][..], 10),
+            (&[0, 0][..], 10),
+            (&[u64::MAX, 1, u64::MAX][..], 7),
+            (&[1, 1, 1, 1][..], 2),
+            (&[1_000_000, 1, 1, 0][..], 8),
+        ] {
+            let counts = apportion(parts, cells);
+            let any = parts.iter().any(|part| *part > 0);
+            assert_eq!(counts.iter().sum::<usize>(), if any { cells } else { 0 }, "{parts:?}");
+            let seen = counts.iter().filter(|count| **count > 0).count();
+            assert_eq!(seen, parts.iter().filter(|part| **part > 0).count().min(cells));
+        }
+    }
+
+    #[test]
+    fn nothing_told_is_one_line() {
+        let mut census = census();
+        census.shares.iter_mut().for_each(|share| share.off = Some("it is a pipe".to_owned()));
+        let expected = ["no class of pages can be told: it is a pipe"];
+        assert_eq!(view(&census).lines(&PLAIN), expected);
+        assert_eq!(view(&Census::default()).lines(&PLAIN).len(), 1);
+    }
+
+    #[test]
+    fn what_is_left_out_is_one_line() {
+        assert_eq!(
+            left_out(&census(), 4096).as_deref(),
+            Some("left out by class: 4097 (16 MiB, 50.0 % of the pages): 4096 free, 1 hwpoison")
+        );
+        assert_eq!(left_out(&Census::default(), 4096), None);
+    }
+}
