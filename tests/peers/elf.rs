@@ -43,7 +43,9 @@ fn drgn(vmcore: &Packed, vmlinux: Option<&Path>, expected: &[&str]) {
     let script = need!(shared("tools/drgn_compare.py"));
     need!(python("drgn"));
     let folder = Folder::new();
-    let elf = there_and_back(&core, &folder);
+    let packed = need!(vmcore.packed());
+    // As from a packed file no page is left out, not even what the kernel marked as poisoned.
+    let elf = there_and_back(&packed, &folder);
     let mut python = python("drgn").unwrap();
     let ran = run(python.arg(&script).arg(&core).arg(&elf).args(vmlinux));
     ran.exited(0);
@@ -63,7 +65,9 @@ fn libkdumpfile(vmcore: &Packed, options: &[&str]) {
     let script = need!(shared("tools/compare.py"));
     need!(python("kdumpfile"));
     let folder = Folder::new();
-    let elf = there_and_back(&core, &folder);
+    let packed = need!(vmcore.packed());
+    // As from a packed file no page is left out, not even what the kernel marked as poisoned.
+    let elf = there_and_back(&packed, &folder);
     let mut python = python("kdumpfile").unwrap();
     let ran = run(python.arg(script).args(options).arg(&core).arg(&elf));
     ran.printed(" equal, 0 only in A (0 of them zero), 0 only in B;");

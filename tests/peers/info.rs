@@ -22,6 +22,8 @@ struct Facts {
     cpus: u64,
     crash_time: Option<u64>,
     panic: Option<&'static str>,
+    /// Pages that the kernel marked so, which our files leave out.
+    poisoned: u64,
 }
 
 fn assert_facts(told: &Value, facts: &Facts) {
@@ -76,6 +78,10 @@ fn assert_counts(path: &Path, told: &Value) {
     assert_eq!(told["vmcoreinfo"]["text"], text.as_ref());
 }
 
+fn ranges(told: &Value) -> &[Value] {
+    told["memory"].as_array().unwrap()
+}
+
 fn every_form(vmcore: &Packed, facts: &Facts) {
     let core = need!(vmcore.unpacked());
     let told = info(&core);
@@ -88,7 +94,16 @@ fn every_form(vmcore: &Packed, facts: &Facts) {
         assert_facts(&told, facts);
         assert_counts(&path, &told);
         let of_core = info(&core);
-        for same in ["pages", "memory", "notes", "vmcoreinfo", "page_size", "phys_base", "arch"] {
+        let lost = facts.poisoned;
+        assert_eq!(told["pages"]["excluded"], lost);
+        let kept = of_core["pages"]["kept"].as_u64().unwrap();
+        assert_eq!(told["pages"]["kept"], kept - lost);
+        for same in ["start", "end", "pages"] {
+            for (told, of_core) in ranges(&told).iter().zip(ranges(&of_core)) {
+                assert_eq!(told[same], of_core[same], "{same}");
+            }
+        }
+        for same in ["notes", "vmcoreinfo", "page_size", "phys_base", "arch"] {
             assert_eq!(told[same], of_core[same], "{same}");
         }
     }
@@ -97,7 +112,10 @@ fn every_form(vmcore: &Packed, facts: &Facts) {
 #[test]
 fn tiny_x86_64_is_told_in_every_form() {
     // Not crashed: dumped while it ran.
-    every_form(&TINY, &Facts { release: "6.1.192-tiny", cpus: 2, crash_time: None, panic: None });
+    every_form(
+        &TINY,
+        &Facts { release: "6.1.192-tiny", cpus: 2, crash_time: None, panic: None, poisoned: 1 },
+    );
 }
 
 #[test]
@@ -109,6 +127,7 @@ fn x86_64_kexec_is_told_in_every_form() {
             cpus: 2,
             crash_time: Some(1_795_293_790),
             panic: Some("Kernel panic - not syncing: sysrq triggered crash"),
+            poisoned: 0,
         },
     );
 }
@@ -122,6 +141,7 @@ fn aarch64_is_told_in_every_form() {
             cpus: 2,
             crash_time: None,
             panic: Some("Kernel panic - not syncing: sysrq triggered crash"),
+            poisoned: 0,
         },
     );
 }

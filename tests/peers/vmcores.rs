@@ -34,6 +34,9 @@ pub(crate) const FIRMWARE: u64 = 0xfffc_0000;
 /// fill it up with zeros.
 pub(crate) const KEXEC_PARTIAL_PFN: u64 = 0x9f;
 
+/// The page of tiny-x86_64 that its kernel marked as poisoned: left out at every dump level.
+pub(crate) const TINY_POISONED_PFN: u64 = 0x2d17;
+
 impl Packed {
     /// The packed file.
     pub(crate) fn packed(&self) -> Result<PathBuf, String> {

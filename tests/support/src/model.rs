@@ -8,7 +8,7 @@
 //! 4. where file data overlaps, the first segment in header order wins;
 //! 5. arm32 counts pfns from the lowest segment, everyone else from 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -79,6 +79,7 @@ pub struct Model {
     /// The farthest end of the segments up to this place of `by_start`.
     reach: Vec<u64>,
     runs: Vec<ClassRun>,
+    left_out: BTreeSet<u64>,
 }
 
 impl Model {
@@ -129,7 +130,23 @@ impl Model {
             .collect();
         let runs = class_runs(&memory, page_size, origin_pfn);
         let max_mapnr = runs.last().map_or(0, |run| run.pfns.end);
-        Model { page_size, origin_pfn, max_mapnr, memory, by_start, reach, runs }
+        let left_out = BTreeSet::new();
+        Model { page_size, origin_pfn, max_mapnr, memory, by_start, reach, runs, left_out }
+    }
+
+    /// Has a page of data be one that is known, but left out.
+    pub fn leave_out(&mut self, pfn: u64) {
+        let at = self.runs.iter().position(|run| run.pfns.contains(&pfn)).expect("it is a page");
+        let run = self.runs.remove(at);
+        assert_eq!(run.class, PageClass::Data);
+        let parts = [
+            (run.pfns.start..pfn, PageClass::Data),
+            (pfn..pfn + 1, PageClass::NoData),
+            (pfn + 1..run.pfns.end, PageClass::Data),
+        ];
+        let parts = parts.into_iter().filter(|(pfns, _)| !pfns.is_empty());
+        self.runs.splice(at..at, parts.map(|(pfns, class)| ClassRun { pfns, class }));
+        self.left_out.insert(pfn);
     }
 
     /// Every page that is not a hole, ascending; adjacent runs differ in class.
@@ -159,7 +176,8 @@ impl Model {
         for index in touching.into_iter().rev() {
             has_data |= self.memory[index].copy_to(start, &mut page);
         }
-        if has_data { Expected::Data(page) } else { Expected::NoData }
+        let is_left_out = self.left_out.contains(&pfn);
+        if has_data && !is_left_out { Expected::Data(page) } else { Expected::NoData }
     }
 
     /// The segments with memory in the page at this address, in header order.
