@@ -185,6 +185,23 @@ fn bounds_without_sense_bound_nothing() {
     let all =
         [("_etext", STEXT + 0x2000), ("__init_begin", LINEAR), ("__init_end", LINEAR + (9 << 20))];
     expect(&all, None);
+    // Of what is given back one bound is not known.
+    let etext = ("_etext", STEXT + 0x6000);
+    expect(&[etext, ("__init_begin", STEXT + 0x2000)], Some(0x20_0000..0x20_3000));
+    expect(&[etext, ("__init_begin", STEXT + 0x8000)], Some(0x20_0000..0x20_7000));
+    expect(&[etext, ("_einittext", LINEAR)], Some(0x20_0000..0x20_7000));
+}
+
+#[test]
+fn what_precedes_an_end_without_a_start_is_not_certain() {
+    let symbols = [
+        ('T', "_stext", STEXT),
+        ('T', "__start_rodata", STEXT + 0x10_0000),
+        ('T', "__init_end", STEXT + 0x10_2000),
+        ('T', "__end_rodata", STEXT + 0x10_5000),
+    ];
+    let found = image_of(&world(FROM_BASE, &symbols));
+    assert_eq!(found.last(), Some(&(0x30_2000..0x30_6000)));
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Range<u64>
     let named = kernel.info.symbols().filter(|&vaddr| vaddr != 0);
     ranges.extend(named.map(|vaddr| vaddr..vaddr.saturating_add(1)));
     let mut pages = Vec::new();
-    for range in ranges {
+    for range in ranges.into_iter().filter(|range| !range.is_empty()) {
         let start = range.start - range.start % page;
         let end = range.end.checked_next_multiple_of(page).unwrap_or(range.end);
         let runs = translator.runs(start..end);
@@ -63,25 +63,32 @@ fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Rang
     let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
     let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;
     let mut pairs = addresses.chunks_exact(2).map(|pair| match pair {
-        [Some(start), Some(end)] => *start..*end,
-        _ => 0..0,
+        [start, end] => (*start, *end),
+        _ => (None, None),
     });
     let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
     let sound = |range: &Range<u64>| !range.is_empty() && range.end - range.start <= max_bytes;
-    let mut sections: Vec<_> = pairs.by_ref().take(SECTIONS.len()).filter(sound).collect();
+    let known = pairs.by_ref().take(SECTIONS.len()).filter_map(|(start, end)| Some(start?..end?));
+    let mut sections: Vec<_> = known.filter(sound).collect();
     for freed in pairs {
-        sections = sections.into_iter().flat_map(|section| without(&section, &freed)).collect();
+        sections = sections.into_iter().flat_map(|section| without(&section, freed)).collect();
     }
     Ok(sections)
 }
 
-/// What of `range` is not in `hole`.
-fn without(range: &Range<u64>, hole: &Range<u64>) -> Vec<Range<u64>> {
+/// What of `range` is not in the hole of these bounds. A table that has code alone may have one of
+/// them alone: what of the range may be in the hole is left out then.
+fn without(range: &Range<u64>, hole: (Option<u64>, Option<u64>)) -> [Range<u64>; 2] {
+    let hole = match hole {
+        (Some(start), Some(end)) => start..end,
+        (Some(start), None) if range.contains(&start) => start..range.end,
+        (None, Some(end)) if range.contains(&end) => range.start..end,
+        _ => 0..0,
+    };
     if hole.is_empty() {
-        return vec![range.clone()];
+        return [range.clone(), 0..0];
     }
-    let parts = [range.start..range.end.min(hole.start), range.start.max(hole.end)..range.end];
-    parts.into_iter().filter(|part| !part.is_empty()).collect()
+    [range.start..range.end.min(hole.start), range.start.max(hole.end)..range.end]
 }
 
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
