@@ -151,7 +151,15 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
             at = self.next_name(&mut pieces, at, &mut packed)?;
-            self.expand(&packed, &mut text)?;
+            // Most names are of another length, which is quicker told than their text.
+            let bytes = self.expanded_bytes(&packed);
+            if bytes > MAX_TEXT_BYTES {
+                return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
+            }
+            if !wanted.iter().any(|wanted| wanted.len() + 1 == bytes) {
+                continue;
+            }
+            self.expand(&packed, &mut text);
             // The type is a capital letter where the symbol is global.
             let name = match text.split_first() {
                 Some((kind, name)) if kind.is_ascii_uppercase() => name,
@@ -196,16 +204,17 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         Ok(start.wrapping_add(length as u64))
     }
 
-    fn expand(&self, packed: &[u8], text: &mut Vec<u8>) -> Result<(), String> {
+    /// Bytes of a name with the letter of its type.
+    fn expanded_bytes(&self, packed: &[u8]) -> usize {
+        packed.iter().map(|&token| self.tokens.get(usize::from(token)).map_or(0, Vec::len)).sum()
+    }
+
+    fn expand(&self, packed: &[u8], text: &mut Vec<u8>) {
         text.clear();
         for &token in packed {
             let token = self.tokens.get(usize::from(token)).map(Vec::as_slice);
             text.extend_from_slice(token.unwrap_or_default());
-            if text.len() > MAX_TEXT_BYTES {
-                return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
-            }
         }
-        Ok(())
     }
 }
 
