@@ -1,8 +1,8 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::{io, mem};
 
 use crate::batch::{self, Batch, Feed};
 use crate::codec::Codec;
@@ -134,7 +134,8 @@ pub fn convert(
         progress(Progress { done: report.pages.done(), total: report.pages.kept });
         Ok(())
     });
-    let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
+    let lost = if stop.is_ok() { mem::take(&mut feed.lost) } else { Vec::new() };
+    drop(feed);
     let why = batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages);
     report.reasons.extend(why);
     if report.incomplete() {
@@ -159,6 +160,7 @@ pub fn convert(
         }
         (Err(error), _) => return Err(error),
     }
+    report.excluded = Arc::new(selection.excluded);
     Ok(report)
 }
 
@@ -200,6 +202,7 @@ fn empty_report(
             ..Pages::default()
         },
         census: selection.census.clone(),
+        excluded: Arc::default(),
         file_bytes: 0,
         output_bytes: 0,
         reasons: Vec::new(),

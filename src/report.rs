@@ -1,9 +1,11 @@
 //! What a conversion did: page counts, sizes, and why a dump is not whole.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::codec::Codec;
 use crate::select::{Census, DumpLevel};
+use crate::source::page_set::PageSet;
 
 /// How far something is, in pages or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +116,8 @@ pub struct Report {
     pub pages: Pages,
     /// Pages of the input by what the kernel used them for.
     pub census: Census,
+    /// The pages that are left out.
+    pub excluded: Arc<PageSet>,
     /// Bytes of the kdump file.
     pub file_bytes: u64,
     /// Bytes of the output: the file, or the flattened stream of it.

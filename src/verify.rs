@@ -13,6 +13,7 @@ mod against;
 mod extents;
 mod findings;
 mod headers;
+mod lacking;
 mod pages;
 
 use std::ops::Range;
@@ -28,8 +29,10 @@ use crate::sink::Sink;
 use crate::source::dump::{Body, Dump, Runs};
 use crate::source::input::{ReadAt, read_full};
 use crate::source::kdump::{File, Kdump};
+use crate::source::page_set::PageSet;
 use extents::Extents;
 pub use findings::{Finding, Findings, Group, Kind, Severity, Tally};
+use lacking::Lacking;
 use pages::{Checked, Checker};
 
 /// Bytes of pages that are looked at at a time.
@@ -42,16 +45,17 @@ pub struct Options {
     pub threads: usize,
     /// Findings of each kind that are kept in full; the others are counted.
     pub examples: usize,
-    /// Whether the dump must have all that its source has: nothing is excused that makedumpfile
-    /// leaves out whatever the dump level.
-    pub exact: bool,
+    /// The pages of the source that the dump was made without, where that is known: it must have
+    /// all others, and none of these. Else they are looked for in the source's struct pages, and
+    /// what makedumpfile leaves out whatever the dump level is excused.
+    pub exactly: Option<Arc<PageSet>>,
     /// Set from elsewhere to stop.
     pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: 1, examples: 16, exact: false, cancel: Arc::default() }
+        Options { threads: 1, examples: 16, exactly: None, cancel: Arc::default() }
     }
 }
 
@@ -60,8 +64,10 @@ impl Default for Options {
 ///
 /// A dump that says it is incomplete, and is consistent, is [`Severity::Incomplete`] and not
 /// damaged. What the dump lacks of the source is justified if its level leaves out pages of zeros
-/// and it is one; if the level leaves out other classes of pages, it cannot be proven, and is
-/// counted as such.
+/// and it is one, or if the source's struct pages prove that it is of a class that the level
+/// leaves out (see [`select`](fn@crate::select::select)). Another page may be missing if the level
+/// leaves out classes, as its evidence may count differently elsewhere: it is counted as not
+/// proven.
 ///
 /// Memory does not grow with the dump: a few megabytes a thread, the bitmaps, and for a file whose
 /// pages lie in wild order up to 64 MiB.
@@ -104,10 +110,11 @@ pub fn verify(
         against::check(dump, source, &mut findings);
     }
 
+    let lacking = Lacking::of(dump, source, options)?;
     let sequential = [Some(dump), source].into_iter().flatten().any(Dump::is_sequential);
     let threads = if sequential { 1 } else { options.threads.clamp(1, MAX_THREADS) };
     let workers = (0..threads)
-        .map(|_| Checker::new(dump, source, says_incomplete, options.exact))
+        .map(|_| Checker::new(dump, source, says_incomplete, &lacking))
         .collect::<Result<Vec<_>>>()?;
     let mut places = Places::of(dump);
     let total = pages_in_all(dump, source);
@@ -133,6 +140,7 @@ pub fn verify(
         findings.cancelled = options.cancel.load(Ordering::Relaxed);
     }
     if !findings.cancelled {
+        lacking.remark(dump, &mut findings);
         if let Err(error) = dump.read_to_end() {
             findings.push(Finding::new(Kind::Stream, error.to_string()));
         }

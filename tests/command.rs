@@ -284,9 +284,9 @@ fn json_tells_the_same_as_the_file() {
     assert_eq!((&report["threads"], &report["max_mapnr"]), (&2.into(), &(4096 + 60).into()));
     assert_eq!(report["bytes"]["file"], expected.len());
     let pages = &report["pages"];
-    let counts =
-        ["present", "kept", "zero", "compressed", "raw", "unreadable"].map(|name| &pages[name]);
-    assert_eq!(counts, [360, 350, 100, 100, 150, 0].map(Value::from).each_ref());
+    let counts = ["present", "kept", "zero", "compressed", "raw", "unreadable", "excluded"];
+    let counts = counts.map(|name| &pages[name]);
+    assert_eq!(counts, [360, 350, 100, 100, 150, 0, 0].map(Value::from).each_ref());
 
     let bytes = builder().build();
     folder.write("cut", &bytes[..bytes.len() - 100_000]);
@@ -350,16 +350,94 @@ fn a_dry_run_of_a_flattened_output_says_its_size() {
     check_dry_run(&folder().0, &["-F", "-z"]);
 }
 
+/// Why a core with this VMCOREINFO has no classes of pages.
+const NO_TABLES: &str = "VMCOREINFO has no SIZE(page)";
+
 #[test]
-fn higher_levels_warn_and_write_level_1() {
+fn a_level_that_nothing_proves_is_warned_of_and_only_zeros_are_left_out() {
     let (folder, expected) = folder();
     let output = folder.run(&["-d", "31", "vmcore", "out"]);
-    fails(&output, 0, &["warning", "31", "level 1"]);
+    let warning =
+        format!("warning: free, cache, private-cache, user pages are all kept: {NO_TABLES}");
+    fails(&output, 0, &[&warning, "dump level 1", "350 pages: 100 zero", "; 10 more without data"]);
+    assert!(!stderr(&output).contains("left out by class"), "{}", stderr(&output));
+    assert!(folder.read("out") == expected);
+    let piped = folder.shell("cat vmcore | \"$KDUMPCONV\" -fd 31 - out");
+    fails(&piped, 0, &["are all kept: the kernel's tables cannot be read from a pipe"]);
     assert!(folder.read("out") == expected);
     let output = folder.run(&["--exclude", "zero,user", "--json", "-f", "vmcore", "out"]);
     let report = json(&output.stdout);
     assert_eq!((&report["dump_level"], &report["dump_level_asked"]), (&1.into(), &9.into()));
-    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+    let warning = format!("user pages are all kept: {NO_TABLES}");
+    assert_eq!(report["warnings"], Value::from(vec![warning]));
+    assert_eq!(report["pages"]["excluded"], 0);
+    let classes = &report["classes"];
+    let counts = ["pages", "others", "unknown", "struct_pages", "left_out"];
+    assert_eq!(counts.map(|name| classes[name].as_u64()), [350, 350, 350, 0, 0].map(Some));
+    for (name, bit) in [
+        ("free", Some(16)),
+        ("cache", Some(2)),
+        ("private-cache", Some(4)),
+        ("user", Some(8)),
+        ("hwpoison", None),
+        ("offline", None),
+    ] {
+        let class = &classes["class"][name];
+        assert_eq!(class["level_bit"].as_u64(), bit, "{name}");
+        assert_eq!((&class["off"], &class["pages"]), (&NO_TABLES.into(), &Value::Null), "{name}");
+    }
+}
+
+#[test]
+fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
+    let (folder, _) = folder();
+    let asked = |arguments: &[&str]| {
+        let output = folder.run(&[arguments, &["-n", "--json", "vmcore"]].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output.stdout);
+        (report["dump_level_asked"].as_u64().unwrap(), report["warnings"].as_array().unwrap().len())
+    };
+    assert_eq!(asked(&["--exclude", "zero"]), (1, 0));
+    assert_eq!(asked(&["--exclude", "zero,cache,private-cache,user,free"]), (31, 1));
+    assert_eq!(asked(&["--exclude", "private-cache", "--exclude", "free"]), (20, 1));
+    assert_eq!(asked(&["-d", "0"]), (0, 0));
+    let help = folder.run(&["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for words in ["4: page cache with or without", "left out at every level", "--strict"] {
+        assert!(help.contains(words), "no {words:?} in {help}");
+    }
+}
+
+#[test]
+fn strict_is_3_and_writes_nothing_where_a_class_cannot_be_told() {
+    let (folder, expected) = folder();
+    for arguments in [&["-d", "31", "vmcore", "out"][..], &["--exclude", "free", "vmcore", "out"]] {
+        let output = folder.run(&[&["--strict"], arguments].concat());
+        fails(&output, 3, &["are all kept", NO_TABLES]);
+        assert_eq!(folder.names(), ["vmcore"]);
+    }
+    let piped = folder.shell("cat vmcore | \"$KDUMPCONV\" --strict -d 2 - out");
+    fails(&piped, 3, &["cannot be read from a pipe"]);
+    folder.write("out", b"precious");
+    fails(&folder.run(&["--strict", "-fd", "16", "vmcore", "out"]), 3, &[NO_TABLES]);
+    assert_eq!(folder.read("out"), b"precious");
+    // What levels 0 and 1 leave out needs no tables.
+    assert_eq!(code(&folder.run(&["--strict", "-f", "vmcore", "out"])), 0);
+    assert!(folder.read("out") == expected);
+}
+
+#[test]
+fn a_dry_run_prints_the_classes_unless_told_to_be_quiet() {
+    let (folder, _) = folder();
+    let printed = |arguments: &[&str]| {
+        let output = folder.run(&[arguments, &["-n", "vmcore"]].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let expected = format!("no class of pages can be told: {NO_TABLES}\n");
+    assert_eq!(printed(&[]), expected);
+    assert_eq!(printed(&["-d31"]), expected);
+    assert_eq!(printed(&["-q"]), "");
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn json_has_everything_by_names_that_stay() {
             "arch",
             "byte_order",
             "bytes",
+            "classes",
             "complete",
             "cpus",
             "crash_time",
@@ -213,6 +214,39 @@ fn json_of_a_core_and_of_a_flattened_file_differ_where_they_must() {
     let ids: Vec<&Value> =
         flat["remarks"].as_array().unwrap().iter().map(|remark| &remark["id"]).collect();
     assert_eq!(ids, ["flattened", "codec-zstd"]);
+}
+
+#[test]
+fn classes_that_cannot_be_told_are_no_failure_and_have_their_reason() {
+    let folder = folder();
+    let why = "VMCOREINFO has no SIZE(page)";
+    for name in ["vmcore", "kdump", "flat"] {
+        let said = text(&folder, &["--classes", name]);
+        let line = format!("\n\nClasses     no class of pages can be told: {why}\n");
+        assert!(said.contains(&line) && said.matches(why).count() == 1, "{said}");
+        let told = json_of(&folder, &["--classes", name]);
+        let classes = &told["classes"];
+        assert_eq!(classes["class"]["free"]["off"], why);
+        assert_eq!((&classes["pages"], &classes["struct_pages"]), (&1952.into(), &0.into()));
+        assert_eq!((&classes["others"], &classes["unknown"]), (&1952.into(), &1952.into()));
+        assert_eq!(classes["warnings"].as_array().map(Vec::len), Some(1));
+        assert!(classes["seconds"].as_f64() > Some(0.0));
+        assert_eq!(json_of(&folder, &[name])["classes"], Value::Null);
+    }
+    assert!(!text(&folder, &["vmcore"]).contains("Classes"));
+    assert!(
+        text(&folder, &["-v", "--classes", "vmcore"]).contains("            0 struct pages in ")
+    );
+    for script in
+        ["cat vmcore | $KDUMPCONV info --classes -", "$KDUMPCONV info --classes vmcore.zst"]
+    {
+        folder.write("vmcore.zst", &zstd::encode_all(&folder.read("vmcore")[..], 1).unwrap());
+        let output = folder.shell(script);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let line = "Classes     no class of pages can be told: the kernel's tables cannot be read from a pipe, or from a packed file\n";
+        assert!(said.contains(line), "{said}");
+    }
 }
 
 #[test]

@@ -119,7 +119,9 @@ fn the_json_report_has_every_finding() {
     assert_eq!((&report["good"], &report["damaged"]), (&Value::from(false), &Value::from(true)));
     assert_eq!(report["pages"]["good"], 89);
     assert_eq!(report["pages"]["by_codec"]["zlib"], 29);
-    assert_eq!(report["comparison"]["equal"], 89);
+    let comparison = &report["comparison"];
+    assert_eq!((&comparison["equal"], &comparison["left_out_proven"]), (&89.into(), &0.into()));
+    assert_eq!(comparison["first_not_proven"], Value::Null);
     let found = &report["findings"][0];
     assert_eq!((&found["kind"], &found["severity"]), (&"descriptor".into(), &"damage".into()));
     assert_eq!(found["count"], 1);
@@ -127,6 +129,29 @@ fn the_json_report_has_every_finding() {
         (&found["first"][0]["pfn"], &found["first"][0]["offset"]),
         (&0x11.into(), &0x4018.into())
     );
+}
+
+/// Without the kernel's tables, nothing is proven of a page that a file of level 31 lacks.
+#[test]
+fn what_is_not_proven_is_a_remark_with_its_first_page() {
+    let folder = folder();
+    let mut bytes = folder.read("good");
+    bytes[4096 + 8] = 31;
+    // Page 0x69, the last, goes from the 2nd bitmap and from the descriptors.
+    bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
+    bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
+    folder.write("less", &bytes);
+    let remark = "remark: 1 pages are left out, the first is pfn 0x69, that are not proven to be of a class that level 31 leaves out; free, cache, private-cache, user pages cannot be told: VMCOREINFO has no SIZE(page)";
+    let counts = "0 as proven by the kernel's struct pages, 1 by a class that cannot be proven";
+    says(&folder, &["less", "--against", "vmcore"], 0, &[remark, counts]);
+    let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");
+    assert_eq!(code(&piped), 0);
+    let said = stdout(&piped);
+    assert!(said.contains("cannot be read from a pipe"), "{said}");
+    bytes[4096 + 8] = 1;
+    folder.write("less", &bytes);
+    let damage = "damage, missing: pfn 0x69: it is left out, though dump level 1 keeps it";
+    says(&folder, &["less", "--against", "vmcore"], 5, &[damage]);
 }
 
 fn read_back(output: &Output) -> Value {

@@ -10,6 +10,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::verify::{
     BITMAP2, FIRST_PAGE, TABLE, assert_good, builder, good_file, kinds, put, source, verified,
 };
@@ -84,6 +86,8 @@ proptest! {
         bytes[at] ^= flip;
         let core = source();
         let Ok(dump) = core_of(bytes) else { return Ok(()) };
+        // Pages of another size are not compared, which is told.
+        prop_assume!(dump.page_size == core.page_size);
         let findings = verified(&dump, Some(&core));
         if !findings.damaged() {
             assert_same(&dump, &Model::new(&builder(), 4096), at);
@@ -179,9 +183,24 @@ fn what_a_level_leaves_out_by_class_is_not_damage_but_not_proven_either() {
     let found = verified(&core_of(bytes.clone()).unwrap(), Some(&source));
     assert_good(&found);
     assert_eq!((found.pages.equal, found.pages.left_out_by_class), (5, 1));
+    assert_eq!((found.pages.left_out_proven, found.pages.first_not_proven), (0, Some(0x11)));
+    let (_, remarks) = found.groups().find(|(kind, _)| *kind == Kind::Remark).unwrap();
+    let remarks: Vec<&str> = remarks.examples.iter().map(|remark| remark.why.as_str()).collect();
+    let why = remarks.join("\n");
+    for words in [
+        "1 pages are left out, the first is pfn 0x11, that are not proven to be of a class that level 31 leaves out; ",
+        "free, cache, private-cache, user pages cannot be told: ",
+    ] {
+        assert!(why.contains(words), "{why}");
+    }
     bytes[4096 + 8] = 1;
     let found = verified(&core_of(bytes).unwrap(), Some(&source));
     assert_eq!(kinds(&found), [Kind::Missing]);
+    let (_, missing) = found.groups().find(|(kind, _)| *kind == Kind::Missing).unwrap();
+    assert!(
+        missing.examples[0].why.contains("though dump level 1 keeps it (unless"),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -209,7 +228,8 @@ fn memory_behind_the_dumps_end_is_excused_only_if_it_lies_apart() {
     assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (0, 2));
 
     let (dump, source) = (core_of(half.build()).unwrap(), core_of(apart.build()).unwrap());
-    let exact = verify::Options { exact: true, ..verify::Options::default() };
+    let exactly = Some(Arc::default());
+    let exact = verify::Options { exactly, ..verify::Options::default() };
     let found = verify(&dump, Some(&source), &exact, &mut |_| ()).unwrap();
     assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (2, 0));
 }

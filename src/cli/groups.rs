@@ -16,6 +16,10 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    pub(crate) fn of(path: &Path) -> Self {
+        Input { input: Some(path.to_owned()) }
+    }
+
     /// INPUT, or `None` for standard input.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.input.as_deref().filter(|path| *path != Path::new("-"))
@@ -59,7 +63,7 @@ impl Output {
 }
 
 /// What is read when it is a dump, and what it does not tell about itself.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Source {
     #[command(flatten)]
     pub(crate) input: Input,

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::open;
+use kdumpconv::source::dump::Dump;
 use kdumpconv::verify::{Findings, Options, Severity};
 
 use super::exit::Exit;
 use super::files;
-use super::groups::{Source, Talk, Threads};
+use super::groups::{Input, Source, Talk, Threads};
 use super::progress::{Meter, Unit};
 use super::say::Voice;
 use super::signals::Signals;
@@ -29,6 +28,9 @@ pub(crate) struct Verify {
     source: Source,
 
     /// Compare with the vmcore that INPUT was made of, or with another dump of it
+    ///
+    /// What the dump level left out is proven by VMCORE's struct pages, where it can be read at
+    /// random. --vmcoreinfo and --find-vmcoreinfo are for VMCORE, too.
     #[arg(long, value_name = "VMCORE")]
     against: Option<PathBuf>,
 
@@ -57,9 +59,13 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
         voice.warn(&dump.warnings);
     }
     let against = args.against.as_ref().map(|path| -> anyhow::Result<Dump> {
-        let options = OpenOptions { page_size: Some(dump.page_size), ..OpenOptions::default() };
-        let source = Dump::open(open::open(path, spool_dir.clone())?, &options)
-            .with_context(|| path.display().to_string())?;
+        let source = Source {
+            input: Input::of(path),
+            part: Vec::new(),
+            page_size: Some(dump.page_size),
+            ..args.source.clone()
+        };
+        let source = files::open_dump(&source, &spool_dir, &signals, &voice)?;
         voice.warn(&source.warnings);
         Ok(source)
     });

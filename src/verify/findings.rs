@@ -45,7 +45,7 @@ pub enum Kind {
     Differs,
     /// A page that the dump lacks, though its level keeps it.
     Missing,
-    /// A page that is no RAM in the source.
+    /// A page that is no RAM in the source, or was to be left out.
     Invented,
     /// Notes or VMCOREINFO that are not those of the source.
     NotesDiffer,
@@ -166,8 +166,14 @@ pub struct Tally {
     pub only_here: u64,
     /// Left out, of zeros, as the dump level has it.
     pub left_out_zero: u64,
-    /// Left out by a dump level that leaves out whole classes of pages, which cannot be proven.
+    /// Left out, of a class that the dump level leaves out: the source's struct pages prove it, or
+    /// the conversion says so.
+    pub left_out_proven: u64,
+    /// Left out by a dump level that leaves out whole classes of pages, without proof that it is of
+    /// one.
     pub left_out_by_class: u64,
+    /// The first of these.
+    pub first_not_proven: Option<u64>,
     /// Left out, and the source itself has only a part of the page: makedumpfile drops those.
     pub left_out_partial: u64,
     /// Behind the end of the dump's memory, where makedumpfile cuts it to what the kernel uses:
@@ -182,7 +188,9 @@ impl Tally {
         self.equal += other.equal;
         self.only_here += other.only_here;
         self.left_out_zero += other.left_out_zero;
+        self.left_out_proven += other.left_out_proven;
         self.left_out_by_class += other.left_out_by_class;
+        self.first_not_proven = self.first_not_proven.or(other.first_not_proven);
         self.left_out_partial += other.left_out_partial;
         self.beyond_the_end += other.beyond_the_end;
     }

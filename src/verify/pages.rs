@@ -11,9 +11,7 @@ use crate::source::kdump::{Kdump, PageError, PageFault, StoredPages};
 use crate::source::memory::count;
 use crate::source::reader::PageReader;
 use crate::verify::findings::{Finding, Kind, Tally};
-
-/// What is left out by these bits of a dump level cannot be proven from the dump alone.
-const CLASSES: u32 = 2 | 4 | 8 | 16;
+use crate::verify::lacking::Lacking;
 
 /// What was found of some pages.
 #[derive(Debug, Default)]
@@ -100,9 +98,9 @@ impl<'a> Checker<'a> {
         dump: &'a Dump,
         source: Option<&'a Dump>,
         says_incomplete: bool,
-        exact: bool,
+        lacking: &'a Lacking,
     ) -> Result<Self> {
-        let apart = source.filter(|_| !exact).and_then(|source| {
+        let apart = source.filter(|_| !lacking.exact).and_then(|source| {
             source.present().map(|run| run.start).find(|start| *start >= dump.max_mapnr())
         });
         let page_size = usize::try_from(dump.page_size).unwrap_or(usize::MAX);
@@ -119,7 +117,7 @@ impl<'a> Checker<'a> {
             Ok(Source { dump, reader: PageReader::new(dump)?, pages: Loaded::default() })
         });
         let source = source.transpose()?;
-        let judge = Judge { dump, says_incomplete, exact, apart };
+        let judge = Judge { dump, says_incomplete, lacking, apart };
         Ok(Checker { dump, own, source, page_size, judge })
     }
 
@@ -194,8 +192,8 @@ struct Judge<'a> {
     dump: &'a Dump,
     /// Whether the dump says that it lacks pages.
     says_incomplete: bool,
-    /// Whether nothing is excused.
-    exact: bool,
+    /// What it may lack.
+    lacking: &'a Lacking,
     /// The first page of memory that lies apart from all that the dump has room for: such as the
     /// firmware below 4 GiB in QEMU's cores, which makedumpfile drops.
     apart: Option<u64>,
@@ -250,6 +248,9 @@ impl Judge<'_> {
         };
         let Some(wanted) = wanted else { return };
         match theirs {
+            Some(_) if self.lacking.exact && self.lacking.has(pfn) => {
+                checked.fault(Kind::Invented, pfn, "it was to be left out");
+            }
             Some(Ok(theirs)) if theirs == page => checked.tally.equal += 1,
             Some(Ok(theirs)) => {
                 let differ = page.iter().zip(theirs).filter(|(a, b)| a != b).count();
@@ -278,26 +279,25 @@ impl Judge<'_> {
             Body::Elf(core) => !core.memory.has_whole(pfn),
             Body::Kdump(_) => false,
         };
+        let exact = self.lacking.exact;
         match page {
+            _ if self.lacking.has(pfn) => checked.tally.left_out_proven += 1,
             _ if self.apart.is_some_and(|start| pfn >= start) => {
                 checked.tally.beyond_the_end += 1;
             }
-            _ if partial && !self.exact => checked.tally.left_out_partial += 1,
-            Ok(page) if level.shares_zero_pages() && is_zero(page) => {
+            _ if partial && !exact => checked.tally.left_out_partial += 1,
+            Ok(page) if !exact && level.shares_zero_pages() && is_zero(page) => {
                 checked.tally.left_out_zero += 1;
             }
-            _ if level.bits() & CLASSES != 0 => checked.tally.left_out_by_class += 1,
+            _ if !exact && level.leaves_out_classes() => {
+                checked.tally.left_out_by_class += 1;
+                checked.tally.first_not_proven = checked.tally.first_not_proven.or(Some(pfn));
+            }
             Err(why) => checked.fault(Kind::SourceUnreadable, pfn, why.to_string()),
             Ok(_) if self.says_incomplete => {
                 checked.fault(Kind::Unwritten, pfn, "the dump is incomplete, and lacks it");
             }
-            Ok(_) => {
-                let why = format!(
-                    "it is left out, though dump level {} keeps it (makedumpfile also leaves out what the kernel has marked as poisoned or offline)",
-                    level.bits()
-                );
-                checked.fault(Kind::Missing, pfn, why);
-            }
+            Ok(_) => checked.fault(Kind::Missing, pfn, self.lacking.no_excuse(level)),
         }
     }
 }

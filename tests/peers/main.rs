@@ -13,6 +13,7 @@
     reason = "a test's failure is a panic"
 )]
 
+mod classes;
 mod crash;
 mod drgn;
 mod elf;

@@ -115,7 +115,7 @@ fn look(
     let written = Dump::open(Box::new(written), &OpenOptions::default())?;
     let how = verify::Options {
         threads: options.threads,
-        exact: true,
+        exactly: Some(report.excluded.clone()),
         cancel: options.cancel.clone(),
         ..verify::Options::default()
     };

@@ -100,10 +100,11 @@ fn summary(verified: &Verified<'_>) -> Vec<String> {
         vec![format!("{}: {}{codecs}", printable(verified.input), brief(verified.findings))];
     if let Some(source) = &verified.against {
         lines.push(format!(
-            "against {}: {} pages equal, {} left out as pages of zeros, {} by a class that cannot be proven, {} in part, {} beyond the end; {} the source has no data of",
+            "against {}: {} pages equal, {} left out as pages of zeros, {} as proven by the kernel's struct pages, {} by a class that cannot be proven, {} in part, {} beyond the end; {} the source has no data of",
             printable(source),
             pages.equal,
             pages.left_out_zero,
+            pages.left_out_proven,
             pages.left_out_by_class,
             pages.left_out_partial,
             pages.beyond_the_end,
@@ -158,7 +159,9 @@ pub(crate) fn json(findings: &Findings, compared: bool) -> Value {
         "equal": pages.equal,
         "only_here": pages.only_here,
         "left_out_zero": pages.left_out_zero,
+        "left_out_proven": pages.left_out_proven,
         "left_out_by_class": pages.left_out_by_class,
+        "first_not_proven": pages.first_not_proven,
         "left_out_partial": pages.left_out_partial,
         "beyond_the_end": pages.beyond_the_end,
     });

@@ -1,0 +1,102 @@
+use std::io;
+
+use support::elf::{Class as ElfClass, Endian, machine};
+use support::segments::Load;
+use support::vmcore::VmcoreBuilder;
+
+use super::*;
+use crate::sink::Sink;
+use crate::source::dump::OpenOptions;
+use crate::source::input::ReadAt;
+use crate::verify::verify;
+
+/// A core of the pages `pfns`, each full of its number.
+fn core(pfns: &[u8]) -> Dump {
+    let empty = VmcoreBuilder::new(ElfClass::Elf64, Endian::Little, machine::X86_64);
+    let builder = pfns.iter().fold(empty, |builder, pfn| {
+        builder.load(Load::new(u64::from(*pfn) << 12, vec![*pfn; 4096]))
+    });
+    dump(builder.build())
+}
+
+fn dump(bytes: Vec<u8>) -> Dump {
+    Dump::open(Box::new(Bytes(bytes)), &OpenOptions::default()).unwrap()
+}
+
+/// A file in memory.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl ReadAt for Bytes {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.0.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
+}
+
+impl Sink for Bytes {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        let end = start + bytes.len();
+        self.0.resize(self.0.len().max(end), 0);
+        self.0[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        self.0.resize(usize::try_from(size).unwrap(), 0);
+        Ok(size)
+    }
+}
+
+/// A kdump file of `core` that says `level`.
+fn converted(core: &Dump, level: u8) -> Dump {
+    let mut sink = Bytes::default();
+    crate::convert(core, &mut sink, &crate::Options::default(), &mut |_| ()).unwrap();
+    // dump_level of the sub header.
+    sink.0[4096 + 8] = level;
+    dump(sink.0)
+}
+
+/// What is found of `pfns`, made of all pages of 1 to 6 but those of `exactly`.
+fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(Kind, u64, Option<u64>)> {
+    let bitmap = exactly.iter().fold(0, |bits, pfn| bits | 1 << pfn);
+    let mut set = PageSet::default();
+    set.push(&[bitmap]);
+    let options = Options { exactly: Some(Arc::new(set)), ..Options::default() };
+    let dump = converted(&core(pfns), 31);
+    let findings = verify(&dump, Some(&core(&[1, 2, 3, 4, 5, 6])), &options, &mut |_| ()).unwrap();
+    let left_out = 6 - pfns.len() as u64 - findings.count(Kind::Missing);
+    assert_eq!(findings.pages.left_out_proven, left_out);
+    let groups = findings.groups().filter(|(kind, _)| *kind != Kind::Remark);
+    groups.map(|(kind, group)| (kind, group.count, group.examples[0].pfn)).collect()
+}
+
+#[test]
+fn a_dump_that_is_read_back_lacks_what_was_left_out_and_nothing_else() {
+    assert_eq!(found(&[1, 2, 4, 6], &[3, 5]), []);
+    assert_eq!(found(&[1, 2, 3, 4, 5, 6], &[]), []);
+    assert_eq!(found(&[1, 2, 4, 6], &[3]), [(Kind::Missing, 1, Some(5))]);
+    assert_eq!(found(&[1, 2, 6], &[]), [(Kind::Missing, 3, Some(3))]);
+    assert_eq!(found(&[1, 2, 3, 4, 6], &[3, 4, 5]), [(Kind::Invented, 2, Some(3))]);
+}
+
+#[test]
+fn nothing_is_looked_for_where_nothing_is_missing() {
+    let source = core(&[1, 2, 3]);
+    let same = Lacking::of(&core(&[1, 2, 3]), Some(&source), &Options::default()).unwrap();
+    assert!(same.unknown.is_empty());
+    let less = converted(&core(&[1, 3]), 4);
+    let less = Lacking::of(&less, Some(&source), &Options::default()).unwrap();
+    assert_eq!(
+        less.unknown,
+        ["cache, private-cache pages cannot be told: the dump has no VMCOREINFO"]
+    );
+    assert!(!less.has(2) && !less.exact && !less.knows_set_apart);
+}

@@ -1,0 +1,119 @@
+//! `info --classes` and a dry run count the pages that makedumpfile keeps at every dump level.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::product::{Folder, kdumpconv, subcommand};
+use crate::skip::need;
+use crate::tools::run;
+use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, shared};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// What `info` tells of the classes.
+fn classes(dump: &Path) -> Value {
+    let told = run(subcommand("info").args(["--classes", "--json"]).arg(dump)).succeeded();
+    json(&told)["classes"].clone()
+}
+
+/// Pages by class.
+fn pages(classes: &Value, name: &str) -> u64 {
+    classes["class"][name]["pages"].as_u64().unwrap_or(0)
+}
+
+/// What a dump of `level` keeps, by the counts of its classes.
+fn kept(classes: &Value, level: u64) -> u64 {
+    let left_out = |(name, bits)| if level & bits != 0 { pages(classes, name) } else { 0 };
+    // Level 4 is "also the private ones".
+    let by_level = [("free", 16), ("cache", 2 | 4), ("private-cache", 4), ("user", 8)];
+    let out: u64 = by_level.map(left_out).iter().sum();
+    let always = pages(classes, "hwpoison") + pages(classes, "offline");
+    classes["pages"].as_u64().unwrap() - out - always
+}
+
+/// `more` is how many pages makedumpfile drops that are in part in the vmcore.
+fn as_makedumpfile_counts(vmcore: &Packed, peer: &str, more: u64) {
+    let core = need!(vmcore.unpacked());
+    let counts = need!(shared(&format!("vmcores/{peer}.makedumpfile.json")));
+    let counts = json(&std::fs::read_to_string(counts).unwrap());
+    let classes = classes(&core);
+    for level in 0..32 {
+        let theirs = counts[level.to_string()]["kept"].as_u64().unwrap();
+        assert_eq!(kept(&classes, level), theirs + more, "level {level}");
+    }
+    assert!(classes["struct_pages_per_second"].as_f64() > Some(0.0));
+    assert_eq!(classes["warnings"], Value::Array(Vec::new()));
+
+    for level in ["0", "1", "2", "4", "24", "31"] {
+        let told = run(kdumpconv().args(["-n", "--json", "-d", level]).arg(&core)).succeeded();
+        let told = json(&told);
+        let theirs = counts[level]["kept"].as_u64().unwrap();
+        assert_eq!(told["pages"]["kept"], theirs + more, "level {level}");
+        let total = classes["pages"].as_u64().unwrap();
+        assert_eq!(told["pages"]["excluded"], total - theirs - more, "level {level}");
+        assert_eq!(told["pages"]["excluded"], told["classes"]["left_out"], "level {level}");
+        assert_eq!(told["dump_level"].to_string(), level);
+    }
+}
+
+#[test]
+fn classes_of_x86_64_kexec_are_makedumpfiles() {
+    as_makedumpfile_counts(&KEXEC, "x86_64-kexec", 1);
+}
+
+#[test]
+fn classes_of_aarch64_are_makedumpfiles() {
+    as_makedumpfile_counts(&AARCH64, "aarch64", 0);
+}
+
+#[test]
+fn a_kdump_file_has_the_classes_that_it_was_left() {
+    let core = need!(TINY.unpacked());
+    let folder = Folder::new();
+    let of_core = classes(&core);
+    let all = classes(&folder.convert(&core, "all", &["-l", "-d0"]));
+    let left = classes(&folder.convert(&core, "left", &["-l", "-d", "27"]));
+    for (class, found) in of_core["class"].as_object().unwrap() {
+        assert_eq!(found["off"], Value::Null, "{class}");
+        let poisoned = u64::from(class == "user");
+        assert_eq!(pages(&all, class), pages(&of_core, class) - poisoned, "{class}");
+        assert_eq!(pages(&left, class), 0, "{class}");
+    }
+    assert_eq!(left["pages"], of_core["others"]);
+}
+
+#[test]
+fn the_table_and_the_summary_tell_what_is_left_out() {
+    let core = need!(TINY.unpacked());
+    let mut dry = subcommand("-n");
+    let told = run(dry.args(["-d", "17"]).arg(&core));
+    told.exited(0);
+    for line in [
+        "free            16   8411  32.8 MiB   51.1 %  left out\n",
+        "cache            2    895   3.4 MiB    5.4 %  kept\n",
+        "user             8   1972   7.7 MiB   12.0 %  kept\n",
+        "hwpoison       any      0     0 KiB    0.0 %  1 left out\n",
+        "total               16448  64.2 MiB  100.0 %  8036 kept\n",
+        "64 of the others have no struct page that can be read\n",
+        ", dump level 17)\n",
+        "8036 pages: ",
+        "; 0 more without data\n",
+        "left out by class: 8412 (32.8 MiB, 51.1 % of the pages): 8411 free, 1 hwpoison\n",
+    ] {
+        told.printed(line);
+    }
+    let told = run(subcommand("info").args(["--classes", "-v"]).arg(&core));
+    told.exited(0);
+    told.printed("\nClasses     class           -d  pages    memory    share\n");
+    told.printed("\n            free            16   8411  32.8 MiB   51.1 %\n");
+    told.printed("\n            16384 struct pages in ");
+    let piped = need!(TINY.packed());
+    let told = run(subcommand("info").arg("--classes").arg(piped));
+    told.exited(0);
+    told.printed(
+        "Classes     no class of pages can be told: the kernel's tables cannot be read from",
+    );
+}
