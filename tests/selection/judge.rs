@@ -1,0 +1,63 @@
+//! What is left out of a dump, held against what the pages are used for.
+
+#![allow(unreachable_pub, reason = "a part of one test")]
+
+use std::collections::BTreeSet;
+
+use kdumpconv::select::{DumpLevel, Request, Selection, select};
+use kdumpconv::source::dump::Dump;
+use support::mm::Mm;
+
+use crate::common::core_of;
+
+/// A machine and its dump.
+pub struct Judge {
+    pub mm: Mm,
+    pub dump: Dump,
+}
+
+impl Judge {
+    pub fn new(mm: Mm) -> Judge {
+        let dump = core_of(mm.core().bytes()).unwrap();
+        Judge { mm, dump }
+    }
+
+    /// What is wrong with what a level leaves out.
+    pub fn differences(&self, level: u32) -> Option<String> {
+        let found = select_at(&self.dump, level, 1);
+        let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
+        let expected: BTreeSet<u64> = self.mm.left_out(level).into_iter().collect();
+        if got == expected {
+            return None;
+        }
+        let first = |pfns: Vec<u64>| {
+            let used = pfns.first().map(|pfn| (self.mm.uses.range(..=pfn).next_back(), pfn));
+            let used = used.map(|(what, pfn)| format!(", first {pfn:#x} of {what:x?}"));
+            format!("{}{}", pfns.len(), used.unwrap_or_default())
+        };
+        let lost = first(got.difference(&expected).copied().collect());
+        let kept = first(expected.difference(&got).copied().collect());
+        Some(format!("wrongly left out {lost}; wrongly kept {kept}; {:?}", found.warnings))
+    }
+}
+
+/// Selects pages of a level.
+pub fn select_at(dump: &Dump, level: u32, threads: usize) -> Selection {
+    let level = DumpLevel::new(level).unwrap();
+    select(dump, &Request { level, threads, ..Request::default() }).unwrap()
+}
+
+/// That a level leaves out what it should.
+pub fn check(judge: &Judge, level: u32) {
+    let wrong = judge.differences(level);
+    assert!(wrong.is_none(), "level {level}: {}", wrong.unwrap());
+}
+
+/// The pages that are left out, and none of the kernel's own among them.
+pub fn left_out(judge: &Judge, level: u32) -> (BTreeSet<u64>, Selection) {
+    let found = select_at(&judge.dump, level, 2);
+    let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
+    let own = judge.mm.kernels_own();
+    assert!(got.range(own).next().is_none(), "pages of the kernel's own are left out");
+    (got, found)
+}
