@@ -5,10 +5,9 @@
 use std::collections::BTreeSet;
 
 use kdumpconv::select::{DumpLevel, Request, Selection, select};
-use kdumpconv::source::dump::Dump;
-use support::mm::Mm;
-
-use crate::common::core_of;
+use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::source::open;
+use support::mm::{Core, Mm};
 
 /// A machine and its dump.
 pub struct Judge {
@@ -18,8 +17,12 @@ pub struct Judge {
 
 impl Judge {
     pub fn new(mm: Mm) -> Judge {
-        let dump = core_of(mm.core().bytes()).unwrap();
-        Judge { mm, dump }
+        Judge::of(mm.core(), mm)
+    }
+
+    /// A dump that is not quite what the machine would have.
+    pub fn of(core: Core, mm: Mm) -> Judge {
+        Judge { dump: open(&core, &OpenOptions::default()), mm }
     }
 
     /// What is wrong with what a level leaves out.
@@ -39,6 +42,14 @@ impl Judge {
         let kept = first(expected.difference(&got).copied().collect());
         Some(format!("wrongly left out {lost}; wrongly kept {kept}; {:?}", found.warnings))
     }
+}
+
+/// Opens a vmcore, from a file with holes where it is zero.
+pub fn open(core: &Core, options: &OpenOptions) -> Dump {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    core.builder.write_sparse(file.path()).unwrap();
+    let input = open::open(file.path(), std::env::temp_dir()).unwrap();
+    Dump::open(input, options).unwrap()
 }
 
 /// Selects pages of a level.

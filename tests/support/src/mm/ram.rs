@@ -260,7 +260,7 @@ impl Mm {
         let kernel = &self.kernel;
         let (arch, page) = (&kernel.arch, kernel.arch.page_bytes());
         let mut memory = Memory::default();
-        for (nth, &pfn) in self.all_pages().iter().enumerate().filter(|(nth, _)| nth % 3 == 0) {
+        for (nth, &pfn) in self.all_pages().iter().enumerate().filter(|(nth, _)| nth % 16 == 0) {
             memory.write(pfn * page + 64, format!("page {pfn:#x}, the {nth}th").as_bytes());
         }
         let mut tables = PageTables::new(&mut memory, arch.paging, TABLES, TABLES + 0x1_0000);

@@ -18,8 +18,8 @@ const UPPER_32: u64 = 0x4000_0000;
 pub enum Member {
     Flags,
     Mapping,
-    /// The first word of `lru`.
-    Lru,
+    /// The second word of `lru`.
+    LruPrev,
     Head,
     Private,
     Mapcount,
@@ -69,7 +69,7 @@ impl<'a> StructPage<'a> {
                 self.put(page.flags, long, value | upper);
             }
             Member::Mapping => self.put(page.mapping, long, value),
-            Member::Lru => self.put(page.lru, long, value),
+            Member::LruPrev => self.put(page.lru + long, long, value),
             Member::Head => self.put(page.head, long, value),
             Member::Private => self.put(page.private, long, value),
             Member::Mapcount => self.put(page.mapcount, 4, value),
