@@ -65,7 +65,13 @@ fn a_page_that_is_waited_for_is_no_slab() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         for _ in 0..40 {
-            mm.place(Use::Anon { order: 0, lru: true, swapcache: false, ksm: false, waiters: true });
+            mm.place(Use::Anon {
+                order: 0,
+                lru: true,
+                swapcache: false,
+                ksm: false,
+                waiters: true,
+            });
             mm.place(Use::File { order: 0, private: false, waiters: true });
         }
         mm.fill(Use::Kernel);
@@ -264,9 +270,9 @@ fn a_kernel_that_does_not_tell_the_order_of_compounds_has_them_kept() {
         let wrong: Vec<_> = got.difference(&expected).take(5).collect();
         assert!(wrong.is_empty(), "pfns {wrong:x?} are left out");
         let heads = [block, file];
-        let missing = expected.difference(&got).filter(|&&pfn| {
-            !heads.iter().any(|&head| words.mm.pages(head).contains(&pfn))
-        });
+        let missing = expected
+            .difference(&got)
+            .filter(|&&pfn| !heads.iter().any(|&head| words.mm.pages(head).contains(&pfn)));
         assert_eq!(missing.count(), 0, "pages of their own are kept");
     }
 }

@@ -4,12 +4,15 @@
 //! ```text
 //! releases (Kernel) --+--> struct_page: the bytes of a block's struct pages
 //! uses (what, oracle) |    sections, zones: what leads to them, what the allocator counts
-//!                     +--> Mm (ram): places blocks, tables, the log --> an ELF vmcore
+//!                     +--> Mm (ram, population): places blocks
+//!                            |
+//!                            +--> core: struct pages, tables, the log --> an ELF vmcore
 //! ```
 //!
 //! Everything is written from the kernel's own headers and shares nothing with the product.
 
 pub mod arch;
+mod core;
 pub mod kernel;
 mod population;
 mod ram;
@@ -19,7 +22,8 @@ pub mod struct_page;
 pub mod uses;
 mod zones;
 
+pub use core::Core;
 pub use kernel::Kernel;
-pub use ram::{Core, Mm};
+pub use ram::Mm;
 pub use struct_page::Member;
 pub use uses::{LeftOut, Owner, Use};

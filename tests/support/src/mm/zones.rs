@@ -1,5 +1,7 @@
 //! The node and its zones: what the allocator itself counts as free.
 
+use crate::elf::Endian;
+
 use super::kernel::{Kernel, Model};
 use super::sections::{Tables, Words};
 
@@ -59,7 +61,9 @@ pub fn tables(
         words[(start + vm_stat) as usize] = if is_last { free.pages } else { 0 };
     }
     let fields = zone * ZONES;
-    words[fields as usize] = USED;
+    // An int, which comes first in its word.
+    let is_late = kernel.arch.endian == Endian::Big && long == 8;
+    words[fields as usize] = if is_late { USED << 32 } else { USED };
     words[fields as usize + 1] = mem_map;
     words[fields as usize + 2] = 0;
     words[fields as usize + 3] = free.end_pfn;
