@@ -15,19 +15,28 @@ pub struct Memory {
 impl Memory {
     /// Writes bytes, making the 4 KiB around them exist.
     pub fn write(&mut self, paddr: u64, bytes: &[u8]) {
-        for (nth, &byte) in bytes.iter().enumerate() {
-            let at = paddr + nth as u64;
+        let mut rest = bytes;
+        let mut at = paddr;
+        while !rest.is_empty() {
+            let within = (at % CHUNK) as usize;
+            let (now, later) = rest.split_at(rest.len().min(CHUNK as usize - within));
             let chunk = self.chunks.entry(at / CHUNK).or_insert_with(|| vec![0; CHUNK as usize]);
-            chunk[(at % CHUNK) as usize] = byte;
+            chunk[within..within + now.len()].copy_from_slice(now);
+            at += now.len() as u64;
+            rest = later;
         }
     }
 
     /// The bytes at an address, or the first address that is not there.
     pub fn read(&self, paddr: u64, buf: &mut [u8]) -> Result<(), u64> {
-        for (nth, byte) in buf.iter_mut().enumerate() {
-            let at = paddr.wrapping_add(nth as u64);
+        let mut done = 0;
+        while done < buf.len() {
+            let at = paddr.wrapping_add(done as u64);
             let chunk = self.chunks.get(&(at / CHUNK)).ok_or(at)?;
-            *byte = chunk[(at % CHUNK) as usize];
+            let within = (at % CHUNK) as usize;
+            let now = (buf.len() - done).min(CHUNK as usize - within);
+            buf[done..done + now].copy_from_slice(&chunk[within..within + now]);
+            done += now;
         }
         Ok(())
     }

@@ -235,6 +235,14 @@ impl VmcoreBuilder {
         file
     }
 
+    /// The file's length and its bytes by offset; what lies between them is zero.
+    #[must_use]
+    pub fn sparse(&self) -> (u64, Vec<(u64, Vec<u8>)>) {
+        let plan = Plan::new(self);
+        let pieces = plan.pieces.iter().map(|(offset, bytes)| (*offset, bytes.to_vec()));
+        (plan.layout.file_len, pieces.collect())
+    }
+
     /// Writes the file with holes for every zero that no piece of data needs.
     ///
     /// # Errors

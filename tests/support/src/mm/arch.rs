@@ -1,0 +1,122 @@
+//! Whose machine: word size, byte order, paging, and where the kernel maps memory, itself and its
+//! struct pages.
+
+use crate::elf::{Class, Endian, machine};
+use crate::machine::Paging;
+
+/// An architecture as one configuration of its kernel has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arch {
+    pub class: Class,
+    pub endian: Endian,
+    /// `e_machine`.
+    pub machine: u16,
+    /// Bytes of a long.
+    pub long: usize,
+    pub page_shift: u32,
+    pub paging: Paging,
+    /// Virtual address of physical address 0 in the linear map.
+    pub linear: u64,
+    /// The same in the kernel's image.
+    pub image: u64,
+    /// Where the struct page of pfn 0 would be with SPARSEMEM_VMEMMAP.
+    pub vmemmap: u64,
+    /// Lines of VMCOREINFO that translation needs besides `swapper_pg_dir`.
+    pub info: &'static str,
+}
+
+/// 4 levels of tables.
+pub const X86_64: Arch = Arch {
+    class: Class::Elf64,
+    endian: Endian::Little,
+    machine: machine::X86_64,
+    long: 8,
+    page_shift: 12,
+    paging: Paging::X86_64 { levels: 4, encrypted: 0 },
+    linear: 0xffff_8880_0000_0000,
+    image: 0xffff_ffff_8000_0000,
+    vmemmap: 0xffff_ea00_0000_0000,
+    info: "NUMBER(phys_base)=0\nNUMBER(pgtable_l5_enabled)=0\nNUMBER(KERNEL_IMAGE_SIZE)=1073741824\n\
+           NUMBER(sme_mask)=0\nKERNELOFFSET=0\n",
+};
+
+/// 5 levels of tables, which puts the linear map and the vmemmap elsewhere.
+pub const X86_64_5: Arch = Arch {
+    paging: Paging::X86_64 { levels: 5, encrypted: 0 },
+    linear: 0xff11_0000_0000_0000,
+    vmemmap: 0xffd4_0000_0000_0000,
+    info: "NUMBER(phys_base)=0\nNUMBER(pgtable_l5_enabled)=1\nNUMBER(KERNEL_IMAGE_SIZE)=1073741824\n\
+           NUMBER(sme_mask)=0\nKERNELOFFSET=0\n",
+    ..X86_64
+};
+
+/// PAE: 64-bit table entries, 32-bit everything else.
+pub const I386: Arch = Arch {
+    class: Class::Elf32,
+    machine: machine::I386,
+    long: 4,
+    paging: Paging::I386Pae,
+    linear: 0xc000_0000,
+    image: 0xc000_0000,
+    vmemmap: 0,
+    info: "CONFIG_X86_PAE=y\n",
+    ..X86_64
+};
+
+/// Big-endian; addresses of the kernel have no bit that tells them.
+pub const S390X: Arch = Arch {
+    endian: Endian::Big,
+    machine: machine::S390X,
+    paging: Paging::S390 { tables: 2 },
+    linear: 0,
+    image: 0,
+    vmemmap: 0x0372_0000_0000,
+    info: "",
+    ..X86_64
+};
+
+/// Pages of 16 KiB.
+pub const ARM64_16K: Arch = Arch {
+    machine: machine::AARCH64,
+    page_shift: 14,
+    paging: Paging::Arm64 { shift: 14, bits: 47, configured: 47 },
+    linear: 0xffff_8000_0000_0000,
+    image: 0xffff_c000_1000_0000,
+    vmemmap: 0xffff_fffe_0000_0000,
+    info: "NUMBER(VA_BITS)=47\nNUMBER(TCR_EL1_T1SZ)=0x11\n\
+           NUMBER(kimage_voffset)=0xffffc00010000000\nNUMBER(PHYS_OFFSET)=0x0\n",
+    ..X86_64
+};
+
+/// Sv39.
+pub const RISCV64: Arch = Arch {
+    machine: machine::RISCV,
+    paging: Paging::Riscv { bits: 39 },
+    linear: 0xffff_ffd6_0000_0000,
+    image: 0xffff_ffff_8000_0000,
+    vmemmap: 0xffff_ffc5_0000_0000,
+    info: "NUMBER(VA_BITS)=39\nNUMBER(PAGE_OFFSET)=0xffffffd600000000\n\
+           NUMBER(KERNEL_LINK_ADDR)=0xffffffff80000000\n\
+           NUMBER(va_kernel_pa_offset)=0xffffffff80000000\nNUMBER(phys_ram_base)=0\n",
+    ..X86_64
+};
+
+impl Arch {
+    /// Bytes of a page.
+    #[must_use]
+    pub fn page_bytes(&self) -> u64 {
+        1 << self.page_shift
+    }
+
+    /// All bits of an address.
+    #[must_use]
+    pub fn address_mask(&self) -> u64 {
+        if self.long == 8 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
+    /// An address in the linear map, as objects of the kernel have.
+    #[must_use]
+    pub fn object(&self, nth: u64) -> u64 {
+        self.linear + 0x0110_0000 + nth % 0x4000 * 64
+    }
+}

@@ -1,0 +1,29 @@
+//! A machine's memory, page by page: what each page is used for, and the struct pages that say so
+//! in the way of one kernel's release.
+//!
+//! ```text
+//! releases (Kernel) --+--> struct_page: the bytes of a block's struct pages
+//! uses (what, oracle) |    sections, zones: what leads to them, what the allocator counts
+//!                     +--> Mm (ram, population): places blocks
+//!                            |
+//!                            +--> core: struct pages, tables, the log --> an ELF vmcore
+//! ```
+//!
+//! Everything is written from the kernel's own headers and shares nothing with the product.
+
+pub mod arch;
+mod core;
+pub mod kernel;
+mod population;
+mod ram;
+pub mod releases;
+mod sections;
+pub mod struct_page;
+pub mod uses;
+mod zones;
+
+pub use core::Core;
+pub use kernel::Kernel;
+pub use ram::Mm;
+pub use struct_page::Member;
+pub use uses::{LeftOut, Owner, Use};
