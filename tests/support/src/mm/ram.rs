@@ -58,7 +58,8 @@ impl Mm {
     #[must_use]
     pub fn large(kernel: Kernel) -> Mm {
         let small = Mm::new(kernel);
-        let ram = [small.ram, vec![256 * MIB..544 * MIB]].concat();
+        let mut ram = small.ram;
+        ram.push(256 * MIB..544 * MIB);
         Mm::with(kernel, ram, 512 * MIB..528 * MIB)
     }
 
