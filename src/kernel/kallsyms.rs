@@ -146,25 +146,24 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     fn indices(&self, wanted: &[&str]) -> Result<Vec<Option<u64>>, String> {
         let mut found = vec![None; wanted.len()];
         let mut left = wanted.len();
+        let mut lengths: Vec<usize> = wanted.iter().map(|name| name.len() + 1).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
         let mut pieces = Pieces::new(self.translator);
         let mut at = self.names;
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
             at = self.next_name(&mut pieces, at, &mut packed)?;
-            // Most names are of another length, which is quicker told than their text.
+            // Most are local, or of another length, which is quicker told than their text.
             let bytes = self.expanded_bytes(&packed);
             if bytes > MAX_TEXT_BYTES {
                 return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
             }
-            if !wanted.iter().any(|wanted| wanted.len() + 1 == bytes) {
+            if !lengths.contains(&bytes) || !self.is_global(&packed) {
                 continue;
             }
             self.expand(&packed, &mut text);
-            // The type is a capital letter where the symbol is global.
-            let name = match text.split_first() {
-                Some((kind, name)) if kind.is_ascii_uppercase() => name,
-                _ => continue,
-            };
+            let Some((_kind, name)) = text.split_first() else { continue };
             for (place, _) in found.iter_mut().zip(wanted).filter(|(_, w)| w.as_bytes() == name) {
                 // Of several the first counts.
                 if place.is_none() {
@@ -206,14 +205,23 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 
     /// Bytes of a name with the letter of its type.
     fn expanded_bytes(&self, packed: &[u8]) -> usize {
-        packed.iter().map(|&token| self.tokens.get(usize::from(token)).map_or(0, Vec::len)).sum()
+        packed.iter().map(|&token| self.token(token).len()).sum()
+    }
+
+    /// Whether the letter of its type is a capital one.
+    fn is_global(&self, packed: &[u8]) -> bool {
+        let first = packed.iter().find_map(|&token| self.token(token).first());
+        first.is_some_and(u8::is_ascii_uppercase)
+    }
+
+    fn token(&self, token: u8) -> &[u8] {
+        self.tokens.get(usize::from(token)).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn expand(&self, packed: &[u8], text: &mut Vec<u8>) {
         text.clear();
         for &token in packed {
-            let token = self.tokens.get(usize::from(token)).map(Vec::as_slice);
-            text.extend_from_slice(token.unwrap_or_default());
+            text.extend_from_slice(self.token(token));
         }
     }
 }

@@ -320,14 +320,11 @@ impl Page<'_> {
         Some(if is_mask { vaddr & link & !1 } else { link - 1 })
     }
 
-    /// Whether it looks like a head, but stands for the tails of another: huge pages may do
+    /// Whether a head is none, but stands for the tails of another: huge pages may do
     /// without most of their struct pages, and map the first of them over and over
     /// (page_is_fake_head(), 5.18 to 7.0).
     #[must_use]
     pub fn is_fake_head(&self, vaddr: u64) -> bool {
-        if !self.is_head() {
-            return false;
-        }
         let next = self.bytes.get(self.format.size..).unwrap_or_default();
         let next = self.format.page(next);
         let size = self.format.size as u64;

@@ -251,10 +251,9 @@ impl<'a> Worker<'a> {
     #[inline]
     fn look_at_page(&self, chunk: &mut Chunk, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> u64 {
         let evidence = &mut chunk.counts.evidence;
-        let vaddr = part.vaddr(pfn);
         if page.is_tail() {
             // Tails are their head's; a head knows how many it has.
-            match self.is_on_grid(page, vaddr) {
+            match self.is_on_grid(page, part.vaddr(pfn)) {
                 Some(true) => evidence.tails += 1,
                 Some(false) => {
                     evidence.lost_tails += 1;
@@ -264,7 +263,7 @@ impl<'a> Worker<'a> {
             }
             return 1;
         }
-        if page.is_fake_head(vaddr) {
+        if page.is_head() && page.is_fake_head(part.vaddr(pfn)) {
             return 1;
         }
         match self.subject.rules.look(page, pfn) {
