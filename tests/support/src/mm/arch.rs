@@ -11,6 +11,8 @@ pub struct Arch {
     pub endian: Endian,
     /// `e_machine`.
     pub machine: u16,
+    /// `machine` of uname.
+    pub name: &'static str,
     /// Bytes of a long.
     pub long: usize,
     pub page_shift: u32,
@@ -30,6 +32,7 @@ pub const X86_64: Arch = Arch {
     class: Class::Elf64,
     endian: Endian::Little,
     machine: machine::X86_64,
+    name: "x86_64",
     long: 8,
     page_shift: 12,
     paging: Paging::X86_64 { levels: 4, encrypted: 0 },
@@ -54,6 +57,7 @@ pub const X86_64_5: Arch = Arch {
 pub const I386: Arch = Arch {
     class: Class::Elf32,
     machine: machine::I386,
+    name: "i686",
     long: 4,
     paging: Paging::I386Pae,
     linear: 0xc000_0000,
@@ -67,6 +71,7 @@ pub const I386: Arch = Arch {
 pub const S390X: Arch = Arch {
     endian: Endian::Big,
     machine: machine::S390X,
+    name: "s390x",
     paging: Paging::S390 { tables: 2 },
     linear: 0,
     image: 0,
@@ -78,6 +83,7 @@ pub const S390X: Arch = Arch {
 /// Pages of 16 KiB.
 pub const ARM64_16K: Arch = Arch {
     machine: machine::AARCH64,
+    name: "aarch64",
     page_shift: 14,
     paging: Paging::Arm64 { shift: 14, bits: 47, configured: 47 },
     linear: 0xffff_8000_0000_0000,
@@ -91,6 +97,7 @@ pub const ARM64_16K: Arch = Arch {
 /// Sv39.
 pub const RISCV64: Arch = Arch {
     machine: machine::RISCV,
+    name: "riscv64",
     paging: Paging::Riscv { bits: 39 },
     linear: 0xffff_ffd6_0000_0000,
     image: 0xffff_ffff_8000_0000,

@@ -182,7 +182,7 @@ impl Mm {
                 }
             }
         }
-        let words = ["Linux", "vm", kernel.release, "#1 SMP", "machine"];
+        let words = ["Linux", "vm", kernel.release, "#1 SMP", arch.name];
         for (nth, word) in (0..).zip(words) {
             memory.write(names - arch.image + nth * 65, word.as_bytes());
         }
