@@ -17,13 +17,41 @@ pub(crate) struct Session {
     pub(crate) rest: Vec<String>,
 }
 
-/// `sys`, `ps`, `bt -a` and `log` of a dump. `folder` is crash's home: no .crashrc is read.
+/// What tells whether a dump opens at all.
+const FEW: [&str; 4] = ["sys", "ps", "bt -a", "log"];
+
+/// What an analysis goes through, and what is found by walking the kernel's own tables.
+const MANY: [&str; 11] = [
+    "sys",
+    "ps",
+    "log",
+    "bt -a",
+    "kmem -i",
+    "mod",
+    "files",
+    "vm",
+    "foreach bt",
+    "mount",
+    "kmem -s",
+];
+
+/// A few commands' output on a dump. `folder` is crash's home: no .crashrc is read.
 pub(crate) fn session(crash: &Path, vmlinux: &Path, dump: &Path, folder: &Folder) -> Session {
-    let commands = folder.file("commands");
-    std::fs::write(&commands, "sys\nps\nbt -a\nlog\nquit\n").unwrap();
+    session_of(&FEW, crash, vmlinux, dump, folder)
+}
+
+fn session_of(
+    commands: &[&str],
+    crash: &Path,
+    vmlinux: &Path,
+    dump: &Path,
+    folder: &Folder,
+) -> Session {
+    let script = folder.file("commands");
+    std::fs::write(&script, format!("{}\nquit\n", commands.join("\n"))).unwrap();
     let mut command = Command::new(crash);
     command.current_dir(folder.path()).env("HOME", folder.path());
-    command.arg("-s").arg("-i").arg(&commands).arg(vmlinux).arg(dump);
+    command.arg("-s").arg("-i").arg(&script).arg(vmlinux).arg(dump);
     let text = run(&mut command).succeeded();
     let (dumpfile, rest): (Vec<_>, Vec<_>) =
         text.lines().map(str::to_owned).partition(|line| line.starts_with("    DUMPFILE: "));
@@ -83,5 +111,33 @@ fn crash_calls_a_dump_of_level_0_whole() {
         let on_kdump = session(&crash, &vmlinux, &kdump, &folder);
         assert_eq!(on_kdump.rest, on_core.rest, "{options:?}");
         assert_eq!(on_kdump.dumpfile, format!("    DUMPFILE: {}", kdump.display()));
+    }
+}
+
+#[test]
+fn crash_misses_nothing_that_dump_level_31_leaves_out() {
+    let core = need!(TINY.unpacked());
+    let vmlinux = need!(TINY_VMLINUX.unpacked());
+    let crash = need!(tools::crash());
+    let folder = Folder::new();
+    let on_core = session_of(&MANY, &crash, &vmlinux, &core, &folder);
+    check_session_of_the_vmcore(&on_core);
+    let text = on_core.rest.join("\n");
+    // By kmem -i, which counts struct pages; foreach bt; mount; kmem -s.
+    let expected = [
+        "         FREE     8411 ",
+        "       CACHED      895 ",
+        "] smpboot_thread_fn at ffffffff",
+        " rootfs rootfs    /",
+        "  7781      7808    244     4k  pid\n",
+    ];
+    for part in expected {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    for options in [&["-d", "31"][..], &["-d", "31", "-F", "-C", "zstd"]] {
+        let kdump = folder.convert(&core, "kdump", options);
+        let on_kdump = session_of(&MANY, &crash, &vmlinux, &kdump, &folder);
+        assert_eq!(on_kdump.rest, on_core.rest, "{options:?}");
+        assert_eq!(on_kdump.dumpfile, format!("    DUMPFILE: {}  [PARTIAL DUMP]", kdump.display()));
     }
 }

@@ -1,4 +1,5 @@
-//! drgn reads our flattened file as it reads the vmcore: every page, and the list of tasks.
+//! drgn reads our flattened file as it reads the vmcore: every page, and the list of tasks; and what
+//! the kernel has allocated also when all is left out that a dump level can.
 
 use std::path::Path;
 
@@ -6,6 +7,26 @@ use crate::product::{CODECS, Folder};
 use crate::skip::need;
 use crate::tools::{python, run};
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, TINY_VMLINUX, shared};
+
+/// Tasks with their open files, slab caches with the checksum of their objects, and mounts.
+const ALLOCATED: &str = r#"
+import sys, zlib, drgn
+from drgn.helpers.linux.fs import for_each_file, for_each_mount, mount_dst
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.slab import for_each_slab_cache, slab_cache_for_each_allocated_object
+prog = drgn.Program()
+prog.set_core_dump(sys.argv[1])
+prog.load_debug_info([sys.argv[2]])
+for task in for_each_task(prog):
+    files = [file.f_path.dentry.d_name.name.string_() for _, file in for_each_file(task)]
+    print("task", task.pid.value_(), task.comm.string_(), files)
+for cache in for_each_slab_cache(prog):
+    size = cache.object_size.value_()
+    objects = [prog.read(o, size) for o in slab_cache_for_each_allocated_object(cache, "char")]
+    print("slab", cache.name.string_(), len(objects), zlib.crc32(b"".join(objects)))
+for mount in for_each_mount(prog):
+    print("mount", mount_dst(mount))
+"#;
 
 /// `expected` must be printed for every codec.
 fn every_codec(vmcore: &Packed, options: &[&str], vmlinux: Option<&Path>, expected: &[&str]) {
@@ -41,4 +62,23 @@ fn drgn_finds_x86_64_kexec_in_the_flattened_file() {
 #[test]
 fn drgn_finds_aarch64_in_the_flattened_file() {
     every_codec(&AARCH64, &[], None, &["65536 pages, 0 left out, 0 wrong"]);
+}
+
+#[test]
+fn drgn_finds_all_that_the_kernel_has_allocated_when_dump_level_31_is_left_out() {
+    let core = need!(TINY.unpacked());
+    let vmlinux = need!(TINY_VMLINUX.unpacked());
+    need!(python("drgn"));
+    let folder = Folder::new();
+    let allocated = |dump: &Path| {
+        let mut python = python("drgn").unwrap();
+        let text = run(python.args(["-c", ALLOCATED]).arg(dump).arg(&vmlinux)).succeeded();
+        // drgn advises to rearrange a flattened file.
+        text.lines().filter(|line| !line.contains("flattened")).map(str::to_owned).collect()
+    };
+    let on_core: Vec<String> = allocated(&core);
+    let count = |what: &str| on_core.iter().filter(|line| line.starts_with(what)).count();
+    assert_eq!((count("task "), count("slab "), count("mount ")), (42, 72, 5), "{on_core:#?}");
+    let on_kdump: Vec<String> = allocated(&folder.convert(&core, "kdump", &["-d", "31", "-F"]));
+    assert_eq!(on_kdump, on_core);
 }
