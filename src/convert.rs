@@ -1,7 +1,7 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, mem};
 
 use crate::batch::{self, Batch, Feed};
@@ -172,7 +172,8 @@ fn select_pages(dump: &Dump, options: &Options) -> Result<Selection> {
         cancel: options.cancel.clone(),
     };
     let selection = select::select(dump, &request)?;
-    match selection.warnings.first().filter(|_| options.strict) {
+    let is_cancelled = options.cancel.load(Ordering::Relaxed);
+    match selection.warnings.first().filter(|_| options.strict && !is_cancelled) {
         Some(why) => Err(Error::NotProven(why.clone())),
         None => Ok(selection),
     }
