@@ -32,7 +32,8 @@ pub struct MemMap {
 }
 
 impl MemMap {
-    /// Finds the struct pages of a kernel, as far as page frames below `max_mapnr` have any.
+    /// Finds the struct pages of a kernel's page frames, as far as the sections or nodes that `known`
+    /// reaches into have any.
     ///
     /// # Errors
     /// What VMCOREINFO lacks, or what of the kernel's tables cannot be read or makes no sense.
@@ -40,12 +41,12 @@ impl MemMap {
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_bytes: u64,
-        max_mapnr: u64,
+        known: &mut dyn Iterator<Item = Range<u64>>,
     ) -> Result<Self, String> {
         let stretches = if kernel.info.symbol("mem_section").is_some() {
-            sparse::stretches(kernel, translator, struct_bytes, max_mapnr)?
+            sparse::stretches(kernel, translator, struct_bytes, known)?
         } else {
-            flat(kernel, translator, max_mapnr)?
+            flat(kernel, translator, known.last().map_or(0, |run| run.end))?
         };
         let map = MemMap { stretches: merged(stretches, struct_bytes)?, struct_bytes };
         if map.stretches.is_empty() {

@@ -32,15 +32,17 @@ pub enum PageType {
 }
 
 impl PageType {
+    /// `None` for a number that is no type: a count, as `_mapcount` usually has.
     fn of(info: &Vmcoreinfo, name: &str) -> Option<Self> {
         let number = info.number(name)?;
         // It is printed as an int.
         let value = u32::try_from(number & u64::from(u32::MAX)).ok()?;
-        Some(if value & 0x00ff_ffff == 0 {
+        let kind = if value & 0x00ff_ffff == 0 {
             PageType::TopByte(value >> 24)
         } else {
             PageType::Exact(value)
-        })
+        };
+        kind.is_like(value).then_some(kind)
     }
 
     /// Whether a `_mapcount` says it.
@@ -209,14 +211,15 @@ impl Format {
         }
     }
 
-    /// The struct page at the start of `bytes`, which go on with those of the next pages.
+    /// The struct page at the start of `bytes`, which go on with those of the next pages; `vaddr` is
+    /// its virtual address.
     #[must_use]
-    pub fn page<'a>(&'a self, bytes: &'a [u8]) -> Page<'a> {
+    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: u64) -> Page<'a> {
         let mapcount = self
             .mapcount
             .map_or(u32::MAX, |field| u32::try_from(self.read(bytes, field)).unwrap_or(u32::MAX));
         let flags = self.read(bytes, self.flags);
-        Page { format: self, bytes, flags, mapcount }
+        Page { format: self, bytes, vaddr, flags, mapcount }
     }
 
     fn read(&self, bytes: &[u8], field: Field) -> u64 {
@@ -246,7 +249,8 @@ fn destructor_and_order(info: &Vmcoreinfo, size: usize) -> Option<(Field, Field)
     let order = in_first_tail(info, size, ["folio._folio_order", "page.compound_order"])?;
     let bytes = order.checked_sub(destructor).filter(|bytes| matches!(bytes, 1 | 2 | 4))?;
     let field = |offset| Field { offset, bytes };
-    (order + bytes <= size).then_some((field(destructor), field(order)))
+    let is_inside = order.checked_add(bytes).is_some_and(|end| end <= size);
+    is_inside.then_some((field(destructor), field(order)))
 }
 
 fn hugetlb(info: &Vmcoreinfo, size: usize) -> Option<Hugetlb> {
@@ -270,7 +274,8 @@ fn compound_order(info: &Vmcoreinfo, size: usize, long: usize) -> Option<Compoun
     }
     // Before 4.4 it is the second pointer of page[1].lru.
     let offset = info.offset("page.lru")?.checked_add(info.offset("list_head.prev")?)?;
-    let offset = usize::try_from(offset).ok().filter(|offset| offset + long <= size)?;
+    let is_inside = |offset: &usize| offset.checked_add(long).is_some_and(|end| end <= size);
+    let offset = usize::try_from(offset).ok().filter(is_inside)?;
     Some(CompoundOrder::Field(Field { offset, bytes: long }))
 }
 
@@ -279,6 +284,7 @@ fn compound_order(info: &Vmcoreinfo, size: usize, long: usize) -> Option<Compoun
 pub struct Page<'a> {
     format: &'a Format,
     bytes: &'a [u8],
+    vaddr: u64,
     /// `page.flags`.
     pub flags: u64,
     /// `page._mapcount`, which is the page's type as well.
@@ -305,31 +311,53 @@ impl Page<'_> {
         self.head_link().is_some_and(|link| link & 1 != 0)
     }
 
-    /// Where a tail at the virtual address `vaddr` says that its head is; `None` for one that
-    /// was never made, which is all ones (PAGE_POISON_PATTERN).
+    /// Where a tail says that its head is; `None` for one that was never made, which is all ones
+    /// (PAGE_POISON_PATTERN).
     ///
     /// The address itself, or since 7.1, where struct pages allow it, the bits of the tail's own
     /// address that are the head's.
     #[must_use]
-    pub fn head_of_tail(&self, vaddr: u64) -> Option<u64> {
+    pub fn head_of_tail(&self) -> Option<u64> {
         let is_wide = self.format.flags.bytes == 8;
         let ones = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
         let link = self.head_link().filter(|&link| link != ones)?;
         let mask = link & !1;
         let is_mask = mask.leading_ones() + mask.trailing_zeros() == u64::BITS;
-        Some(if is_mask { vaddr & link & !1 } else { link - 1 })
+        Some(if is_mask { self.vaddr & mask } else { mask })
     }
 
-    /// Whether a head is none, but stands for the tails of another: huge pages may do
-    /// without most of their struct pages, and map the first of them over and over
+    /// How many bytes a tail is behind its head, if it says so.
+    #[must_use]
+    pub fn distance_to_head(&self) -> Option<u64> {
+        Some(self.vaddr.wrapping_sub(self.head_of_tail()?))
+    }
+
+    /// Whether a head is none, but stands for the tails of another: huge pages may do without
+    /// most of their struct pages, and map the first of them over and over
     /// (page_is_fake_head(), 5.18 to 7.0).
     #[must_use]
-    pub fn is_fake_head(&self, vaddr: u64) -> bool {
-        let next = self.bytes.get(self.format.size..).unwrap_or_default();
-        let next = self.format.page(next);
-        let size = self.format.size as u64;
-        next.is_tail()
-            && next.head_of_tail(vaddr.wrapping_add(size)).is_some_and(|head| head != vaddr)
+    pub fn is_fake_head(&self) -> bool {
+        let next = self.next(1);
+        next.is_some_and(|next| {
+            next.is_tail() && next.head_of_tail().is_some_and(|head| head != self.vaddr)
+        })
+    }
+
+    /// The struct page so many pages on, if it is there.
+    #[must_use]
+    pub fn next(&self, pages: u64) -> Option<Page<'_>> {
+        let size = self.format.size;
+        let offset = usize::try_from(pages).ok()?.checked_mul(size)?;
+        let bytes = self.bytes.get(offset..).filter(|bytes| bytes.len() >= size)?;
+        Some(self.format.page(bytes, self.vaddr.wrapping_add(offset as u64)))
+    }
+
+    /// Whether the page so many pages on is a tail of this head, as far as that can be told.
+    fn has_tail(&self, pages: u64) -> bool {
+        self.format.head_link.is_none()
+            || self.next(pages).is_some_and(|tail| {
+                tail.is_tail() && tail.head_of_tail().is_none_or(|head| head == self.vaddr)
+            })
     }
 
     fn head_link(&self) -> Option<u64> {
@@ -392,8 +420,10 @@ impl Page<'_> {
         }
     }
 
-    /// The order of the compound that this page is the head of; `None` for one that cannot be: a
-    /// head is aligned to its compound. A single page has order 0.
+    /// The order of the compound that this page is the head of. A single page has order 0.
+    ///
+    /// `None` for one that cannot be: a head is aligned to its compound, and its tails, the first
+    /// and the last if it is at hand, lead to it.
     #[must_use]
     pub fn compound_order(&self, pfn: u64) -> Option<u32> {
         let place = self.format.compound_order.filter(|_| self.is_head());
@@ -402,7 +432,11 @@ impl Page<'_> {
             Some(CompoundOrder::TailFlags) => self.first_tail(self.format.flags) & FOLIO_ORDER,
             Some(CompoundOrder::Field(field)) => self.first_tail(field),
         };
-        aligned_order(pfn, order)
+        let order = aligned_order(pfn, order)?;
+        let last = (1u64 << order) - 1;
+        let is_whole =
+            order == 0 || (self.has_tail(1) && (self.next(last).is_none() || self.has_tail(last)));
+        is_whole.then_some(order)
     }
 
     /// A field of page[1].

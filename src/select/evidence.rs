@@ -41,7 +41,7 @@ impl ClassEvidence {
     /// Why the class is not to be trusted, if it is not.
     fn contradiction(&self) -> Option<String> {
         let Self { blocks, odd, own, .. } = self;
-        if let Some((pfn, what)) = self.first_own.filter(|_| too_many(*own, *blocks)) {
+        if let Some((pfn, what)) = self.first_own.filter(|_| *own > FEW) {
             let what = what.name();
             return Some(format!(
                 "{own} of its {blocks} blocks have pages of the kernel's own, the first is pfn {pfn:#x} with {what}"
@@ -103,7 +103,7 @@ impl Evidence {
             .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
             .collect();
         let free = self.buddy_pages;
-        let too_free = zones.filter(|zones| free > zones + slack(*zones));
+        let too_free = zones.filter(|zones| free > zones.saturating_add(slack(*zones)));
         if let (Some(zones), false) =
             (too_free, found.iter().any(|(class, _)| *class == Class::Free))
         {
@@ -116,7 +116,7 @@ impl Evidence {
     /// That free pages were not found, if so.
     pub(super) fn missing_free(&self, zones: u64) -> Option<String> {
         let free = self.buddy_pages;
-        (free + slack(zones) < zones)
+        (free.saturating_add(slack(zones)) < zones)
             .then(|| format!("the zones have {zones} free pages, of which {free} were found"))
     }
 }

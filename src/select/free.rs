@@ -61,6 +61,15 @@ impl Rule {
         }
     }
 
+    /// Whether the middle of a block, where another would begin if the order were less, says that
+    /// it is none of this one.
+    fn is_in_use(&self, page: &Page<'_>, order: u32) -> bool {
+        let middle = order.checked_sub(1).and_then(|half| page.next(1 << half));
+        middle.is_some_and(|middle| {
+            middle.is_tail() || self.is_buddy(&middle) || middle.flags & self.in_use != 0
+        })
+    }
+
     pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
         let order = if self.is_buddy(page) {
             page.private()
@@ -80,6 +89,9 @@ impl Rule {
             return Verdict::Odd("a free block has an order that no zone has a list for");
         }
         match aligned_order(pfn, order) {
+            Some(order) if self.is_in_use(page, order) => {
+                Verdict::Odd("the middle of a free block is in use")
+            }
             Some(order) => Verdict::Block(order),
             None => Verdict::Odd("a free block is not aligned to its order"),
         }

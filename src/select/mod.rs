@@ -153,8 +153,8 @@ fn find(
     }
     let format = Format::of(&kernel)?;
     let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
-    let map = MemMap::find(&kernel, &translator, format.size as u64, dump.max_mapnr())?;
-    let pages = StructPages::locate(&map, &translator, dump.present());
+    let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
+    let pages = StructPages::locate(&map, &translator, &mut dump.known(), &request.cancel)?;
     let own = Own::find(&kernel, &translator, &pages);
     let zones = zones_free_pages(&kernel, &translator);
     let mut rules = Rules::new(kernel.info, &format, request.level);
@@ -181,7 +181,7 @@ fn find(
 /// Free pages as the zones count them, where all of them can be read.
 fn zones_free_pages(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<u64> {
     let nodes = nodes::nodes(kernel, translator).ok()?;
-    nodes.iter().map(|node| node.free_pages).sum()
+    nodes.iter().try_fold(0u64, |sum, node| sum.checked_add(node.free_pages?))
 }
 
 fn census(dump: &Dump, rules: &Rules, counts: &Counts) -> Census {

@@ -115,18 +115,19 @@ impl Rules {
             Verdict::Odd(why) => return Found::Odd(class, why),
             Verdict::No => return Found::Nothing,
         };
-        let excluded_as = if self.excludes(class) {
-            Some(class)
-        } else if class == Class::Cache && self.excludes(Class::PrivateCache) {
-            // Level 4 is "also the private ones".
-            Some(class)
-        } else {
-            match self.set_apart(page, pfn) {
-                Found::Block { class, .. } => Some(class),
-                _ => None,
+        // Level 4 is "also the private ones".
+        let excludes =
+            self.excludes(class) || (class == Class::Cache && self.excludes(Class::PrivateCache));
+        if excludes {
+            return Found::Block { class, excluded_as: Some(class), order };
+        }
+        match self.set_apart(page, pfn) {
+            // Not the whole of a free block, of which one page is poisoned.
+            Found::Block { class: excluded_as, order, .. } => {
+                Found::Block { class, excluded_as: Some(excluded_as), order }
             }
-        };
-        Found::Block { class, excluded_as, order }
+            _ => Found::Block { class, excluded_as: None, order },
+        }
     }
 
     fn ask<Rule>(rule: &Result<Rule, String>, look: impl Fn(&Rule) -> Verdict) -> Verdict {

@@ -197,7 +197,7 @@ impl<'a> Worker<'a> {
         let mut readable = std::mem::take(&mut self.readable);
         // Where the next page is that is not in a block yet.
         let mut next = pfns.start;
-        for run in self.subject.dump.present_within(pfns.clone()) {
+        for run in self.subject.dump.known_within(pfns.clone()) {
             for part in self.subject.pages.within(run) {
                 chunk.counts.unreadable += chunk.kept_in(part.pfns.clone());
                 let mut start = part.pfns.start;
@@ -241,19 +241,20 @@ impl<'a> Worker<'a> {
         let mut pfn = run.start.max(next);
         while pfn < run.end {
             let at = usize::try_from(pfn - first).unwrap_or(usize::MAX).saturating_mul(size);
-            let page = self.subject.format.page(readable.get(at..).unwrap_or_default());
-            pfn += self.look_at_page(chunk, part, &page, pfn);
+            let bytes = readable.get(at..).unwrap_or_default();
+            let page = self.subject.format.page(bytes, part.vaddr(pfn));
+            pfn += self.look_at_page(chunk, &page, pfn);
         }
         pfn.max(next)
     }
 
     /// Looks at one struct page; returns how many pages that tells of.
     #[inline]
-    fn look_at_page(&self, chunk: &mut Chunk, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> u64 {
+    fn look_at_page(&self, chunk: &mut Chunk, page: &Page<'_>, pfn: u64) -> u64 {
         let evidence = &mut chunk.counts.evidence;
         if page.is_tail() {
             // Tails are their head's; a head knows how many it has.
-            match self.is_on_grid(page, part.vaddr(pfn)) {
+            match self.is_on_grid(page) {
                 Some(true) => evidence.tails += 1,
                 Some(false) => {
                     evidence.lost_tails += 1;
@@ -263,7 +264,7 @@ impl<'a> Worker<'a> {
             }
             return 1;
         }
-        if page.is_head() && page.is_fake_head(part.vaddr(pfn)) {
+        if page.is_head() && page.is_fake_head() {
             return 1;
         }
         match self.subject.rules.look(page, pfn) {
@@ -300,9 +301,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Whether a tail leads back to where a struct page begins, if it leads anywhere.
-    fn is_on_grid(&self, page: &Page<'_>, vaddr: u64) -> Option<bool> {
+    fn is_on_grid(&self, page: &Page<'_>) -> Option<bool> {
         let size = self.subject.format.size as u64;
-        let distance = vaddr.wrapping_sub(page.head_of_tail(vaddr)?);
+        let distance = page.distance_to_head()?;
         Some(distance != 0 && distance % size == 0 && distance / size < MAX_COMPOUND_PAGES)
     }
 

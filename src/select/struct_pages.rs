@@ -1,10 +1,15 @@
 //! Struct pages in the dump: found once, then read in long pieces by physical address.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kernel::mem_map::MemMap;
+use crate::kernel::mem_map::{MemMap, Stretch};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
+
+/// How often the same memory may stand for struct pages: huge pages of hugetlb share those of their
+/// tails.
+const MAX_REPEATS: u64 = 64;
 
 /// When a piece cannot be read as a whole, it is tried by so many bytes.
 const SMALL_PIECE: usize = 4096;
@@ -27,23 +32,25 @@ pub(super) struct StructPages {
 }
 
 impl StructPages {
-    /// Finds those of the page frames in `present`, which ascend.
+    /// Finds those of the page frames in `known`, which ascend.
+    ///
+    /// # Errors
+    /// When they would be more than any memory has, or `cancel` is set.
     pub(super) fn locate(
         map: &MemMap,
         translator: &Translator<'_>,
-        present: impl Iterator<Item = Range<u64>>,
-    ) -> Self {
+        known: &mut dyn Iterator<Item = Range<u64>>,
+        cancel: &AtomicBool,
+    ) -> Result<Self, String> {
         let size = map.struct_bytes;
-        let mut stretches: Vec<Located> = map
-            .stretches
-            .iter()
-            .map(|stretch| Located {
-                pfns: stretch.pfns.clone(),
-                vaddr: stretch.vaddr,
-                pieces: Vec::new(),
-            })
-            .collect();
-        for run in present {
+        let place = |stretch: &Stretch| Located {
+            pfns: stretch.pfns.clone(),
+            vaddr: stretch.vaddr,
+            pieces: Vec::new(),
+        };
+        let mut stretches: Vec<Located> = map.stretches.iter().map(place).collect();
+        let mut room = translator.memory().readable_bytes().saturating_mul(MAX_REPEATS);
+        for run in known {
             let first = stretches.partition_point(|stretch| stretch.pfns.end <= run.start);
             for stretch in stretches.get_mut(first..).unwrap_or_default() {
                 let start = run.start.max(stretch.pfns.start);
@@ -51,11 +58,15 @@ impl StructPages {
                 if start >= end {
                     break;
                 }
-                let bytes = (start - stretch.pfns.start) * size..(end - stretch.pfns.start) * size;
-                stretch.locate(bytes, translator);
+                let bytes = (end - start).saturating_mul(size);
+                room = room.checked_sub(bytes).ok_or_else(|| {
+                    "the kernel would have more struct pages than the dump has memory".to_owned()
+                })?;
+                let first = (start - stretch.pfns.start).saturating_mul(size);
+                stretch.locate(first..first.saturating_add(bytes), translator, cancel)?;
             }
         }
-        StructPages { stretches, struct_bytes: size }
+        Ok(StructPages { stretches, struct_bytes: size })
     }
 
     /// Physical addresses of all of them.
@@ -91,21 +102,34 @@ impl StructPages {
 
 impl Located {
     /// Adds the pieces of `bytes`, which are behind all before.
-    fn locate(&mut self, bytes: Range<u64>, translator: &Translator<'_>) {
+    fn locate(
+        &mut self,
+        bytes: Range<u64>,
+        translator: &Translator<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<(), String> {
         let vaddrs = self.vaddr.wrapping_add(bytes.start)..self.vaddr.wrapping_add(bytes.end);
         for (vaddrs, found) in translator.runs(vaddrs) {
-            let Ok(paddr) = found else { continue };
+            if cancel.load(Ordering::Relaxed) {
+                return Err("interrupted".to_owned());
+            }
+            let length = vaddrs.end.wrapping_sub(vaddrs.start);
+            let Some(paddr) = found.ok().filter(|paddr| paddr.checked_add(length).is_some()) else {
+                continue;
+            };
             let start = vaddrs.start.wrapping_sub(self.vaddr);
-            let part = start..start + vaddrs.end.wrapping_sub(vaddrs.start);
+            let part = start..start.saturating_add(length);
             match self.pieces.last_mut() {
                 Some((last, at))
-                    if last.end == part.start && *at + (last.end - last.start) == paddr =>
+                    if last.end == part.start
+                        && at.checked_add(last.end - last.start) == Some(paddr) =>
                 {
                     last.end = part.end;
                 }
                 _ => self.pieces.push((part, paddr)),
             }
         }
+        Ok(())
     }
 }
 
@@ -145,7 +169,7 @@ impl Part<'_> {
             if part.is_empty() {
                 break;
             }
-            let paddr = paddr + (part.start - piece.start);
+            let paddr = paddr.saturating_add(part.start - piece.start);
             let at = part.start - start;
             let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
             let into = buf.get_mut(place(at)..place(part.end - start)).unwrap_or_default();
@@ -155,7 +179,7 @@ impl Part<'_> {
             }
             for (nth, small) in (0..).zip(into.chunks_mut(SMALL_PIECE)) {
                 let offset = nth * SMALL_PIECE as u64;
-                if memory.read_physical(paddr + offset, small).is_ok() {
+                if memory.read_physical(paddr.saturating_add(offset), small).is_ok() {
                     good.add(at + offset..at + offset + small.len() as u64);
                 }
             }

@@ -141,6 +141,22 @@ impl Dump {
         }
     }
 
+    /// Runs of pages of which the kernel's own tables may tell: those that the input has, or that were
+    /// left out of it. Not those that the headers of an ELF core claim without any data.
+    #[must_use]
+    pub fn known(&self) -> Runs<'_> {
+        self.known_within(0..u64::MAX)
+    }
+
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn known_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(_) => self.kept_within(pfns),
+            Body::Kdump(_) => self.present_within(pfns),
+        }
+    }
+
     /// Runs of pages that the input has.
     #[must_use]
     pub fn kept(&self) -> Runs<'_> {

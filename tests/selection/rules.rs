@@ -88,13 +88,28 @@ fn what_pages_of_a_free_block_said_when_last_in_use_counts_for_nothing() {
         mm.fill(Use::Kernel);
         for pfn in block + 1..block + 16 {
             mm.poke(pfn, Member::Mapping, kernel.arch.object(2) | 1);
-            mm.poke(pfn, Member::Flags, 1 << kernel.bits.lru);
             // A free block that would reach beyond this one.
-            mm.poke(pfn, Member::Mapcount, kernel.types.buddy as u32 as u64);
             mm.poke(pfn, Member::Private, u64::from(kernel.orders - 1));
         }
         let judge = Judge::new(mm);
         [16, 31].into_iter().for_each(|level| check(&judge, level));
+    });
+}
+
+#[test]
+fn a_free_block_whose_middle_is_in_use_is_kept() {
+    on_each(|kernel| {
+        for (member, value) in [
+            (Member::Flags, 1 << kernel.bits.lru),
+            (Member::Mapcount, u64::from(u32::MAX) & kernel.types.buddy.cast_unsigned()),
+        ] {
+            let mut mm = usual(kernel);
+            let block = mm.place(Use::Buddy { order: 4 });
+            mm.fill(Use::Kernel);
+            mm.poke(block + 8, member, value);
+            let (got, _) = left_out(&Judge::new(mm), 16);
+            assert!(got.range(block..block + 8).next().is_none(), "{got:x?}");
+        }
     });
 }
 

@@ -5,6 +5,8 @@
 //! kernel's own VMCOREINFO has the array's address in both cases (a0b1280368d1), one made from a
 //! vmlinux the pointer's. So both are tried.
 
+use std::ops::{Range, RangeInclusive};
+
 use super::Stretch;
 use crate::kernel::arch::Architecture;
 use crate::kernel::translate::{Kernel, Translator};
@@ -15,6 +17,9 @@ const PRESENT: u64 = 1;
 /// The bits of `section_mem_map` that are flags: six since the vmemmap of a section can be filled
 /// early (SECTION_IS_VMEMMAP_PREINIT, bit 5, 6.15), fewer before, when the others were 0.
 const FLAGS: u64 = 0x3f;
+
+/// Page frames of a section, as a shift: 2^24 bytes in pages of 64 KiB (ppc64) are the fewest.
+const SECTION_PAGE_BITS: RangeInclusive<u64> = 8..=24;
 
 /// Sections at the most: MAX_PHYSMEM_BITS less SECTION_SIZE_BITS is 30 with riscv64's 57.
 const MAX_SECTION_BITS: u64 = 32;
@@ -45,16 +50,15 @@ struct Sections<'a> {
     mem_map_offset: u64,
     /// Page frames of a section.
     pages: u64,
-    /// Sections that the dump's memory reaches into.
-    count: u64,
-    max_mapnr: u64,
+    /// Numbers of the sections that are looked for; ascending, disjoint.
+    wanted: Vec<Range<u64>>,
 }
 
 pub(super) fn stretches(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
     struct_bytes: u64,
-    max_mapnr: u64,
+    known: &mut dyn Iterator<Item = Range<u64>>,
 ) -> Result<Vec<Stretch>, String> {
     let info = kernel.info;
     let lacks = |what: &str| format!("VMCOREINFO has no {what}");
@@ -84,7 +88,7 @@ pub(super) fn stretches(
             "SECTION_SIZE_BITS {section_bits} and MAX_PHYSMEM_BITS {memory_bits} make no sense"
         ));
     };
-    if shift > 40 {
+    if !SECTION_PAGE_BITS.contains(&shift) {
         return Err(format!("SECTION_SIZE_BITS {section_bits} makes no sense"));
     }
     let pages = 1u64 << shift;
@@ -95,8 +99,7 @@ pub(super) fn stretches(
         section_bytes,
         mem_map_offset,
         pages,
-        count: max_mapnr.div_ceil(pages).min(1 << sections_bits),
-        max_mapnr,
+        wanted: sections_of(known, pages, 1 << sections_bits),
     };
     let per_root = kernel.page_size / section_bytes;
     // Of pointers, unless there are as many entries as sections.
@@ -117,7 +120,9 @@ impl Sections<'_> {
     /// SPARSEMEM: an array of sections.
     fn of_array(&self, array: u64) -> Result<Vec<Stretch>, String> {
         let mut found = Vec::new();
-        self.read_sections(array, 0..self.count, &mut found)?;
+        for number in self.wanted.iter().cloned().flatten() {
+            self.read_section(array, number, number, &mut found)?;
+        }
         self.checked(found)
     }
 
@@ -125,48 +130,49 @@ impl Sections<'_> {
     fn of_roots(&self, array: u64, per_root: u64) -> Result<Vec<Stretch>, String> {
         let long = self.kernel.layout.long_bytes() as u64;
         let mut found = Vec::new();
-        for root in 0..self.count.div_ceil(per_root) {
-            let at = array.wrapping_add(root * long);
-            let sections = self
-                .translator
-                .read_long(at)
-                .map_err(|why| format!("mem_section[{root}]: {why}"))?;
+        let mut root: Option<(u64, u64)> = None;
+        for number in self.wanted.iter().cloned().flatten() {
+            let (nth, within) = (number / per_root, number % per_root);
+            let sections = match root {
+                Some((known, sections)) if known == nth => sections,
+                _ => {
+                    let at = array.wrapping_add(nth.wrapping_mul(long));
+                    let read = self.translator.read_long(at);
+                    read.map_err(|why| format!("mem_section[{nth}]: {why}"))?
+                }
+            };
+            root = Some((nth, sections));
             if sections != 0 {
-                let first = root * per_root;
-                let numbers = first..(first + per_root).min(self.count);
-                self.read_sections(sections, numbers, &mut found)?;
+                self.read_section(sections, within, number, &mut found)?;
             }
         }
         self.checked(found)
     }
 
-    fn read_sections(
+    /// Reads section `number`, which is the `nth` from `at` on.
+    fn read_section(
         &self,
         at: u64,
-        numbers: std::ops::Range<u64>,
+        nth: u64,
+        number: u64,
         found: &mut Vec<Stretch>,
     ) -> Result<(), String> {
-        for (nth, number) in (0..).zip(numbers) {
-            let at = at.wrapping_add(nth * self.section_bytes + self.mem_map_offset);
-            let coded = self
-                .translator
-                .read_long(at)
-                .map_err(|why| format!("section {number} of mem_section: {why}"))?;
-            if coded & PRESENT == 0 {
-                if coded != 0 && coded & FLAGS == 0 {
-                    return Err(format!(
-                        "section {number} of mem_section is {coded:#x}, which is none"
-                    ));
-                }
-                continue;
+        let offset = nth.wrapping_mul(self.section_bytes).wrapping_add(self.mem_map_offset);
+        let coded = self.translator.read_long(at.wrapping_add(offset));
+        let coded = coded.map_err(|why| format!("section {number} of mem_section: {why}"))?;
+        if coded & PRESENT == 0 {
+            if coded != 0 && coded & FLAGS == 0 {
+                return Err(format!(
+                    "section {number} of mem_section is {coded:#x}, which is none"
+                ));
             }
-            // sparse_encode_mem_map() has taken the first page frame's place off.
-            let start = number * self.pages;
-            let offset = start.wrapping_mul(self.struct_bytes);
-            let vaddr = (coded & !FLAGS).wrapping_add(offset) & self.address_mask();
-            let pfns = start..(start + self.pages).min(self.max_mapnr);
-            found.push(Stretch { pfns, vaddr });
+            return Ok(());
         }
+        // sparse_encode_mem_map() has taken the first page frame's place off.
+        let start = number * self.pages;
+        let offset = start.wrapping_mul(self.struct_bytes);
+        let vaddr = (coded & !FLAGS).wrapping_add(offset) & self.address_mask();
+        found.push(Stretch { pfns: start..start + self.pages, vaddr });
         Ok(())
     }
 
@@ -188,4 +194,22 @@ impl Sections<'_> {
         }
         Err(format!("no section's struct pages are mapped: {why}"))
     }
+}
+
+/// Numbers of the sections, of `pages` page frames and `count` in all, that `known` reaches into.
+fn sections_of(
+    known: &mut dyn Iterator<Item = Range<u64>>,
+    pages: u64,
+    count: u64,
+) -> Vec<Range<u64>> {
+    let mut sections: Vec<Range<u64>> = Vec::new();
+    for run in known {
+        let these = run.start / pages..run.end.div_ceil(pages).min(count);
+        match sections.last_mut() {
+            _ if these.is_empty() => {}
+            Some(last) if these.start <= last.end => last.end = last.end.max(these.end),
+            _ => sections.push(these),
+        }
+    }
+    sections
 }
