@@ -6,6 +6,8 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
     reason = "a test that cannot go on has failed"
 )]
 

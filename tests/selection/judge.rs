@@ -18,12 +18,7 @@ pub struct Judge {
 
 impl Judge {
     pub fn new(mm: Mm) -> Judge {
-        Judge::of(mm.core(), mm)
-    }
-
-    /// A dump that is not quite what the machine would have.
-    pub fn of(core: Core, mm: Mm) -> Judge {
-        Judge { dump: open(&core, &OpenOptions::default()), mm }
+        Judge { dump: open(&mm.core(), &OpenOptions::default()), mm }
     }
 
     /// What is wrong with what a level leaves out.

@@ -23,8 +23,11 @@ pub struct Core {
     pub info: String,
     /// Physical addresses of page tables' entries that lead to struct pages.
     pub struct_entries: Vec<u64>,
-    /// Physical address of the first data of `mem_section` or `mem_map`.
+    /// Virtual and physical address of each piece of `mem_section` or `mem_map`.
     pub tables: Vec<(u64, u64)>,
+    /// Physical addresses of what can be proven to be the kernel's: data that VMCOREINFO names, page
+    /// tables, struct pages, the log.
+    pub held: Vec<Range<u64>>,
 }
 
 impl Core {
@@ -37,7 +40,8 @@ impl Core {
 
 impl Mm {
     /// Where each stretch of struct pages is: first pfn, pages, virtual and physical address.
-    fn stretches(&self) -> Vec<(u64, u64, u64, u64)> {
+    #[must_use]
+    pub fn stretches(&self) -> Vec<(u64, u64, u64, u64)> {
         let kernel = &self.kernel;
         let (size, page) = (kernel.page.size as u64, kernel.arch.page_bytes());
         let (end, structs) = (self.taken.len() as u64, self.structs.start);
@@ -133,10 +137,19 @@ impl Mm {
         let is_vmemmap = matches!(kernel.model, Model::Sparse { vmemmap: true, .. });
         let mut struct_entries = Vec::new();
         let mut placed = Vec::new();
+        let mut held: Vec<Range<u64>> = std::iter::once(TABLES..TABLES + 4096).collect();
         let stretches = self.stretches();
         for &(first, pages, vaddr, paddr) in &stretches {
             let bytes = self.struct_bytes(first, pages, vaddr);
             memory.write(paddr, &bytes);
+            for range in &self.ram {
+                let start = (range.start / page).max(first);
+                let end = range.end.div_ceil(page).min(first + pages);
+                let size = kernel.page.size as u64;
+                if start < end {
+                    held.push(paddr + (start - first) * size..paddr + (end - first) * size);
+                }
+            }
             let section = sections::section_pages(kernel);
             let start = section.map_or(0, |pages| first / pages * pages);
             let size = kernel.page.size as u64;
@@ -176,6 +189,9 @@ impl Mm {
                 let paddr = piece.vaddr - arch.image;
                 if nth == 0 {
                     where_tables.push((piece.vaddr, paddr));
+                    if section_tables.info.contains(&format!("={:x}\n", piece.vaddr)) {
+                        held.push(paddr..paddr + 1);
+                    }
                 }
                 for (nth, &word) in (0..).zip(&piece.words) {
                     memory.write_int(paddr + nth * arch.long as u64, arch.endian, arch.long, word);
@@ -189,6 +205,7 @@ impl Mm {
         let log = self.log();
         for (vaddr, bytes) in &log.1 {
             memory.write(vaddr - arch.image, bytes);
+            held.push(vaddr - arch.image..vaddr - arch.image + bytes.len() as u64);
         }
         for (paddr, bytes) in &self.patches {
             memory.write(*paddr, bytes);
@@ -215,7 +232,7 @@ impl Mm {
         for range in &self.ram {
             builder = builder.load(load(&memory, range, arch.linear));
         }
-        Core { builder, memory, info, struct_entries, tables: where_tables }
+        Core { builder, memory, info, struct_entries, tables: where_tables, held }
     }
 
     /// What a page of the vmemmap is mapped to: for a huge page's not always its own.

@@ -315,7 +315,7 @@ pub const V4_4_I386: Kernel = Kernel {
     model: Model::Sparse {
         roots: Roots::Sections,
         vmemmap: false,
-        section_bits: 26,
+        section_bits: 29,
         memory_bits: 36,
         section_size: 8,
     },
