@@ -16,6 +16,9 @@ use crate::kernel::translate::{Kernel, Translator, cannot_read};
 /// Tokens: what a byte can tell apart.
 const TOKENS: u64 = 256;
 
+/// Symbols at the most: no kernel with its modules built in has a tenth of that.
+const MAX_SYMBOLS: u64 = 1 << 24;
+
 /// Characters of a symbol's text: KSYM_NAME_LEN, 512 since 6.1 (b8a94bfb3395), with the type.
 const MAX_TEXT_BYTES: usize = 513;
 
@@ -76,7 +79,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let count = translator.read_u32(symbol("kallsyms_num_syms")?);
         let count = u64::from(count.map_err(cannot_read("kallsyms_num_syms"))?);
         let readable = translator.memory().readable_bytes();
-        if count == 0 || count > readable / MIN_SYMBOL_BYTES {
+        if count == 0 || count > (readable / MIN_SYMBOL_BYTES).min(MAX_SYMBOLS) {
             return Err(format!(
                 "kallsyms_num_syms: {count} symbols in {readable} bytes of memory make no sense"
             ));

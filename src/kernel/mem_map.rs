@@ -60,37 +60,27 @@ impl MemMap {
 fn flat(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
-    max_mapnr: u64,
+    end: u64,
 ) -> Result<Vec<Stretch>, String> {
     let mem_map = kernel.info.symbol("mem_map");
-    let nodes = nodes::nodes(kernel, translator);
-    let pointer =
-        |symbol| translator.read_long(symbol).map_err(|why| format!("SYMBOL(mem_map): {why}"));
-    let nodes = match (nodes, mem_map) {
-        (Ok(nodes), _) => nodes,
-        // Nothing tells its length but what the dump has.
-        (Err(_), Some(symbol)) => {
-            return Ok(vec![Stretch { pfns: 0..max_mapnr, vaddr: pointer(symbol)? }]);
-        }
-        (Err(why), None) => {
-            return Err(format!(
-                "VMCOREINFO has no SYMBOL(mem_section) and no SYMBOL(mem_map): {why}"
-            ));
-        }
-    };
+    // Nothing else tells how long an array is.
+    let nodes = nodes::nodes(kernel, translator)
+        .map_err(|why| format!("VMCOREINFO has no SYMBOL(mem_section), and of its nodes: {why}"))?;
     let mut stretches = Vec::new();
     let is_only = nodes.len() == 1;
     for node in nodes {
-        let end = node.start_pfn.saturating_add(node.spanned_pages).min(max_mapnr);
+        let pfns = node.start_pfn..node.start_pfn.saturating_add(node.spanned_pages).min(end);
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
-            (None, Some(symbol)) if is_only && node.start_pfn == 0 => pointer(symbol)?,
+            (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
+                translator.read_long(symbol).map_err(|why| format!("SYMBOL(mem_map): {why}"))?
+            }
             (None, _) => {
                 return Err("VMCOREINFO has no OFFSET(pglist_data.node_mem_map)".to_owned());
             }
         };
-        if node.start_pfn < end {
-            stretches.push(Stretch { pfns: node.start_pfn..end, vaddr });
+        if !pfns.is_empty() {
+            stretches.push(Stretch { pfns, vaddr });
         }
     }
     Ok(stretches)

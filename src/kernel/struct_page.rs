@@ -4,10 +4,17 @@
 //! there decides, never a version. Where a field or number has had several names or forms, the newest
 //! is asked for first.
 
+mod compound;
+mod types;
+
 use crate::format::wire::ByteOrder;
 use crate::kernel::arch::Architecture;
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
+
+pub use types::{PageType, page_type};
 
 /// `sizeof(struct page)` at the most: 64 bytes and a word each for memcg, KMSAN, the last CPU.
 const MAX_BYTES: u64 = 512;
@@ -17,54 +24,10 @@ const MAPPING_FLAGS: u64 = 3;
 const MAPPING_ANON: u64 = 1;
 
 /// The highest order of a compound: 16 GiB of hugetlb in pages of 4 KiB.
-const MAX_ORDER: u64 = 22;
+pub const MAX_ORDER: u64 = 22;
 
 /// Bits of page[1].flags that hold a folio's order since 6.6 (ebc1baf5c9b4).
 const FOLIO_ORDER: u64 = 0xff;
-
-/// A value of `_mapcount` that is no count, but says what a page is: PAGE_*_MAPCOUNT_VALUE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageType {
-    /// Before 6.12: one bit of all ones is cleared (6e292b9be7f4, 4.18), or a number (-128).
-    Exact(u32),
-    /// Since 6.12 (4ffca5a96678): a number in the top byte, any data below.
-    TopByte(u32),
-}
-
-impl PageType {
-    /// `None` for a number that is no type: a count, as `_mapcount` usually has.
-    fn of(info: &Vmcoreinfo, name: &str) -> Option<Self> {
-        let number = info.number(name)?;
-        // It is printed as an int.
-        let value = u32::try_from(number & u64::from(u32::MAX)).ok()?;
-        let kind = if value & 0x00ff_ffff == 0 {
-            PageType::TopByte(value >> 24)
-        } else {
-            PageType::Exact(value)
-        };
-        kind.is_like(value).then_some(kind)
-    }
-
-    /// Whether a `_mapcount` says it.
-    #[must_use]
-    pub fn is(self, mapcount: u32) -> bool {
-        match self {
-            PageType::Exact(value) => mapcount == value,
-            PageType::TopByte(value) => mapcount >> 24 == value,
-        }
-    }
-
-    /// Whether `mapcount` is a type at all, in the form that this one has: no page of a process or
-    /// file is, but hugetlb's. Counts begin at -1.
-    fn is_like(self, mapcount: u32) -> bool {
-        match self {
-            // PAGE_MAPCOUNT_RESERVE, -128.
-            PageType::Exact(_) => (0x8000_0000..=0xffff_ff80).contains(&mapcount),
-            // PGTY_mapcount_underflow is 0xff.
-            PageType::TopByte(_) => (0x8000_0000..0xff00_0000).contains(&mapcount),
-        }
-    }
-}
 
 /// How slab pages are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,26 +36,6 @@ enum Slab {
     Type(PageType),
     /// NUMBER(PG_slab), a bit of `flags`.
     Flag(u64),
-}
-
-/// How pages of hugetlb are told from other compounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hugetlb {
-    /// PAGE_HUGETLB_MAPCOUNT_VALUE of the head, since 6.9 (d99e3140a4d3).
-    Type(PageType),
-    /// NUMBER(PG_hugetlb), a bit of page[1].flags, 6.6 to 6.8 (9c5ccf2db04b).
-    TailFlag(u64),
-    /// A destructor's id in page[1]: NUMBER(HUGETLB_PAGE_DTOR), 4.4 to 6.5 (f1e61557f023).
-    Destructor(Field, u64),
-}
-
-/// Where the order of a compound page is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CompoundOrder {
-    /// The lowest byte of page[1].flags, since 6.6.
-    TailFlags,
-    /// A field of page[1].
-    Field(Field),
 }
 
 /// An integer in a struct page.
@@ -119,20 +62,15 @@ pub struct Format {
     compound_order: Option<CompoundOrder>,
     /// Any type of this kernel: they have one form.
     a_type: Option<PageType>,
-    /// Whether kernel addresses have their highest bit set.
-    high_half: bool,
+    /// A bit that all kernel addresses have set: the highest, or where tags may be above it
+    /// (arm64), bit 55. 0 if there is none.
+    kernel_bit: u64,
 }
 
 /// `NUMBER(name)`, the number of a bit of `page.flags`, as a mask.
 #[must_use]
 pub fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
     1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
-}
-
-/// `NUMBER(name)`, a value of `_mapcount`.
-#[must_use]
-pub fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
-    PageType::of(info, name)
 }
 
 impl Format {
@@ -184,7 +122,12 @@ impl Format {
             hugetlb: hugetlb(info, size),
             compound_order: compound_order(info, size, long),
             a_type: types.iter().find_map(|name| page_type(info, name)),
-            high_half: long == 8 && kernel.arch != Architecture::S390x,
+            kernel_bit: match kernel.arch {
+                Architecture::S390x => 0,
+                Architecture::Aarch64 => 1 << 55,
+                _ if long == 8 => 1 << 63,
+                _ => 0,
+            },
         };
         Ok(format)
     }
@@ -234,51 +177,6 @@ impl Format {
     }
 }
 
-/// A field of page[1] by its name in struct page, or in struct folio, whose second page it is.
-fn in_first_tail(info: &Vmcoreinfo, size: usize, names: [&str; 2]) -> Option<usize> {
-    let [folio, page] = names;
-    let of_folio =
-        info.offset(folio).and_then(|offset| usize::try_from(offset).ok()?.checked_sub(size));
-    of_folio.or_else(|| usize::try_from(info.offset(page)?).ok())
-}
-
-/// Destructor and order of a compound are neighbours in page[1], of the same size: bytes since 4.16
-/// (1378a5ee451a), before that 2 or 4 bytes. They are folio's since 6.3 (65a689f35a24).
-fn destructor_and_order(info: &Vmcoreinfo, size: usize) -> Option<(Field, Field)> {
-    let destructor = in_first_tail(info, size, ["folio._folio_dtor", "page.compound_dtor"])?;
-    let order = in_first_tail(info, size, ["folio._folio_order", "page.compound_order"])?;
-    let bytes = order.checked_sub(destructor).filter(|bytes| matches!(bytes, 1 | 2 | 4))?;
-    let field = |offset| Field { offset, bytes };
-    let is_inside = order.checked_add(bytes).is_some_and(|end| end <= size);
-    is_inside.then_some((field(destructor), field(order)))
-}
-
-fn hugetlb(info: &Vmcoreinfo, size: usize) -> Option<Hugetlb> {
-    if let Some(value) = page_type(info, "PAGE_HUGETLB_MAPCOUNT_VALUE") {
-        return Some(Hugetlb::Type(value));
-    }
-    if let Some(mask) = flag(info, "PG_hugetlb") {
-        return Some(Hugetlb::TailFlag(mask));
-    }
-    let (destructor, _) = destructor_and_order(info, size)?;
-    Some(Hugetlb::Destructor(destructor, info.number("HUGETLB_PAGE_DTOR")?))
-}
-
-fn compound_order(info: &Vmcoreinfo, size: usize, long: usize) -> Option<CompoundOrder> {
-    let in_flags = ["PAGE_HUGETLB_MAPCOUNT_VALUE", "PG_hugetlb", "PAGE_SLAB_MAPCOUNT_VALUE"];
-    if in_flags.iter().any(|name| info.number(name).is_some()) {
-        return Some(CompoundOrder::TailFlags);
-    }
-    if let Some((_, order)) = destructor_and_order(info, size) {
-        return Some(CompoundOrder::Field(order));
-    }
-    // Before 4.4 it is the second pointer of page[1].lru.
-    let offset = info.offset("page.lru")?.checked_add(info.offset("list_head.prev")?)?;
-    let is_inside = |offset: &usize| offset.checked_add(long).is_some_and(|end| end <= size);
-    let offset = usize::try_from(offset).ok().filter(is_inside)?;
-    Some(CompoundOrder::Field(Field { offset, bytes: long }))
-}
-
 /// One struct page, with those of the next pages behind it.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
@@ -305,6 +203,12 @@ pub enum Mapping {
 }
 
 impl Page<'_> {
+    /// Its virtual address.
+    #[must_use]
+    pub fn vaddr(&self) -> u64 {
+        self.vaddr
+    }
+
     /// Whether it belongs to a compound whose head is before it.
     #[must_use]
     pub fn is_tail(&self) -> bool {
@@ -411,7 +315,7 @@ impl Page<'_> {
         let pointer = mapping & !MAPPING_FLAGS;
         if mapping == 0 {
             Mapping::None
-        } else if pointer == 0 || (self.format.high_half && mapping >> 63 == 0) {
+        } else if pointer == 0 || mapping & self.format.kernel_bit != self.format.kernel_bit {
             Mapping::Wild
         } else if mapping & MAPPING_ANON != 0 {
             Mapping::Anon

@@ -1,5 +1,7 @@
 //! How many pages of each class a memory has.
 
+use super::DumpLevel;
+
 /// What the kernel uses a page for, as far as dumps tell classes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -39,6 +41,14 @@ impl Class {
             Class::Hwpoison => "hwpoison",
             Class::Offline => "offline",
         }
+    }
+
+    /// Whether a level asks for it to be left out; 4 is "also the private cache".
+    #[must_use]
+    pub fn is_left_out_by(self, level: DumpLevel) -> bool {
+        let also = if self == Class::Cache { Class::PrivateCache.level_bit() } else { None };
+        let bits = [self.level_bit(), also];
+        self.level_bit().is_none() || bits.into_iter().flatten().any(|bit| level.bits() & bit != 0)
     }
 
     /// Its bit in the dump level; none where it is left out at every level.

@@ -9,8 +9,7 @@ const FEW: u64 = 4;
 /// More than one in so many are too many.
 const SHARE: u64 = 16;
 
-/// Where the zones' counts are statistics, they are off by what processors have not told yet; and the
-/// crash may have come between a page and its count.
+/// The crash may have come between a page and its zone's count of it.
 const ZONE_SLACK_PAGES: u64 = 1024;
 const ZONE_SLACK_SHARE: u64 = 8;
 
@@ -44,12 +43,12 @@ impl ClassEvidence {
         if let Some((pfn, what)) = self.first_own.filter(|_| *own > FEW) {
             let what = what.name();
             return Some(format!(
-                "{own} of its {blocks} blocks have pages of the kernel's own, the first is pfn {pfn:#x} with {what}"
+                "{own} of their {blocks} blocks have pages of the kernel's own, the first is pfn {pfn:#x} with {what}"
             ));
         }
         let (pfn, why) = self.first_odd.filter(|_| too_many(*odd, *blocks))?;
         Some(format!(
-            "{odd} of its pages contradict themselves, and {blocks} do not; the first is pfn {pfn:#x}: {why}"
+            "{odd} of them contradict themselves, and {blocks} do not; the first is pfn {pfn:#x}: {why}"
         ))
     }
 }

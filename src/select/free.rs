@@ -4,8 +4,10 @@ use super::rules::Verdict;
 use crate::kernel::struct_page::{Format, Page, PageType, aligned_order, flag, page_type};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-/// Orders that a free block may have, where VMCOREINFO does not tell: MAX_ORDER is configured to
-/// less everywhere (arch/*/Kconfig, ARCH_FORCE_MAX_ORDER).
+/// Orders that a free block may have, where VMCOREINFO does not tell: MAX_ORDER by default.
+const USUAL_ORDERS: u64 = 11;
+
+/// The most that any kernel can be configured to (arch/*/Kconfig, ARCH_FORCE_MAX_ORDER).
 const MAX_ORDERS: u64 = 20;
 
 /// How the first page of a free block is told.
@@ -26,7 +28,7 @@ pub(super) struct Rule {
     unaccepted: Option<PageType>,
     /// LENGTH(zone.free_area): one more than the highest order.
     orders: u64,
-    /// Bits of flags that no free page has set (PAGE_FLAGS_CHECK_AT_PREP in page-flags.h).
+    /// PG_lru, which no free page has set (PAGE_FLAGS_CHECK_AT_FREE in page-flags.h).
     in_use: u64,
 }
 
@@ -41,13 +43,15 @@ impl Rule {
         if matches!(buddy, Buddy::Type(_)) && !format.has_mapcount() {
             return Err("VMCOREINFO has no OFFSET(page._mapcount)".to_owned());
         }
-        let orders = info.length("zone.free_area").unwrap_or(MAX_ORDERS);
+        let told = info.length("zone.free_area");
+        let orders = told.unwrap_or(USUAL_ORDERS);
         if !(1..=MAX_ORDERS).contains(&orders) {
             return Err(format!("LENGTH(zone.free_area)={orders} makes no sense"));
         }
         Ok(Rule {
             buddy,
-            unaccepted: page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE"),
+            unaccepted: page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE")
+                .filter(|_| told.is_some()),
             orders,
             in_use: flag(info, "PG_lru").unwrap_or(0),
         })

@@ -4,21 +4,26 @@ use super::rules::Verdict;
 use crate::kernel::struct_page::{Page, flag};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-/// The rule: NUMBER(PG_hwpoison).
+/// The rule: NUMBER(PG_hwpoison), 0 where the kernel marks none (CONFIG_MEMORY_FAILURE).
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     mask: u64,
 }
 
 impl Rule {
-    pub(super) fn of(info: &Vmcoreinfo) -> Result<Self, String> {
-        let mask = flag(info, "PG_hwpoison");
-        Ok(Rule {
-            mask: mask.ok_or("the kernel marks none: VMCOREINFO has no NUMBER(PG_hwpoison)")?,
-        })
+    pub(super) fn of(info: &Vmcoreinfo) -> Self {
+        Rule { mask: flag(info, "PG_hwpoison").unwrap_or(0) }
     }
 
     pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
-        if page.flags & self.mask == 0 { Verdict::No } else { Verdict::compound(page, pfn) }
+        if page.flags & self.mask == 0 {
+            Verdict::No
+        } else if page.is_hugetlb() {
+            // Its head is marked for any of its pages (folio_set_hugetlb_hwpoison()).
+            Verdict::compound(page, pfn)
+        } else {
+            // Of others memory_failure() marks the very page.
+            Verdict::Block(0)
+        }
     }
 }

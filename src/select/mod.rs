@@ -21,7 +21,7 @@ mod user;
 pub mod zero;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Result;
 use crate::kernel::mem_map::MemMap;
@@ -86,13 +86,15 @@ impl Selection {
             pages,
             ..Census::default()
         };
-        Selection::new(PageSet::default(), census, level)
+        Selection::new(PageSet::default(), census, level, &[])
     }
 
-    fn new(excluded: PageSet, census: Census, asked: DumpLevel) -> Self {
+    /// Of the classes that are off, `distrusted` are those whose evidence contradicts itself.
+    fn new(excluded: PageSet, census: Census, asked: DumpLevel, distrusted: &[Class]) -> Self {
         let off = |share: &&Share| {
-            let asked = share.class.level_bit().is_some_and(|bit| asked.bits() & bit != 0);
-            asked && share.off.is_some()
+            let class = share.class;
+            let is_asked = class.level_bit().is_some() && class.is_left_out_by(asked);
+            share.off.is_some() && (is_asked || distrusted.contains(&class))
         };
         let off: Vec<&Share> = census.shares.iter().filter(off).collect();
         let bits = off.iter().filter_map(|share| share.class.level_bit());
@@ -132,11 +134,16 @@ pub fn select(dump: &Dump, request: &Request) -> Result<Selection> {
     let memories =
         (0..request.threads.max(1)).map(|_| DumpMemory::new(dump)).collect::<Result<Vec<_>>>()?;
     let found = memories.first().map(|memory| find(dump, memory, &memories, request));
-    Ok(match found {
+    let mut selection = match found {
         Some(Ok(selection)) => selection,
         Some(Err(why)) => Selection::nothing(dump, request.level, &why),
         None => Selection::default(),
-    })
+    };
+    if request.cancel.load(Ordering::Relaxed) {
+        // Whoever asked to stop knows why.
+        selection.warnings.clear();
+    }
+    Ok(selection)
 }
 
 /// The same with the dump's memory at hand, `memories` are one a thread.
@@ -147,9 +154,15 @@ fn find(
     request: &Request,
 ) -> Result<Selection, String> {
     let kernel = memory.kernel().ok_or("the dump has no VMCOREINFO")?;
-    if kernel.page_size != dump.page_size || dump.origin() != 0 {
+    if kernel.page_size != dump.page_size {
         let (block, page) = (dump.page_size, kernel.page_size);
         return Err(format!("the dump counts in blocks of {block} bytes, the kernel in {page}"));
+    }
+    if dump.origin() != 0 {
+        return Err("the dump does not count its pages from physical address 0".to_owned());
+    }
+    if dump.notes.of_xen {
+        return Err("the memory is Xen's, where struct pages count otherwise".to_owned());
     }
     let format = Format::of(&kernel)?;
     let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
@@ -160,6 +173,7 @@ fn find(
     let mut rules = Rules::new(kernel.info, &format, request.level);
     let memories: Vec<&(dyn PhysicalMemory + Sync)> =
         memories.iter().map(|memory| memory as &(dyn PhysicalMemory + Sync)).collect();
+    let mut distrusted = Vec::new();
     loop {
         let subject = Subject { dump, format: &format, pages: &pages, own: &own, rules: &rules };
         let Some((excluded, counts)) = scan::scan(subject, &memories, &request.cancel) else {
@@ -169,12 +183,15 @@ fn find(
         contradictions.retain(|(class, _)| rules.off(*class).is_none());
         if contradictions.is_empty() {
             let census = census(dump, &rules, &counts);
-            let mut selection = Selection::new(excluded, census, request.level);
+            let mut selection = Selection::new(excluded, census, request.level, &distrusted);
             selection.warnings.extend(doubts(&selection, &rules, &counts, zones));
             return Ok(selection);
         }
         // Once more without them: what they had may be of another class.
-        contradictions.into_iter().for_each(|(class, why)| rules.switch_off(class, why));
+        for (class, why) in contradictions {
+            rules.switch_off(class, why);
+            distrusted.push(class);
+        }
     }
 }
 

@@ -4,25 +4,20 @@ use super::rules::Verdict;
 use crate::kernel::struct_page::{Format, Page, PageType, page_type};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-/// The rule: PAGE_OFFLINE_MAPCOUNT_VALUE, since 5.1 (e04b742f74c2).
+/// The rule: PAGE_OFFLINE_MAPCOUNT_VALUE, since 5.1 (e04b742f74c2); older kernels mark none.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
-    offline: PageType,
+    offline: Option<PageType>,
 }
 
 impl Rule {
-    pub(super) fn of(info: &Vmcoreinfo, format: &Format) -> Result<Self, String> {
-        let offline =
-            page_type(info, "PAGE_OFFLINE_MAPCOUNT_VALUE").filter(|_| format.has_mapcount());
-        Ok(Rule {
-            offline: offline.ok_or(
-                "the kernel marks none: VMCOREINFO has no NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)",
-            )?,
-        })
+    pub(super) fn of(info: &Vmcoreinfo, format: &Format) -> Self {
+        let offline = page_type(info, "PAGE_OFFLINE_MAPCOUNT_VALUE");
+        Rule { offline: offline.filter(|_| format.has_mapcount()) }
     }
 
     pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
-        let is_offline = self.offline.is(page.mapcount) && !page.is_slab();
-        if is_offline { Verdict::compound(page, pfn) } else { Verdict::No }
+        let says_so = self.offline.is_some_and(|offline| offline.is(page.mapcount));
+        if says_so && !page.is_slab() { Verdict::compound(page, pfn) } else { Verdict::No }
     }
 }

@@ -32,16 +32,30 @@ impl Verdict {
 pub(super) enum Found {
     /// It is of no class.
     Nothing,
-    /// A block of `1 << order` pages.
-    Block {
-        /// What they are.
-        class: Class,
-        /// As what they are left out, if they are.
-        excluded_as: Option<Class>,
-        order: u32,
-    },
-    /// A class has contradictory evidence.
-    Odd(Class, &'static str),
+    /// A block.
+    Block(Block),
+    /// A class has contradictory evidence; the page may have to be left out all the same.
+    Odd { class: Class, why: &'static str, excluded: Option<Excluded> },
+}
+
+/// Pages of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    /// What they are.
+    pub(super) class: Class,
+    /// There are `1 << order` of them.
+    pub(super) order: u32,
+    /// What of them is left out.
+    pub(super) excluded: Option<Excluded>,
+}
+
+/// Pages that are left out: the first of a block, or all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Excluded {
+    /// As what they are.
+    pub(super) class: Class,
+    /// There are `1 << order` of them.
+    pub(super) order: u32,
 }
 
 /// The rules of one kernel; each may be off, which says why.
@@ -65,8 +79,8 @@ impl Rules {
             private_cache: cache.clone(),
             cache,
             user: user::Rule::of(format),
-            hwpoison: hwpoison::Rule::of(info),
-            offline: offline::Rule::of(info, format),
+            hwpoison: Ok(hwpoison::Rule::of(info)),
+            offline: Ok(offline::Rule::of(info, format)),
             level,
         }
     }
@@ -100,34 +114,38 @@ impl Rules {
 
     /// Whether pages of a class are to be left out.
     pub(super) fn excludes(&self, class: Class) -> bool {
-        let asked = class.level_bit().is_none_or(|bit| self.level.bits() & bit != 0);
-        asked && self.off(class).is_none()
+        class.is_left_out_by(self.level) && self.off(class).is_none()
     }
 
     /// What `page` is.
     pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Found {
-        let (class, verdict) = match self.first(page, pfn) {
-            (_, Verdict::No) => return self.set_apart(page, pfn),
-            found => found,
-        };
+        let (class, verdict) = self.first(page, pfn);
         let order = match verdict {
-            Verdict::Block(order) => order,
-            Verdict::Odd(why) => return Found::Odd(class, why),
-            Verdict::No => return Found::Nothing,
-        };
-        // Level 4 is "also the private ones".
-        let excludes =
-            self.excludes(class) || (class == Class::Cache && self.excludes(Class::PrivateCache));
-        if excludes {
-            return Found::Block { class, excluded_as: Some(class), order };
-        }
-        match self.set_apart(page, pfn) {
-            // Not the whole of a free block, of which one page is poisoned.
-            Found::Block { class: excluded_as, order, .. } => {
-                Found::Block { class, excluded_as: Some(excluded_as), order }
+            Verdict::No => {
+                return match self.set_apart(page, pfn) {
+                    Ok(Some(Excluded { class, order })) => Found::Block(Block {
+                        class,
+                        order,
+                        excluded: Some(Excluded { class, order }),
+                    }),
+                    Ok(None) => Found::Nothing,
+                    Err((class, why)) => Found::Odd { class, why, excluded: None },
+                };
             }
-            _ => Found::Block { class, excluded_as: None, order },
-        }
+            Verdict::Odd(why) => {
+                // What must not be read is left out whatever else it is, but alone.
+                let excluded = self.set_apart(page, pfn).ok().flatten();
+                let excluded = excluded.map(|excluded| Excluded { order: 0, ..excluded });
+                return Found::Odd { class, why, excluded };
+            }
+            Verdict::Block(order) => order,
+        };
+        let excluded = if self.excludes(class) {
+            Some(Excluded { class, order })
+        } else {
+            self.set_apart(page, pfn).ok().flatten()
+        };
+        Found::Block(Block { class, order, excluded })
     }
 
     fn ask<Rule>(rule: &Result<Rule, String>, look: impl Fn(&Rule) -> Verdict) -> Verdict {
@@ -159,20 +177,22 @@ impl Rules {
         (Class::User, Self::ask(&self.user, |rule| rule.look(page, pfn)))
     }
 
-    /// The classes that are left out at every level.
-    fn set_apart(&self, page: &Page<'_>, pfn: u64) -> Found {
+    /// What is left out at every level.
+    fn set_apart(
+        &self,
+        page: &Page<'_>,
+        pfn: u64,
+    ) -> Result<Option<Excluded>, (Class, &'static str)> {
         for (class, verdict) in [
             (Class::Hwpoison, Self::ask(&self.hwpoison, |rule| rule.look(page, pfn))),
             (Class::Offline, Self::ask(&self.offline, |rule| rule.look(page, pfn))),
         ] {
             match verdict {
                 Verdict::No => {}
-                Verdict::Odd(why) => return Found::Odd(class, why),
-                Verdict::Block(order) => {
-                    return Found::Block { class, excluded_as: Some(class), order };
-                }
+                Verdict::Odd(why) => return Err((class, why)),
+                Verdict::Block(order) => return Ok(Some(Excluded { class, order })),
             }
         }
-        Found::Nothing
+        Ok(None)
     }
 }

@@ -7,19 +7,16 @@ use super::census::Class;
 use super::evidence::Evidence;
 use super::mask::{CHUNK_PAGES, Mask};
 use super::own::Own;
-use super::rules::{Found, Rules};
+use super::rules::{Block, Found, Rules};
 use super::struct_pages::{Part, StructPages};
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::{Format, Page};
+use crate::kernel::struct_page::{Format, MAX_ORDER, Page};
 use crate::pipeline;
 use crate::source::dump::Dump;
 use crate::source::page_set::PageSet;
 
 /// Struct pages that are read at a time: 512 KiB of the usual ones stay in a processor's cache.
 const BATCH_PAGES: u64 = 8192;
-
-/// A compound at the most: hugetlb's of 16 GiB in pages of 4 KiB.
-const MAX_COMPOUND_PAGES: u64 = 1 << 22;
 
 /// What a scan is about.
 #[derive(Clone, Copy)]
@@ -131,17 +128,25 @@ impl Chunk {
         }
     }
 
-    /// Takes pages into a class; they count once.
-    fn take(&mut self, pfns: &Range<u64>, class: Class, excluded_as: Option<Class>) {
+    /// The part of `pfns`, which begin here, that is within the chunk.
+    fn within(&self, pfns: &Range<u64>) -> Range<u64> {
         let first = self.number * CHUNK_PAGES;
-        let within = pfns.start - first..(pfns.end - first).min(CHUNK_PAGES);
+        pfns.start - first..(pfns.end - first).min(CHUNK_PAGES)
+    }
+
+    /// Takes pages into a class; they count once.
+    fn take(&mut self, pfns: &Range<u64>, class: Class) {
+        let within = self.within(pfns);
         if let Some(pages) = self.counts.pages.get_mut(class as usize) {
             *pages += count_new(&self.kept, &mut self.classed, &within);
         }
-        if let Some(class) = excluded_as {
-            if let Some(pages) = self.counts.excluded.get_mut(class as usize) {
-                *pages += count_new(&self.kept, &mut self.excluded, &within);
-            }
+    }
+
+    /// Leaves pages out.
+    fn exclude(&mut self, pfns: &Range<u64>, class: Class) {
+        let within = self.within(pfns);
+        if let Some(pages) = self.counts.excluded.get_mut(class as usize) {
+            *pages += count_new(&self.kept, &mut self.excluded, &within);
         }
     }
 
@@ -150,7 +155,10 @@ impl Chunk {
         let own = pfns_of(self.number);
         let pfns = rest.pfns.start.max(own.start)..rest.pfns.end.min(own.end);
         if !pfns.is_empty() {
-            self.take(&pfns, rest.class, rest.excluded_as);
+            self.take(&pfns, rest.class);
+            if let Some(class) = rest.excluded_as {
+                self.exclude(&pfns, class);
+            }
             self.excluded.and(&self.kept);
         }
         (rest.pfns.end > own.end).then_some(rest)
@@ -203,7 +211,7 @@ impl<'a> Worker<'a> {
                 let mut start = part.pfns.start;
                 while start < part.pfns.end {
                     // Whole batches from a multiple of their size on: a compound's head and first
-                    // tail are never in two.
+                    // tail are in one, if the dump has both.
                     let end = ((start / BATCH_PAGES + 1) * BATCH_PAGES).min(part.pfns.end);
                     if next < end {
                         part.read(&(start..end), self.memory, &mut buf, &mut readable);
@@ -243,18 +251,18 @@ impl<'a> Worker<'a> {
             let at = usize::try_from(pfn - first).unwrap_or(usize::MAX).saturating_mul(size);
             let bytes = readable.get(at..).unwrap_or_default();
             let page = self.subject.format.page(bytes, part.vaddr(pfn));
-            pfn += self.look_at_page(chunk, &page, pfn);
+            pfn += self.look_at_page(chunk, part, &page, pfn);
         }
         pfn.max(next)
     }
 
     /// Looks at one struct page; returns how many pages that tells of.
     #[inline]
-    fn look_at_page(&self, chunk: &mut Chunk, page: &Page<'_>, pfn: u64) -> u64 {
+    fn look_at_page(&self, chunk: &mut Chunk, part: &Part<'_>, page: &Page<'_>, pfn: u64) -> u64 {
         let evidence = &mut chunk.counts.evidence;
         if page.is_tail() {
             // Tails are their head's; a head knows how many it has.
-            match self.is_on_grid(page) {
+            match self.is_on_grid(page, part) {
                 Some(true) => evidence.tails += 1,
                 Some(false) => {
                     evidence.lost_tails += 1;
@@ -269,42 +277,66 @@ impl<'a> Worker<'a> {
         }
         match self.subject.rules.look(page, pfn) {
             Found::Nothing => 1,
-            Found::Odd(class, why) => {
+            Found::Odd { class, why, excluded } => {
                 if let Some(class) = evidence.class(class) {
                     class.odd += 1;
                     class.first_odd.get_or_insert((pfn, why));
                 }
+                if let Some(excluded) = excluded {
+                    chunk.exclude(&(pfn..pfn + 1), excluded.class);
+                }
                 1
             }
-            Found::Block { class, excluded_as, order } => {
-                let pages = 1u64 << order;
-                let pfns = pfn..pfn.saturating_add(pages);
-                if class == Class::Free && self.subject.rules.is_buddy(page) {
-                    evidence.buddy_pages += pages;
-                }
-                if let Some(evidence) = evidence.class(class) {
-                    evidence.blocks += 1;
-                    if let Some(own) = self.own_of(&pfns) {
-                        evidence.own += 1;
-                        evidence.first_own.get_or_insert(own);
-                        return 1;
-                    }
-                }
-                chunk.take(&pfns, class, excluded_as);
-                let end = pfns_of(chunk.number).end;
-                if pfns.end > end {
-                    chunk.rest = Some(Rest { pfns: end..pfns.end, class, excluded_as });
-                }
-                pages
-            }
+            Found::Block(block) => self.look_at_block(chunk, page, pfn, block),
         }
     }
 
-    /// Whether a tail leads back to where a struct page begins, if it leads anywhere.
-    fn is_on_grid(&self, page: &Page<'_>) -> Option<bool> {
+    /// Takes a block into its class, unless it has pages of the kernel's own; returns how many pages
+    /// are dealt with.
+    #[inline]
+    fn look_at_block(&self, chunk: &mut Chunk, page: &Page<'_>, pfn: u64, block: Block) -> u64 {
+        let evidence = &mut chunk.counts.evidence;
+        let Block { class, order, excluded } = block;
+        let pages = 1u64 << order;
+        let pfns = pfn..pfn.saturating_add(pages);
+        if class == Class::Free && self.subject.rules.is_buddy(page) {
+            evidence.buddy_pages += pages;
+        }
+        if let Some(evidence) = evidence.class(class) {
+            evidence.blocks += 1;
+            if let Some(own) = self.own_of(&pfns) {
+                evidence.own += 1;
+                evidence.first_own.get_or_insert(own);
+                // Broken memory is not to be read, whosever it is.
+                let poisoned = excluded.filter(|excluded| excluded.class == Class::Hwpoison);
+                if let Some(excluded) = poisoned {
+                    chunk.exclude(&(pfn..pfn + 1), excluded.class);
+                }
+                return 1;
+            }
+        }
+        chunk.take(&pfns, class);
+        let excluded = excluded.map(|part| (part.class, pfn..pfn.saturating_add(1 << part.order)));
+        if let Some((class, pfns)) = &excluded {
+            chunk.exclude(pfns, *class);
+        }
+        let end = pfns_of(chunk.number).end;
+        if pfns.end > end {
+            let whole = excluded.filter(|(_, excluded)| *excluded == pfns);
+            let excluded_as = whole.map(|(class, _)| class);
+            chunk.rest = Some(Rest { pfns: end..pfns.end, class, excluded_as });
+        }
+        pages
+    }
+
+    /// Whether a tail leads back to where a struct page begins, if it leads anywhere; the head of a
+    /// compound larger than its section may be in another array.
+    fn is_on_grid(&self, page: &Page<'_>, part: &Part<'_>) -> Option<bool> {
         let size = self.subject.format.size as u64;
         let distance = page.distance_to_head()?;
-        Some(distance != 0 && distance % size == 0 && distance / size < MAX_COMPOUND_PAGES)
+        let is_far = distance > part.bytes_to(page.vaddr()) && distance < size << MAX_ORDER;
+        let is_on_grid = distance != 0 && distance % size == 0 && distance / size < 1 << MAX_ORDER;
+        (!is_far).then_some(is_on_grid)
     }
 
     /// The first page of a block that is the kernel's own.

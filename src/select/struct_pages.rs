@@ -148,6 +148,11 @@ impl Part<'_> {
         self.stretch.vaddr.wrapping_add(offset)
     }
 
+    /// How many bytes of struct pages there are before the one at `vaddr`.
+    pub(super) fn bytes_to(&self, vaddr: u64) -> u64 {
+        vaddr.wrapping_sub(self.stretch.vaddr)
+    }
+
     /// Reads the struct pages of `pfns` into `buf`; `readable` are those that could be.
     pub(super) fn read(
         &self,

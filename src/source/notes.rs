@@ -57,6 +57,9 @@ pub struct Notes {
     pub cpus: u32,
     /// Bytes of the first of them, which differ by architecture.
     pub prstatus_bytes: Option<u32>,
+    /// Whether the memory is that of a machine with the Xen hypervisor: the notes of owner "Xen"
+    /// that kexec makes of its state (xen/include/public/elfnote.h).
+    pub of_xen: bool,
     /// What was found wrong; the notes before it are kept.
     pub damage: Vec<String>,
 }
@@ -180,6 +183,7 @@ impl Notes {
                 self.known.push((area, whole));
                 self.vmcoreinfo = Some(desc);
             }
+            (b"Xen" | b"VMCOREINFO_XEN", _) => self.of_xen = true,
             (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
                 self.eraseinfo = Some(desc);
             }

@@ -24,19 +24,17 @@ const SECTION_PAGE_BITS: RangeInclusive<u64> = 8..=24;
 /// Sections at the most: MAX_PHYSMEM_BITS less SECTION_SIZE_BITS is 30 with riscv64's 57.
 const MAX_SECTION_BITS: u64 = 32;
 
-/// `SECTION_SIZE_BITS` and `MAX_PHYSMEM_BITS` of kernels that do not tell them (before 5.13 and
-/// 5.8), from each architecture's asm/sparsemem.h.
-fn default_bits(arch: Architecture, kernel: &Kernel<'_>) -> Option<(u64, u64)> {
-    Some(match arch {
-        Architecture::X86_64 if kernel.info.number("pgtable_l5_enabled") == Some(1) => (27, 52),
-        Architecture::X86_64 => (27, 46),
-        Architecture::I386 if kernel.info.config("X86_PAE") => (29, 36),
-        Architecture::I386 => (26, 32),
-        Architecture::Aarch64 => (30, 48),
-        Architecture::Riscv64 => (27, 56),
-        Architecture::S390x => (28, 46),
-        Architecture::Ppc64 => (24, 46),
-        Architecture::LoongArch64 => (29, 48),
+/// `SECTION_SIZE_BITS` of kernels that do not tell it (before 5.13), from each architecture's
+/// asm/sparsemem.h.
+fn section_size_bits(kernel: &Kernel<'_>) -> Option<u64> {
+    Some(match kernel.arch {
+        Architecture::X86_64 | Architecture::Riscv64 => 27,
+        Architecture::I386 if kernel.info.config("X86_PAE") => 29,
+        Architecture::I386 => 26,
+        Architecture::Aarch64 => 30,
+        Architecture::S390x => 28,
+        Architecture::Ppc64 => 24,
+        Architecture::LoongArch64 => 29,
         _ => return None,
     })
 }
@@ -74,23 +72,24 @@ pub(super) fn stretches(
             "SIZE(mem_section)={section_bytes} and OFFSET(mem_section.section_mem_map)={mem_map_offset} make no sense"
         ));
     }
-    let defaults = default_bits(kernel.arch, kernel);
-    let section_bits = info.number("SECTION_SIZE_BITS").or(defaults.map(|(section, _)| section));
+    let section_bits = info.number("SECTION_SIZE_BITS").or_else(|| section_size_bits(kernel));
     let section_bits = section_bits.ok_or_else(|| lacks("NUMBER(SECTION_SIZE_BITS)"))?;
-    let memory_bits = info.number("MAX_PHYSMEM_BITS").or(defaults.map(|(_, memory)| memory));
-    let memory_bits = memory_bits.ok_or_else(|| lacks("NUMBER(MAX_PHYSMEM_BITS)"))?;
     let page_bits = u64::from(kernel.page_size.trailing_zeros());
-    let sections_bits =
-        memory_bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
-    let (Some(sections_bits), Some(shift)) = (sections_bits, section_bits.checked_sub(page_bits))
-    else {
-        return Err(format!(
-            "SECTION_SIZE_BITS {section_bits} and MAX_PHYSMEM_BITS {memory_bits} make no sense"
-        ));
+    let shift = section_bits.checked_sub(page_bits).filter(|bits| SECTION_PAGE_BITS.contains(bits));
+    let shift = shift.ok_or_else(|| format!("SECTION_SIZE_BITS {section_bits} makes no sense"))?;
+    let per_root = kernel.page_size / section_bytes;
+    let length = info.length("mem_section");
+    // How many sections there may be, and whether they are told by pointers: there are then fewer
+    // elements than sections. Before 5.8 only the elements are told.
+    let (count, is_extreme) = match (info.number("MAX_PHYSMEM_BITS"), length) {
+        (Some(bits), _) => {
+            let bits = bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
+            let count = 1u64 << bits.ok_or("NUMBER(MAX_PHYSMEM_BITS) makes no sense")?;
+            (count, length.is_none_or(|length| length == count.div_ceil(per_root)))
+        }
+        (None, Some(length)) => (length.saturating_mul(per_root).min(1 << MAX_SECTION_BITS), true),
+        (None, None) => return Err(lacks("LENGTH(mem_section)")),
     };
-    if !SECTION_PAGE_BITS.contains(&shift) {
-        return Err(format!("SECTION_SIZE_BITS {section_bits} makes no sense"));
-    }
     let pages = 1u64 << shift;
     let sections = Sections {
         kernel,
@@ -99,20 +98,17 @@ pub(super) fn stretches(
         section_bytes,
         mem_map_offset,
         pages,
-        wanted: sections_of(known, pages, 1 << sections_bits),
+        wanted: sections_of(known, pages, count),
     };
-    let per_root = kernel.page_size / section_bytes;
-    // Of pointers, unless there are as many entries as sections.
-    let length = info.length("mem_section");
-    let roots = (1u64 << sections_bits).div_ceil(per_root);
-    let is_extreme = length.is_none_or(|length| length == roots);
     if !is_extreme {
         return sections.of_array(symbol);
     }
     sections.of_roots(symbol, per_root).or_else(|why| {
-        // The pointer itself, where the first form is not what is there.
+        // The pointer itself, or an array after all, where the first form is not what is there.
         let array = translator.read_long(symbol).map_err(|_| why.clone())?;
-        sections.of_roots(array, per_root).map_err(|_| why)
+        let found = sections.of_roots(array, per_root);
+        let is_told = info.number("MAX_PHYSMEM_BITS").is_some();
+        found.or_else(|_| if is_told { Err(why) } else { sections.of_array(symbol) })
     })
 }
 
