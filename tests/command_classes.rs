@@ -172,7 +172,7 @@ fn a_class_that_contradicts_itself_is_kept_with_a_warning_or_refused_if_so_asked
     let said = stderr(&output);
     assert_eq!(code(&output), 0, "{said}");
     for words in [
-        "warning: free pages are all kept: 40 of its pages contradict themselves",
+        "warning: free pages are all kept: 40 of them contradict themselves",
         ": a free block is not aligned to its order",
         "dump level 15)",
     ] {
@@ -181,7 +181,7 @@ fn a_class_that_contradicts_itself_is_kept_with_a_warning_or_refused_if_so_asked
     assert!(pages_in(&folder, "out") == kept(&mm, 15));
     let table = stdout(&folder.run(&["-n", "-d31", "vmcore"]));
     assert!(table.contains("\nfree            16      ?         ?        ?  kept\n"), "{table}");
-    assert!(table.contains("\nfree cannot be told: 40 of its pages contradict"), "{table}");
+    assert!(table.contains("\nfree pages cannot be told: 40 of them contradict"), "{table}");
 
     let strict = folder.run(&["--strict", "-d", "31", "vmcore", "strict"]);
     assert_eq!(code(&strict), 3);

@@ -54,7 +54,7 @@ impl View<'_> {
         }
         lines.extend(self.table());
         for (names, why) in off {
-            lines.push(format!("{} cannot be told: {}", names.join(", "), printable(why)));
+            lines.push(format!("{} pages cannot be told: {}", names.join(", "), printable(why)));
         }
         if census.unknown > 0 {
             let unknown = census.unknown;
@@ -274,7 +274,7 @@ mod tests {
             "offline        any      0    0 KiB    0.0 %",
             "others               2047  7.9 MiB   25.0 %  kept",
             "total                8192   32 MiB  100.0 %  4095 kept",
-            "user cannot be told: no NUMBER(x)",
+            "user pages cannot be told: no NUMBER(x)",
             "192 of the others have no struct page that can be read",
             "77 of the pages kept are of zeros, and share one",
         ];

@@ -93,8 +93,9 @@ impl Selection {
     fn new(excluded: PageSet, census: Census, asked: DumpLevel, distrusted: &[Class]) -> Self {
         let off = |share: &&Share| {
             let class = share.class;
-            let is_asked = class.level_bit().is_some() && class.is_left_out_by(asked);
-            share.off.is_some() && (is_asked || distrusted.contains(&class))
+            // Where nothing can be told, nobody asked for those that go at every level.
+            let matters = class.level_bit().is_some() || distrusted.contains(&class);
+            share.off.is_some() && matters && class.is_left_out_by(asked)
         };
         let off: Vec<&Share> = census.shares.iter().filter(off).collect();
         let bits = off.iter().filter_map(|share| share.class.level_bit());
