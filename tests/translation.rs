@@ -17,7 +17,7 @@ use kdumpconv::kernel::translate::Translator;
 use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
 use proptest::prelude::*;
 use support::elf::Endian;
-use support::machine::{PageTables, Paging};
+use support::machine::{Memory, PageTables, Paging};
 use world::paging::*;
 use world::{World, chain};
 
@@ -325,6 +325,50 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
     world.machine.memory.write_int(0x2020, Endian::Little, 4, 0x3f);
     let error = world.translator().translate(0xc008_0000_0001_0042).unwrap_err().to_string();
     assert!(error.ends_with("the hash MMU's table is not read"), "{error}");
+}
+
+#[test]
+fn ppc64s_hash_mmu_keeps_a_list_of_where_the_struct_pages_are() {
+    let info = "SYMBOL(swapper_pg_dir)=c000000001200000\nNUMBER(RADIX_MMU)=0\n\
+                SYMBOL(vmemmap_list)=c000000000001000\nSYMBOL(mmu_vmemmap_psize)=c000000000001008\n\
+                SYMBOL(mmu_psize_defs)=c000000000002000\nSIZE(mmu_psize_def)=96\n\
+                OFFSET(mmu_psize_def.shift)=4\nSIZE(vmemmap_backing)=24\nOFFSET(vmemmap_backing.list)=0\n\
+                OFFSET(vmemmap_backing.phys)=8\nOFFSET(vmemmap_backing.virt_addr)=16\n";
+    let mut world = World::new(Architecture::Ppc64, 65536, info);
+    let memory = &mut world.machine.memory;
+    let put = |memory: &mut Memory, at: u64, bytes: usize, value: u64| {
+        memory.write_int(at, Endian::Little, bytes, value);
+    };
+    const VMEMMAP: u64 = 0xc00c_0000_0000_0000;
+    put(memory, 0x1000, 8, 0xc000_0000_0000_3000);
+    put(memory, 0x1008, 4, 3);
+    put(memory, 0x2000 + 3 * 96 + 4, 4, 24);
+    // The last one first; the first two are neighbours in both ways.
+    let blocks = [(2, 0x900_0000), (1, 0x500_0000), (0, 0x400_0000)];
+    for (nth, (block, paddr)) in (0u64..).zip(blocks) {
+        let at = 0x3000 + nth * 0x20;
+        let next = if nth == 2 { 0 } else { 0xc000_0000_0000_0000 | (at + 0x20) };
+        put(memory, at, 8, next);
+        put(memory, at + 8, 8, paddr);
+        put(memory, at + 16, 8, VMEMMAP + (block << 24));
+    }
+    // Memory, so that there is room for as many blocks.
+    (0..64).for_each(|nth| put(memory, 0x10_0000 + nth * 4096, 8, 1));
+    let runs = |world: &World| -> Vec<_> {
+        let translator = world.translator();
+        let runs = translator.runs(VMEMMAP..VMEMMAP + (4 << 24));
+        runs.filter_map(|(vaddrs, found)| Some((vaddrs, found.ok()?))).collect()
+    };
+    assert_eq!(
+        runs(&world),
+        [
+            (VMEMMAP..VMEMMAP + (2 << 24), 0x400_0000),
+            (VMEMMAP + (2 << 24)..VMEMMAP + (3 << 24), 0x900_0000),
+        ]
+    );
+    // In circles, it is none.
+    put(&mut world.machine.memory, 0x3040, 8, 0xc000_0000_0000_3000);
+    assert_eq!(runs(&world), []);
 }
 
 #[test]

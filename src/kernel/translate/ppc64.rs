@@ -1,6 +1,7 @@
 //! ppc64 and ppc64le: the linear map, and the page tables of the radix MMU.
 //!
-//! With the hash MMU the linear map alone can be translated: what lies outside is in the hash table.
+//! With the hash MMU the linear map can be translated, and where the struct pages are: whatever else lies
+//! outside is in the hash table.
 //!
 //! Entries: Power ISA 3.0 book III, 5.7.10; arch/powerpc/include/asm/book3s/64/pgtable.h, radix.h.
 
@@ -38,7 +39,58 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
     let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
     let tables = tables(kernel, linear);
-    Ok(AddressSpace { exact: vec![linear], tables, fallback: Vec::new(), linear: Some(linear) })
+    let mut exact = vec![linear];
+    if tables.is_err() {
+        exact.extend(vmemmap(kernel, linear).unwrap_or_default());
+    }
+    Ok(AddressSpace { exact, tables, fallback: Vec::new(), linear: Some(linear) })
+}
+
+/// Where the struct pages are, which the hash MMU's table alone maps: the kernel keeps a list of the
+/// blocks (struct vmemmap_backing, vmemmap_list_populate() in arch/powerpc/mm/init_64.c).
+///
+/// As windows that ascend; `None` if there is no list, or it cannot be followed to its end.
+fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
+    let info = kernel.info;
+    let order = kernel.layout.byte_order();
+    let word = |vaddr: u64, bytes: usize| {
+        let paddr = linear.translate(vaddr)?.paddr;
+        read_word(kernel.memory, order, bytes, paddr).ok()
+    };
+    // mmu_psize_defs[mmu_vmemmap_psize].shift
+    let psize = word(info.symbol("mmu_vmemmap_psize")?, 4)?;
+    let def = psize.checked_mul(info.size("mmu_psize_def")?)?;
+    let def = info.symbol("mmu_psize_defs")?.checked_add(def)?;
+    let shift = word(def.checked_add(info.offset("mmu_psize_def.shift")?)?, 4)?;
+    let bytes = 1u64 << Some(shift).filter(|shift| (12..=34).contains(shift))?;
+    let offset = |member: &str| info.offset(&format!("vmemmap_backing.{member}"));
+    let (next, phys, virt) = (offset("list")?, offset("phys")?, offset("virt_addr")?);
+
+    let mut windows = Vec::new();
+    let mut at = word(info.symbol("vmemmap_list")?, 8)?;
+    // Each block is memory of its own: a list with more of them goes in circles.
+    let mut room = kernel.memory.readable_bytes() / kernel.page_size;
+    while at != 0 {
+        room = room.checked_sub(1)?;
+        let start = word(at.checked_add(virt)?, 8)?;
+        let paddr = word(at.checked_add(phys)?, 8)?;
+        windows.push(Window { start, last: start.checked_add(bytes - 1)?, paddr });
+        at = word(at.checked_add(next)?, 8)?;
+    }
+    windows.sort_unstable_by_key(|window| window.start);
+    windows.dedup_by(|window, last| {
+        let behind = window
+            .start
+            .checked_sub(last.start)
+            .filter(|_| last.last.checked_add(1) == Some(window.start));
+        let follows =
+            behind.is_some_and(|bytes| last.paddr.checked_add(bytes) == Some(window.paddr));
+        if follows {
+            last.last = window.last;
+        }
+        follows
+    });
+    Some(windows)
 }
 
 fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
