@@ -119,7 +119,9 @@ fn a_free_block_with_an_impossible_order_is_kept() {
         let mut mm = usual(kernel);
         let odd = mm.place(Use::Buddy { order: 0 });
         let odd = if odd % 2 == 1 { odd } else { mm.place(Use::Buddy { order: 0 }) };
-        let large = mm.place(Use::Buddy { order: 0 });
+        // Aligned to any order.
+        let large = mm.ram[2].start / kernel.arch.page_bytes();
+        mm.place_at(large, Use::Buddy { order: 0 });
         mm.fill(Use::Kernel);
         mm.poke(odd, Member::Private, 1);
         mm.poke(large, Member::Private, u64::from(kernel.orders));
