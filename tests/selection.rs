@@ -18,6 +18,8 @@ mod common;
 mod gigantic;
 #[path = "selection/judge.rs"]
 mod judge;
+#[path = "selection/poisoned.rs"]
+mod poisoned;
 #[path = "selection/rules.rs"]
 mod rules;
 #[path = "selection/ways.rs"]

@@ -119,7 +119,9 @@ fn a_free_block_with_an_impossible_order_is_kept() {
         let mut mm = usual(kernel);
         let odd = mm.place(Use::Buddy { order: 0 });
         let odd = if odd % 2 == 1 { odd } else { mm.place(Use::Buddy { order: 0 }) };
-        let large = mm.place(Use::Buddy { order: 0 });
+        // Aligned to any order.
+        let large = mm.ram[2].start / kernel.arch.page_bytes();
+        mm.place_at(large, Use::Buddy { order: 0 });
         mm.fill(Use::Kernel);
         mm.poke(odd, Member::Private, 1);
         mm.poke(large, Member::Private, u64::from(kernel.orders));
@@ -234,24 +236,27 @@ fn the_bit_of_the_swap_cache_means_that_only_where_swap_backs_the_page() {
 }
 
 #[test]
-fn broken_memory_is_left_out_at_every_level_and_alone() {
+fn a_broken_page_is_left_out_at_every_level_and_a_huge_page_with_it() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
-        let bit = 1u64 << kernel.bits.hwpoison;
-        let head = mm.place(THP);
-        let other = mm.place(THP);
-        mm.fill(Use::Kernel);
         let bits = &kernel.bits;
-        let flags = 1 << bits.head | 1 << bits.lru | 1 << bits.swapbacked | 1 << bits.uptodate;
-        mm.poke(head, Member::Flags, flags | bit);
-        // A tail is its head's: neither is it looked at.
-        mm.poke(other + 3, Member::Flags, bit);
+        let bit = 1u64 << bits.hwpoison;
+        let (first, inner) = (mm.place(THP), mm.place(THP));
+        let huge = mm.place(Use::Hugetlb { order: 4, owner: Owner::File });
+        mm.fill(Use::Kernel);
+        let head = 1 << bits.head | 1 << bits.uptodate;
+        mm.poke(first, Member::Flags, head | 1 << bits.lru | 1 << bits.swapbacked | bit);
+        // A tail is its head's.
+        mm.poke(inner + 3, Member::Flags, bit);
+        // Of hugetlb the head is marked, whichever page it is.
+        mm.poke(huge, Member::Flags, head | bit);
         let judge = Judge::new(mm);
         for level in [0, 2, 23] {
             let (got, _) = left_out(&judge, level);
-            let of_first: Vec<u64> = judge.mm.pages(head).filter(|pfn| got.contains(pfn)).collect();
-            assert_eq!(of_first, [head], "level {level}");
-            assert!(!judge.mm.pages(other).any(|pfn| got.contains(&pfn)), "level {level}");
+            let of = |block| got.range(judge.mm.pages(block)).copied().collect::<Vec<_>>();
+            assert_eq!(of(first), [first], "level {level}");
+            assert_eq!(of(inner), [], "level {level}");
+            assert_eq!(of(huge), judge.mm.pages(huge).collect::<Vec<_>>(), "level {level}");
         }
         check(&judge, 8);
     });

@@ -46,7 +46,7 @@ pub struct Types {
     pub others: &'static [u32],
 }
 
-/// Where the order of a compound is, in page[1].
+/// Where the order of a compound is, in `page[1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderPlace {
     /// `compound_dtor` and `compound_order`: offsets in struct page, and bytes of each.

@@ -117,6 +117,11 @@ impl Mm {
         pfn
     }
 
+    /// Puts the block from `pfn` on, which is free, to a use.
+    pub fn place_at(&mut self, pfn: u64, what: Use) {
+        self.take(pfn, 1 << what.order(&self.kernel), what);
+    }
+
     /// Puts all that is not in use to that use.
     pub fn fill(&mut self, what: Use) {
         for pfn in 0..self.taken.len() as u64 {

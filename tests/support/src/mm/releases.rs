@@ -87,7 +87,7 @@ const BITS_5: Bits = Bits {
     hwpoison: 22,
 };
 
-/// Reordered so that the low byte of page[1].flags is free (ebc1baf5c9b4).
+/// Reordered so that the low byte of `page[1]`.flags is free (ebc1baf5c9b4).
 const BITS_6_6: Bits = Bits {
     uptodate: 3,
     lru: 5,
@@ -228,7 +228,7 @@ pub const V6_3: Kernel = Kernel {
     ..V6_1
 };
 
-/// PG_hugetlb of page[1].
+/// PG_hugetlb of `page[1]`.
 pub const V6_6: Kernel = Kernel {
     release: "6.6.0",
     bits: BITS_6_6,
@@ -325,7 +325,7 @@ pub const V4_4_I386: Kernel = Kernel {
 /// Big-endian.
 pub const V6_12_S390X: Kernel = Kernel { arch: S390X, hvo: Hvo::None, ..V6_12 };
 
-/// Big-endian ints in page[1].
+/// Big-endian ints in `page[1]`.
 pub const V4_4_S390X: Kernel = Kernel {
     arch: S390X,
     model: Model::Sparse {

@@ -23,7 +23,7 @@ pub enum Member {
     Head,
     Private,
     Mapcount,
-    /// What [`OrderPlace`] says, of page[1].
+    /// What [`OrderPlace`] says, of `page[1]`.
     Order,
 }
 
