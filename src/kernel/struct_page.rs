@@ -132,6 +132,18 @@ impl Format {
         Ok(format)
     }
 
+    /// Whether tails of compounds say so themselves (OFFSET(page.compound_head), since 4.6).
+    #[must_use]
+    pub fn knows_tails(&self) -> bool {
+        self.head_link.is_some()
+    }
+
+    /// Whether heads of compounds are known.
+    #[must_use]
+    pub fn knows_heads(&self) -> bool {
+        self.head_mask != 0 && self.compound_order.is_some()
+    }
+
     /// Whether it can be told which pages have a `_mapcount`.
     #[must_use]
     pub fn has_mapcount(&self) -> bool {

@@ -11,6 +11,13 @@ const UNKNOWN: &str = "unknown";
 /// A release that libkdumpfile can take apart; one without numbers makes it refuse translation.
 const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
+/// The virtual address of `init_uts_ns.name`, if VMCOREINFO tells it.
+#[must_use]
+pub fn address(info: &Vmcoreinfo) -> Option<u64> {
+    let (namespace, name) = info.symbol("init_uts_ns").zip(info.offset("uts_namespace.name"))?;
+    namespace.checked_add(name)
+}
+
 /// Physical addresses that `init_uts_ns.name` may be at; empty when VMCOREINFO does not tell.
 #[must_use]
 pub fn candidates(
@@ -19,11 +26,9 @@ pub fn candidates(
     phys_base: u64,
     segments: &[Segment],
 ) -> Vec<u64> {
-    let address = info
-        .symbol("init_uts_ns")
-        .zip(info.offset("uts_namespace.name"))
-        .and_then(|(namespace, name)| namespace.checked_add(name));
-    address.map(|vaddr| arch.image_addresses(vaddr, info, phys_base, segments)).unwrap_or_default()
+    address(info)
+        .map(|vaddr| arch.image_addresses(vaddr, info, phys_base, segments))
+        .unwrap_or_default()
 }
 
 /// Reads the struct out of the bytes at a candidate address, if it is there.

@@ -58,6 +58,11 @@ fn too_many(bad: u64, good: u64) -> bool {
     bad > FEW && bad.saturating_mul(SHARE) > good
 }
 
+/// All classes for one reason.
+fn all(why: &str) -> Vec<(Class, String)> {
+    Class::ALL.into_iter().map(|class| (class, why.to_owned())).collect()
+}
+
 /// What speaks for and against the struct pages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
@@ -68,6 +73,11 @@ pub(super) struct Evidence {
     pub(super) lost_tails: u64,
     /// The first of these.
     pub(super) first_lost_tail: Option<u64>,
+    /// Heads of compounds whose tails are theirs, and those that cannot be heads.
+    pub(super) heads: u64,
+    pub(super) lost_heads: u64,
+    /// The first of these.
+    pub(super) first_lost_head: Option<u64>,
     /// Pages of the buddy allocator, whether the input has them or not.
     pub(super) buddy_pages: u64,
 }
@@ -78,6 +88,9 @@ impl Evidence {
         self.tails += other.tails;
         self.lost_tails += other.lost_tails;
         self.first_lost_tail = self.first_lost_tail.or(other.first_lost_tail);
+        self.heads += other.heads;
+        self.lost_heads += other.lost_heads;
+        self.first_lost_head = self.first_lost_head.or(other.first_lost_head);
         self.buddy_pages += other.buddy_pages;
     }
 
@@ -87,14 +100,21 @@ impl Evidence {
 
     /// The classes that are not to be trusted, and why.
     ///
-    /// `zones` is how many free pages the zones have on their lists, where that can be read.
+    /// `zones` is how many free pages the zones have on their lists, where that can be read and
+    /// held against what was found.
     pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, String)> {
         if let Some(pfn) = self.first_lost_tail.filter(|_| too_many(self.lost_tails, self.tails)) {
             let why = format!(
                 "{} tails of compound pages lead to no struct page, and {} do; the first is pfn {pfn:#x}",
                 self.lost_tails, self.tails
             );
-            return Class::ALL.into_iter().map(|class| (class, why.clone())).collect();
+            return all(&why);
+        }
+        if let Some(pfn) = self.first_lost_head.filter(|_| too_many(self.lost_heads, self.heads)) {
+            return all(&format!(
+                "{} heads of compound pages have no tails of their own, and {} do; the first is pfn {pfn:#x}",
+                self.lost_heads, self.heads
+            ));
         }
         let mut found: Vec<_> = Class::ALL
             .into_iter()
@@ -102,10 +122,14 @@ impl Evidence {
             .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
             .collect();
         let free = self.buddy_pages;
+        let is_told =
+            |found: &[(Class, String)]| found.iter().any(|(class, _)| *class == Class::Free);
+        if let Some(zones) = zones.filter(|zones| free < zones / 2 && !is_told(&found)) {
+            // Then they are not where or what VMCOREINFO says, whatever they seem to be.
+            return all(&self.found_of(zones));
+        }
         let too_free = zones.filter(|zones| free > zones.saturating_add(slack(*zones)));
-        if let (Some(zones), false) =
-            (too_free, found.iter().any(|(class, _)| *class == Class::Free))
-        {
+        if let (Some(zones), false) = (too_free, is_told(&found)) {
             let why = format!("{free} pages seem to be free, but the zones have {zones}");
             found.push((Class::Free, why));
         }
@@ -114,9 +138,12 @@ impl Evidence {
 
     /// That free pages were not found, if so.
     pub(super) fn missing_free(&self, zones: u64) -> Option<String> {
+        (self.buddy_pages.saturating_add(slack(zones)) < zones).then(|| self.found_of(zones))
+    }
+
+    fn found_of(&self, zones: u64) -> String {
         let free = self.buddy_pages;
-        (free.saturating_add(slack(zones)) < zones)
-            .then(|| format!("the zones have {zones} free pages, of which {free} were found"))
+        format!("the zones have {zones} free pages on their lists, of which {free} were found")
     }
 }
 

@@ -24,11 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Result;
+use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::Format;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::utsname;
 use crate::source::dump::{Dump, Runs};
 use crate::source::page_set::PageSet;
 use crate::source::physical::DumpMemory;
@@ -38,6 +40,9 @@ use scan::{Counts, Subject};
 use struct_pages::StructPages;
 
 pub use census::{Census, Class, Share};
+
+/// Of the struct pages, one in so many may be unreadable before the others are not trusted either.
+const MAX_SHARE_UNREADABLE: u64 = 4;
 
 /// Of the pages of a dump, one in so many may have no struct page before that is worth a warning.
 const MAX_SHARE_WITHOUT: u64 = 16;
@@ -169,7 +174,8 @@ fn find(
     let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
     let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
     let pages = StructPages::locate(&map, &translator, &mut dump.known(), &request.cancel)?;
-    let own = Own::find(&kernel, &translator, &pages);
+    let own = Own::find(&kernel, &translator, &pages)?;
+    check_release(&kernel, &translator)?;
     let zones = zones_free_pages(&kernel, &translator);
     let mut rules = Rules::new(kernel.info, &format, request.level);
     let memories: Vec<&(dyn PhysicalMemory + Sync)> =
@@ -180,12 +186,22 @@ fn find(
         let Some((excluded, counts)) = scan::scan(subject, &memories, &request.cancel) else {
             return Err("interrupted".to_owned());
         };
-        let mut contradictions = counts.evidence.contradictions(zones);
+        // What the dump lacks, nobody finds.
+        let is_whole = counts.unreadable == 0 && dump.missing().is_empty() && !dump.incomplete;
+        let told = zones.filter(|_| is_whole && rules.off(Class::Free).is_none());
+        let in_map = counts.looked_at + counts.unreadable;
+        if counts.unreadable > in_map / MAX_SHARE_UNREADABLE {
+            return Err(format!(
+                "the struct pages of {} of {in_map} pages cannot be read",
+                counts.unreadable
+            ));
+        }
+        let mut contradictions = counts.evidence.contradictions(told);
         contradictions.retain(|(class, _)| rules.off(*class).is_none());
         if contradictions.is_empty() {
             let census = census(dump, &rules, &counts);
             let mut selection = Selection::new(excluded, census, request.level, &distrusted);
-            selection.warnings.extend(doubts(&selection, &rules, &counts, zones));
+            selection.warnings.extend(doubts(&selection, &counts, told));
             return Ok(selection);
         }
         // Once more without them: what they had may be of another class.
@@ -194,6 +210,20 @@ fn find(
             distrusted.push(class);
         }
     }
+}
+
+/// Looks whether VMCOREINFO is of this kernel: the memory has its release as well.
+fn check_release(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<(), String> {
+    let name = utsname::address(kernel.info);
+    let mut bytes = [0; NewUtsname::BYTES];
+    let is_read = name.is_some_and(|vaddr| translator.read(vaddr, &mut bytes).is_ok());
+    if !is_read || utsname::recognise(&bytes, kernel.info).is_some() {
+        return Ok(());
+    }
+    let release = kernel.info.get("OSRELEASE").unwrap_or_default();
+    Err(format!(
+        "VMCOREINFO is of a kernel {release}, which is not the name that this memory has where it says"
+    ))
 }
 
 /// Free pages as the zones count them, where all of them can be read.
@@ -220,12 +250,7 @@ fn census(dump: &Dump, rules: &Rules, counts: &Counts) -> Census {
 }
 
 /// What speaks against a selection that is made all the same.
-fn doubts(
-    selection: &Selection,
-    rules: &Rules,
-    counts: &Counts,
-    zones: Option<u64>,
-) -> Vec<String> {
+fn doubts(selection: &Selection, counts: &Counts, zones: Option<u64>) -> Vec<String> {
     if !selection.level.leaves_out_classes() {
         return Vec::new();
     }
@@ -243,9 +268,7 @@ fn doubts(
         let pages = census.pages;
         doubts.push(format!("{without} of {pages} pages are kept, as they have no struct page"));
     }
-    if let Some(zones) = zones.filter(|_| rules.excludes(Class::Free) && doubts.is_empty()) {
-        doubts.extend(counts.evidence.missing_free(zones));
-    }
+    doubts.extend(zones.and_then(|zones| counts.evidence.missing_free(zones)));
     doubts
 }
 

@@ -34,11 +34,15 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// When what seem to be struct pages are page tables.
     pub(super) fn find(
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         pages: &StructPages,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let mut tables = Vec::new();
         // As far as they can be followed.
         let _ = translator.tables(&mut |table| tables.push(table));
@@ -56,7 +60,24 @@ impl Own {
             (What::StructPages, pages.extents().collect()),
         ];
         let runs = |extents: Vec<Range<u64>>| whole_pages(extents, kernel.page_size);
-        Own { kinds: kinds.into_iter().map(|(what, extents)| (what, runs(extents))).collect() }
+        let own =
+            Own { kinds: kinds.into_iter().map(|(what, extents)| (what, runs(extents))).collect() };
+        match own.struct_pages_in_a_table() {
+            Some(pfn) => Err(format!("pfn {pfn:#x} has a page table where struct pages should be")),
+            None => Ok(own),
+        }
+    }
+
+    /// The first page that would have both.
+    fn struct_pages_in_a_table(&self) -> Option<u64> {
+        let of = |what| self.kinds.iter().filter(move |(kind, _)| *kind == what);
+        let structs = of(What::StructPages).flat_map(|(_, runs)| runs);
+        let tables: Vec<_> = of(What::PageTable).flat_map(|(_, runs)| runs).collect();
+        structs.into_iter().find_map(|run| {
+            let first = tables.partition_point(|table| table.end <= run.start);
+            let table = tables.get(first).filter(|table| table.start < run.end)?;
+            Some(run.start.max(table.start))
+        })
     }
 
     /// The runs that reach into `pfns`.

@@ -134,8 +134,8 @@ impl Rules {
             }
             Verdict::Odd(why) => {
                 // What must not be read is left out whatever else it is, but alone.
-                let excluded = self.set_apart(page, pfn).ok().flatten();
-                let excluded = excluded.map(|excluded| Excluded { order: 0, ..excluded });
+                let poisoned = Excluded { class: Class::Hwpoison, order: 0 };
+                let excluded = self.is_poisoned(page, pfn).then_some(poisoned);
                 return Found::Odd { class, why, excluded };
             }
             Verdict::Block(order) => order,
@@ -143,7 +143,9 @@ impl Rules {
         let excluded = if self.excludes(class) {
             Some(Excluded { class, order })
         } else {
-            self.set_apart(page, pfn).ok().flatten()
+            // No more than what the block is known to be.
+            let part = self.set_apart(page, pfn).ok().flatten();
+            part.map(|part| Excluded { order: part.order.min(order), ..part })
         };
         Found::Block(Block { class, order, excluded })
     }
@@ -175,6 +177,12 @@ impl Rules {
             }
         }
         (Class::User, Self::ask(&self.user, |rule| rule.look(page, pfn)))
+    }
+
+    /// Whether there is broken memory behind a page.
+    pub(super) fn is_poisoned(&self, page: &Page<'_>, pfn: u64) -> bool {
+        let verdict = Self::ask(&self.hwpoison, |rule| rule.look(page, pfn));
+        matches!(verdict, Verdict::Block(_))
     }
 
     /// What is left out at every level.

@@ -272,10 +272,22 @@ impl<'a> Worker<'a> {
             }
             return 1;
         }
-        if page.is_head() && page.is_fake_head() {
-            return 1;
+        if page.is_head() {
+            if page.is_fake_head() {
+                return 1;
+            }
+            if page.compound_order(pfn).is_some() {
+                evidence.heads += 1;
+            } else {
+                evidence.lost_heads += 1;
+                evidence.first_lost_head.get_or_insert(pfn);
+            }
         }
         match self.subject.rules.look(page, pfn) {
+            // The kernel's own compounds are passed over by their heads where tails say nothing.
+            Found::Nothing if !self.subject.format.knows_tails() => {
+                1 << page.compound_order(pfn).unwrap_or(0)
+            }
             Found::Nothing => 1,
             Found::Odd { class, why, excluded } => {
                 if let Some(class) = evidence.class(class) {
@@ -308,9 +320,8 @@ impl<'a> Worker<'a> {
                 evidence.own += 1;
                 evidence.first_own.get_or_insert(own);
                 // Broken memory is not to be read, whosever it is.
-                let poisoned = excluded.filter(|excluded| excluded.class == Class::Hwpoison);
-                if let Some(excluded) = poisoned {
-                    chunk.exclude(&(pfn..pfn + 1), excluded.class);
+                if self.subject.rules.is_poisoned(page, pfn) {
+                    chunk.exclude(&(pfn..pfn + 1), Class::Hwpoison);
                 }
                 return 1;
             }

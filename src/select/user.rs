@@ -16,6 +16,13 @@ impl Rule {
                     .to_owned(),
             );
         }
+        if !format.knows_tails() && !format.knows_heads() {
+            // A tail has other things where single pages have the mapping.
+            return Err(
+                "VMCOREINFO has no OFFSET(page.compound_head), and compound pages cannot be told without it"
+                    .to_owned(),
+            );
+        }
         Ok(Rule)
     }
 

@@ -94,13 +94,27 @@ fn a_size_that_no_struct_page_has_keeps_all() {
 }
 
 #[test]
+fn a_vmcoreinfo_of_another_kernel_keeps_all() {
+    for (name, kernel) in releases::ALL {
+        let machine = Machine::new(kernel);
+        let judge = machine.with_info(|text| text.replace("OSRELEASE=", "OSRELEASE=9"));
+        all_kept(&judge, name, "VMCOREINFO is of a kernel 9");
+    }
+}
+
+#[test]
 fn a_size_of_another_kernel_leaves_out_nothing_wrongly() {
     let mut wrong = Vec::new();
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         let size = kernel.page.size;
         let told = format!("SIZE(page)={size}\n");
-        for other in [size - 8, size + 8, size + 16, size + 24] {
+        // An array of struct pages has memory behind it, which vmemmap has not: so that of twice the size every second struct
+        // page is read: that is not always told from a broken free list. Only a VMCOREINFO of
+        // another kernel has such a size, which the kernel's name tells.
+        let vmemmap = matches!(kernel.model, Model::Sparse { vmemmap: true, .. });
+        let twice = vmemmap.then_some(size * 2);
+        for other in [size - 8, size + 8, size + 16, size + 24].into_iter().chain(twice) {
             let judge =
                 machine.with_info(|text| text.replace(&told, &format!("SIZE(page)={other}\n")));
             wrong.extend(too_many(&judge).map(|why| format!("{name}, {other}: {why}")));
@@ -136,8 +150,8 @@ fn each_line_of_vmcoreinfo_may_be_missing() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         let lines: Vec<String> = machine.core.info.lines().map(str::to_owned).collect();
-        // The log's, and what tells tails from other pages, do not count here.
-        let others = ["prb", "printk", "page.compound_"];
+        // The log's do not count here.
+        let others = ["prb", "printk"];
         let is_other = |line: &&String| others.iter().any(|other| line.contains(other));
         for line in lines.iter().filter(|line| !is_other(line)) {
             let judge = machine.with_info(|text| text.replace(&format!("{line}\n"), ""));
@@ -153,17 +167,26 @@ fn pages_whose_struct_pages_are_not_mapped_are_kept_and_the_others_go() {
     for (name, kernel) in releases::ALL.into_iter().filter(|(_, kernel)| vmemmap(kernel)) {
         let mut mm = Mm::populated(kernel);
         let page = kernel.arch.page_bytes();
-        // All of the second piece of memory.
-        let pages = mm.ram[2].start / page..mm.ram[2].end / page;
+        // The last quarter of the second piece of memory, as far as its struct pages fill pages.
+        let second = mm.ram[2].start / page..mm.ram[2].end / page;
+        let pages = second.end - (second.end - second.start) / 4..second.end;
         let vaddr = |pfn| mm.struct_place(pfn).0 / page * page;
         mm.unmapped = (vaddr(pages.start)..=vaddr(pages.end - 1)).step_by(page as usize).collect();
         let judge = Judge::new(mm);
         assert_eq!(too_many(&judge), None, "{name}");
         let found = select_at(&judge.dump, 31, 2);
         warned_of(&found, name, "struct pages");
-        let expected: Vec<u64> =
-            judge.mm.left_out(31).into_iter().filter(|pfn| !pages.contains(pfn)).collect();
-        assert_eq!(found.excluded.runs().flatten().collect::<Vec<_>>(), expected, "{name}");
+        let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
+        let before: BTreeSet<u64> = judge.mm.left_out(31).into_iter().collect();
+        // Struct pages in the same page as the first of them are lost, too.
+        let around = page / kernel.page.size as u64;
+        let lost = pages.start - around..pages.end;
+        let is_lost = |pfn: &&u64| lost.contains(pfn);
+        assert!(
+            got.iter().filter(|pfn| !is_lost(pfn)).eq(before.iter().filter(|pfn| !is_lost(pfn))),
+            "{name}"
+        );
+        assert!(got.range(pages.clone()).next().is_none(), "{name}");
         fails_when_strict(&judge, name);
     }
 }
@@ -205,9 +228,6 @@ fn a_mem_section_that_leads_to_itself_keeps_all() {
     let mut wrong = Vec::new();
     for (name, kernel) in releases::ALL {
         let Model::Sparse { roots, .. } = kernel.model else { continue };
-        if roots == Roots::Sections {
-            continue;
-        }
         let mm = Mm::populated(kernel);
         let (endian, long) = (kernel.arch.endian, kernel.arch.long);
         for flags in [0, 3, 0xf] {
@@ -272,17 +292,41 @@ fn free_pages_that_no_zone_counts_are_kept() {
     }
 }
 
+/// The same memory, with so many free pages more on the zones' lists.
+fn with_more_on_the_lists(kernel: Kernel, pages: u64) -> Judge {
+    let mut mm = Mm::populated(kernel);
+    let mut free = mm.counted();
+    free.blocks[5] += pages / 32;
+    free.pages += pages / 32 * 32;
+    mm.free = Some(free);
+    Judge::new(mm)
+}
+
 #[test]
 fn free_pages_that_are_not_found_are_worth_a_warning() {
+    let mut tried = 0;
     for (name, kernel) in releases::ALL {
-        let mut mm = Mm::populated(kernel);
-        let mut free = mm.counted();
-        free.blocks[5] += 200;
-        free.pages += 200 * 32;
-        mm.free = Some(free);
-        let judge = Judge::new(mm);
-        assert_eq!(judge.differences(31), None, "{name}");
-        warned_of(&select_at(&judge.dump, 31, 1), name, "zones");
+        let found = Mm::populated(kernel).counted();
+        let found: u64 = (0..).zip(&found.blocks).map(|(order, blocks)| blocks << order).sum();
+        // More than what a crash may leave unsaid.
+        if found > 1500 {
+            tried += 1;
+            let judge = with_more_on_the_lists(kernel, found - 64);
+            assert_eq!(judge.differences(31), None, "{name}");
+            warned_of(&select_at(&judge.dump, 31, 1), name, "zones");
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
+
+#[test]
+fn where_most_free_pages_are_not_found_no_struct_page_is_trusted() {
+    for (name, kernel) in releases::ALL {
+        let judge = with_more_on_the_lists(kernel, 6400);
+        let found = select_at(&judge.dump, 31, 1);
+        assert_eq!(found.excluded.count(), 0, "{name}");
+        warned_of(&found, name, "zones");
+        fails_when_strict(&judge, name);
     }
 }
 
