@@ -150,6 +150,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Edits of a whole machine take longer than those of a few bytes.
+    #[test]
+    fn a_memory_with_any_edits_is_not_left_out_by_what_they_claim(
+        bytes in prop_oneof![inputs("selection"), vec(any::<u8>(), 2..120).prop_map(Bytes)]
+    ) {
+        target("selection")(&bytes.0);
+    }
+}
+
 #[test]
 fn seeds_cut_at_every_length_are_taken() {
     for (name, check) in TARGETS {

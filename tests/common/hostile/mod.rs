@@ -23,6 +23,8 @@ pub mod kdump;
 pub mod notes;
 pub mod seeds;
 mod seeds_log;
+pub mod selection;
+pub mod selection_machine;
 mod uses;
 pub mod vmcoreinfo;
 
@@ -40,13 +42,14 @@ use kdumpconv::source::input::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("decode", decode::check),
     ("dmesg", dmesg::check),
     ("elf", elf::check),
     ("flattened", flattened::check),
     ("kdump", kdump::check),
     ("notes", notes::check),
+    ("selection", selection::check),
     ("vmcoreinfo", vmcoreinfo::check),
 ];
 

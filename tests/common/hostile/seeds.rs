@@ -13,7 +13,7 @@ use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
 pub use super::seeds_log::overlapping_logs;
-use super::{elf, kdump, notes, seeds_log};
+use super::{elf, kdump, notes, seeds_log, selection};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -33,6 +33,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "flattened" => streams(),
         "kdump" => dumps(),
         "notes" => note_areas(),
+        "selection" => selection::seeds(),
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
     }
