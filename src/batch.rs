@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::pipeline;
 use crate::report::{Pages, Reason};
+use crate::select::Selection;
 use crate::source::dump::{Body, Dump, Runs};
 use crate::source::elf::Core;
 use crate::source::memory::{count, without};
@@ -129,14 +130,26 @@ pub(crate) struct Feed<'a> {
     /// Pages not dealt out, as the input turned out to end before them.
     pub(crate) lost: Vec<Range<u64>>,
     may_end_early: bool,
+    /// Whether pages between others are left out, so that what comes next in the input may not be
+    /// wanted.
+    has_gaps: bool,
 }
 
 impl<'a> Feed<'a> {
-    /// Deals out the pages of `kept`, which are those of `dump` that are not left out.
-    pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>) -> Self {
+    /// Deals out the pages of `dump` that the input has.
+    pub(crate) fn of_all(dump: &'a Dump) -> Self {
+        Feed::new(dump, dump.kept(), false)
+    }
+
+    /// Deals out those that are not left out.
+    pub(crate) fn of_selected(dump: &'a Dump, selection: &'a Selection) -> Self {
+        Feed::new(dump, selection.kept(dump), selection.excluded.count() > 0)
+    }
+
+    fn new(dump: &'a Dump, kept: Runs<'a>, has_gaps: bool) -> Self {
         let mut left = kept;
         let may_end_early = dump.is_sequential();
-        Feed { dump, current: left.next(), left, lost: Vec::new(), may_end_early }
+        Feed { dump, current: left.next(), left, lost: Vec::new(), may_end_early, has_gaps }
     }
 
     /// Drops the pages behind the end of a stream, once it has ended.
@@ -166,7 +179,9 @@ impl<'a> Feed<'a> {
             let mut pages = batch.pages.take().unwrap_or_default();
             batch.load(core, &mut pages);
             batch.pages = Some(pages);
-        } else if let Some(offset) = core.memory.input_offset(first.start) {
+        } else if let Some(offset) =
+            core.memory.input_offset(first.start).filter(|_| !self.has_gaps)
+        {
             core.input.read_ahead(offset);
         }
         true

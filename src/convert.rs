@@ -121,7 +121,7 @@ pub fn convert(
         lost_note_bytes = dump.copy_notes(write)?;
         Ok(())
     })?;
-    let mut feed = Feed::new(dump, selection.kept(dump));
+    let mut feed = Feed::of_selected(dump, &selection);
     // Up to which pfn pages were written, and what the last checkpoint vouches for.
     let mut written_to = 0;
     let mut safe: Option<Pages> = None;

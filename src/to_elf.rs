@@ -105,7 +105,7 @@ pub fn to_elf(
     let can_rewrite = sink.can_rewrite();
     let mut writer = Writer::new(&plan, dump, sink);
     let lost_note_bytes = writer.begin(dump)?;
-    let mut feed = Feed::new(dump, dump.kept());
+    let mut feed = Feed::of_all(dump);
     let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
         if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
             report.pages.first_unreadable = Some(unreadable);

@@ -63,6 +63,8 @@ pub struct Kallsyms<'t, 'a> {
     count: u64,
     relative_base: Option<u64>,
     tokens: Vec<Vec<u8>>,
+    /// Their lengths.
+    token_bytes: [usize; 256],
 }
 
 impl<'t, 'a> Kallsyms<'t, 'a> {
@@ -93,7 +95,18 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let index = symbol("kallsyms_token_index")?;
         let table = symbol("kallsyms_token_table")?;
         let tokens = tokens(translator, index, table)?;
-        Ok(Kallsyms { kernel, translator, names, offsets, count, relative_base, tokens })
+        let mut token_bytes = [0; 256];
+        token_bytes.iter_mut().zip(&tokens).for_each(|(bytes, token)| *bytes = token.len());
+        Ok(Kallsyms {
+            kernel,
+            translator,
+            names,
+            offsets,
+            count,
+            relative_base,
+            tokens,
+            token_bytes,
+        })
     }
 
     /// The addresses of global symbols, each `None` if there is none of its name.
@@ -156,8 +169,12 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let mut at = self.names;
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
+            // Most names are local, or of another length, and passed over where they are.
+            if let Some(behind) = self.passed_over(pieces.at_hand(at), &lengths) {
+                at = at.wrapping_add(behind as u64);
+                continue;
+            }
             at = self.next_name(&mut pieces, at, &mut packed)?;
-            // Most are local, or of another length, which is quicker told than their text.
             let bytes = self.expanded_bytes(&packed);
             if bytes > MAX_TEXT_BYTES {
                 return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
@@ -206,9 +223,23 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         Ok(start.wrapping_add(length as u64))
     }
 
+    /// How many bytes the name at the start of `names` takes, if it is there as a whole, and none of
+    /// a symbol that is looked for.
+    fn passed_over(&self, names: &[u8], lengths: &[usize]) -> Option<usize> {
+        let (&length, behind) =
+            names.split_first().filter(|(length, _)| (1..128).contains(*length))?;
+        let packed = behind.get(..usize::from(length))?;
+        let bytes = self.expanded_bytes(packed);
+        let is_wanted = lengths.contains(&bytes) && self.is_global(packed);
+        (bytes <= MAX_TEXT_BYTES && !is_wanted).then_some(usize::from(length) + 1)
+    }
+
     /// Bytes of a name with the letter of its type.
     fn expanded_bytes(&self, packed: &[u8]) -> usize {
-        packed.iter().map(|&token| self.token(token).len()).sum()
+        packed
+            .iter()
+            .map(|&token| self.token_bytes.get(usize::from(token)).copied().unwrap_or(0))
+            .sum()
     }
 
     /// Whether the letter of its type is a capital one.

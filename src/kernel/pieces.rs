@@ -34,6 +34,13 @@ impl<'t, 'a> Pieces<'t, 'a> {
         Ok(())
     }
 
+    /// The bytes from `vaddr` on that are at hand without reading; there may be none.
+    pub(crate) fn at_hand(&self, vaddr: u64) -> &[u8] {
+        let within = self.start.and_then(|start| vaddr.checked_sub(start));
+        let within = within.and_then(|within| usize::try_from(within).ok());
+        within.and_then(|within| self.piece.get(within..)).unwrap_or_default()
+    }
+
     fn read_within_piece(&mut self, at: u64, part: &mut [u8]) -> Result<(), ReadError> {
         let within = usize::try_from(at % PIECE_BYTES).unwrap_or(0);
         let start = at - at % PIECE_BYTES;
