@@ -43,7 +43,7 @@ impl View<'_> {
     /// A page counts in the first class that it is of, though it may be left out as of another.
     pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
         let census = self.census;
-        let off = reasons(census);
+        let off = census.reasons(|_| true);
         if census.shares.iter().all(|share| share.off.is_some()) {
             let why = off.first().map_or("no struct page was looked at", |(_, why)| *why);
             return vec![format!("no class of pages can be told: {}", printable(why))];
@@ -169,19 +169,6 @@ pub(crate) fn left_out(census: &Census, page_size: u64) -> Option<String> {
             classes.join(", "),
         )
     })
-}
-
-/// Why classes are off, each reason once.
-pub(crate) fn reasons(census: &Census) -> Vec<(Vec<&'static str>, &str)> {
-    let mut reasons: Vec<(Vec<&'static str>, &str)> = Vec::new();
-    for share in &census.shares {
-        let Some(why) = share.off.as_deref() else { continue };
-        match reasons.iter_mut().find(|(_, other)| *other == why) {
-            Some((names, _)) => names.push(share.class.name()),
-            None => reasons.push((vec![share.class.name()], why)),
-        }
-    }
-    reasons
 }
 
 fn percent(part: u64, whole: u64) -> f64 {

@@ -97,6 +97,20 @@ impl Census {
         self.shares.iter().find(|share| share.class == class)
     }
 
+    /// Why those classes are off that `which` wants, each reason once with the names of all of its
+    /// classes.
+    pub fn reasons(&self, which: impl Fn(&Share) -> bool) -> Vec<(Vec<&'static str>, &str)> {
+        let mut reasons: Vec<(Vec<&'static str>, &str)> = Vec::new();
+        for share in self.shares.iter().filter(|share| which(share)) {
+            let Some(why) = share.off.as_deref() else { continue };
+            match reasons.iter_mut().find(|(_, other)| *other == why) {
+                Some((names, _)) => names.push(share.class.name()),
+                None => reasons.push((vec![share.class.name()], why)),
+            }
+        }
+        reasons
+    }
+
     /// Pages that are left out.
     #[must_use]
     pub fn excluded(&self) -> u64 {

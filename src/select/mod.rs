@@ -96,33 +96,21 @@ impl Selection {
 
     /// Of the classes that are off, `distrusted` are those whose evidence contradicts itself.
     fn new(excluded: PageSet, census: Census, asked: DumpLevel, distrusted: &[Class]) -> Self {
-        let off = |share: &&Share| {
+        let is_missed = |share: &Share| {
             let class = share.class;
             // Where nothing can be told, nobody asked for those that go at every level.
             let matters = class.level_bit().is_some() || distrusted.contains(&class);
             share.off.is_some() && matters && class.is_left_out_by(asked)
         };
-        let off: Vec<&Share> = census.shares.iter().filter(off).collect();
-        let bits = off.iter().filter_map(|share| share.class.level_bit());
+        let missed = census.shares.iter().filter(|share| is_missed(share));
+        let bits = missed.filter_map(|share| share.class.level_bit());
         let level = DumpLevel(asked.bits() & !bits.fold(0, |bits, bit| bits | bit));
-        let warnings = warnings(&off);
-        Selection { excluded, level, warnings, census }
+        let warnings = census
+            .reasons(is_missed)
+            .into_iter()
+            .map(|(names, why)| format!("{} pages are all kept: {why}", names.join(", ")));
+        Selection { excluded, level, warnings: warnings.collect(), census }
     }
-}
-
-/// That classes are off: those with the same reason in one line.
-fn warnings(off: &[&Share]) -> Vec<String> {
-    let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
-    for share in off {
-        let (name, why) = (share.class.name(), share.off.as_deref().unwrap_or_default());
-        match lines.iter_mut().find(|(_, other)| *other == why) {
-            Some((names, _)) => names.push(name),
-            None => lines.push((vec![name], why)),
-        }
-    }
-    let line =
-        |(names, why): (Vec<&str>, &str)| format!("{} pages are all kept: {why}", names.join(", "));
-    lines.into_iter().map(line).collect()
 }
 
 /// Finds out what each page of `dump` is, and which are left out.

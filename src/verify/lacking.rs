@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::convert::MAX_THREADS;
 use crate::error::Result;
-use crate::select::{Census, Class, DumpLevel, Request, Share, select};
+use crate::select::{Census, DumpLevel, Request, Share, select};
 use crate::source::dump::Dump;
 use crate::source::page_set::PageSet;
 use crate::verify::findings::{Finding, Findings, Kind};
@@ -90,23 +90,12 @@ fn lacks_any(dump: &Dump, source: &Dump) -> bool {
 
 /// Why classes that `level` leaves out cannot be told.
 fn unknown(census: &Census, level: DumpLevel) -> Vec<String> {
-    let mut reasons: Vec<(Vec<&str>, &str)> = Vec::new();
-    for share in &census.shares {
-        let bits = match share.class {
-            // Level 4 leaves out both.
-            Class::Cache => 2 | 4,
-            class => class.level_bit().unwrap_or(0),
-        };
-        let Some(why) = share.off.as_deref().filter(|_| level.bits() & bits != 0) else { continue };
-        match reasons.iter_mut().find(|(_, other)| *other == why) {
-            Some((names, _)) => names.push(share.class.name()),
-            None => reasons.push((vec![share.class.name()], why)),
-        }
-    }
+    let is_asked =
+        |share: &Share| share.class.level_bit().is_some() && share.class.is_left_out_by(level);
     let line = |(names, why): (Vec<&str>, &str)| {
         format!("{} pages cannot be told: {why}", names.join(", "))
     };
-    reasons.into_iter().map(line).collect()
+    census.reasons(is_asked).into_iter().map(line).collect()
 }
 
 #[cfg(test)]
