@@ -210,6 +210,10 @@ impl Copying {
         if codec == Codec::None {
             return self.raw && !(self.shares_zero_pages && is_zero(data));
         }
+        if data.len() >= self.page_size {
+            // No writer that knows the format keeps what compressing did not make smaller.
+            return false;
+        }
         let may_be_zero = self.shares_zero_pages
             && !self.shared_before
             && data.len() <= self.page_size / ZERO_PAGE_SHARE;
