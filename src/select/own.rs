@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::struct_pages::StructPages;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
+use crate::source::memory::page_runs;
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +60,10 @@ impl Own {
             (What::PageTable, tables),
             (What::StructPages, pages.extents().collect()),
         ];
-        let runs = |extents: Vec<Range<u64>>| whole_pages(extents, kernel.page_size);
+        let runs = |mut extents: Vec<Range<u64>>| {
+            extents.retain(|extent| !extent.is_empty());
+            page_runs(extents, kernel.page_size)
+        };
         let own =
             Own { kinds: kinds.into_iter().map(|(what, extents)| (what, runs(extents))).collect() };
         match own.struct_pages_in_a_table() {
@@ -97,19 +101,4 @@ impl Own {
         let found = self.within(pfns).map(|(what, run)| (run.start.max(pfns.start), what));
         found.min_by_key(|(pfn, _)| *pfn)
     }
-}
-
-/// The pages that `extents` reach into, as runs that ascend and do not touch.
-fn whole_pages(mut extents: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
-    extents.retain(|extent| !extent.is_empty());
-    extents.sort_by_key(|extent| extent.start);
-    let mut runs: Vec<Range<u64>> = Vec::new();
-    for extent in extents {
-        let run = extent.start / page_size..extent.end.div_ceil(page_size);
-        match runs.last_mut() {
-            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
-            _ => runs.push(run),
-        }
-    }
-    runs
 }

@@ -329,7 +329,7 @@ fn sweep(extents: &[Extent]) -> Vec<Extent> {
 }
 
 /// The pages that byte ranges touch, as sorted runs that neither overlap nor touch.
-fn page_runs(mut bytes: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
+pub(crate) fn page_runs(mut bytes: Vec<Range<u64>>, page_size: u64) -> Vec<Range<u64>> {
     bytes.sort_by_key(|range| range.start);
     let mut runs: Vec<Range<u64>> = Vec::new();
     for range in bytes {
