@@ -9,18 +9,20 @@ pub mod place;
 use std::io;
 use std::ops::Range;
 
-/// Bytes of zeros that are written at a time.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Bytes of zeros that are written at a time, at most.
+const ZEROS: u64 = 64 << 10;
 
 /// Writes zeros to `range`, piece by piece.
 fn write_zeros(
     range: Range<u64>,
     mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
+    let most = ZEROS.min(range.end.saturating_sub(range.start));
+    let zeros = vec![0; usize::try_from(most).unwrap_or_default()];
     let mut at = range.start;
     while at < range.end {
-        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(ZEROS.len());
-        write(at, ZEROS.get(..bytes).unwrap_or_default())?;
+        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(zeros.len());
+        write(at, zeros.get(..bytes).unwrap_or_default())?;
         at += bytes as u64;
     }
     Ok(())
