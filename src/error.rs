@@ -3,10 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::build::BuildError;
+
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a conversion could not be done.
+/// Why a dump could not be converted, read or built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -32,6 +34,10 @@ pub enum Error {
     /// What is to be left out is not proven by the kernel's tables, and was to be.
     #[error("the dump level cannot be honoured: {0}")]
     NotProven(String),
+
+    /// A vmcore cannot be built as it was described.
+    #[error(transparent)]
+    Build(BuildError),
 
     /// A value does not fit its field in the output.
     #[error("{field}: {value:#x} does not fit in {bits} bits")]

@@ -22,6 +22,7 @@
 //! | [`source`] | where pages come from: an ELF core or kdump files, on a file, a device, a pipe, .gz, .zst |
 //! | [`select`] | which pages are kept |
 //! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
+//! | [`build`] | small vmcores made in memory, as fixtures for tests |
 //! | [`codec`] | a page to its stored bytes and back |
 //! | `pipeline` | the ordered parallel map, and the only threads |
 //! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
@@ -59,6 +60,7 @@
 
 mod batch;
 mod bitmap;
+pub mod build;
 pub mod codec;
 pub mod convert;
 mod error;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::wire::ByteOrder;
 
 pub use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+pub use prstatus::{Prstatus, RegisterGroup};
 pub use write::MAX_PLAIN_SEGMENTS;
 
 /// Bytes to read at the start of a file for [`FileHeader::parse`].
@@ -94,11 +95,12 @@ fn endian(order: ByteOrder) -> Endian {
     }
 }
 
-/// A note of type 0, as the kernel's own VMCOREINFO is, padded to 4 bytes.
+/// A note of type `kind`, name and descriptor padded to 4 bytes each. The kernel's own VMCOREINFO
+/// is of type 0.
 #[must_use]
-pub fn encode_note(name: &str, desc: &[u8], order: ByteOrder) -> Vec<u8> {
+pub fn encode_note(name: &str, kind: u32, desc: &[u8], order: ByteOrder) -> Vec<u8> {
     let size = |bytes: usize| order.u32(u32::try_from(bytes).unwrap_or(u32::MAX));
-    let mut note = [size(name.len() + 1), size(desc.len()), order.u32(0)].concat();
+    let mut note = [size(name.len() + 1), size(desc.len()), order.u32(kind)].concat();
     note.extend_from_slice(name.as_bytes());
     note.push(0);
     note.resize(note.len().next_multiple_of(4), 0);
@@ -204,6 +206,7 @@ impl FileHeader {
     }
 }
 
+mod prstatus;
 mod write;
 
 #[cfg(test)]

@@ -97,6 +97,15 @@ impl NewUtsname {
         })
     }
 
+    /// The struct as it lies in the kernel's memory; what does not fit its field is cut off.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings alone: no layout moves them.
+        let mut writer = StructWriter::new(Layout::Packed32);
+        self.clone().list(&mut writer);
+        writer.finish()
+    }
+
     fn list(&mut self, fields: &mut dyn Fields) {
         let strings = [
             &mut self.sysname,

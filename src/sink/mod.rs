@@ -1,10 +1,21 @@
 //! Where the file goes: one that can seek, or a flattened stream; and how it gets its name.
+//!
+//! | sink | over | of a kdump file |
+//! |---|---|---|
+//! | [`file`](mod@file) | a file or block device of the system | plain |
+//! | [`seek`] | anything that is `Write + Seek`, memory too | plain |
+//! | [`flat`] | any `Write`: a pipe, a socket | flattened |
+//! | [`ordered`] | any `Write` | none: ELF cores alone |
+//!
+//! A plain kdump file cannot go to a mere `Write`: descriptors, which tell where each page's data is, and
+//! the 2nd bitmap come before the data in the file, and are known when all of it has been compressed.
 
 pub mod file;
 pub mod flat;
 pub mod naming;
 pub mod ordered;
 pub mod place;
+pub mod seek;
 
 use std::io;
 use std::ops::Range;

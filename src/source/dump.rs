@@ -98,6 +98,16 @@ impl Dump {
         }))
     }
 
+    /// Opens a dump in memory, of any kind but .gz and .zst (for those, [`from_reader`]).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// [`from_reader`]: crate::source::open::from_reader
+    pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
+        Self::open(Box::new(bytes.into()), &OpenOptions::default())
+    }
+
     /// Reads a dump of one file, or of all files of a set (makedumpfile --split).
     ///
     /// # Errors

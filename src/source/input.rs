@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that can be read by their offset.
@@ -85,6 +86,46 @@ pub fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<
         }
     }
     Ok(done)
+}
+
+/// Reads what there is of `bytes` at `offset`.
+fn read_bytes_at(bytes: &[u8], buf: &mut [u8], offset: u64) -> usize {
+    let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..));
+    let pairs = buf.iter_mut().zip(rest.unwrap_or_default());
+    pairs.map(|(byte, from)| *byte = *from).count()
+}
+
+/// An input in memory.
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(read_bytes_at(self, buf, offset))
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len() as u64)
+    }
+}
+
+/// An input that others have as well: opening it again copies nothing.
+impl ReadAt for Arc<[u8]> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(read_bytes_at(self, buf, offset))
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len() as u64)
+    }
+}
+
+/// An input that the program has in itself, by `include_bytes!`.
+impl ReadAt for &'static [u8] {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(read_bytes_at(self, buf, offset))
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.len() as u64)
+    }
 }
 
 /// Where bytes are in the input, and at which address their pieces are counted from.
@@ -226,6 +267,23 @@ mod tests {
 
         fn size(&self) -> Option<u64> {
             None
+        }
+    }
+
+    #[test]
+    fn bytes_in_memory_end_where_they_end() {
+        let inputs: [Box<dyn ReadAt>; 3] = [
+            Box::new(b"abcd".to_vec()),
+            Box::new(Arc::<[u8]>::from(*b"abcd")),
+            Box::new(b"abcd".as_slice()),
+        ];
+        for input in inputs {
+            let mut buf = *b"....";
+            assert_eq!(input.read_at(&mut buf, 2).unwrap(), 2);
+            assert_eq!(buf, *b"cd..");
+            assert_eq!(input.read_at(&mut buf, 4).unwrap(), 0);
+            assert_eq!(input.read_at(&mut buf, u64::MAX).unwrap(), 0);
+            assert_eq!(input.size(), Some(4));
         }
     }
 

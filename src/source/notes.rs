@@ -255,7 +255,7 @@ impl Notes {
     /// Adds a note of type 0; returns the place of its descriptor.
     fn add(&mut self, name: &str, desc: &[u8], order: ByteOrder) -> Range<u64> {
         self.drop_tail();
-        let note = encode_note(name, desc, order);
+        let note = encode_note(name, 0, desc, order);
         let place = self.bytes;
         let desc_at = place + (note.len() - desc.len().next_multiple_of(4)) as u64;
         self.added.extend_from_slice(&note);

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::codec::Decoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::dump::{Body, Dump};
 use crate::source::kdump::{Kdump, StoredPages};
 
@@ -44,6 +44,22 @@ impl<'a> PageReader<'a> {
         }
     }
 
+    /// The bytes of page `pfn`; of one that an ELF core has in part, the others are 0.
+    ///
+    /// # Errors
+    /// [`Error::Read`], whose source says why the dump does not have the page: it is no RAM, was
+    /// left out, or cannot be read or decoded.
+    pub fn page(&mut self, pfn: u64) -> Result<Vec<u8>> {
+        let failed = Error::read(format!("page {pfn:#x}"));
+        if self.dump.kept_within(pfn..pfn.saturating_add(1)).next().is_none() {
+            return Err(failed(io::Error::other(not_kept(self.dump.is_present(pfn)))));
+        }
+        let mut page = vec![0; self.page_size];
+        let mut missing = None;
+        self.read(pfn, &mut page, &mut |_, why| missing = missing.take().or(Some(why)));
+        missing.map_or(Ok(page), |why| Err(failed(why)))
+    }
+
     fn read_kdump(
         &mut self,
         kdump: &Kdump,
@@ -60,8 +76,7 @@ impl<'a> PageReader<'a> {
             let mut loaded = self.stored.pages.iter();
             for (at, page) in pfns.zip(part.chunks_mut(self.page_size)) {
                 let read = if !kdump.kept.contains(at) {
-                    let ram = kdump.present.contains(at);
-                    Err(if ram { "the dump has left it out" } else { "it is no RAM" }.to_owned())
+                    Err(not_kept(kdump.present.contains(at)).to_owned())
                 } else {
                     match loaded.next() {
                         Some(Ok(stored)) => self.stored.decode(stored, &mut self.decoder, page),
@@ -75,4 +90,9 @@ impl<'a> PageReader<'a> {
             }
         }
     }
+}
+
+/// Why a dump does not have a page.
+fn not_kept(is_ram: bool) -> &'static str {
+    if is_ram { "the dump has left it out" } else { "it is no RAM" }
 }

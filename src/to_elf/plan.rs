@@ -4,9 +4,7 @@ use std::ops::Range;
 
 use super::segments::{PageSegment, segments};
 use crate::error::{Error, Result};
-use crate::format::elf::{
-    DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, PT_NOTE, Segment,
-};
+use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, Segment};
 use crate::format::wire::Layout;
 use crate::kernel::translate::direct_map::DirectMap;
 use crate::sink::Sink;
@@ -71,18 +69,8 @@ impl Plan {
             end = segment.pfns.end;
         }
         let plan = |is_64bit: bool| {
-            let mut header = FileHeader {
-                is_64bit,
-                byte_order: dump.layout.byte_order(),
-                machine: dump.arch.elf_machine(),
-                flags: 0,
-                phoff: 0,
-                phentsize: 0,
-                phnum: None,
-                shoff: 0,
-            };
-            header.phoff = header.bytes() as u64;
-            header.phentsize = u16::try_from(header.program_header_bytes()).unwrap_or(0);
+            let order = dump.layout.byte_order();
+            let mut header = FileHeader::of_new(is_64bit, order, dump.arch.elf_machine());
             // One more for the notes.
             let capacity = 1 + count + SPARE_SEGMENTS;
             let sum = |a: u64, b: u64| a.checked_add(b);
@@ -152,14 +140,9 @@ impl Plan {
             header.phoff = file_bytes;
             written.file_bytes += count * stride;
         }
-        let sh_info = u32::try_from(count).map_err(|_| Error::FieldOverflow {
-            field: "sh_info",
-            value: count,
-            bits: 32,
-        })?;
-        header.phnum = (count <= MAX_PLAIN_SEGMENTS).then_some(sh_info);
+        let section = header.set_segments(count)?;
         sink.write_at(0, &header.encode()?).map_err(failed())?;
-        let mut table = header.encode_segment(&self.note_segment())?;
+        let mut table = header.encode_segment(&Segment::notes(&self.notes))?;
         let mut at = header.phoff;
         for segment in all() {
             table.extend(header.encode_segment(&self.segment(&segment))?);
@@ -174,25 +157,8 @@ impl Plan {
             at += table.len() as u64;
             sink.write_zeros_at(at, self.section - at).map_err(failed())?;
         }
-        let section = if header.phnum.is_some() {
-            vec![0; header.section_header_bytes()]
-        } else {
-            header.encode_section(sh_info)
-        };
         sink.write_at(self.section, &section).map_err(failed())?;
         Ok(written)
-    }
-
-    fn note_segment(&self) -> Segment {
-        Segment {
-            kind: PT_NOTE,
-            offset: self.notes.start,
-            vaddr: 0,
-            paddr: Some(0),
-            file_bytes: self.notes.end - self.notes.start,
-            // As the kernel and QEMU have it.
-            memory_bytes: self.notes.end - self.notes.start,
-        }
     }
 
     fn segment(&self, pages: &PageSegment) -> Segment {

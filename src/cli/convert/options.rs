@@ -1,5 +1,6 @@
 //! The arguments of a conversion, and the options they mean.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -155,7 +156,7 @@ impl Convert {
     /// How to convert.
     ///
     /// # Errors
-    /// [`Usage`] when the level is not one of the codec.
+    /// [`Usage`] when the level is not one of the codec, or SOURCE_DATE_EPOCH is no time.
     pub(crate) fn options(&self) -> Result<Options, Usage> {
         let codec = self.codec();
         if self.level.is_some_and(|level| !codec.has_level(level)) {
@@ -170,7 +171,7 @@ impl Convert {
             strict: self.strict,
             threads: self.threads.count(),
             max_size: self.max_size,
-            timestamp: source_date_epoch(),
+            timestamp: source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?,
             cancel: Arc::default(),
         })
     }
@@ -190,9 +191,16 @@ impl Convert {
     }
 }
 
-/// The timestamp of reproducible builds (reproducible-builds.org), for a core without one.
-fn source_date_epoch() -> u64 {
-    std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+/// The timestamp of a core without one, from the environment: decimal digits, seconds since the epoch.
+///
+/// What is no such number is refused, as <https://reproducible-builds.org/specs/source-date-epoch/>
+/// has it: a build that takes it for 0 is reproducible and wrong.
+fn source_date_epoch(value: Option<&OsStr>) -> Result<u64, Usage> {
+    let Some(value) = value else { return Ok(0) };
+    let digits = value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or(Usage("SOURCE_DATE_EPOCH in the environment is not a number of seconds in decimal"))
 }
 
 #[cfg(test)]
@@ -234,6 +242,17 @@ mod tests {
         assert!(args(&["kdumpconv", "-l", "--level", "1", "vmcore"]).is_err());
         assert!(args(&["kdumpconv", "--level", "13", "vmcore"]).is_err());
         assert_eq!(args(&["kdumpconv", "-z", "--level", "-2", "vmcore"]).unwrap().level, Some(-2));
+    }
+
+    #[test]
+    fn source_date_epoch_is_decimal_seconds_or_wrong_usage() {
+        let epoch = |value: &str| source_date_epoch(Some(value.as_ref())).ok();
+        assert_eq!(source_date_epoch(None).ok(), Some(0));
+        assert_eq!(epoch("1700000000"), Some(1_700_000_000));
+        assert_eq!(epoch("18446744073709551615"), Some(u64::MAX));
+        for wrong in ["", " 1", "+1", "-1", "1.5", "0x10", "yesterday", "18446744073709551616"] {
+            assert_eq!(epoch(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! ELF cores, written: the file header, program headers, and section header 0 under `PN_XNUM`.
 
+use std::ops::Range;
+
 use goblin::elf::header::{
     EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ET_CORE,
     EV_CURRENT, Header,
@@ -9,14 +11,68 @@ use goblin::elf::{ProgramHeader, SectionHeader};
 use scroll::Pwrite;
 use scroll::ctx::TryIntoCtx;
 
-use super::{ELF_MAGIC, FileHeader, PN_XNUM, PT_LOAD, Segment, endian};
+use super::{ELF_MAGIC, FileHeader, PN_XNUM, PT_LOAD, PT_NOTE, Segment, endian};
 use crate::error::{Error, Result};
 use crate::format::wire::ByteOrder;
 
 /// Program headers that `e_phnum` itself can tell.
 pub const MAX_PLAIN_SEGMENTS: u64 = PN_XNUM as u64 - 1;
 
+impl Segment {
+    /// The `PT_NOTE` of the notes that lie at `place` in the file.
+    #[must_use]
+    pub fn notes(place: &Range<u64>) -> Segment {
+        let bytes = place.end.saturating_sub(place.start);
+        // p_memsz as the kernel and QEMU have it.
+        Segment {
+            kind: PT_NOTE,
+            offset: place.start,
+            vaddr: 0,
+            paddr: Some(0),
+            file_bytes: bytes,
+            memory_bytes: bytes,
+        }
+    }
+}
+
 impl FileHeader {
+    /// The header of a core that is written: program headers right behind it, none so far.
+    #[must_use]
+    pub fn of_new(is_64bit: bool, byte_order: ByteOrder, machine: u16) -> FileHeader {
+        let mut header = FileHeader {
+            is_64bit,
+            byte_order,
+            machine,
+            flags: 0,
+            phoff: 0,
+            phentsize: 0,
+            phnum: Some(0),
+            shoff: 0,
+        };
+        header.phoff = header.bytes() as u64;
+        header.phentsize = u16::try_from(header.program_header_bytes()).unwrap_or(0);
+        header
+    }
+
+    /// Has the header tell of `count` program headers; returns section header 0, which tells of
+    /// them where the header itself cannot (`PN_XNUM`), and else is zeros that nobody reads.
+    ///
+    /// # Errors
+    /// [`Error::FieldOverflow`] when there are more than 2^32.
+    pub fn set_segments(&mut self, count: u64) -> Result<Vec<u8>> {
+        let field = "sh_info";
+        let sh_info = u32::try_from(count).map_err(|_| Error::FieldOverflow {
+            field,
+            value: count,
+            bits: 32,
+        })?;
+        self.phnum = (count <= MAX_PLAIN_SEGMENTS).then_some(sh_info);
+        Ok(match self.phnum {
+            Some(_) => vec![0; self.section_header_bytes()],
+            None => self.encode_section(sh_info),
+        })
+    }
+
     /// Bytes of the file header itself.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -1,0 +1,128 @@
+//! An output that can seek and is no file of the system: memory, or what wraps a file.
+
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
+
+use crate::sink::{Sink, write_zeros};
+
+/// Writes a plain file to anything that can seek, from offset 0 on.
+///
+/// What `out` has behind the dump's end stays there: give it something empty. It cannot be read
+/// back, so [`unflatten`](fn@crate::unflatten) fails on a stream that breaks off.
+///
+/// ```
+/// use std::io::{BufWriter, Cursor};
+///
+/// use kdumpconv::build::{Load, VmcoreBuilder};
+/// use kdumpconv::kernel::arch::Architecture;
+/// use kdumpconv::sink::seek::SeekSink;
+/// use kdumpconv::source::dump::Dump;
+///
+/// # fn main() -> kdumpconv::Result<()> {
+/// let vmcore = VmcoreBuilder::new(Architecture::S390x).load(Load::new(0..1 << 20)).to_vec()?;
+/// // Or a File in place of the Cursor.
+/// let mut sink = SeekSink::new(BufWriter::new(Cursor::new(Vec::new())));
+/// kdumpconv::convert(&Dump::of_bytes(vmcore)?, &mut sink, &Default::default(), &mut |_| ())?;
+/// # let written = sink.into_inner();
+/// # assert!(written.buffer().is_empty());
+/// # assert_eq!(written.get_ref().get_ref()[..8], *b"KDUMP   ");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SeekSink<W> {
+    out: W,
+    /// Where `out` is, if that is known.
+    position: Option<u64>,
+    /// One past the last byte written.
+    end: u64,
+    /// Whether what is written now is the last: the header that makes the file good.
+    finished: bool,
+}
+
+impl SeekSink<Cursor<Vec<u8>>> {
+    /// A file in memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        SeekSink::new(Cursor::default())
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.out.into_inner()
+    }
+}
+
+impl<W: Write + Seek + Send> SeekSink<W> {
+    /// Writes to `out`.
+    #[must_use]
+    pub fn new(out: W) -> Self {
+        SeekSink { out, position: None, end: 0, finished: false }
+    }
+
+    /// What was written to, flushed when the conversion ended well.
+    #[must_use]
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+impl<W: Write + Seek + Send> Sink for SeekSink<W> {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.position.take() != Some(offset) {
+            self.out.seek(SeekFrom::Start(offset))?;
+        }
+        self.out.write_all(bytes)?;
+        if self.finished {
+            self.out.flush()?;
+        }
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.position = Some(end);
+        self.end = self.end.max(end);
+        Ok(())
+    }
+
+    fn clear(&mut self, range: std::ops::Range<u64>) -> io::Result<()> {
+        write_zeros(range, |at, zeros| self.write_at(at, zeros))
+    }
+
+    fn can_rewrite(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self, size: u64) -> io::Result<u64> {
+        write_zeros(self.end..size, |at, zeros| self.write_at(at, zeros))?;
+        self.out.flush()?;
+        self.finished = true;
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_go_where_they_are_told_over_what_was_there() {
+        let mut sink = SeekSink::new(Cursor::new(b"----------".to_vec()));
+        sink.write_at(4, b"ef").unwrap();
+        sink.write_at(0, b"ab").unwrap();
+        sink.write_at(2, b"c").unwrap();
+        sink.write_zeros_at(6, 1).unwrap();
+        sink.clear(7..9).unwrap();
+        assert_eq!(sink.finish(9).unwrap(), 9);
+        sink.write_at(0, b"A").unwrap();
+        assert_eq!(sink.into_inner().into_inner(), b"Abc-ef\0\0\0-");
+    }
+
+    #[test]
+    fn a_file_in_memory_has_its_size_though_its_end_was_not_written() {
+        let mut sink = SeekSink::in_memory();
+        sink.write_at(1, b"b").unwrap();
+        sink.finish(4).unwrap();
+        assert_eq!(sink.into_vec(), b"\0b\0\0");
+    }
+}
