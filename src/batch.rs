@@ -136,12 +136,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// Deals out the pages of `dump` that the input has.
-    pub(crate) fn of_all(dump: &'a Dump) -> Self {
-        Feed::new(dump, dump.kept(), false)
-    }
-
-    /// Deals out those that are not left out.
+    /// Deals out the pages of `dump` that are not left out.
     pub(crate) fn of_selected(dump: &'a Dump, selection: &'a Selection) -> Self {
         Feed::new(dump, selection.kept(dump), selection.excluded.count() > 0)
     }

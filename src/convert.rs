@@ -1,7 +1,7 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::{io, mem};
 
 use crate::batch::{self, Batch, Feed};
@@ -40,7 +40,7 @@ pub struct Options {
     pub codec: Codec,
     /// The codec's level; `None` is the quickest that makes files as small as makedumpfile's.
     pub level: Option<i32>,
-    /// What is left out, as far as the kernel's tables prove it; see [`select`](fn@select::select).
+    /// What is left out, as far as the kernel's tables prove it; see [`select`](fn@crate::select::select).
     pub dump_level: DumpLevel,
     /// Whether to fail where that level cannot be honoured, or something speaks against it.
     pub strict: bool,
@@ -86,7 +86,12 @@ pub fn convert(
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
-    let selection = select_pages(dump, options)?;
+    let request = Request {
+        level: options.dump_level,
+        threads: options.threads.clamp(1, MAX_THREADS),
+        cancel: options.cancel.clone(),
+    };
+    let selection = select::as_asked(dump, &request, options.strict)?;
     let (_, input_pages) = dump.counts();
     let kept_pages = input_pages - selection.excluded.count();
     let missing = count(dump.missing());
@@ -162,21 +167,6 @@ pub fn convert(
     }
     report.excluded = Arc::new(selection.excluded);
     Ok(report)
-}
-
-/// Finds out which pages to leave out.
-fn select_pages(dump: &Dump, options: &Options) -> Result<Selection> {
-    let request = Request {
-        level: options.dump_level,
-        threads: options.threads.clamp(1, MAX_THREADS),
-        cancel: options.cancel.clone(),
-    };
-    let selection = select::select(dump, &request)?;
-    let is_cancelled = options.cancel.load(Ordering::Relaxed);
-    match selection.warnings.first().filter(|_| options.strict && !is_cancelled) {
-        Some(why) => Err(Error::NotProven(why.clone())),
-        None => Ok(selection),
-    }
 }
 
 fn empty_report(

@@ -4,11 +4,12 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let args = cli::Args::parse();
-    match cli::run(&args) {
+    let done = cli::arguments().and_then(|args| match args {
+        Some(args) => cli::run(&args),
+        None => Ok(cli::Exit::Done),
+    });
+    match done {
         Ok(exit) => exit.into(),
         Err(error) => {
             cli::say_error(&error);

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::format::elf::MAX_PLAIN_SEGMENTS;
 use crate::kernel::translate::direct_map::DirectMap;
 use crate::report::{Pages, Progress, Reason};
+use crate::select::{self, Census, DumpLevel, Request, Selection};
 use crate::sink::Sink;
 use crate::source::dump::{Body, Dump};
 use crate::source::elf::MAX_PROGRAM_HEADERS;
@@ -36,6 +37,11 @@ use writer::Writer;
 /// How to write an ELF core.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// What is left out, as far as the kernel's tables prove it; `None` is nothing, not even
+    /// poisoned pages. Pages of zeros are holes, whatever the level.
+    pub dump_level: Option<DumpLevel>,
+    /// Whether to fail where that level cannot be honoured, or something speaks against it.
+    pub strict: bool,
     /// Worker threads, the caller's included; the output does not depend on their number.
     pub threads: usize,
     /// Set from elsewhere to stop with the pages written so far.
@@ -55,6 +61,8 @@ pub struct Report {
     pub page_bytes: u64,
     /// Pages by outcome; what is not zero counts as raw.
     pub pages: Pages,
+    /// Pages of the input by what the kernel used them for; empty where nothing was to be left out.
+    pub census: Census,
     /// Bytes of the file, its holes included.
     pub file_bytes: u64,
     /// Why it is incomplete; empty when it is whole.
@@ -86,26 +94,35 @@ pub fn to_elf(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report> {
     let direct_map = direct_map(dump);
-    let plan = Plan::new(dump, direct_map)?;
+    let selection = select_pages(dump, options)?;
+    let plan = Plan::new(dump, &selection, direct_map)?;
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
         .map(|_| Worker::new(dump))
         .collect::<Result<Vec<_>>>()?;
-    let (present, kept) = dump.counts();
+    let (present, input_pages) = dump.counts();
     let missing = count(dump.missing());
+    let excluded = selection.excluded.count();
     let mut report = Report {
         is_64bit: plan.header.is_64bit,
         segments: plan.segments + 1,
         direct_map,
         page_bytes: dump.page_size,
-        pages: Pages { present, kept: kept + missing, unreadable: missing, ..Pages::default() },
+        pages: Pages {
+            present,
+            excluded,
+            kept: input_pages - excluded + missing,
+            unreadable: missing,
+            ..Pages::default()
+        },
+        census: selection.census.clone(),
         file_bytes: plan.data.end,
         reasons: Vec::new(),
-        warnings: warnings(dump, &plan),
+        warnings: selection.warnings.iter().cloned().chain(warnings(dump, &plan)).collect(),
     };
     let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&plan, dump, sink);
+    let mut writer = Writer::new(&plan, sink);
     let lost_note_bytes = writer.begin(dump)?;
-    let mut feed = Feed::of_all(dump);
+    let mut feed = Feed::of_selected(dump, &selection);
     let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
         if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
             report.pages.first_unreadable = Some(unreadable);
@@ -124,7 +141,7 @@ pub fn to_elf(
     if can_rewrite {
         let gone = with_lost(gone, &lost);
         let incomplete = report.incomplete();
-        let written = plan.write_headers(dump, &gone, incomplete, sink, file_bytes)?;
+        let written = plan.write_headers(&gone, incomplete, sink, file_bytes)?;
         (report.segments, report.file_bytes) = (written.segments, written.file_bytes);
         if written.moved {
             let why = "so many pages are unreadable that the program headers are at the file's end, where makedumpfile and crash do not look";
@@ -133,6 +150,14 @@ pub fn to_elf(
     }
     sink.finish(report.file_bytes).map_err(Error::write("the end of the file"))?;
     Ok(report)
+}
+
+/// Finds out which pages to leave out.
+fn select_pages(dump: &Dump, options: &Options) -> Result<Selection> {
+    let Some(level) = options.dump_level else { return Ok(Selection::default()) };
+    let threads = options.threads.clamp(1, MAX_THREADS);
+    let request = Request { level, threads, cancel: options.cancel.clone() };
+    select::as_asked(dump, &request, options.strict)
 }
 
 /// The direct map of the kernel: as an ELF core's own segments have it, else as the kernel's page

@@ -3,8 +3,10 @@
 pub(crate) mod ending;
 pub(crate) mod options;
 mod read_back;
+mod room;
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -28,7 +30,7 @@ use read_back::ReadBack;
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let voice = Voice::new(&args.talk, &args.source.input);
-    let options = args.options()?;
+    let mut options = args.options()?;
     if args.check_params {
         return Ok(Exit::Done);
     }
@@ -43,31 +45,49 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     voice.warn(&dump.warnings);
     ending::describe(&voice, &dump);
 
-    let mut output = if args.dry_run {
-        None
-    } else {
-        Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
-    };
-    let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
-    if args.verify && !can_be_read_back {
-        return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
-    }
-    if can_be_read_back {
-        signals.catch(&options.cancel).context("cannot catch signals")?;
-    }
-    let mut nowhere = nowhere(args);
-    let sink: &mut dyn Sink = match &mut output {
-        Some(output) => output.sink(),
-        None => &mut *nowhere,
-    };
-    let mut meter = Meter::new(&args.talk, Unit::Pages);
-    let converted = kdumpconv::convert(&dump, sink, &options, &mut |progress| meter.show(progress));
-    meter.clear();
-    let report = match converted {
-        Ok(report) => report,
-        Err(error) => {
-            let _ = output.map(Output::discard);
-            return Err(error.into());
+    let mut other_levels = args.left_out.levels().into_iter().skip(1);
+    let (mut output, report) = loop {
+        let mut output = if args.dry_run {
+            None
+        } else {
+            Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
+        };
+        let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
+        if args.verify && !can_be_read_back {
+            return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
+        }
+        if can_be_read_back {
+            signals.catch(&options.cancel).context("cannot catch signals")?;
+        }
+        let mut nowhere = nowhere(args);
+        let sink: &mut dyn Sink = match &mut output {
+            Some(output) => output.sink(),
+            None => &mut *nowhere,
+        };
+        let mut meter = Meter::new(&args.talk, Unit::Pages);
+        let show = &mut |progress| meter.show(progress);
+        let converted = kdumpconv::convert(&dump, sink, &options, show);
+        meter.clear();
+        // What went into a pipe, or came out of one, is gone.
+        let can_be_repeated = (args.dry_run || can_be_read_back)
+            && !dump.is_sequential()
+            && !options.cancel.load(Ordering::Relaxed);
+        if can_be_repeated && room::was_lacking(&converted) {
+            if let Some(level) = other_levels.next() {
+                let (tried, next) = (options.dump_level.bits(), level.bits());
+                voice
+                    .warn(&[format!("no room for a dump of level {tried}: level {next} is tried")]);
+                let _ = output.map(Output::discard);
+                options.dump_level = level;
+                continue;
+            }
+        }
+        match converted {
+            Ok(report) => break (output, report),
+            Err(error) => {
+                let _ = output.map(Output::discard);
+                return Err(error.into());
+            }
         }
     };
     voice.warn(&report.warnings);

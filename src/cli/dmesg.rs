@@ -1,4 +1,4 @@
-//! `dmesg`: the log of the crashed kernel.
+//! `dmesg`: the log of the crashed kernel, on standard output or as a file.
 
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -6,16 +6,21 @@ use std::ops::ControlFlow;
 use anyhow::Context;
 use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
 use kdumpconv::kernel::translate::Kernel;
+use kdumpconv::sink::Sink;
+use kdumpconv::sink::place::Format;
+use kdumpconv::source::dump::Dump;
 use kdumpconv::source::physical::DumpMemory;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::files;
-use super::groups::{Source, Talk};
-use super::say::{SCHEMA, Voice};
+use super::files::{self, How};
+use super::groups::{self, Source, Talk};
+use super::say::{self, SCHEMA, Voice, line, printable};
 use super::signals::Signals;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
+///
+/// With -v, VMCOREINFO comes on standard error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dmesg {
     #[command(flatten)]
@@ -26,10 +31,13 @@ pub(crate) struct Dmesg {
     caller: bool,
 
     #[command(flatten)]
+    output: groups::Output,
+
+    #[command(flatten)]
     talk: Talk,
 }
 
-/// Prints the log on standard output.
+/// Prints the log.
 ///
 /// # Errors
 /// Why there is none to print.
@@ -38,6 +46,9 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
     let signals = Signals::new().context("cannot prepare for signals")?;
     let dump = files::open_dump(&args.source, &files::spool_dir(None), &signals, &voice)?;
     voice.warn(&dump.warnings);
+    if voice.verbosity > 1 {
+        tell_vmcoreinfo(&dump);
+    }
     let memory = DumpMemory::new(&dump)?;
     let kernel = memory.kernel().with_context(|| {
         let name = args.source.input.name();
@@ -45,26 +56,85 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
             "{name}: no VMCOREINFO, so its log cannot be found: --find-vmcoreinfo looks for one"
         )
     })?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    let options = PrintOptions { caller: args.caller };
-    let printed = if voice.json {
-        print_json(&kernel, &mut out)
-    } else {
-        log::print(&kernel, &mut out, options)
+    let Some(target) = args.output.path() else {
+        let ended = match print(args, &kernel, &mut BufWriter::new(io::stdout().lock())) {
+            // Who reads as far as it likes, as `head` does.
+            Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(Exit::Done);
+            }
+            printed => printed.with_context(|| args.source.input.name())?,
+        };
+        warn_of_loss(&ended, &voice);
+        return Ok(if ended.why.is_some() { Exit::Incomplete } else { Exit::Done });
     };
-    let ended = match printed.and_then(|ended| Ok(out.flush().map(|()| ended)?)) {
-        Ok(ended) => ended,
-        // Who reads as far as it likes, as `head` does.
-        Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return Ok(Exit::Done);
+    let mut output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
+    let mut lines = BufWriter::new(Lines { sink: output.sink(), at: 0 });
+    let (ended, failed) = match print(args, &kernel, &mut lines) {
+        Ok(ended) => (ended, None),
+        Err(PrintError::Write(error)) => (Ended::default(), Some(error)),
+        Err(error) => {
+            drop(lines.into_parts());
+            let _ = output.discard();
+            return Err(error).with_context(|| args.source.input.name());
         }
-        Err(error) => return Err(error).with_context(|| args.source.input.name()),
     };
-    if let Some(why) = ended.why {
-        voice.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
-        return Ok(Exit::Incomplete);
+    let bytes = lines.into_parts().0.at;
+    let failed = failed.or_else(|| output.sink().finish(bytes).err());
+    warn_of_loss(&ended, &voice);
+    if let Some(error) = &failed {
+        line(&format!(
+            "incomplete: {} takes no more: {error}",
+            printable(&target.display().to_string())
+        ));
     }
-    Ok(Exit::Done)
+    let incomplete = ended.why.is_some() || failed.is_some();
+    let how = How { cancelled: false, incomplete, worthless: incomplete && bytes == 0 };
+    let (exit, settled) = files::settle(Some(output), how, &signals, !args.output.no_sync);
+    settled.iter().for_each(|settled| say::fate(settled, incomplete));
+    Ok(exit)
+}
+
+/// Prints the log as lines or objects.
+fn print(args: &Dmesg, kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, PrintError> {
+    let ended = if args.talk.json {
+        print_json(kernel, out)
+    } else {
+        log::print(kernel, out, PrintOptions { caller: args.caller })
+    }?;
+    out.flush()?;
+    Ok(ended)
+}
+
+fn warn_of_loss(ended: &Ended, voice: &Voice) {
+    if let Some(why) = &ended.why {
+        voice.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
+    }
+}
+
+/// Says all of VMCOREINFO: openSUSE's kdump-save takes `OSRELEASE=` and `CRASHTIME=` from there,
+/// at the start of a line but for blanks, as makedumpfile has them.
+fn tell_vmcoreinfo(dump: &Dump) {
+    let text = String::from_utf8_lossy(dump.notes.vmcoreinfo_text().unwrap_or_default());
+    let lines: String = text.lines().map(|line| format!("  {}\n", printable(line))).collect();
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
+
+/// A text that grows at its end.
+struct Lines<'a> {
+    sink: &'a mut dyn Sink,
+    at: u64,
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.write_at(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Prints one JSON object a record, each on a line of its own.

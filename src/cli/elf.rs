@@ -9,16 +9,17 @@ use kdumpconv::sink::place::Format;
 use kdumpconv::to_elf::{self, Options, Report};
 use serde_json::{Value, json};
 
+use super::census;
 use super::exit::Exit;
 use super::files::{self, How};
-use super::groups::{self, Source, Talk, Threads};
+use super::groups::{self, LeftOut, Source, Talk, Threads};
 use super::progress::{Meter, Unit};
 use super::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
 use super::signals::Signals;
 
 /// Write a dump as an ELF vmcore, for gdb and whatever else reads no kdump file
 ///
-/// Pages that the dump left out are RAM without data in the ELF file; pages of zeros are holes in
+/// All pages, but for those that --dump-level leaves out. These, and those that the dump left out, are RAM without data in the ELF file; pages of zeros are holes in
 /// it, and take no space.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Elf {
@@ -27,6 +28,13 @@ pub(crate) struct Elf {
 
     #[command(flatten)]
     output: groups::Output,
+
+    #[command(flatten)]
+    left_out: LeftOut,
+
+    /// Write makedumpfile's flattened stream of the file, which unflatten puts together
+    #[arg(short = 'F', long = "flat")]
+    flat: bool,
 
     #[command(flatten)]
     threads: Threads,
@@ -51,8 +59,14 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
     voice.warn(&dump.warnings);
 
-    let mut output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
-    let options = Options { threads: args.threads.count(), ..Options::default() };
+    let format = if args.flat { Format::Flat } else { Format::InOrder };
+    let mut output = files::create_output(&args.source.paths(), &args.output, format)?;
+    let options = Options {
+        dump_level: args.left_out.level()?,
+        strict: args.left_out.strict,
+        threads: args.threads.count(),
+        ..Options::default()
+    };
     if output.outlives_an_interruption() {
         signals.catch(&options.cancel).context("cannot catch signals")?;
     }
@@ -109,7 +123,7 @@ fn summary(report: &Report, settled: Option<&Settled>, seconds: f64) -> Vec<Stri
         Some(map) => format!("the direct map at {:#x}", map.offset.wrapping_add(map.start)),
         None => "no virtual addresses".to_owned(),
     };
-    vec![
+    let mut lines = vec![
         format!(
             "{name}: {} bytes, {class}, {} segments, {addresses}",
             report.file_bytes, report.segments
@@ -120,10 +134,12 @@ fn summary(report: &Report, settled: Option<&Settled>, seconds: f64) -> Vec<Stri
             pages.raw,
             pages.zero,
             pages.unreadable,
-            pages.present.saturating_sub(pages.kept),
+            pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
         ),
-        format!("{seconds:.2} s, {}/s", megabytes(memory / seconds.max(1e-9))),
-    ]
+    ];
+    lines.extend(census::left_out(&report.census, report.page_bytes));
+    lines.push(format!("{seconds:.2} s, {}/s", megabytes(memory / seconds.max(1e-9))));
+    lines
 }
 
 fn as_json(
@@ -152,6 +168,7 @@ fn as_json(
         "page_size": report.page_bytes,
         "pages": {
             "present": pages.present,
+            "excluded": pages.excluded,
             "kept": pages.kept,
             "data": pages.raw,
             "zero": pages.zero,

@@ -1,10 +1,14 @@
 //! Groups of arguments that several commands have: declared once, the same everywhere.
 
+mod left_out;
+
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::convert::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
+
+pub(crate) use left_out::LeftOut;
 
 /// What is read.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -153,6 +157,7 @@ pub(crate) enum When {
 const MESSAGE_PROGRESS: u32 = 1;
 const MESSAGE_COMMON: u32 = 2;
 const MESSAGE_DEBUG: u32 = 8;
+const MESSAGE_REPORT: u32 = 16;
 
 impl Talk {
     /// When to show progress.
@@ -172,7 +177,7 @@ impl Talk {
             _ if self.quiet => 0,
             _ if self.debug || self.verbose > 0 => 2,
             Some(bits) if bits & MESSAGE_DEBUG != 0 => 2,
-            Some(bits) if bits & MESSAGE_COMMON == 0 => 0,
+            Some(bits) if bits & (MESSAGE_COMMON | MESSAGE_REPORT) == 0 => 0,
             _ => 1,
         }
     }

@@ -1,5 +1,6 @@
 //! The command line: arguments to options, what is said to the user, signals, exit codes.
 //!
+//! `args` is the one definition of it; `makedumpfile` says another program's in its words.
 //! One file a command: `convert` is the main one. To add another: its file with its `clap::Args`,
 //! made of the `groups` that it shares and its own, and a `run`; a variant in `args::Command`;
 //! a line in [`run`].
@@ -13,6 +14,7 @@ mod exit;
 mod files;
 mod groups;
 mod info;
+mod makedumpfile;
 mod progress;
 mod say;
 mod signals;
@@ -22,7 +24,21 @@ mod verify;
 
 pub(crate) use args::Args;
 use args::Command;
+use clap::Parser;
 pub(crate) use exit::Exit;
+
+/// What this process was called for; `None` if arguments were to be checked, and are right.
+///
+/// Called as `makedumpfile`, its arguments are makedumpfile's. Wrong ones end the process here.
+///
+/// # Errors
+/// What is not done in place of makedumpfile.
+pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
+    if makedumpfile::is_called(std::env::args_os().next()) {
+        return makedumpfile::arguments(std::env::args_os());
+    }
+    Ok(Some(Args::parse()))
+}
 
 /// Does what the arguments ask for.
 ///

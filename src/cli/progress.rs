@@ -54,7 +54,8 @@ pub(crate) enum Meter {
 
 impl Meter {
     pub(crate) fn new(talk: &Talk, unit: Unit) -> Self {
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        // Without a TERM, as on the console of an initramfs, nobody knows what it can do.
+        let dumb = std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb");
         let terminal = stderr().is_terminal() && !dumb;
         match talk.progress() {
             When::Never => Meter::Silent,

@@ -18,17 +18,22 @@ pub(crate) struct Signals {
     /// Has a byte to read once a signal came, so that a wait for input ends.
     wake: UnixStream,
     waker: UnixStream,
+    /// A second registration would take the first signal for the second.
+    are_caught: AtomicBool,
 }
 
 impl Signals {
     pub(crate) fn new() -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
-        Ok(Signals { caught: Arc::default(), wake, waker })
+        Ok(Signals { caught: Arc::default(), wake, waker, are_caught: AtomicBool::new(false) })
     }
 
     /// From now on signals set `cancel` instead of killing.
     pub(crate) fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
         use signal_hook::{flag, low_level};
+        if self.are_caught.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
         let ignored = ignored_signals();
         for signal in [SIGTERM, SIGHUP, SIGINT] {
             if ignored & (1 << (signal - 1)) != 0 {

@@ -23,7 +23,7 @@ pub mod zero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
@@ -258,6 +258,19 @@ fn doubts(selection: &Selection, counts: &Counts, zones: Option<u64>) -> Vec<Str
     }
     doubts.extend(zones.and_then(|zones| counts.evidence.missing_free(zones)));
     doubts
+}
+
+/// As [`select`], but if `strict`, what is not proven or contradicts itself is an error.
+///
+/// # Errors
+/// As [`select`], and [`Error::NotProven`].
+pub(crate) fn as_asked(dump: &Dump, request: &Request, strict: bool) -> Result<Selection> {
+    let selection = select(dump, request)?;
+    let is_cancelled = request.cancel.load(Ordering::Relaxed);
+    match selection.warnings.first().filter(|_| strict && !is_cancelled) {
+        Some(why) => Err(Error::NotProven(why.clone())),
+        None => Ok(selection),
+    }
 }
 
 /// What is left out of a dump, in the bits of makedumpfile's `-d`.

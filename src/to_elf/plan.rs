@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, Segment};
 use crate::format::wire::Layout;
 use crate::kernel::translate::direct_map::DirectMap;
+use crate::select::Selection;
 use crate::sink::Sink;
-use crate::source::dump::Dump;
+use crate::source::dump::{Dump, Runs};
 
 /// Room for program headers that unreadable pages make necessary.
 const SPARE_SEGMENTS: u64 = 1024;
@@ -21,8 +22,10 @@ const ELF32_MARGIN: u64 = 64 << 20;
 const TABLE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Where everything goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+#[derive(Debug, Clone)]
+pub(super) struct Plan<'a> {
+    dump: &'a Dump,
+    selection: &'a Selection,
     /// The file header, for the segments as they are to be.
     pub(super) header: FileHeader,
     /// `PT_LOAD`s as they are to be.
@@ -53,18 +56,23 @@ pub(super) struct Written {
     pub(super) moved: bool,
 }
 
-impl Plan {
-    /// Lays out the core of `dump`.
+impl<'a> Plan<'a> {
+    /// Lays out the core of `dump`, less what is left out.
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when the file would be too large.
-    pub(super) fn new(dump: &Dump, direct_map: Option<DirectMap>) -> Result<Plan> {
+    pub(super) fn new(
+        dump: &'a Dump,
+        selection: &'a Selection,
+        direct_map: Option<DirectMap>,
+    ) -> Result<Self> {
         let origin = dump.origin();
         let cuts = cuts(direct_map, origin, dump.page_size);
-        let (_, kept) = dump.counts();
+        let (_, input_pages) = dump.counts();
+        let kept = input_pages - selection.excluded.count();
         let mut count = 0;
         let mut end = 0;
-        for segment in segments(dump.present(), dump.kept(), &[], &cuts) {
+        for segment in segments(dump.present(), selection.kept(dump), &[], &cuts) {
             count += 1;
             end = segment.pfns.end;
         }
@@ -92,6 +100,8 @@ impl Plan {
             let cuts = cuts.clone();
             let page_size = dump.page_size;
             let plan = Plan {
+                dump,
+                selection,
                 header,
                 segments: count,
                 capacity,
@@ -121,18 +131,17 @@ impl Plan {
     /// [`Error::Write`].
     pub(super) fn write_headers(
         &self,
-        dump: &Dump,
         gone: &[Range<u64>],
         incomplete: bool,
         sink: &mut dyn Sink,
         file_bytes: u64,
     ) -> Result<Written> {
         let failed = || Error::write("the program headers");
-        let all = || segments(dump.present(), dump.kept(), gone, &self.cuts);
+        let all = || segments(self.dump.present(), self.kept(), gone, &self.cuts);
         let count = 1 + all().count() as u64;
         let stride = u64::from(self.header.phentsize);
         let mut header = self.header;
-        if incomplete && dump.arch.leaves_elf_flags_to_dumps() {
+        if incomplete && self.dump.arch.leaves_elf_flags_to_dumps() {
             header.flags |= DUMP_ELF_INCOMPLETE;
         }
         let mut written = Written { segments: count, file_bytes, moved: count > self.capacity };
@@ -180,6 +189,11 @@ impl Plan {
             file_bytes: if pages.rank.is_some() { memory_bytes } else { 0 },
             memory_bytes,
         }
+    }
+
+    /// The pages that have data.
+    pub(super) fn kept(&self) -> Runs<'a> {
+        self.selection.kept(self.dump)
     }
 
     /// Bytes of a page.

@@ -15,7 +15,7 @@ const MAX_GAPS: usize = 1 << 20;
 
 /// Writes pages to their places, and remembers which there are.
 pub(super) struct Writer<'a> {
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
     sink: &'a mut dyn Sink,
     /// Where pages are among the kept ones: the run that was written last, and its rank.
     kept: Runs<'a>,
@@ -29,9 +29,9 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(plan: &'a Plan, dump: &'a Dump, sink: &'a mut dyn Sink) -> Self {
+    pub(super) fn new(plan: &'a Plan<'a>, sink: &'a mut dyn Sink) -> Self {
         let end = plan.data.start;
-        let kept = dump.kept();
+        let kept = plan.kept();
         Writer { plan, sink, kept, run: 0..0, rank: 0, gone: Vec::new(), written_to: 0, end }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Writer<'a> {
         let (plan, sink) = (self.plan, &mut *self.sink);
         sink.reserve(0..plan.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
-            plan.write_headers(dump, &[], dump.incomplete, sink, plan.data.end)?;
+            plan.write_headers(&[], dump.incomplete, sink, plan.data.end)?;
         }
         let lost = dump.copy_notes(&mut |at, bytes| {
             sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use kdumpconv::Options;
 use kdumpconv::codec::Codec;
-use kdumpconv::select::DumpLevel;
 use kdumpconv::sink::place::Format;
 
 use crate::cli::exit::Usage;
-use crate::cli::groups::{Input, Output, Source, Talk, Threads, parse_size};
+use crate::cli::groups::{Input, LeftOut, Output, Source, Talk, Threads, parse_size};
 use crate::cli::unflatten::Unflatten;
 
 /// The main command.
@@ -46,22 +45,8 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     level: Option<i32>,
 
-    /// Pages to leave out, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1]
-    ///
-    /// The numbers are makedumpfile's. 1: pages of zeros share one stored page. 2: page cache
-    /// without private data. 4: page cache with or without. 8: memory of processes. 16: free
-    /// pages. What the kernel has marked as poisoned or offline is left out at every level. The
-    /// kernel's struct pages tell; what they do not prove is kept, with a warning.
-    #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
-    dump_level: Option<u32>,
-
-    /// The same by name, with commas between
-    #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
-    exclude: Vec<Class>,
-
-    /// Fail (3), and write nothing, where a class to be left out cannot be told, rather than keep it
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    pub(crate) left_out: LeftOut,
 
     /// Kind of file: auto is flat exactly when the output cannot seek
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
@@ -117,21 +102,6 @@ enum FormatArg {
     Flat,
 }
 
-/// A class of pages; its number is its bit of the dump level.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Class {
-    /// Pages of zeros share one stored page
-    Zero = 1,
-    /// Page cache without private data
-    Cache = 2,
-    /// Page cache, with private data or without
-    PrivateCache = 4,
-    /// Memory of processes
-    User = 8,
-    /// Free pages
-    Free = 16,
-}
-
 impl Convert {
     /// With -R, the command that does it: of INPUT OUTPUT, or of standard input to OUTPUT.
     pub(crate) fn rearranged(&self) -> Option<Unflatten> {
@@ -162,13 +132,11 @@ impl Convert {
         if self.level.is_some_and(|level| !codec.has_level(level)) {
             return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
         }
-        let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
-        let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
         Ok(Options {
             codec,
             level: self.level,
-            dump_level: asked.and_then(DumpLevel::new).unwrap_or_default(),
-            strict: self.strict,
+            dump_level: self.left_out.levels().first().copied().unwrap_or_default(),
+            strict: self.left_out.strict,
             threads: self.threads.count(),
             max_size: self.max_size,
             timestamp: source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?,
@@ -234,6 +202,10 @@ mod tests {
         assert_eq!(options(&["-d31"]).dump_level.bits(), 31);
         assert_eq!(options(&["--exclude", "zero,user,free"]).dump_level.bits(), 25);
         assert!(Args::try_parse_from(["kdumpconv", "-d", "32", "vmcore"]).is_err());
+        assert!(Args::try_parse_from(["kdumpconv", "-d", "1,32", "vmcore"]).is_err());
+        let line = ["kdumpconv", "-d", "11,31", "vmcore"];
+        let levels = Args::try_parse_from(line).unwrap().convert.left_out.levels();
+        assert_eq!(levels.iter().map(|level| level.bits()).collect::<Vec<_>>(), [11, 31]);
     }
 
     #[test]

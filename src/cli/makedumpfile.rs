@@ -1,0 +1,328 @@
+//! Called by the name `makedumpfile`: its command line, said in our own words.
+//!
+//! kdump's scripts call that name. Whatever they ask for becomes a command line of `kdumpconv`, so
+//! that there is one way in which things are done; what has no such command line is passed over or
+//! refused by the tables in `others`. The options are those of makedumpfile's manual page and of
+//! its `getopt_long(3)` table, up to 1.7.9 (2026-06).
+
+mod others;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+
+use super::args::Args;
+use super::exit::Usage;
+use super::say::line;
+use others::{Fate, OTHERS, Other};
+
+/// The name, as the last part of `argv[0]`.
+const NAME: &str = "makedumpfile";
+
+/// Bits of --message-level: details, and the summary.
+const MESSAGE_DEBUG: u32 = 8;
+const MESSAGE_REPORT: u32 = 16;
+
+/// makedumpfile's own --message-level: progress, common messages, errors.
+const MESSAGE_DEFAULT: u32 = 7;
+
+/// In place of makedumpfile: make a small dump of VMCORE.
+///
+/// This is kdumpconv, called as makedumpfile. `kdumpconv --help` tells what else it does.
+#[derive(Debug, Parser)]
+#[command(
+    name = NAME,
+    display_name = "kdumpconv",
+    version = VERSION,
+    disable_version_flag = true,
+    override_usage = "makedumpfile [OPTIONS] VMCORE DUMPFILE
+       makedumpfile -F [OPTIONS] VMCORE
+       makedumpfile -R DUMPFILE < FLATTENED
+       makedumpfile --dump-dmesg VMCORE LOGFILE",
+    // A command line that a script puts together may have an option twice.
+    args_override_self = true,
+    infer_long_args = true
+)]
+struct Makedumpfile {
+    /// Compress pages by zlib [default: not at all]
+    #[arg(short = 'c', overrides_with_all = ["lzo", "snappy", "zstd"])]
+    zlib: bool,
+
+    /// By LZO
+    #[arg(short = 'l', overrides_with_all = ["zlib", "snappy", "zstd"])]
+    lzo: bool,
+
+    /// By snappy
+    #[arg(short = 'p', overrides_with_all = ["zlib", "lzo", "zstd"])]
+    snappy: bool,
+
+    /// By zstd
+    #[arg(short = 'z', overrides_with_all = ["zlib", "lzo", "snappy"])]
+    zstd: bool,
+
+    /// Pages to leave out, 0 to 31; with commas, the next where a dump of the one before finds no
+    /// room [default: 0]
+    #[arg(
+        short = 'd',
+        value_name = "LEVEL[,LEVEL...]",
+        default_value = "0",
+        hide_default_value = true
+    )]
+    level: String,
+
+    /// Stop at this size
+    #[arg(short = 'L', value_name = "SIZE")]
+    max_size: Option<String>,
+
+    /// Write an ELF file
+    #[arg(short = 'E')]
+    elf: bool,
+
+    /// Write a flattened stream to standard output
+    #[arg(short = 'F')]
+    flat: bool,
+
+    /// Put a flattened stream from standard input together
+    #[arg(short = 'R')]
+    rearrange: bool,
+
+    /// Replace DUMPFILE
+    #[arg(short = 'f')]
+    force: bool,
+
+    /// VMCOREINFO of a VMCORE that has none
+    #[arg(short = 'i', value_name = "VMCOREINFO")]
+    vmcoreinfo: Option<PathBuf>,
+
+    /// Threads [default: the CPUs that may be used]
+    #[arg(long, value_name = "N")]
+    num_threads: Option<usize>,
+
+    /// Sum of 1 progress, 2 summary, 4 errors, 8 details, 16 report [default: 7]
+    #[arg(long, value_name = "N")]
+    message_level: Option<u32>,
+
+    /// Say more
+    #[arg(short = 'D')]
+    debug: bool,
+
+    /// Summary, whatever the message level
+    #[arg(long)]
+    show_stats: bool,
+
+    /// Write nothing, tell the size
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Write the kernel's log to LOGFILE
+    #[arg(long)]
+    dump_dmesg: bool,
+
+    /// Print pages by what the kernel uses them for
+    #[arg(long)]
+    mem_usage: bool,
+
+    /// Check the arguments and do nothing
+    #[arg(long)]
+    check_params: bool,
+
+    /// Print the version
+    #[arg(short = 'v', action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    /// VMCORE and what is written, as above
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// The lines after the first are makedumpfile's: scripts look there for a codec.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " in place of makedumpfile\nlzo\tenabled\nsnappy\tenabled\nzstd\tenabled"
+);
+
+/// Whether `argv[0]` says so.
+pub(super) fn is_called(name: Option<OsString>) -> bool {
+    name.is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new(NAME)))
+}
+
+/// What makedumpfile's command line means; `None` if it was only to be checked.
+///
+/// # Errors
+/// [`Usage`] for what makedumpfile refuses as well, and for what we do not do.
+pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Args>> {
+    let matches = command().get_matches_from(line);
+    let asked = Makedumpfile::from_arg_matches(&matches)?;
+    let notes = passed_over(&matches)?;
+    let ours = asked.in_our_words()?;
+    if asked.message_level() != 0 {
+        notes.iter().for_each(|note| tell(note));
+    }
+    let args = Args::try_parse_from(&ours).unwrap_or_else(|error| error.exit());
+    if asked.debug || asked.message_level() & MESSAGE_DEBUG != 0 {
+        let words: Vec<_> = ours.iter().map(|word| word.to_string_lossy()).collect();
+        tell(&format!("called as {NAME}: {}", words.join(" ")));
+    }
+    Ok((!asked.check_params).then_some(args))
+}
+
+fn tell(text: &str) {
+    line(&super::say::printable(text));
+}
+
+/// The definition with those options that do nothing or are refused.
+fn command() -> clap::Command {
+    Makedumpfile::command().args(OTHERS.iter().map(Other::arg))
+}
+
+/// What is to be said of the options that are passed over.
+fn passed_over(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
+    let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let mut notes = Vec::new();
+    for Other(name, _, fate) in OTHERS.iter().filter(|other| is_given(other.0)) {
+        match fate {
+            Fate::NotNeeded => {}
+            Fate::PassedOver(why) => notes.push(format!("{name}: {why}")),
+            Fate::Refused(why) => return Err(Usage(why)).context(*name),
+        }
+    }
+    Ok(notes)
+}
+
+impl Makedumpfile {
+    /// The same as a command line of ours.
+    fn in_our_words(&self) -> Result<Vec<OsString>, Usage> {
+        let mut words = Words::default();
+        words.add("kdumpconv");
+        let files: Vec<&Path> = self.files.iter().map(PathBuf::as_path).collect();
+        let files = if self.rearrange {
+            self.rearranging(&mut words, &files)?
+        } else if self.dump_dmesg {
+            self.log(&mut words, &files)?
+        } else if self.mem_usage {
+            words.add("info");
+            words.add("--classes");
+            one(&files, "--mem-usage takes one VMCORE")?
+        } else {
+            self.dumping(&mut words, &files)?
+        };
+        match (self.message_level, self.show_stats) {
+            (None, false) => {}
+            _ => words.with("--message-level", &self.message_level().to_string()),
+        }
+        words.flag(self.debug, "-D");
+        words.add("--");
+        files.iter().for_each(|file| words.add(file));
+        Ok(words.0)
+    }
+
+    fn message_level(&self) -> u32 {
+        let report = if self.show_stats { MESSAGE_REPORT } else { 0 };
+        self.message_level.unwrap_or(MESSAGE_DEFAULT) | report
+    }
+
+    /// -R DUMPFILE: of what comes from standard input.
+    fn rearranging<'a>(
+        &self,
+        words: &mut Words,
+        files: &[&'a Path],
+    ) -> Result<Vec<&'a Path>, Usage> {
+        if self.codec() != "none" || self.level != "0" || self.elf || self.flat {
+            return Err(Usage("-R: how the dump is made was decided when it was flattened"));
+        }
+        words.add("-R");
+        words.flag(self.force, "-f");
+        one(files, "-R takes one DUMPFILE; the flattened stream comes from standard input")
+    }
+
+    fn log<'a>(&self, words: &mut Words, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
+        if self.dry_run {
+            return Err(Usage("--dry-run cannot be used with --dump-dmesg"));
+        }
+        words.add("dmesg");
+        words.flag(self.force, "-f");
+        self.vmcoreinfo(words);
+        self.input_and_output(files)
+    }
+
+    fn dumping<'a>(&self, words: &mut Words, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
+        if self.elf {
+            if self.codec() != "none" {
+                return Err(Usage("-E: an ELF file has no compressed pages"));
+            }
+            if self.dry_run || self.max_size.is_some() {
+                return Err(Usage("-E: --dry-run and -L are for kdump files"));
+            }
+            words.add("elf");
+        } else {
+            words.with("-C", self.codec());
+        }
+        words.with("-d", &self.level);
+        self.max_size.iter().for_each(|size| words.with("-L", size));
+        words.flag(self.flat, "-F");
+        words.flag(self.force, "-f");
+        words.flag(self.dry_run, "-n");
+        let threads = self.num_threads.map(|threads| threads.max(1).to_string());
+        threads.iter().for_each(|threads| words.with("-j", threads));
+        self.vmcoreinfo(words);
+        self.input_and_output(files)
+    }
+
+    fn vmcoreinfo(&self, words: &mut Words) {
+        if let Some(file) = &self.vmcoreinfo {
+            words.add("--vmcoreinfo");
+            words.add(file);
+        }
+    }
+
+    /// VMCORE and a file, or with -F VMCORE alone.
+    fn input_and_output<'a>(&self, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
+        match (files, self.flat) {
+            ([vmcore, output], false) => Ok(vec![*vmcore, *output]),
+            ([vmcore], true) => Ok(vec![*vmcore, Path::new("-")]),
+            (_, true) => Err(Usage("-F takes one VMCORE, and writes to standard output")),
+            (_, false) => Err(Usage("VMCORE and the file to write are wanted, or -F and VMCORE")),
+        }
+    }
+
+    fn codec(&self) -> &'static str {
+        match self {
+            Makedumpfile { zlib: true, .. } => "zlib",
+            Makedumpfile { lzo: true, .. } => "lzo",
+            Makedumpfile { snappy: true, .. } => "snappy",
+            Makedumpfile { zstd: true, .. } => "zstd",
+            _ => "none",
+        }
+    }
+}
+
+fn one<'a>(files: &[&'a Path], why: &'static str) -> Result<Vec<&'a Path>, Usage> {
+    if files.len() == 1 { Ok(files.to_vec()) } else { Err(Usage(why)) }
+}
+
+/// A command line.
+#[derive(Debug, Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    fn add(&mut self, word: impl AsRef<OsStr>) {
+        self.0.push(word.as_ref().to_owned());
+    }
+
+    fn flag(&mut self, is_given: bool, flag: &str) {
+        if is_given {
+            self.add(flag);
+        }
+    }
+
+    fn with(&mut self, option: &str, value: &str) {
+        self.add(option);
+        self.add(value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
