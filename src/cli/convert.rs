@@ -52,9 +52,8 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     if args.verify && !can_be_read_back {
         return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
     }
-    if can_be_read_back {
-        signals.catch(&options.cancel).context("cannot catch signals")?;
-    }
+    output =
+        output.map(|output| files::catch_signals(output, &signals, &options.cancel)).transpose()?;
     let mut nowhere = nowhere(args);
     let sink: &mut dyn Sink = match &mut output {
         Some(output) => output.sink(),

@@ -51,11 +51,9 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
     voice.warn(&dump.warnings);
 
-    let mut output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
+    let output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
     let options = Options { threads: args.threads.count(), ..Options::default() };
-    if output.outlives_an_interruption() {
-        signals.catch(&options.cancel).context("cannot catch signals")?;
-    }
+    let mut output = files::catch_signals(output, &signals, &options.cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
     let written = to_elf::to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
     meter.clear();
