@@ -99,6 +99,7 @@ pub(crate) fn outcome(
     lost: &[Range<u64>],
     lost_note_bytes: u64,
     pages: &mut Pages,
+    cancel: &AtomicBool,
 ) -> Vec<Reason> {
     let mut reasons = Vec::new();
     pages.unreadable += count(lost);
@@ -110,13 +111,20 @@ pub(crate) fn outcome(
     }
     let first_missing = dump.missing().first().or(lost.first());
     if let (None, Some(run)) = (&pages.first_unreadable, first_missing) {
-        pages.first_unreadable = Some((run.start, "the input ends before it".to_owned()));
+        let why = match dump.input().broke_off() {
+            Some(why) => format!("the input broke off before it: {why}"),
+            None => "the input ends before it".to_owned(),
+        };
+        pages.first_unreadable = Some((run.start, why));
     }
     if pages.unreadable > 0 {
         reasons.push(Reason::Unreadable);
     }
     match stop {
-        Ok(()) => reasons.extend(dump.read_to_end().err().map(Reason::Input)),
+        Ok(()) => reasons.extend(dump.read_to_end().err().map(|error| {
+            // The signal ended the wait for it.
+            if cancel.load(Ordering::Relaxed) { Reason::Cancelled } else { Reason::Input(error) }
+        })),
         Err(reason) => reasons.push(reason),
     }
     reasons

@@ -1,8 +1,8 @@
 //! The story of a conversion, top to bottom: select pages, plan the file, write it.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::{io, mem};
 
 use crate::batch::{self, Batch, Feed};
 use crate::codec::Codec;
@@ -141,7 +141,8 @@ pub fn convert(
     });
     let lost = if stop.is_ok() { mem::take(&mut feed.lost) } else { Vec::new() };
     drop(feed);
-    let why = batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages);
+    let why =
+        batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages, &options.cancel);
     report.reasons.extend(why);
     if report.incomplete() {
         header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
@@ -160,7 +161,7 @@ pub fn convert(
         }
         // The header says "incomplete", and all up to the last checkpoint is consistent.
         (Err(error), Some(pages)) if can_rewrite => {
-            report.reasons.push(Reason::Output(io::Error::other(error)));
+            report.reasons.push(Reason::Output(error.into_io()));
             (report.pages, report.file_bytes, report.output_bytes) = (pages, so_far, so_far);
         }
         (Err(error), _) => return Err(error),

@@ -102,6 +102,28 @@ impl Error {
         move |source| Error::Read { what, source }
     }
 
+    /// Of an input that failed before it came to its end: what is missing in it is that failure's
+    /// doing, and no damage.
+    pub(crate) fn or_failure(self, broke_off: Option<io::Error>) -> Error {
+        match (self, broke_off) {
+            (error @ (Error::Damaged { .. } | Error::NotRecognised(_)), Some(source)) => {
+                Error::Read { what: error.to_string(), source }
+            }
+            (error, _) => error,
+        }
+    }
+
+    /// As an I/O error that says all of it: the source's text is not lost where one is shown alone.
+    pub(crate) fn into_io(self) -> io::Error {
+        let text = self.to_string();
+        match self {
+            Error::Read { source, .. } | Error::Write { source, .. } => {
+                io::Error::new(source.kind(), format!("{text}: {source}"))
+            }
+            _ => io::Error::other(text),
+        }
+    }
+
     /// For `map_err`: an I/O error of the output, with what was written.
     pub(crate) fn write(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let what = what.into();

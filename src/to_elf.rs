@@ -135,7 +135,8 @@ pub fn to_elf(
     });
     let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
     let (gone, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
-    let why = batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages);
+    let why =
+        batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages, &options.cancel);
     report.reasons.extend(why);
     report.file_bytes = file_bytes;
     if can_rewrite {

@@ -23,6 +23,9 @@ pub use stream::Stream;
 /// Bytes that are overwritten at a time where a write failed: the least that file systems have.
 const TAKE_BACK_BYTES: usize = 512;
 
+/// Bytes of the file that are written when all others are: a signature of whatever kind.
+const FIRST_BYTES: usize = 8;
+
 /// Why a stream was not put together to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -98,6 +101,8 @@ impl From<Error> for Failure {
 /// A file under way.
 struct Assembly<'a> {
     sink: &'a mut dyn Sink,
+    /// Its first bytes, held back: a writer's header says from the start that the dump is complete.
+    first: [u8; FIRST_BYTES],
     came: Ranges,
     records: u64,
     /// Records whose place may come again.
@@ -119,7 +124,13 @@ pub fn unflatten(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Unflattened> {
-    let mut file = Assembly { sink, came: Ranges::default(), records: 0, replaceable: Vec::new() };
+    let mut file = Assembly {
+        sink,
+        first: [0; FIRST_BYTES],
+        came: Ranges::default(),
+        records: 0,
+        replaceable: Vec::new(),
+    };
     let mut warnings = Vec::new();
     let stopped = match file.put_together(&mut stream, cancel, progress) {
         Ok(()) => None,
@@ -218,7 +229,7 @@ impl Assembly<'_> {
                     return Err(Stop::Cut { at: position, what }.into());
                 }
                 let offset = record.offset + done;
-                if let Err(error) = self.sink.write_at(offset, part) {
+                if let Err(error) = self.write(offset, part) {
                     let bytes = part.len() as u64;
                     self.take_back(offset..offset.saturating_add(bytes));
                     return Err(Stop::Output(error).into());
@@ -231,6 +242,19 @@ impl Assembly<'_> {
             }
             self.records += 1;
         }
+    }
+
+    /// Writes bytes of a record, but for those that are held back.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let place = self.first.get_mut(at..).unwrap_or_default();
+        let (held, rest) = bytes.split_at(place.len().min(bytes.len()));
+        place.iter_mut().zip(held).for_each(|(place, byte)| *place = *byte);
+        let held = held.len() as u64;
+        if held > 0 {
+            self.sink.wipe(offset..offset + held)?;
+        }
+        if rest.is_empty() { Ok(()) } else { self.sink.write_at(offset + held, rest) }
     }
 
     /// Refuses a record that has bytes of another; whether it is none that comes again.
@@ -269,7 +293,7 @@ impl Assembly<'_> {
     /// Makes what came consistent and ends it; `None` if it is of no use.
     fn finish_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<Option<u64>> {
         self.fill_gaps()?;
-        let file_bytes = match repair::repair(self.sink, &self.came)? {
+        let file_bytes = match repair::repair(self.sink, &self.came, &self.first)? {
             Repaired::Useless => return Ok(None),
             Repaired::Kdump { file_bytes } => file_bytes,
             Repaired::Elf => {
@@ -290,6 +314,14 @@ impl Assembly<'_> {
     }
 
     fn finish(&mut self, file_bytes: u64) -> Result<u64> {
-        self.sink.finish(file_bytes).map_err(Error::write("the end of the file"))
+        let bytes = self.sink.finish(file_bytes).map_err(Error::write("the end of the file"))?;
+        let came =
+            self.came.within(0..self.first.len() as u64).next().filter(|part| part.start == 0);
+        let came = came.and_then(|part| usize::try_from(part.end).ok()).unwrap_or(0);
+        let first = self.first.get(..came).unwrap_or_default();
+        if !first.is_empty() {
+            self.sink.write_at(0, first).map_err(Error::write("the main header"))?;
+        }
+        Ok(bytes)
     }
 }

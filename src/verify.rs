@@ -349,7 +349,12 @@ fn check_gap(kdump: &Kdump, index: usize, gap: Range<u64>, findings: &mut Findin
     let Some(file) = kdump.files.get(index).filter(|_| gap.start < gap.end) else { return };
     let bytes = gap.end - gap.start;
     let fits = bytes >= PAGE_DESC_BYTES as u64;
-    let (kind, what) = if fits && kdump.has_descriptor(file, gap.start) {
+    let has_more = fits && kdump.has_descriptor(file, gap.start);
+    let says_incomplete = file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let (kind, what) = if has_more && says_incomplete {
+        // Bits are written after the descriptors.
+        (Kind::Remark, "begin with one more: the dump broke off before its bit was set")
+    } else if has_more {
         (Kind::Bitmap, "begin with one more: the 2nd bitmap has fewer pages than there are")
     } else {
         (Kind::Remark, "are not used")

@@ -99,6 +99,8 @@ impl<'a> Writer<'a> {
         self.sink
             .write_zeros_at(plan.notes.end, plan.bitmap1.start - plan.notes.end)
             .map_err(failed())?;
+        // Old bits would count, should the output end before ours are written.
+        self.sink.wipe(plan.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
         self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
         if let Some(offset) = plan.zero_page {
             let zeros = u64::from(plan.block_size);

@@ -14,6 +14,8 @@ use kdumpconv::report::Reason;
 use kdumpconv::sink::flat::FlatSink;
 use kdumpconv::sink::place::{Format, Output};
 use kdumpconv::sink::{NullSink, Sink};
+use kdumpconv::source::dump::Dump;
+use kdumpconv::{Options, Report};
 
 use super::exit::{Exit, Usage};
 use super::files::{self, How};
@@ -47,44 +49,25 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
 
     let mut other_levels = args.left_out.levels().into_iter().skip(1);
     let (mut output, report) = loop {
-        let mut output = if args.dry_run {
-            None
-        } else {
-            Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
-        };
-        let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
-        if args.verify && !can_be_read_back {
-            return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
-        }
-        if can_be_read_back {
-            signals.catch(&options.cancel).context("cannot catch signals")?;
-        }
-        let mut nowhere = nowhere(args);
-        let sink: &mut dyn Sink = match &mut output {
-            Some(output) => output.sink(),
-            None => &mut *nowhere,
-        };
-        let mut meter = Meter::new(&args.talk, Unit::Pages);
-        let show = &mut |progress| meter.show(progress);
-        let converted = kdumpconv::convert(&dump, sink, &options, show);
-        meter.clear();
+        let (output, converted) = attempt(args, &dump, &options, &signals)?;
         // What went into a pipe, or came out of one, is gone.
-        let can_be_repeated = (args.dry_run || can_be_read_back)
+        let can_be_repeated = output.as_ref().is_none_or(Output::outlives_an_interruption)
             && !dump.is_sequential()
             && !options.cancel.load(Ordering::Relaxed);
-        if can_be_repeated && room::was_lacking(&converted) {
-            if let Some(level) = other_levels.next() {
+        let next = match can_be_repeated && room::was_lacking(&converted) {
+            true => other_levels.next(),
+            false => None,
+        };
+        match (next, converted) {
+            (Some(level), _) => {
                 let (tried, next) = (options.dump_level.bits(), level.bits());
                 voice
                     .warn(&[format!("no room for a dump of level {tried}: level {next} is tried")]);
                 let _ = output.map(Output::discard);
                 options.dump_level = level;
-                continue;
             }
-        }
-        match converted {
-            Ok(report) => break (output, report),
-            Err(error) => {
+            (None, Ok(report)) => break (output, report),
+            (None, Err(error)) => {
                 let _ = output.map(Output::discard);
                 return Err(error.into());
             }
@@ -118,6 +101,35 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     };
     ending::sum_up(&voice, &ending);
     Ok(exit)
+}
+
+/// Creates the output, but for a dry run, and converts into it.
+fn attempt(
+    args: &Convert,
+    dump: &Dump,
+    options: &Options,
+    signals: &Signals,
+) -> anyhow::Result<(Option<Output>, kdumpconv::Result<Report>)> {
+    let mut output = if args.dry_run {
+        None
+    } else {
+        Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
+    };
+    let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
+    if args.verify && !can_be_read_back {
+        return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
+    }
+    output =
+        output.map(|output| files::catch_signals(output, signals, &options.cancel)).transpose()?;
+    let mut nowhere = nowhere(args);
+    let sink: &mut dyn Sink = match &mut output {
+        Some(output) => output.sink(),
+        None => &mut *nowhere,
+    };
+    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let converted = kdumpconv::convert(dump, sink, options, &mut |progress| meter.show(progress));
+    meter.clear();
+    Ok((output, converted))
 }
 
 /// Where a dry run writes.

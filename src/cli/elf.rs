@@ -60,16 +60,14 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     voice.warn(&dump.warnings);
 
     let format = if args.flat { Format::Flat } else { Format::InOrder };
-    let mut output = files::create_output(&args.source.paths(), &args.output, format)?;
+    let output = files::create_output(&args.source.paths(), &args.output, format)?;
     let options = Options {
         dump_level: args.left_out.level()?,
         strict: args.left_out.strict,
         threads: args.threads.count(),
         ..Options::default()
     };
-    if output.outlives_an_interruption() {
-        signals.catch(&options.cancel).context("cannot catch signals")?;
-    }
+    let mut output = files::catch_signals(output, &signals, &options.cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
     let written = to_elf::to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
     meter.clear();

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
@@ -124,6 +125,21 @@ pub(crate) fn create_output(
         Some(target) => Output::create(target, format, output.force)?,
         None => Output::stdout(format)?,
     })
+}
+
+/// Has signals end the writing of an output from now on; one that they cannot end is not begun.
+pub(crate) fn catch_signals(
+    output: Output,
+    signals: &Signals,
+    cancel: &Arc<AtomicBool>,
+) -> anyhow::Result<Output> {
+    if output.outlives_an_interruption() {
+        if let Err(error) = signals.catch(cancel) {
+            let _ = output.discard();
+            return Err(error).context("cannot catch signals");
+        }
+    }
+    Ok(output)
 }
 
 /// How the writing of an output went.

@@ -12,7 +12,8 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// Writes one line to standard error; that it cannot be written is no reason to fail.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(io::stderr(), "kdumpconv: {text}");
+    // In one piece: another process may be writing there as well.
+    let _ = io::stderr().write_all(format!("kdumpconv: {text}\n").as_bytes());
 }
 
 /// A control character in a file's name or note must not reach the terminal.

@@ -58,11 +58,9 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
     let input = files::open_input(&args.input, files::spool_dir(Some(&args.output)), &signals)?;
     let stream = Stream::open(input).with_context(|| args.input.name())?;
 
-    let mut output = files::create_output(&[args.input.path()], &args.output, Format::File)?;
+    let output = files::create_output(&[args.input.path()], &args.output, Format::File)?;
     let cancel: Arc<AtomicBool> = Arc::default();
-    if output.outlives_an_interruption() {
-        signals.catch(&cancel).context("cannot catch signals")?;
-    }
+    let mut output = files::catch_signals(output, &signals, &cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Bytes);
     let show = &mut |progress| meter.show(progress);
     let result = kdumpconv::unflatten(stream, output.sink(), &cancel, show);

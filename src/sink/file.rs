@@ -86,6 +86,10 @@ impl Sink for FileSink {
         self.write_zeros_at(range.start, range.end.saturating_sub(range.start))
     }
 
+    fn wipe(&mut self, range: Range<u64>) -> io::Result<()> {
+        if self.is_new_file { Ok(()) } else { self.fill(range) }
+    }
+
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let reader = match self.reader.take() {
             Some(reader) => reader,

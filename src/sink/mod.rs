@@ -84,6 +84,16 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Sees to it that `range`, which will be written, reads as 0 until it is: what an older output
+    /// left there on a device must not be taken for this one's, should it break off.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn wipe(&mut self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
     /// Fills `buf` with what was written from `offset` on.
     ///
     /// # Errors

@@ -70,13 +70,15 @@ pub(super) fn commit(place: Place, sync: bool) -> Settled {
                 let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
                 keep_under(file, names)
             };
+            let unsynced = sync_folder(&target, sync);
             if settled.path.as_ref() == Some(&target) {
-                settled.fate = Fate::Named;
+                // A name that may be gone after a crash is not one to rely on.
+                settled.fate = if unsynced.is_some() { Fate::Kept } else { Fate::Named };
             } else if !replace && fs::symlink_metadata(&target).is_ok() {
                 let taken = format!("{} has come into being meanwhile", target.display());
                 settled = settled.warn(Some(taken));
             }
-            settled.warn(sync_folder(&target, sync))
+            settled.warn(unsynced)
         }
     }
 }

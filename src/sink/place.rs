@@ -4,7 +4,7 @@
 //! and on disk (see `naming`). What cannot be renamed (a pipe, a device, standard output), or is
 //! new and has a name that says "incomplete" already, is written in place.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -75,7 +75,7 @@ impl Output {
     pub fn create(target: &Path, format: Format, replace: bool) -> Result<Self> {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
-        if let Ok(metadata) = fs::metadata(target) {
+        if let Some(metadata) = there(fs::metadata(target)).map_err(failed())? {
             let kind = metadata.file_type();
             if kind.is_dir() {
                 return Err(failed()(io::ErrorKind::IsADirectory.into()));
@@ -98,7 +98,8 @@ impl Output {
         if is_open_file(target) {
             return Self::reopened(target, format, replace);
         }
-        if fs::symlink_metadata(target).is_ok() && !replace {
+        let is_there = there(fs::symlink_metadata(target)).map_err(failed())?.is_some();
+        if is_there && !replace {
             return Err(Error::Exists(target.to_owned()));
         }
         // What is replaced is the file that a link leads to, not the link.
@@ -171,7 +172,19 @@ impl Output {
     }
 
     fn with_file(place: Place, format: Format, what: &str) -> Result<Self> {
-        let (file, is_new) = match &place {
+        let flat = format == Format::Flat;
+        match Self::sink_of(&place, flat, what) {
+            Ok(sink) => Ok(Output { sink, flat, place }),
+            Err(error) => {
+                // An empty file is of no use to anybody.
+                let _ = naming::discard(place);
+                Err(error)
+            }
+        }
+    }
+
+    fn sink_of(place: &Place, flat: bool, what: &str) -> Result<Box<dyn Sink>> {
+        let (file, is_new) = match place {
             Place::Direct { file, .. } => {
                 (file.try_clone(), file.metadata().is_ok_and(|metadata| metadata.is_file()))
             }
@@ -179,14 +192,12 @@ impl Output {
             Place::Stream => (Err(io::ErrorKind::Unsupported.into()), false),
         };
         let file = file.map_err(Error::write(what))?;
-        let flat = format == Format::Flat;
-        let sink: Box<dyn Sink> = match (flat, is_new) {
+        Ok(match (flat, is_new) {
             (true, true) => Box::new(FlatSink::to_file(file).map_err(Error::write(what))?),
             (true, false) => Box::new(FlatSink::new(file)),
             (false, true) => Box::new(FileSink::new_file(file)),
             (false, false) => Box::new(FileSink::device(file)),
-        };
-        Ok(Output { sink, flat, place })
+        })
     }
 
     /// Where to write.
@@ -270,6 +281,16 @@ impl Write for Patient {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What is known of a file; `None` if there is none. Where that cannot be told, a device or a FIFO
+/// must not be taken for a name that is free.
+fn there(metadata: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+    match metadata {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

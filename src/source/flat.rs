@@ -180,8 +180,12 @@ impl Cut {
             until = until.min(self.missing.start);
         }
         if until <= offset {
-            let why = "the flattened file is cut off before these bytes";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+            let cut_off = "the flattened file is cut off before these bytes";
+            return Err(match &self.unreadable {
+                // Of a disk that fails, not of the file.
+                Some(why) => io::Error::other(format!("{cut_off}: it is unreadable there: {why}")),
+                None => io::Error::new(io::ErrorKind::UnexpectedEof, cut_off),
+            });
         }
         Ok(usize::try_from(until - offset).unwrap_or(usize::MAX).min(most))
     }
@@ -208,6 +212,10 @@ impl ReadAt for FlatInput {
 
     fn read_to_end(&self) -> io::Result<()> {
         self.input.read_to_end()
+    }
+
+    fn broke_off(&self) -> Option<io::Error> {
+        self.input.broke_off()
     }
 
     fn zeros_until(&self, offset: u64) -> u64 {

@@ -43,6 +43,11 @@ pub trait ReadAt: Send + Sync {
         Ok(())
     }
 
+    /// What a sequential input failed of, if that was its end: it is not what its headers promise.
+    fn broke_off(&self) -> Option<io::Error> {
+        None
+    }
+
     /// Puts all of a sequential input into a file that can be read at random; `None` if it can be
     /// already. Nothing is read from this input afterwards.
     ///
@@ -226,6 +231,10 @@ impl ReadAt for FileInput {
             Some((kind, why)) => Err(io::Error::new(*kind, why.as_str())),
             None => Ok(()),
         }
+    }
+
+    fn broke_off(&self) -> Option<io::Error> {
+        self.broken.as_ref().map(|(kind, why)| io::Error::new(*kind, why.as_str()))
     }
 
     fn read_ahead(&self, offset: u64) {

@@ -31,6 +31,8 @@ struct State {
     reader: Box<dyn Read + Send>,
     position: u64,
     ended: bool,
+    /// Why, if it was not simply the end.
+    failure: Option<(io::ErrorKind, String)>,
     head: Vec<u8>,
     keep: Keep,
     spool: Option<File>,
@@ -57,6 +59,7 @@ impl StreamInput {
                 reader,
                 position: 0,
                 ended: false,
+                failure: None,
                 head: Vec::new(),
                 keep: Keep::All,
                 spool: None,
@@ -99,6 +102,11 @@ impl ReadAt for StreamInput {
         true
     }
 
+    fn broke_off(&self) -> Option<io::Error> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.as_ref().map(|(kind, why)| io::Error::new(*kind, why.as_str()))
+    }
+
     fn spool(&self) -> io::Result<Option<FileInput>> {
         let broken = self.read_to_end().err();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +139,10 @@ impl State {
             Err(error) => {
                 // A pipe or decoder that failed does not recover, and what comes after the gap
                 // could not be placed: the stream ends here. EINTR alone is no failure.
-                self.ended = error.kind() != io::ErrorKind::Interrupted;
+                if error.kind() != io::ErrorKind::Interrupted {
+                    self.ended = true;
+                    self.failure = Some((error.kind(), error.to_string()));
+                }
                 return Err(error);
             }
         };

@@ -40,6 +40,8 @@ impl<'a> Writer<'a> {
         let failed = || Error::write("the headers");
         let (plan, sink) = (self.plan, &mut *self.sink);
         sink.reserve(0..plan.data.start).map_err(failed())?;
+        // Headers go last: until then those of an older file must not be there.
+        sink.wipe(0..plan.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
             plan.write_headers(&[], dump.incomplete, sink, plan.data.end)?;
         }

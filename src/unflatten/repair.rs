@@ -83,14 +83,16 @@ impl Places {
 }
 
 /// Marks a file as incomplete and clears the descriptors of pages that did not come, as every
-/// writer of incomplete dumps leaves them. What is in no record must read as 0 by now.
+/// writer of incomplete dumps leaves them. What is in no record must read as 0 by now; `first` are
+/// the bytes at its start, which are not written yet.
 ///
 /// # Errors
 /// When what was written cannot be read back, or not corrected.
-pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges) -> Result<Repaired> {
+pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result<Repaired> {
     let mut main = [0; DiskDumpHeader::MAX_BYTES];
     let main_bytes = u64::try_from(main.len()).unwrap_or(0).min(came.end());
     read_back(sink, 0, main.get_mut(..usize::try_from(main_bytes).unwrap_or(0)))?;
+    main.iter_mut().zip(first).for_each(|(byte, first)| *byte = *first);
     if is_elf(&main) && came.has(0..FILE_HEADER_BYTES as u64) {
         return Ok(Repaired::Elf);
     }

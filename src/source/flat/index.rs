@@ -49,6 +49,8 @@ pub(super) struct Cut {
     pub(super) what: String,
     /// Bytes of the last record that did not come.
     pub(super) missing: Range<u64>,
+    /// What the system said, if it was that.
+    pub(super) unreadable: Option<String>,
     /// Where bytes of no record are padding, and nothing that did not come.
     pub(super) padding: Vec<Range<u64>>,
 }
@@ -124,8 +126,9 @@ impl Scan<'_> {
     fn records(&mut self) -> Result<(Vec<Entry>, End)> {
         let mut records: Vec<Entry> = Vec::new();
         let mut at = HEADER_BYTES as u64;
-        let cut =
-            |at, what: String, missing| End::Cut(Cut { at, what, missing, padding: Vec::new() });
+        let cut = |at, what: String, missing| {
+            End::Cut(Cut { at, what, missing, unreadable: None, padding: Vec::new() })
+        };
         if self.stream_bytes < at {
             return Ok((records, cut(self.stream_bytes, "in its header".to_owned(), 0..0)));
         }
@@ -145,7 +148,10 @@ impl Scan<'_> {
                 Err(error) => {
                     let what =
                         format!("where the header of record {number} is unreadable: {error}");
-                    return Ok((records, cut(at, what, 0..0)));
+                    let unreadable = Some(error.to_string());
+                    let (missing, padding) = (0..0, Vec::new());
+                    let cut = Cut { at, what, missing, unreadable, padding };
+                    return Ok((records, End::Cut(cut)));
                 }
             };
             let record = Record::decode(header).map_err(|why| damaged(number, at, why))?;

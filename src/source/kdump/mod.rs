@@ -105,7 +105,12 @@ pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Resul
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn assemble(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+pub(crate) fn assemble(files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+    let broke_off = files.iter().find_map(|file| file.input.broke_off());
+    put_together(files, options).map_err(|error| error.or_failure(broke_off))
+}
+
+fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
     // An empty one goes before the one that starts where it does.
     files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
     let Some(first) = files.first() else {

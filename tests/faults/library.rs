@@ -1,21 +1,13 @@
 //! Reads and writes that fail, the n-th for every n: what is written stays right and tells.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    reason = "a test that cannot go on has failed"
-)]
-
-mod common;
-
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{InMemory, flat, noise, only_right_pages, open_core, options, plain, text, x86_64};
+use crate::common::{
+    InMemory, flat, noise, only_right_pages, open_core, options, plain, text, x86_64,
+};
 use kdumpconv::codec::Codec;
 use kdumpconv::report::Reason;
 use kdumpconv::sink::Sink;
@@ -260,7 +252,8 @@ impl Sink for FailingSink {
 
 /// Fails writes in turn and says what is then wrong; `which` picks them from the bytes of each.
 fn fail_writes(builder: &VmcoreBuilder, options: &Options, which: fn(&[u64]) -> Vec<usize>) {
-    let (core, model) = (common::core_of(builder.build()).unwrap(), Model::new(builder, 4096));
+    let (core, model) =
+        (crate::common::core_of(builder.build()).unwrap(), Model::new(builder, 4096));
     let mut sink = FailingSink::new(usize::MAX, Full::Once);
     convert(&core, &mut sink, options, &mut |_| ()).unwrap();
     let whole = sink.bytes;
@@ -343,7 +336,8 @@ fn a_flattened_stream_that_fails_is_an_error_or_sound() {
     for index in 0..5 {
         builder = builder.load(Load::new(index * 0x100_0000, noise(index, 900_000)));
     }
-    let (core, model) = (common::core_of(builder.build()).unwrap(), Model::new(&builder, 4096));
+    let (core, model) =
+        (crate::common::core_of(builder.build()).unwrap(), Model::new(&builder, 4096));
     let options = options(Codec::Snappy, 1, 1);
     let expected = flat(&core, &options).unwrap().0;
     let run = |fail_at, how| {

@@ -1,0 +1,167 @@
+//! The faults of the real command, one after the other.
+
+use std::collections::HashSet;
+use std::env;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::calls::{Call, Fault, faults_of};
+use crate::cases::{self, Case, LoopDevice};
+use crate::judge::{self, Expected};
+use crate::run::Place;
+use crate::tally::Tally;
+use crate::tracer::Action;
+
+/// Runs of the usual test: those of all cases together.
+const FEW: usize = 900;
+
+pub const THREADS: usize = 2;
+
+/// Whether all faults are tried.
+pub fn wants_all() -> bool {
+    env::var_os("KDUMPCONV_FAULTS").is_some_and(|value| value == "all")
+}
+
+/// Says something in any case: the test harness would swallow it.
+pub fn say(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
+}
+
+/// A fault to try: of the n-th call.
+struct Try {
+    case: usize,
+    n: usize,
+    fault: Fault,
+}
+
+/// Some tries of each case, evenly spread. An odd step meets every kind of fault.
+fn few(tries: Vec<Try>, cases: usize) -> Vec<Try> {
+    let mut few: Vec<Vec<Try>> = (0..cases).map(|_| Vec::new()).collect();
+    tries.into_iter().for_each(|at| few[at.case].push(at));
+    let share = FEW / cases.max(1);
+    let step = |tries: &Vec<Try>| (tries.len() / share.max(1)) | 1;
+    few.into_iter()
+        .flat_map(|tries| {
+            let step = step(&tries);
+            tries.into_iter().step_by(step)
+        })
+        .collect()
+}
+
+/// The calls of an undisturbed run, and what it makes.
+pub fn undisturbed(case: &Case) -> (Expected, Vec<Call>) {
+    let mut calls = Vec::new();
+    let left = Place::new(case).run(
+        case,
+        &mut |call| {
+            calls.push(*call);
+            Action::Pass
+        },
+        None,
+    );
+    (Expected::of(case, &left), calls)
+}
+
+/// Decides about one call: the first from the n-th on that the fault can happen to.
+struct Injector {
+    fault: Fault,
+    n: usize,
+    seen: usize,
+    hit: Option<Call>,
+}
+
+impl Injector {
+    fn decide(&mut self, call: &Call) -> Action {
+        let number = self.seen;
+        self.seen += 1;
+        let action = match self.fault {
+            Fault::Once(errno) | Fault::FromThenOn(errno) => Action::Fail(errno),
+            Fault::Half => Action::Shorten(call.bytes.unwrap_or_default() / 2),
+            Fault::OneByte => Action::Shorten(1),
+        };
+        match (&self.hit, self.fault) {
+            (Some(hit), Fault::FromThenOn(_))
+                if hit.class == call.class && hit.target == call.target =>
+            {
+                action
+            }
+            (None, _) if number >= self.n && faults_of(call).contains(&self.fault) => {
+                self.hit = Some(*call);
+                action
+            }
+            _ => Action::Pass,
+        }
+    }
+}
+
+fn attempt(case: &Case, expected: &Expected, place: &Place, at: &Try, tally: &Mutex<Tally>) {
+    let mut injector = Injector { fault: at.fault, n: at.n, seen: 0, hit: None };
+    let left = place.run(case, &mut |call| injector.decide(call), None);
+    // Threads do not take the same turns each time: there may be no such call left.
+    let Some(call) = injector.hit else { return };
+    let verdict = judge::after_fault(case, expected, &left, at.fault, &call).map_err(|why| {
+        let names: Vec<&String> = left.files.iter().map(|(name, _)| name).collect();
+        format!(
+            "{}: {} at call {} ({call:?}): {why}\n    {:?}, files {names:?}, said {:?}",
+            case.name, at.fault, at.n, left.ended, left.stderr
+        )
+    });
+    tally.lock().unwrap().add(case.name, &at.fault.to_string(), verdict);
+}
+
+#[test]
+fn no_fault_of_a_system_call_costs_more_than_it_says() {
+    let started = Instant::now();
+    let device = LoopDevice::new(4 << 20);
+    if let Err(why) = &device {
+        say(&format!("SKIPPED: the faults of a block device: {why}\n"));
+    }
+    let mut cases = cases::all(device.as_ref().ok());
+    if let Some(name) = env::var_os("KDUMPCONV_FAULTS_OF") {
+        cases.retain(|case| case.name == name);
+    }
+    let undisturbed: Vec<(Expected, Vec<Call>)> = cases.iter().map(undisturbed).collect();
+    let mut tries = Vec::new();
+    for (index, (_, calls)) in undisturbed.iter().enumerate() {
+        for (n, call) in calls.iter().enumerate() {
+            tries.extend(faults_of(call).into_iter().map(|fault| Try { case: index, n, fault }));
+        }
+    }
+    let in_all = tries.len();
+    if !wants_all() {
+        tries = few(tries, cases.len());
+    }
+    let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let mut place: Option<(usize, Place)> = None;
+                while let Some(at) = tries.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let case = &cases[at.case];
+                    // A block device is there once.
+                    let _alone = matches!(case.to, cases::To::Device(_)).then(device_lock);
+                    let place = match &mut place {
+                        Some((index, place)) if *index == at.case => place,
+                        other => &other.insert((at.case, Place::new(case))).1,
+                    };
+                    attempt(case, &undisturbed[at.case].0, place, at, &tally);
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().unwrap();
+    let seconds = started.elapsed().as_secs();
+    say(&format!("{}faults: of {in_all}, in {seconds} s\n", tally.table("faults")));
+    let mut seen = HashSet::new();
+    let few: Vec<&String> = tally.lost.iter().filter(|why| seen.insert(*why)).take(60).collect();
+    assert!(tally.lost.is_empty(), "{} lost:\n{few:#?}", tally.lost.len());
+    assert!(tally.injected() > 0);
+}
+
+fn device_lock() -> std::sync::MutexGuard<'static, ()> {
+    static DEVICE: Mutex<()> = Mutex::new(());
+    DEVICE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

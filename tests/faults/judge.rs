@@ -1,0 +1,367 @@
+//! What a run may leave, and what not.
+
+use kdumpconv::verify::{self, Kind, Severity, verify};
+use support::flattened::unflatten;
+use support::image::Image;
+use support::kdump::{Kdump, Strictness};
+
+use crate::calls::{Call, Class, Fault, Target};
+use crate::cases::{Case, Made, To};
+use crate::common::{core_of, only_right_pages};
+use crate::run::Left;
+use crate::tally::Verdict;
+use crate::tracer::Ended;
+
+/// What an undisturbed run makes.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    pub bytes: Vec<u8>,
+    pub report: Vec<String>,
+}
+
+/// Lines of a report without those that tell the time.
+fn timeless(report: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(report);
+    text.lines().filter(|line| !line.contains(" MB/s")).map(str::to_owned).collect()
+}
+
+impl Expected {
+    /// What a run that nothing disturbed left; it is proven to be right.
+    pub fn of(case: &Case, left: &Left) -> Expected {
+        let Ended::Code(code) = left.ended else { panic!("{}: {left:?}", case.name) };
+        assert_eq!(code, 0, "{}: {}", case.name, left.stderr);
+        assert!(!left.hung && left.open_to_others.is_empty(), "{}: {left:?}", case.name);
+        let expected = Expected { bytes: output(case, left), report: timeless(&left.stdout) };
+        if case.made != Made::Report {
+            let plain = plain(case, &expected.bytes).unwrap();
+            is_whole(case, &plain).unwrap_or_else(|why| panic!("{}: {why}", case.name));
+        }
+        expected
+    }
+}
+
+/// A kdump file as it is put together, whatever came through a pipe.
+fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    if bytes.starts_with(b"makedumpfile") && case.made == Made::Kdump {
+        return unflatten(bytes);
+    }
+    Ok(bytes.to_vec())
+}
+
+fn found(case: &Case, plain: &[u8]) -> Result<(bool, verify::Findings), String> {
+    let chain =
+        |error: kdumpconv::Error| format!("{error}: {:?}", std::error::Error::source(&error));
+    let dump = core_of(plain.to_vec()).map_err(chain)?;
+    let source = core_of(case.core.clone()).unwrap();
+    let findings = verify(&dump, Some(&source), &verify::Options::default(), &mut |_| ());
+    Ok((dump.incomplete, findings.map_err(chain)?))
+}
+
+fn is_whole(case: &Case, plain: &[u8]) -> Result<(), String> {
+    let (incomplete, findings) = found(case, plain)?;
+    if incomplete || findings.severity() > Some(Severity::Remark) {
+        return Err(format!("what an undisturbed run makes is not whole: {findings:?}"));
+    }
+    Ok(())
+}
+
+/// What is put together of another's stream need not keep to our own rules.
+fn open(case: &Case, plain: &[u8]) -> Result<Kdump, String> {
+    let is_ours = case.arguments[0] != "unflatten";
+    let strictness = if is_ours { Strictness::Again } else { Strictness::Lenient };
+    Kdump::open(Image::from_bytes(plain)?, strictness)
+}
+
+/// Whether a file that was kept says that it is incomplete, and has right pages alone.
+pub fn is_sound(case: &Case, expected: &Expected, bytes: &[u8]) -> Result<(), String> {
+    if bytes == expected.bytes {
+        return Ok(());
+    }
+    let plain = plain(case, bytes)?;
+    if case.made == Made::Kdump {
+        let kdump = open(case, &plain)?;
+        if !kdump.is_incomplete() {
+            return Err("it does not say that it is incomplete".to_owned());
+        }
+        only_right_pages(&case.model, &kdump)?;
+    }
+    if case.made == Made::Elf {
+        return elf_is_sound(case, &plain);
+    }
+    let (incomplete, findings) = found(case, &plain)?;
+    match damage(&findings, incomplete) {
+        Some(what) => Err(format!("verify finds damage: {what}")),
+        _ if case.made == Made::Kdump && !incomplete => Err("verify calls it complete".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// The output, from wherever it went.
+fn output(case: &Case, left: &Left) -> Vec<u8> {
+    match &case.to {
+        To::Stdout => left.stdout.clone(),
+        To::Fifo => left.stream.clone(),
+        To::Device(_) => left.stream.clone(),
+        To::Report => Vec::new(),
+        To::New | To::Replaced | To::InPlace => {
+            let target = case.target().unwrap();
+            let found = left.files.iter().find(|(name, _)| name == target);
+            found.map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+        }
+    }
+}
+
+/// A stream or device may have anything that nobody takes for a complete dump.
+fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), String> {
+    let bytes = output(case, left);
+    if let To::Device(_) = case.to {
+        if bytes.starts_with(&case.older) {
+            return Ok(());
+        }
+        return match core_of(bytes) {
+            Ok(dump) if !dump.incomplete => Err("the device's dump calls itself whole".to_owned()),
+            _ => Ok(()),
+        };
+    }
+    if case.made == Made::Elf {
+        // Headers that promise more than there is say that it is cut off.
+        return if expected.bytes.starts_with(&bytes) {
+            Ok(())
+        } else {
+            elf_is_sound(case, &bytes)
+        };
+    }
+    match unflatten(&bytes) {
+        Err(_) => Ok(()),
+        Ok(_) => is_sound(case, expected, &bytes),
+    }
+}
+
+fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
+    let Ok((_, findings)) = found(case, bytes) else { return Ok(()) };
+    // Pages that it lacks are RAM without data; it has no field that says so.
+    let is_wrong = |kind: Kind| {
+        !matches!(kind, Kind::Unreadable | Kind::Missing | Kind::Notes | Kind::NotesDiffer)
+    };
+    let mut wrong = findings.groups().filter(|(kind, _)| is_wrong(*kind));
+    match wrong.find(|(kind, _)| kind.severity() == Severity::Damage) {
+        Some(wrong) => Err(format!("verify finds damage: {wrong:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Damage that is not said in the dump's own headers: zeros stand for notes that could not be read.
+fn damage(findings: &verify::Findings, incomplete: bool) -> Option<String> {
+    let known =
+        |kind: Kind| incomplete && matches!(kind, Kind::Notes | Kind::NotesDiffer | Kind::Header);
+    let mut damage = findings.groups().filter(|(kind, _)| !known(*kind));
+    let found = damage.find(|(kind, _)| kind.severity() == Severity::Damage);
+    found.map(|found| format!("{found:?}"))
+}
+
+/// Whether each line is the program's own, and has nothing that a terminal would act on.
+fn speaks_plainly(stderr: &str) -> Result<(), String> {
+    for line in stderr.lines() {
+        if !line.starts_with("kdumpconv: ") {
+            return Err(format!("a line that is no message: {line:?}"));
+        }
+        if line.chars().any(char::is_control) {
+            return Err(format!("a control character: {line:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a run that was disturbed by `fault` at `call` makes of it.
+pub fn after_fault(
+    case: &Case,
+    expected: &Expected,
+    left: &Left,
+    fault: Fault,
+    call: &Call,
+) -> Result<Verdict, String> {
+    let verdict = after(case, expected, left, Some(call))?;
+    let is_silent = call.target == Target::Stderr;
+    if !is_silent {
+        speaks_plainly(&left.stderr)?;
+    }
+    if verdict == Verdict::Survived {
+        return Ok(verdict);
+    }
+    if fault.must_be_survived(call) {
+        return Err("it must be survived".to_owned());
+    }
+    if is_silent {
+        return Err("that nobody hears it is no reason to fail".to_owned());
+    }
+    let said = format!("(os error {})", fault.errno().unwrap_or_default());
+    let report = String::from_utf8_lossy(&left.stdout);
+    if !left.stderr.contains(&said) && !(case.made == Made::Report && report.contains(&said)) {
+        return Err("the message does not say what the system said".to_owned());
+    }
+    Ok(verdict)
+}
+
+/// What is left, whatever happened.
+pub fn after(
+    case: &Case,
+    expected: &Expected,
+    left: &Left,
+    call: Option<&Call>,
+) -> Result<Verdict, String> {
+    if left.hung {
+        return Err("it hung".to_owned());
+    }
+    if left.stderr.contains("panicked") {
+        return Err("it panicked".to_owned());
+    }
+    if let Some(name) = left.open_to_others.first() {
+        return Err(format!("{name} can be read by others"));
+    }
+    let code = match left.ended {
+        Ended::Code(code) => code,
+        Ended::Killed(signal) => return Err(format!("killed by {signal}")),
+    };
+    let is_read = call
+        .is_some_and(|call| matches!(call.target, Target::Input | Target::Pipe | Target::Other));
+    match code {
+        0 => complete(case, expected, left, call),
+        1 => nothing(case, expected, left),
+        4 => kept(case, expected, left),
+        5 if case.arguments[0] == "verify" && is_read => nothing(case, expected, left),
+        _ => Err(format!("exit code {code}")),
+    }
+}
+
+fn complete(
+    case: &Case,
+    expected: &Expected,
+    left: &Left,
+    call: Option<&Call>,
+) -> Result<Verdict, String> {
+    if case.made == Made::Report {
+        // A reader that goes away, as `head` does, has what it wants.
+        let gone = call.is_some_and(|c| c.class == Class::Write && c.target == Target::Stdout);
+        // It tells what it could find out, and why not more.
+        let is_told = String::from_utf8_lossy(&left.stdout).contains("(os error ");
+        if is_told && case.arguments[0] == "info" {
+            return Ok(Verdict::Nothing);
+        }
+        if timeless(&left.stdout) != expected.report && !gone {
+            return Err("exit 0 and another report".to_owned());
+        }
+        let why = || "exit 0, another report".to_owned();
+        return if left.files.is_empty() { Ok(Verdict::Survived) } else { Err(why()) };
+    }
+    if output(case, left) != expected.bytes {
+        return Err("exit 0 and other bytes".to_owned());
+    }
+    let others: Vec<&String> = left
+        .files
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|n| Some(n.as_str()) != case.target())
+        .collect();
+    if others.is_empty() { Ok(Verdict::Survived) } else { Err(format!("exit 0 and {others:?}")) }
+}
+
+fn nothing(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String> {
+    if !left.files.is_empty() {
+        let names: Vec<&String> = left.files.iter().map(|(name, _)| name).collect();
+        return Err(format!("nothing should be there, but {names:?}"));
+    }
+    if matches!(case.to, To::Stdout | To::Fifo | To::Device(_)) {
+        is_cut_off(case, expected, left)?;
+    }
+    Ok(Verdict::Nothing)
+}
+
+fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String> {
+    if case.made == Made::Report {
+        return Ok(Verdict::Nothing);
+    }
+    if matches!(case.to, To::Stdout | To::Fifo) {
+        is_cut_off(case, expected, left)?;
+        return Ok(Verdict::Nothing);
+    }
+    if let To::Device(_) = case.to {
+        is_sound(case, expected, &left.stream)?;
+        return Ok(Verdict::KeptIncomplete);
+    }
+    let [(name, bytes)] = left.files.as_slice() else {
+        let names: Vec<&String> = left.files.iter().map(|(name, _)| name).collect();
+        return Err(format!("exit 4 and {names:?}"));
+    };
+    if !left.stderr.contains(name.as_str()) {
+        return Err(format!("exit 4, and {name} is not named"));
+    }
+    if name == "out" && *bytes != expected.bytes {
+        return Err("under its name, but not whole".to_owned());
+    }
+    is_sound(case, expected, bytes).map_err(|why| format!("kept as {name}: {why}"))?;
+    Ok(Verdict::KeptIncomplete)
+}
+
+/// What a process that ended by a signal that it caught may leave.
+pub fn after_signal(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String> {
+    if left.hung || left.stderr.contains("panicked") {
+        return Err("it hung or panicked".to_owned());
+    }
+    speaks_plainly(&left.stderr)?;
+    if left.files.is_empty() { Ok(Verdict::Nothing) } else { kept(case, expected, left) }
+}
+
+/// What a process that was killed at once may leave: besides, hidden files that nobody takes for a
+/// whole dump.
+pub fn after_kill(case: &Case, expected: &Expected, left: &mut Left) -> Result<Verdict, String> {
+    let is_partial = |name: &str| name.starts_with(".out.") && name.ends_with(".partial");
+    let (partial, files) = std::mem::take(&mut left.files)
+        .into_iter()
+        .partition::<Vec<_>, _>(|(name, _)| is_partial(name));
+    left.files = files;
+    if partial.len() > 1 {
+        return Err(format!("{} partial files", partial.len()));
+    }
+    for (name, bytes) in &partial {
+        if !is_recognised(case, bytes) {
+            continue;
+        }
+        is_sound_or_unfinished(case, expected, bytes).map_err(|why| format!("{name}: {why}"))?;
+    }
+    match left.files.as_slice() {
+        [] => Ok(Verdict::Nothing),
+        [(name, bytes)] if Some(name.as_str()) == case.target() && *bytes == expected.bytes => {
+            Ok(Verdict::Survived)
+        }
+        [(name, bytes)] if name == "out" => {
+            Err(format!("under its name, but not whole: {} bytes", bytes.len()))
+        }
+        [(name, bytes)] if name.ends_with("incomplete") => {
+            if is_recognised(case, bytes) {
+                is_sound_or_unfinished(case, expected, bytes)?;
+            }
+            Ok(Verdict::KeptIncomplete)
+        }
+        files => Err(format!("{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>())),
+    }
+}
+
+fn is_recognised(case: &Case, bytes: &[u8]) -> bool {
+    plain(case, bytes).is_ok_and(|plain| core_of(plain).is_ok())
+}
+
+/// The same as [`is_sound`] as far as readers come.
+fn is_sound_or_unfinished(case: &Case, expected: &Expected, bytes: &[u8]) -> Result<(), String> {
+    if bytes == expected.bytes {
+        return Ok(());
+    }
+    let plain = plain(case, bytes)?;
+    let dump = core_of(plain.clone()).map_err(|error| error.to_string())?;
+    if case.made == Made::Kdump && !dump.incomplete {
+        return Err("it does not say that it is incomplete".to_owned());
+    }
+    match open(case, &plain) {
+        Ok(kdump) => only_right_pages(&case.model, &kdump),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,42 @@
+//! Faults, counted: reads and writes that fail, fall short or are interrupted, at the library's own
+//! door and in the system calls of the real command, and signals at every moment. After each it is
+//! looked at what is left.
+//!
+//! `cargo test --test faults` tries a part of all faults, always the same; `KDUMPCONV_FAULTS=all`
+//! tries every one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod library;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod calls;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod cases;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod command;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod judge;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod kills;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod run;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod tally;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod tracer;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[test]
+fn faults_of_the_command_are_not_tried_here() {
+    eprintln!("SKIPPED: the tracer knows the registers of x86_64 alone");
+}
