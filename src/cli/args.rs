@@ -1,10 +1,14 @@
 //! The one definition of the command line: what stands beside the main command.
 
+use std::sync::LazyLock;
+
 use clap::{Parser, Subcommand};
+use kdumpconv::codec::Codec;
 
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
 use super::elf::Elf;
+use super::generate::{Completions, Manual};
 use super::info::Info;
 use super::unflatten::Unflatten;
 use super::verify::Verify;
@@ -14,7 +18,7 @@ use super::verify::Verify;
 /// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
 /// is complete; what cannot be completed is kept as OUTPUT.incomplete.
 #[derive(Debug, Parser)]
-#[command(name = "kdumpconv", version, after_help = EXIT_CODES)]
+#[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
 // A file whose name is a command's is written ./NAME.
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
@@ -28,9 +32,12 @@ pub(crate) struct Args {
 /// What can be done beside converting: one variant and one file each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Completions(Completions),
     Dmesg(Dmesg),
     Elf(Elf),
     Info(Info),
+    #[command(name = "man")]
+    Manual(Manual),
     /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),
     Verify(Verify),
@@ -39,6 +46,12 @@ pub(crate) enum Command {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \
 3 input not recognised or damaged beyond use, 4 a usable but incomplete dump was kept, \
 5 verify found damage, 128+n ended by signal n";
+
+/// With the codecs, as a hook that copied the binary wants to know them.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let codecs = Codec::ALL.map(Codec::name).join(", ");
+    format!("{}\ncodecs: {codecs}", env!("CARGO_PKG_VERSION"))
+});
 
 #[cfg(test)]
 mod tests {

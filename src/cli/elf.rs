@@ -60,13 +60,13 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     voice.warn(&dump.warnings);
 
     let format = if args.flat { Format::Flat } else { Format::InOrder };
-    let output = files::create_output(&args.source.paths(), &args.output, format)?;
     let options = Options {
         dump_level: args.left_out.level()?,
         strict: args.left_out.strict,
         threads: args.threads.count(),
         ..Options::default()
     };
+    let output = files::create_output(&args.source.paths(), &args.output, format)?;
     let mut output = files::catch_signals(output, &signals, &options.cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
     let written = to_elf::to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));

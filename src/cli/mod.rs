@@ -12,6 +12,7 @@ mod dmesg;
 mod elf;
 mod exit;
 mod files;
+mod generate;
 mod groups;
 mod info;
 mod makedumpfile;
@@ -50,9 +51,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             Some(args) => unflatten::run(&args),
             None => convert::run(&args.convert),
         },
+        Some(Command::Completions(args)) => generate::completions(args),
         Some(Command::Dmesg(args)) => dmesg::run(args),
         Some(Command::Elf(args)) => elf::run(args),
         Some(Command::Info(args)) => info::run(args),
+        Some(Command::Manual(args)) => generate::manual(args),
         Some(Command::Unflatten(args)) => unflatten::run(args),
         Some(Command::Verify(args)) => verify::run(args),
     }

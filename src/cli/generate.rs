@@ -1,0 +1,73 @@
+//! `completions` and `man`: what packages ship beside the binary, from the one definition of the
+//! command line.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::Args;
+use super::exit::Exit;
+
+/// Print the completions of a shell
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    shell: Shell,
+}
+
+/// Print the manual page, or write those of all commands
+#[derive(Debug, clap::Args)]
+pub(crate) struct Manual {
+    /// Write kdumpconv.1, kdumpconv-info.1 and so on into this folder
+    folder: Option<PathBuf>,
+}
+
+/// What the definition of the command line does not tell.
+const SEE_ALSO: &[u8] = b".SH \"SEE ALSO\"\ncrash(8), makedumpfile(8), kdump.conf(5)\n";
+
+/// Prints completions on standard output.
+///
+/// # Errors
+/// When standard output does not take them.
+pub(crate) fn completions(args: &Completions) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "kdumpconv", &mut script);
+    print(&script)
+}
+
+/// Prints the manual page of the main command, or writes all of them.
+///
+/// # Errors
+/// When standard output or the folder does not take them.
+pub(crate) fn manual(args: &Manual) -> anyhow::Result<Exit> {
+    // Builds the commands' own names and their help.
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    let Some(folder) = &args.folder else {
+        return print(&page(command)?);
+    };
+    let commands = command.get_subcommands().cloned();
+    for command in std::iter::once(command.clone()).chain(commands) {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        let path = folder.join(format!("{name}.1"));
+        let written = page(command).and_then(|page| std::fs::write(&path, page));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command).render(&mut page)?;
+    page.extend_from_slice(SEE_ALSO);
+    Ok(page)
+}
+
+fn print(bytes: &[u8]) -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    Ok(Exit::Done)
+}
