@@ -8,6 +8,7 @@ use kdumpconv::codec::Codec;
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;
 use super::elf::Elf;
+#[cfg(feature = "generate")]
 use super::generate::{Completions, Manual};
 use super::info::Info;
 use super::unflatten::Unflatten;
@@ -32,11 +33,14 @@ pub(crate) struct Args {
 /// What can be done beside converting: one variant and one file each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[cfg(feature = "generate")]
+    #[command(hide = true)]
     Completions(Completions),
     Dmesg(Dmesg),
     Elf(Elf),
     Info(Info),
-    #[command(name = "man")]
+    #[cfg(feature = "generate")]
+    #[command(name = "man", hide = true)]
     Manual(Manual),
     /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),

@@ -49,7 +49,7 @@ pub(crate) fn manual(args: &Manual) -> anyhow::Result<Exit> {
     let Some(folder) = &args.folder else {
         return print(&page(command)?);
     };
-    let commands = command.get_subcommands().cloned();
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     for command in std::iter::once(command.clone()).chain(commands) {
         let name = command.get_display_name().unwrap_or(command.get_name());
         let path = folder.join(format!("{name}.1"));

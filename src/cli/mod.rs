@@ -12,6 +12,7 @@ mod dmesg;
 mod elf;
 mod exit;
 mod files;
+#[cfg(feature = "generate")]
 mod generate;
 mod groups;
 mod info;
@@ -51,10 +52,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             Some(args) => unflatten::run(&args),
             None => convert::run(&args.convert),
         },
+        #[cfg(feature = "generate")]
         Some(Command::Completions(args)) => generate::completions(args),
         Some(Command::Dmesg(args)) => dmesg::run(args),
         Some(Command::Elf(args)) => elf::run(args),
         Some(Command::Info(args)) => info::run(args),
+        #[cfg(feature = "generate")]
         Some(Command::Manual(args)) => generate::manual(args),
         Some(Command::Unflatten(args)) => unflatten::run(args),
         Some(Command::Verify(args)) => verify::run(args),
