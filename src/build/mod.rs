@@ -26,6 +26,9 @@
 //! # }
 //! ```
 //!
+//! Memory by its physical address, across pages, is read by
+//! [`DumpMemory`](crate::source::physical::DumpMemory); from an ELF core as from a kdump file.
+//!
 //! The same calls give the same bytes, each time, on every machine; no thread is started unless
 //! [`Options::threads`](crate::Options::threads) asks for more than one. What compressed pages look
 //! like depends on the codecs' versions: zlib at its default level and LZO are this crate's own code,
