@@ -1,6 +1,6 @@
 //! Small vmcores, built in memory: fixtures for the tests of whatever reads crash dumps.
 //!
-//! A vmcore of 1 MiB, two pages of it with bytes, becomes a kdump file in a `Vec<u8>`:
+//! A vmcore of 2 MiB, of which it has one, becomes a kdump file in a `Vec<u8>`, and is read back by page:
 //!
 //! ```
 //! use kdumpconv::build::{Load, VmcoreBuilder, VmcoreinfoText};
@@ -11,20 +11,23 @@
 //! # fn main() -> kdumpconv::Result<()> {
 //! let vmcore = VmcoreBuilder::new(Architecture::X86_64)
 //!     .vmcoreinfo(VmcoreinfoText::new("6.12.0-fixture", 4096).crash_time(1_700_000_000))
+//!     .cpu(1, &[0x15, 0x14])
 //!     .load(Load::new(0..1 << 20))
+//!     .load(Load::new(1 << 20..2 << 20).left_out())
 //!     .page(3, b"hello")
-//!     .bytes(0x42ffe, &[1, 2, 3, 4])
 //!     .to_vec()?;
 //! let mut sink = SeekSink::in_memory();
 //! kdumpconv::convert(&Dump::of_bytes(vmcore)?, &mut sink, &Default::default(), &mut |_| ())?;
 //! let kdump: Vec<u8> = sink.into_vec();
 //!
-//! // And read back: a page by its number.
 //! let dump = Dump::of_bytes(kdump)?;
 //! assert_eq!(PageReader::new(&dump)?.page(3)?[..6], *b"hello\0");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Memory by its physical address, across pages, is read by
+//! [`DumpMemory`](crate::source::physical::DumpMemory); from an ELF core as from a kdump file.
 //!
 //! The same calls give the same bytes, each time, on every machine; no thread is started unless
 //! [`Options::threads`](crate::Options::threads) asks for more than one. What compressed pages look
@@ -225,8 +228,10 @@ impl VmcoreBuilder {
         self
     }
 
-    /// Adds the VMCOREINFO note: a [`VmcoreinfoText`], or any text. drgn, and libkdumpfile for some of
-    /// the layouts, open no dump without.
+    /// Adds the VMCOREINFO note: a [`VmcoreinfoText`], or any text.
+    ///
+    /// drgn opens no dump without, nor libkdumpfile one of some 32-bit layouts. Of x86_64, drgn 0.3.0
+    /// wants `SYMBOL(swapper_pg_dir)` to open it, and `NUMBER(pgtable_l5_enabled)` to read memory.
     #[must_use]
     pub fn vmcoreinfo(mut self, text: impl AsRef<[u8]>) -> Self {
         self.notes.push(Note::Vmcoreinfo(text.as_ref().to_vec()));
