@@ -274,7 +274,7 @@ judge_boot() {
     # The log says whose crash it was, and that of the capture kernel that nobody was killed.
     CRASHED=$("$KDUMPCONV" info -v "$OUT/copy/vmcore" | sed -n 's/^ *OSRELEASE=//p' | head -n 1)
     for log in "$WORK/$kernel.console" "$OUT/dmesg"; do
-        ! grep -aiE 'out of memory|oom-kill|invoked oom|page allocation failure|BUG:|Oops' "$log" || failed "$kernel" "see $log"
+        ! grep -aE 'Out of memory|oom-kill|invoked oom|page allocation failure|BUG: |Oops' "$log" >&2 || failed "$kernel" "see $log"
     done
     for name in "$@"; do
         say "judging $name"
