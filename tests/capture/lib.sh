@@ -137,8 +137,11 @@ find_accelerator() {
     if [ -n "${NO_KVM:-}" ] || [ ! -w /dev/kvm ]; then
         return 0
     fi
-    timeout 10 qemu-system-x86_64 -accel kvm -cpu host -machine q35 -m 512 -nodefaults -display none -no-reboot \
-        -serial "file:$WORK/kvm.log" -kernel "$VMLINUZ" -append 'console=ttyS0 panic=-1' </dev/null >"$WORK/kvm.qemu" 2>&1 || true
+    # The shell would say that QEMU was aborted.
+    {
+        timeout 10 qemu-system-x86_64 -accel kvm -cpu host -machine q35 -m 512 -nodefaults -display none -no-reboot \
+            -serial "file:$WORK/kvm.log" -kernel "$VMLINUZ" -append 'console=ttyS0 panic=-1' </dev/null >"$WORK/kvm.qemu" 2>&1 || true
+    } 2>/dev/null
     if grep -aq 'Linux version' "$WORK/kvm.log" 2>/dev/null; then
         ACCEL=kvm
     else
