@@ -181,10 +181,10 @@ pub(crate) fn read_around_errors(
     }
 }
 
-/// A file, block device or /proc/vmcore.
+/// A file or block device.
 ///
-/// Read by pread(2): mmap was measured no faster, holds the whole file in the resident set, ends
-/// in SIGBUS on a truncated file, and fails on /proc/vmcore now and then.
+/// Read by pread(2): mmap was measured no faster, holds the whole file in the resident set, and
+/// ends in SIGBUS on a truncated file. (/proc/vmcore is another matter: `mapped.rs`.)
 #[derive(Debug)]
 pub struct FileInput {
     file: File,

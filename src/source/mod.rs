@@ -6,6 +6,7 @@ pub mod elf;
 pub mod flat;
 pub mod input;
 pub mod kdump;
+mod mapped;
 pub mod memory;
 pub mod notes;
 pub mod open;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::source::input::{FileInput, ReadAt, read_full};
+use crate::source::mapped::MappedInput;
 use crate::source::stream::StreamInput;
 
 /// Bytes that tell the kind of a file.
@@ -80,11 +81,16 @@ pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Box<dyn ReadAt>> {
         // Empty, or of the kind in /proc that does not tell its size.
         return from_reader(Box::new(file), spool_dir);
     }
-    let input = FileInput::new(file.try_clone().map_err(Error::read(name()))?, size);
+    let clone = file.try_clone().map_err(Error::read(name()))?;
+    let input: Box<dyn ReadAt> = if MappedInput::suits(&clone) {
+        Box::new(MappedInput::new(clone, size).map_err(Error::read(name()))?)
+    } else {
+        Box::new(FileInput::new(clone, size))
+    };
     let mut magic = [0; MAGIC_BYTES];
-    let n = read_full(&input, &mut magic, 0).map_err(Error::read(name()))?;
+    let n = read_full(&*input, &mut magic, 0).map_err(Error::read(name()))?;
     match wrapping(magic.get(..n).unwrap_or_default())? {
-        Wrapping::Plain => Ok(Box::new(input)),
+        Wrapping::Plain => Ok(input),
         packed => unwrap(packed, Box::new(file), spool_dir),
     }
 }

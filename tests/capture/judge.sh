@@ -1,0 +1,284 @@
+# shellcheck shell=bash disable=SC2015,SC2034,SC2153 # `object` is the one who objects; `run` sets and uses names
+# Who judges the results, and how. Sourced by `run`.
+
+FAILED=()
+SKIPPED=()
+WHY=
+
+# skip CASES WHY: loudly, so that nobody takes it for a pass.
+skip() {
+    SKIPPED+=("$1 because $2")
+    say "SKIPPED: $1 because $2"
+}
+
+# failed CASE WHY
+failed() {
+    FAILED+=("$1: $2")
+    say "FAILED: $1: $2"
+}
+
+# python MODULE: prints a Python that has the module: Debian's own, or one of PATH.
+python() {
+    local candidate
+    for candidate in /usr/bin/python3 $(type -ap python3); do
+        if "$candidate" -c "import $1" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# find_judges: sets CRASH, DRGN, LIBKDUMPFILE; what is missing is empty and said at the end.
+find_judges() {
+    CRASH=${KDUMPCONV_CRASH:-}
+    [ -n "$CRASH" ] || CRASH=$(command -v /opt/trixie/usr/bin/crash crash | head -n 1 || true)
+    [ -n "$CRASH" ] || skip 'the judge crash' 'there is none'
+    DRGN=$(python drgn) || skip 'the judge drgn' 'no python3 has the module'
+    LIBKDUMPFILE=$(python kdumpfile) || skip 'the judge libkdumpfile' 'no python3 has the module kdumpfile'
+}
+
+# find_vmlinux KERNEL: sets VMLINUX, with debug info, or to nothing. Says WHY the kernel cannot be had at all.
+find_vmlinux() {
+    local shared=${KDUMPCONV_SHARED:-$TOP/../shared}
+    VMLINUX=
+    case $1 in
+        cloud)
+            if [ -n "${CAPTURE_VMLINUX:-}" ]; then
+                [ "$CAPTURE_VMLINUX" = none ] || VMLINUX=$CAPTURE_VMLINUX
+            elif [ -z "$shortest" ]; then
+                VMLINUX=$(unpacked "$IMAGE_PACKAGE-dbg" './usr/lib/debug/boot/vmlinux-*')/usr/lib/debug/boot/vmlinux-$RELEASE
+            fi
+            ;;
+        tiny)
+            WHY="there is no vmcores/tiny-x86_64.vmlinux.zst in $shared (KDUMPCONV_SHARED)"
+            [ -f "$shared/vmcores/tiny-x86_64.vmlinux.zst" ] || return 1
+            TINY_VMLINUX=$CACHE/tiny-x86_64.vmlinux
+            [ -f "$TINY_VMLINUX" ] || zstd -q -d --long=27 "$shared/vmcores/tiny-x86_64.vmlinux.zst" -o "$TINY_VMLINUX"
+            VMLINUX=$TINY_VMLINUX
+            ;;
+    esac
+}
+
+# crash_session VMLINUX DUMP OUTPUT COMMAND...: what crash answers, without the line that names the dump.
+crash_session() {
+    local vmlinux=$1 dump=$2 output=$3
+    shift 3
+    printf '%s\n' "$@" quit >"$WORK/crash.commands"
+    # Its home is one without a .crashrc. -s says nothing of the dump being incomplete, or partial.
+    HOME=$WORK timeout 300 "$CRASH" ${MINIMAL:+--minimal --zero_excluded} -s -i "$WORK/crash.commands" "$vmlinux" "$dump" 2>&1 |
+        grep -v '^    DUMPFILE: ' >"$output"
+}
+# Of the first file of a crash all is asked; of others what tells whether it opens as well.
+MANY=(sys ps bt 'bt -a' log mod 'kmem -i' mount 'foreach bt')
+FEW=(sys ps bt log)
+
+# object WHY: an objection to the case that is being judged. (CHECK || object WHY: also of two checks.)
+object() {
+    objections+=("$1")
+}
+
+# last NAME PATTERN: the last number that `kdumpconv` said in the pattern, on standard error of the case.
+said() {
+    sed -n "s/^kdumpconv: $2.*/\1/p" "$OUT/$1/stderr" | tail -n 1
+}
+
+# judge_verify DUMP CODE: alone, and against the copy of /proc/vmcore.
+judge_verify() {
+    local dump=$1 code=$2 status=0
+    "$KDUMPCONV" verify "$dump" >"$WORK/verify" 2>&1 || status=$?
+    [ $status -eq "$code" ] || object "verify: $status, $(tail -n 3 "$WORK/verify")"
+    status=0
+    "$KDUMPCONV" verify "$dump" --against "$OUT/copy/vmcore" >"$WORK/verify" 2>&1 || status=$?
+    [ $status -eq "$code" ] || object "verify --against: $status, $(tail -n 3 "$WORK/verify")"
+    # Of a whole dump nothing may be lacking that the kernel's tables do not prove.
+    if [ "$code" = 0 ]; then
+        grep -q ' 0 by a class that cannot be proven, ' "$WORK/verify" || object "verify --against: $(cat "$WORK/verify")"
+    fi
+    judges+=' verify'
+}
+
+# judge_libkdumpfile DUMP PAGES: sets SAMPLE, addresses of pages that are not zeros.
+judge_libkdumpfile() {
+    SAMPLE=()
+    [ -n "$LIBKDUMPFILE" ] || return 0
+    if "$LIBKDUMPFILE" "$HERE/libkdumpfile_judge.py" "$OUT/copy/vmcore" "$1" "$2" >"$WORK/libkdumpfile" 2>&1; then
+        read -r -a SAMPLE <<<"$(sed -n 's/^sample //p' "$WORK/libkdumpfile")"
+    else
+        object "libkdumpfile: $(tail -n 5 "$WORK/libkdumpfile")"
+    fi
+    judges+=' libkdumpfile'
+}
+
+# judge_drgn DUMP [VMLINUX]
+judge_drgn() {
+    [ -n "$DRGN" ] || return 0
+    "$DRGN" "$HERE/drgn_judge.py" "$OUT/copy/vmcore" "$@" >"$WORK/drgn" 2>&1 || object "drgn: $(tail -n 5 "$WORK/drgn")"
+    judges+=' drgn'
+}
+
+# judge_crash DUMP NAME: it opens, and with a vmlinux all answers are those on the vmcore.
+judge_crash() {
+    local release session=few commands=("${FEW[@]}")
+    [ -n "$CRASH" ] || return 0
+    # Of a flattened file it says how far it has come, before.
+    release=$("$CRASH" --osrelease "$1" 2>/dev/null | tr '\r' '\n' | tail -n 1)
+    [ "$release" = "$CRASHED" ] || object "crash: the release is $release, not $CRASHED"
+    judges+=' crash'
+    [ -n "$VMLINUX" ] || return 0
+    [ "$2" != "$FIRST" ] || { session=many && commands=("${MANY[@]}"); }
+    if [ ! -e "$OUT/crash.$session" ]; then
+        crash_session "$VMLINUX" "$OUT/copy/vmcore" "$OUT/crash.$session" "${commands[@]}"
+        # What is compared must not be twice the same failure.
+        grep -q 'sysrq triggered crash' "$OUT/crash.$session" && grep -q 'sysrq_handle_crash' "$OUT/crash.$session" ||
+            object "crash on the vmcore itself: $(tail -n 3 "$OUT/crash.$session")"
+    fi
+    crash_session "$VMLINUX" "$1" "$WORK/crash" "${commands[@]}"
+    diff "$OUT/crash.$session" "$WORK/crash" >"$WORK/crash.diff" || object "crash: other answers: $(head -n 4 "$WORK/crash.diff")"
+    judges+='+vmlinux'
+}
+
+# judge_crash_incomplete DUMP: it opens; with a vmlinux, pages that the file has read as in the vmcore. A whole
+# session wants pages of the kernel that may be among the missing ones.
+judge_crash_incomplete() {
+    local release commands
+    [ -n "$CRASH" ] || return 0
+    release=$("$CRASH" --osrelease "$1" 2>/dev/null | tail -n 1)
+    [ "$release" = "$CRASHED" ] || object "crash: the release is $release, not $CRASHED"
+    judges+=' crash'
+    [ -n "$VMLINUX" ] && [ ${#SAMPLE[@]} -gt 0 ] || return 0
+    mapfile -t commands < <(printf 'rd -p %s 512\n' "${SAMPLE[@]}")
+    MINIMAL=1 crash_session "$VMLINUX" "$OUT/copy/vmcore" "$WORK/crash.vmcore" "${commands[@]}"
+    MINIMAL=1 crash_session "$VMLINUX" "$1" "$WORK/crash" "${commands[@]}"
+    grep -q 'This dumpfile is incomplete' "$WORK/crash" || object 'crash does not say that it is incomplete'
+    for file in "$WORK/crash.vmcore" "$WORK/crash"; do
+        grep -E '^ *[0-9a-f]+:  ' "$file" >"$file.read" || true
+    done
+    [ "$(wc -l <"$WORK/crash.read")" -eq $((${#SAMPLE[@]} * 256)) ] || object "crash reads $(wc -l <"$WORK/crash.read") lines"
+    cmp -s "$WORK/crash.vmcore.read" "$WORK/crash.read" || object 'crash reads other bytes than in the vmcore'
+    judges+='+vmlinux'
+}
+
+# incomplete_bit DUMP: 1 if the header says that the dump is incomplete (status of disk_dump_header).
+incomplete_bit() {
+    echo $(($(od -An -tu4 -j 424 -N 4 "$1") >> 3 & 1))
+}
+
+# judge_same DUMP: the bytes of the file that the same options gave on the ext4 disk; a device has more behind.
+judge_same() {
+    local plain=$OUT/$FIRST/dump
+    cmp -s -n "$(stat -c %s "$plain")" "$plain" "$1" || object "other bytes than $FIRST"
+    judges+=' bytes'
+}
+
+# judge_case NAME: adds to the table, and to FAILED.
+judge_case() {
+    local name=$1 kind code options rc seconds peak low bytes pages dump objections=() judges='' flat=''
+    read -r _ _ kind code options <<<"$(row "$name")"
+    read -r seconds _ _ peak <<<"$(tail -n 1 "$OUT/$name/time")"
+    rc=$(cat "$OUT/$name/rc")
+    low=$(($(cat "$OUT/$name/low") / 1024))
+    dump=$OUT/$name/dump
+    case $kind in
+        raw* | term-raw) dump=$WORK/$name.disk ;;
+        port) dump=$WORK/$name.dump ;;
+        full) dump=$OUT/full/dump.incomplete ;;
+        term) dump=$OUT/$name/dump.incomplete ;;
+    esac
+    case $kind in raw-dd | pipe | port) flat=1 ;; esac
+    bytes=$(said "$name" '[^ ]*: \([0-9]*\) bytes, ')
+    pages=$(sed -n 's/^kdumpconv: [0-9]* pages: \([0-9]*\) zero, \([0-9]*\) compressed, \([0-9]*\) raw, .*/\1 + \2 + \3/p' "$OUT/$name/stderr")
+    pages=$((pages))
+    [ "$rc" = "$code" ] || object "exit code $rc, not $code: $(tail -n 3 "$OUT/$name/stderr")"
+    [ "$peak" -gt 0 ] && [ "$peak" -le "$BOUND_KIB" ] || object "peak memory $peak KiB, over $BOUND_KIB KiB"
+    if [ ! -s "$dump" ]; then
+        object "there is no ${dump##*/}"
+    elif [ "$code" = 0 ]; then
+        [ ! -e "$dump.incomplete" ] || object 'a dump.incomplete is there as well'
+        judge_verify "$dump" 0
+        judge_crash "$dump" "$name"
+        judge_drgn "$dump" ${VMLINUX:+"$VMLINUX"}
+        if [ -n "$flat" ]; then
+            rm -f "$WORK/unflattened"
+            "$KDUMPCONV" unflatten --no-sync -q "$dump" "$WORK/unflattened" 2>"$WORK/unflatten" || object "unflatten: $(tail -n 1 "$WORK/unflatten")"
+            dump=$WORK/unflattened
+        fi
+        [ "$(incomplete_bit "$dump")" = 0 ] || object 'the header says that it is incomplete'
+        judge_libkdumpfile "$dump" "$pages"
+        # Same options as the first file.
+        if [ -n "$flat" ] || [ "$kind" = raw ]; then judge_same "$dump"; fi
+    else
+        [ ! -e "$OUT/$name/dump" ] && [ ! -e "$OUT/full/dump" ] || object 'a file with the final name is there'
+        [ "$(incomplete_bit "$dump")" = 1 ] || object 'the header does not say that it is incomplete'
+        [ "$pages" -gt 0 ] && [ "$pages" -lt "$(kept_of_all "$name")" ] || object "$pages pages kept, which is not the middle"
+        judge_verify "$dump" 4
+        judge_libkdumpfile "$dump" "$pages"
+        judge_drgn "$dump"
+        judge_crash_incomplete "$dump"
+    fi
+    case $kind in
+        term*)
+            say "$name: $(cat "$OUT/$name/wrote"); $pages of $(kept_of_all "$name") pages"
+            grep -q 'bytes written when SIGTERM came' "$OUT/$name/wrote" || object 'SIGTERM came too late'
+            ;;
+    esac
+    printf '%-22s %4s %11s %7s %9s %9s %s\n' "$name" "$rc" "$bytes" "$seconds" "$peak" "$low" \
+        "$judges$([ ${#objections[@]} -eq 0 ] || echo ' FAILED')" >>"$WORK/table"
+    if [ ${#objections[@]} -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed "$name" "$(printf '%s; ' "${objections[@]}")"
+    fi
+}
+
+# kept_of_all CASE: the pages that a whole dump would have, as was said.
+kept_of_all() {
+    sed -n 's/^kdumpconv: \([0-9]*\) pages: .*/\1/p' "$OUT/$1/stderr"
+}
+
+# judge_versus CASE: ours and theirs in turn; no speed is judged, but both dumps are.
+judge_versus() {
+    local name=$1 turn who seconds user system peak objections=() judges='' ours=$OUT/$1-ours-1/dump theirs=$OUT/$1-theirs-1/dump
+    for turn in 1 2 3; do
+        for who in ours theirs; do
+            read -r seconds user system peak <<<"$(tail -n 1 "$OUT/$name-$who-$turn/time")"
+            printf '%-22s %4s %11s %7s %9s %9s %s\n' "$name-$who-$turn" "$(cat "$OUT/$name-$who-$turn/rc")" \
+                "$(cat "$OUT/$name-$who-$turn/bytes")" "$seconds" "$peak" "$(($(cat "$OUT/$name-$who-$turn/low") / 1024))" \
+                " user $user s, system $system s" >>"$WORK/table"
+            [ "$(cat "$OUT/$name-$who-$turn/rc")" = 0 ] || object "$who: exit code $(cat "$OUT/$name-$who-$turn/rc")"
+            [ $who = theirs ] || [ "$peak" -le "$BOUND_KIB" ] || object "peak memory $peak KiB, over $BOUND_KIB KiB"
+        done
+    done
+    judge_verify "$ours" 0
+    # The pages that they kept are among ours. (We keep a page that the vmcore has but a part of, they do not.)
+    if [ -n "$LIBKDUMPFILE" ]; then
+        "$LIBKDUMPFILE" "$HERE/libkdumpfile_judge.py" "$ours" "$theirs" >"$WORK/libkdumpfile" 2>&1 ||
+            object "libkdumpfile, ours and theirs: $(tail -n 5 "$WORK/libkdumpfile")"
+    fi
+    if [ ${#objections[@]} -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed "$name" "$(printf '%s; ' "${objections[@]}")"
+    fi
+}
+
+# judge_boot KERNEL CASE...: the results of one crash.
+judge_boot() {
+    local kernel=$1 name kind
+    OUT=$WORK/$kernel.out
+    shift
+    if [ "$(cat "$OUT/copy/rc")" != 0 ]; then
+        failed "$*" 'the copy of /proc/vmcore failed'
+        return
+    fi
+    # The log says whose crash it was, and that of the capture kernel that nobody was killed.
+    CRASHED=$("$KDUMPCONV" info -v "$OUT/copy/vmcore" | sed -n 's/^ *OSRELEASE=//p' | head -n 1)
+    for log in "$WORK/$kernel.console" "$OUT/dmesg"; do
+        ! grep -aE 'Out of memory|oom-kill|invoked oom|page allocation failure|BUG: |Oops' "$log" >&2 || failed "$kernel" "see $log"
+    done
+    for name in "$@"; do
+        say "judging $name"
+        read -r _ _ kind _ <<<"$(row "$name")"
+        if [ "$kind" = versus ]; then judge_versus "$name"; else judge_case "$name"; fi
+    done
+}
