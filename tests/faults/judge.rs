@@ -160,7 +160,7 @@ fn damage(findings: &verify::Findings, incomplete: bool) -> Option<String> {
 }
 
 /// Whether each line is the program's own, and has nothing that a terminal would act on.
-fn speaks_plainly(stderr: &str) -> Result<(), String> {
+pub fn speaks_plainly(stderr: &str) -> Result<(), String> {
     for line in stderr.lines() {
         if !line.starts_with("kdumpconv: ") {
             return Err(format!("a line that is no message: {line:?}"));
@@ -196,7 +196,9 @@ pub fn after_fault(
     }
     let said = format!("(os error {})", fault.errno().unwrap_or_default());
     let report = String::from_utf8_lossy(&left.stdout);
-    if !left.stderr.contains(&said) && !(case.made == Made::Report && report.contains(&said)) {
+    let is_said =
+        left.stderr.contains(&said) || case.made == Made::Report && report.contains(&said);
+    if !is_said {
         return Err("the message does not say what the system said".to_owned());
     }
     Ok(verdict)

@@ -81,6 +81,7 @@ impl Place {
         let mut command = tracer::spawn(&command);
         command.env_remove("SOURCE_DATE_EPOCH").env("TMPDIR", self.folder.path());
         command.stdin(if case.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        #[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

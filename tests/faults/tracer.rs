@@ -124,7 +124,7 @@ impl Tracer<'_> {
         let args = [regs.rdi, regs.rsi, regs.rdx];
         let Some(class) = class_of(number, &args) else { return };
         let target = self.target(number, args[0]);
-        let call = Call { number, class, target, bytes: counted(class).then_some(args[2]) };
+        let call = Call { class, target, bytes: counted(class).then_some(args[2]) };
         let action = (self.decide)(&call);
         match action {
             Action::Pass => return,
@@ -146,7 +146,7 @@ impl Tracer<'_> {
         // The program may count on what the call does not change.
         regs.rdx = rdx;
         if let Action::Fail(errno) = action {
-            regs.rax = u64::from_ne_bytes((-i64::from(errno)).to_ne_bytes());
+            regs.rax = u64::from(errno.unsigned_abs()).wrapping_neg();
         }
         let _ = ptrace::setregs(pid, regs);
     }
