@@ -28,6 +28,10 @@ pub enum Action {
     Signal(Signal),
 }
 
+const OPENAT: u64 = 257;
+const CREATES: u64 = nix::libc::O_CREAT as u64;
+const EXCLUSIVE: u64 = nix::libc::O_EXCL as u64;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -120,6 +124,11 @@ impl Tracer<'_> {
         if !self.started {
             self.started = number == POLL;
             return;
+        }
+        if number == OPENAT && regs.rdx & CREATES != 0 {
+            // Nothing is made through a link that somebody planted, or for others to read.
+            assert_ne!(regs.rdx & EXCLUSIVE, 0, "a file is made without O_EXCL");
+            assert_eq!(regs.r10 & 0o7777, 0o600, "a file is made for others to read");
         }
         let args = [regs.rdi, regs.rsi, regs.rdx];
         let Some(class) = class_of(number, &args) else { return };
