@@ -1,5 +1,10 @@
 //! What a run may leave, and what not.
 
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::source::input::ReadAt;
 use kdumpconv::verify::{self, Kind, Severity, verify};
 use support::flattened::unflatten;
 use support::image::Image;
@@ -48,11 +53,26 @@ fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes.to_vec())
 }
 
+/// The core, which is large and often asked for.
+struct Shared(Arc<Vec<u8>>);
+
+impl ReadAt for Shared {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let at = usize::try_from(offset).unwrap().min(self.0.len());
+        (&self.0[at..]).read(buf)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
+}
+
 fn found(case: &Case, plain: &[u8]) -> Result<(bool, verify::Findings), String> {
     let chain =
         |error: kdumpconv::Error| format!("{error}: {:?}", std::error::Error::source(&error));
     let dump = core_of(plain.to_vec()).map_err(chain)?;
-    let source = core_of(case.core.clone()).unwrap();
+    let input = Box::new(Shared(Arc::clone(&case.core)));
+    let source = Dump::open(input, &OpenOptions::default()).unwrap();
     let findings = verify(&dump, Some(&source), &verify::Options::default(), &mut |_| ());
     Ok((dump.incomplete, findings.map_err(chain)?))
 }

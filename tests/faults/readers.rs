@@ -50,7 +50,7 @@ impl Kept {
         let mut count = 0;
         for case in cases {
             let core = folder.path().join(case.name.replace(' ', "-"));
-            fs::write(&core, &case.core).unwrap();
+            fs::write(&core, &*case.core).unwrap();
             for bytes in self.dumps.get(case.name).into_iter().flatten() {
                 fs::write(folder.path().join(format!("{count}.kdump")), bytes).unwrap();
                 let name = folder.path().join(format!("{count}.name"));

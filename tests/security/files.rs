@@ -175,7 +175,7 @@ fn a_name_as_long_as_can_be_is_a_name() {
 #[test]
 fn a_spool_has_no_name_and_no_readers() {
     let folder = folder();
-    assert_eq!(code(&folder.run(&["vmcore", "kdump"])), 0);
+    assert_eq!(code(&folder.run(&["-Cnone", "vmcore", "kdump"])), 0);
     assert!(Command::new("mkfifo").arg(folder.path("fifo")).status().unwrap().success());
     for source in ["vmcore", "kdump"] {
         let mut command = folder.command(&["fifo", "-"]);
