@@ -130,3 +130,11 @@ impl Error {
         move |source| Error::Write { what, source }
     }
 }
+
+/// An error with all that caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut parts: Vec<String> = causes.map(ToString::to_string).collect();
+    parts.dedup();
+    parts.join(": ")
+}

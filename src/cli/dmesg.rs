@@ -15,7 +15,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::files::{self, How};
 use super::groups::{self, Source, Talk};
-use super::say::{self, SCHEMA, Voice, line, printable};
+use super::say::{self, SCHEMA, Voice, line, printable, printable_json};
 use super::signals::Signals;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
@@ -153,7 +153,7 @@ fn print_json(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, PrintEr
             "facility": record.facility,
             "text": String::from_utf8_lossy(record.text),
         });
-        written = writeln!(out, "{object}");
+        written = writeln!(out, "{}", printable_json(&object.to_string()));
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     written?;

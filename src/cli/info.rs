@@ -14,7 +14,7 @@ use kdumpconv::summary::Summary;
 use super::exit::Exit;
 use super::files;
 use super::groups::{Source, Talk};
-use super::say::Voice;
+use super::say::{Voice, printable_json};
 use super::signals::Signals;
 use super::terminal::Terminal;
 use classes::Classes;
@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
     let summary = Summary::of(&dump);
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
     let report = if args.talk.json {
-        format!("{:#}\n", json::report(&voice.input, &dump, &summary, classes.as_ref()))
+        let report = json::report(&voice.input, &dump, &summary, classes.as_ref());
+        format!("{}\n", printable_json(&format!("{report:#}")))
     } else {
         let details = voice.verbosity > 1;
         let terminal = Terminal::of_stdout();

@@ -39,7 +39,14 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
     if makedumpfile::is_called(std::env::args_os().next()) {
         return makedumpfile::arguments(std::env::args_os());
     }
-    Ok(Some(Args::parse()))
+    Ok(Some(Args::try_parse().unwrap_or_else(|error| printable_usage(error).exit())))
+}
+
+/// What clap says of wrong arguments has them in it: of those that a terminal would act on, it is
+/// what clap says of their printable form.
+fn printable_usage(error: clap::Error) -> clap::Error {
+    let shown = std::env::args_os().map(|argument| say::printable(&argument.to_string_lossy()));
+    Args::try_parse_from(shown).err().unwrap_or(error)
 }
 
 /// Does what the arguments ask for.

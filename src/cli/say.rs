@@ -16,11 +16,29 @@ pub(crate) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("kdumpconv: {text}\n").as_bytes());
 }
 
-/// A control character in a file's name or note must not reach the terminal.
+/// Whether a terminal would act on a character rather than show it: control characters, and those
+/// by which text runs the other way (the names of "Trojan source", CVE-2021-42574).
+fn acts(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+    c.is_control() || turns || matches!(c, '\u{2066}'..='\u{2069}')
+}
+
+/// A name or note of somebody else's as it may go to a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .flat_map(|c| if acts(c) { c.escape_default().collect() } else { vec![c] })
         .collect()
+}
+
+/// The text of some JSON, likewise: JSON itself asks for less.
+pub(crate) fn printable_json(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\n' => c.to_string(),
+        // All of them are of 16 bits.
+        c if acts(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// The name of an output, if it has one.
@@ -65,7 +83,7 @@ fn warn(warning: &str) {
 
 /// Writes a JSON report: to standard error if standard output has data.
 pub(crate) fn report(value: &Value, stdout_has_data: bool) {
-    let text = format!("{value:#}\n");
+    let text = format!("{}\n", printable_json(&format!("{value:#}")));
     let written = if stdout_has_data {
         io::stderr().write_all(text.as_bytes())
     } else {

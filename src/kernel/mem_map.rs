@@ -10,6 +10,7 @@ mod sparse;
 
 use std::ops::Range;
 
+use crate::error::chain;
 use crate::kernel::nodes;
 use crate::kernel::translate::{Kernel, Translator};
 
@@ -72,9 +73,9 @@ fn flat(
         let pfns = node.start_pfn..node.start_pfn.saturating_add(node.spanned_pages).min(end);
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
-            (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
-                translator.read_long(symbol).map_err(|why| format!("SYMBOL(mem_map): {why}"))?
-            }
+            (None, Some(symbol)) if is_only && node.start_pfn == 0 => translator
+                .read_long(symbol)
+                .map_err(|why| format!("SYMBOL(mem_map): {}", chain(&why)))?,
             (None, _) => {
                 return Err("VMCOREINFO has no OFFSET(pglist_data.node_mem_map)".to_owned());
             }

@@ -8,11 +8,11 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Advice, OFlags};
+use rustix::fs::{Advice, Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -22,6 +22,9 @@ use crate::sink::flat::FlatSink;
 use crate::sink::naming::{self, Settled};
 use crate::sink::ordered::OrderedSink;
 use crate::source::input::FileInput;
+
+/// Characters of OUTPUT's name in the temporary one, of 4 bytes at the most.
+const MAX_NAME_CHARS: usize = 48;
 
 /// What kind of file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +78,10 @@ impl Output {
     pub fn create(target: &Path, format: Format, replace: bool) -> Result<Self> {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
+        if is_planted(target).map_err(failed())? {
+            let why = "a link of another user's in a folder that everybody writes to";
+            return Err(failed()(io::Error::new(io::ErrorKind::PermissionDenied, why)));
+        }
         if let Some(metadata) = there(fs::metadata(target)).map_err(failed())? {
             let kind = metadata.file_type();
             if kind.is_dir() {
@@ -84,7 +91,11 @@ impl Output {
                 // Without O_CREAT, O_EXCL refuses a device that is mounted.
                 let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
                 let file = OpenOptions::new().write(true).custom_flags(exclusive).open(target);
-                let place = Place::Direct { file: file.map_err(failed())?, own: None };
+                let file = file.map_err(failed())?;
+                if file.metadata().map_err(failed())?.file_type() != kind {
+                    return Err(Error::Exists(target.to_owned()));
+                }
+                let place = Place::Direct { file, own: None };
                 return Self::with_file(place, format, &what);
             }
             if !kind.is_file() {
@@ -92,6 +103,10 @@ impl Output {
                     return Err(Error::CannotSeek(what)); // a FIFO would wait for its reader
                 }
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
+                // What has taken its name meanwhile is not written over.
+                if file.metadata().map_err(failed())?.file_type() != kind {
+                    return Err(Error::Exists(target.to_owned()));
+                }
                 return Self::stream(file, format, &what);
             }
         }
@@ -114,7 +129,9 @@ impl Output {
             let file = options.read(true).write(true).create_new(true).mode(0o600).open(target);
             Place::Direct { file: file.map_err(failed())?, own: Some(target.to_owned()) }
         } else {
-            // O_EXCL and 0600, by tempfile's own rules.
+            // A name may be as long as a file system allows.
+            let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+            // O_EXCL, which follows no link, and 0600, by tempfile's own rules.
             let file = tempfile::Builder::new()
                 .prefix(&format!(".{name}."))
                 .suffix(".partial")
@@ -297,6 +314,20 @@ fn there(metadata: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
 /// Whether a name says that the file may be incomplete, as kdump scripts name theirs.
 pub(super) fn says_incomplete(target: &Path) -> bool {
     target.file_name().is_some_and(|name| name.as_bytes().ends_with(b"-incomplete"))
+}
+
+/// Whether `target` is a link that anybody may have put there: in a sticky folder that all may
+/// write to, owned by neither this user nor the folder's owner. What `fs.protected_symlinks` has
+/// the kernel refuse, which resolving a link oneself goes around.
+fn is_planted(target: &Path) -> io::Result<bool> {
+    let Some(link) = there(fs::symlink_metadata(target))?.filter(Metadata::is_symlink) else {
+        return Ok(false);
+    };
+    let folder = fs::metadata(folder(target))?;
+    let for_all = Mode::SVTX | Mode::WOTH;
+    let is_shared = Mode::from_raw_mode(folder.mode()).contains(for_all);
+    let own = [rustix::process::geteuid().as_raw(), folder.uid()];
+    Ok(is_shared && !own.contains(&link.uid()))
 }
 
 /// Whether `target` is a regular file by way of /dev/stdout, /dev/fd/N or /proc/PID/fd/N: links

@@ -215,7 +215,8 @@ impl ReadAt for FlatInput {
     }
 
     fn broke_off(&self) -> Option<io::Error> {
-        self.input.broke_off()
+        let unreadable = || self.cut.as_ref()?.unreadable.as_deref().map(io::Error::other);
+        self.input.broke_off().or_else(unreadable)
     }
 
     fn zeros_until(&self, offset: u64) -> u64 {

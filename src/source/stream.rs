@@ -7,11 +7,11 @@
 //! as QEMU writes them, needs no disk at all. (Refusing cores out of order would refuse all those
 //! that a capture kernel sends.)
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::source::input::{FileInput, ReadAt};
@@ -115,7 +115,7 @@ impl ReadAt for StreamInput {
         }
         let file = match state.spool.take() {
             Some(file) => file,
-            None => tempfile::tempfile_in(&state.spool_dir)?,
+            None => nameless(&state.spool_dir)?,
         };
         file.write_all_at(&state.head, 0)?;
         Ok(Some(FileInput::spooled(file, state.position, broken.as_ref())))
@@ -186,7 +186,7 @@ impl State {
             }
             let spooled = match &mut self.spool {
                 Some(file) => file.write_all_at(part, from),
-                none => tempfile::tempfile_in(&self.spool_dir)
+                none => nameless(&self.spool_dir)
                     .and_then(|file| none.insert(file).write_all_at(part, from)),
             };
             if let Err(error) = spooled {
@@ -219,6 +219,13 @@ impl State {
             None => Err(io::Error::other("a pipe cannot be read backwards")),
         }
     }
+}
+
+/// A file without a name. The memory of a kernel is in it: its own user's alone, whatever the umask.
+fn nameless(folder: &Path) -> io::Result<File> {
+    let file = tempfile::tempfile_in(folder)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// The ranges that a forward pass has gone by when their turn comes, sorted and merged.

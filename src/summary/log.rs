@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::error::chain;
 use crate::kernel::log::{self, Ended, Panic, PanicFinder};
 use crate::source::physical::DumpMemory;
 
@@ -32,12 +33,4 @@ pub(super) fn look(memory: &DumpMemory<'_>) -> Result<LogGlance, String> {
     })
     .map_err(|error| chain(&error))?;
     Ok(LogGlance { panic: finder.finish(), ended })
-}
-
-/// An error with all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut parts: Vec<String> = causes.map(ToString::to_string).collect();
-    parts.dedup();
-    parts.join(": ")
 }

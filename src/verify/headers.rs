@@ -196,8 +196,14 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     let Some(file) = kdump.files.first() else { return };
     let sub = &file.sub_header;
     let mut told = vec![0; usize::try_from(sub.size_vmcoreinfo.min(1 << 20)).unwrap_or(0)];
-    let read = read_full(&*file.input, &mut told, sub.offset_vmcoreinfo).unwrap_or(0);
-    told.truncate(read);
+    match read_full(&*file.input, &mut told, sub.offset_vmcoreinfo) {
+        Ok(read) => told.truncate(read),
+        Err(error) => {
+            let why = format!("VMCOREINFO where the header places it cannot be read: {error}");
+            findings.push(Finding::new(Kind::Notes, why).at(sub.offset_vmcoreinfo));
+            return;
+        }
+    }
     let mut remark = |why: String| findings.push(Finding::new(Kind::Remark, why));
     match dump.notes.vmcoreinfo_text() {
         None => remark("no VMCOREINFO: readers that need it must be given it".to_owned()),

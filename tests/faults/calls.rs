@@ -57,7 +57,6 @@ pub enum Target {
 /// A call that is about to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    pub number: u64,
     pub class: Class,
     pub target: Target,
     /// Bytes asked for.

@@ -1,6 +1,7 @@
 //! What is run: commands, inputs and outputs.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use kdumpconv::codec::Codec;
 use support::elf::Endian;
@@ -55,7 +56,7 @@ pub struct Case {
     pub older: Vec<u8>,
     /// The memory.
     pub model: Model,
-    pub core: Vec<u8>,
+    pub core: Arc<Vec<u8>>,
 }
 
 impl Case {
@@ -159,13 +160,13 @@ impl Drop for LoopDevice {
 }
 
 struct Inputs {
-    core: Vec<u8>,
+    core: Arc<Vec<u8>>,
     model: Model,
 }
 
 impl Inputs {
     fn of(builder: &VmcoreBuilder) -> Self {
-        Inputs { core: builder.build(), model: Model::new(builder, 4096) }
+        Inputs { core: Arc::new(builder.build()), model: Model::new(builder, 4096) }
     }
 
     fn case(&self, name: &'static str, arguments: &str, to: To, made: Made) -> Case {
@@ -178,9 +179,9 @@ impl Inputs {
             made,
             older: Vec::new(),
             model: self.model.clone(),
-            core: self.core.clone(),
+            core: Arc::clone(&self.core),
         };
-        let dump = || core_of(self.core.clone()).unwrap();
+        let dump = || core_of(self.core.to_vec()).unwrap();
         for name in ["in.vmcore", "in.kdump", "in.flat", "in.vmcore.zst"] {
             if case.arguments.iter().all(|argument| argument != name) {
                 continue;
@@ -189,7 +190,7 @@ impl Inputs {
                 "in.kdump" => plain(&dump(), &options(Codec::Lzo, 1, 1)).unwrap().0,
                 "in.flat" => flat(&dump(), &options(Codec::Zlib, 1, 1)).unwrap().0,
                 "in.vmcore.zst" => zstd::bulk::compress(&self.core, 1).unwrap(),
-                _ => self.core.clone(),
+                _ => self.core.to_vec(),
             };
             case.inputs.push((name.to_owned(), bytes));
         }

@@ -10,6 +10,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     unreachable_pub,
     reason = "a test that cannot go on has failed"
 )]
@@ -25,11 +26,19 @@ mod cases;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod command;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod full;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod judge;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kills;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod readers;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod run;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[path = "../peers/skip.rs"]
+#[expect(unused_macros, unused_imports, reason = "cases are skipped one by one here")]
+mod skip;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tally;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

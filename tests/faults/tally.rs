@@ -10,6 +10,8 @@ pub enum Verdict {
     Survived,
     /// It says what failed, and an incomplete dump is there.
     KeptIncomplete,
+    /// It warns, and the dump is complete; classes of pages that the dump level leaves out are in.
+    KeptMore,
     /// It says what failed, and nothing is there, or what says itself that it is cut off.
     Nothing,
 }
@@ -18,6 +20,7 @@ pub enum Verdict {
 struct Counts {
     survived: u32,
     kept: u32,
+    more: u32,
     nothing: u32,
     lost: u32,
 }
@@ -38,15 +41,20 @@ impl Tally {
             match verdict {
                 Ok(Verdict::Survived) => counts.survived += 1,
                 Ok(Verdict::KeptIncomplete) => counts.kept += 1,
+                Ok(Verdict::KeptMore) => counts.more += 1,
                 Ok(Verdict::Nothing) => counts.nothing += 1,
                 Err(_) => counts.lost += 1,
             }
         }
-        self.lost.extend(verdict.err());
+        if let Err(why) = verdict {
+            // At once: all faults take many minutes.
+            crate::command::say(&format!("lost: {why}\n"));
+            self.lost.push(why);
+        }
     }
 
     pub fn injected(&self) -> u32 {
-        self.by_case.values().map(|c| c.survived + c.kept + c.nothing + c.lost).sum()
+        self.by_case.values().map(|c| c.survived + c.kept + c.more + c.nothing + c.lost).sum()
     }
 
     /// The totals, as a table with the sum at its end.
@@ -56,27 +64,29 @@ impl Tally {
         for part in [&self.by_case, &self.by_fault] {
             sum = Counts::default();
             for (name, counts) in part {
-                let Counts { survived, kept, nothing, lost } = *counts;
-                let all = survived + kept + nothing + lost;
-                let told = kept + nothing;
+                let Counts { survived, kept, more, nothing, lost } = *counts;
+                let told = kept + more + nothing;
+                let all = survived + told + lost;
                 writeln!(
                     text,
                     "{what}: {name:<44} {all:>6} injected, {survived:>6} survived, {told:>6} told \
-                     ({kept} kept incomplete, {nothing} nothing), {lost} lost"
+                     ({kept} kept incomplete, {more} with more pages, {nothing} nothing), {lost} lost"
                 )
                 .unwrap();
                 sum.survived += survived;
                 sum.kept += kept;
+                sum.more += more;
                 sum.nothing += nothing;
                 sum.lost += lost;
             }
         }
-        let Counts { survived, kept, nothing, lost } = sum;
-        let (all, told) = (survived + kept + nothing + lost, kept + nothing);
+        let Counts { survived, kept, more, nothing, lost } = sum;
+        let told = kept + more + nothing;
+        let all = survived + told + lost;
         writeln!(
             text,
             "{what}: {all} injected, {survived} survived (exit 0, same bytes), {told} told (kept \
-             incomplete {kept}, nothing written {nothing}), lost = {lost}"
+             incomplete {kept}, complete with more pages {more}, nothing written {nothing}), lost = {lost}"
         )
         .unwrap();
         text

@@ -28,6 +28,10 @@ pub enum Action {
     Signal(Signal),
 }
 
+const OPENAT: u64 = 257;
+const CREATES: u64 = nix::libc::O_CREAT as u64;
+const EXCLUSIVE: u64 = nix::libc::O_EXCL as u64;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -121,10 +125,15 @@ impl Tracer<'_> {
             self.started = number == POLL;
             return;
         }
+        if number == OPENAT && regs.rdx & CREATES != 0 {
+            // Nothing is made through a link that somebody planted, or for others to read.
+            assert_ne!(regs.rdx & EXCLUSIVE, 0, "a file is made without O_EXCL");
+            assert_eq!(regs.r10 & 0o7777, 0o600, "a file is made for others to read");
+        }
         let args = [regs.rdi, regs.rsi, regs.rdx];
         let Some(class) = class_of(number, &args) else { return };
         let target = self.target(number, args[0]);
-        let call = Call { number, class, target, bytes: counted(class).then_some(args[2]) };
+        let call = Call { class, target, bytes: counted(class).then_some(args[2]) };
         let action = (self.decide)(&call);
         match action {
             Action::Pass => return,
@@ -146,7 +155,7 @@ impl Tracer<'_> {
         // The program may count on what the call does not change.
         regs.rdx = rdx;
         if let Action::Fail(errno) = action {
-            regs.rax = u64::from_ne_bytes((-i64::from(errno)).to_ne_bytes());
+            regs.rax = u64::from(errno.unsigned_abs()).wrapping_neg();
         }
         let _ = ptrace::setregs(pid, regs);
     }

@@ -8,6 +8,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::Stretch;
+use crate::error::chain;
 use crate::kernel::arch::Architecture;
 use crate::kernel::translate::{Kernel, Translator};
 
@@ -134,7 +135,7 @@ impl Sections<'_> {
                 _ => {
                     let at = array.wrapping_add(nth.wrapping_mul(long));
                     let read = self.translator.read_long(at);
-                    read.map_err(|why| format!("mem_section[{nth}]: {why}"))?
+                    read.map_err(|why| format!("mem_section[{nth}]: {}", chain(&why)))?
                 }
             };
             root = Some((nth, sections));
@@ -155,7 +156,8 @@ impl Sections<'_> {
     ) -> Result<(), String> {
         let offset = nth.wrapping_mul(self.section_bytes).wrapping_add(self.mem_map_offset);
         let coded = self.translator.read_long(at.wrapping_add(offset));
-        let coded = coded.map_err(|why| format!("section {number} of mem_section: {why}"))?;
+        let coded =
+            coded.map_err(|why| format!("section {number} of mem_section: {}", chain(&why)))?;
         if coded & PRESENT == 0 {
             if coded != 0 && coded & FLAGS == 0 {
                 return Err(format!(

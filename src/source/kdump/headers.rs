@@ -76,6 +76,17 @@ impl File {
         damage.extend(input.read_to_end().err().map(|why| format!("the input is damaged: {why}")));
         let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
+        let failure = input.broke_off();
+        let file = Self::read(input, flat, broke_off, damage);
+        file.map_err(|error| error.or_failure(failure))
+    }
+
+    fn read(
+        input: Box<dyn ReadAt>,
+        flat: Option<Flat>,
+        broke_off: bool,
+        damage: Vec<String>,
+    ) -> Result<Self> {
         let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
         let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
