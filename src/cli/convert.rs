@@ -3,10 +3,8 @@
 pub(crate) mod ending;
 pub(crate) mod options;
 mod read_back;
-mod room;
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -14,8 +12,6 @@ use kdumpconv::report::Reason;
 use kdumpconv::sink::flat::FlatSink;
 use kdumpconv::sink::place::{Format, Output};
 use kdumpconv::sink::{NullSink, Sink};
-use kdumpconv::source::dump::Dump;
-use kdumpconv::{Options, Report};
 
 use super::exit::{Exit, Usage};
 use super::files::{self, How};
@@ -32,7 +28,7 @@ use read_back::ReadBack;
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let voice = Voice::new(&args.talk, &args.source.input);
-    let mut options = args.options()?;
+    let options = args.options()?;
     if args.check_params {
         return Ok(Exit::Done);
     }
@@ -47,30 +43,30 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     voice.warn(&dump.warnings);
     ending::describe(&voice, &dump);
 
-    let mut other_levels = args.left_out.levels().into_iter().skip(1);
-    let (mut output, report) = loop {
-        let (output, converted) = attempt(args, &dump, &options, &signals)?;
-        // What went into a pipe, or came out of one, is gone.
-        let can_be_repeated = output.as_ref().is_none_or(Output::outlives_an_interruption)
-            && !dump.is_sequential()
-            && !options.cancel.load(Ordering::Relaxed);
-        let next = match can_be_repeated && room::was_lacking(&converted) {
-            true => other_levels.next(),
-            false => None,
-        };
-        match (next, converted) {
-            (Some(level), _) => {
-                let (tried, next) = (options.dump_level.bits(), level.bits());
-                voice
-                    .warn(&[format!("no room for a dump of level {tried}: level {next} is tried")]);
-                let _ = output.map(Output::discard);
-                options.dump_level = level;
-            }
-            (None, Ok(report)) => break (output, report),
-            (None, Err(error)) => {
-                let _ = output.map(Output::discard);
-                return Err(error.into());
-            }
+    let mut output = if args.dry_run {
+        None
+    } else {
+        Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
+    };
+    let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
+    if args.verify && !can_be_read_back {
+        return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
+    }
+    output =
+        output.map(|output| files::catch_signals(output, &signals, &options.cancel)).transpose()?;
+    let mut nowhere = nowhere(args);
+    let sink: &mut dyn Sink = match &mut output {
+        Some(output) => output.sink(),
+        None => &mut *nowhere,
+    };
+    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let converted = kdumpconv::convert(&dump, sink, &options, &mut |progress| meter.show(progress));
+    meter.clear();
+    let report = match converted {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = output.map(Output::discard);
+            return Err(error.into());
         }
     };
     voice.warn(&report.warnings);
@@ -101,35 +97,6 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     };
     ending::sum_up(&voice, &ending);
     Ok(exit)
-}
-
-/// Creates the output, but for a dry run, and converts into it.
-fn attempt(
-    args: &Convert,
-    dump: &Dump,
-    options: &Options,
-    signals: &Signals,
-) -> anyhow::Result<(Option<Output>, kdumpconv::Result<Report>)> {
-    let mut output = if args.dry_run {
-        None
-    } else {
-        Some(files::create_output(&args.source.paths(), &args.output, args.format())?)
-    };
-    let can_be_read_back = output.as_ref().is_some_and(Output::outlives_an_interruption);
-    if args.verify && !can_be_read_back {
-        return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
-    }
-    output =
-        output.map(|output| files::catch_signals(output, signals, &options.cancel)).transpose()?;
-    let mut nowhere = nowhere(args);
-    let sink: &mut dyn Sink = match &mut output {
-        Some(output) => output.sink(),
-        None => &mut *nowhere,
-    };
-    let mut meter = Meter::new(&args.talk, Unit::Pages);
-    let converted = kdumpconv::convert(dump, sink, options, &mut |progress| meter.show(progress));
-    meter.clear();
-    Ok((output, converted))
 }
 
 /// Where a dry run writes.

@@ -2,6 +2,9 @@
 
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
@@ -67,9 +70,22 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
         warn_of_loss(&ended, &voice);
         return Ok(if ended.why.is_some() { Exit::Incomplete } else { Exit::Done });
     };
-    let mut output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
-    let mut lines = BufWriter::new(Lines { sink: output.sink(), at: 0 });
-    let (ended, failed) = match print(args, &kernel, &mut lines) {
+    write(args, &kernel, target, &signals, &voice)
+}
+
+/// Writes the log to a file, which appears when it is complete.
+fn write(
+    args: &Dmesg,
+    kernel: &Kernel<'_>,
+    target: &Path,
+    signals: &Signals,
+    voice: &Voice,
+) -> anyhow::Result<Exit> {
+    let cancel = Arc::default();
+    let output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
+    let mut output = files::catch_signals(output, signals, &cancel)?;
+    let mut lines = BufWriter::new(Lines { sink: output.sink(), at: 0, cancel: &cancel });
+    let (ended, failed) = match print(args, kernel, &mut lines) {
         Ok(ended) => (ended, None),
         Err(PrintError::Write(error)) => (Ended::default(), Some(error)),
         Err(error) => {
@@ -80,16 +96,15 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
     };
     let bytes = lines.into_parts().0.at;
     let failed = failed.or_else(|| output.sink().finish(bytes).err());
-    warn_of_loss(&ended, &voice);
+    warn_of_loss(&ended, voice);
     if let Some(error) = &failed {
-        line(&format!(
-            "incomplete: {} takes no more: {error}",
-            printable(&target.display().to_string())
-        ));
+        let target = printable(&target.display().to_string());
+        line(&format!("incomplete: {target} takes no more: {error}"));
     }
+    let cancelled = cancel.load(Ordering::Relaxed);
     let incomplete = ended.why.is_some() || failed.is_some();
-    let how = How { cancelled: false, incomplete, worthless: incomplete && bytes == 0 };
-    let (exit, settled) = files::settle(Some(output), how, &signals, !args.output.no_sync);
+    let how = How { cancelled, incomplete, worthless: incomplete && bytes == 0 };
+    let (exit, settled) = files::settle(Some(output), how, signals, !args.output.no_sync);
     settled.iter().for_each(|settled| say::fate(settled, incomplete));
     Ok(exit)
 }
@@ -123,10 +138,14 @@ fn tell_vmcoreinfo(dump: &Dump) {
 struct Lines<'a> {
     sink: &'a mut dyn Sink,
     at: u64,
+    cancel: &'a AtomicBool,
 }
 
 impl Write for Lines<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(io::Error::other("told to stop"));
+        }
         self.sink.write_at(self.at, bytes)?;
         self.at += bytes.len() as u64;
         Ok(bytes.len())

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
 
     let format = if args.flat { Format::Flat } else { Format::InOrder };
     let options = Options {
-        dump_level: args.left_out.level()?,
+        dump_level: args.left_out.level(),
         strict: args.left_out.strict,
         threads: args.threads.count(),
         ..Options::default()

@@ -156,8 +156,8 @@ pub(crate) enum When {
 /// Bits of makedumpfile's --message-level.
 const MESSAGE_PROGRESS: u32 = 1;
 const MESSAGE_COMMON: u32 = 2;
-const MESSAGE_DEBUG: u32 = 8;
-const MESSAGE_REPORT: u32 = 16;
+pub(crate) const MESSAGE_DEBUG: u32 = 8;
+pub(crate) const MESSAGE_REPORT: u32 = 16;
 
 impl Talk {
     /// When to show progress.

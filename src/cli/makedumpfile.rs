@@ -16,15 +16,13 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::args::Args;
 use super::exit::Usage;
-use super::say::line;
-use others::{Fate, OTHERS, Other};
+use super::groups::{MESSAGE_DEBUG, MESSAGE_REPORT};
+use super::printable_usage;
+use super::say::{line, printable};
+use others::{OTHERS, Other, Treatment};
 
 /// The name, as the last part of `argv[0]`.
 const NAME: &str = "makedumpfile";
-
-/// Bits of --message-level: details, and the summary.
-const MESSAGE_DEBUG: u32 = 8;
-const MESSAGE_REPORT: u32 = 16;
 
 /// makedumpfile's own --message-level: progress, common messages, errors.
 const MESSAGE_DEFAULT: u32 = 7;
@@ -68,10 +66,10 @@ struct Makedumpfile {
     #[arg(
         short = 'd',
         value_name = "LEVEL[,LEVEL...]",
-        default_value = "0",
-        hide_default_value = true
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u32).range(0..=31)
     )]
-    level: String,
+    levels: Vec<u32>,
 
     /// Stop at this size
     #[arg(short = 'L', value_name = "SIZE")]
@@ -154,14 +152,22 @@ pub(super) fn is_called(name: Option<OsString>) -> bool {
 /// # Errors
 /// [`Usage`] for what makedumpfile refuses as well, and for what we do not do.
 pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Args>> {
-    let matches = command().get_matches_from(line);
+    let line: Vec<OsString> = line.into_iter().collect();
+    let matches = command().try_get_matches_from(&line).unwrap_or_else(|error| {
+        let shown = line.iter().map(|word| printable(&word.to_string_lossy()));
+        command().try_get_matches_from(shown).err().unwrap_or(error).exit()
+    });
     let asked = Makedumpfile::from_arg_matches(&matches)?;
-    let notes = passed_over(&matches)?;
+    let mut notes = passed_over(&matches)?;
     let ours = asked.in_our_words()?;
+    if asked.levels.len() > 1 {
+        notes.push(format!("-d: of several levels the last is taken, {}", asked.level()));
+    }
     if asked.message_level() != 0 {
         notes.iter().for_each(|note| tell(note));
     }
-    let args = Args::try_parse_from(&ours).unwrap_or_else(|error| error.exit());
+    let args =
+        Args::try_parse_from(&ours).unwrap_or_else(|error| printable_usage(error, &ours).exit());
     if asked.debug || asked.message_level() & MESSAGE_DEBUG != 0 {
         let words: Vec<_> = ours.iter().map(|word| word.to_string_lossy()).collect();
         tell(&format!("called as {NAME}: {}", words.join(" ")));
@@ -170,7 +176,7 @@ pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Res
 }
 
 fn tell(text: &str) {
-    line(&super::say::printable(text));
+    line(&printable(text));
 }
 
 /// The definition with those options that do nothing or are refused.
@@ -182,11 +188,11 @@ fn command() -> clap::Command {
 fn passed_over(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
     let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
     let mut notes = Vec::new();
-    for Other(name, _, fate) in OTHERS.iter().filter(|other| is_given(other.0)) {
-        match fate {
-            Fate::NotNeeded => {}
-            Fate::PassedOver(why) => notes.push(format!("{name}: {why}")),
-            Fate::Refused(why) => return Err(Usage(why)).context(*name),
+    for Other(name, _, treatment) in OTHERS.iter().filter(|other| is_given(other.0)) {
+        match treatment {
+            Treatment::NotNeeded => {}
+            Treatment::PassedOver(why) => notes.push(format!("{name}: {why}")),
+            Treatment::Refused(why) => return Err(Usage(why)).context(*name),
         }
     }
     Ok(notes)
@@ -219,6 +225,11 @@ impl Makedumpfile {
         Ok(words.0)
     }
 
+    /// makedumpfile tries several in turn while there is no room; the last leaves out most.
+    fn level(&self) -> u32 {
+        self.levels.last().copied().unwrap_or(0)
+    }
+
     fn message_level(&self) -> u32 {
         let report = if self.show_stats { MESSAGE_REPORT } else { 0 };
         self.message_level.unwrap_or(MESSAGE_DEFAULT) | report
@@ -230,7 +241,7 @@ impl Makedumpfile {
         words: &mut Words,
         files: &[&'a Path],
     ) -> Result<Vec<&'a Path>, Usage> {
-        if self.codec() != "none" || self.level != "0" || self.elf || self.flat {
+        if self.codec() != "none" || self.level() != 0 || self.elf || self.flat {
             return Err(Usage("-R: how the dump is made was decided when it was flattened"));
         }
         words.add("-R");
@@ -260,7 +271,7 @@ impl Makedumpfile {
         } else {
             words.with("-C", self.codec());
         }
-        words.with("-d", &self.level);
+        words.with("-d", &self.level().to_string());
         self.max_size.iter().for_each(|size| words.with("-L", size));
         words.flag(self.flat, "-F");
         words.flag(self.force, "-f");

@@ -24,6 +24,8 @@ mod terminal;
 mod unflatten;
 mod verify;
 
+use std::ffi::OsString;
+
 pub(crate) use args::Args;
 use args::Command;
 use clap::Parser;
@@ -39,13 +41,15 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
     if makedumpfile::is_called(std::env::args_os().next()) {
         return makedumpfile::arguments(std::env::args_os());
     }
-    Ok(Some(Args::try_parse().unwrap_or_else(|error| printable_usage(error).exit())))
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let args = Args::try_parse_from(&line);
+    Ok(Some(args.unwrap_or_else(|error| printable_usage(error, &line).exit())))
 }
 
 /// What clap says of wrong arguments has them in it: of those that a terminal would act on, it is
 /// what clap says of their printable form.
-fn printable_usage(error: clap::Error) -> clap::Error {
-    let shown = std::env::args_os().map(|argument| say::printable(&argument.to_string_lossy()));
+fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
+    let shown = line.iter().map(|argument| say::printable(&argument.to_string_lossy()));
     Args::try_parse_from(shown).err().unwrap_or(error)
 }
 

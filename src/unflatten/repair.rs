@@ -91,7 +91,10 @@ impl Places {
 pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result<Repaired> {
     let mut main = [0; DiskDumpHeader::MAX_BYTES];
     let main_bytes = u64::try_from(main.len()).unwrap_or(0).min(came.end());
-    read_back(sink, 0, main.get_mut(..usize::try_from(main_bytes).unwrap_or(0)))?;
+    let came_back = first.len()..usize::try_from(main_bytes).unwrap_or(0);
+    if !came_back.is_empty() {
+        read_back(sink, first.len() as u64, main.get_mut(came_back))?;
+    }
     main.iter_mut().zip(first).for_each(|(byte, first)| *byte = *first);
     if is_elf(&main) && came.has(0..FILE_HEADER_BYTES as u64) {
         return Ok(Repaired::Elf);

@@ -104,34 +104,28 @@ fn an_elf_file_is_written_plain_or_flattened_without_what_the_level_leaves_out()
 }
 
 #[test]
-fn of_several_levels_the_first_that_finds_room_is_taken() {
+fn wrong_arguments_are_said_without_what_a_terminal_would_act_on() {
+    let folder = folder();
+    for line in ["--\x1b]0;PWN\x07foo vmcore out", "-L \x1b[2J vmcore out", "-d \x1b[2J vmcore out"]
+    {
+        let output = makedumpfile(&folder, line);
+        assert_eq!(code(&output), 2, "{line:?}");
+        assert!(!output.stderr.contains(&0x1b) && !output.stderr.contains(&7), "{output:?}");
+    }
+}
+
+#[test]
+fn of_several_levels_the_last_is_taken_and_that_is_said() {
     let mm = Mm::populated(releases::V6_12);
     let folder = folder();
     folder.write("vmcore", &mm.core().bytes());
-    let size = |level: &str| {
-        assert_done(&folder.run(&["-fld", level, "vmcore", level]));
-        folder.read(level).len()
-    };
-    let (large, small) = (size("1"), size("31"));
-    let limit = (large + small) / 2;
-    let output = makedumpfile(&folder, &format!("-l -d 1,31 -L {limit} vmcore vmcore-incomplete"));
+    assert_done(&folder.run(&["-ld31", "vmcore", "31"]));
+    let output = makedumpfile(&folder, "-l -d 1,31 vmcore listed");
     assert_done(&output);
-    assert!(stderr(&output).contains("no room for a dump of level 1: level 31 is tried"));
-    assert!(folder.read("vmcore-incomplete") == folder.read("31"));
-    assert_done(&makedumpfile(&folder, "-l -d 1,31 vmcore roomy"));
-    assert!(folder.read("roomy") == folder.read("1"));
-    // Too small for all of them: what there is of the last is kept.
-    let limit = small - 5000;
-    let output = makedumpfile(&folder, &format!("-l -d 1,8,31 -L {limit} vmcore tight"));
-    assert_eq!(code(&output), 4);
-    let told = stderr(&output);
-    assert!(told.contains("level 8 is tried") && told.contains("level 31 is tried"), "{told}");
-    assert!(Kdump::from_bytes(&folder.read("tight.incomplete")).unwrap().is_incomplete());
-    assert_eq!(made(&folder), ["1", "31", "roomy", "tight.incomplete", "vmcore-incomplete"]);
-    // What is in a pipe cannot be taken back.
-    let output = makedumpfile(&folder, &format!("-F -l -d 1,31 -L {limit} vmcore"));
-    assert_eq!(code(&output), 4);
-    assert!(!stderr(&output).contains("is tried"));
+    assert!(stderr(&output).contains("-d: of several levels the last is taken, 31\n"));
+    assert!(folder.read("listed") == folder.read("31"));
+    assert_eq!(code(&makedumpfile(&folder, "-d 32,31 vmcore none")), 2);
+    assert_eq!(made(&folder), ["31", "listed"]);
 }
 
 #[test]

@@ -146,6 +146,10 @@ fn kdump_tools_gets_its_log_and_its_stream() {
     assert_eq!(fs::metadata(folder.path("dmesg.1")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(code(&makedumpfile(&folder, "--dump-dmesg vmcore dmesg.1")), 1);
     assert_done(&makedumpfile(&folder, "--dump-dmesg -f vmcore dmesg.1"));
+    // A disk that takes nothing: SIGXFSZ does not end it with a hidden rest.
+    let full =
+        script(&folder, "sh", "ulimit -f 0; makedumpfile --dump-dmesg vmcore dmesg.3 2>/dev/null");
+    assert_eq!(code(&full), 1);
     assert_eq!(made(&folder), ["dmesg.1"]);
     folder.write("vmcore", &small_vmcore().build());
     let text =

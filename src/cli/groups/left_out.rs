@@ -3,8 +3,6 @@
 use clap::ValueEnum;
 use kdumpconv::select::DumpLevel;
 
-use crate::cli::exit::Usage;
-
 /// Which pages are left out.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct LeftOut {
@@ -14,10 +12,8 @@ pub(crate) struct LeftOut {
     /// anyway). 2: page cache without private data. 4: page cache with or without. 8: memory of
     /// processes. 16: free pages. What the kernel has marked as poisoned or offline is left out at
     /// every level. The kernel's struct pages tell; what they do not prove is kept, with a warning.
-    /// Of several levels, with commas between, each is tried where a dump of the one before finds
-    /// no room, on the disk or in --max-size.
-    #[arg(short = 'd', long, value_name = "N[,N...]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=31))]
-    dump_level: Vec<u32>,
+    #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
+    dump_level: Option<u32>,
 
     /// The same by name, with commas between
     #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
@@ -44,24 +40,10 @@ enum Class {
 }
 
 impl LeftOut {
-    /// The levels that were asked for, by number or by names, in the order in which to try them.
-    pub(crate) fn levels(&self) -> Vec<DumpLevel> {
-        if self.exclude.is_empty() {
-            return self.dump_level.iter().copied().filter_map(DumpLevel::new).collect();
-        }
-        let bits = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
-        DumpLevel::new(bits).into_iter().collect()
-    }
-
-    /// The one level that was asked for, if any was.
-    ///
-    /// # Errors
-    /// [`Usage`] when there are several.
-    pub(crate) fn level(&self) -> Result<Option<DumpLevel>, Usage> {
-        match self.levels().as_slice() {
-            [] => Ok(None),
-            [level] => Ok(Some(*level)),
-            _ => Err(Usage("-d: only a kdump file can be tried at several levels")),
-        }
+    /// The level that was asked for, by number or by names, if any was.
+    pub(crate) fn level(&self) -> Option<DumpLevel> {
+        let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
+        let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
+        asked.and_then(DumpLevel::new)
     }
 }

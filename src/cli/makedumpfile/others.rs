@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction};
 
 /// What becomes of an option.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
+pub(super) enum Treatment {
     /// Nobody misses it.
     NotNeeded,
     /// It does not do what it says, and the dump is as good; this is said.
@@ -17,9 +17,13 @@ pub(super) enum Fate {
 }
 
 /// An option, with its dashes, and the name of its value.
-pub(super) struct Other(pub(super) &'static str, pub(super) Option<&'static str>, pub(super) Fate);
+pub(super) struct Other(
+    pub(super) &'static str,
+    pub(super) Option<&'static str>,
+    pub(super) Treatment,
+);
 
-use Fate::{NotNeeded, PassedOver, Refused};
+use Treatment::{NotNeeded, PassedOver, Refused};
 
 pub(super) const OTHERS: [Other; 21] = [
     Other("-b", Some("ORDER"), NotNeeded),

@@ -136,17 +136,17 @@ fn options_without_a_counterpart_are_passed_over_or_refused_by_name() {
         let line = format!("-l {name} {} vmcore out", value.map_or("", |_| "1"));
         let matches = command().try_get_matches_from(words(&line)).unwrap();
         match (fate, passed_over(&matches)) {
-            (Fate::NotNeeded, Ok(notes)) => assert!(notes.is_empty(), "{name}"),
-            (Fate::PassedOver(_), Ok(notes)) => {
+            (Treatment::NotNeeded, Ok(notes)) => assert!(notes.is_empty(), "{name}"),
+            (Treatment::PassedOver(_), Ok(notes)) => {
                 assert!(notes.len() == 1 && notes[0].starts_with(&format!("{name}: ")), "{name}");
             }
-            (Fate::Refused(why), Err(error)) => {
+            (Treatment::Refused(why), Err(error)) => {
                 assert_eq!(format!("{error:#}"), format!("{name}: {why}"));
                 assert_eq!(crate::cli::Exit::of(&error), crate::cli::Exit::Usage);
             }
             (_, other) => panic!("{name}: {other:?}"),
         }
-        if !matches!(fate, Fate::Refused(_)) {
+        if !matches!(fate, Treatment::Refused(_)) {
             assert_eq!(ours(&line).as_deref(), Ok("kdumpconv -C lzo -d 0 -- vmcore out"));
         }
     }
