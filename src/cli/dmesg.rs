@@ -7,7 +7,7 @@ use anyhow::Context;
 use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
 use kdumpconv::kernel::translate::Kernel;
 use kdumpconv::sink::Sink;
-use kdumpconv::sink::place::Format;
+use kdumpconv::sink::place::{Format, Patient};
 use kdumpconv::source::dump::Dump;
 use kdumpconv::source::physical::DumpMemory;
 use serde_json::json;
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
         )
     })?;
     let Some(target) = args.output.path() else {
-        let ended = match print(args, &kernel, &mut BufWriter::new(io::stdout().lock())) {
+        let stdout = Patient::stdout().context("standard output")?;
+        let ended = match print(args, &kernel, &mut BufWriter::new(stdout)) {
             // Who reads as far as it likes, as `head` does.
             Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exit::Done);

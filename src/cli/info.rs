@@ -9,6 +9,7 @@ mod utc;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use kdumpconv::sink::place::Patient;
 use kdumpconv::summary::Summary;
 
 use super::exit::Exit;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
         let terminal = Terminal::of_stdout();
         text::report(&voice.input, &dump, &summary, classes.as_ref(), &terminal, details)
     };
-    match io::stdout().lock().write_all(report.as_bytes()) {
+    match Patient::stdout().and_then(|mut out| out.write_all(report.as_bytes())) {
         // Who reads as far as it likes, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         result => result.context("cannot write the report").map(|()| Exit::Done),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use kdumpconv::sink::naming::{Fate, Settled};
+use kdumpconv::sink::place::Patient;
 use serde_json::Value;
 
 use super::groups::{Input, Talk};
@@ -87,7 +88,7 @@ pub(crate) fn report(value: &Value, stdout_has_data: bool) {
     let written = if stdout_has_data {
         io::stderr().write_all(text.as_bytes())
     } else {
-        io::stdout().write_all(text.as_bytes())
+        Patient::stdout().and_then(|mut out| out.write_all(text.as_bytes()))
     };
     // What was made is what it is, even when this cannot be written.
     if let Err(error) = written {

@@ -1,8 +1,9 @@
 //! What is said of a dump that was verified: for people, and as JSON.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use kdumpconv::codec::Codec;
+use kdumpconv::sink::place::Patient;
 use kdumpconv::source::dump::Dump;
 use kdumpconv::verify::{Finding, Findings, Kind, Severity};
 use serde_json::{Map, Value, json};
@@ -29,7 +30,7 @@ pub(super) fn tell(voice: &Voice, verified: &Verified<'_>) {
         text += if text.is_empty() { "" } else { "\n" };
         text += &summary(verified).join("\n");
         // Who reads as far as it likes, as `head` does, is told by the exit code.
-        let _ = writeln!(io::stdout(), "{text}");
+        let _ = Patient::stdout().and_then(|mut out| writeln!(out, "{text}"));
     }
 }
 
