@@ -7,7 +7,7 @@ use anyhow::Context;
 use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
 use kdumpconv::kernel::translate::Kernel;
 use kdumpconv::sink::Sink;
-use kdumpconv::sink::place::{Format, Patient};
+use kdumpconv::sink::place::Format;
 use kdumpconv::source::dump::Dump;
 use kdumpconv::source::physical::DumpMemory;
 use serde_json::json;
@@ -17,6 +17,7 @@ use super::files::{self, How};
 use super::groups::{self, Source, Talk};
 use super::say::{self, SCHEMA, Voice, line, printable, printable_json};
 use super::signals::Signals;
+use super::terminal::Stdout;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
 ///
@@ -57,8 +58,7 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
         )
     })?;
     let Some(target) = args.output.path() else {
-        let stdout = Patient::stdout().context("standard output")?;
-        let ended = match print(args, &kernel, &mut BufWriter::new(stdout)) {
+        let ended = match print(args, &kernel, &mut BufWriter::new(Stdout)) {
             // Who reads as far as it likes, as `head` does.
             Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exit::Done);

@@ -282,18 +282,7 @@ impl Output {
 }
 
 /// A pipe that another process may have made non-blocking: waits until it takes more.
-#[derive(Debug)]
-pub struct Patient(File);
-
-impl Patient {
-    /// Standard output, by a handle of its own and without a buffer.
-    ///
-    /// # Errors
-    /// When there is no handle to be had.
-    pub fn stdout() -> io::Result<Self> {
-        Ok(Patient(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
-    }
-}
+struct Patient(File);
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

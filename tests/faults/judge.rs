@@ -269,10 +269,11 @@ fn complete(
         // It tells what it could find out, and why not more.
         // How pages are stored is counted by what can be read of them.
         let others = |lines: &[String]| -> Vec<String> {
-            let others = lines.iter().filter(|line| !line.trim_start().starts_with("Stored "));
-            others.filter(|line| !line.contains("cannot be had")).cloned().collect()
+            lines.iter().filter(|line| !line.starts_with("Stored ")).cloned().collect()
         };
-        let is_told = String::from_utf8_lossy(&left.stdout).contains("(os error ")
+        let report = String::from_utf8_lossy(&left.stdout);
+        let is_told = report.contains("(os error ")
+            || report.contains(" cannot be had")
             || timeless(&left.stdout) != expected.report
                 && others(&timeless(&left.stdout)) == others(&expected.report);
         if is_told && case.arguments[0] == "info" {

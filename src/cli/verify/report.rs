@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use kdumpconv::codec::Codec;
-use kdumpconv::sink::place::Patient;
 use kdumpconv::source::dump::Dump;
 use kdumpconv::verify::{Finding, Findings, Kind, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, megabytes, printable};
+use crate::cli::terminal::Stdout;
 
 /// What was verified, and what was found.
 pub(crate) struct Verified<'a> {
@@ -30,7 +30,7 @@ pub(super) fn tell(voice: &Voice, verified: &Verified<'_>) {
         text += if text.is_empty() { "" } else { "\n" };
         text += &summary(verified).join("\n");
         // Who reads as far as it likes, as `head` does, is told by the exit code.
-        let _ = Patient::stdout().and_then(|mut out| writeln!(out, "{text}"));
+        let _ = Stdout.write_all(format!("{text}\n").as_bytes());
     }
 }
 
