@@ -20,6 +20,7 @@ use super::files::{self, How};
 use super::groups::{self, Source, Talk};
 use super::say::{self, SCHEMA, Voice, line, printable, printable_json};
 use super::signals::Signals;
+use super::terminal::Stdout;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
 ///
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
         )
     })?;
     let Some(target) = args.output.path() else {
-        let ended = match print(args, &kernel, &mut BufWriter::new(io::stdout().lock())) {
+        let ended = match print(args, &kernel, &mut BufWriter::new(Stdout)) {
             // Who reads as far as it likes, as `head` does.
             Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exit::Done);

@@ -16,7 +16,7 @@ use super::files;
 use super::groups::{Source, Talk};
 use super::say::{Voice, printable_json};
 use super::signals::Signals;
-use super::terminal::Terminal;
+use super::terminal::{Stdout, Terminal};
 use classes::Classes;
 
 /// Tell what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
         let terminal = Terminal::of_stdout();
         text::report(&voice.input, &dump, &summary, classes.as_ref(), &terminal, details)
     };
-    match io::stdout().lock().write_all(report.as_bytes()) {
+    match Stdout.write_all(report.as_bytes()) {
         // Who reads as far as it likes, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         result => result.context("cannot write the report").map(|()| Exit::Done),

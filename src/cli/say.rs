@@ -6,6 +6,7 @@ use kdumpconv::sink::naming::{Fate, Settled};
 use serde_json::Value;
 
 use super::groups::{Input, Talk};
+use super::terminal::Stdout;
 
 /// Raised when a field of a JSON report changes its meaning or goes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -87,7 +88,7 @@ pub(crate) fn report(value: &Value, stdout_has_data: bool) {
     let written = if stdout_has_data {
         io::stderr().write_all(text.as_bytes())
     } else {
-        io::stdout().write_all(text.as_bytes())
+        Stdout.write_all(text.as_bytes())
     };
     // What was made is what it is, even when this cannot be written.
     if let Err(error) = written {

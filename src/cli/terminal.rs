@@ -1,10 +1,35 @@
 //! What standard output can show, if it is a terminal, and how pictures are drawn with that.
 
 use std::env::var_os;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// Columns where a terminal does not tell.
 const USUAL_COLUMNS: usize = 80;
+
+/// Standard output without a buffer. Another process may have made it non-blocking, as ssh does:
+/// then it is waited for.
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let out = io::stdout();
+        loop {
+            match rustix::io::write(&out, bytes) {
+                Err(Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&out, PollFlags::OUT)], None)?;
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// How to print for the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -132,7 +132,8 @@ impl Notes {
         let note = window
             .at(input, place, NOTE_HEADER_BYTES)
             .and_then(|bytes| NoteHeader::decode(bytes, order))
-            .ok_or("cannot be read")?;
+            .ok_or(());
+        let note = note.map_err(|()| window.why("cannot be read"))?;
         // The last note need not be padded.
         let used = note.desc_offset() + u64::from(note.desc_bytes);
         if used > left {
@@ -146,10 +147,11 @@ impl Notes {
         }
         let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
         let name = match name_bytes {
-            0..=MAX_NAME_BYTES => window
-                .at(input, place + NOTE_HEADER_BYTES as u64, name_bytes)
-                .ok_or("its name cannot be read")?
-                .to_vec(),
+            0..=MAX_NAME_BYTES => {
+                let name = window.at(input, place + NOTE_HEADER_BYTES as u64, name_bytes);
+                let name = name.map(<[u8]>::to_vec);
+                name.ok_or_else(|| window.why("its name cannot be read"))?
+            }
             _ => Vec::new(),
         };
         if self.known.len() < MAX_KNOWN_NOTES && name_bytes <= MAX_NAME_BYTES {
@@ -328,9 +330,19 @@ struct Window {
     bytes: Vec<u8>,
     /// Nothing is wanted from here on.
     end: u64,
+    /// What the last read failed of.
+    failure: Option<io::Error>,
 }
 
 impl Window {
+    /// What is wrong with bytes that [`at`](Self::at) does not have.
+    fn why(&self, what: &str) -> String {
+        match &self.failure {
+            Some(error) => format!("{what}: {error}"),
+            None => what.to_owned(),
+        }
+    }
+
     /// The `count` bytes at `offset`, at most [`WINDOW_BYTES`]; `None` where the input ends.
     fn at(&mut self, input: &dyn ReadAt, offset: u64, count: usize) -> Option<&[u8]> {
         let held = |start: u64, bytes: usize| {
@@ -347,7 +359,8 @@ impl Window {
                 // What fails is perhaps far behind what is asked for.
                 Err(_) => {
                     self.bytes.truncate(count);
-                    read_full(input, &mut self.bytes, offset).unwrap_or(0)
+                    let again = read_full(input, &mut self.bytes, offset);
+                    again.map_err(|error| self.failure = Some(error)).unwrap_or(0)
                 }
             };
             self.bytes.truncate(n);

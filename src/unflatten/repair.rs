@@ -89,6 +89,9 @@ impl Places {
 /// # Errors
 /// When what was written cannot be read back, or not corrected.
 pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result<Repaired> {
+    if came.end() <= first.len() as u64 {
+        return Ok(Repaired::Useless); // nothing is written yet
+    }
     let mut main = [0; DiskDumpHeader::MAX_BYTES];
     let main_bytes = u64::try_from(main.len()).unwrap_or(0).min(came.end());
     let came_back = first.len()..usize::try_from(main_bytes).unwrap_or(0);

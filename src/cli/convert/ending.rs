@@ -1,6 +1,6 @@
 //! What is said of a conversion: details of the input, the summary, the JSON report.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use kdumpconv::report::Report;
 use kdumpconv::sink::naming::Settled;
@@ -11,7 +11,7 @@ use super::read_back::ReadBack;
 
 use crate::cli::census::{self, View};
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
-use crate::cli::terminal::Terminal;
+use crate::cli::terminal::{Stdout, Terminal};
 
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
@@ -60,7 +60,7 @@ pub(crate) fn sum_up(voice: &Voice, ending: &Ending<'_>) {
         let mut text = view(ending).lines(&Terminal::of_stdout()).join("\n");
         text.push('\n');
         // Who reads as far as it likes, as `head` does, has what it wants.
-        let _ = io::stdout().write_all(text.as_bytes());
+        let _ = Stdout.write_all(text.as_bytes());
     }
 }
 

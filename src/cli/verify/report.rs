@@ -1,6 +1,6 @@
 //! What is said of a dump that was verified: for people, and as JSON.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use kdumpconv::codec::Codec;
 use kdumpconv::source::dump::Dump;
@@ -8,6 +8,7 @@ use kdumpconv::verify::{Finding, Findings, Kind, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, megabytes, printable};
+use crate::cli::terminal::Stdout;
 
 /// What was verified, and what was found.
 pub(crate) struct Verified<'a> {
@@ -29,7 +30,7 @@ pub(super) fn tell(voice: &Voice, verified: &Verified<'_>) {
         text += if text.is_empty() { "" } else { "\n" };
         text += &summary(verified).join("\n");
         // Who reads as far as it likes, as `head` does, is told by the exit code.
-        let _ = writeln!(io::stdout(), "{text}");
+        let _ = Stdout.write_all(format!("{text}\n").as_bytes());
     }
 }
 
