@@ -147,7 +147,10 @@ impl Census<'_> {
         window.resize(usize::try_from(count).unwrap_or(0) * PAGE_DESC_BYTES, 0);
         let start = offset_of(indices.start);
         // The rest of a window with a bad sector is lost to this glance, not to the reader.
-        let bytes = read_full(&*self.file.input, window, start).unwrap_or(0);
+        let (bytes, why) = match read_full(&*self.file.input, window, start) {
+            Ok(bytes) => (bytes, "it cannot be read".to_owned()),
+            Err(error) => (0, format!("it cannot be read: {error}")),
+        };
         let descriptors = window.get(..bytes).unwrap_or_default().chunks_exact(PAGE_DESC_BYTES);
         let read = descriptors.len() as u64;
         for (index, bytes) in indices.clone().zip(descriptors) {
@@ -173,7 +176,7 @@ impl Census<'_> {
         }
         if read < count {
             let at = offset_of(indices.start + read);
-            stored.lose(count - read, || format!("page descriptor at {at:#x}: it cannot be read"));
+            stored.lose(count - read, || format!("page descriptor at {at:#x}: {why}"));
         }
         stored.looked_at += count;
     }
