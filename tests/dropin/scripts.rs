@@ -22,7 +22,7 @@ fn kdump_utils_checks_its_parameters_before_there_is_a_vmcore() {
     for line in [
         "--check-params -l --message-level 7 -d 31 vmcore dumpfile",
         "--check-params -F -l --message-level 7 -d 31 vmcore",
-        "--check-params -c -d 11,31 --num-threads 4 vmcore dumpfile",
+        "--check-params -c -d 11 --num-threads 4 vmcore dumpfile",
         "--check-params -E -d 31 vmcore dumpfile",
     ] {
         let output = makedumpfile(&folder, line);
