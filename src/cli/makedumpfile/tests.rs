@@ -53,7 +53,7 @@ fn a_command_line_becomes_one_of_ours() {
         ("-l -c -d 1 -d 31 vmcore out", "kdumpconv -C zlib -d 31 -- vmcore out"),
         ("-l --num-threads=4 vmcore out", "kdumpconv -C lzo -d 0 -j 4 -- vmcore out"),
         ("-l --num-thr 0 vmcore out", "kdumpconv -C lzo -d 0 -j 1 -- vmcore out"),
-        ("-d 11,31 -L 2G vmcore out", "kdumpconv -C none -d 11,31 -L 2G -- vmcore out"),
+        ("-d 11,31 -L 2G vmcore out", "kdumpconv -C none -d 31 -L 2G -- vmcore out"),
         ("-i info vmcore out", "kdumpconv -C none -d 0 --vmcoreinfo info -- vmcore out"),
         (
             "--dry-run --show-stats vmcore out",
