@@ -42,9 +42,11 @@ pub enum Ended {
 /// Starts a command that waits to be traced. What it becomes is `command`'s program.
 pub fn spawn(command: &Command) -> Command {
     // A process that stops itself can be seized without a race, and without unsafe code between
-    // fork and exec.
+    // fork and exec. What nohup(1) or a job in the background has ignored is not ignored here: no
+    // signal would be tried otherwise.
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]);
+    let script = "kill -STOP $$; exec env --default-signal=HUP,INT,TERM,PIPE \"$@\"";
+    shell.args(["-c", script, "sh"]);
     shell.arg(command.get_program()).args(command.get_args());
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
@@ -68,13 +70,18 @@ fn wait_for(pid: Option<Pid>, flags: WaitPidFlag) -> nix::Result<WaitStatus> {
 pub fn trace(child: &Child, decide: &mut dyn FnMut(&Call) -> Action) -> Ended {
     let leader = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let stopped = wait_for(Some(leader), WaitPidFlag::WUNTRACED).unwrap();
+    // A signal that is sent at any time may come as early as this.
+    if let WaitStatus::Signaled(_, signal, _) = stopped {
+        return Ended::Killed(signal);
+    }
     assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
     let options = Options::PTRACE_O_EXITKILL
         | Options::PTRACE_O_TRACESYSGOOD
         | Options::PTRACE_O_TRACECLONE
         | Options::PTRACE_O_TRACEEXEC;
-    ptrace::seize(leader, options).unwrap();
-    kill(leader, Signal::SIGCONT).unwrap();
+    // Or between these lines, by SIGKILL: the wait below tells.
+    let seized = ptrace::seize(leader, options).and_then(|()| kill(leader, Signal::SIGCONT));
+    assert!(matches!(seized, Ok(()) | Err(Errno::ESRCH)), "{seized:?}");
 
     let mut tracer = Tracer { leader, started: false, pending: HashMap::new(), decide };
     let mut in_shell = true;
