@@ -1,5 +1,6 @@
 //! What is run: commands, inputs and outputs.
 
+use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -136,6 +137,8 @@ fn with_log() -> VmcoreBuilder {
 /// A loop device of a file of its own, given back at the end.
 pub struct LoopDevice {
     pub path: String,
+    /// As long as somebody has it open it is there.
+    _device: fs::File,
     _file: tempfile::NamedTempFile,
 }
 
@@ -149,13 +152,10 @@ impl LoopDevice {
             return Err(format!("no loop device: {}", String::from_utf8_lossy(&output.stderr)));
         }
         let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        Ok(LoopDevice { path, _file: file })
-    }
-}
-
-impl Drop for LoopDevice {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["--detach", &self.path]).status();
+        let device = fs::File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+        // From now on it goes with the last who has it open, however this process ends.
+        let _ = Command::new("losetup").args(["--detach", &path]).status();
+        Ok(LoopDevice { path, _device: device, _file: file })
     }
 }
 
