@@ -19,7 +19,6 @@ use crate::report::{Pages, Progress, Reason, Report};
 use crate::select::{self, DumpLevel, Request, Selection};
 use crate::sink::Sink;
 use crate::source::dump::Dump;
-use crate::source::memory::count;
 use crate::source::watch::Watch;
 use crate::worker::Worker;
 use crate::writer::Writer;
@@ -92,9 +91,8 @@ pub fn convert(
         cancel: options.cancel.clone(),
     };
     let selection = select::as_asked(dump, &request, options.strict)?;
-    let (_, input_pages) = dump.counts();
-    let kept_pages = input_pages - selection.excluded.count();
-    let missing = count(dump.missing());
+    let pages = Pages::before(dump, &selection);
+    let kept_pages = pages.kept - pages.unreadable;
     let dump_level = selection.level.and(dump.dump_level());
     let plan = Plan::new(&Contents {
         layout: dump.layout,
@@ -107,7 +105,7 @@ pub fn convert(
         max_mapnr: dump.max_mapnr(),
         // A pipe that breaks off does not say so beforehand: a file that is cut short is laid out
         // like one, for the same bytes. What is not used stays a hole.
-        pages: kept_pages + missing,
+        pages: pages.kept,
     })?;
     if let Some(limit) = options.max_size.filter(|&limit| plan.data > limit) {
         return Err(Error::TooLarge { needed: plan.data, limit });
@@ -116,7 +114,7 @@ pub fn convert(
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
         .map(|_| Worker::new(dump, &watches, dump_level, options))
         .collect::<Result<Vec<_>>>()?;
-    let mut report = empty_report(dump, &plan, options, &selection, dump_level);
+    let mut report = empty_report(dump, &plan, options, &selection, dump_level, pages);
     let mut header = main_header(dump, &plan, options, &mut report);
 
     let can_rewrite = sink.can_rewrite();
@@ -176,23 +174,15 @@ fn empty_report(
     options: &Options,
     selection: &Selection,
     dump_level: DumpLevel,
+    pages: Pages,
 ) -> Report {
-    let (present, input_pages) = dump.counts();
-    let missing = count(dump.missing());
-    let excluded = selection.excluded.count();
     Report {
         codec: options.codec,
         dump_level,
         asked_level: options.dump_level,
         page_bytes: dump.page_size,
         max_mapnr: plan.sub_header.max_mapnr_64,
-        pages: Pages {
-            present,
-            excluded,
-            kept: input_pages - excluded + missing,
-            unreadable: missing,
-            ..Pages::default()
-        },
+        pages,
         census: selection.census.clone(),
         excluded: Arc::default(),
         file_bytes: 0,

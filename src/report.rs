@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::codec::Codec;
-use crate::select::{Census, DumpLevel};
+use crate::select::{Census, DumpLevel, Selection};
+use crate::source::dump::Dump;
+use crate::source::memory::count;
 use crate::source::page_set::PageSet;
 
 /// How far something is, in pages or bytes.
@@ -42,6 +44,21 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// What is known before the first page is read: those of `dump` that `selection` leaves out or
+    /// keeps, and those that the input promises and does not have.
+    pub(crate) fn before(dump: &Dump, selection: &Selection) -> Pages {
+        let (present, input_pages) = dump.counts();
+        let missing = count(dump.missing());
+        let excluded = selection.excluded.count();
+        Pages {
+            present,
+            excluded,
+            kept: input_pages - excluded + missing,
+            unreadable: missing,
+            ..Pages::default()
+        }
+    }
+
     /// Pages dealt with, in whatever way.
     #[must_use]
     pub fn done(&self) -> u64 {

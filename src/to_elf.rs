@@ -28,7 +28,6 @@ use crate::select::{self, Census, DumpLevel, Request, Selection};
 use crate::sink::Sink;
 use crate::source::dump::{Body, Dump};
 use crate::source::elf::MAX_PROGRAM_HEADERS;
-use crate::source::memory::count;
 use crate::source::physical::DumpMemory;
 use plan::Plan;
 use worker::Worker;
@@ -99,21 +98,12 @@ pub fn to_elf(
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
         .map(|_| Worker::new(dump))
         .collect::<Result<Vec<_>>>()?;
-    let (present, input_pages) = dump.counts();
-    let missing = count(dump.missing());
-    let excluded = selection.excluded.count();
     let mut report = Report {
         is_64bit: plan.header.is_64bit,
         segments: plan.segments + 1,
         direct_map,
         page_bytes: dump.page_size,
-        pages: Pages {
-            present,
-            excluded,
-            kept: input_pages - excluded + missing,
-            unreadable: missing,
-            ..Pages::default()
-        },
+        pages: Pages::before(dump, &selection),
         census: selection.census.clone(),
         file_bytes: plan.data.end,
         reasons: Vec::new(),

@@ -320,16 +320,7 @@ mod tests {
     use super::*;
 
     fn header(machine: u16, is_64bit: bool, byte_order: ByteOrder) -> FileHeader {
-        FileHeader {
-            is_64bit,
-            byte_order,
-            machine,
-            flags: 0,
-            phoff: 0,
-            phentsize: 0,
-            phnum: Some(0),
-            shoff: 0,
-        }
+        FileHeader::of_new(is_64bit, byte_order, machine)
     }
 
     fn load(vaddr: u64, paddr: u64) -> Segment {
