@@ -15,8 +15,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kdumpconv::codec::{Codec, Decoder, Encoder};
-use kdumpconv::select::zero::is_zero;
+use kdumpconv::Codec;
+use kdumpconv::codec::{Decoder, Encoder};
+use kdumpconv::pages::zero::is_zero;
 use support::elf_reader::ElfCore;
 use support::model::{Expected, PageClass};
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::build::BuildError;
+use crate::fixtures::BuildError;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

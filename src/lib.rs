@@ -1,53 +1,45 @@
 //! Linux kernel crash dumps: ELF vmcores and kdump-compressed files, read, converted and checked.
 //!
-//! ```text
-//! input --ReadAt--> source (runs of pages, notes, VMCOREINFO) --> select (which pages)
-//!       --> plan (every offset) --> pipeline: read batch -> [zero? compress] -> in order
-//!       --> writer --> sink (file | flattened stream)
-//! ```
-//!
-//! The stories, each told from top to bottom: [`fn@convert`] (any dump to a kdump file),
-//! [`mod@to_elf`] (to an ELF core), [`fn@verify`], [`fn@unflatten`], [`summary`], [`kernel::log`].
-//!
-//! | module | what it is the one place for |
-//! |---|---|
-//! | [`mod@convert`] | a dump that becomes a kdump file |
-//! | [`mod@to_elf`] | a dump that becomes an ELF core |
-//! | [`mod@verify`] | whether a dump is what it says, and what its source says |
-//! | [`summary`] | what a dump is, at a glance |
-//! | [`mod@unflatten`] | a flattened stream put together again |
-//! | [`plan`] | every offset of a kdump file that is written |
-//! | `batch`, `worker` | pages under way: dealt out, read, and turned into what is written |
-//! | `writer`, `bitmap` | the parts of the file in the order that keeps it consistent |
-//! | [`source`] | where pages come from: an ELF core or kdump files, on a file, a device, a pipe, .gz, .zst |
-//! | [`select`] | which pages are kept |
-//! | [`kernel`] | VMCOREINFO, architectures, address translation, the log, what the kernel calls itself |
-//! | [`build`] | small vmcores made in memory, as fixtures for tests |
-//! | [`codec`] | a page to its stored bytes and back |
-//! | `pipeline` | the ordered parallel map, and the only threads |
-//! | [`sink`] | a file that can seek, a flattened stream, how an output gets its name |
-//! | [`mod@format`] | every byte of every format |
+//! A *vmcore* is the memory of a Linux kernel that crashed, or of a guest that a hypervisor stopped:
+//! an ELF core file whose `PT_LOAD` segments are physical memory and whose notes hold each CPU's
+//! registers and VMCOREINFO, the kernel's description of itself. The *kdump-compressed* format holds
+//! the same memory page by page, each page compressed alone, and may exclude pages that nobody
+//! needs. crash, drgn and libkdumpfile open both.
 //!
 //! ```
-//! use kdumpconv::sink::flat::FlatSink;
-//! use kdumpconv::source::{dump::{Dump, OpenOptions}, open};
+//! use kdumpconv::{ConvertOptions, Dump, FlattenedSink, OpenOptions, convert, input::open};
 //!
 //! # fn main() -> kdumpconv::Result<()> {
 //! let path = std::path::Path::new("testdata/small.vmcore.zst");
-//! let input = open::open(path, std::env::temp_dir())?;
-//! let dump = Dump::open(input, &OpenOptions::default())?;
+//! let dump = Dump::open(open::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
 //! let mut stream = Vec::new();
-//! let report = kdumpconv::convert(
-//!     &dump,
-//!     &mut FlatSink::new(&mut stream),
-//!     &kdumpconv::Options::default(),
-//!     &mut |_progress| (),
-//! )?;
+//! let mut sink = FlattenedSink::new(&mut stream);
+//! let report = convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_progress| ())?;
 //! assert!(!report.incomplete());
 //! assert_eq!(stream[..12], *b"makedumpfile");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # The house
+//!
+//! Arrows point down: a module imports those below it, never one above or beside it that imports it.
+//!
+//! ```text
+//! to_kdump   to_elf   verify   summary   unflatten   fixtures    what a dump becomes
+//! select                                                         which pages are kept
+//! output                                                         what OUTPUT is, and how it is published
+//! pipeline                                                       pages under way; the only threads
+//! dump                                                           Dump, PageReader: what pages there are
+//! input                                                          where bytes come from
+//! kernel     codec    sink                                       the crashed kernel; a page's stored form; where bytes go
+//! format                                                         every byte of every format
+//! pages      error    progress
+//! ```
+//!
+//! The way of a page: `input` reads bytes, `dump` knows which page they are, `select` whether it is
+//! kept; `pipeline` deals kept pages out in order, a worker of `to_kdump` encodes them by `codec`,
+//! and its writer hands them to a `sink`.
 
 #![cfg_attr(
     test,
@@ -58,30 +50,48 @@
     )
 )]
 
-mod batch;
-mod bitmap;
-pub mod build;
 pub mod codec;
-pub mod convert;
+pub mod dump;
 mod error;
+pub mod fixtures;
 pub mod format;
+pub mod input;
 pub mod kernel;
-mod pipeline;
-pub mod plan;
-pub mod report;
+pub mod output;
+pub mod pages;
+pub mod pipeline;
+mod progress;
 pub mod select;
 pub mod sink;
-pub mod source;
 pub mod summary;
 pub mod to_elf;
+pub mod to_kdump;
 pub mod unflatten;
 pub mod verify;
-mod worker;
-mod writer;
 
-pub use convert::{Options, convert};
+pub use codec::Codec;
+pub use dump::physical::DumpMemory;
+pub use dump::reader::PageReader;
+pub use dump::search::find_vmcoreinfo;
+pub use dump::{Dump, OpenOptions};
 pub use error::{Error, Result};
-pub use report::Report;
-pub use to_elf::to_elf;
-pub use unflatten::unflatten;
-pub use verify::verify;
+pub use format::dump_level::DumpLevel;
+pub use format::wire::{ByteOrder, StructLayout};
+pub use input::{FileInput, ReadAt};
+pub use kernel::arch::Architecture;
+pub use kernel::vmcoreinfo::Vmcoreinfo;
+pub use output::{Disposition, Output, OutputFormat, Published};
+pub use pipeline::MAX_THREADS;
+pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
+pub use progress::Progress;
+pub use select::{Census, Class, SelectRequest, Selection, select};
+pub use sink::file::FileSink;
+pub use sink::flattened::FlattenedSink;
+pub use sink::ordered::OrderedSink;
+pub use sink::seek::SeekSink;
+pub use sink::{NullSink, Sink};
+pub use summary::Summary;
+pub use to_elf::{ElfOptions, ElfReport, to_elf};
+pub use to_kdump::{ConvertOptions, convert};
+pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
+pub use verify::{Finding, FindingKind, Findings, Severity, VerifyOptions, verify};

@@ -10,14 +10,14 @@
 
 use std::io::Write;
 
-use kdumpconv::build::{Load, VmcoreBuilder, VmcoreinfoText};
-use kdumpconv::format::wire::ByteOrder;
-use kdumpconv::kernel::arch::Architecture;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::sink::seek::SeekSink;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::reader::PageReader;
-use kdumpconv::{Options, convert};
+use kdumpconv::Architecture;
+use kdumpconv::ByteOrder;
+use kdumpconv::Dump;
+use kdumpconv::FlattenedSink;
+use kdumpconv::PageReader;
+use kdumpconv::SeekSink;
+use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
+use kdumpconv::{ConvertOptions, convert};
 use proptest::prelude::*;
 use support::compare::compare;
 use support::elf::{Class, Endian};
@@ -161,7 +161,7 @@ impl Wanted {
     }
 }
 
-fn kdump_of(vmcore: Vec<u8>, options: &Options) -> Vec<u8> {
+fn kdump_of(vmcore: Vec<u8>, options: &ConvertOptions) -> Vec<u8> {
     let mut sink = SeekSink::in_memory();
     let dump = Dump::of_bytes(vmcore).unwrap();
     let report = convert(&dump, &mut sink, options, &mut |_| ()).unwrap();
@@ -217,7 +217,7 @@ proptest! {
         prop_assert_eq!(&vmcore, &wanted.builder().to_vec().unwrap(), "twice the same");
         check_core(&wanted, &vmcore);
 
-        let plain = kdump_of(vmcore.clone(), &Options::default());
+        let plain = kdump_of(vmcore.clone(), &ConvertOptions::default());
         let kdump = Kdump::from_bytes(&plain).map_err(TestCaseError::fail)?;
         let layout = KdumpLayout::of(wanted.machine.1, wanted.machine.2, wanted.endian);
         prop_assert_eq!(kdump.layout, layout);
@@ -226,7 +226,7 @@ proptest! {
 
         let mut stream = Vec::new();
         let dump = Dump::of_bytes(vmcore).unwrap();
-        convert(&dump, &mut FlatSink::new(&mut stream), &Options::default(), &mut |_| ()).unwrap();
+        convert(&dump, &mut FlattenedSink::new(&mut stream), &ConvertOptions::default(), &mut |_| ()).unwrap();
         prop_assert!(unflatten(&stream).unwrap() == plain);
 
         // And as the library itself reads them: the core, and both kinds of file.
@@ -255,7 +255,7 @@ fn a_page_that_a_dump_does_not_have_is_told_by_why() {
         .load(Load::new(0x2000..0x3000).left_out())
         .to_vec()
         .unwrap();
-    let kdump = kdump_of(vmcore.clone(), &Options::default());
+    let kdump = kdump_of(vmcore.clone(), &ConvertOptions::default());
     for bytes in [vmcore, kdump] {
         let dump = Dump::of_bytes(bytes).unwrap();
         let mut reader = PageReader::new(&dump).unwrap();
@@ -281,7 +281,7 @@ fn an_incomplete_vmcore_becomes_an_incomplete_kdump_file() {
     for (vmcore, pages) in [(says_so, 4), (cut_short, 3)] {
         let mut sink = SeekSink::in_memory();
         let dump = Dump::of_bytes(vmcore).unwrap();
-        let report = convert(&dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
+        let report = convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
         assert!(report.incomplete());
         let kdump = Kdump::from_bytes(&sink.into_vec()).unwrap();
         assert!(kdump.is_incomplete());
@@ -303,13 +303,13 @@ fn a_sink_that_seeks_gets_the_bytes_that_a_file_gets() {
     let dump = Dump::of_bytes(vmcore.clone()).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut sink = kdumpconv::sink::file::FileSink::new_file(file.reopen().unwrap());
-    convert(&dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
+    convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
     let expected = std::fs::read(file.path()).unwrap();
-    assert!(kdump_of(vmcore, &Options::default()) == expected);
+    assert!(kdump_of(vmcore, &ConvertOptions::default()) == expected);
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut sink = SeekSink::new(std::io::BufWriter::new(file.reopen().unwrap()));
-    convert(&dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
+    convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
     // Nothing is left in the buffer, whose drop would swallow an error.
     assert!(std::fs::read(file.path()).unwrap() == expected);
     drop(sink);

@@ -45,7 +45,7 @@ fn folder() -> (Folder, Vec<u8>) {
     let bytes = builder().build();
     folder.write("vmcore", &bytes);
     let core = common::core_of(bytes).unwrap();
-    let (expected, _) = common::plain(&core, &kdumpconv::Options::default()).unwrap();
+    let (expected, _) = common::plain(&core, &kdumpconv::ConvertOptions::default()).unwrap();
     (folder, expected)
 }
 

@@ -10,8 +10,8 @@
 mod common;
 
 use common::{Folder, code, stderr};
-use kdumpconv::build::{Load, VmcoreBuilder, VmcoreinfoText};
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
+use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
 
 /// Offsets of `tv_sec` in the main header of 64 and 32 bits.
 const TV_SEC_64: usize = 408;

@@ -37,7 +37,8 @@ fn folder() -> (Folder, Vec<u8>) {
     let bytes = builder().build();
     folder.write("vmcore", &bytes);
     let (expected, _) =
-        common::plain(&common::core_of(bytes).unwrap(), &kdumpconv::Options::default()).unwrap();
+        common::plain(&common::core_of(bytes).unwrap(), &kdumpconv::ConvertOptions::default())
+            .unwrap();
     compare(&Model::new(&builder(), 4096), &Kdump::from_bytes(&expected).unwrap()).unwrap();
     (folder, expected)
 }

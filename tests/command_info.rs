@@ -10,7 +10,7 @@
 mod common;
 
 use common::{Folder, code, flat, noise, options, plain, stderr, x86_64};
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use serde_json::{Value, json};
 use support::flattened::flatten;
 use support::sample::small_vmcore;

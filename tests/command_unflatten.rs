@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Folder, code, core_of, noise, only_right_pages, plain, stderr, text, wait, x86_64};
-use kdumpconv::Options;
+use kdumpconv::ConvertOptions;
 use serde_json::Value;
 use support::flattened::flatten;
 use support::image::Image;
@@ -36,7 +36,8 @@ fn builder() -> VmcoreBuilder {
 /// A folder with a dump's stream in `stream`, and the dump.
 fn folder() -> (Folder, Vec<u8>) {
     let folder = Folder::new();
-    let (dump, _) = plain(&core_of(builder().build()).unwrap(), &Options::default()).unwrap();
+    let (dump, _) =
+        plain(&core_of(builder().build()).unwrap(), &ConvertOptions::default()).unwrap();
     folder.write("stream", &flatten(&dump, 60_000));
     (folder, dump)
 }

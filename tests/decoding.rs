@@ -7,7 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use kdumpconv::codec::{Codec, Damage, Decoder, Encoder};
+use kdumpconv::Codec;
+use kdumpconv::codec::{Damage, Decoder, Encoder};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -121,7 +122,7 @@ fn judged(codec: Codec, stored: &[u8], size: usize) -> Option<Vec<u8>> {
             decoder.take(1 << 20).read_to_end(&mut page).ok()?;
             page.len()
         }
-        Codec::None => return Some(stored.to_vec()),
+        Codec::Raw => return Some(stored.to_vec()),
     };
     page.truncate(len);
     Some(page)

@@ -13,8 +13,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{core_of, noise, open_core, options, plain, stream_of, text, x86_64};
-use kdumpconv::codec::Codec;
-use kdumpconv::{Error, Options};
+use kdumpconv::Codec;
+use kdumpconv::{ConvertOptions, Error};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::kdump::{Kdump, Page};
@@ -50,7 +50,7 @@ fn a_core_that_says_it_is_incomplete_is_believed() {
     let mut bytes = x86_64().load(Load::new(0, text(1, 0x4000))).build();
     assert!(!core_of(bytes.clone()).unwrap().incomplete);
     bytes[48] = 1; // e_flags, as makedumpfile -E sets it on a full disk
-    let (_, report) = plain(&core_of(bytes.clone()).unwrap(), &Options::default()).unwrap();
+    let (_, report) = plain(&core_of(bytes.clone()).unwrap(), &ConvertOptions::default()).unwrap();
     assert!(report.incomplete());
     bytes[18] = 243; // riscv, whose psABI has given the bit to compressed instructions
     assert!(!core_of(bytes).unwrap().incomplete);
@@ -97,7 +97,7 @@ fn seventy_thousand_segments_are_counted_by_pn_xnum() {
     let builder = crumbs(70_000);
     let core = core_of(builder.build()).unwrap();
     assert_eq!(core.segments().len(), 70_001);
-    let (file, report) = plain(&core, &Options::default()).unwrap();
+    let (file, report) = plain(&core, &ConvertOptions::default()).unwrap();
     assert!(!report.incomplete());
     compare(&Model::new(&builder, 4096), &Kdump::from_bytes(&file).unwrap()).unwrap();
 }
@@ -113,7 +113,7 @@ fn time_of(bytes: &[u8]) -> Duration {
     let bytes = bytes.to_vec();
     let start = Instant::now();
     let core = core_of(bytes).unwrap();
-    plain(&core, &options(Codec::None, 1, 1)).unwrap();
+    plain(&core, &options(Codec::Raw, 1, 1)).unwrap();
     start.elapsed()
 }
 
@@ -257,7 +257,7 @@ fn the_page_size_is_vmcoreinfos_else_the_users_else_the_architectures() {
     };
     let size = |e_machine, info: Option<&str>, asked| {
         let core = core(e_machine, info, asked).unwrap();
-        let (file, _) = plain(&core, &Options::default()).unwrap();
+        let (file, _) = plain(&core, &ConvertOptions::default()).unwrap();
         let kdump = Kdump::from_bytes(&file).unwrap();
         assert_eq!(kdump.header.block_size, core.page_size);
         (core.page_size, !core.warnings.is_empty())

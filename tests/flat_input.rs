@@ -17,18 +17,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kdumpconv::Error;
-use kdumpconv::source::flat::FlatInput;
-use kdumpconv::source::input::{ReadAt, read_full};
+use kdumpconv::ReadAt;
+use kdumpconv::input::flattened::FlattenedInput;
+use kdumpconv::input::read_full;
 use proptest::prelude::*;
 
 use common::rearrange::{cut_stream, stream};
 use common::{InMemory, noise, random};
 
-fn open(bytes: &[u8]) -> kdumpconv::Result<FlatInput> {
-    FlatInput::open(Box::new(InMemory(bytes.to_vec())))
+fn open(bytes: &[u8]) -> kdumpconv::Result<FlattenedInput> {
+    FlattenedInput::open(Box::new(InMemory(bytes.to_vec())))
 }
 
-fn read(flat: &FlatInput, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+fn read(flat: &FlattenedInput, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
     let mut buf = vec![0xee; bytes];
     let n = read_full(flat, &mut buf, offset)?;
     buf.truncate(n);
@@ -281,7 +282,7 @@ fn headers_of_small_records_are_read_many_at_a_time() {
     let bytes = support::flattened::flatten(&file, 4);
     let reads = Arc::new(AtomicUsize::new(0));
     let input = Watched { bytes, reads: Arc::clone(&reads), bad: None };
-    let flat = FlatInput::open(Box::new(input)).unwrap();
+    let flat = FlattenedInput::open(Box::new(input)).unwrap();
     assert_eq!(flat.records(), 10_000);
     assert!(reads.load(Ordering::Relaxed) < 20, "{reads:?}");
     assert_eq!(read(&flat, 0, 50_000).unwrap(), file);
@@ -291,7 +292,8 @@ fn headers_of_small_records_are_read_many_at_a_time() {
 fn data_that_cannot_be_read_is_an_error_of_that_read_alone() {
     let bytes = stream(&[(0, &[1; 100_000]), (100_000, &[2; 100_000])]);
     let bad = Some(4096 + 16 + 50_000);
-    let flat = FlatInput::open(Box::new(Watched { bytes, reads: Arc::default(), bad })).unwrap();
+    let flat =
+        FlattenedInput::open(Box::new(Watched { bytes, reads: Arc::default(), bad })).unwrap();
     assert!(flat.ended());
     assert_eq!(read(&flat, 0, 50_001).unwrap_err().to_string(), "bad sector");
     assert_eq!(read(&flat, 50_001, 3).unwrap(), [1; 3]);
@@ -301,7 +303,8 @@ fn data_that_cannot_be_read_is_an_error_of_that_read_alone() {
 fn behind_a_record_header_that_cannot_be_read_nothing_came() {
     let bytes = stream(&[(0, &[1; 100_000]), (100_000, &[2; 100_000])]);
     let bad = Some(4096 + 16 + 100_000 + 3);
-    let flat = FlatInput::open(Box::new(Watched { bytes, reads: Arc::default(), bad })).unwrap();
+    let flat =
+        FlattenedInput::open(Box::new(Watched { bytes, reads: Arc::default(), bad })).unwrap();
     assert_eq!((flat.ended(), flat.size()), (false, Some(100_000)));
     let damage = flat.damage().unwrap();
     assert!(damage.ends_with("the header of record 1 is unreadable: bad sector"), "{damage}");

@@ -7,16 +7,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use kdumpconv::build::{Load, VmcoreBuilder, VmcoreinfoText};
-use kdumpconv::codec::Codec;
-use kdumpconv::format::wire::ByteOrder;
-use kdumpconv::kernel::arch::Architecture;
-use kdumpconv::select::DumpLevel;
-use kdumpconv::sink::NullSink;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::sink::seek::SeekSink;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::{Options, convert};
+use kdumpconv::Architecture;
+use kdumpconv::ByteOrder;
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::DumpLevel;
+use kdumpconv::FlattenedSink;
+use kdumpconv::NullSink;
+use kdumpconv::SeekSink;
+use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
+use kdumpconv::{ConvertOptions, convert};
 use sha2::{Digest, Sha256};
 
 /// The five layouts, and of the 64-bit ones those machines whose files differ in more.
@@ -67,16 +67,16 @@ fn fixture(builder: VmcoreBuilder, page_bytes: u64) -> VmcoreBuilder {
     builder.bytes(50 * page_bytes + 0x122, b"!")
 }
 
-fn plain(vmcore: &[u8], options: &Options) -> Vec<u8> {
+fn plain(vmcore: &[u8], options: &ConvertOptions) -> Vec<u8> {
     let mut sink = SeekSink::in_memory();
     convert(&Dump::of_bytes(vmcore).unwrap(), &mut sink, options, &mut |_| ()).unwrap();
     sink.into_vec()
 }
 
-fn flat(vmcore: &[u8], options: &Options) -> Vec<u8> {
+fn flat(vmcore: &[u8], options: &ConvertOptions) -> Vec<u8> {
     let mut stream = Vec::new();
     let dump = Dump::of_bytes(vmcore).unwrap();
-    convert(&dump, &mut FlatSink::new(&mut stream), options, &mut |_| ()).unwrap();
+    convert(&dump, &mut FlattenedSink::new(&mut stream), options, &mut |_| ()).unwrap();
     stream
 }
 
@@ -93,8 +93,8 @@ fn assert_hashes(found: &[(String, String)], golden: &[(&str, &str)]) {
     assert!(found == list(golden.to_vec()), "the bytes are others than they were:\n{found}");
 }
 
-fn options(codec: Codec) -> Options {
-    Options { codec, ..Options::default() }
+fn options(codec: Codec) -> ConvertOptions {
+    ConvertOptions { codec, ..ConvertOptions::default() }
 }
 
 #[test]
@@ -135,7 +135,8 @@ fn every_codec_is_the_same_for_ever_plain_and_flattened() {
     let found: Vec<_> = Codec::ALL
         .iter()
         .flat_map(|&codec| {
-            let level_0 = Options { dump_level: DumpLevel::new(0).unwrap(), ..options(codec) };
+            let level_0 =
+                ConvertOptions { dump_level: DumpLevel::new(0).unwrap(), ..options(codec) };
             let kinds = [
                 ("plain", plain(&vmcore, &options(codec))),
                 ("flat", flat(&vmcore, &options(codec))),
@@ -154,7 +155,7 @@ fn other_levels_of_zlib_and_zstd_are_the_same_for_ever() {
     let found: Vec<_> = levels
         .iter()
         .map(|&(codec, level)| {
-            let options = Options { level: Some(level), ..options(codec) };
+            let options = ConvertOptions { level: Some(level), ..options(codec) };
             (format!("{} {level}", codec.name()), sha256(&plain(&vmcore, &options)))
         })
         .collect();
@@ -177,7 +178,7 @@ fn the_number_of_threads_changes_no_byte_of_any_codec() {
         let one = plain(&vmcore, &options(codec));
         let one_flat = flat(&vmcore, &options(codec));
         for threads in [2, 3, 8, 32] {
-            let many = Options { threads, ..options(codec) };
+            let many = ConvertOptions { threads, ..options(codec) };
             assert!(plain(&vmcore, &many) == one, "{codec:?}, {threads} threads");
             assert!(flat(&vmcore, &many) == one_flat, "{codec:?}, {threads} threads, flat");
         }

@@ -15,7 +15,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use hostile::{TARGETS, Target, seeds};
-use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::{Dump, OpenOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -21,9 +21,9 @@ mod versions;
 use common::{
     InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, stream_of,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::reader::PageReader;
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::PageReader;
 use proptest::prelude::*;
 use support::compare::compare;
 use support::kdump::Kdump;

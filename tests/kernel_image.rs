@@ -6,11 +6,11 @@ mod world;
 
 use std::ops::Range;
 
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::image::image;
 use kdumpconv::kernel::kallsyms::Kallsyms;
 use kdumpconv::kernel::nodes::nodes;
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::kallsyms::{self, Addresses, NAMES, NUM_SYMS, OFFSETS, TOKEN_INDEX, TOKEN_TABLE};

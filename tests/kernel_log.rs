@@ -13,9 +13,9 @@ mod world;
 
 use std::ops::ControlFlow;
 
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::log::{self, Caller, Ended, LogError, PanicFinder, PrintOptions};
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::machine::{PageTables, Paging};

@@ -8,9 +8,9 @@
 
 mod world;
 
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::nodes::{Node, nodes};
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
 use support::elf::Endian;
 use support::machine::Paging;
 use world::World;

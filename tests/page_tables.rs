@@ -11,7 +11,7 @@ mod world;
 
 use std::ops::Range;
 
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
 use kdumpconv::kernel::translate::{TablesFound, TranslateError};
 use support::elf::Endian;
 use support::machine::Paging;

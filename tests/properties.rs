@@ -12,8 +12,8 @@ mod common;
 use common::{
     InMemory, flat, noise, open_core, options, plain, starts_beyond_its_header, text, x86_64,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::{Options, Report};
+use kdumpconv::Codec;
+use kdumpconv::{ConvertOptions, ConvertReport};
 use proptest::prelude::*;
 use support::compare::compare;
 use support::elf::{Class, machine};
@@ -27,7 +27,7 @@ use support::vmcore::VmcoreBuilder;
 
 const TIMESTAMP: u64 = 1_234_567_890;
 
-fn open(vmcore: &SmallVmcore) -> kdumpconv::source::dump::Dump {
+fn open(vmcore: &SmallVmcore) -> kdumpconv::dump::Dump {
     let page_size = (!vmcore.states_page_size).then_some(vmcore.page_size);
     open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
 }
@@ -55,11 +55,11 @@ fn status_of(codec: Codec) -> u64 {
         Codec::Lzo => 2,
         Codec::Snappy => 4,
         Codec::Zstd => 0x20,
-        Codec::None => 0,
+        Codec::Raw => 0,
     }
 }
 
-fn check_counts(report: &Report, model: &Model, kdump: &Kdump) {
+fn check_counts(report: &ConvertReport, model: &Model, kdump: &Kdump) {
     assert!(!report.incomplete(), "{:?}", report.reasons);
     let pages = &report.pages;
     let data = model.count(PageClass::Data);
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn headers_and_notes_say_what_the_vmcore_says(vmcore in small_vmcores()) {
         prop_assume!(!starts_beyond_its_header(&vmcore));
-        let options = Options { timestamp: TIMESTAMP, ..Options::default() };
+        let options = ConvertOptions { timestamp: TIMESTAMP, ..ConvertOptions::default() };
         let (file, _) = plain(&open(&vmcore), &options).unwrap();
         let kdump = Kdump::from_bytes(&file).map_err(TestCaseError::fail)?;
         let builder = &vmcore.builder;
@@ -192,7 +192,7 @@ fn phys_base_is_read_from_vmcoreinfo_as_signed_decimal() {
             .vmcoreinfo(&format!("OSRELEASE=6.1.0\nPAGESIZE=4096\n{line}"))
             .load(load);
         let core = common::core_of(builder.build()).unwrap();
-        let (file, _) = plain(&core, &Options::default()).unwrap();
+        let (file, _) = plain(&core, &ConvertOptions::default()).unwrap();
         let header = Kdump::from_bytes(&file).unwrap().header;
         assert_eq!(header.phys_base, expected, "{e_machine} {line}");
     }
@@ -203,7 +203,8 @@ fn phys_base_follows_the_kernels_text_when_vmcoreinfo_does_not_tell() {
     let builder = x86_64()
         .load(Load::new(0, text(1, 4096)).vaddr(0xffff_8880_0000_0000))
         .load(Load::new(0x1f00_0000, text(2, 4096)).vaddr(0xffff_ffff_8100_0000));
-    let (file, _) = plain(&common::core_of(builder.build()).unwrap(), &Options::default()).unwrap();
+    let (file, _) =
+        plain(&common::core_of(builder.build()).unwrap(), &ConvertOptions::default()).unwrap();
     assert_eq!(Kdump::from_bytes(&file).unwrap().header.phys_base, 0x1e00_0000);
 }
 
@@ -212,6 +213,7 @@ fn text_without_a_physical_address_does_not_hide_text_with_one() {
     let builder = x86_64()
         .load(Load::new(NO_PADDR, text(1, 4096)).vaddr(0xffff_ffff_8000_0000))
         .load(Load::new(0x1f00_0000, text(2, 4096)).vaddr(0xffff_ffff_8100_0000));
-    let (file, _) = plain(&common::core_of(builder.build()).unwrap(), &Options::default()).unwrap();
+    let (file, _) =
+        plain(&common::core_of(builder.build()).unwrap(), &ConvertOptions::default()).unwrap();
     assert_eq!(Kdump::from_bytes(&file).unwrap().header.phys_base, 0x1e00_0000);
 }

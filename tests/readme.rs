@@ -4,7 +4,7 @@
 
 const README: &str = include_str!("../README.md");
 const HEADING: &str = "\n## In your tests\n";
-const DOCUMENTATION: &str = include_str!("../src/build/mod.rs");
+const DOCUMENTATION: &str = include_str!("../src/fixtures/mod.rs");
 
 /// The first block of a language behind a heading, as it stands there.
 fn block(text: &str, heading: &str, language: &str) -> String {

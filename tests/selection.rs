@@ -26,7 +26,7 @@ mod rules;
 mod ways;
 
 use judge::{Judge, check, select_at};
-use kdumpconv::select::Class;
+use kdumpconv::Class;
 use support::mm::{LeftOut, Mm, releases};
 
 #[test]

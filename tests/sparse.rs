@@ -18,10 +18,10 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Folder, code, noise, open_core, options, stderr, text, x86_64};
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
+use kdumpconv::Sink;
 use kdumpconv::convert;
-use kdumpconv::sink::Sink;
-use kdumpconv::source::open;
+use kdumpconv::input::open;
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::image::Image;
@@ -125,7 +125,7 @@ fn pages_beyond_4_gib_of_the_output_are_in_their_place() {
     let input = open::open(&folder.path("vmcore"), folder.path("")).unwrap();
     let core = open_core(input, None).unwrap();
     let mut sink = HolesSink(File::create(folder.path("out")).unwrap());
-    let report = convert(&core, &mut sink, &options(Codec::None, 0, 2), &mut |_| ()).unwrap();
+    let report = convert(&core, &mut sink, &options(Codec::Raw, 0, 2), &mut |_| ()).unwrap();
     assert!(report.file_bytes > 4 * GIB && !report.incomplete());
     let image = Image::from_path(&folder.path("out")).unwrap();
     let kdump = Kdump::open(image, Strictness::Ours).unwrap();

@@ -14,10 +14,10 @@ use std::io::{self, Read, Write};
 use common::{
     InMemory, Trickle, core_of, noise, open_core, options, plain, stream_of, text, x86_64,
 };
-use kdumpconv::Options;
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::open;
+use kdumpconv::Codec;
+use kdumpconv::ConvertOptions;
+use kdumpconv::Dump;
+use kdumpconv::input::open;
 use proptest::prelude::*;
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
@@ -70,7 +70,8 @@ proptest! {
 #[test]
 fn frames_and_members_in_a_row_are_one_input() {
     let bytes = x86_64().prstatus(0).load(Load::new(0x1000, noise(1, 50_000))).build();
-    let (expected, _) = plain(&core_of(bytes.clone()).unwrap(), &Options::default()).unwrap();
+    let (expected, _) =
+        plain(&core_of(bytes.clone()).unwrap(), &ConvertOptions::default()).unwrap();
     let (a, b) = bytes.split_at(20_000);
     let skippable = [&[0x51, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"skip"].concat();
     for wrapped in [
@@ -78,7 +79,7 @@ fn frames_and_members_in_a_row_are_one_input() {
         [zstd(a), zstd(b)].concat(),
         [skippable.clone(), zstd(a), skippable, zstd(b)].concat(),
     ] {
-        let (file, _) = plain(&from_reader(wrapped, None), &Options::default()).unwrap();
+        let (file, _) = plain(&from_reader(wrapped, None), &ConvertOptions::default()).unwrap();
         assert!(file == expected);
     }
 }
@@ -92,7 +93,8 @@ fn megabytes_out_of_order_with_notes_at_the_end_come_out_of_a_pipe() {
     }
     let builder = builder.data_order(vec![3, 0, 5, 2, 4, 1]).vmcoredd(&noise(9, 3 << 20));
     let bytes = builder.build();
-    let (expected, _) = plain(&core_of(bytes.clone()).unwrap(), &Options::default()).unwrap();
+    let (expected, _) =
+        plain(&core_of(bytes.clone()).unwrap(), &ConvertOptions::default()).unwrap();
     for threads in [1, 3] {
         let options = options(Codec::Zlib, 1, threads);
         let (file, report) = plain(&stream_of(bytes.clone()).unwrap(), &options).unwrap();
@@ -124,7 +126,7 @@ fn a_spool_that_fails_once_never_gives_wrong_pages() {
         };
         let input = open::from_reader(Box::new(reader), spool_dir).unwrap();
         let core = open_core(input, Some(4096)).unwrap();
-        let (file, report) = plain(&core, &Options::default()).unwrap();
+        let (file, report) = plain(&core, &ConvertOptions::default()).unwrap();
         let kdump = Kdump::from_bytes(&file).unwrap();
         let right = if report.incomplete() {
             common::only_right_pages(&model, &kdump)

@@ -12,9 +12,10 @@ mod common;
 use common::{
     core_of, flat, noise, open_core, options, plain, starts_beyond_its_header, text, x86_64,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::summary::{Cell, CrashTime, NameSource, Picture, Summary};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::Summary;
+use kdumpconv::summary::{Cell, CrashTime, NameSource, Picture};
 use proptest::prelude::*;
 use support::kdump::{Kdump, Strictness};
 use support::kdump_header::KdumpLayout;
@@ -80,13 +81,13 @@ proptest! {
         prop_assert_eq!(summary.bytes.memory, report.pages.present * report.page_bytes);
 
         let stored = summary.stored.unwrap();
-        let compressed = if codec == Codec::None { 0 } else { stored.share(codec).pages };
+        let compressed = if codec == Codec::Raw { 0 } else { stored.share(codec).pages };
         prop_assert_eq!(stored.looked_at, report.pages.written());
         prop_assert_eq!(stored.lost, 0);
         if level == 1 {
             prop_assert_eq!(stored.zero.pages, report.pages.zero);
             prop_assert_eq!(compressed, report.pages.compressed);
-            prop_assert_eq!(stored.share(Codec::None).pages, report.pages.raw);
+            prop_assert_eq!(stored.share(Codec::Raw).pages, report.pages.raw);
             let zero_bytes = if report.pages.zero > 0 { report.page_bytes } else { 0 };
             prop_assert_eq!(stored.zero.bytes, zero_bytes);
         } else {
@@ -136,8 +137,8 @@ proptest! {
         let flags = |flag| judge.descriptors.iter().filter(|stored| stored.flags == flag).count() as u64;
         let others: u64 = Codec::ALL.into_iter().map(|codec| stored.share(codec).pages).sum();
         prop_assert_eq!(others + stored.zero.pages, judge.descriptors.len() as u64);
-        prop_assert!(stored.share(Codec::None).pages <= flags(0));
-        prop_assert!(codec == Codec::None || stored.share(codec).pages <= flags(codec.flag()));
+        prop_assert!(stored.share(Codec::Raw).pages <= flags(0));
+        prop_assert!(codec == Codec::Raw || stored.share(codec).pages <= flags(codec.flag()));
         prop_assert!(stored.used().iter().all(|used| *used == codec));
     }
 }

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::open;
+use kdumpconv::FlattenedSink;
+use kdumpconv::input::open;
+use kdumpconv::{Dump, OpenOptions};
 use support::compare::compare;
 use support::flattened::unflatten;
 use support::kdump::Kdump;
@@ -28,8 +28,8 @@ fn the_shipped_vmcore_converts_to_the_pages_it_holds() {
     let input = open::open(&shipped(), std::env::temp_dir()).unwrap();
     let core = Dump::open(input, &OpenOptions::default()).unwrap();
     let mut stream = Vec::new();
-    let sink = &mut FlatSink::new(&mut stream);
-    let options = kdumpconv::Options::default();
+    let sink = &mut FlattenedSink::new(&mut stream);
+    let options = kdumpconv::ConvertOptions::default();
     let report = kdumpconv::convert(&core, sink, &options, &mut |_| ()).unwrap();
     assert!(!report.incomplete());
     let file = unflatten(&stream).unwrap();

@@ -17,12 +17,12 @@ use common::{
     InMemory, InMemorySink, core_of, noise, open_core, options, plain, starts_beyond_its_header,
     text, x86_64,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::report::Reason;
-use kdumpconv::sink::Sink;
-use kdumpconv::sink::ordered::OrderedSink;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::to_elf::{Options, Report, to_elf};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::IncompleteReason;
+use kdumpconv::OrderedSink;
+use kdumpconv::Sink;
+use kdumpconv::{ElfOptions, ElfReport, to_elf};
 use proptest::prelude::*;
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
@@ -35,18 +35,18 @@ use support::segments::Load;
 use support::strategies::{SmallVmcore, small_vmcores};
 use support::vmcore::VmcoreBuilder;
 
-fn written(dump: &Dump, threads: usize) -> (Vec<u8>, Report) {
+fn written(dump: &Dump, threads: usize) -> (Vec<u8>, ElfReport) {
     let mut sink = InMemorySink::default();
-    let options = Options { threads, ..Options::default() };
+    let options = ElfOptions { threads, ..ElfOptions::default() };
     let report = to_elf(dump, &mut sink, &options, &mut |_| ()).unwrap();
     assert_eq!(report.file_bytes, sink.bytes.len() as u64);
     (sink.bytes, report)
 }
 
-fn piped(dump: &Dump) -> (Vec<u8>, Report) {
+fn piped(dump: &Dump) -> (Vec<u8>, ElfReport) {
     let mut stream = Vec::new();
     let mut sink = OrderedSink::new(&mut stream);
-    let report = to_elf(dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
+    let report = to_elf(dump, &mut sink, &ElfOptions::default(), &mut |_| ()).unwrap();
     (stream, report)
 }
 
@@ -202,7 +202,7 @@ fn a_damaged_page_is_ram_without_data_and_every_other_one_is_there() {
     let zlib = |pfn: u64| pfn != 0x104 && damaged.contains(&pfn);
     let dump = core_of(file).unwrap();
     let (elf, report) = written(&dump, 2);
-    assert!(report.incomplete() && matches!(report.reasons[..], [Reason::Unreadable]));
+    assert!(report.incomplete() && matches!(report.reasons[..], [IncompleteReason::Unreadable]));
     let count = damaged.iter().filter(|pfn| zlib(**pfn)).count() as u64;
     assert_eq!(report.pages.unreadable, count);
     assert_eq!(report.pages.first_unreadable.as_ref().unwrap().0, 0x100);
@@ -226,7 +226,7 @@ fn a_pipe_ends_before_the_first_page_that_cannot_be_read() {
     let stored = Kdump::from_bytes(&file).unwrap().stored(0x803).unwrap();
     file[stored.offset as usize] ^= 0x55;
     let (cut, report) = piped(&core_of(file).unwrap());
-    assert!(report.reasons.iter().any(|reason| matches!(reason, Reason::HeadersGone)));
+    assert!(report.reasons.iter().any(|reason| matches!(reason, IncompleteReason::HeadersGone)));
     assert!(cut.len() < whole.len() && whole.starts_with(&cut));
 }
 
@@ -310,8 +310,8 @@ fn an_output_that_is_full_has_what_its_headers_say() {
     let whole = written(&dump, 1).1.pages.written();
     for left in [0, 1, 5, 50, 150] {
         let mut sink = Full { sink: Vec::new(), left, reserved: 0..0 };
-        let report = to_elf(&dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
-        assert!(matches!(report.reasons[..], [Reason::Output(_)]));
+        let report = to_elf(&dump, &mut sink, &ElfOptions::default(), &mut |_| ()).unwrap();
+        assert!(matches!(report.reasons[..], [IncompleteReason::Output(_)]));
         let found = judged(&sink.sink).model(4096);
         for pfn in model.runs().iter().flat_map(|run| run.pfns.clone()) {
             let page = found.page(pfn);
@@ -324,11 +324,11 @@ fn an_output_that_is_full_has_what_its_headers_say() {
 #[test]
 fn a_cancelled_file_says_what_it_lacks() {
     let (file, model) = kdump();
-    let options = Options::default();
+    let options = ElfOptions::default();
     options.cancel.store(true, std::sync::atomic::Ordering::SeqCst);
     let mut sink = InMemorySink::default();
     let report = to_elf(&core_of(file).unwrap(), &mut sink, &options, &mut |_| ()).unwrap();
-    assert!(matches!(report.reasons[..], [Reason::Cancelled]));
+    assert!(matches!(report.reasons[..], [IncompleteReason::Cancelled]));
     assert_same_memory(&model, &judged(&sink.bytes).model(4096), |_| true);
     assert_eq!(sink.bytes[48..52], [1, 0, 0, 0], "DUMP_ELF_INCOMPLETE in e_flags");
 }

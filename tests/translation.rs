@@ -11,10 +11,10 @@
 
 mod world;
 
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::format::elf::{PT_LOAD, Segment};
-use kdumpconv::kernel::arch::Architecture;
 use kdumpconv::kernel::translate::Translator;
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::machine::{Memory, PageTables, Paging};

@@ -11,10 +11,10 @@
 mod common;
 
 use common::{InMemory, core_of, noise, only_right_pages, open_core, plain, text, x86_64};
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::open;
-use kdumpconv::{Error, Options, Report, Result};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::input::open;
+use kdumpconv::{ConvertOptions, ConvertReport, Error, Result};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
@@ -25,8 +25,8 @@ use support::vmcore::VmcoreBuilder;
 /// Whatever a header says, no more than this is written.
 const MAX_SIZE: u64 = 4 << 20;
 
-fn bounded() -> Options {
-    Options { codec: Codec::Lzo, max_size: Some(MAX_SIZE), ..Options::default() }
+fn bounded() -> ConvertOptions {
+    ConvertOptions { codec: Codec::Lzo, max_size: Some(MAX_SIZE), ..ConvertOptions::default() }
 }
 
 /// Notes and six pages in three segments, less than 24 KiB.
@@ -55,7 +55,7 @@ fn stream(bytes: &[u8]) -> Result<Dump> {
     open_core(open::from_reader(reader, std::env::temp_dir())?, None)
 }
 
-type Judged = (Kdump, Report, Vec<u8>);
+type Judged = (Kdump, ConvertReport, Vec<u8>);
 
 /// What became of a damaged core: an error, or a file that the strict reader takes; else why it
 /// does not.

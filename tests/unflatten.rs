@@ -18,7 +18,7 @@ use std::io::{self, Cursor};
 use common::rearrange::{Store, file, pipe, run, stream};
 use common::{noise, random};
 use kdumpconv::Error;
-use kdumpconv::source::open;
+use kdumpconv::input::open;
 use proptest::prelude::*;
 
 fn refused(bytes: &[u8]) -> String {

@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::rearrange::{Store, cut_stream, file, run, stream};
 use common::{InMemory, noise, text, x86_64};
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::unflatten::{Stop, Stream};
+use kdumpconv::ReadAt;
 use kdumpconv::{Error, unflatten};
+use kdumpconv::{FlattenedStream, UnflattenStop};
 use proptest::prelude::*;
 use support::compare::{Allowed, compare_allowing};
 use support::image::Image;
@@ -80,7 +80,9 @@ fn cut_everywhere(
         let place = format!("{layout:?} cut at {length} of {}", stream.len());
         match file(&stream[..length]) {
             Ok((kept, result)) => {
-                assert!(matches!(result.stop, Some(Stop::Cut { at, .. }) if at == length as u64));
+                assert!(
+                    matches!(result.stop, Some(UnflattenStop::Cut { at, .. }) if at == length as u64)
+                );
                 assert!(result.usable);
                 pages.push(
                     judge(&kept, model, layout).unwrap_or_else(|why| panic!("{place}: {why}")),
@@ -156,7 +158,7 @@ fn a_full_output_keeps_what_fits() {
             continue;
         }
         let result = result.unwrap();
-        assert!(matches!(result.stop, Some(Stop::Output(_))), "{:?}", result.stop);
+        assert!(matches!(result.stop, Some(UnflattenStop::Output(_))), "{:?}", result.stop);
         judge(&store.bytes, &model, KdumpLayout::Le64).unwrap();
     }
 }
@@ -188,7 +190,7 @@ fn an_input_that_fails_keeps_what_was_read() {
     let from = bytes.len() - 3000;
     let mut store = Store::new();
     let result = run(Box::new(Bad { bytes: bytes.clone(), from }), &mut store).unwrap();
-    assert!(matches!(result.stop, Some(Stop::Read { at, .. }) if at == from as u64));
+    assert!(matches!(result.stop, Some(UnflattenStop::Read { at, .. }) if at == from as u64));
     assert!(judge(&store.bytes, &model, KdumpLayout::Le64).unwrap() >= 5);
     let failed = run(Box::new(Bad { bytes, from: 5000 }), &mut Store::new());
     assert!(matches!(failed, Err(Error::Read { .. })), "{failed:?}");
@@ -202,14 +204,14 @@ fn a_request_to_stop_keeps_what_was_written() {
     for records in [0, 3, 20, 21] {
         let cancel = Arc::new(AtomicBool::new(records == 0));
         let mut store = Store::new();
-        let stream = Stream::open(Box::new(InMemory(bytes.clone()))).unwrap();
+        let stream = FlattenedStream::open(Box::new(InMemory(bytes.clone()))).unwrap();
         let mut seen = 0;
         let result = unflatten(stream, &mut store, &cancel, &mut |_| {
             seen += 1;
             cancel.store(seen == records, Ordering::Relaxed);
         });
         let result = result.unwrap();
-        assert!(matches!(result.stop, Some(Stop::Cancelled)));
+        assert!(matches!(result.stop, Some(UnflattenStop::Cancelled)));
         assert_eq!((result.records, result.usable), (records, records >= 20));
         if result.usable {
             judge(&store.bytes, &model, KdumpLayout::Le64).unwrap();

@@ -18,10 +18,10 @@ use common::verify::{
 use common::{
     InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, text, x86_64,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::reader::PageReader;
-use kdumpconv::verify::{self, Findings, Kind, Severity, verify};
+use kdumpconv::Codec;
+use kdumpconv::PageReader;
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{FindingKind, Findings, Severity, verify};
 use proptest::prelude::*;
 use support::kdump_header::KdumpLayout;
 use support::kdump_writer::KdumpWriter;
@@ -47,8 +47,8 @@ proptest! {
         let (bytes, report) = if flattened { flat(&core, &options) } else { plain(&core, &options) }.unwrap();
         let dump = core_of(bytes).unwrap();
         let findings = verified(&dump, Some(&core));
-        prop_assert_eq!(findings.damaged(), core.incomplete && !core.notes.damage.is_empty() && findings.count(Kind::Notes) > 0, "{:#?}", findings);
-        prop_assert_eq!(findings.count(Kind::SaysIncomplete) > 0, report.incomplete());
+        prop_assert_eq!(findings.damaged(), core.incomplete && !core.notes.damage.is_empty() && findings.count(FindingKind::Notes) > 0, "{:#?}", findings);
+        prop_assert_eq!(findings.count(FindingKind::SaysIncomplete) > 0, report.incomplete());
         prop_assert_eq!(findings.pages.equal, report.pages.written());
         prop_assert_eq!(findings.pages.checked, report.pages.written());
         prop_assert_eq!(findings.pages.only_here, 0);
@@ -119,9 +119,9 @@ fn an_incomplete_dump_that_says_so_is_not_damaged() {
     put(&mut bytes, TABLE + 24 * 5, &[0; 24]);
     let dump = core_of(bytes).unwrap();
     let findings = verified(&dump, Some(&source()));
-    assert_eq!(kinds(&findings), [Kind::Unwritten, Kind::SaysIncomplete]);
+    assert_eq!(kinds(&findings), [FindingKind::Unwritten, FindingKind::SaysIncomplete]);
     assert_eq!(findings.severity(), Some(Severity::Incomplete));
-    assert_eq!((findings.pages.equal, findings.count(Kind::Unwritten)), (5, 1));
+    assert_eq!((findings.pages.equal, findings.count(FindingKind::Unwritten)), (5, 1));
 }
 
 fn against(file: &VmcoreBuilder, source: &VmcoreBuilder) -> Findings {
@@ -142,8 +142,8 @@ fn a_page_that_differs_from_the_source_is_told_with_its_first_byte() {
     other[3 * 4096 + 7] ^= 1;
     other[3 * 4096 + 9] ^= 1;
     let found = against(&file, &with(&[(0x1000, other)]));
-    assert_eq!(kinds(&found), [Kind::Differs]);
-    let (_, group) = found.groups().find(|(kind, _)| *kind == Kind::Differs).unwrap();
+    assert_eq!(kinds(&found), [FindingKind::Differs]);
+    let (_, group) = found.groups().find(|(kind, _)| *kind == FindingKind::Differs).unwrap();
     assert_eq!(group.examples[0].pfn, Some(4));
     assert!(group.examples[0].why.starts_with("2 of its bytes"), "{group:?}");
     assert!(group.examples[0].why.ends_with("the first at 0x7"), "{group:?}");
@@ -162,8 +162,8 @@ fn pages_that_are_missing_or_invented_are_told_and_what_makedumpfile_drops_is_no
     ]);
     let file = with(&[(0x1000, page(1)), (0x9000, page(5))]);
     let found = against(&file, &source);
-    assert_eq!(kinds(&found), [Kind::Missing, Kind::Invented]);
-    assert_eq!((found.count(Kind::Missing), found.count(Kind::Invented)), (1, 1));
+    assert_eq!(kinds(&found), [FindingKind::Missing, FindingKind::Invented]);
+    assert_eq!((found.count(FindingKind::Missing), found.count(FindingKind::Invented)), (1, 1));
     let pages = &found.pages;
     assert_eq!(
         (pages.equal, pages.left_out_zero, pages.left_out_partial, pages.beyond_the_end),
@@ -184,7 +184,7 @@ fn what_a_level_leaves_out_by_class_is_not_damage_but_not_proven_either() {
     assert_good(&found);
     assert_eq!((found.pages.equal, found.pages.left_out_by_class), (5, 1));
     assert_eq!((found.pages.left_out_proven, found.pages.first_not_proven), (0, Some(0x11)));
-    let (_, remarks) = found.groups().find(|(kind, _)| *kind == Kind::Remark).unwrap();
+    let (_, remarks) = found.groups().find(|(kind, _)| *kind == FindingKind::Remark).unwrap();
     let remarks: Vec<&str> = remarks.examples.iter().map(|remark| remark.why.as_str()).collect();
     let why = remarks.join("\n");
     for words in [
@@ -195,8 +195,8 @@ fn what_a_level_leaves_out_by_class_is_not_damage_but_not_proven_either() {
     }
     bytes[4096 + 8] = 1;
     let found = verified(&core_of(bytes).unwrap(), Some(&source));
-    assert_eq!(kinds(&found), [Kind::Missing]);
-    let (_, missing) = found.groups().find(|(kind, _)| *kind == Kind::Missing).unwrap();
+    assert_eq!(kinds(&found), [FindingKind::Missing]);
+    let (_, missing) = found.groups().find(|(kind, _)| *kind == FindingKind::Missing).unwrap();
     assert!(
         missing.examples[0].why.contains("though dump level 1 keeps it (unless"),
         "{missing:?}"
@@ -209,11 +209,11 @@ fn other_notes_than_the_source_has_are_told() {
     let file = with(&[(0, memory.clone())]);
     let other = x86_64().prstatus(1).vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n");
     let found = against(&file, &other.clone().load(Load::new(0, memory.clone())));
-    assert_eq!(kinds(&found), [Kind::NotesDiffer]);
-    assert_eq!(found.count(Kind::NotesDiffer), 1);
+    assert_eq!(kinds(&found), [FindingKind::NotesDiffer]);
+    assert_eq!(found.count(FindingKind::NotesDiffer), 1);
     let other = x86_64().prstatus(0).vmcoreinfo("OSRELEASE=6.2.0\nPAGESIZE=4096\n");
     let found = against(&file, &other.load(Load::new(0, memory)));
-    assert_eq!(found.count(Kind::NotesDiffer), 2, "VMCOREINFO, and the notes");
+    assert_eq!(found.count(FindingKind::NotesDiffer), 2, "VMCOREINFO, and the notes");
 }
 
 #[test]
@@ -221,17 +221,17 @@ fn memory_behind_the_dumps_end_is_excused_only_if_it_lies_apart() {
     let half = x86_64().prstatus(0).load(Load::new(0, text(1, 4 * 4096)));
     let whole = x86_64().prstatus(0).load(Load::new(0, text(1, 8 * 4096)));
     let found = against(&half, &whole);
-    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (4, 0));
+    assert_eq!((found.count(FindingKind::Missing), found.pages.beyond_the_end), (4, 0));
     let apart = x86_64().prstatus(0).load(Load::new(0, text(1, 4 * 4096)));
     let apart = apart.load(Load::new(0x10_0000, text(2, 2 * 4096)));
     let found = against(&half, &apart);
-    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (0, 2));
+    assert_eq!((found.count(FindingKind::Missing), found.pages.beyond_the_end), (0, 2));
 
     let (dump, source) = (core_of(half.build()).unwrap(), core_of(apart.build()).unwrap());
     let exactly = Some(Arc::default());
-    let exact = verify::Options { exactly, ..verify::Options::default() };
+    let exact = kdumpconv::VerifyOptions { exactly, ..kdumpconv::VerifyOptions::default() };
     let found = verify(&dump, Some(&source), &exact, &mut |_| ()).unwrap();
-    assert_eq!((found.count(Kind::Missing), found.pages.beyond_the_end), (2, 0));
+    assert_eq!((found.count(FindingKind::Missing), found.pages.beyond_the_end), (2, 0));
 }
 
 #[test]
@@ -241,8 +241,9 @@ fn pages_of_another_size_cannot_be_compared() {
         Some(65536),
     )
     .unwrap();
-    let dump = core_of(good_file(Codec::None)).unwrap();
-    let error = verify(&dump, Some(&core), &verify::Options::default(), &mut |_| ()).unwrap_err();
+    let dump = core_of(good_file(Codec::Raw)).unwrap();
+    let error =
+        verify(&dump, Some(&core), &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the page size is not known: pages of 4096 bytes cannot be compared with pages of 65536"
@@ -255,8 +256,8 @@ fn a_core_that_is_cut_is_damaged() {
     assert_good(&verified(&core_of(bytes.clone()).unwrap(), None));
     let cut = core_of(bytes[..bytes.len() - 5000].to_vec()).unwrap();
     let found = verified(&cut, None);
-    assert_eq!(kinds(&found), [Kind::Unreadable]);
-    assert_eq!(found.count(Kind::Unreadable), 2);
+    assert_eq!(kinds(&found), [FindingKind::Unreadable]);
+    assert_eq!(found.count(FindingKind::Unreadable), 2);
 }
 
 /// A file of the pages of `good` from `pfns` alone, as makedumpfile --split makes one.
@@ -286,18 +287,21 @@ fn a_set_is_verified_as_one_and_lacks_the_file_that_is_not_given() {
     assert_eq!(found.pages.equal, 6);
 
     let found = verified(&set(vec![first.clone()]).unwrap(), None);
-    assert_eq!(kinds(&found), [Kind::NotGiven]);
-    assert_eq!((found.count(Kind::NotGiven), found.severity()), (4, Some(Severity::Incomplete)));
+    assert_eq!(kinds(&found), [FindingKind::NotGiven]);
+    assert_eq!(
+        (found.count(FindingKind::NotGiven), found.severity()),
+        (4, Some(Severity::Incomplete))
+    );
 
     let mut broken = second;
     broken[TABLE + 24 + 12] = 9;
     let found = verified(&set(vec![first, broken]).unwrap(), None);
-    assert_eq!(kinds(&found), [Kind::Descriptor]);
+    assert_eq!(kinds(&found), [FindingKind::Descriptor]);
 }
 
 #[test]
 fn it_stops_when_told_to() {
-    let cancelled = verify::Options::default();
+    let cancelled = kdumpconv::VerifyOptions::default();
     cancelled.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     let dump = core_of(good_file(Codec::Zlib)).unwrap();
     let found = verify(&dump, None, &cancelled, &mut |_| ()).unwrap();
@@ -311,7 +315,7 @@ fn findings_are_counted_beyond_those_that_are_told() {
     let (mut bytes, _) = plain(&core, &options(Codec::Zlib, 1, 1)).unwrap();
     (0..100).for_each(|page| bytes[TABLE + 24 * page + 12] = 0x40);
     let found = verified(&core_of(bytes).unwrap(), None);
-    let (_, group) = found.groups().find(|(kind, _)| *kind == Kind::Descriptor).unwrap();
+    let (_, group) = found.groups().find(|(kind, _)| *kind == FindingKind::Descriptor).unwrap();
     assert_eq!((group.count, group.examples.len()), (100, 16));
     assert_eq!(found.pages.good_pages(), 100);
 }
@@ -351,5 +355,5 @@ fn pages_in_wild_order_are_told_apart_in_bounded_time() {
     let at = table + 24 * (PAGES - 1);
     bytes[at + 8] += 4;
     let findings = verified(&core_of(bytes).unwrap(), None);
-    assert_eq!(findings.count(Kind::Overlap), 2, "{findings:#?}");
+    assert_eq!(findings.count(FindingKind::Overlap), 2, "{findings:#?}");
 }

@@ -13,8 +13,8 @@ use common::verify::{
     BITMAP1, BITMAP2, FIRST_PAGE, TABLE, assert_good, good_file, kinds, put, source, verified,
 };
 use common::{core_of, flat, options};
-use kdumpconv::codec::Codec;
-use kdumpconv::verify::{self, Kind, Severity, verify};
+use kdumpconv::Codec;
+use kdumpconv::{FindingKind, Severity, verify};
 
 #[test]
 fn every_changed_byte_of_page_data_with_a_checksum_is_found_without_the_source() {
@@ -27,7 +27,7 @@ fn every_changed_byte_of_page_data_with_a_checksum_is_found_without_the_source()
         bytes[at] ^= 0x10;
         let findings = verified(&core_of(bytes).unwrap(), None);
         let raw_page = findings.pages.good[4] >= 3 && !findings.damaged();
-        assert!(raw_page || kinds(&findings) == [Kind::Data], "{at:#x}: {findings:#?}");
+        assert!(raw_page || kinds(&findings) == [FindingKind::Data], "{at:#x}: {findings:#?}");
     }
 }
 
@@ -36,7 +36,7 @@ struct Case {
     what: &'static str,
     codec: Codec,
     change: fn(&mut Vec<u8>),
-    kind: Kind,
+    kind: FindingKind,
     says: &'static str,
     pfn: Option<u64>,
 }
@@ -48,107 +48,113 @@ fn cases() -> Vec<Case> {
         case(
             "max_mapnr",
             |b| put(b, 440, &[0x12]),
-            Kind::Header,
+            FindingKind::Header,
             "max_mapnr is 0x12 in the main header, but 0x13",
             None,
         ),
-        case("status", |b| b[425] = 0x80, Kind::Header, "bits 0x8000 are not known", None),
+        case("status", |b| b[425] = 0x80, FindingKind::Header, "bits 0x8000 are not known", None),
         case(
             "flag",
             |b| b[424] |= 8,
-            Kind::SaysIncomplete,
+            FindingKind::SaysIncomplete,
             "says that the dump is incomplete",
             None,
         ),
         case(
             "notes offset",
             |b| put(b, 4096 + 48, &[0, 0x30]),
-            Kind::Notes,
+            FindingKind::Notes,
             "not in the blocks of the sub header",
             None,
         ),
         case(
             "notes size",
             |b| put(b, 4096 + 56, &[0, 0x10]),
-            Kind::Notes,
+            FindingKind::Notes,
             "not in the blocks of the sub header",
             None,
         ),
         case(
             "notes in the struct",
             |b| put(b, 4096 + 48, &[0x10]),
-            Kind::Notes,
+            FindingKind::Notes,
             "within the sub header itself",
             None,
         ),
         case(
             "vmcoreinfo offset",
             |b| put(b, 4096 + 32, &[0, 0, 0, 1]),
-            Kind::Notes,
+            FindingKind::Notes,
             "outside the file",
             None,
         ),
-        case("vmcoreinfo moved", |b| b[4096 + 32] ^= 4, Kind::Notes, "not that of the notes", None),
+        case(
+            "vmcoreinfo moved",
+            |b| b[4096 + 32] ^= 4,
+            FindingKind::Notes,
+            "not that of the notes",
+            None,
+        ),
         case(
             "eraseinfo",
             |b| put(b, 4096 + 64, &[0, 0x20, 0, 0, 0, 0, 0, 0, 9]),
-            Kind::Notes,
+            FindingKind::Notes,
             "within the headers and bitmaps",
             None,
         ),
         case(
             "eraseinfo in a page",
             |b| put(b, 4096 + 64, &[0, 0x58, 0, 0, 0, 0, 0, 0, 9]),
-            Kind::Notes,
+            FindingKind::Notes,
             "ERASEINFO: its data at 0x5800..0x5809 is in part another's",
             None,
         ),
         case(
             "note header",
             |b| put(b, 4096 + 104, &[0xff; 8]),
-            Kind::Notes,
+            FindingKind::Notes,
             "are left of its segment",
             None,
         ),
         case(
             "1st bitmap's end",
             |b| b[BITMAP1 + 100] = 3,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "1st bitmap: 2 bits behind max_mapnr 0x13",
             None,
         ),
         case(
             "1st bitmap's last byte",
             |b| b[BITMAP1 + 2] |= 0x80,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "1st bitmap: 1 bits behind",
             None,
         ),
         case(
             "2nd bitmap's end",
             |b| b[BITMAP2 + 4095] = 0x80,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "in the byte at 0x3fff",
             None,
         ),
         case(
             "a bit more in the 2nd",
             |b| b[BITMAP2] |= 0x40,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "it is in the 2nd bitmap, but not in the 1st",
             Some(6),
         ),
         case(
             "a bit less in the 1st",
             |b| b[BITMAP1] &= !2,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "it is in the 2nd bitmap, but not in the 1st",
             Some(1),
         ),
         case(
             "a bit less in the 2nd",
             |b| b[BITMAP2] &= !8,
-            Kind::Bitmap,
+            FindingKind::Bitmap,
             "begin with one more: the 2nd bitmap has fewer pages",
             None,
         ),
@@ -158,94 +164,106 @@ fn cases() -> Vec<Case> {
                 b[BITMAP1] |= 1;
                 b[BITMAP2] |= 1;
             },
-            Kind::Overlap,
+            FindingKind::Overlap,
             "within the page descriptors",
             Some(1),
         ),
         case(
             "descriptor flags",
             |b| b[TABLE + 12] = 7,
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "page descriptor at 0x4000: flags 0x7 are of no codec",
             Some(1),
         ),
         case(
             "descriptor size 0",
             |b| put(b, TABLE + 8, &[0, 0]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "size 0 is not from 1",
             Some(1),
         ),
         case(
             "descriptor size",
             |b| put(b, TABLE + 8, &[1, 0x10]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "size 4097 is not from 1",
             Some(1),
         ),
         case(
             "raw size",
             |b| put(b, TABLE + 24 + 8, &[1]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "of a raw page is not the page size",
             Some(2),
         ),
         case(
             "descriptor in headers",
             |b| put(b, TABLE, &[0, 0x20]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "within the headers",
             Some(1),
         ),
         case(
             "descriptor in the table",
             |b| put(b, TABLE, &[0x20, 0x40]),
-            Kind::Overlap,
+            FindingKind::Overlap,
             "within the page descriptors, which end at 0x4090",
             Some(1),
         ),
         case(
             "behind the end",
             |b| put(b, TABLE + 3, &[1]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "behind the end of the file",
             Some(1),
         ),
         case(
             "no place",
             |b| put(b, TABLE, &[0xff; 8]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "is no place in a file",
             Some(1),
         ),
         case(
             "empty descriptor",
             |b| put(b, TABLE + 24 * 2, &[0; 24]),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "it is empty",
             Some(3),
         ),
-        case("overlap", |b| b[TABLE] += 1, Kind::Overlap, "is in part another's", Some(1)),
-        case("shorter", |b| b[TABLE + 8] -= 1, Kind::Data, "page data at 0x5090: lzo", Some(1)),
-        case("codec", |b| b[TABLE + 12] = 1, Kind::Data, "page data at 0x5090: zlib", Some(1)),
+        case("overlap", |b| b[TABLE] += 1, FindingKind::Overlap, "is in part another's", Some(1)),
+        case(
+            "shorter",
+            |b| b[TABLE + 8] -= 1,
+            FindingKind::Data,
+            "page data at 0x5090: lzo",
+            Some(1),
+        ),
+        case(
+            "codec",
+            |b| b[TABLE + 12] = 1,
+            FindingKind::Data,
+            "page data at 0x5090: zlib",
+            Some(1),
+        ),
         case(
             "data",
             |b| put(b, FIRST_PAGE, &[0xff; 16]),
-            Kind::Data,
+            FindingKind::Data,
             "page data at 0x5090: lzo",
             Some(1),
         ),
         case(
             "cut",
             |b| b.truncate(b.len() - 1),
-            Kind::Descriptor,
+            FindingKind::Descriptor,
             "behind the end of the file",
             Some(17),
         ),
         case(
             "cut in the table",
             |b| b.truncate(TABLE + 100),
-            Kind::Unreadable,
+            FindingKind::Unreadable,
             "the file ends before it",
             Some(16),
         ),
@@ -276,11 +294,12 @@ fn judged(case: &Case) -> Result<(), String> {
 
 #[test]
 fn a_file_cut_at_any_length_is_found_out() {
-    for codec in [Codec::None, Codec::Zstd] {
+    for codec in [Codec::Raw, Codec::Zstd] {
         let good = good_file(codec);
         for bytes in 0..good.len() {
             let Ok(dump) = core_of(good[..bytes].to_vec()) else { continue };
-            let found = verify(&dump, None, &verify::Options::default(), &mut |_| ()).unwrap();
+            let found =
+                verify(&dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
             assert!(found.damaged(), "cut to {bytes}: {found:#?}");
         }
     }
@@ -292,12 +311,15 @@ fn a_flattened_file_cut_at_any_length_is_found_out() {
     assert_good(&verified(&core_of(good.clone()).unwrap(), Some(&source())));
     for bytes in 0..good.len() {
         let Ok(dump) = core_of(good[..bytes].to_vec()) else { continue };
-        let found = verify(&dump, None, &verify::Options::default(), &mut |_| ()).unwrap();
-        assert!(found.damaged() && found.count(Kind::Stream) == 1, "cut to {bytes}: {found:#?}");
+        let found = verify(&dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
+        assert!(
+            found.damaged() && found.count(FindingKind::Stream) == 1,
+            "cut to {bytes}: {found:#?}"
+        );
     }
     let mut more = good;
     more.extend(b"what a device had there before");
     let found = verified(&core_of(more).unwrap(), None);
     assert_good(&found);
-    assert!(found.count(Kind::Remark) > 0);
+    assert!(found.count(FindingKind::Remark) > 0);
 }

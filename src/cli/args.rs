@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 
 use super::convert::options::Convert;
 use super::dmesg::Dmesg;

@@ -1,6 +1,7 @@
 //! Memory by what the kernel used it for: a table and a bar for people, an object for scripts.
 
-use kdumpconv::select::{Census, Class, Share};
+use kdumpconv::select::Share;
+use kdumpconv::{Census, Class};
 use serde_json::{Map, Value, json};
 
 use super::say::{as_f64, printable, size};

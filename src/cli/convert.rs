@@ -8,10 +8,10 @@ use std::io;
 use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::report::Reason;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::sink::place::{Format, Output};
-use kdumpconv::sink::{NullSink, Sink};
+use kdumpconv::FlattenedSink;
+use kdumpconv::IncompleteReason;
+use kdumpconv::{NullSink, Sink};
+use kdumpconv::{Output, OutputFormat};
 
 use super::exit::{Exit, Usage};
 use super::files::{self, How};
@@ -70,8 +70,9 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
         }
     };
     voice.warn(&report.warnings);
-    let flat = output.as_ref().map_or(args.format() == Format::Flat, Output::is_flat);
-    let cancelled = report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled));
+    let flat = output.as_ref().map_or(args.format() == OutputFormat::Flat, Output::is_flat);
+    let cancelled =
+        report.reasons.iter().any(|reason| matches!(reason, IncompleteReason::Cancelled));
     let checked = output.as_mut().filter(|_| args.verify && !cancelled).map(|output| {
         let mut meter = Meter::new(&args.talk, Unit::Pages);
         let show = &mut |progress| meter.show(progress);
@@ -101,8 +102,8 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
 
 /// Where a dry run writes.
 fn nowhere(args: &Convert) -> Box<dyn Sink> {
-    if args.format() == Format::Flat {
-        Box::new(FlatSink::new(io::sink()))
+    if args.format() == OutputFormat::Flat {
+        Box::new(FlattenedSink::new(io::sink()))
     } else {
         Box::new(NullSink)
     }

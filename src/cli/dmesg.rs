@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use kdumpconv::Dump;
+use kdumpconv::DumpMemory;
+use kdumpconv::OutputFormat;
+use kdumpconv::Sink;
 use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
 use kdumpconv::kernel::translate::Kernel;
-use kdumpconv::sink::Sink;
-use kdumpconv::sink::place::Format;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::physical::DumpMemory;
 use serde_json::json;
 
 use super::exit::Exit;
@@ -83,7 +83,7 @@ fn write(
     voice: &Voice,
 ) -> anyhow::Result<Exit> {
     let cancel = Arc::default();
-    let output = files::create_output(&args.source.paths(), &args.output, Format::InOrder)?;
+    let output = files::create_output(&args.source.paths(), &args.output, OutputFormat::InOrder)?;
     let mut output = files::catch_signals(output, signals, &cancel)?;
     let mut lines = BufWriter::new(Lines { sink: output.sink(), at: 0, cancel: &cancel });
     let (ended, failed) = match print(args, kernel, &mut lines) {

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::report::Reason;
-use kdumpconv::sink::naming::{Fate, Settled};
-use kdumpconv::sink::place::Format;
-use kdumpconv::to_elf::{self, Options, Report};
+use kdumpconv::IncompleteReason;
+use kdumpconv::OutputFormat;
+use kdumpconv::to_elf;
+use kdumpconv::{Disposition, Published};
+use kdumpconv::{ElfOptions, ElfReport};
 use serde_json::{Value, json};
 
 use super::census;
@@ -59,17 +60,17 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
     voice.warn(&dump.warnings);
 
-    let format = if args.flat { Format::Flat } else { Format::InOrder };
-    let options = Options {
+    let format = if args.flat { OutputFormat::Flat } else { OutputFormat::InOrder };
+    let options = ElfOptions {
         dump_level: args.left_out.level(),
         strict: args.left_out.strict,
         threads: args.threads.count(),
-        ..Options::default()
+        ..ElfOptions::default()
     };
     let output = files::create_output(&args.source.paths(), &args.output, format)?;
     let mut output = files::catch_signals(output, &signals, &options.cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
-    let written = to_elf::to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
+    let written = to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
     meter.clear();
     let report = match written {
         Ok(report) => report,
@@ -80,7 +81,10 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     };
     voice.warn(&report.warnings);
     let how = How {
-        cancelled: report.reasons.iter().any(|reason| matches!(reason, Reason::Cancelled)),
+        cancelled: report
+            .reasons
+            .iter()
+            .any(|reason| matches!(reason, IncompleteReason::Cancelled)),
         incomplete: report.incomplete(),
         worthless: report.incomplete() && report.pages.written() == 0,
     };
@@ -97,7 +101,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
 }
 
 /// Why a file is incomplete is said even when all else is not.
-fn reasons(report: &Report, settled: Option<&Settled>) {
+fn reasons(report: &ElfReport, settled: Option<&Published>) {
     for reason in &report.reasons {
         line(&format!("incomplete: {}", printable(&reason.to_string())));
     }
@@ -106,13 +110,13 @@ fn reasons(report: &Report, settled: Option<&Settled>) {
         line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
     }
     match settled {
-        Some(Settled { fate: Fate::Left, .. }) => line("what was written is cut short"),
+        Some(Published { fate: Disposition::Left, .. }) => line("what was written is cut short"),
         Some(settled) => say::fate(settled, report.incomplete()),
         None => {}
     }
 }
 
-fn summary(report: &Report, settled: Option<&Settled>, seconds: f64) -> Vec<String> {
+fn summary(report: &ElfReport, settled: Option<&Published>, seconds: f64) -> Vec<String> {
     let pages = &report.pages;
     let name = output_name(settled).map_or("written".to_owned(), |name| printable(&name));
     let memory = as_f64(pages.done().saturating_mul(report.page_bytes));
@@ -143,8 +147,8 @@ fn summary(report: &Report, settled: Option<&Settled>, seconds: f64) -> Vec<Stri
 fn as_json(
     voice: &Voice,
     warnings: &[String],
-    report: &Report,
-    settled: Option<&Settled>,
+    report: &ElfReport,
+    settled: Option<&Published>,
     seconds: f64,
 ) -> Value {
     let pages = &report.pages;

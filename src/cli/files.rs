@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use kdumpconv::sink::naming::{Fate, Settled};
-use kdumpconv::sink::place::{Format, Output, folder};
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::source::open;
-use kdumpconv::source::search::find_vmcoreinfo;
+use kdumpconv::ReadAt;
+use kdumpconv::find_vmcoreinfo;
+use kdumpconv::input::open;
+use kdumpconv::output::folder;
+use kdumpconv::{Disposition, Published};
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{Output, OutputFormat};
 
 use super::exit::{Exit, Usage};
 use super::groups;
@@ -116,7 +117,7 @@ fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<B
 pub(crate) fn create_output(
     inputs: &[Option<&Path>],
     output: &groups::Output,
-    format: Format,
+    format: OutputFormat,
 ) -> anyhow::Result<Output> {
     if writes_to_its_input(inputs, output) {
         return Err(Usage("INPUT and OUTPUT are the same file").into());
@@ -159,7 +160,7 @@ pub(crate) fn settle(
     how: How,
     signals: &Signals,
     sync: bool,
-) -> (Exit, Option<Settled>) {
+) -> (Exit, Option<Published>) {
     let caught = if how.cancelled { signals.caught() } else { None };
     let settled = output.map(|output| {
         if how.worthless || caught.is_some_and(signals::discards) {
@@ -173,8 +174,8 @@ pub(crate) fn settle(
     let exit = match (caught, &settled) {
         (Some(signal), _) => Exit::Signal(signal),
         _ if how.worthless => Exit::Failed,
-        (_, Some(Settled { fate: Fate::Removed, .. })) => Exit::Failed,
-        (_, Some(Settled { fate: Fate::Kept, .. })) => Exit::Incomplete,
+        (_, Some(Published { fate: Disposition::Removed, .. })) => Exit::Failed,
+        (_, Some(Published { fate: Disposition::Kept, .. })) => Exit::Incomplete,
         _ if how.incomplete => Exit::Incomplete,
         _ => Exit::Done,
     };

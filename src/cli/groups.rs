@@ -5,7 +5,7 @@ mod left_out;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
-use kdumpconv::convert::MAX_THREADS;
+use kdumpconv::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
 
 pub(crate) use left_out::LeftOut;

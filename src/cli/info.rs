@@ -9,7 +9,7 @@ mod utc;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use kdumpconv::summary::Summary;
+use kdumpconv::Summary;
 
 use super::exit::Exit;
 use super::files;

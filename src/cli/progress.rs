@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kdumpconv::report::Progress;
+use kdumpconv::Progress;
 
 use super::groups::{Talk, When};
 

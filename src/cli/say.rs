@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use kdumpconv::sink::naming::{Fate, Settled};
+use kdumpconv::{Disposition, Published};
 use serde_json::Value;
 
 use super::groups::{Input, Talk};
@@ -43,7 +43,7 @@ pub(crate) fn printable_json(text: &str) -> String {
 }
 
 /// The name of an output, if it has one.
-pub(crate) fn output_name(settled: Option<&Settled>) -> Option<String> {
+pub(crate) fn output_name(settled: Option<&Published>) -> Option<String> {
     settled?.path.as_ref().map(|path| path.display().to_string())
 }
 
@@ -98,17 +98,19 @@ pub(crate) fn report(value: &Value, stdout_has_data: bool) {
 
 /// What became of the output, where that is not what was asked for: said even when all else is
 /// not.
-pub(crate) fn fate(settled: &Settled, incomplete: bool) {
+pub(crate) fn fate(settled: &Published, incomplete: bool) {
     settled.warnings.iter().for_each(|warning| warn(warning));
     let name = output_name(Some(settled)).map(|name| printable(&name));
     match (settled.fate, name) {
-        (Fate::Named, _) => {}
-        (Fate::Kept, Some(name)) if incomplete => {
+        (Disposition::Named, _) => {}
+        (Disposition::Kept, Some(name)) if incomplete => {
             line(&format!("an incomplete dump was kept: {name}"));
         }
-        (Fate::Kept, Some(name)) => line(&format!("the dump was kept: {name}")),
-        (Fate::Kept | Fate::Left, _) => line("what was written is incomplete, and says so"),
-        (Fate::Removed, _) => line("nothing was kept"),
+        (Disposition::Kept, Some(name)) => line(&format!("the dump was kept: {name}")),
+        (Disposition::Kept | Disposition::Left, _) => {
+            line("what was written is incomplete, and says so");
+        }
+        (Disposition::Removed, _) => line("nothing was kept"),
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::sink::naming::Settled;
-use kdumpconv::sink::place::Format;
-use kdumpconv::unflatten::{Stop, Stream, Unflattened};
+use kdumpconv::OutputFormat;
+use kdumpconv::Published;
+use kdumpconv::{FlattenedStream, UnflattenStop, Unflattened};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Usage};
@@ -56,9 +56,9 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
     let input = files::open_input(&args.input, files::spool_dir(Some(&args.output)), &signals)?;
-    let stream = Stream::open(input).with_context(|| args.input.name())?;
+    let stream = FlattenedStream::open(input).with_context(|| args.input.name())?;
 
-    let output = files::create_output(&[args.input.path()], &args.output, Format::File)?;
+    let output = files::create_output(&[args.input.path()], &args.output, OutputFormat::File)?;
     let cancel: Arc<AtomicBool> = Arc::default();
     let mut output = files::catch_signals(output, &signals, &cancel)?;
     let mut meter = Meter::new(&args.talk, Unit::Bytes);
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
     };
     voice.warn(&result.warnings);
     let how = How {
-        cancelled: matches!(result.stop, Some(Stop::Cancelled)),
+        cancelled: matches!(result.stop, Some(UnflattenStop::Cancelled)),
         incomplete: result.stop.is_some(),
         worthless: !result.usable,
     };
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
 /// How it ended.
 struct Ending<'a> {
     result: &'a Unflattened,
-    settled: Option<&'a Settled>,
+    settled: Option<&'a Published>,
     seconds: f64,
 }
 

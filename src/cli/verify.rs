@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::verify::{Findings, Options, Severity};
+use kdumpconv::Dump;
+use kdumpconv::{Findings, Severity, VerifyOptions};
 
 use super::exit::Exit;
 use super::files;
@@ -70,8 +70,11 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
         Ok(source)
     });
     let against = against.transpose()?;
-    let options =
-        Options { threads: args.threads.count(), examples: args.examples, ..Options::default() };
+    let options = VerifyOptions {
+        threads: args.threads.count(),
+        examples: args.examples,
+        ..VerifyOptions::default()
+    };
     signals.catch(&options.cancel).context("cannot catch signals")?;
     let mut meter = Meter::new(&args.talk, Unit::Pages);
     let findings = kdumpconv::verify(&dump, against.as_ref(), &options, &mut |progress| {

@@ -7,7 +7,7 @@ use super::Codec;
 
 /// Why stored bytes are no page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {fault}", match codec { Codec::None => "raw", codec => codec.name() })]
+#[error("{}: {fault}", match codec { Codec::Raw => "raw", codec => codec.name() })]
 pub struct Damage {
     /// How the page is stored.
     pub codec: Codec,

@@ -28,7 +28,7 @@ pub enum Codec {
     /// One zstd frame a page: as small as zlib, three times as quick; readers since 2021.
     Zstd,
     /// Not at all.
-    None,
+    Raw,
 }
 
 impl Codec {
@@ -39,7 +39,7 @@ impl Codec {
         | DUMP_DH_COMPRESSED_ZSTD;
 
     /// All of them.
-    pub const ALL: [Codec; 5] = [Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd, Codec::None];
+    pub const ALL: [Codec; 5] = [Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd, Codec::Raw];
 
     /// The name as the command line has it.
     #[must_use]
@@ -49,7 +49,7 @@ impl Codec {
             Codec::Lzo => "lzo",
             Codec::Snappy => "snappy",
             Codec::Zstd => "zstd",
-            Codec::None => "none",
+            Codec::Raw => "none",
         }
     }
 
@@ -61,11 +61,11 @@ impl Codec {
             Codec::Lzo => DUMP_DH_COMPRESSED_LZO,
             Codec::Snappy => DUMP_DH_COMPRESSED_SNAPPY,
             Codec::Zstd => DUMP_DH_COMPRESSED_ZSTD,
-            Codec::None => 0,
+            Codec::Raw => 0,
         }
     }
 
-    /// The codec whose bit `flags` is; [`Codec::None`] for 0; `None` for any other bits.
+    /// The codec whose bit `flags` is; [`Codec::Raw`] for 0; `None` for any other bits.
     #[must_use]
     pub fn of_flags(flags: u32) -> Option<Codec> {
         Codec::ALL.into_iter().find(|codec| codec.flag() == flags)
@@ -77,7 +77,7 @@ impl Codec {
         match self {
             Codec::Zlib => Some(1..=12),
             Codec::Zstd => Some(-7..=22),
-            Codec::Lzo | Codec::Snappy | Codec::None => None,
+            Codec::Lzo | Codec::Snappy | Codec::Raw => None,
         }
     }
 
@@ -146,7 +146,7 @@ impl Encoder {
             Codec::Zstd => Engine::Zstd(
                 zstd::bulk::Compressor::new(level).map_err(|e| refused(e.to_string()))?,
             ),
-            Codec::None => Engine::None,
+            Codec::Raw => Engine::None,
         };
         Ok(Encoder { page_size, flag: codec.flag(), engine })
     }
@@ -239,7 +239,7 @@ impl Decoder {
             Codec::Zstd => {
                 self.zstd.decompress(page, stored).map_err(|e| Fault::of_zstd(e, page_size))
             }
-            Codec::None => {
+            Codec::Raw => {
                 if stored.len() == page_size {
                     page.copy_from_slice(stored);
                 }

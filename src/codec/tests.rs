@@ -29,7 +29,7 @@ fn decode(codec: Codec, stored: &[u8], size: usize) -> Vec<u8> {
         Codec::Lzo => page = ::lzo::decompress(stored, size).unwrap(),
         Codec::Snappy => page = snap::raw::Decoder::new().decompress_vec(stored).unwrap(),
         Codec::Zstd => page = zstd::bulk::decompress(stored, size).unwrap(),
-        Codec::None => panic!("stored raw"),
+        Codec::Raw => panic!("stored raw"),
     }
     page
 }
@@ -51,7 +51,7 @@ fn every_codec_gives_every_page_back_or_stores_it_raw() {
                     assert!(bytes.len() < size);
                     assert_eq!(decode(codec, bytes, size), page, "{codec:?} {size} {class}");
                 }
-                let incompressible = class == 1 || codec == Codec::None;
+                let incompressible = class == 1 || codec == Codec::Raw;
                 assert_eq!(stored.flags == 0, incompressible, "{codec:?} {size} {class}");
             }
         }

@@ -1,6 +1,6 @@
 //! ELF cores: the file header, program headers and note headers, of either class and byte order.
 //!
-//! goblin decodes the fields; what is read where is decided by `source::elf`. Beyond the
+//! goblin decodes the fields; what is read where is decided by `dump::elf`. Beyond the
 //! standard, QEMU >= 7.2 writes section headers before the program headers and `e_ehsize` = 8
 //! (so `e_phoff` is honoured and `e_ehsize` is not), and more than 65534 program headers put
 //! `PN_XNUM` into `e_phnum` and their number into `sh_info` of section header 0 (elf(5)).

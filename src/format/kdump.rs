@@ -7,7 +7,7 @@ mod geometry;
 mod sub_header;
 
 use crate::error::Result;
-use crate::format::wire::{ByteOrder, Fields, Layout, StructReader, StructWriter};
+use crate::format::wire::{ByteOrder, Fields, StructLayout, StructReader, StructWriter};
 
 pub use geometry::Geometry;
 pub use sub_header::KdumpSubHeader;
@@ -101,7 +101,7 @@ impl NewUtsname {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         // Strings alone: no layout moves them.
-        let mut writer = StructWriter::new(Layout::Packed32);
+        let mut writer = StructWriter::new(StructLayout::Packed32);
         self.clone().list(&mut writer);
         writer.finish()
     }
@@ -218,7 +218,7 @@ impl DiskDumpHeader {
     ///
     /// # Errors
     /// [`crate::Error::FieldOverflow`] when `tv_sec` does not fit a 32-bit `long`.
-    pub fn encode(&self, layout: Layout) -> Result<EncodedHeader> {
+    pub fn encode(&self, layout: StructLayout) -> Result<EncodedHeader> {
         let mut writer = StructWriter::new(layout);
         let mut header = self.clone();
         header.list_first(&mut writer);
@@ -237,7 +237,7 @@ impl DiskDumpHeader {
     ///
     /// # Errors
     /// What is wrong, when it makes sense in no layout.
-    pub fn decode(bytes: &[u8]) -> Result<(Self, Layout), String> {
+    pub fn decode(bytes: &[u8]) -> Result<(Self, StructLayout), String> {
         if !bytes.starts_with(KDUMP_SIGNATURE) {
             return Err("no kdump signature".to_owned());
         }
@@ -245,10 +245,10 @@ impl DiskDumpHeader {
         let mut why = None;
         let mut loose = None;
         for layout in [
-            Layout::Bits64(little),
-            Layout::Bits64(big),
-            Layout::Padded32(little),
-            Layout::Padded32(big),
+            StructLayout::Bits64(little),
+            StructLayout::Bits64(big),
+            StructLayout::Padded32(little),
+            StructLayout::Padded32(big),
         ] {
             let header = Self::decode_as(bytes, layout);
             match header.implausible() {
@@ -265,7 +265,7 @@ impl DiskDumpHeader {
         loose.ok_or_else(|| why.unwrap_or_else(|| unknown.to_owned()))
     }
 
-    fn decode_as(bytes: &[u8], layout: Layout) -> Self {
+    fn decode_as(bytes: &[u8], layout: StructLayout) -> Self {
         let mut header = DiskDumpHeader::default();
         let mut reader = StructReader::new(layout, bytes);
         header.list_first(&mut reader);

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! block 0               disk_dump_header          464 bytes (64-bit) or 452 (32-bit)
-//! block 1               kdump_sub_header          104, 80 or 96 bytes, see `wire::Layout`
+//! block 1               kdump_sub_header          104, 80 or 96 bytes, see `wire::StructLayout`
 //!   right behind it     the ELF notes, verbatim   VMCOREINFO is one of them
 //! block 1+sub_hdr_size  1st bitmap                a bit a pfn: RAM is there
 //!   + bitmap_blocks/2   2nd bitmap                a bit a pfn: the file has the page
@@ -16,6 +16,7 @@
 //! Integers have the crashed kernel's byte order; `unsigned long` has its word size, and the
 //! padding follows its C ABI. The flattened stream is big-endian throughout, its payload is not.
 
+pub mod dump_level;
 pub mod elf;
 pub mod flattened;
 pub mod kdump;

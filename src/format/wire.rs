@@ -67,7 +67,7 @@ impl ByteOrder {
 /// `crash` and makedumpfile read the headers as native structs, so the layout is the one of a
 /// `crash` built for the crashed machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum StructLayout {
     /// LP64 of either byte order.
     Bits64(ByteOrder),
     /// i386: 32-bit `long`, 64-bit members aligned to 4 bytes.
@@ -76,13 +76,13 @@ pub enum Layout {
     Padded32(ByteOrder),
 }
 
-impl Layout {
+impl StructLayout {
     /// The byte order of all integers.
     #[must_use]
     pub fn byte_order(self) -> ByteOrder {
         match self {
-            Layout::Bits64(order) | Layout::Padded32(order) => order,
-            Layout::Packed32 => ByteOrder::Little,
+            StructLayout::Bits64(order) | StructLayout::Padded32(order) => order,
+            StructLayout::Packed32 => ByteOrder::Little,
         }
     }
 
@@ -90,15 +90,15 @@ impl Layout {
     #[must_use]
     pub fn long_bytes(self) -> usize {
         match self {
-            Layout::Bits64(_) => 8,
-            Layout::Packed32 | Layout::Padded32(_) => 4,
+            StructLayout::Bits64(_) => 8,
+            StructLayout::Packed32 | StructLayout::Padded32(_) => 4,
         }
     }
 
     fn long_long_alignment(self) -> usize {
         match self {
-            Layout::Bits64(_) | Layout::Padded32(_) => 8,
-            Layout::Packed32 => 4,
+            StructLayout::Bits64(_) | StructLayout::Padded32(_) => 8,
+            StructLayout::Packed32 => 4,
         }
     }
 }
@@ -124,13 +124,13 @@ pub(crate) trait Fields {
 /// Writes the members of one C struct, with the padding of its layout.
 #[derive(Debug)]
 pub(crate) struct StructWriter {
-    layout: Layout,
+    layout: StructLayout,
     bytes: Vec<u8>,
     alignment: usize,
 }
 
 impl StructWriter {
-    pub(crate) fn new(layout: Layout) -> Self {
+    pub(crate) fn new(layout: StructLayout) -> Self {
         StructWriter { layout, bytes: Vec::new(), alignment: 1 }
     }
 
@@ -187,14 +187,14 @@ impl Fields for StructWriter {
 /// Reads the members of one C struct; what is behind the end of the bytes reads as 0.
 #[derive(Debug)]
 pub(crate) struct StructReader<'a> {
-    layout: Layout,
+    layout: StructLayout,
     bytes: &'a [u8],
     position: usize,
 }
 
 impl<'a> StructReader<'a> {
     /// Reads a struct that starts at the start of `bytes`.
-    pub(crate) fn new(layout: Layout, bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(layout: StructLayout, bytes: &'a [u8]) -> Self {
         StructReader { layout, bytes, position: 0 }
     }
 
@@ -250,7 +250,7 @@ mod tests {
         fields.long("field", &mut values.3)
     }
 
-    fn one_of_each(layout: Layout) -> Vec<u8> {
+    fn one_of_each(layout: StructLayout) -> Vec<u8> {
         let mut writer = StructWriter::new(layout);
         list(&mut VALUES.clone(), &mut writer).unwrap();
         let bytes = writer.finish();
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_behind_the_end_reads_as_0() {
         let mut read = VALUES;
-        let layout = Layout::Bits64(ByteOrder::Little);
+        let layout = StructLayout::Bits64(ByteOrder::Little);
         list(&mut read, &mut StructReader::new(layout, &[1, 0, 0, 0, 2])).unwrap();
         assert_eq!(read, ([1], 2, 0, 0));
     }
@@ -271,28 +271,28 @@ mod tests {
     #[test]
     fn padding_width_and_byte_order_follow_the_layout() {
         assert_eq!(
-            one_of_each(Layout::Bits64(ByteOrder::Little)),
+            one_of_each(StructLayout::Bits64(ByteOrder::Little)),
             [
                 0xcc, 0, 0, 0, 4, 3, 2, 1, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, 0x24,
                 0x23, 0x22, 0x21, 0, 0, 0, 0
             ]
         );
         assert_eq!(
-            one_of_each(Layout::Bits64(ByteOrder::Big)),
+            one_of_each(StructLayout::Bits64(ByteOrder::Big)),
             [
                 0xcc, 0, 0, 0, 1, 2, 3, 4, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0, 0, 0,
                 0, 0x21, 0x22, 0x23, 0x24
             ]
         );
         assert_eq!(
-            one_of_each(Layout::Packed32),
+            one_of_each(StructLayout::Packed32),
             [
                 0xcc, 0, 0, 0, 4, 3, 2, 1, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, 0x24,
                 0x23, 0x22, 0x21
             ]
         );
         assert_eq!(
-            one_of_each(Layout::Padded32(ByteOrder::Big)),
+            one_of_each(StructLayout::Padded32(ByteOrder::Big)),
             [
                 0xcc, 0, 0, 0, 1, 2, 3, 4, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21,
                 0x22, 0x23, 0x24, 0, 0, 0, 0
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_32_bit_field_never_truncates() {
-        let mut writer = StructWriter::new(Layout::Packed32);
+        let mut writer = StructWriter::new(StructLayout::Packed32);
         let error = writer.long("phys_base", &mut (1 << 32)).unwrap_err();
         assert_eq!(error.to_string(), "phys_base: 0x100000000 does not fit in 32 bits");
     }

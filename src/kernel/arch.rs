@@ -1,7 +1,7 @@
 //! The architectures whose dumps we know: layout, page size, names, where memory starts.
 
 use crate::format::elf::{FileHeader, PT_LOAD, Segment};
-use crate::format::wire::{ByteOrder, Layout};
+use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 /// Where the x86_64 kernel maps its own text (`__START_KERNEL_map`).
@@ -63,16 +63,16 @@ impl Architecture {
     /// The layout of the kdump headers: it follows the kernel's word size, not the core's class.
     /// QEMU writes an ELF64 core of an i386 guest whose BIOS ends at 4 GiB.
     #[must_use]
-    pub fn layout(self, order: ByteOrder) -> Layout {
+    pub fn layout(self, order: ByteOrder) -> StructLayout {
         match self {
-            Architecture::I386 => Layout::Packed32,
+            Architecture::I386 => StructLayout::Packed32,
             Architecture::Arm
             | Architecture::Ppc
             | Architecture::Mips
             | Architecture::Riscv32
             | Architecture::S390
-            | Architecture::Other { is_64bit: false, .. } => Layout::Padded32(order),
-            _ => Layout::Bits64(order),
+            | Architecture::Other { is_64bit: false, .. } => StructLayout::Padded32(order),
+            _ => StructLayout::Bits64(order),
         }
     }
 
@@ -152,13 +152,13 @@ impl Architecture {
     /// The architecture by what only its VMCOREINFO has (the kernel's vmcoreinfo.rst and each
     /// `arch_crash_save_vmcoreinfo`), for a kdump file whose header does not say it.
     #[must_use]
-    pub fn of_vmcoreinfo(info: &Vmcoreinfo, layout: Layout) -> Option<Self> {
+    pub fn of_vmcoreinfo(info: &Vmcoreinfo, layout: StructLayout) -> Option<Self> {
         let has = |key: &str| info.get(key).is_some();
         if has("CONFIG_X86_PAE") {
             return Some(Architecture::I386);
         }
         Some(match layout {
-            Layout::Bits64(ByteOrder::Little) => {
+            StructLayout::Bits64(ByteOrder::Little) => {
                 if has("NUMBER(kimage_voffset)") || has("NUMBER(PHYS_OFFSET)") {
                     Architecture::Aarch64
                 } else if has("NUMBER(va_kernel_pa_offset)") || has("NUMBER(phys_ram_base)") {
@@ -171,11 +171,15 @@ impl Architecture {
                     return None;
                 }
             }
-            Layout::Bits64(ByteOrder::Big) if has("SYMBOL(mmu_psize_defs)") => Architecture::Ppc64,
-            Layout::Bits64(ByteOrder::Big) if has("SAMODE31") || has("SYMBOL(lowcore_ptr)") => {
+            StructLayout::Bits64(ByteOrder::Big) if has("SYMBOL(mmu_psize_defs)") => {
+                Architecture::Ppc64
+            }
+            StructLayout::Bits64(ByteOrder::Big)
+                if has("SAMODE31") || has("SYMBOL(lowcore_ptr)") =>
+            {
                 Architecture::S390x
             }
-            Layout::Packed32 => Architecture::I386,
+            StructLayout::Packed32 => Architecture::I386,
             _ => return None,
         })
     }
@@ -183,14 +187,14 @@ impl Architecture {
     /// The architecture by the size of its `struct elf_prstatus` in bytes (each architecture's
     /// `elf_gregset_t` with what is around it), the last resort.
     #[must_use]
-    pub fn of_prstatus(bytes: u32, layout: Layout) -> Option<Self> {
+    pub fn of_prstatus(bytes: u32, layout: StructLayout) -> Option<Self> {
         Some(match (layout, bytes) {
-            (Layout::Bits64(ByteOrder::Little), 336) => Architecture::X86_64,
-            (Layout::Bits64(ByteOrder::Little), 392) => Architecture::Aarch64,
-            (Layout::Bits64(ByteOrder::Little), 376) => Architecture::Riscv64,
-            (Layout::Bits64(ByteOrder::Little), 480) => Architecture::LoongArch64,
-            (Layout::Bits64(_), 504) => Architecture::Ppc64,
-            (Layout::Bits64(ByteOrder::Big), 336) => Architecture::S390x,
+            (StructLayout::Bits64(ByteOrder::Little), 336) => Architecture::X86_64,
+            (StructLayout::Bits64(ByteOrder::Little), 392) => Architecture::Aarch64,
+            (StructLayout::Bits64(ByteOrder::Little), 376) => Architecture::Riscv64,
+            (StructLayout::Bits64(ByteOrder::Little), 480) => Architecture::LoongArch64,
+            (StructLayout::Bits64(_), 504) => Architecture::Ppc64,
+            (StructLayout::Bits64(ByteOrder::Big), 336) => Architecture::S390x,
             // QEMU gives 64-bit headers to an i386 guest that has something below 4 GiB.
             (_, 144) if layout.byte_order() == ByteOrder::Little => Architecture::I386,
             (_, 148) => Architecture::Arm,
@@ -347,23 +351,23 @@ mod tests {
             }
             (arch.layout(order), name)
         };
-        assert_eq!(layout(62, true, Little), (Layout::Bits64(Little), "x86_64"));
-        assert_eq!(layout(3, true, Little), (Layout::Packed32, "i686"), "i386 in ELF64");
-        assert_eq!(layout(3, false, Little), (Layout::Packed32, "i686"));
-        assert_eq!(layout(183, true, Little), (Layout::Bits64(Little), "aarch64"));
-        assert_eq!(layout(40, false, Little), (Layout::Padded32(Little), "armv7l"));
-        assert_eq!(layout(21, true, Big), (Layout::Bits64(Big), "ppc64"));
-        assert_eq!(layout(21, true, Little), (Layout::Bits64(Little), "ppc64le"));
-        assert_eq!(layout(20, false, Big), (Layout::Padded32(Big), "ppc"));
-        assert_eq!(layout(22, true, Big), (Layout::Bits64(Big), "s390x"));
-        assert_eq!(layout(243, true, Little), (Layout::Bits64(Little), "riscv64"));
-        assert_eq!(layout(243, false, Little), (Layout::Padded32(Little), "riscv32"));
-        assert_eq!(layout(258, true, Little), (Layout::Bits64(Little), "loongarch64"));
-        assert_eq!(layout(8, true, Big), (Layout::Bits64(Big), "mips64"));
-        assert_eq!(layout(8, false, Big), (Layout::Padded32(Big), "mips"));
-        assert_eq!(layout(43, true, Big), (Layout::Bits64(Big), "sparc64"));
-        assert_eq!(layout(999, true, Big), (Layout::Bits64(Big), "unknown"));
-        assert_eq!(layout(999, false, Little), (Layout::Padded32(Little), "unknown"));
+        assert_eq!(layout(62, true, Little), (StructLayout::Bits64(Little), "x86_64"));
+        assert_eq!(layout(3, true, Little), (StructLayout::Packed32, "i686"), "i386 in ELF64");
+        assert_eq!(layout(3, false, Little), (StructLayout::Packed32, "i686"));
+        assert_eq!(layout(183, true, Little), (StructLayout::Bits64(Little), "aarch64"));
+        assert_eq!(layout(40, false, Little), (StructLayout::Padded32(Little), "armv7l"));
+        assert_eq!(layout(21, true, Big), (StructLayout::Bits64(Big), "ppc64"));
+        assert_eq!(layout(21, true, Little), (StructLayout::Bits64(Little), "ppc64le"));
+        assert_eq!(layout(20, false, Big), (StructLayout::Padded32(Big), "ppc"));
+        assert_eq!(layout(22, true, Big), (StructLayout::Bits64(Big), "s390x"));
+        assert_eq!(layout(243, true, Little), (StructLayout::Bits64(Little), "riscv64"));
+        assert_eq!(layout(243, false, Little), (StructLayout::Padded32(Little), "riscv32"));
+        assert_eq!(layout(258, true, Little), (StructLayout::Bits64(Little), "loongarch64"));
+        assert_eq!(layout(8, true, Big), (StructLayout::Bits64(Big), "mips64"));
+        assert_eq!(layout(8, false, Big), (StructLayout::Padded32(Big), "mips"));
+        assert_eq!(layout(43, true, Big), (StructLayout::Bits64(Big), "sparc64"));
+        assert_eq!(layout(999, true, Big), (StructLayout::Bits64(Big), "unknown"));
+        assert_eq!(layout(999, false, Little), (StructLayout::Padded32(Little), "unknown"));
     }
 
     #[test]

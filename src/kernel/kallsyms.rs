@@ -10,7 +10,7 @@
 //! The first character of a symbol's text is its type as nm prints it. VMCOREINFO has the tables
 //! since 6.0 (5fd8fea935a1). Source: kernel/kallsyms.c, scripts/kallsyms.c.
 
-use crate::kernel::pieces::Pieces;
+use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::{Kernel, Translator, cannot_read};
 
 /// Tokens: what a byte can tell apart.
@@ -165,7 +165,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let mut lengths: Vec<usize> = wanted.iter().map(|name| name.len() + 1).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut pieces = Pieces::new(self.translator);
+        let mut pieces = VirtualReader::new(self.translator);
         let mut at = self.names;
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
@@ -201,7 +201,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// Reads the tokens of the name at `at`, and tells where the next one is.
     fn next_name(
         &self,
-        pieces: &mut Pieces<'_, '_>,
+        pieces: &mut VirtualReader<'_, '_>,
         at: u64,
         packed: &mut Vec<u8>,
     ) -> Result<u64, String> {
@@ -262,8 +262,8 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 
 /// The texts of all tokens.
 fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec<u8>>, String> {
-    let mut entries = Pieces::new(translator);
-    let mut texts = Pieces::new(translator);
+    let mut entries = VirtualReader::new(translator);
+    let mut texts = VirtualReader::new(translator);
     let order = translator.layout().byte_order();
     let mut tokens = Vec::new();
     for nth in 0..TOKENS {

@@ -7,16 +7,16 @@ const PIECE_BYTES: u64 = 4096;
 
 /// Reads by virtual address, with the piece that was read last at hand.
 #[derive(Debug)]
-pub(crate) struct Pieces<'t, 'a> {
+pub(crate) struct VirtualReader<'t, 'a> {
     translator: &'t Translator<'a>,
     start: Option<u64>,
     piece: Vec<u8>,
 }
 
-impl<'t, 'a> Pieces<'t, 'a> {
+impl<'t, 'a> VirtualReader<'t, 'a> {
     pub(crate) fn new(translator: &'t Translator<'a>) -> Self {
         let bytes = usize::try_from(PIECE_BYTES).unwrap_or(0);
-        Pieces { translator, start: None, piece: vec![0; bytes] }
+        VirtualReader { translator, start: None, piece: vec![0; bytes] }
     }
 
     /// Fills `buf` with the bytes from `vaddr` on.

@@ -47,7 +47,7 @@ struct Field {
 
 /// What struct pages of one kernel look like.
 #[derive(Debug, Clone)]
-pub struct Format {
+pub struct StructPageFormat {
     /// Bytes of one.
     pub size: usize,
     order: ByteOrder,
@@ -73,7 +73,7 @@ pub fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
     1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
 }
 
-impl Format {
+impl StructPageFormat {
     /// The struct page of a kernel.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Format {
         };
         let types = ["PAGE_BUDDY_MAPCOUNT_VALUE", "PAGE_SLAB_MAPCOUNT_VALUE"];
         let slab = page_type(info, "PAGE_SLAB_MAPCOUNT_VALUE").map(Slab::Type);
-        let format = Format {
+        let format = StructPageFormat {
             size,
             order: kernel.layout.byte_order(),
             flags: needed("page.flags", long)?,
@@ -192,7 +192,7 @@ impl Format {
 /// One struct page, with those of the next pages behind it.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    format: &'a Format,
+    format: &'a StructPageFormat,
     bytes: &'a [u8],
     vaddr: u64,
     /// `page.flags`.

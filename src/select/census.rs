@@ -1,6 +1,6 @@
 //! How many pages of each class a memory has.
 
-use super::DumpLevel;
+use crate::format::dump_level::DumpLevel;
 
 /// What the kernel uses a page for, as far as dumps tell classes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! A bit for each page of a chunk: what a thread looks at in one go, and a block of a [`PageSet`].
 //!
-//! [`PageSet`]: crate::source::page_set::PageSet
+//! [`PageSet`]: crate::pages::page_set::PageSet
 
 use std::ops::Range;
 
-use crate::source::page_set::BLOCK_BYTES;
+use crate::pages::page_set::BLOCK_BYTES;
 
 /// Pages of a chunk.
 pub(super) const CHUNK_PAGES: u64 = 8 * BLOCK_BYTES as u64;

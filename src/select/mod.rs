@@ -1,39 +1,35 @@
 //! Which pages are kept: what the kernel's own struct pages say of each.
 //!
 //! ```text
-//! VMCOREINFO --> struct_page::Format, mem_map --> scan (in parallel): each struct page to its class
+//! VMCOREINFO --> struct_page::StructPageFormat, mem_map --> scan (in parallel): each struct page to its class
 //!            --> evidence: does a class contradict itself, or claim what cannot be? then without it
 //!            --> Selection: the pages left out, the census of all of them
 //! ```
 
-mod cache;
 mod census;
+mod classes;
 mod evidence;
-mod free;
-mod hwpoison;
 mod mask;
-mod offline;
 mod own;
 mod rules;
 mod scan;
 mod struct_pages;
-mod user;
-pub mod zero;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::dump::physical::DumpMemory;
+use crate::dump::{Dump, Runs};
 use crate::error::{Error, Result};
+use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::Format;
+use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
-use crate::source::dump::{Dump, Runs};
-use crate::source::page_set::PageSet;
-use crate::source::physical::DumpMemory;
+use crate::pages::page_set::PageSet;
 use own::Own;
 use rules::Rules;
 use scan::{Counts, Subject};
@@ -49,7 +45,7 @@ const MAX_SHARE_WITHOUT: u64 = 16;
 
 /// What is to be left out, and how to find it.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct SelectRequest {
     /// What is to be left out; poisoned and offline pages are at every level.
     pub level: DumpLevel,
     /// Threads, the caller's included; 0 is 1. The result does not depend on their number.
@@ -104,7 +100,7 @@ impl Selection {
         };
         let missed = census.shares.iter().filter(|share| is_missed(share));
         let bits = missed.filter_map(|share| share.class.level_bit());
-        let level = DumpLevel(asked.bits() & !bits.fold(0, |bits, bit| bits | bit));
+        let level = asked.without(bits.fold(0, |bits, bit| bits | bit));
         let warnings = census
             .reasons(is_missed)
             .into_iter()
@@ -120,7 +116,7 @@ impl Selection {
 ///
 /// # Errors
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
-pub fn select(dump: &Dump, request: &Request) -> Result<Selection> {
+pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     if dump.is_sequential() {
         let why = "the kernel's tables cannot be read from a pipe, or from a packed file";
         return Ok(Selection::nothing(dump, request.level, why));
@@ -145,7 +141,7 @@ fn find(
     dump: &Dump,
     memory: &DumpMemory<'_>,
     memories: &[DumpMemory<'_>],
-    request: &Request,
+    request: &SelectRequest,
 ) -> Result<Selection, String> {
     let kernel = memory.kernel().ok_or("the dump has no VMCOREINFO")?;
     if kernel.page_size != dump.page_size {
@@ -158,7 +154,7 @@ fn find(
     if dump.notes.of_xen {
         return Err("the memory is Xen's, where struct pages count otherwise".to_owned());
     }
-    let format = Format::of(&kernel)?;
+    let format = StructPageFormat::of(&kernel)?;
     let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
     let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
     let pages = StructPages::locate(&map, &translator, &mut dump.known(), &request.cancel)?;
@@ -264,65 +260,11 @@ fn doubts(selection: &Selection, counts: &Counts, zones: Option<u64>) -> Vec<Str
 ///
 /// # Errors
 /// As [`select`], and [`Error::NotProven`].
-pub(crate) fn as_asked(dump: &Dump, request: &Request, strict: bool) -> Result<Selection> {
+pub(crate) fn as_asked(dump: &Dump, request: &SelectRequest, strict: bool) -> Result<Selection> {
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
     match selection.warnings.first().filter(|_| strict && !is_cancelled) {
         Some(why) => Err(Error::NotProven(why.clone())),
         None => Ok(selection),
-    }
-}
-
-/// What is left out of a dump, in the bits of makedumpfile's `-d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DumpLevel(u32);
-
-impl Default for DumpLevel {
-    /// Level 1: nothing is lost by sharing pages of zeros.
-    fn default() -> Self {
-        DumpLevel(Self::ZERO)
-    }
-}
-
-impl DumpLevel {
-    /// Pages of zeros share one stored page.
-    pub const ZERO: u32 = 1;
-    /// Every bit that makedumpfile knows.
-    pub const MAX: u32 = 31;
-
-    /// A level of 0..=31; `None` beyond.
-    #[must_use]
-    pub fn new(level: u32) -> Option<Self> {
-        (level <= Self::MAX).then_some(DumpLevel(level))
-    }
-
-    /// The number as headers have it.
-    #[must_use]
-    pub fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether it leaves out classes that the kernel's struct pages tell.
-    #[must_use]
-    pub fn leaves_out_classes(self) -> bool {
-        self.0 & !Self::ZERO != 0
-    }
-
-    /// What a header says was left out; bits without meaning are passed over.
-    #[must_use]
-    pub(crate) fn of_header(level: u32) -> Self {
-        DumpLevel(level & Self::MAX)
-    }
-
-    /// What is left out in all, when one level was honoured after another.
-    #[must_use]
-    pub(crate) fn and(self, other: DumpLevel) -> Self {
-        DumpLevel(self.0 | other.0)
-    }
-
-    /// Whether pages of zeros share one stored page.
-    #[must_use]
-    pub fn shares_zero_pages(self) -> bool {
-        self.0 & Self::ZERO != 0
     }
 }

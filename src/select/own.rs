@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::struct_pages::StructPages;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
-use crate::source::memory::page_runs;
+use crate::pages::ranges::page_runs;
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,10 +1,10 @@
 //! A struct page to its class: the rules, one file each, in the order in which they are asked.
 
 use super::census::Class;
-use super::{cache, free, hwpoison, offline, user};
-use crate::kernel::struct_page::{Format, Page};
+use super::classes::{cache, free, hwpoison, offline, user};
+use crate::format::dump_level::DumpLevel;
+use crate::kernel::struct_page::{Page, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::select::DumpLevel;
 
 /// What a rule says of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// The rules for a kernel, by which the pages of `level` are left out.
-    pub(super) fn new(info: &Vmcoreinfo, format: &Format, level: DumpLevel) -> Self {
+    pub(super) fn new(info: &Vmcoreinfo, format: &StructPageFormat, level: DumpLevel) -> Self {
         let cache = cache::Rule::of(info, format);
         Rules {
             free: free::Rule::of(info, format),

@@ -9,11 +9,11 @@ use super::mask::{CHUNK_PAGES, Mask};
 use super::own::Own;
 use super::rules::{Block, Found, Rules};
 use super::struct_pages::{Part, StructPages};
+use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::{Format, MAX_ORDER, Page};
+use crate::kernel::struct_page::{MAX_ORDER, Page, StructPageFormat};
+use crate::pages::page_set::PageSet;
 use crate::pipeline;
-use crate::source::dump::Dump;
-use crate::source::page_set::PageSet;
 
 /// Struct pages that are read at a time: 512 KiB of the usual ones stay in a processor's cache.
 const BATCH_PAGES: u64 = 8192;
@@ -22,7 +22,7 @@ const BATCH_PAGES: u64 = 8192;
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) dump: &'a Dump,
-    pub(super) format: &'a Format,
+    pub(super) format: &'a StructPageFormat,
     pub(super) pages: &'a StructPages,
     pub(super) own: &'a Own,
     pub(super) rules: &'a Rules,

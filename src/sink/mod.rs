@@ -4,17 +4,15 @@
 //! |---|---|---|
 //! | [`file`](mod@file) | a file or block device of the system | plain |
 //! | [`seek`] | anything that is `Write + Seek`, memory too | plain |
-//! | [`flat`] | any `Write`: a pipe, a socket | flattened |
+//! | [`flattened`] | any `Write`: a pipe, a socket | flattened |
 //! | [`ordered`] | any `Write` | none: ELF cores alone |
 //!
 //! A plain kdump file cannot go to a mere `Write`: descriptors, which tell where each page's data is, and
 //! the 2nd bitmap come before the data in the file, and are known when all of it has been compressed.
 
 pub mod file;
-pub mod flat;
-pub mod naming;
+pub mod flattened;
 pub mod ordered;
-pub mod place;
 pub mod seek;
 
 use std::io;

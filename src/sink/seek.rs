@@ -12,10 +12,10 @@ use crate::sink::{Sink, write_zeros};
 /// ```
 /// use std::io::{BufWriter, Cursor};
 ///
-/// use kdumpconv::build::{Load, VmcoreBuilder};
+/// use kdumpconv::fixtures::{Load, VmcoreBuilder};
 /// use kdumpconv::kernel::arch::Architecture;
 /// use kdumpconv::sink::seek::SeekSink;
-/// use kdumpconv::source::dump::Dump;
+/// use kdumpconv::dump::Dump;
 ///
 /// # fn main() -> kdumpconv::Result<()> {
 /// let vmcore = VmcoreBuilder::new(Architecture::S390x).load(Load::new(0..1 << 20)).to_vec()?;

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use crate::dump::physical::DumpMemory;
 use crate::error::chain;
 use crate::kernel::log::{self, Ended, Panic, PanicFinder};
-use crate::source::physical::DumpMemory;
 
 /// Records that are looked at: more than the largest log buffer (2^31 bytes) ever had in practice.
 const MAX_RECORDS: u64 = 1 << 22;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::source::dump::{Body, Dump};
-use crate::source::page_set::PageSet;
+use crate::dump::{Body, Dump};
+use crate::pages::page_set::PageSet;
 
 /// Ranges that are listed at the most: a bitmap of noise has millions.
 pub const MAX_RANGES: usize = 4096;

@@ -10,13 +10,13 @@ mod map;
 mod remarks;
 mod stored;
 
+use crate::dump::notes::NoteKind;
+use crate::dump::physical::DumpMemory;
+use crate::dump::{Body, Dump};
 use crate::format::kdump::NewUtsname;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::source::dump::{Body, Dump};
-use crate::source::notes::NoteKind;
-use crate::source::physical::DumpMemory;
 
 pub use log::LogGlance;
 pub use map::{Cell, MAX_RANGES, MemoryRange, Picture, Ranges};

@@ -4,13 +4,13 @@
 //! makedumpfile 1.7.2 to 1.7.9 on such files, or read in their code.
 
 use crate::codec::Codec;
+use crate::dump::elf::Core;
+use crate::dump::kdump::Kdump;
+use crate::dump::{Body, Dump};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, is_page_size};
-use crate::format::wire::{ByteOrder, Layout};
+use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::source::dump::{Body, Dump};
-use crate::source::elf::Core;
-use crate::source::kdump::Kdump;
 
 use super::{Pages, Stored};
 
@@ -152,7 +152,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         ),
     );
     remarks.add(
-        matches!(dump.layout, Layout::Bits64(_)) && is_page_size(header.tv_usec),
+        matches!(dump.layout, StructLayout::Bits64(_)) && is_page_size(header.tv_usec),
         "tv-usec",
         "the timestamp's microseconds look like a page size: libkdumpfile takes it for a 32-bit file, 0.5.1 crashes",
     );
@@ -167,7 +167,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         "nr_cpus is 0: crash warns, and takes the number from the kernel",
     );
     remarks.add(
-        matches!(dump.layout, Layout::Padded32(_)),
+        matches!(dump.layout, StructLayout::Padded32(_)),
         "padded-header",
         "the sub header has this architecture's padding: libkdumpfile 0.5.1 takes it for i386's, newer ones tell it by VMCOREINFO",
     );
@@ -197,7 +197,7 @@ fn of_kernel(dump: &Dump, remarks: &mut Remarks) {
     );
     let order = dump.layout.byte_order();
     remarks.add(
-        order == ByteOrder::Big || !matches!(dump.layout, Layout::Bits64(_)),
+        order == ByteOrder::Big || !matches!(dump.layout, StructLayout::Bits64(_)),
         "foreign-host",
         "crash must be one for this word size and byte order; libkdumpfile and drgn read it anywhere",
     );

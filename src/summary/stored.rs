@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::codec::{Codec, Decoder};
+use crate::dump::kdump::{File, Kdump};
+use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
-use crate::select::DumpLevel;
-use crate::select::zero::is_zero;
-use crate::source::input::read_full;
-use crate::source::kdump::{File, Kdump};
+use crate::input::read_full;
+use crate::pages::zero::is_zero;
 
 /// Descriptors are read so many at a time: 768 KiB.
 const WINDOW_PAGES: u64 = 32 << 10;
@@ -39,7 +39,7 @@ pub struct Stored {
     pub looked_at: u64,
     /// Pages of zeros that share one stored page (of each file of a set).
     pub zero: Share,
-    /// The others, in the order of [`Codec::ALL`]; raw ones are [`Codec::None`]'s.
+    /// The others, in the order of [`Codec::ALL`]; raw ones are [`Codec::Raw`]'s.
     codecs: [Share; Codec::ALL.len()],
     /// Pages that cannot be had: their descriptors are empty, nonsense, or of data behind the end
     /// of the file.
@@ -92,7 +92,7 @@ impl Stored {
     /// The codecs that pages are compressed with.
     #[must_use]
     pub fn used(&self) -> Vec<Codec> {
-        let is_used = |codec: &Codec| *codec != Codec::None && self.share(*codec).pages > 0;
+        let is_used = |codec: &Codec| *codec != Codec::Raw && self.share(*codec).pages > 0;
         Codec::ALL.into_iter().filter(is_used).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::ops::Range;
 
-use crate::source::dump::Runs;
+use crate::dump::Runs;
 
 /// A `PT_LOAD` in pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,12 @@ pub(super) fn segments<'a>(
     gone: &'a [Range<u64>],
     cuts: &'a [u64],
 ) -> impl Iterator<Item = PageSegment> + 'a {
-    Pieces { present, ram: 0..0, good: Good { kept, run: 0..0, rank: 0, gone }.peekable(), cuts }
+    VirtualReader {
+        present,
+        ram: 0..0,
+        good: Good { kept, run: 0..0, rank: 0, gone }.peekable(),
+        cuts,
+    }
 }
 
 /// The pages with data: those that are kept and not gone.
@@ -41,7 +46,7 @@ struct Good<'a> {
 }
 
 impl Iterator for Good<'_> {
-    /// Pages, and how many kept ones are before them.
+    /// PageCounts, and how many kept ones are before them.
     type Item = (Range<u64>, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -70,7 +75,7 @@ impl Iterator for Good<'_> {
 }
 
 /// All pages of RAM in stretches that have data or have none.
-struct Pieces<'a> {
+struct VirtualReader<'a> {
     present: Runs<'a>,
     /// What is left of the current run.
     ram: Range<u64>,
@@ -78,7 +83,7 @@ struct Pieces<'a> {
     cuts: &'a [u64],
 }
 
-impl Iterator for Pieces<'_> {
+impl Iterator for VirtualReader<'_> {
     type Item = PageSegment;
 
     fn next(&mut self) -> Option<PageSegment> {

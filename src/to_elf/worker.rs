@@ -2,14 +2,14 @@
 
 use std::io;
 
-use crate::batch::Batch;
 use crate::codec::{Decoder, Stored};
+use crate::dump::kdump::{Kdump, StoredPages};
+use crate::dump::{Body, Dump};
 use crate::error::Result;
-use crate::select::zero::is_zero;
-use crate::source::dump::{Body, Dump};
-use crate::source::kdump::{Kdump, StoredPages};
-use crate::source::memory::count;
-use crate::writer::Outcome;
+use crate::pages::ranges::count;
+use crate::pages::zero::is_zero;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::Outcome;
 
 /// Turns batches into the bytes of their pages, one page behind the other.
 pub(super) struct Worker<'a> {

@@ -2,26 +2,26 @@
 
 use std::ops::Range;
 
-use super::plan::Plan;
-use crate::batch::Batch;
+use super::layout::ElfLayout;
+use crate::dump::{Dump, Runs};
 use crate::error::{Error, Result};
-use crate::report::Reason;
+use crate::pipeline::batch::Batch;
+use crate::pipeline::batch::Outcome;
+use crate::pipeline::outcome::IncompleteReason;
 use crate::sink::Sink;
-use crate::source::dump::{Dump, Runs};
-use crate::writer::Outcome;
 
 /// Stretches of unreadable pages at the most: each needs a program header of its own.
 const MAX_GAPS: usize = 1 << 20;
 
 /// Writes pages to their places, and remembers which there are.
 pub(super) struct Writer<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a ElfLayout<'a>,
     sink: &'a mut dyn Sink,
     /// Where pages are among the kept ones: the run that was written last, and its rank.
     kept: Runs<'a>,
     run: Range<u64>,
     rank: u64,
-    /// Pages that could not be read.
+    /// PageCounts that could not be read.
     gone: Vec<Range<u64>>,
     /// One past the last pfn that was written, and where it ends in the file.
     written_to: u64,
@@ -29,7 +29,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(plan: &'a Plan<'a>, sink: &'a mut dyn Sink) -> Self {
+    pub(super) fn new(plan: &'a ElfLayout<'a>, sink: &'a mut dyn Sink) -> Self {
         let end = plan.data.start;
         let kept = plan.kept();
         Writer { plan, sink, kept, run: 0..0, rank: 0, gone: Vec::new(), written_to: 0, end }
@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// Why the file ends before them.
-    pub(super) fn push(&mut self, batch: &Batch) -> Result<(), Reason> {
+    pub(super) fn push(&mut self, batch: &Batch) -> Result<(), IncompleteReason> {
         let page_size = self.plan.page_size();
         let in_data = |pages: u64| usize::try_from(pages * page_size).unwrap_or(usize::MAX);
         let mut outcomes = batch.outcomes.as_slice();
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
         for run in &batch.runs {
             let mut at = self.offset_of(run.start);
             if at != self.end && !self.sink.can_rewrite() {
-                return Err(Reason::HeadersGone);
+                return Err(IncompleteReason::HeadersGone);
             }
             let pages = usize::try_from(run.end - run.start).unwrap_or(usize::MAX);
             let (own, rest) = outcomes.split_at(pages.min(outcomes.len()));
@@ -92,7 +92,7 @@ impl<'a> Writer<'a> {
                     }
                     Kind::Zero | Kind::Gone => self.sink.write_zeros_at(at, bytes),
                 }
-                .map_err(Reason::Output)?;
+                .map_err(IncompleteReason::Output)?;
                 if kind(alike.first().unwrap_or(&Outcome::Zero)) == Kind::Gone {
                     self.note_gone(pfn..pfn + count)?;
                 }
@@ -103,11 +103,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn note_gone(&mut self, pfns: Range<u64>) -> Result<(), Reason> {
+    fn note_gone(&mut self, pfns: Range<u64>) -> Result<(), IncompleteReason> {
         let is_full = self.gone.len() >= MAX_GAPS;
         match self.gone.last_mut() {
             Some(last) if last.end == pfns.start => last.end = pfns.end,
-            _ if is_full => return Err(Reason::Scattered { limit: MAX_GAPS }),
+            _ if is_full => return Err(IncompleteReason::Scattered { limit: MAX_GAPS }),
             _ => self.gone.push(pfns),
         }
         Ok(())

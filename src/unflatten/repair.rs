@@ -9,7 +9,7 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader,
     PAGE_DESC_BYTES, PageDesc,
 };
-use crate::format::wire::{ByteOrder, Layout};
+use crate::format::wire::{ByteOrder, StructLayout};
 use crate::sink::Sink;
 use crate::unflatten::ranges::Ranges;
 
@@ -32,7 +32,7 @@ pub(super) enum Repaired {
 
 /// Where things are in a kdump file.
 struct Places {
-    layout: Layout,
+    layout: StructLayout,
     /// `status` of the main header.
     status: Range<u64>,
     /// What must have come: the main header but for what some writers send last, the sub header,
@@ -53,8 +53,8 @@ impl Places {
         // Before version 6 it is shorter; of 32 bits, the packed one is the shorter.
         let sub_header_bytes = match layout {
             _ if header.header_version < HEADER_VERSION => at(size_of::<u64>()),
-            Layout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout).ok()?),
-            _ => at(KdumpSubHeader::bytes_in(Layout::Packed32).ok()?),
+            StructLayout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout).ok()?),
+            _ => at(KdumpSubHeader::bytes_in(StructLayout::Packed32).ok()?),
         };
         let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
         let geometry = Geometry::of(&header, &sub).ok()?;

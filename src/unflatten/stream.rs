@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::format::elf::is_elf;
 use crate::format::flattened::{self, HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::format::kdump::KDUMP_SIGNATURE;
-use crate::report::Progress;
-use crate::source::input::ReadAt;
-use crate::unflatten::{Failure, Stop, damaged};
+use crate::input::ReadAt;
+use crate::progress::Progress;
+use crate::unflatten::{Failure, UnflattenStop, damaged};
 
 /// Bytes that are read at a time, and written of a record.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 const MAX_SURPLUS_BYTES: u64 = 16 << 20;
 
 /// A flattened stream that is read forward.
-pub struct Stream {
+pub struct FlattenedStream {
     input: Box<dyn ReadAt>,
     buffer: Vec<u8>,
     /// The part of the buffer that is still to be taken.
@@ -28,7 +28,7 @@ pub struct Stream {
     pub(super) position: u64,
 }
 
-impl Stream {
+impl FlattenedStream {
     /// Checks the header of a stream.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Stream {
             .expect_reads(&mut std::iter::once(0..u64::MAX))
             .map_err(Error::read("the flattened header"))?;
         let mut stream =
-            Stream { input, buffer: vec![0; BUFFER_BYTES], from: 0, to: 0, position: 0 };
+            FlattenedStream { input, buffer: vec![0; BUFFER_BYTES], from: 0, to: 0, position: 0 };
         let mut header = Vec::with_capacity(HEADER_BYTES);
         while header.len() < HEADER_BYTES {
             let part = stream
@@ -95,13 +95,13 @@ impl Stream {
             let position = self.position;
             let part = self
                 .take(rest.len() as u64)
-                .map_err(|source| Stop::Read { at: position, source })?;
+                .map_err(|source| UnflattenStop::Read { at: position, source })?;
             if part.is_empty() {
                 let what = match done {
                     0 => format!("without an end mark, after {number} records"),
                     _ => format!("in the header of record {number}"),
                 };
-                return Err(Stop::Cut { at: position, what }.into());
+                return Err(UnflattenStop::Cut { at: position, what }.into());
             }
             rest.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
             done += part.len();

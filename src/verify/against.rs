@@ -3,8 +3,8 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 
-use crate::source::dump::Dump;
-use crate::verify::findings::{Finding, Findings, Kind};
+use crate::dump::Dump;
+use crate::verify::findings::{Finding, FindingKind, Findings};
 
 /// Notes are compared by pieces of so many bytes, of which nothing but a hash is held: they may
 /// be larger than memory.
@@ -15,20 +15,21 @@ pub(super) fn check(dump: &Dump, source: &Dump, findings: &mut Findings) {
     let (ours, theirs) = (dump.max_mapnr(), source.max_mapnr());
     if ours != theirs {
         let why = format!("max_mapnr is {ours:#x}, that of the source {theirs:#x}");
-        findings.push(Finding::new(Kind::Remark, why));
+        findings.push(Finding::new(FindingKind::Remark, why));
     }
     if dump.notes.vmcoreinfo_text() != source.notes.vmcoreinfo_text() {
-        findings.push(Finding::new(Kind::NotesDiffer, "VMCOREINFO is not that of the source"));
+        findings
+            .push(Finding::new(FindingKind::NotesDiffer, "VMCOREINFO is not that of the source"));
     }
     let (ours, theirs) = (hashes(dump), hashes(source));
     if dump.notes.bytes != source.notes.bytes {
         let why =
             format!("{} bytes of notes, the source has {}", dump.notes.bytes, source.notes.bytes);
-        findings.push(Finding::new(Kind::NotesDiffer, why));
+        findings.push(Finding::new(FindingKind::NotesDiffer, why));
     } else if let Some(piece) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
         let at = piece * PIECE_BYTES;
         let why = format!("the notes are not those of the source, from {at:#x} of them on");
-        findings.push(Finding::new(Kind::NotesDiffer, why));
+        findings.push(Finding::new(FindingKind::NotesDiffer, why));
     }
 }
 

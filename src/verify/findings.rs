@@ -18,7 +18,7 @@ pub enum Severity {
 /// The kinds of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum FindingKind {
     /// The stream that the file is in: flattened without an end, a wrong checksum of a .gz.
     Stream,
     /// Headers that contradict each other or lead out of the file.
@@ -55,28 +55,28 @@ pub enum Kind {
     Remark,
 }
 
-impl Kind {
+impl FindingKind {
     /// Its name, for reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Stream => "stream",
-            Kind::Header => "header",
-            Kind::Bitmap => "bitmap",
-            Kind::Notes => "notes",
-            Kind::Descriptor => "descriptor",
-            Kind::Overlap => "overlap",
-            Kind::Data => "data",
-            Kind::Unreadable => "unreadable",
-            Kind::Unwritten => "unwritten",
-            Kind::NotGiven => "not-given",
-            Kind::SaysIncomplete => "says-incomplete",
-            Kind::Differs => "differs",
-            Kind::Missing => "missing",
-            Kind::Invented => "invented",
-            Kind::NotesDiffer => "notes-differ",
-            Kind::SourceUnreadable => "source-unreadable",
-            Kind::Remark => "remark",
+            FindingKind::Stream => "stream",
+            FindingKind::Header => "header",
+            FindingKind::Bitmap => "bitmap",
+            FindingKind::Notes => "notes",
+            FindingKind::Descriptor => "descriptor",
+            FindingKind::Overlap => "overlap",
+            FindingKind::Data => "data",
+            FindingKind::Unreadable => "unreadable",
+            FindingKind::Unwritten => "unwritten",
+            FindingKind::NotGiven => "not-given",
+            FindingKind::SaysIncomplete => "says-incomplete",
+            FindingKind::Differs => "differs",
+            FindingKind::Missing => "missing",
+            FindingKind::Invented => "invented",
+            FindingKind::NotesDiffer => "notes-differ",
+            FindingKind::SourceUnreadable => "source-unreadable",
+            FindingKind::Remark => "remark",
         }
     }
 
@@ -84,10 +84,11 @@ impl Kind {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Kind::Remark => Severity::Remark,
-            Kind::Unwritten | Kind::NotGiven | Kind::SaysIncomplete | Kind::SourceUnreadable => {
-                Severity::Incomplete
-            }
+            FindingKind::Remark => Severity::Remark,
+            FindingKind::Unwritten
+            | FindingKind::NotGiven
+            | FindingKind::SaysIncomplete
+            | FindingKind::SourceUnreadable => Severity::Incomplete,
             _ => Severity::Damage,
         }
     }
@@ -97,13 +98,13 @@ impl Kind {
     pub fn is_of_pages(self) -> bool {
         !matches!(
             self,
-            Kind::Stream
-                | Kind::Header
-                | Kind::Bitmap
-                | Kind::Notes
-                | Kind::SaysIncomplete
-                | Kind::NotesDiffer
-                | Kind::Remark
+            FindingKind::Stream
+                | FindingKind::Header
+                | FindingKind::Bitmap
+                | FindingKind::Notes
+                | FindingKind::SaysIncomplete
+                | FindingKind::NotesDiffer
+                | FindingKind::Remark
         )
     }
 }
@@ -112,7 +113,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What kind of thing.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The page, if it is of one.
     pub pfn: Option<u64>,
     /// Where in the (unflattened) file.
@@ -125,12 +126,12 @@ pub struct Finding {
 
 impl Finding {
     /// Of the file as a whole.
-    pub(crate) fn new(kind: Kind, why: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FindingKind, why: impl Into<String>) -> Self {
         Finding { kind, pfn: None, offset: None, file: 0, why: why.into() }
     }
 
     /// Of a page.
-    pub(crate) fn of_page(kind: Kind, pfn: u64, why: impl Into<String>) -> Self {
+    pub(crate) fn of_page(kind: FindingKind, pfn: u64, why: impl Into<String>) -> Self {
         Finding { pfn: Some(pfn), ..Finding::new(kind, why) }
     }
 
@@ -205,7 +206,7 @@ impl Tally {
 /// What verifying found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    groups: BTreeMap<Kind, Group>,
+    groups: BTreeMap<FindingKind, Group>,
     most: usize,
     /// Pages by what was found of them.
     pub pages: Tally,
@@ -229,20 +230,20 @@ impl Findings {
     }
 
     /// Counts more of a kind, of which no examples are known.
-    pub(crate) fn count_more(&mut self, kind: Kind, count: u64) {
+    pub(crate) fn count_more(&mut self, kind: FindingKind, count: u64) {
         if count > 0 {
             self.groups.entry(kind).or_default().count += count;
         }
     }
 
     /// The kinds that were found, and what.
-    pub fn groups(&self) -> impl Iterator<Item = (Kind, &Group)> {
+    pub fn groups(&self) -> impl Iterator<Item = (FindingKind, &Group)> {
         self.groups.iter().map(|(kind, group)| (*kind, group))
     }
 
     /// How many there are of a kind.
     #[must_use]
-    pub fn count(&self, kind: Kind) -> u64 {
+    pub fn count(&self, kind: FindingKind) -> u64 {
         self.groups.get(&kind).map_or(0, |group| group.count)
     }
 

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use crate::codec::Codec;
+use crate::dump::Dump;
+use crate::dump::kdump::{File, Kdump};
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, HEADER_VERSION, KdumpSubHeader,
 };
+use crate::input::read_full;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::source::dump::Dump;
-use crate::source::input::read_full;
-use crate::source::kdump::{File, Kdump};
-use crate::verify::findings::{Finding, Findings, Kind};
+use crate::verify::findings::{Finding, FindingKind, Findings};
 
 /// Bytes behind a bitmap's last bit that are looked at: its padding has less than a block, and
 /// only a hostile header claims more.
@@ -30,10 +30,10 @@ const KNOWN_STATUS: u32 =
 pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     for (index, file) in kdump.files.iter().enumerate() {
         let mut push = |finding: Finding| findings.push(finding.in_file(index));
-        file.damage.iter().for_each(|why| push(Finding::new(Kind::Stream, why)));
+        file.damage.iter().for_each(|why| push(Finding::new(FindingKind::Stream, why)));
         if let Some(bytes) = file.flat.as_ref().map(|flat| flat.surplus_bytes).filter(|&n| n > 0) {
             push(Finding::new(
-                Kind::Remark,
+                FindingKind::Remark,
                 format!("{bytes} bytes behind the end mark of the flattened file"),
             ));
         }
@@ -43,7 +43,10 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
             check_padding(file, name, place, end, &mut push);
         }
         if file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0 {
-            push(Finding::new(Kind::SaysIncomplete, "the header says that the dump is incomplete"));
+            push(Finding::new(
+                FindingKind::SaysIncomplete,
+                "the header says that the dump is incomplete",
+            ));
         }
     }
     check_stray(kdump, findings);
@@ -57,7 +60,7 @@ fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
     if header.header_version >= HEADER_VERSION && header.max_mapnr != low {
         push(
             Finding::new(
-                Kind::Header,
+                FindingKind::Header,
                 format!(
                     "max_mapnr is {:#x} in the main header, but {:#x} in the sub header",
                     header.max_mapnr, sub.max_mapnr_64
@@ -69,16 +72,16 @@ fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
     let unknown = header.status & !KNOWN_STATUS;
     if unknown != 0 {
         let why = format!("status {:#x}: bits {unknown:#x} are not known", header.status);
-        push(Finding::new(Kind::Header, why).at(0));
+        push(Finding::new(FindingKind::Header, why).at(0));
     }
     let needed = 2 * file.max_mapnr.div_ceil(8).div_ceil(block_size);
     let blocks = u64::from(header.bitmap_blocks);
     if file.bitmap1 == file.bitmap2 {
         let why = format!("{blocks} bitmap blocks are room for one bitmap: it is taken for both");
-        push(Finding::new(Kind::Remark, why).at(0));
+        push(Finding::new(FindingKind::Remark, why).at(0));
     } else if blocks != needed {
         let why = format!("{blocks} bitmap blocks, {needed} are enough");
-        push(Finding::new(Kind::Remark, why).at(0));
+        push(Finding::new(FindingKind::Remark, why).at(0));
     }
 }
 
@@ -114,7 +117,7 @@ fn check_places(file: &File, push: &mut dyn FnMut(Finding)) {
             return;
         };
         let why = format!("{name}: {bytes} bytes at {offset:#x} are {why}");
-        push(Finding::new(Kind::Notes, why).at(offset));
+        push(Finding::new(FindingKind::Notes, why).at(offset));
     };
     look("notes", sub.offset_note, sub.size_note, true);
     look("VMCOREINFO", sub.offset_vmcoreinfo, sub.size_vmcoreinfo, true);
@@ -151,7 +154,7 @@ fn check_padding(
         let read = match read_full(&*file.input, part, at) {
             Ok(read) => read,
             Err(error) => {
-                push(Finding::new(Kind::Bitmap, format!("{name}: {error}")).at(at));
+                push(Finding::new(FindingKind::Bitmap, format!("{name}: {error}")).at(at));
                 return;
             }
         };
@@ -173,7 +176,7 @@ fn check_padding(
             "{name}: {bits} bits behind max_mapnr {:#x} are set, the first in the byte at {first:#x}",
             file.max_mapnr
         );
-        push(Finding::new(Kind::Bitmap, why).at(first));
+        push(Finding::new(FindingKind::Bitmap, why).at(first));
     }
 }
 
@@ -185,14 +188,15 @@ fn check_stray(kdump: &Kdump, findings: &mut Findings) {
     let mut told = 0;
     for pfn in stray.take(STRAY_EXAMPLES) {
         let why = "it is in the 2nd bitmap, but not in the 1st";
-        findings.push(Finding::of_page(Kind::Bitmap, pfn, why).at(file.bitmap1.start + pfn / 8));
+        findings
+            .push(Finding::of_page(FindingKind::Bitmap, pfn, why).at(file.bitmap1.start + pfn / 8));
         told += 1;
     }
-    findings.count_more(Kind::Bitmap, kdump.stray.saturating_sub(told));
+    findings.count_more(FindingKind::Bitmap, kdump.stray.saturating_sub(told));
 }
 
 fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
-    dump.notes.damage.iter().for_each(|why| findings.push(Finding::new(Kind::Notes, why)));
+    dump.notes.damage.iter().for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
     let Some(file) = kdump.files.first() else { return };
     let sub = &file.sub_header;
     let mut told = vec![0; usize::try_from(sub.size_vmcoreinfo.min(1 << 20)).unwrap_or(0)];
@@ -200,11 +204,11 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         Ok(read) => told.truncate(read),
         Err(error) => {
             let why = format!("VMCOREINFO where the header places it cannot be read: {error}");
-            findings.push(Finding::new(Kind::Notes, why).at(sub.offset_vmcoreinfo));
+            findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
             return;
         }
     }
-    let mut remark = |why: String| findings.push(Finding::new(Kind::Remark, why));
+    let mut remark = |why: String| findings.push(Finding::new(FindingKind::Remark, why));
     match dump.notes.vmcoreinfo_text() {
         None => remark("no VMCOREINFO: readers that need it must be given it".to_owned()),
         Some(_) if sub.size_vmcoreinfo == 0 => {
@@ -212,7 +216,7 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         }
         Some(text) if *text != *told && !dump.notes.vmcoreinfo_is_added() => {
             let why = "VMCOREINFO where the header places it is not that of the notes";
-            findings.push(Finding::new(Kind::Notes, why).at(sub.offset_vmcoreinfo));
+            findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
         }
         Some(_) => {}
     }
@@ -223,11 +227,11 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
             "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
             dump.page_size
         );
-        findings.push(Finding::new(Kind::Header, why).at(0));
+        findings.push(Finding::new(FindingKind::Header, why).at(0));
     }
     let (cpus, saved) = (kdump.header.nr_cpus, dump.notes.cpus);
     if cpus != saved.max(1) {
         let why = format!("nr_cpus is {cpus}, but the notes have the registers of {saved} CPUs");
-        findings.push(Finding::new(Kind::Remark, why).at(0));
+        findings.push(Finding::new(FindingKind::Remark, why).at(0));
     }
 }

@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use crate::convert::MAX_THREADS;
+use crate::dump::Dump;
 use crate::error::Result;
-use crate::select::{Census, DumpLevel, Request, Share, select};
-use crate::source::dump::Dump;
-use crate::source::page_set::PageSet;
-use crate::verify::findings::{Finding, Findings, Kind};
-use crate::verify::{Options, pages_in_all};
+use crate::format::dump_level::DumpLevel;
+use crate::pages::page_set::PageSet;
+use crate::pipeline::MAX_THREADS;
+use crate::select::{Census, SelectRequest, Share, select};
+use crate::verify::findings::{Finding, FindingKind, Findings};
+use crate::verify::{VerifyOptions, pages_in_all};
 
 /// Which pages a dump may lack.
 #[derive(Debug, Default)]
-pub(super) struct Lacking {
+pub(super) struct MissingPages {
     /// These for certain.
     left_out: Arc<PageSet>,
     /// Whether it must lack these, and may lack no others.
@@ -24,16 +25,20 @@ pub(super) struct Lacking {
     knows_set_apart: bool,
 }
 
-impl Lacking {
+impl MissingPages {
     /// Finds them: by the source's struct pages, if nobody says which they are and any is missing.
-    pub(super) fn of(dump: &Dump, source: Option<&Dump>, options: &Options) -> Result<Self> {
+    pub(super) fn of(dump: &Dump, source: Option<&Dump>, options: &VerifyOptions) -> Result<Self> {
         if let Some(left_out) = &options.exactly {
-            return Ok(Lacking { left_out: left_out.clone(), exact: true, ..Lacking::default() });
+            return Ok(MissingPages {
+                left_out: left_out.clone(),
+                exact: true,
+                ..MissingPages::default()
+            });
         }
         let Some(source) = source.filter(|source| lacks_any(dump, source)) else {
-            return Ok(Lacking::default());
+            return Ok(MissingPages::default());
         };
-        let request = Request {
+        let request = SelectRequest {
             level: dump.dump_level(),
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
@@ -41,7 +46,7 @@ impl Lacking {
         let selection = select(source, &request)?;
         let shares = &selection.census.shares;
         let set_apart = |share: &&Share| share.class.level_bit().is_none();
-        Ok(Lacking {
+        Ok(MissingPages {
             exact: false,
             unknown: unknown(&selection.census, dump.dump_level()),
             knows_set_apart: shares.iter().filter(set_apart).all(|share| share.off.is_none()),
@@ -58,8 +63,10 @@ impl Lacking {
     pub(super) fn no_excuse(&self, level: DumpLevel) -> String {
         let level = level.bits();
         match self {
-            Lacking { exact: true, .. } => "it is missing, and was not to be left out".to_owned(),
-            Lacking { knows_set_apart: true, .. } => format!(
+            MissingPages { exact: true, .. } => {
+                "it is missing, and was not to be left out".to_owned()
+            }
+            MissingPages { knows_set_apart: true, .. } => format!(
                 "it is left out, though dump level {level} keeps it, and the kernel has not marked it as poisoned or offline"
             ),
             _ => format!(
@@ -79,7 +86,7 @@ impl Lacking {
         for unknown in &self.unknown {
             why.push_str(&format!("; {unknown}"));
         }
-        findings.push(Finding::new(Kind::Remark, why));
+        findings.push(Finding::new(FindingKind::Remark, why));
     }
 }
 

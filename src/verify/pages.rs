@@ -4,14 +4,14 @@ use std::io;
 use std::ops::Range;
 
 use crate::codec::{Codec, Decoder};
+use crate::dump::kdump::{Kdump, PageError, PageFault, StoredPages};
+use crate::dump::reader::PageReader;
+use crate::dump::{Body, Dump};
 use crate::error::Result;
-use crate::select::zero::is_zero;
-use crate::source::dump::{Body, Dump};
-use crate::source::kdump::{Kdump, PageError, PageFault, StoredPages};
-use crate::source::memory::count;
-use crate::source::reader::PageReader;
-use crate::verify::findings::{Finding, Kind, Tally};
-use crate::verify::lacking::Lacking;
+use crate::pages::ranges::count;
+use crate::pages::zero::is_zero;
+use crate::verify::findings::{Finding, FindingKind, Tally};
+use crate::verify::lacking::MissingPages;
 
 /// What was found of some pages.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    fn fault(&mut self, kind: Kind, pfn: u64, why: impl Into<String>) {
+    fn fault(&mut self, kind: FindingKind, pfn: u64, why: impl Into<String>) {
         self.findings.push(Finding::of_page(kind, pfn, why));
     }
 }
@@ -98,7 +98,7 @@ impl<'a> Checker<'a> {
         dump: &'a Dump,
         source: Option<&'a Dump>,
         says_incomplete: bool,
-        lacking: &'a Lacking,
+        lacking: &'a MissingPages,
     ) -> Result<Self> {
         let apart = source.filter(|_| !lacking.exact).and_then(|source| {
             source.present().map(|run| run.start).find(|start| *start >= dump.max_mapnr())
@@ -141,9 +141,10 @@ impl<'a> Checker<'a> {
             Own::Elf { reader, pages } => {
                 pages.load(reader, &ours, *page_size);
                 for (pfn, page) in ours.into_iter().flatten().zip(pages.pages(*page_size)) {
-                    let page = page
-                        .map_err(|why| Finding::of_page(Kind::Unreadable, pfn, why.to_string()));
-                    judge.own(&mut checked, &mut wanted, pfn, page.map(|page| (Codec::None, page)));
+                    let page = page.map_err(|why| {
+                        Finding::of_page(FindingKind::Unreadable, pfn, why.to_string())
+                    });
+                    judge.own(&mut checked, &mut wanted, pfn, page.map(|page| (Codec::Raw, page)));
                 }
             }
             Own::Kdump { kdump, decoder, stored, page } => {
@@ -155,14 +156,14 @@ impl<'a> Checker<'a> {
                             checked.places.push((pfn, found.extent()));
                             let data = stored.data(found);
                             // A raw page has a page's size, and is what it is.
-                            if found.codec == Codec::None {
+                            if found.codec == Codec::Raw {
                                 Ok((found.codec, data))
                             } else {
                                 stored
                                     .decode(found, decoder, page)
                                     .map(|()| (found.codec, page.as_slice()))
                                     .map_err(|why| {
-                                        Finding::of_page(Kind::Data, pfn, why)
+                                        Finding::of_page(FindingKind::Data, pfn, why)
                                             .at(found.extent().start)
                                     })
                             }
@@ -193,7 +194,7 @@ struct Judge<'a> {
     /// Whether the dump says that it lacks pages.
     says_incomplete: bool,
     /// What it may lack.
-    lacking: &'a Lacking,
+    lacking: &'a MissingPages,
     /// The first page of memory that lies apart from all that the dump has room for: such as the
     /// firmware below 4 GiB in QEMU's cores, which makedumpfile drops.
     apart: Option<u64>,
@@ -203,10 +204,10 @@ impl Judge<'_> {
     /// What is wrong with a page that cannot be had.
     fn unfit(&self, pfn: u64, error: &PageError) -> Finding {
         let kind = match error.fault {
-            PageFault::NotGiven => Kind::NotGiven,
-            PageFault::Empty if self.says_incomplete => Kind::Unwritten,
-            PageFault::Empty | PageFault::Descriptor => Kind::Descriptor,
-            PageFault::Unreadable => Kind::Unreadable,
+            PageFault::NotGiven => FindingKind::NotGiven,
+            PageFault::Empty if self.says_incomplete => FindingKind::Unwritten,
+            PageFault::Empty | PageFault::Descriptor => FindingKind::Descriptor,
+            PageFault::Unreadable => FindingKind::Unreadable,
         };
         Finding { offset: error.offset, ..Finding::of_page(kind, pfn, error.to_string()) }
     }
@@ -249,7 +250,7 @@ impl Judge<'_> {
         let Some(wanted) = wanted else { return };
         match theirs {
             Some(_) if self.lacking.exact && self.lacking.has(pfn) => {
-                checked.fault(Kind::Invented, pfn, "it was to be left out");
+                checked.fault(FindingKind::Invented, pfn, "it was to be left out");
             }
             Some(Ok(theirs)) if theirs == page => checked.tally.equal += 1,
             Some(Ok(theirs)) => {
@@ -258,11 +259,11 @@ impl Judge<'_> {
                 let why = format!(
                     "{differ} of its bytes are not those of the source, the first at {first:#x}"
                 );
-                checked.fault(Kind::Differs, pfn, why);
+                checked.fault(FindingKind::Differs, pfn, why);
             }
-            Some(Err(why)) => checked.fault(Kind::SourceUnreadable, pfn, why.to_string()),
+            Some(Err(why)) => checked.fault(FindingKind::SourceUnreadable, pfn, why.to_string()),
             None if wanted.source.is_present(pfn) => checked.tally.only_here += 1,
-            None => checked.fault(Kind::Invented, pfn, "the source has no RAM there"),
+            None => checked.fault(FindingKind::Invented, pfn, "the source has no RAM there"),
         }
     }
 
@@ -293,11 +294,11 @@ impl Judge<'_> {
                 checked.tally.left_out_by_class += 1;
                 checked.tally.first_not_proven = checked.tally.first_not_proven.or(Some(pfn));
             }
-            Err(why) => checked.fault(Kind::SourceUnreadable, pfn, why.to_string()),
+            Err(why) => checked.fault(FindingKind::SourceUnreadable, pfn, why.to_string()),
             Ok(_) if self.says_incomplete => {
-                checked.fault(Kind::Unwritten, pfn, "the dump is incomplete, and lacks it");
+                checked.fault(FindingKind::Unwritten, pfn, "the dump is incomplete, and lacks it");
             }
-            Ok(_) => checked.fault(Kind::Missing, pfn, self.lacking.no_excuse(level)),
+            Ok(_) => checked.fault(FindingKind::Missing, pfn, self.lacking.no_excuse(level)),
         }
     }
 }

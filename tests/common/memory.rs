@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use kdumpconv::sink::Sink;
-use kdumpconv::source::input::ReadAt;
+use kdumpconv::ReadAt;
+use kdumpconv::Sink;
 
 /// An input in memory, read at random.
 #[derive(Clone)]

@@ -11,13 +11,13 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use kdumpconv::codec::Codec;
-use kdumpconv::select::DumpLevel;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::source::open;
-use kdumpconv::{Options, Report, Result, convert};
+use kdumpconv::Codec;
+use kdumpconv::DumpLevel;
+use kdumpconv::FlattenedSink;
+use kdumpconv::ReadAt;
+use kdumpconv::input::open;
+use kdumpconv::{ConvertOptions, ConvertReport, Result, convert};
+use kdumpconv::{Dump, OpenOptions};
 use support::compare::{Allowed, compare_allowing};
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
@@ -81,8 +81,13 @@ pub fn x86_64() -> VmcoreBuilder {
     VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
 }
 
-pub fn options(codec: Codec, level: u32, threads: usize) -> Options {
-    Options { codec, dump_level: DumpLevel::new(level).unwrap(), threads, ..Options::default() }
+pub fn options(codec: Codec, level: u32, threads: usize) -> ConvertOptions {
+    ConvertOptions {
+        codec,
+        dump_level: DumpLevel::new(level).unwrap(),
+        threads,
+        ..ConvertOptions::default()
+    }
 }
 
 pub fn open_core(input: Box<dyn ReadAt>, page_size: Option<u64>) -> Result<Dump> {
@@ -101,16 +106,16 @@ pub fn stream_of(bytes: Vec<u8>) -> Result<Dump> {
 }
 
 /// Converts to a plain file.
-pub fn plain(core: &Dump, options: &Options) -> Result<(Vec<u8>, Report)> {
+pub fn plain(core: &Dump, options: &ConvertOptions) -> Result<(Vec<u8>, ConvertReport)> {
     let mut sink = InMemorySink::default();
     let report = convert(core, &mut sink, options, &mut |_| ())?;
     Ok((sink.bytes, report))
 }
 
 /// Converts to a flattened stream.
-pub fn flat(core: &Dump, options: &Options) -> Result<(Vec<u8>, Report)> {
+pub fn flat(core: &Dump, options: &ConvertOptions) -> Result<(Vec<u8>, ConvertReport)> {
     let mut stream = Vec::new();
-    let report = convert(core, &mut FlatSink::new(&mut stream), options, &mut |_| ())?;
+    let report = convert(core, &mut FlattenedSink::new(&mut stream), options, &mut |_| ())?;
     Ok((stream, report))
 }
 

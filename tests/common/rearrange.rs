@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use kdumpconv::sink::Sink;
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::source::open;
-use kdumpconv::unflatten::{Stream, Unflattened};
+use kdumpconv::ReadAt;
+use kdumpconv::Sink;
+use kdumpconv::input::open;
+use kdumpconv::{FlattenedStream, Unflattened};
 use kdumpconv::{Result, unflatten};
 
 use super::{InMemory, Trickle};
@@ -57,7 +57,7 @@ impl Sink for Store {
 }
 
 pub fn run(input: Box<dyn ReadAt>, store: &mut Store) -> Result<Unflattened> {
-    unflatten(Stream::open(input)?, store, &AtomicBool::new(false), &mut |_| ())
+    unflatten(FlattenedStream::open(input)?, store, &AtomicBool::new(false), &mut |_| ())
 }
 
 /// Of a file: what was written and what is said of it.

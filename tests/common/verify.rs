@@ -1,23 +1,23 @@
 //! A small core, its conversion, and what verifying finds.
 
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::verify::{self, Findings, Kind, verify};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::{FindingKind, Findings, verify};
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
 use super::{core_of, noise, options, plain, text, x86_64};
 
 pub fn verified(dump: &Dump, source: Option<&Dump>) -> Findings {
-    let one = verify(dump, source, &verify::Options::default(), &mut |_| ()).unwrap();
-    let threads = verify::Options { threads: 3, ..verify::Options::default() };
+    let one = verify(dump, source, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
+    let threads = kdumpconv::VerifyOptions { threads: 3, ..kdumpconv::VerifyOptions::default() };
     let three = verify(dump, source, &threads, &mut |_| ()).unwrap();
     assert_eq!(one, three, "what is found depends on the threads");
     one
 }
 
-pub fn kinds(findings: &Findings) -> Vec<Kind> {
-    findings.groups().map(|(kind, _)| kind).filter(|kind| *kind != Kind::Remark).collect()
+pub fn kinds(findings: &Findings) -> Vec<FindingKind> {
+    findings.groups().map(|(kind, _)| kind).filter(|kind| *kind != FindingKind::Remark).collect()
 }
 
 pub fn assert_good(findings: &Findings) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use support::elf::Endian;
 use support::machine::{Memory, PageTables, Paging};
 use support::mm::{Mm, releases};
@@ -249,7 +249,7 @@ pub fn all(device: Option<&LoopDevice>) -> Vec<Case> {
         let arguments = format!("-j1 -z in.vmcore {}", device.path);
         let to = To::Device(device.path.clone());
         let mut case = small.case("to a block device", &arguments, to, Made::Kdump);
-        case.older = plain(&other, &options(Codec::None, 1, 1)).unwrap().0;
+        case.older = plain(&other, &options(Codec::Raw, 1, 1)).unwrap().0;
         cases.push(case);
     }
     cases

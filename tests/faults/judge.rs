@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::verify::{self, Kind, Severity, verify};
+use kdumpconv::ReadAt;
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{FindingKind, Severity, verify};
 use support::flattened::unflatten;
 use support::image::Image;
 use support::kdump::{Kdump, Strictness};
@@ -73,7 +73,7 @@ fn found(case: &Case, plain: &[u8]) -> Result<(bool, verify::Findings), String> 
     let dump = core_of(plain.to_vec()).map_err(chain)?;
     let input = Box::new(Shared(Arc::clone(&case.core)));
     let source = Dump::open(input, &OpenOptions::default()).unwrap();
-    let findings = verify(&dump, Some(&source), &verify::Options::default(), &mut |_| ());
+    let findings = verify(&dump, Some(&source), &kdumpconv::VerifyOptions::default(), &mut |_| ());
     Ok((dump.incomplete, findings.map_err(chain)?))
 }
 
@@ -160,8 +160,14 @@ fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), Strin
 fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
     let Ok((_, findings)) = found(case, bytes) else { return Ok(()) };
     // Pages that it lacks are RAM without data; it has no field that says so.
-    let is_wrong = |kind: Kind| {
-        !matches!(kind, Kind::Unreadable | Kind::Missing | Kind::Notes | Kind::NotesDiffer)
+    let is_wrong = |kind: FindingKind| {
+        !matches!(
+            kind,
+            FindingKind::Unreadable
+                | FindingKind::Missing
+                | FindingKind::Notes
+                | FindingKind::NotesDiffer
+        )
     };
     let mut wrong = findings.groups().filter(|(kind, _)| is_wrong(*kind));
     match wrong.find(|(kind, _)| kind.severity() == Severity::Damage) {
@@ -172,8 +178,10 @@ fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
 
 /// Damage that is not said in the dump's own headers: zeros stand for notes that could not be read.
 fn damage(findings: &verify::Findings, incomplete: bool) -> Option<String> {
-    let known =
-        |kind: Kind| incomplete && matches!(kind, Kind::Notes | Kind::NotesDiffer | Kind::Header);
+    let known = |kind: FindingKind| {
+        incomplete
+            && matches!(kind, FindingKind::Notes | FindingKind::NotesDiffer | FindingKind::Header)
+    };
     let mut damage = findings.groups().filter(|(kind, _)| !known(*kind));
     let found = damage.find(|(kind, _)| kind.severity() == Severity::Damage);
     found.map(|found| format!("{found:?}"))

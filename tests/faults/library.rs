@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::{
     InMemory, flat, noise, only_right_pages, open_core, options, plain, text, x86_64,
 };
-use kdumpconv::codec::Codec;
-use kdumpconv::report::Reason;
-use kdumpconv::sink::Sink;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::{Options, Report, convert};
+use kdumpconv::Codec;
+use kdumpconv::FlattenedSink;
+use kdumpconv::IncompleteReason;
+use kdumpconv::ReadAt;
+use kdumpconv::Sink;
+use kdumpconv::{ConvertOptions, ConvertReport, convert};
 use support::compare::compare;
 use support::kdump::Kdump;
 use support::model::Model;
@@ -76,7 +76,7 @@ impl<F: Fn(usize, u64) -> Option<Fault> + Send + Sync> ReadAt for Faulty<F> {
 fn with_faults(
     bytes: &[u8],
     fault: impl Fn(usize, u64) -> Option<Fault> + Send + Sync + 'static,
-) -> (kdumpconv::Result<(Vec<u8>, Report)>, usize) {
+) -> (kdumpconv::Result<(Vec<u8>, ConvertReport)>, usize) {
     let reads = Arc::new(AtomicUsize::new(0));
     let input = Faulty { input: InMemory(bytes.to_vec()), reads: Arc::clone(&reads), fault };
     let core = open_core(Box::new(input), None);
@@ -85,13 +85,13 @@ fn with_faults(
 }
 
 /// Why a file is not right for its report.
-fn wrong(file: &[u8], report: &Report, model: &Model) -> Result<(), String> {
+fn wrong(file: &[u8], report: &ConvertReport, model: &Model) -> Result<(), String> {
     let kdump = Kdump::from_bytes(file)?;
     if kdump.is_incomplete() != report.incomplete() {
         return Err(format!("the header says otherwise than {:?}", report.reasons));
     }
     // A write that fails halfway may have brought more than the report vouches for, never less.
-    let torn = report.reasons.iter().any(|reason| matches!(reason, Reason::Output(_)));
+    let torn = report.reasons.iter().any(|reason| matches!(reason, IncompleteReason::Output(_)));
     let (has, said) = (kdump.dumped.count(), report.pages.written());
     if has < said || has > said && !torn {
         return Err(format!("the file has {has} pages, the report says {said}"));
@@ -251,7 +251,7 @@ impl Sink for FailingSink {
 }
 
 /// Fails writes in turn and says what is then wrong; `which` picks them from the bytes of each.
-fn fail_writes(builder: &VmcoreBuilder, options: &Options, which: fn(&[u64]) -> Vec<usize>) {
+fn fail_writes(builder: &VmcoreBuilder, options: &ConvertOptions, which: fn(&[u64]) -> Vec<usize>) {
     let (core, model) =
         (crate::common::core_of(builder.build()).unwrap(), Model::new(builder, 4096));
     let mut sink = FailingSink::new(usize::MAX, Full::Once);
@@ -278,7 +278,7 @@ fn fail_writes(builder: &VmcoreBuilder, options: &Options, which: fn(&[u64]) -> 
 fn a_write_that_fails_leaves_a_sound_dump_of_the_pages_before_or_none() {
     for level in [0, 1] {
         fail_writes(&core(), &options(Codec::Snappy, level, 1), |all| (0..all.len()).collect());
-        fail_writes(&core(), &options(Codec::None, level, 2), |all| (0..all.len()).collect());
+        fail_writes(&core(), &options(Codec::Raw, level, 2), |all| (0..all.len()).collect());
     }
 }
 
@@ -342,7 +342,7 @@ fn a_flattened_stream_that_fails_is_an_error_or_sound() {
     let expected = flat(&core, &options).unwrap().0;
     let run = |fail_at, how| {
         let mut out = FailingWriter { bytes: Vec::new(), writes: 0, fail_at, how };
-        let result = convert(&core, &mut FlatSink::new(&mut out), &options, &mut |_| ());
+        let result = convert(&core, &mut FlattenedSink::new(&mut out), &options, &mut |_| ());
         (result, out)
     };
     let writes = run(usize::MAX, Full::Once).1.writes;

@@ -1,6 +1,6 @@
 //! What a kdump file's headers and notes say is in the file that it is converted to.
 
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
 use support::kdump_header::KdumpLayout;

@@ -1,6 +1,6 @@
 //! A damaged page costs itself alone: it is counted, left out, and makes the dump incomplete.
 
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use support::kdump::{Kdump, Page};
 use support::kdump_header::KdumpLayout;
 use support::kdump_writer::KdumpWriter;
@@ -106,7 +106,7 @@ fn a_page_whose_data_does_not_decode_is_lost_alone() {
         assert_lost_but_to(&model, &short, &[5], "page data at ", &[codec]);
         // Said to be of another codec.
         for other in Codec::ALL {
-            if other == codec || other == Codec::None {
+            if other == codec || other == Codec::Raw {
                 continue;
             }
             let mut file = good.clone();
@@ -124,7 +124,7 @@ fn a_wrong_checksum_loses_the_page() {
     let (_, offset, size) = descriptor(&file, table, 8);
     file[offset + size - 1] ^= 1;
     let dump = core_of(file.clone()).unwrap();
-    for codec in [Codec::Lzo, Codec::Zstd, Codec::Snappy, Codec::None] {
+    for codec in [Codec::Lzo, Codec::Zstd, Codec::Snappy, Codec::Raw] {
         let (_, report) = plain(&dump, &options(codec, 1, 1)).unwrap();
         assert_eq!(report.pages.unreadable, 1);
         assert_eq!(report.pages.first_unreadable.unwrap().0, 8);

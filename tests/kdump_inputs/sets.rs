@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::input::ReadAt;
+use kdumpconv::Codec;
+use kdumpconv::ReadAt;
+use kdumpconv::{Dump, OpenOptions};
 use proptest::prelude::*;
 use support::flattened::flatten;
 use support::kdump::Kdump;

@@ -1,9 +1,9 @@
 //! Every version and layout of the format, and every order of a file's parts, reads the same.
 
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::source::open;
-use kdumpconv::source::reader::PageReader;
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::PageReader;
+use kdumpconv::input::open;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::flattened::flatten;

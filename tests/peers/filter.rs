@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kdumpconv::select::{DumpLevel, Request, select};
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::open;
+use kdumpconv::DumpLevel;
+use kdumpconv::input::open;
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{SelectRequest, select};
 use support::compare::{Allowed, compare_allowing};
 use support::elf_reader::ElfCore;
 use support::kdump::{Kdump, Strictness};
@@ -67,7 +68,7 @@ fn pfns_of(kdump: &Kdump) -> Pfns {
 /// The pages that we keep, as the library says.
 fn selected(dump: &Dump, level: u32) -> Pfns {
     let level = DumpLevel::new(level).unwrap();
-    let request = Request { level, threads: 2, ..Request::default() };
+    let request = SelectRequest { level, threads: 2, ..SelectRequest::default() };
     let selection = select(dump, &request).unwrap();
     assert_eq!(selection.warnings, [""; 0], "{level:?}");
     assert_eq!(selection.level, level);

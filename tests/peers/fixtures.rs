@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use kdumpconv::Options;
-use kdumpconv::build::{Load, VmcoreBuilder, VmcoreinfoText};
-use kdumpconv::format::wire::ByteOrder;
-use kdumpconv::kernel::arch::Architecture;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::sink::seek::SeekSink;
-use kdumpconv::source::dump::Dump;
+use kdumpconv::Architecture;
+use kdumpconv::ByteOrder;
+use kdumpconv::ConvertOptions;
+use kdumpconv::Dump;
+use kdumpconv::FlattenedSink;
+use kdumpconv::SeekSink;
+use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
 
 use crate::product::Folder;
 use crate::skip::need;
@@ -83,10 +83,10 @@ fn vmcore(arch: Architecture, order: ByteOrder, page_bytes: u64) -> Vec<u8> {
 fn files(folder: &Folder, vmcore: Vec<u8>) -> [PathBuf; 3] {
     let dump = Dump::of_bytes(vmcore.clone()).unwrap();
     let mut plain = SeekSink::in_memory();
-    kdumpconv::convert(&dump, &mut plain, &Options::default(), &mut |_| ()).unwrap();
+    kdumpconv::convert(&dump, &mut plain, &ConvertOptions::default(), &mut |_| ()).unwrap();
     let mut flat = Vec::new();
-    let mut sink = FlatSink::new(&mut flat);
-    kdumpconv::convert(&dump, &mut sink, &Options::default(), &mut |_| ()).unwrap();
+    let mut sink = FlattenedSink::new(&mut flat);
+    kdumpconv::convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
     [("vmcore", vmcore), ("plain", plain.into_vec()), ("flat", flat)].map(|(name, bytes)| {
         let path = folder.file(name);
         std::fs::write(&path, bytes).unwrap();

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use kdumpconv::source::flat::FlatInput;
-use kdumpconv::source::input::{FileInput, ReadAt, read_full};
+use kdumpconv::input::flattened::FlattenedInput;
+use kdumpconv::input::read_full;
+use kdumpconv::{FileInput, ReadAt};
 
 use crate::product::{Folder, assert_same_bytes, kdumpconv};
 use crate::skip::need;
@@ -28,7 +29,7 @@ fn judge(stream: &Path, folder: &Folder) {
 
     let file = File::open(stream).unwrap();
     let size = file.metadata().unwrap().len();
-    let flat = FlatInput::open(Box::new(FileInput::new(file, size))).unwrap();
+    let flat = FlattenedInput::open(Box::new(FileInput::new(file, size))).unwrap();
     assert!(flat.ended() && flat.damage().is_none());
     let expected = std::fs::read(&theirs).unwrap();
     assert_eq!(flat.size(), Some(expected.len() as u64));

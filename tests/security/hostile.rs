@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use nix::sys::resource::{UsageWho, getrusage};
 use support::segments::Load;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
-use kdumpconv::codec::Codec;
+use kdumpconv::Codec;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use kdumpconv::codec::Codec;
-use kdumpconv::select::{Class, Selection};
-use kdumpconv::source::dump::OpenOptions;
+use kdumpconv::Codec;
+use kdumpconv::OpenOptions;
+use kdumpconv::{Class, Selection};
 use support::machine::int;
 use support::mm::kernel::{Model, Roots};
 use support::mm::{Core, Kernel, Member, Mm, Use, releases};
@@ -63,7 +63,7 @@ fn all_kept(judge: &Judge, what: &str, evidence: &str) {
 }
 
 pub fn fails_when_strict(judge: &Judge, what: &str) {
-    let strict = kdumpconv::Options { strict: true, ..options(Codec::Zlib, 31, 1) };
+    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 1) };
     assert!(plain(&judge.dump, &strict).is_err(), "{what}");
     let (_, report) = plain(&judge.dump, &options(Codec::Zlib, 31, 1)).unwrap();
     assert!(!report.warnings.is_empty() && !report.incomplete(), "{what}");

@@ -1,6 +1,6 @@
 //! A huge page of 256 MiB, which is looked at in several parts, on each kind of kernel that has one.
 
-use kdumpconv::select::Class;
+use kdumpconv::Class;
 use support::mm::kernel::{Hvo, Kernel};
 use support::mm::{Mm, Owner, Use, releases};
 

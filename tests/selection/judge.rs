@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use kdumpconv::select::{DumpLevel, Request, Selection, select};
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::input::ReadAt;
+use kdumpconv::DumpLevel;
+use kdumpconv::ReadAt;
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{SelectRequest, Selection, select};
 use support::mm::{Core, Mm};
 
 /// A machine and its dump.
@@ -79,7 +80,7 @@ pub fn open(core: &Core, options: &OpenOptions) -> Dump {
 /// Selects pages of a level.
 pub fn select_at(dump: &Dump, level: u32, threads: usize) -> Selection {
     let level = DumpLevel::new(level).unwrap();
-    select(dump, &Request { level, threads, ..Request::default() }).unwrap()
+    select(dump, &SelectRequest { level, threads, ..SelectRequest::default() }).unwrap()
 }
 
 /// That a level leaves out what it should.

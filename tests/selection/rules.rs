@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kdumpconv::select::Class;
+use kdumpconv::Class;
 use support::mm::kernel::{Hvo, OrderPlace};
 use support::mm::{Kernel, Member, Mm, Owner, Use, releases};
 

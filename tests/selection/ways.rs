@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use kdumpconv::codec::Codec;
-use kdumpconv::select::Class;
-use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::Class;
+use kdumpconv::Codec;
+use kdumpconv::{Dump, OpenOptions};
 use support::kdump::{Kdump, Page};
 use support::mm::{Kernel, Mm, releases};
 
@@ -131,7 +131,7 @@ fn a_pipe_gets_level_1_and_is_told_so() {
 #[test]
 fn a_pipe_that_must_have_its_level_fails() {
     let dump = stream_of(Mm::populated(releases::V6_12).core().bytes()).unwrap();
-    let strict = kdumpconv::Options { strict: true, ..options(Codec::Zlib, 31, 2) };
+    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 2) };
     let error = plain(&dump, &strict).unwrap_err().to_string();
     assert!(error.contains("pipe"), "{error}");
 }

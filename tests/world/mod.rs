@@ -7,12 +7,12 @@ pub mod paging;
 
 use std::cell::Cell;
 
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::format::elf::Segment;
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::kernel::arch::Architecture;
 use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
+use kdumpconv::{ByteOrder, StructLayout};
 use support::machine::Memory;
 
 /// Memory as a dump has it, which counts how often it is read.
@@ -38,7 +38,7 @@ impl PhysicalMemory for Machine {
 pub struct World {
     pub machine: Machine,
     pub arch: Architecture,
-    pub layout: Layout,
+    pub layout: StructLayout,
     pub page_size: u64,
     pub info: Vmcoreinfo,
     pub phys_base: u64,
@@ -48,9 +48,9 @@ pub struct World {
 impl World {
     pub fn new(arch: Architecture, page_size: u64, info: &str) -> World {
         let layout = match arch {
-            Architecture::I386 => Layout::Packed32,
-            Architecture::S390x => Layout::Bits64(ByteOrder::Big),
-            _ => Layout::Bits64(ByteOrder::Little),
+            Architecture::I386 => StructLayout::Packed32,
+            Architecture::S390x => StructLayout::Bits64(ByteOrder::Big),
+            _ => StructLayout::Bits64(ByteOrder::Little),
         };
         let info = Vmcoreinfo::parse(info.as_bytes());
         let phys_base = arch.phys_base(Some(&info), &[]);

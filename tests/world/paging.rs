@@ -1,6 +1,6 @@
 //! Kernels with page tables of every kind that we know.
 
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
 use support::machine::{PageTables, Paging};
 
 use super::World;

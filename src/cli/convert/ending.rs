@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use kdumpconv::report::Report;
-use kdumpconv::sink::naming::Settled;
-use kdumpconv::source::dump::Dump;
+use kdumpconv::ConvertReport;
+use kdumpconv::Dump;
+use kdumpconv::Published;
 use serde_json::{Value, json};
 
 use super::read_back::ReadBack;
@@ -16,9 +16,9 @@ use crate::cli::terminal::{Stdout, Terminal};
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
     pub(crate) dump: &'a Dump,
-    pub(crate) report: &'a Report,
+    pub(crate) report: &'a ConvertReport,
     /// `None` for a dry run.
-    pub(crate) settled: Option<&'a Settled>,
+    pub(crate) settled: Option<&'a Published>,
     /// What came of reading it back, if that was asked for.
     pub(crate) read_back: Option<&'a ReadBack>,
     pub(crate) flat: bool,
@@ -144,13 +144,13 @@ fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
 }
 
 /// Bytes of the pages that were dealt with, those that are left out included.
-fn memory_bytes(report: &Report) -> u64 {
+fn memory_bytes(report: &ConvertReport) -> u64 {
     let pages = report.pages.done().saturating_add(report.pages.excluded);
     pages.saturating_mul(report.page_bytes)
 }
 
 /// Bytes of the output for each byte of memory.
-fn ratio(report: &Report) -> f64 {
+fn ratio(report: &ConvertReport) -> f64 {
     as_f64(report.output_bytes) / as_f64(memory_bytes(report)).max(1.0)
 }
 

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use kdumpconv::Options;
-use kdumpconv::codec::Codec;
-use kdumpconv::sink::place::Format;
+use kdumpconv::Codec;
+use kdumpconv::ConvertOptions;
+use kdumpconv::OutputFormat;
 
 use crate::cli::exit::Usage;
 use crate::cli::groups::{Input, LeftOut, Output, Source, Talk, Threads, parse_size};
@@ -114,12 +114,12 @@ impl Convert {
     }
 
     /// The kind of file to write.
-    pub(crate) fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> OutputFormat {
         match self.format {
-            _ if self.flat => Format::Flat,
-            FormatArg::Auto => Format::Auto,
-            FormatArg::File => Format::File,
-            FormatArg::Flat => Format::Flat,
+            _ if self.flat => OutputFormat::Flat,
+            FormatArg::Auto => OutputFormat::Auto,
+            FormatArg::File => OutputFormat::File,
+            FormatArg::Flat => OutputFormat::Flat,
         }
     }
 
@@ -127,12 +127,12 @@ impl Convert {
     ///
     /// # Errors
     /// [`Usage`] when the level is not one of the codec, or SOURCE_DATE_EPOCH is no time.
-    pub(crate) fn options(&self) -> Result<Options, Usage> {
+    pub(crate) fn options(&self) -> Result<ConvertOptions, Usage> {
         let codec = self.codec();
         if self.level.is_some_and(|level| !codec.has_level(level)) {
             return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
         }
-        Ok(Options {
+        Ok(ConvertOptions {
             codec,
             level: self.level,
             dump_level: self.left_out.level().unwrap_or_default(),
@@ -154,7 +154,7 @@ impl Convert {
             Some(CodecArg::Lzo) => Codec::Lzo,
             Some(CodecArg::Snappy) => Codec::Snappy,
             Some(CodecArg::Zstd) => Codec::Zstd,
-            Some(CodecArg::None) => Codec::None,
+            Some(CodecArg::None) => Codec::Raw,
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::cli::Args;
 
-    fn options(arguments: &[&str]) -> Options {
+    fn options(arguments: &[&str]) -> ConvertOptions {
         let all = ["kdumpconv"].iter().chain(arguments).chain(&["vmcore"]);
         Args::try_parse_from(all).unwrap().convert.options().unwrap()
     }
@@ -230,7 +230,7 @@ mod tests {
         let line = "kdumpconv -l --message-level 7 -d 31 --num-threads 4 -F -D /proc/vmcore";
         let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
         assert_eq!(args.options().unwrap().threads, 4);
-        assert_eq!(args.format(), Format::Flat);
+        assert_eq!(args.format(), OutputFormat::Flat);
         assert_eq!(args.talk.verbosity(), 2);
     }
 }

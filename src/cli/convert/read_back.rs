@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use kdumpconv::report::Progress;
-use kdumpconv::sink::place::Output;
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::verify::{Findings, Kind, Severity, mark_incomplete};
-use kdumpconv::{Error, Options, Report, verify};
+use kdumpconv::Output;
+use kdumpconv::Progress;
+use kdumpconv::verify::mark_incomplete;
+use kdumpconv::{ConvertOptions, ConvertReport, Error, verify};
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{FindingKind, Findings, Severity};
 use serde_json::{Value, json};
 
 use crate::cli::say::printable;
@@ -27,8 +28,8 @@ impl ReadBack {
     pub(crate) fn check(
         output: &mut Output,
         input: &Dump,
-        report: &Report,
-        options: &Options,
+        report: &ConvertReport,
+        options: &ConvertOptions,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Self {
         let started = Instant::now();
@@ -53,8 +54,9 @@ impl ReadBack {
     /// Whether it is what it should be.
     pub(crate) fn is_good(&self) -> bool {
         let Ok(findings) = &self.found else { return false };
-        let is_fault = |kind: Kind| {
-            let inherited = matches!(kind, Kind::Header | Kind::Notes) && self.input_is_doubtful;
+        let is_fault = |kind: FindingKind| {
+            let inherited =
+                matches!(kind, FindingKind::Header | FindingKind::Notes) && self.input_is_doubtful;
             kind.severity() == Severity::Damage && !inherited
         };
         !findings.cancelled && !findings.groups().any(|(kind, _)| is_fault(kind))
@@ -103,8 +105,8 @@ fn look(
     output: &Output,
     input: &Dump,
     compared: bool,
-    report: &Report,
-    options: &Options,
+    report: &ConvertReport,
+    options: &ConvertOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> kdumpconv::Result<Findings> {
     let unsupported = || Error::Read {
@@ -113,11 +115,11 @@ fn look(
     };
     let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
     let written = Dump::open(Box::new(written), &OpenOptions::default())?;
-    let how = verify::Options {
+    let how = kdumpconv::VerifyOptions {
         threads: options.threads,
         exactly: Some(report.excluded.clone()),
         cancel: options.cancel.clone(),
-        ..verify::Options::default()
+        ..kdumpconv::VerifyOptions::default()
     };
     verify(&written, Some(input).filter(|_| compared), &how, progress)
 }
@@ -127,8 +129,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use kdumpconv::sink::place::Format;
-    use kdumpconv::source::open;
+    use kdumpconv::OutputFormat;
+    use kdumpconv::input::open;
 
     use super::*;
 
@@ -151,9 +153,9 @@ mod tests {
         let core = dump_of(&place("core"), &bytes);
         *bytes.last_mut().unwrap() ^= 1;
         let other = dump_of(&place("other"), &bytes);
-        for (format, name) in [(Format::File, "plain"), (Format::Flat, "flat")] {
+        for (format, name) in [(OutputFormat::File, "plain"), (OutputFormat::Flat, "flat")] {
             let mut output = Output::create(&place(name), format, false).unwrap();
-            let options = Options::default();
+            let options = ConvertOptions::default();
             let report = kdumpconv::convert(&core, output.sink(), &options, &mut |_| ()).unwrap();
             let mut check =
                 |input| ReadBack::check(&mut output, input, &report, &options, &mut |_| ());
@@ -167,7 +169,11 @@ mod tests {
             assert_eq!(kept, place(&format!("{name}.incomplete")));
             let input = open::open(&kept, std::env::temp_dir()).unwrap();
             let again = Dump::open(input, &OpenOptions::default()).unwrap();
-            assert_eq!(again.incomplete, format == Format::File, "a stream's header is written");
+            assert_eq!(
+                again.incomplete,
+                format == OutputFormat::File,
+                "a stream's header is written"
+            );
         }
     }
 }

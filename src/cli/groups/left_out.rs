@@ -1,7 +1,7 @@
 //! Which pages a dump is to leave out, as arguments.
 
 use clap::ValueEnum;
-use kdumpconv::select::DumpLevel;
+use kdumpconv::DumpLevel;
 
 /// Which pages are left out.
 #[derive(Debug, Default, clap::Args)]

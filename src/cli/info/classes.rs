@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use kdumpconv::select::{DumpLevel, Request, Selection, select};
-use kdumpconv::source::dump::Dump;
+use kdumpconv::Dump;
+use kdumpconv::DumpLevel;
+use kdumpconv::{SelectRequest, Selection, select};
 use serde_json::{Value, json};
 
 use crate::cli::census::View;
@@ -24,7 +25,7 @@ impl Classes {
     pub(super) fn of(dump: &Dump) -> kdumpconv::Result<Self> {
         let threads = Threads::default().count();
         let level = DumpLevel::new(DumpLevel::MAX).unwrap_or_default();
-        let request = Request { level, threads, ..Request::default() };
+        let request = SelectRequest { level, threads, ..SelectRequest::default() };
         let started = Instant::now();
         let selection = select(dump, &request)?;
         let seconds = started.elapsed().as_secs_f64();

@@ -1,11 +1,13 @@
 //! The report for a script: names stay, and say what the text report does not.
 
-use kdumpconv::codec::Codec;
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::source::dump::{Body, Dump};
-use kdumpconv::source::elf::Core;
-use kdumpconv::source::kdump::Kdump;
-use kdumpconv::summary::{NameSource, Stored, Summary};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::Summary;
+use kdumpconv::dump::Body;
+use kdumpconv::dump::elf::Core;
+use kdumpconv::dump::kdump::Kdump;
+use kdumpconv::summary::{NameSource, Stored};
+use kdumpconv::{ByteOrder, StructLayout};
 use serde_json::{Map, Value, json};
 
 use super::classes::Classes;
@@ -35,9 +37,9 @@ pub(super) fn report(
         "arch": dump.arch.uts_machine(order),
         "byte_order": if order == ByteOrder::Little { "little" } else { "big" },
         "layout": match dump.layout {
-            Layout::Bits64(_) => "64-bit",
-            Layout::Packed32 => "32-bit packed",
-            Layout::Padded32(_) => "32-bit padded",
+            StructLayout::Bits64(_) => "64-bit",
+            StructLayout::Packed32 => "32-bit packed",
+            StructLayout::Padded32(_) => "32-bit padded",
         },
         "page_size": dump.page_size,
         "phys_base": dump.phys_base,

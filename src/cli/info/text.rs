@@ -1,10 +1,12 @@
 //! The report for a person: one screen, a line for each matter, the same order for every dump.
 
-use kdumpconv::codec::Codec;
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::source::dump::{Body, Dump};
-use kdumpconv::source::kdump::Kdump;
-use kdumpconv::summary::{NameSource, Picture, Stored, Summary};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::Summary;
+use kdumpconv::dump::Body;
+use kdumpconv::dump::kdump::Kdump;
+use kdumpconv::summary::{NameSource, Picture, Stored};
+use kdumpconv::{ByteOrder, StructLayout};
 
 use super::classes::Classes;
 use super::map;
@@ -206,9 +208,9 @@ fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
 
 fn headers(dump: &Dump, kdump: &Kdump, stored: Option<&Stored>, page: &mut Page) {
     let layout = match dump.layout {
-        Layout::Bits64(_) => "64-bit",
-        Layout::Packed32 => "32-bit packed",
-        Layout::Padded32(_) => "32-bit padded",
+        StructLayout::Bits64(_) => "64-bit",
+        StructLayout::Packed32 => "32-bit packed",
+        StructLayout::Padded32(_) => "32-bit padded",
     };
     page.line(
         "Headers",
@@ -258,7 +260,7 @@ fn stored_as(stored: &Stored) -> Vec<String> {
     for codec in Codec::ALL {
         let share = stored.share(codec);
         if share.pages > 0 {
-            let name = if codec == Codec::None { "raw" } else { codec.name() };
+            let name = if codec == Codec::Raw { "raw" } else { codec.name() };
             parts.push(format!("{} {name} ({})", share.pages, size(share.bytes)));
         }
     }

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use kdumpconv::codec::Codec;
-use kdumpconv::source::dump::Dump;
-use kdumpconv::verify::{Finding, Findings, Kind, Severity};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::{Finding, FindingKind, Findings, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::cli::say::{self, SCHEMA, Voice, as_f64, megabytes, printable};
@@ -48,7 +48,7 @@ pub(crate) fn lines(findings: &Findings) -> Vec<String> {
     groups.sort_by_key(|(kind, _)| std::cmp::Reverse(kind.severity()));
     let mut lines = Vec::new();
     for (kind, group) in groups {
-        let head = if kind == Kind::Remark {
+        let head = if kind == FindingKind::Remark {
             "remark".to_owned()
         } else {
             format!("{}, {}", word(kind.severity()), kind.name())
@@ -91,7 +91,7 @@ fn summary(verified: &Verified<'_>) -> Vec<String> {
     let codecs = Codec::ALL.iter().zip(pages.good).filter(|(_, count)| *count > 0);
     let codecs: Vec<String> = codecs
         .map(|(codec, count)| match codec {
-            Codec::None => format!("{count} raw"),
+            Codec::Raw => format!("{count} raw"),
             codec => format!("{count} {}", codec.name()),
         })
         .collect();

@@ -9,7 +9,7 @@ const ZEROS: [(Codec, &[u8]); 5] = [
     (Codec::Lzo, LZO_ZEROS),
     (Codec::Snappy, SNAPPY_ZEROS),
     (Codec::Zstd, ZSTD_ZEROS),
-    (Codec::None, &[0; 4096]),
+    (Codec::Raw, &[0; 4096]),
 ];
 
 fn decode_page(codec: Codec, stored: &[u8], size: usize) -> Result<Vec<u8>, String> {
@@ -35,7 +35,7 @@ fn stored(codec: Codec, page: &[u8]) -> Vec<u8> {
 fn one_bit_names_a_codec() {
     let of_bits = [0, 1, 2, 4, 0x20].map(Codec::of_flags);
     let [none, zlib, lzo, snappy, zstd] =
-        [Codec::None, Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd].map(Some);
+        [Codec::Raw, Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd].map(Some);
     assert_eq!(of_bits, [none, zlib, lzo, snappy, zstd]);
     for flags in [3, 5, 6, 8, 0x10, 0x21, 0x40, 1 << 31, u32::MAX] {
         assert_eq!(Codec::of_flags(flags), None, "{flags:#x}");
@@ -82,7 +82,7 @@ fn a_page_comes_out_exactly_full() {
             "snappy: 4096 bytes, a page has 4095",
         ),
         (Codec::Zstd, "zstd: 4096 bytes, a page has 4097", "zstd: more bytes than a page's 4095"),
-        (Codec::None, "raw: 4096 bytes, a page has 4097", "raw: 4096 bytes, a page has 4095"),
+        (Codec::Raw, "raw: 4096 bytes, a page has 4097", "raw: 4096 bytes, a page has 4095"),
     ] {
         let (_, stored) = ZEROS.into_iter().find(|zeros| zeros.0 == codec).unwrap();
         assert_eq!(refusal(codec, stored, 4097), short);
@@ -93,11 +93,10 @@ fn a_page_comes_out_exactly_full() {
 #[test]
 fn no_page_is_cut_short_anywhere() {
     for codec in Codec::ALL {
-        let whole =
-            if codec == Codec::None { page(2, 4096) } else { stored(codec, &page(2, 4096)) };
+        let whole = if codec == Codec::Raw { page(2, 4096) } else { stored(codec, &page(2, 4096)) };
         for len in 0..whole.len() {
             let damage = refusal(codec, &whole[..len], 4096);
-            let name = if codec == Codec::None { "raw: " } else { codec.name() };
+            let name = if codec == Codec::Raw { "raw: " } else { codec.name() };
             assert!(damage.starts_with(name), "{damage}");
         }
     }
@@ -110,7 +109,7 @@ fn bytes_behind_the_stream_are_ignored_by_zlib_alone_as_its_own_library_does() {
         (Codec::Lzo, Some("lzo: 1 bytes after the end of the stream")),
         (Codec::Snappy, Some("snappy: the stream ends too early")),
         (Codec::Zstd, Some("zstd: Src size is incorrect")),
-        (Codec::None, Some("raw: 4097 bytes, a page has 4096")),
+        (Codec::Raw, Some("raw: 4097 bytes, a page has 4096")),
     ] {
         let (_, stored) = ZEROS.into_iter().find(|zeros| zeros.0 == codec).unwrap();
         let page = decode_page(codec, &[stored, &[0]].concat(), 4096);

@@ -1,7 +1,7 @@
 //! `struct elf_prstatus`, the descriptor of an `NT_PRSTATUS` note: the registers of one CPU.
 
 use crate::error::{Error, Result};
-use crate::format::wire::{Fields, Layout, StructWriter};
+use crate::format::wire::{Fields, StructLayout, StructWriter};
 
 /// Registers of one width that follow each other in an `elf_gregset_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Prstatus<'_> {
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when a register has more bits than it may.
-    pub fn encode(&self, layout: Layout) -> Result<Vec<u8>> {
+    pub fn encode(&self, layout: StructLayout) -> Result<Vec<u8>> {
         let mut writer = StructWriter::new(layout);
         (0..3).for_each(|_| writer.int(&mut 0));
         writer.chars(&mut [0; 2]);

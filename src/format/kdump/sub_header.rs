@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::format::kdump::DiskDumpHeader;
-use crate::format::wire::{ByteOrder, Fields, Layout, StructReader, StructWriter};
+use crate::format::wire::{ByteOrder, Fields, StructLayout, StructReader, StructWriter};
 
 /// `struct kdump_sub_header`, block 1; the notes follow right behind it.
 ///
@@ -77,7 +77,7 @@ impl KdumpSubHeader {
     ///
     /// # Errors
     /// [`crate::Error::FieldOverflow`] when a value does not fit its 32-bit `unsigned long`.
-    pub fn encode(&self, layout: Layout) -> Result<Vec<u8>> {
+    pub fn encode(&self, layout: StructLayout) -> Result<Vec<u8>> {
         let mut writer = StructWriter::new(layout);
         self.clone().list(&mut writer)?;
         Ok(writer.finish())
@@ -91,7 +91,11 @@ impl KdumpSubHeader {
     /// from what makes sense: the highest pfn stands in both headers, and notes lie behind the
     /// struct in its blocks.
     #[must_use]
-    pub fn decode(bytes: &[u8], main: &DiskDumpHeader, layout: Layout) -> (Self, Layout) {
+    pub fn decode(
+        bytes: &[u8],
+        main: &DiskDumpHeader,
+        layout: StructLayout,
+    ) -> (Self, StructLayout) {
         let decode_as = |layout| {
             let mut header = KdumpSubHeader::default();
             // Reading overflows nothing.
@@ -100,12 +104,12 @@ impl KdumpSubHeader {
             header
         };
         let padded = decode_as(layout);
-        if layout != Layout::Padded32(ByteOrder::Little) {
+        if layout != StructLayout::Padded32(ByteOrder::Little) {
             return (padded, layout);
         }
-        let packed = decode_as(Layout::Packed32);
+        let packed = decode_as(StructLayout::Packed32);
         if packed.nonsense(main) < padded.nonsense(main) {
-            return (packed, Layout::Packed32);
+            return (packed, StructLayout::Packed32);
         }
         (padded, layout)
     }
@@ -159,7 +163,7 @@ impl KdumpSubHeader {
     ///
     /// # Errors
     /// None in practice; a record of zeros fits every layout.
-    pub fn bytes_in(layout: Layout) -> Result<usize> {
+    pub fn bytes_in(layout: StructLayout) -> Result<usize> {
         Ok(KdumpSubHeader::default().encode(layout)?.len())
     }
 }

@@ -1,9 +1,9 @@
 use super::*;
 
-const LE64: Layout = Layout::Bits64(ByteOrder::Little);
-const BE64: Layout = Layout::Bits64(ByteOrder::Big);
-const PADDED_LE: Layout = Layout::Padded32(ByteOrder::Little);
-const PADDED_BE: Layout = Layout::Padded32(ByteOrder::Big);
+const LE64: StructLayout = StructLayout::Bits64(ByteOrder::Little);
+const BE64: StructLayout = StructLayout::Bits64(ByteOrder::Big);
+const PADDED_LE: StructLayout = StructLayout::Padded32(ByteOrder::Little);
+const PADDED_BE: StructLayout = StructLayout::Padded32(ByteOrder::Big);
 
 fn header() -> DiskDumpHeader {
     DiskDumpHeader {
@@ -77,7 +77,7 @@ fn the_32_bit_main_header_is_one_whatever_the_padding_of_64_bit_members() {
         0x17, 0x16, 0x15, 0x14,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
         0x18, 0, 0, 0,
     ];
-    for layout in [Layout::Packed32, PADDED_LE] {
+    for layout in [StructLayout::Packed32, PADDED_LE] {
         let encoded = header().encode(layout).unwrap();
         assert_eq!(encoded.bytes.len(), 452);
         assert_eq!(encoded.late, 12..416);
@@ -145,7 +145,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
         1, 2, 3, 4, 5, 6, 7, 8,
     ]);
-    assert_eq!(sub_header().encode(Layout::Packed32).unwrap(), [
+    assert_eq!(sub_header().encode(StructLayout::Packed32).unwrap(), [
         0xf1, 0, 0, 0,
         1, 0, 0, 0,  0, 0, 0, 0,
         0, 0, 0, 0,  0, 0, 0, 0,
@@ -181,7 +181,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
 fn the_sub_header_is_104_80_or_96_bytes() {
     let bytes = |layout| KdumpSubHeader::bytes_in(layout).unwrap();
     assert_eq!([LE64, BE64].map(bytes), [104, 104]);
-    assert_eq!(bytes(Layout::Packed32), 80);
+    assert_eq!(bytes(StructLayout::Packed32), 80);
     assert_eq!([PADDED_LE, PADDED_BE].map(bytes), [96, 96]);
 }
 
@@ -190,7 +190,7 @@ fn a_phys_base_beyond_a_32_bit_long_is_an_error() {
     let high = KdumpSubHeader { phys_base: 0x8_0000_0000, ..sub_header() };
     assert!(high.encode(BE64).is_ok());
     assert_eq!(
-        high.encode(Layout::Packed32).unwrap_err().to_string(),
+        high.encode(StructLayout::Packed32).unwrap_err().to_string(),
         "phys_base: 0x800000000 does not fit in 32 bits"
     );
 }
@@ -245,7 +245,7 @@ fn the_main_header_is_read_back_in_every_layout() {
         let bytes = all.encode(layout).unwrap().bytes;
         assert_eq!(DiskDumpHeader::decode(&bytes), Ok((all, layout)));
     }
-    let packed = sensible().encode(Layout::Packed32).unwrap().bytes;
+    let packed = sensible().encode(StructLayout::Packed32).unwrap().bytes;
     assert_eq!(
         DiskDumpHeader::decode(&packed),
         Ok((sensible(), PADDED_LE)),
@@ -284,7 +284,7 @@ fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
 }
 
 /// Notes and VMCOREINFO where a block has them behind the struct of `layout`.
-fn sensible_sub_header(layout: Layout) -> KdumpSubHeader {
+fn sensible_sub_header(layout: StructLayout) -> KdumpSubHeader {
     let offset_note = 0x1000 + KdumpSubHeader::bytes_in(layout).unwrap() as u64;
     KdumpSubHeader {
         offset_note,
@@ -298,13 +298,13 @@ fn sensible_sub_header(layout: Layout) -> KdumpSubHeader {
 
 #[test]
 fn the_sub_header_is_read_back_and_tells_packed_from_padded() {
-    for layout in [LE64, BE64, PADDED_LE, PADDED_BE, Layout::Packed32] {
+    for layout in [LE64, BE64, PADDED_LE, PADDED_BE, StructLayout::Packed32] {
         let wanted = sensible_sub_header(layout);
         let bytes = wanted.encode(layout).unwrap();
-        let seen = if layout == Layout::Packed32 { PADDED_LE } else { layout };
+        let seen = if layout == StructLayout::Packed32 { PADDED_LE } else { layout };
         assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), seen), (wanted, layout));
     }
-    for layout in [PADDED_LE, Layout::Packed32] {
+    for layout in [PADDED_LE, StructLayout::Packed32] {
         let bare = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
         let bytes = bare.encode(layout).unwrap();
         assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), PADDED_LE), (bare, layout));

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::{Ended, LogBuf, LogError, Record, Visit, int};
-use crate::kernel::pieces::Pieces;
+use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -22,7 +22,7 @@ pub(super) fn read(
     // Counts all characters since boot. unsigned int since 2.6.25, unsigned long before.
     let log_end = int(info, translator, "log_end", "SYMBOL(log_end)")?;
 
-    let mut pieces = Pieces::new(translator);
+    let mut pieces = VirtualReader::new(translator);
     let mut ended = Ended::default();
     let mut line = Vec::new();
     let mut at = log_end.saturating_sub(bytes);

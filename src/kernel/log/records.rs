@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::ring::level;
 use super::{Caller, Ended, LogBuf, LogError, Record, Visit, int};
-use crate::kernel::pieces::Pieces;
+use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -52,7 +52,7 @@ impl Offsets {
 /// The buffer and how far it is read.
 struct Buffer<'t, 'a> {
     offsets: Offsets,
-    pieces: Pieces<'t, 'a>,
+    pieces: VirtualReader<'t, 'a>,
     translator: &'t Translator<'a>,
     start: u64,
 }
@@ -116,7 +116,7 @@ pub(super) fn read(
     let first = int(info, translator, "log_first_idx", "SYMBOL(log_first_idx)")?;
     let next = int(info, translator, "log_next_idx", "SYMBOL(log_next_idx)")?;
 
-    let mut buffer = Buffer { offsets, pieces: Pieces::new(translator), translator, start };
+    let mut buffer = Buffer { offsets, pieces: VirtualReader::new(translator), translator, start };
     let mut ended = Ended::default();
     let mut text = Vec::new();
     let mut index = first;

@@ -12,8 +12,8 @@
 use std::ops::{ControlFlow, Range};
 
 use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
-use crate::format::wire::{ByteOrder, Layout};
-use crate::kernel::pieces::Pieces;
+use crate::format::wire::{ByteOrder, StructLayout};
+use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::{ReadError, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -86,7 +86,7 @@ fn counter(info: &Vmcoreinfo) -> u64 {
 /// The ring as its head describes it, checked against the memory there is.
 struct Ring {
     offsets: Offsets,
-    layout: Layout,
+    layout: StructLayout,
     descs: u64,
     infos: u64,
     desc_mask: u64,
@@ -172,10 +172,10 @@ impl Ring {
 
 /// Reads that have their own place in the ring, so that each goes on where it was.
 struct Readers<'t, 'a> {
-    descs: Pieces<'t, 'a>,
-    infos: Pieces<'t, 'a>,
-    texts: Pieces<'t, 'a>,
-    layout: Layout,
+    descs: VirtualReader<'t, 'a>,
+    infos: VirtualReader<'t, 'a>,
+    texts: VirtualReader<'t, 'a>,
+    layout: StructLayout,
 }
 
 impl Readers<'_, '_> {
@@ -184,7 +184,11 @@ impl Readers<'_, '_> {
     }
 }
 
-fn long(pieces: &mut Pieces<'_, '_>, layout: Layout, vaddr: u64) -> Result<u64, ReadError> {
+fn long(
+    pieces: &mut VirtualReader<'_, '_>,
+    layout: StructLayout,
+    vaddr: u64,
+) -> Result<u64, ReadError> {
     let order = layout.byte_order();
     if layout.long_bytes() == 8 {
         let mut bytes = [0; 8];
@@ -212,9 +216,9 @@ pub(super) fn read(
 ) -> Result<Ended, LogError> {
     let ring = Ring::open(info, translator, symbol)?;
     let mut readers = Readers {
-        descs: Pieces::new(translator),
-        infos: Pieces::new(translator),
-        texts: Pieces::new(translator),
+        descs: VirtualReader::new(translator),
+        infos: VirtualReader::new(translator),
+        texts: VirtualReader::new(translator),
         layout: ring.layout,
     };
     let mut ended = Ended::default();

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::*;
-use crate::format::wire::{ByteOrder, Layout};
+use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -54,7 +54,7 @@ fn memory() -> Vec<u8> {
 fn with_kernel<T>(bytes: Vec<u8>, info: &[u8], then: impl FnOnce(&Kernel<'_>) -> T) -> T {
     then(&Kernel {
         arch: Architecture::Ppc64,
-        layout: Layout::Bits64(ByteOrder::Little),
+        layout: StructLayout::Bits64(ByteOrder::Little),
         page_size: 65536,
         info: &Vmcoreinfo::parse(info),
         phys_base: 0,

@@ -3,7 +3,7 @@
 //! Entries: arch/arm64/include/asm/pgtable-hwdef.h; Arm ARM chapter D8. Layout of the address space:
 //! Documentation/arch/arm64/memory.rst, arch/arm64/include/asm/memory.h.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, lacks};
 
 /// One past the highest physical address of any arm64.
@@ -70,7 +70,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
         order: kernel.layout.byte_order(),
         // CONFIG_ARM64_LPA2 comes with 52 bits of virtual address, and both are in use or neither
         // (arch/arm64/Kconfig; lpa2_is_enabled() and vabits_actual in head.S).
-        format: Format::Arm64(Entries { page_shift, lpa2: page_shift < 16 && bits == 52 }),
+        format: TableFormat::Arm64(Entries { page_shift, lpa2: page_shift < 16 && bits == 52 }),
         span: Span::Top(bits),
     };
     let fallback = space.windows();

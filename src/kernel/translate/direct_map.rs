@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::format::wire::{ByteOrder, Layout};
+    use crate::format::wire::{ByteOrder, StructLayout};
     use crate::kernel::physical::{Missing, Unreadable};
     use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -172,7 +172,7 @@ mod tests {
         let info = Vmcoreinfo::parse(info.as_bytes());
         DirectMap::find(&Kernel {
             arch: Architecture::X86_64,
-            layout: Layout::Bits64(ByteOrder::Little),
+            layout: StructLayout::Bits64(ByteOrder::Little),
             page_size: 4096,
             info: &info,
             phys_base: 0,

@@ -2,7 +2,7 @@
 //!
 //! Windows: arch/loongarch/include/asm/addrspace.h. Entries: pgtable-bits.h and pgtable.h there.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window};
 use crate::format::wire::ByteOrder;
 
@@ -57,7 +57,7 @@ fn tables(kernel: &Kernel<'_>, windows: &[Window]) -> Result<Tables, String> {
         levels,
         entry_bytes: 8,
         order: ByteOrder::Little,
-        format: Format::LoongArch,
+        format: TableFormat::LoongArch,
         span: Span::Any,
     })
 }

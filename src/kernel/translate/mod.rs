@@ -25,7 +25,7 @@ mod x86;
 mod tests;
 
 use crate::format::elf::Segment;
-use crate::format::wire::{ByteOrder, Layout};
+use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -40,7 +40,7 @@ pub struct Kernel<'a> {
     /// Whose memory it is.
     pub arch: Architecture,
     /// Word size and byte order of the kernel.
-    pub layout: Layout,
+    pub layout: StructLayout,
     /// Bytes of a page.
     pub page_size: u64,
     /// The kernel's description of itself.
@@ -180,7 +180,7 @@ pub(crate) fn cannot_read(what: &str) -> impl FnOnce(ReadError) -> String {
 /// Translates a kernel's virtual addresses, and reads its memory by them.
 pub struct Translator<'a> {
     memory: &'a dyn PhysicalMemory,
-    layout: Layout,
+    layout: StructLayout,
     space: AddressSpace,
 }
 
@@ -212,7 +212,7 @@ impl<'a> Translator<'a> {
 
     /// Word size and byte order of the kernel.
     #[must_use]
-    pub fn layout(&self) -> Layout {
+    pub fn layout(&self) -> StructLayout {
         self.layout
     }
 

@@ -5,7 +5,7 @@
 //!
 //! Entries: Power ISA 3.0 book III, 5.7.10; arch/powerpc/include/asm/book3s/64/pgtable.h, radix.h.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, read_word};
 use crate::format::wire::ByteOrder;
 
@@ -133,7 +133,7 @@ fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
         entry_bytes: 8,
         // Whatever the kernel's own order is: so the processor reads them.
         order: ByteOrder::Big,
-        format: Format::Ppc64Radix,
+        format: TableFormat::Ppc64Radix,
         span: Span::Any,
     })
 }

@@ -3,7 +3,7 @@
 //! Entries: RISC-V privileged architecture, chapter Supervisor; arch/riscv/include/asm/pgtable-64.h.
 //! Layout of the address space: Documentation/arch/riscv/vm-layout.rst.
 
-use super::tables::{Entry, Format, Level, Span, Tables, without_upper};
+use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window, lacks};
 use crate::format::wire::ByteOrder;
 
@@ -69,7 +69,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
         levels: without_upper(&LEVELS, skipped),
         entry_bytes: 8,
         order: ByteOrder::Little,
-        format: Format::Riscv,
+        format: TableFormat::Riscv,
         span: Span::SignExtended(u32::try_from(bits).unwrap_or(0)),
     };
     Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })

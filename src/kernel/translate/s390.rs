@@ -3,7 +3,7 @@
 //! Entries: z/Architecture Principles of Operation, chapter 3, Dynamic Address Translation;
 //! arch/s390/include/asm/pgtable.h. A dump has absolute addresses.
 
-use super::tables::{Entry, Format, Level, Span, Tables};
+use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, lacks, read_word};
 use crate::format::wire::ByteOrder;
 use crate::kernel::physical::PhysicalMemory;
@@ -117,7 +117,7 @@ fn tables(kernel: &Kernel<'_>, root: u64) -> Result<Tables, String> {
         levels,
         entry_bytes: 8,
         order: ByteOrder::Big,
-        format: Format::S390,
+        format: TableFormat::S390,
         span: Span::Low(bits),
     })
 }

@@ -38,7 +38,7 @@ pub(super) enum Entry {
 
 /// Whose entries they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum TableFormat {
     X86(x86::Entries),
     Arm64(arm64::Entries),
     Riscv,
@@ -89,7 +89,7 @@ pub(super) struct Tables {
     pub(super) levels: Vec<Level>,
     pub(super) entry_bytes: usize,
     pub(super) order: ByteOrder,
-    pub(super) format: Format,
+    pub(super) format: TableFormat,
     pub(super) span: Span,
 }
 
@@ -145,12 +145,12 @@ impl Tables {
 
     pub(super) fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {
         match self.format {
-            Format::X86(entries) => entries.meaning(entry, level, last),
-            Format::Arm64(entries) => entries.meaning(entry, level, last),
-            Format::Riscv => riscv::meaning(entry, last),
-            Format::S390 => s390::meaning(entry, level, last),
-            Format::Ppc64Radix => ppc64::meaning(entry),
-            Format::LoongArch => loongarch::meaning(entry, last),
+            TableFormat::X86(entries) => entries.meaning(entry, level, last),
+            TableFormat::Arm64(entries) => entries.meaning(entry, level, last),
+            TableFormat::Riscv => riscv::meaning(entry, last),
+            TableFormat::S390 => s390::meaning(entry, level, last),
+            TableFormat::Ppc64Radix => ppc64::meaning(entry),
+            TableFormat::LoongArch => loongarch::meaning(entry, last),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Entries: Intel SDM vol. 3 chapter 4; arch/x86/include/asm/pgtable_types.h. Layout of the address
 //! space: Documentation/arch/x86/x86_64/mm.rst.
 
-use super::tables::{Entry, Format, Level, Span, Tables, without_upper};
+use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window, lacks};
 use crate::format::wire::ByteOrder;
 
@@ -105,7 +105,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
         levels,
         entry_bytes: 8,
         order: ByteOrder::Little,
-        format: Format::X86(Entries::Wide { address: ADDRESS & !encrypted }),
+        format: TableFormat::X86(Entries::Wide { address: ADDRESS & !encrypted }),
         span: Span::SignExtended(if five { 57 } else { 48 }),
     };
     let mut fallback = vec![image];
@@ -133,7 +133,7 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
             levels: if pae { PAE_LEVELS.to_vec() } else { I386_LEVELS.to_vec() },
             entry_bytes: if pae { 8 } else { 4 },
             order: ByteOrder::Little,
-            format: Format::X86(if pae {
+            format: TableFormat::X86(if pae {
                 Entries::Wide { address: ADDRESS }
             } else {
                 Entries::Narrow

@@ -8,8 +8,8 @@ use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
 use super::*;
-use crate::source::dump::{Body, Dump, OpenOptions};
-use crate::source::input::ReadAt;
+use crate::dump::{Body, Dump, OpenOptions};
+use crate::input::ReadAt;
 
 struct InMemory(Vec<u8>);
 
@@ -57,12 +57,12 @@ fn a_part_of_a_large_dump_is_spread_over_it() {
     let dump = opened(true);
     let all = Stored::of(kdump(&dump));
     assert_eq!((all.descriptors, all.looked_at), (100, 100));
-    assert_eq!((all.zero.pages, all.share(Codec::None).pages), (90, 10));
+    assert_eq!((all.zero.pages, all.share(Codec::Raw).pages), (90, 10));
     for at_a_time in [1, 3, 10, 30, 99, 100, 1000] {
         for most in [1, 10, 20, 50, 99, 100, 1000] {
             let some = Stored::of_some(kdump(&dump), most, at_a_time);
             let seen =
-                some.zero.pages + some.share(Codec::None).pages + some.share(Codec::Zstd).pages;
+                some.zero.pages + some.share(Codec::Raw).pages + some.share(Codec::Zstd).pages;
             assert_eq!((some.looked_at, some.lost), (seen, 0), "{most}, {at_a_time}");
             assert!(seen <= most.next_multiple_of(at_a_time), "{seen} of {most}, {at_a_time}");
             assert!(most < 100 || seen == 100, "{seen} of {most}, {at_a_time}");
@@ -70,7 +70,7 @@ fn a_part_of_a_large_dump_is_spread_over_it() {
     }
     // Of ten windows with one page of noise each, five.
     let half = Stored::of_some(kdump(&dump), 50, 10);
-    assert_eq!((half.looked_at, half.share(Codec::None).pages, half.zero.pages), (50, 5, 45));
+    assert_eq!((half.looked_at, half.share(Codec::Raw).pages, half.zero.pages), (50, 5, 45));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
 use super::*;
+use crate::dump::OpenOptions;
+use crate::input::ReadAt;
 use crate::sink::Sink;
-use crate::source::dump::OpenOptions;
-use crate::source::input::ReadAt;
 use crate::verify::verify;
 
 /// A core of the pages `pfns`, each full of its number.
@@ -58,23 +58,23 @@ impl Sink for Bytes {
 /// A kdump file of `core` that says `level`.
 fn converted(core: &Dump, level: u8) -> Dump {
     let mut sink = Bytes::default();
-    crate::convert(core, &mut sink, &crate::Options::default(), &mut |_| ()).unwrap();
+    crate::convert(core, &mut sink, &crate::ConvertOptions::default(), &mut |_| ()).unwrap();
     // dump_level of the sub header.
     sink.0[4096 + 8] = level;
     dump(sink.0)
 }
 
 /// What is found of `pfns`, made of all pages of 1 to 6 but those of `exactly`.
-fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(Kind, u64, Option<u64>)> {
+fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(FindingKind, u64, Option<u64>)> {
     let bitmap = exactly.iter().fold(0, |bits, pfn| bits | 1 << pfn);
     let mut set = PageSet::default();
     set.push(&[bitmap]);
-    let options = Options { exactly: Some(Arc::new(set)), ..Options::default() };
+    let options = VerifyOptions { exactly: Some(Arc::new(set)), ..VerifyOptions::default() };
     let dump = converted(&core(pfns), 31);
     let findings = verify(&dump, Some(&core(&[1, 2, 3, 4, 5, 6])), &options, &mut |_| ()).unwrap();
-    let left_out = 6 - pfns.len() as u64 - findings.count(Kind::Missing);
+    let left_out = 6 - pfns.len() as u64 - findings.count(FindingKind::Missing);
     assert_eq!(findings.pages.left_out_proven, left_out);
-    let groups = findings.groups().filter(|(kind, _)| *kind != Kind::Remark);
+    let groups = findings.groups().filter(|(kind, _)| *kind != FindingKind::Remark);
     groups.map(|(kind, group)| (kind, group.count, group.examples[0].pfn)).collect()
 }
 
@@ -82,18 +82,19 @@ fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(Kind, u64, Option<u64>)> {
 fn a_dump_that_is_read_back_lacks_what_was_left_out_and_nothing_else() {
     assert_eq!(found(&[1, 2, 4, 6], &[3, 5]), []);
     assert_eq!(found(&[1, 2, 3, 4, 5, 6], &[]), []);
-    assert_eq!(found(&[1, 2, 4, 6], &[3]), [(Kind::Missing, 1, Some(5))]);
-    assert_eq!(found(&[1, 2, 6], &[]), [(Kind::Missing, 3, Some(3))]);
-    assert_eq!(found(&[1, 2, 3, 4, 6], &[3, 4, 5]), [(Kind::Invented, 2, Some(3))]);
+    assert_eq!(found(&[1, 2, 4, 6], &[3]), [(FindingKind::Missing, 1, Some(5))]);
+    assert_eq!(found(&[1, 2, 6], &[]), [(FindingKind::Missing, 3, Some(3))]);
+    assert_eq!(found(&[1, 2, 3, 4, 6], &[3, 4, 5]), [(FindingKind::Invented, 2, Some(3))]);
 }
 
 #[test]
 fn nothing_is_looked_for_where_nothing_is_missing() {
     let source = core(&[1, 2, 3]);
-    let same = Lacking::of(&core(&[1, 2, 3]), Some(&source), &Options::default()).unwrap();
+    let same =
+        MissingPages::of(&core(&[1, 2, 3]), Some(&source), &VerifyOptions::default()).unwrap();
     assert!(same.unknown.is_empty());
     let less = converted(&core(&[1, 3]), 4);
-    let less = Lacking::of(&less, Some(&source), &Options::default()).unwrap();
+    let less = MissingPages::of(&less, Some(&source), &VerifyOptions::default()).unwrap();
     assert_eq!(
         less.unknown,
         ["cache, private-cache pages cannot be told: the dump has no VMCOREINFO"]

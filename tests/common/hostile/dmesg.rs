@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::kernel::arch::Architecture;
+use kdumpconv::Architecture;
+use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::log::{self, Panic, PanicFinder, PrintOptions};
 use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
+use kdumpconv::{ByteOrder, StructLayout};
 
 use super::Take;
 
@@ -125,9 +125,9 @@ pub fn look(bytes: &[u8]) -> String {
     let flags = take.byte();
     let order = if flags & BIG_ENDIAN == 0 { ByteOrder::Little } else { ByteOrder::Big };
     let layout = match arch {
-        Architecture::I386 => Layout::Packed32,
-        Architecture::Arm => Layout::Padded32(order),
-        _ => Layout::Bits64(order),
+        Architecture::I386 => StructLayout::Packed32,
+        Architecture::Arm => StructLayout::Padded32(order),
+        _ => StructLayout::Bits64(order),
     };
     let phys_base = take.short() * PAGE_BYTES;
     let size = (take.short() as usize).min(take.0.len());

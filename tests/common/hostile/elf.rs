@@ -4,15 +4,16 @@
 //! The bytes are a plain ELF file; its 7 bytes of `e_ident` that mean nothing choose how to convert
 //! it, see [`Choice`].
 
-use kdumpconv::codec::Codec;
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::select::DumpLevel;
-use kdumpconv::sink::flat::FlatSink;
-use kdumpconv::source::dump::{Body, Dump, OpenOptions};
-use kdumpconv::source::elf::Core;
-use kdumpconv::source::memory::count;
-use kdumpconv::source::open;
-use kdumpconv::{Options, Report, convert};
+use kdumpconv::Codec;
+use kdumpconv::DumpLevel;
+use kdumpconv::FlattenedSink;
+use kdumpconv::dump::Body;
+use kdumpconv::dump::elf::Core;
+use kdumpconv::input::open;
+use kdumpconv::pages::ranges::count;
+use kdumpconv::{ByteOrder, StructLayout};
+use kdumpconv::{ConvertOptions, ConvertReport, convert};
+use kdumpconv::{Dump, OpenOptions};
 use support::flattened::unflatten;
 use support::image::Image;
 use support::kdump::{Kdump, Page, Strictness};
@@ -115,11 +116,11 @@ fn check_pages(core: &Dump, pages: &Pages<'_>) {
     }
 }
 
-fn options(choice: &Choice) -> Options {
-    Options {
+fn options(choice: &Choice) -> ConvertOptions {
+    ConvertOptions {
         codec: choice.codec,
         dump_level: DumpLevel::new(choice.level).unwrap(),
-        ..Options::default()
+        ..ConvertOptions::default()
     }
 }
 
@@ -136,11 +137,11 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
     let file = sink.bytes;
     assert_eq!(report.file_bytes, file.len() as u64);
     let layout = match core.layout {
-        Layout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
-        Layout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
-        Layout::Packed32 => KdumpLayout::Le32Packed,
-        Layout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
-        Layout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
+        StructLayout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
+        StructLayout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
+        StructLayout::Packed32 => KdumpLayout::Le32Packed,
+        StructLayout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
+        StructLayout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
     };
     // An ERASEINFO note is no other tool's alone.
     let strictness =
@@ -150,7 +151,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
     check_kdump(core, pages, &kdump, &report);
     if choice.flat {
         let mut stream = Vec::new();
-        convert(core, &mut FlatSink::new(&mut stream), &options(choice), &mut |_| ()).unwrap();
+        convert(core, &mut FlattenedSink::new(&mut stream), &options(choice), &mut |_| ()).unwrap();
         let mut unflattened = unflatten(&stream).unwrap();
         // Descriptors of pages that turned out to be lost are nowhere in a stream.
         assert!(unflattened.len() == file.len() || report.incomplete());
@@ -160,7 +161,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
     Some(file)
 }
 
-fn check_kdump(core: &Dump, pages: &Pages<'_>, kdump: &Kdump, report: &Report) {
+fn check_kdump(core: &Dump, pages: &Pages<'_>, kdump: &Kdump, report: &ConvertReport) {
     assert_eq!(kdump.header.block_size, core.page_size);
     assert_eq!(kdump.header.max_mapnr_64, core_of(core).memory.max_mapnr());
     assert_eq!(kdump.note_bytes.len() as u64, core.notes.bytes);

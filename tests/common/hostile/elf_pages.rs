@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use kdumpconv::Dump;
 use kdumpconv::format::elf::{PT_LOAD, Segment};
-use kdumpconv::source::dump::Dump;
 
 use super::elf::core_of;
-use kdumpconv::source::memory::MAX_PFN;
+use kdumpconv::pages::MAX_PFN;
 
 /// One `PT_LOAD` that can be taken; addresses count from the core's origin.
 struct Load {

@@ -4,11 +4,11 @@
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::flat::FlatInput;
-use kdumpconv::source::input::ReadAt;
-use kdumpconv::source::reader::PageReader;
-use kdumpconv::unflatten::{Stream, unflatten};
+use kdumpconv::PageReader;
+use kdumpconv::ReadAt;
+use kdumpconv::input::flattened::FlattenedInput;
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{FlattenedStream, unflatten};
 
 use super::Input;
 use super::memory::SparseSink;
@@ -117,7 +117,7 @@ pub fn check(bytes: &[u8]) {
     }
     let input = Input::new(bytes);
     let right = naive(bytes);
-    let flat = FlatInput::open(Box::new(input.clone()));
+    let flat = FlattenedInput::open(Box::new(input.clone()));
     let most = 4 * bytes.len() as u64 + (1 << 18);
     assert!(input.read() <= most, "{} bytes read of {}", input.read(), bytes.len());
     match (flat, &right) {
@@ -129,7 +129,7 @@ pub fn check(bytes: &[u8]) {
     check_unflattened(bytes, right.as_ref());
 }
 
-fn check_file(flat: &FlatInput, right: &Naive) {
+fn check_file(flat: &FlattenedInput, right: &Naive) {
     assert_eq!(flat.ended(), right.ended);
     assert_eq!(flat.damage().is_none(), right.ended);
     assert_eq!(flat.surplus_bytes(), right.surplus);
@@ -157,7 +157,7 @@ fn check_file(flat: &FlatInput, right: &Naive) {
 }
 
 /// Some of `buf`, as far as the first error.
-fn read(flat: &FlatInput, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read(flat: &FlattenedInput, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
         match flat.read_at(&mut buf[done..], offset + done as u64) {
@@ -172,7 +172,7 @@ fn read(flat: &FlatInput, buf: &mut [u8], offset: u64) -> io::Result<usize> {
 
 fn check_unflattened(bytes: &[u8], right: Option<&Naive>) {
     let mut sink = SparseSink::default();
-    let Ok(stream) = Stream::open(Box::new(Input::new(bytes))) else {
+    let Ok(stream) = FlattenedStream::open(Box::new(Input::new(bytes))) else {
         assert!(bytes.len() < HEADER_BYTES || right.is_none());
         return;
     };

@@ -7,15 +7,16 @@
 
 use std::ops::Range;
 
-use kdumpconv::codec::Codec;
-use kdumpconv::format::wire::{ByteOrder, Layout};
-use kdumpconv::select::DumpLevel;
-use kdumpconv::source::dump::{Body, Dump, OpenOptions};
-use kdumpconv::source::kdump::Kdump;
-use kdumpconv::source::memory::MAX_PFN;
-use kdumpconv::source::reader::PageReader;
-use kdumpconv::verify::{self, Kind, verify};
-use kdumpconv::{Options, convert};
+use kdumpconv::Codec;
+use kdumpconv::DumpLevel;
+use kdumpconv::PageReader;
+use kdumpconv::dump::Body;
+use kdumpconv::dump::kdump::Kdump;
+use kdumpconv::pages::MAX_PFN;
+use kdumpconv::{ByteOrder, StructLayout};
+use kdumpconv::{ConvertOptions, convert};
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{FindingKind, verify};
 use support::elf::Endian;
 use support::image::Image;
 use support::kdump::{Kdump as Judged, Page, Strictness};
@@ -99,7 +100,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-fn order(layout: Layout) -> Endian {
+fn order(layout: StructLayout) -> Endian {
     match layout.byte_order() {
         ByteOrder::Little => Endian::Little,
         ByteOrder::Big => Endian::Big,
@@ -238,10 +239,10 @@ fn check_page(
 
 /// Converted again, every page is the same or known to be lost.
 fn check_converted(dump: &Dump, choice: u8) {
-    let options = Options {
+    let options = ConvertOptions {
         codec: Codec::ALL[usize::from(choice) % Codec::ALL.len()],
         dump_level: DumpLevel::new(u32::from(choice >> 7)).unwrap(),
-        ..Options::default()
+        ..ConvertOptions::default()
     };
     let mut sink = InMemorySink::default();
     let report = match convert(dump, &mut sink, &options, &mut |_| ()) {
@@ -252,11 +253,11 @@ fn check_converted(dump: &Dump, choice: u8) {
         }
     };
     let layout = match dump.layout {
-        Layout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
-        Layout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
-        Layout::Packed32 => KdumpLayout::Le32Packed,
-        Layout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
-        Layout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
+        StructLayout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
+        StructLayout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
+        StructLayout::Packed32 => KdumpLayout::Le32Packed,
+        StructLayout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
+        StructLayout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
     };
     let image = Image::from_bytes(&sink.bytes).unwrap();
     let judged = Judged::open_as(image, layout, Strictness::Lenient).expect("it is a dump again");
@@ -283,9 +284,15 @@ fn check_converted(dump: &Dump, choice: u8) {
     assert_eq!(report.pages.unreadable, lost);
     assert!(lost == 0 || report.incomplete());
     let again = Dump::open(Box::new(Input::new(&sink.bytes)), &OpenOptions::default()).unwrap();
-    let findings = verify(&again, None, &verify::Options::default(), &mut |_| ()).unwrap();
+    let findings = verify(&again, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
     // Headers and notes are carried over, and may have said of themselves what they say now.
-    let ours = [Kind::Stream, Kind::Bitmap, Kind::Descriptor, Kind::Overlap, Kind::Unreadable];
-    let found = ours.into_iter().chain([Kind::Data].into_iter().filter(|_| whole));
+    let ours = [
+        FindingKind::Stream,
+        FindingKind::Bitmap,
+        FindingKind::Descriptor,
+        FindingKind::Overlap,
+        FindingKind::Unreadable,
+    ];
+    let found = ours.into_iter().chain([FindingKind::Data].into_iter().filter(|_| whole));
     assert!(found.into_iter().all(|kind| findings.count(kind) == 0), "{findings:?}");
 }

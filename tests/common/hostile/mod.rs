@@ -36,7 +36,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kdumpconv::source::input::ReadAt;
+use kdumpconv::ReadAt;
 
 /// Something that takes any bytes.
 pub type Target = fn(&[u8]);

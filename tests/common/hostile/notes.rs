@@ -3,9 +3,9 @@
 //! The bytes: flags, the number of segments, each segment's offset and size, a bad stretch, the
 //! file.
 
+use kdumpconv::ByteOrder;
+use kdumpconv::dump::notes::{MAX_NOTE_BYTES, Notes};
 use kdumpconv::format::elf::{FileHeader, PT_NOTE, Segment};
-use kdumpconv::format::wire::ByteOrder;
-use kdumpconv::source::notes::{MAX_NOTE_BYTES, Notes};
 use support::elf::Endian;
 use support::notes::parse_notes;
 

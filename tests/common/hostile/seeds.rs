@@ -1,6 +1,7 @@
 //! Small valid inputs of every kind: what mutations start from.
 
-use kdumpconv::codec::{Codec, Encoder};
+use kdumpconv::Codec;
+use kdumpconv::codec::Encoder;
 use support::elf::{Class, Endian, machine};
 use support::flattened::flatten;
 use support::kdump_header::KdumpLayout;

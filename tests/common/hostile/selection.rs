@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use kdumpconv::select::{Class, DumpLevel, Request, Selection, select};
-use kdumpconv::source::dump::{Dump, OpenOptions};
+use kdumpconv::DumpLevel;
+use kdumpconv::{Class, SelectRequest, Selection, select};
+use kdumpconv::{Dump, OpenOptions};
 use support::machine::int;
 
 use super::Take;
@@ -246,7 +247,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let before = core.bytes_read();
     let start = Instant::now();
     let at = |level, threads| {
-        let request = Request { level, threads, ..Request::default() };
+        let request = SelectRequest { level, threads, ..SelectRequest::default() };
         select(&dump, &request).expect("no codec is needed")
     };
     let one = at(level, 1);

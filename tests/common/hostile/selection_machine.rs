@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use kdumpconv::source::input::ReadAt;
+use kdumpconv::ReadAt;
 use support::elf::Endian;
 use support::mm::kernel::{Hvo, OrderPlace};
 use support::mm::{Kernel, Mm, Owner, Use, releases};

@@ -3,12 +3,13 @@
 
 use std::sync::atomic::AtomicBool;
 
-use kdumpconv::source::dump::{Dump, OpenOptions};
-use kdumpconv::source::reader::PageReader;
-use kdumpconv::source::search::find_vmcoreinfo;
-use kdumpconv::summary::{Cell, Picture, Summary};
-use kdumpconv::verify::{self, Severity, verify};
-use kdumpconv::{to_elf, to_elf::Options};
+use kdumpconv::PageReader;
+use kdumpconv::Summary;
+use kdumpconv::find_vmcoreinfo;
+use kdumpconv::summary::{Cell, Picture};
+use kdumpconv::{Dump, OpenOptions};
+use kdumpconv::{ElfOptions, to_elf};
+use kdumpconv::{Severity, verify};
 
 use super::Input;
 use super::memory::SparseSink;
@@ -35,11 +36,12 @@ pub fn check(dump: &Dump) {
         good += u64::from(read(&mut reader, pfn, dump.page_size).is_ok());
     }
     let (ram, kept) = dump.counts();
-    let findings = verify(dump, None, &verify::Options::default(), &mut |_| ()).unwrap();
+    let findings = verify(dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
     assert!(!findings.cancelled);
     assert_eq!((findings.pages.checked, findings.pages.good_pages()), (kept, good));
     assert!(good == kept || findings.severity() >= Some(Severity::Incomplete));
-    let itself = verify(dump, Some(dump), &verify::Options::default(), &mut |_| ()).unwrap();
+    let itself =
+        verify(dump, Some(dump), &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
     assert_eq!(itself.pages.equal + itself.pages.only_here, good, "{itself:?}");
 
     let summary = Summary::of(dump);
@@ -65,7 +67,7 @@ fn count(dump: &Dump) -> u64 {
 /// As an ELF core it has the same pages.
 fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
     let mut sink = SparseSink::default();
-    let report = match to_elf(dump, &mut sink, &Options::default(), &mut |_| ()) {
+    let report = match to_elf(dump, &mut sink, &ElfOptions::default(), &mut |_| ()) {
         Ok(report) => report,
         Err(error) => {
             assert!(!error.to_string().is_empty());

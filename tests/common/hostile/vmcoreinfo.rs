@@ -1,6 +1,6 @@
 //! VMCOREINFO of any bytes: every look-up gives what the first line of its key says, or nothing.
 
-use kdumpconv::kernel::vmcoreinfo::Vmcoreinfo;
+use kdumpconv::Vmcoreinfo;
 
 /// Keys that somebody looks up, whatever the text has.
 const KEYS: [&str; 8] = [

@@ -1,0 +1,202 @@
+//! An ELF core, opened: headers checked, notes found, memory sorted out.
+
+use crate::dump::elf::memory::ElfMemory;
+use crate::dump::notes::Notes;
+use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
+use crate::error::{Error, Result};
+use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
+use crate::format::kdump::is_page_size;
+use crate::input::{ReadAt, read_full};
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+pub mod memory;
+
+/// Program headers at the most: 56 MiB of them, ten times what was ever seen.
+pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
+
+/// Bytes of program headers that are read at a time.
+const TABLE_WINDOW_BYTES: usize = 64 << 10;
+
+/// The ELF side of an open dump: segments, and the pages that they place.
+pub struct Core {
+    /// The bytes.
+    pub input: Box<dyn ReadAt>,
+    /// The file header.
+    pub header: FileHeader,
+    /// All program headers, in their order.
+    pub segments: Vec<Segment>,
+    /// The pages.
+    pub memory: ElfMemory,
+}
+
+/// Reads the headers and notes of an ELF core.
+///
+/// # Errors
+/// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
+/// core can be found, [`Error::PageSize`] when neither the core nor `options` tells it,
+/// [`Error::Read`] when the headers cannot be read.
+pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+    let header = read_header(&*input)?;
+    let segments = read_segments(&*input, &header)?;
+    let order = header.byte_order;
+    let places = segments
+        .iter()
+        .filter(|segment| segment.kind == PT_NOTE)
+        .map(|segment| (segment.offset, segment.file_bytes));
+    let mut notes = Notes::find(&*input, order, places);
+    let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
+    let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
+    let arch = Architecture::of(&header);
+    let mut warnings: Vec<String> = notes.damage.iter().cloned().chain(unused).collect();
+
+    let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
+    let layout = arch.layout(order);
+    let phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
+    let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
+    let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
+    let memory = ElfMemory::new(&segments, page_size, origin, input.size());
+    for paddr in memory.rejected() {
+        warnings.push(format!(
+            "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"
+        ));
+    }
+    if memory.present().is_empty() {
+        return Err(Error::Damaged {
+            what: format!("{} program headers", segments.len()),
+            offset: header.phoff,
+            why: "no PT_LOAD with a physical address and a size: there is no memory in this core"
+                .to_owned(),
+        });
+    }
+    let says_so = arch.leaves_elf_flags_to_dumps() && header.flags & DUMP_ELF_INCOMPLETE != 0;
+    if says_so {
+        warnings.push("the core says that it is incomplete (e_flags)".to_owned());
+    }
+    let incomplete = says_so || !notes.damage.is_empty() || !memory.rejected().is_empty();
+    let mut reads = notes.reads().chain(memory.reads());
+    input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
+    drop(reads);
+    Ok(Dump {
+        arch,
+        layout,
+        page_size,
+        phys_base,
+        notes,
+        vmcoreinfo,
+        warnings,
+        incomplete,
+        body: Body::Elf(Box::new(Core { input, header, segments, memory })),
+    })
+}
+
+fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
+    FileHeader::parse(bytes.get(..n).unwrap_or_default())
+}
+
+fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>> {
+    let damaged = |offset: u64, why: String| Error::Damaged {
+        what: "program headers".to_owned(),
+        offset,
+        why,
+    };
+    let count = match header.phnum {
+        Some(count) => count,
+        None => extended_count(input, header)?,
+    };
+    if count > MAX_PROGRAM_HEADERS {
+        return Err(damaged(
+            header.phoff,
+            format!("{count} of them; {MAX_PROGRAM_HEADERS} are the most"),
+        ));
+    }
+    let stride = usize::from(header.phentsize);
+    if stride < header.program_header_bytes() {
+        return Err(damaged(
+            header.phoff,
+            format!(
+                "e_phentsize is {stride}, at least {} are needed",
+                header.program_header_bytes()
+            ),
+        ));
+    }
+    let mut segments = Vec::new();
+    let per_window = u32::try_from(TABLE_WINDOW_BYTES / stride).unwrap_or(0).max(1);
+    let mut window = vec![0; TABLE_WINDOW_BYTES.max(stride)];
+    let mut index = 0;
+    while index < count {
+        let batch = per_window.min(count - index);
+        let offset = header.phoff.saturating_add(u64::from(index) * u64::from(header.phentsize));
+        let bytes = usize::try_from(batch).unwrap_or(0) * stride;
+        let part = window.get_mut(..bytes).unwrap_or_default();
+        let n = read_full(input, part, offset).map_err(Error::read("the program headers"))?;
+        let whole = part.get(..n).unwrap_or_default();
+        for entry in whole.chunks(stride).filter_map(|entry| header.segment(entry)) {
+            segments.push(entry);
+        }
+        // The stride of the last entry may lie beyond the end, its fields may not.
+        let expected = usize::try_from(index + batch).unwrap_or(usize::MAX);
+        if segments.len() < expected {
+            let at = offset.saturating_add(n as u64);
+            return Err(damaged(at, format!("the file ends after {} of {count}", segments.len())));
+        }
+        index += batch;
+    }
+    Ok(segments)
+}
+
+/// The number of program headers under `PN_XNUM`.
+fn extended_count(input: &dyn ReadAt, header: &FileHeader) -> Result<u32> {
+    let mut bytes = vec![0; header.section_header_bytes()];
+    let n = read_full(input, &mut bytes, header.shoff).map_err(Error::read("section header 0"))?;
+    bytes.truncate(n);
+    header.section_info(&bytes).filter(|_| header.shoff > 0).ok_or_else(|| Error::Damaged {
+        what: "section header 0".to_owned(),
+        offset: header.shoff,
+        why: "missing, but e_phnum is PN_XNUM: the number of program headers is not known"
+            .to_owned(),
+    })
+}
+
+/// `PAGESIZE=` of VMCOREINFO, else what the user says, else the architecture's usual.
+///
+/// VMCOREINFO wins because libkdumpfile takes the page size from there, and a file of another
+/// block size can then not be decoded.
+fn page_size(
+    arch: Architecture,
+    info: Option<&Vmcoreinfo>,
+    options: &OpenOptions,
+    warnings: &mut Vec<String>,
+) -> Result<u64> {
+    if let Some(size) = options.page_size.filter(|&size| !is_page_size(size)) {
+        return Err(Error::PageSize(format!("{size} is not a power of two from 4096 to 262144")));
+    }
+    if let Some(size) = info.and_then(Vmcoreinfo::page_size) {
+        if is_page_size(size) {
+            if options.page_size.is_some_and(|wanted| wanted != size) {
+                warnings.push(format!("--page-size is ignored: VMCOREINFO says PAGESIZE={size}"));
+            }
+            return Ok(size);
+        }
+        warnings.push(format!(
+            "PAGESIZE={size} in VMCOREINFO is not a power of two from 4096 to 262144: ignored"
+        ));
+    }
+    if let Some(size) = options.page_size {
+        return Ok(size);
+    }
+    match arch.default_page_size() {
+        Some((size, true)) => Ok(size),
+        Some((size, false)) => {
+            warnings.push(format!(
+                "no PAGESIZE= in the core: {size} is assumed; --page-size sets another"
+            ));
+            Ok(size)
+        }
+        None => Err(Error::PageSize(format!(
+            "no PAGESIZE= in the core, and its architecture ({arch:?}) has no default: give --page-size"
+        ))),
+    }
+}

@@ -1,0 +1,250 @@
+//! The headers of one kdump file: what is where in it, as far as they make sense.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::format::flattened;
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KDUMP_SIGNATURE, KdumpSubHeader,
+    PAGE_DESC_BYTES,
+};
+use crate::format::wire::StructLayout;
+use crate::input::flattened::FlattenedInput;
+use crate::input::open::at_random;
+use crate::input::{ReadAt, read_full};
+use crate::pages::MAX_PFN;
+use crate::pages::page_set::{BLOCK_BYTES, PageSet};
+
+/// What a bitmap may take in memory whatever the file's size: that of 2 TiB of 4 KiB pages.
+const MIN_BITMAP_MEMORY: u64 = 64 << 20;
+
+/// Bytes of a bitmap that are read at a time.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// One kdump file.
+pub struct File {
+    /// Its bytes, unflattened.
+    pub(crate) input: Box<dyn ReadAt>,
+    /// What is to be known of the stream that it is flattened to, if it is.
+    pub flat: Option<Flat>,
+    /// The main header.
+    pub header: DiskDumpHeader,
+    /// The sub header; fields that its version does not have are 0.
+    pub sub_header: KdumpSubHeader,
+    /// How the headers are laid out.
+    pub layout: StructLayout,
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+    /// The pages whose descriptors it has: all, but in a set.
+    pub pfns: Range<u64>,
+    /// The 1st bitmap.
+    pub bitmap1: Range<u64>,
+    /// The 2nd bitmap; the same as the 1st in a file that has one bitmap alone.
+    pub bitmap2: Range<u64>,
+    /// Where the descriptors start.
+    pub descriptors: u64,
+    /// The rank of the page that the first descriptor is of.
+    pub(super) first_rank: u64,
+    /// What is wrong with it, though it can be read.
+    pub(crate) damage: Vec<String>,
+    /// Whether it is a stream that broke off.
+    pub(crate) is_cut: bool,
+}
+
+/// A flattened stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flat {
+    /// How many records it has.
+    pub records: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
+    /// Whether its end mark is there.
+    pub ended: bool,
+    /// Bytes behind the end mark.
+    pub surplus_bytes: u64,
+}
+
+impl File {
+    /// Reads the headers of a kdump file, flattened or not.
+    ///
+    /// # Errors
+    /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
+    pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
+        let mut damage = Vec::new();
+        // Its pages are wanted in an order that nobody knows before the descriptors have come.
+        let input = at_random(input)?;
+        damage.extend(input.read_to_end().err().map(|why| format!("the input is damaged: {why}")));
+        let broke_off = !damage.is_empty();
+        let (input, flat) = unflattened(input, &mut damage)?;
+        let failure = input.broke_off();
+        let file = Self::read(input, flat, broke_off, damage);
+        file.map_err(|error| error.or_failure(failure))
+    }
+
+    fn read(
+        input: Box<dyn ReadAt>,
+        flat: Option<Flat>,
+        broke_off: bool,
+        damage: Vec<String>,
+    ) -> Result<Self> {
+        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
+        let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
+        let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
+        let bytes = bytes.get(..n).unwrap_or_default();
+        if !bytes.starts_with(KDUMP_SIGNATURE) {
+            let what = if flat.is_some() { "a flattened file, but not of" } else { "not" };
+            return Err(Error::NotRecognised(format!("{what} a kdump-compressed file")));
+        }
+        let damaged = |what: &str, offset: u64, why: String| Error::Damaged {
+            what: what.to_owned(),
+            offset,
+            why,
+        };
+        let (header, layout) =
+            DiskDumpHeader::decode(bytes).map_err(|why| damaged("main header", 0, why))?;
+        let block_size = u64::from(header.block_size);
+        let (sub_header, layout) = if header.header_version >= 1 {
+            let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
+            let n = read_full(&*input, &mut bytes, block_size)
+                .map_err(Error::read("the sub header"))?;
+            let bytes = bytes.get(..n).unwrap_or_default();
+            KdumpSubHeader::decode(bytes, &header, layout)
+        } else {
+            KdumpSubHeader::decode(&[], &header, layout)
+        };
+        let geometry = Geometry::of(&header, &sub_header)
+            .map_err(|why| damaged("sub header", block_size, why))?;
+        let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors } = geometry;
+        if max_mapnr > MAX_PFN {
+            let why = format!("max_mapnr {max_mapnr:#x}: {MAX_PFN:#x} is the most");
+            return Err(damaged("sub header", block_size, why));
+        }
+        Ok(File {
+            input,
+            flat,
+            header,
+            sub_header,
+            layout,
+            max_mapnr,
+            pfns,
+            bitmap1,
+            bitmap2,
+            descriptors,
+            first_rank: 0,
+            damage,
+            is_cut,
+        })
+    }
+
+    /// Reads one of the bitmaps.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the file ends in it, [`Error::Read`].
+    pub(crate) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
+        let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
+        let mut set = PageSet::default();
+        let mut held = 0;
+        let mut window = Vec::new();
+        let mut at = place.start;
+        while at < place.end {
+            // The gaps of a flattened file cost no memory there: here they are to cost no time.
+            let zeros = self.input.zeros_until(at).min(place.end).saturating_sub(at);
+            if zeros >= BLOCK_BYTES as u64 {
+                set.push_zeros(zeros / BLOCK_BYTES as u64);
+                at += zeros - zeros % BLOCK_BYTES as u64;
+                continue;
+            }
+            let behind = at + BLOCK_BYTES as u64;
+            let gap_follows = self.input.zeros_until(behind) > behind;
+            let most = if gap_follows { BLOCK_BYTES } else { WINDOW_BYTES };
+            let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(most);
+            window.resize(bytes, 0);
+            let n = read_full(&*self.input, &mut window, at).map_err(Error::read(name))?;
+            if n < bytes {
+                return Err(Error::Damaged {
+                    what: name.to_owned(),
+                    offset: place.start,
+                    why: format!("the file ends in it, at {:#x}", at + n as u64),
+                });
+            }
+            held += set.push(&window);
+            at += bytes as u64;
+            self.check_memory(name, place.start, held)?;
+        }
+        set.truncate(self.max_mapnr);
+        Ok(set)
+    }
+
+    /// Sees to it that a bitmap takes no more memory than such a file can be worth: one that is
+    /// flattened, or was compressed, may claim a thousand times its size.
+    fn check_memory(&self, name: &str, offset: u64, held: u64) -> Result<()> {
+        let bytes = self.flat.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
+        let most = bytes.saturating_mul(4).max(MIN_BITMAP_MEMORY);
+        if held <= most {
+            return Ok(());
+        }
+        Err(Error::Damaged {
+            what: name.to_owned(),
+            offset,
+            why: format!("it is too large for a file of {bytes} bytes"),
+        })
+    }
+
+    /// What there is to say of a file that ends within its `count` descriptors.
+    pub(super) fn check_descriptors(&self, count: u64) -> Option<String> {
+        let end = self.descriptors.saturating_add(count.saturating_mul(PAGE_DESC_BYTES as u64));
+        let bytes = self.input.size().filter(|&bytes| bytes < end)?;
+        Some(format!(
+            "the file ends at {bytes:#x}, within its {count} page descriptors, which end at {end:#x}"
+        ))
+    }
+
+    /// Where the descriptor of the page with `rank` is.
+    pub(super) fn descriptor_of(&self, rank: u64) -> u64 {
+        let index = rank.saturating_sub(self.first_rank);
+        self.descriptors.saturating_add(index.saturating_mul(PAGE_DESC_BYTES as u64))
+    }
+
+    /// Whether two files may be of one set: they differ in their pfns alone.
+    pub(super) fn is_of_the_set_of(&self, other: &File) -> bool {
+        let same_sub = |file: &File| KdumpSubHeader {
+            split: 0,
+            start_pfn: 0,
+            end_pfn: 0,
+            start_pfn_64: 0,
+            end_pfn_64: 0,
+            offset_eraseinfo: 0,
+            size_eraseinfo: 0,
+            ..file.sub_header.clone()
+        };
+        let complete = |file: &File| DiskDumpHeader {
+            status: file.header.status & !DUMP_DH_COMPRESSED_INCOMPLETE,
+            ..file.header.clone()
+        };
+        complete(self) == complete(other)
+            && self.layout == other.layout
+            && same_sub(self) == same_sub(other)
+    }
+}
+
+/// The file that a flattened stream stands for, or the file itself.
+fn unflattened(
+    input: Box<dyn ReadAt>,
+    damage: &mut Vec<String>,
+) -> Result<(Box<dyn ReadAt>, Option<Flat>)> {
+    let mut magic = [0; flattened::SIGNATURE.len()];
+    let n = read_full(&*input, &mut magic, 0).map_err(Error::read("the file header"))?;
+    if magic.get(..n) != Some(flattened::SIGNATURE) {
+        return Ok((input, None));
+    }
+    let bytes = input.size().unwrap_or(0);
+    let flat = FlattenedInput::open(input)?;
+    damage.extend(flat.damage());
+    let facts = Flat {
+        records: flat.records(),
+        bytes,
+        ended: flat.ended(),
+        surplus_bytes: flat.surplus_bytes(),
+    };
+    Ok((Box::new(flat), Some(facts)))
+}

@@ -1,0 +1,291 @@
+//! A kdump-compressed file, or a set of them, opened: headers checked, bitmaps read, notes found.
+//!
+//! Nothing is taken on trust, and nothing is held but the bitmaps: a page's descriptor is found by
+//! the page's rank in the 2nd bitmap, and read when the page is.
+
+mod headers;
+mod pages;
+
+use std::ops::Range;
+
+use crate::dump::notes::Notes;
+use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
+use crate::error::{Error, Result};
+use crate::format::dump_level::DumpLevel;
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader};
+use crate::format::wire::StructLayout;
+use crate::input::{ReadAt, read_full};
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::page_set::PageSet;
+
+pub use headers::{File, Flat};
+pub(crate) use pages::StoredPages;
+pub use pages::{PageError, PageFault};
+
+/// Bytes of a text that becomes a note.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// The kdump side of an open dump.
+pub struct Kdump {
+    /// The file, or the files of a set in the order of their pfns. There is at least one.
+    pub files: Vec<File>,
+    /// The 1st bitmap: RAM.
+    pub present: PageSet,
+    /// The 2nd bitmap: pages that have a descriptor.
+    pub kept: PageSet,
+    /// Pages of the 2nd bitmap that the 1st did not have, which no writer makes.
+    pub stray: u64,
+    /// The main header, of the first file.
+    pub header: DiskDumpHeader,
+    /// The sub header, of the first file.
+    pub sub_header: KdumpSubHeader,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// One past the highest pfn.
+    pub max_mapnr: u64,
+}
+
+impl Kdump {
+    /// The file that the notes are read from.
+    pub(crate) fn input(&self) -> &dyn ReadAt {
+        match self.files.first() {
+            Some(file) => &*file.input,
+            None => &Nothing,
+        }
+    }
+
+    /// How many descriptors `file` has.
+    pub(crate) fn descriptors_of(&self, file: &File) -> u64 {
+        self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
+    }
+
+    /// The file that has the descriptor of page `pfn`.
+    fn file_of(&self, pfn: u64) -> Option<&File> {
+        self.files.get(self.index_of(pfn)?)
+    }
+
+    /// The index of that file.
+    pub(crate) fn index_of(&self, pfn: u64) -> Option<usize> {
+        let index = self.files.partition_point(|file| file.pfns.start <= pfn).checked_sub(1)?;
+        self.files.get(index).filter(|file| file.pfns.contains(&pfn)).map(|_| index)
+    }
+
+    /// The descriptor table of a file.
+    pub(crate) fn table(&self, file: &File) -> Range<u64> {
+        file.descriptors..file.descriptor_of(self.kept.rank(file.pfns.end))
+    }
+}
+
+/// Stands for the first file where there is none.
+struct Nothing;
+
+impl ReadAt for Nothing {
+    fn read_at(&self, _buf: &mut [u8], _offset: u64) -> std::io::Result<usize> {
+        Ok(0)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(0)
+    }
+}
+
+/// Reads the headers, bitmaps and notes of a kdump file, or of all files of a set.
+///
+/// # Errors
+/// [`Error::NotRecognised`] for what is no kdump file, [`Error::Damaged`] when its headers or
+/// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
+/// be read.
+pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+    let files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
+    assemble(files, options)
+}
+
+/// Reads the bitmaps and notes of files whose headers are read.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn assemble(files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+    let broke_off = files.iter().find_map(|file| file.input.broke_off());
+    put_together(files, options).map_err(|error| error.or_failure(broke_off))
+}
+
+fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+    // An empty one goes before the one that starts where it does.
+    files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
+    let Some(first) = files.first() else {
+        return Err(Error::NotRecognised("no file to read".to_owned()));
+    };
+    let mut present = first.read_bitmap(&first.bitmap1)?;
+    let kept = first.read_bitmap(&first.bitmap2)?;
+    let (header, sub_header, layout) =
+        (first.header.clone(), first.sub_header.clone(), first.layout);
+    let (page_size, max_mapnr) = (u64::from(header.block_size), first.max_mapnr);
+
+    let mut warnings: Vec<String> =
+        files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
+    let cut = files.iter().any(|file| file.is_cut);
+    let says_so = |file: &File| file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let mut incomplete = cut || files.iter().any(says_so);
+    check_set(&files, &kept, &mut warnings, &mut incomplete)?;
+    for file in &mut files {
+        file.first_rank = kept.rank(file.pfns.start);
+        let end = kept.rank(file.pfns.end);
+        warnings.extend(file.check_descriptors(end - file.first_rank));
+    }
+    if DumpLevel::new(sub_header.dump_level).is_none() {
+        let level = sub_header.dump_level;
+        warnings.push(format!("dump_level {level:#x} has bits without meaning: they are ignored"));
+    }
+    let stray = present.add(&kept);
+    if stray > 0 {
+        warnings.push(format!(
+            "{stray} pages are in the 2nd bitmap, but not in the 1st: they are taken for RAM"
+        ));
+    }
+    if present.count() == 0 {
+        return Err(Error::Damaged {
+            what: "1st bitmap".to_owned(),
+            offset: files.first().map_or(0, |file| file.bitmap1.start),
+            why: "it is empty: there is no memory in this dump".to_owned(),
+        });
+    }
+
+    let notes = find_notes(&files, options, &mut warnings);
+    incomplete |= !notes.damage.is_empty();
+    let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
+    let arch = Architecture::of_uts_machine(&header.utsname.machine)
+        .or_else(|| Architecture::of_vmcoreinfo(vmcoreinfo.as_ref()?, layout))
+        .or_else(|| Architecture::of_prstatus(notes.prstatus_bytes?, layout))
+        .unwrap_or(Architecture::Other {
+            machine: 0,
+            is_64bit: matches!(layout, StructLayout::Bits64(_)),
+        });
+    // The header's width may be wrong: QEMU chooses it by the size of memory.
+    let layout = match arch {
+        Architecture::Other { .. } => layout,
+        arch => arch.layout(layout.byte_order()),
+    };
+    let told = vmcoreinfo.as_ref().and_then(|info| arch.phys_base_told(info));
+    let phys_base = told.unwrap_or(sub_header.phys_base);
+    if phys_base != sub_header.phys_base {
+        warnings.push(format!(
+            "phys_base is {:#x} in the header, but {phys_base:#x} in VMCOREINFO, which counts",
+            sub_header.phys_base
+        ));
+    }
+    let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
+    if let Some(told) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
+        if told != page_size {
+            warnings.push(format!(
+                "pages of {page_size} bytes, but PAGESIZE={told} in VMCOREINFO: readers cannot decode such a file"
+            ));
+        }
+    }
+    Ok(Dump {
+        arch,
+        layout,
+        page_size,
+        phys_base,
+        notes,
+        vmcoreinfo,
+        warnings,
+        incomplete,
+        body: Body::Kdump(Box::new(Kdump {
+            files,
+            present,
+            kept,
+            stray,
+            header,
+            sub_header,
+            page_size,
+            max_mapnr,
+        })),
+    })
+}
+
+/// Sees to it that the files are of one set, and tells of those that are missing.
+fn check_set(
+    files: &[File],
+    kept: &PageSet,
+    warnings: &mut Vec<String>,
+    incomplete: &mut bool,
+) -> Result<()> {
+    let refused =
+        |why: String| Err(Error::Damaged { what: "a set of files".to_owned(), offset: 0, why });
+    let mut covered = 0;
+    let mut absent = 0;
+    for (index, file) in files.iter().enumerate() {
+        if let Some(first) = files.first().filter(|_| index > 0) {
+            if !file.is_of_the_set_of(first) {
+                return refused(format!("file {index} has another header than the first"));
+            }
+            if file.pfns.start < covered {
+                return refused(format!(
+                    "files {} and {index} both have pfn {:#x}",
+                    index - 1,
+                    file.pfns.start
+                ));
+            }
+            if file.read_bitmap(&file.bitmap2)? != *kept {
+                return refused(format!("file {index} has another 2nd bitmap than the first"));
+            }
+        }
+        absent += kept.rank(file.pfns.start).saturating_sub(kept.rank(covered));
+        covered = covered.max(file.pfns.end);
+    }
+    absent += kept.count().saturating_sub(kept.rank(covered));
+    if absent > 0 {
+        *incomplete = true;
+        warnings.push(format!("{absent} pages are in files of the set that are not given"));
+    }
+    Ok(())
+}
+
+/// Finds the notes of the first file; texts that are not in them become notes.
+fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
+    let Some(file) = files.first() else { return Notes::default() };
+    let (sub, order) = (&file.sub_header, file.layout.byte_order());
+    let area = Some((sub.offset_note, sub.size_note)).filter(|(_, bytes)| *bytes > 0);
+    let mut notes = Notes::find(&*file.input, order, area.into_iter());
+    if notes.vmcoreinfo.is_none() {
+        let places = [(file, sub.offset_vmcoreinfo, sub.size_vmcoreinfo)];
+        let text = read_texts("VMCOREINFO", places.into_iter(), &mut notes.damage);
+        text.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
+    }
+    // Each file of a set tells what was erased of its pages. makedumpfile appends the old and the
+    // new to a file that it filters again, and leaves the note of the old as it is.
+    let place = |file: &File| (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
+    let note = notes.eraseinfo.as_ref();
+    let in_notes =
+        note.map(|text| (sub.offset_note.saturating_add(text.start), text.end - text.start));
+    let is_new = |file: &File| place(file).1 > 0 && Some(place(file)) != in_notes;
+    if files.iter().any(is_new) {
+        let places = files.iter().map(|file| (file, place(file).0, place(file).1));
+        let text = read_texts("ERASEINFO", places, &mut notes.damage);
+        text.iter().for_each(|text| notes.add_eraseinfo(text, order));
+    }
+    warnings.extend(notes.damage.iter().cloned());
+    warnings.extend(notes.attach(options.vmcoreinfo.as_deref(), order));
+    notes
+}
+
+/// Reads texts that are no notes, each in its file at an offset and of a size in bytes, as one;
+/// `None` if there are none. What is missing of them is told in `damage`.
+fn read_texts<'a>(
+    name: &str,
+    places: impl Iterator<Item = (&'a File, u64, u64)>,
+    damage: &mut Vec<String>,
+) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    for (file, offset, size) in places.filter(|(_, offset, size)| *offset > 0 && *size > 0) {
+        let mut text = vec![0; usize::try_from(size.min(MAX_TEXT_BYTES)).unwrap_or(0)];
+        let n = read_full(&*file.input, &mut text, offset).unwrap_or(0);
+        text.truncate(n);
+        if (n as u64) < size {
+            damage.push(format!("{name} at {offset:#x}: {n} of its {size} bytes"));
+        }
+        whole.extend(text);
+    }
+    (!whole.is_empty()).then_some(whole)
+}

@@ -1,0 +1,333 @@
+//! An open dump: one face for ELF cores and kdump files.
+
+pub mod elf;
+pub mod kdump;
+pub mod notes;
+pub mod physical;
+pub mod reader;
+pub mod search;
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use self::elf::Core;
+use self::kdump::Kdump;
+use crate::dump::notes::Notes;
+use crate::error::{Error, Result};
+use crate::format::dump_level::DumpLevel;
+use crate::format::elf::{Segment, is_elf};
+use crate::format::flattened;
+use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
+use crate::format::wire::StructLayout;
+use crate::input::{ReadAt, read_full};
+use crate::kernel::arch::Architecture;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+
+/// Bytes that tell the kind of a dump.
+const MAGIC_BYTES: usize = 16;
+
+/// Files that are no dumps we read, told by their first bytes, and what they are.
+const OTHER_KINDS: [(&[u8], &str); 2] =
+    [(b"DISKDUMP", "a diskdump file"), (b"LiME", "a LiME memory image")];
+
+/// How to read what a dump does not say itself.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Page size in bytes of a kernel that tells none (an ELF core without VMCOREINFO).
+    pub page_size: Option<u64>,
+    /// The text of a VMCOREINFO to attach to a dump that has none.
+    pub vmcoreinfo: Option<Vec<u8>>,
+}
+
+/// An open dump.
+pub struct Dump {
+    /// Whose memory it is.
+    pub arch: Architecture,
+    /// How the kdump headers of this kernel are laid out.
+    pub layout: StructLayout,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
+    pub phys_base: u64,
+    /// The notes.
+    pub notes: Notes,
+    /// The kernel's description of itself.
+    pub vmcoreinfo: Option<Vmcoreinfo>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Whether parts of the dump are lost already.
+    pub incomplete: bool,
+    /// Where its pages are.
+    pub body: Body,
+}
+
+/// The kinds of dumps.
+pub enum Body {
+    /// An ELF core.
+    Elf(Box<Core>),
+    /// A kdump-compressed file, or a set of them.
+    Kdump(Box<Kdump>),
+}
+
+impl fmt::Debug for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dump")
+            .field("arch", &self.arch)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs of pfns, sorted, disjoint, never touching.
+pub type Runs<'a> = Box<dyn Iterator<Item = Range<u64>> + Send + 'a>;
+
+impl Dump {
+    /// Reads the headers, notes and bitmaps of a dump of any kind.
+    ///
+    /// # Errors
+    /// [`Error::NotRecognised`] for what is no dump, [`Error::Damaged`] when no page of it can be
+    /// found, [`Error::PageSize`] when neither an ELF core nor `options` tells it,
+    /// [`Error::Read`] when the headers cannot be read.
+    pub fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+        let magic = magic(&*input)?;
+        if is_elf(&magic) {
+            return elf::open(input, options);
+        }
+        if magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE) {
+            return kdump::open(vec![input], options);
+        }
+        let kind = OTHER_KINDS.iter().find(|(first, _)| magic.starts_with(first));
+        Err(Error::NotRecognised(match kind {
+            Some((_, kind)) => format!("the input is not an ELF core or kdump file, but {kind}"),
+            None if magic.is_empty() => "the input is empty".to_owned(),
+            None => "the input is not an ELF core or kdump file: it starts with neither 0x7f 'E' 'L' 'F' nor 'KDUMP   ' nor 'makedumpfile'".to_owned(),
+        }))
+    }
+
+    /// Opens a dump in memory, of any kind but .gz and .zst (for those, [`from_reader`]).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// [`from_reader`]: crate::input::open::from_reader
+    pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
+        Self::open(Box::new(bytes.into()), &OpenOptions::default())
+    }
+
+    /// Reads a dump of one file, or of all files of a set (makedumpfile --split).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Damaged`] when they are not of one set.
+    pub fn open_all(mut inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+        match inputs.pop() {
+            Some(only) if inputs.is_empty() => Self::open(only, options),
+            last => {
+                inputs.extend(last);
+                kdump::open(inputs, options)
+            }
+        }
+    }
+
+    /// Reads the headers again with other options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn reopen(self, options: &OpenOptions) -> Result<Dump> {
+        match self.body {
+            Body::Elf(core) => elf::open(core.input, options),
+            Body::Kdump(kdump) => kdump::assemble(kdump.files, options),
+        }
+    }
+
+    /// Runs of pages that are RAM.
+    #[must_use]
+    pub fn present(&self) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(core.memory.present().iter().cloned()),
+            Body::Kdump(kdump) => Box::new(kdump.present.runs()),
+        }
+    }
+
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn present_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(runs_within(core.memory.present(), pfns)),
+            Body::Kdump(kdump) => Box::new(kdump.present.runs_within(pfns)),
+        }
+    }
+
+    /// Runs of pages of which the kernel's own tables may tell: those that the input has, or that were
+    /// left out of it. Not those that the headers of an ELF core claim without any data.
+    #[must_use]
+    pub fn known(&self) -> Runs<'_> {
+        self.known_within(0..u64::MAX)
+    }
+
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn known_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(_) => self.kept_within(pfns),
+            Body::Kdump(_) => self.present_within(pfns),
+        }
+    }
+
+    /// Runs of pages that the input has.
+    #[must_use]
+    pub fn kept(&self) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(core.memory.with_data().iter().cloned()),
+            Body::Kdump(kdump) => Box::new(kdump.kept.runs()),
+        }
+    }
+
+    /// The same of the pages in `pfns` alone.
+    #[must_use]
+    pub fn kept_within(&self, pfns: Range<u64>) -> Runs<'_> {
+        match &self.body {
+            Body::Elf(core) => Box::new(runs_within(core.memory.with_data(), pfns)),
+            Body::Kdump(kdump) => Box::new(kdump.kept.runs_within(pfns)),
+        }
+    }
+
+    /// Whether page `pfn` is RAM.
+    #[must_use]
+    pub fn is_present(&self, pfn: u64) -> bool {
+        self.present_within(pfn..pfn.saturating_add(1)).next().is_some()
+    }
+
+    /// Runs of pages that the headers promise, but that are behind the end of the input. A kdump
+    /// file does not tell before its descriptors are read.
+    #[must_use]
+    pub fn missing(&self) -> &[Range<u64>] {
+        match &self.body {
+            Body::Elf(core) => core.memory.missing(),
+            Body::Kdump(_) => &[],
+        }
+    }
+
+    /// Pages that are RAM, and pages that the input has.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let pages = |runs: Runs<'_>| runs.map(|run| run.end - run.start).sum();
+        match &self.body {
+            Body::Elf(_) => (pages(self.present()), pages(self.kept())),
+            Body::Kdump(kdump) => (kdump.present.count(), kdump.kept.count()),
+        }
+    }
+
+    /// One past the highest pfn.
+    #[must_use]
+    pub fn max_mapnr(&self) -> u64 {
+        match &self.body {
+            Body::Elf(core) => core.memory.max_mapnr(),
+            Body::Kdump(kdump) => kdump.max_mapnr,
+        }
+    }
+
+    /// The program headers of an ELF core.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        match &self.body {
+            Body::Elf(core) => &core.segments,
+            Body::Kdump(_) => &[],
+        }
+    }
+
+    /// The main header of a kdump file.
+    #[must_use]
+    pub fn header(&self) -> Option<&DiskDumpHeader> {
+        match &self.body {
+            Body::Elf(_) => None,
+            Body::Kdump(kdump) => Some(&kdump.header),
+        }
+    }
+
+    /// What is left out already.
+    #[must_use]
+    pub fn dump_level(&self) -> DumpLevel {
+        match &self.body {
+            Body::Elf(_) => DumpLevel::of_header(0),
+            Body::Kdump(kdump) => DumpLevel::of_header(kdump.sub_header.dump_level),
+        }
+    }
+
+    /// The pfn and the offset within its page of a physical address; `None` below the origin.
+    #[must_use]
+    pub fn locate(&self, paddr: u64) -> Option<(u64, u64)> {
+        if let Body::Elf(core) = &self.body {
+            return core.memory.locate(paddr);
+        }
+        let address = paddr.checked_sub(self.origin())?;
+        Some((address / self.page_size, address % self.page_size))
+    }
+
+    /// The physical address of pfn 0, at the start of a page.
+    #[must_use]
+    pub fn origin(&self) -> u64 {
+        let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
+        origin - origin % self.page_size
+    }
+
+    /// Copies the notes piece by piece to `write`, see [`Notes::copy`].
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn copy_notes(&self, write: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
+        self.notes.copy(self.input(), write)
+    }
+
+    /// Where the notes are.
+    pub(crate) fn input(&self) -> &dyn ReadAt {
+        match &self.body {
+            Body::Elf(core) => &*core.input,
+            Body::Kdump(kdump) => kdump.input(),
+        }
+    }
+
+    /// Whether pages must be read in one forward pass, by one thread at a time.
+    #[must_use]
+    pub fn is_sequential(&self) -> bool {
+        self.input().is_sequential()
+    }
+
+    /// Reads what is left of a sequential input, see [`ReadAt::read_to_end`].
+    ///
+    /// # Errors
+    /// What is wrong with the rest, or by it with the whole.
+    pub(crate) fn read_to_end(&self) -> io::Result<()> {
+        self.input().read_to_end()
+    }
+}
+
+/// What of `runs`, sorted and disjoint, is in `pfns`.
+fn runs_within(runs: &[Range<u64>], pfns: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let first = runs.partition_point(|run| run.end <= pfns.start);
+    runs.iter()
+        .skip(first)
+        .map(move |run| run.start.max(pfns.start)..run.end.min(pfns.end))
+        .take_while(|run| !run.is_empty())
+}
+
+/// A `phys_base` that the header has room for.
+pub(super) fn fitting_phys_base(
+    layout: StructLayout,
+    phys_base: u64,
+    warnings: &mut Vec<String>,
+) -> u64 {
+    if matches!(layout, StructLayout::Bits64(_)) || phys_base <= u64::from(u32::MAX) {
+        return phys_base;
+    }
+    warnings.push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
+    0
+}
+
+/// The first bytes of an input.
+fn magic(input: &dyn ReadAt) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; MAGIC_BYTES];
+    let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
+    bytes.truncate(n);
+    Ok(bytes)
+}

@@ -1,0 +1,196 @@
+//! How an output gets its name: only when it is whole, or a name that says it is not.
+//!
+//! Whatever fails here, what was written is not thrown away: a file that cannot have its name
+//! keeps the one it has.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::output::{Place, folder, says_incomplete};
+
+/// Names that are tried for a dump that cannot have its own.
+const MAX_OTHER_NAMES: u32 = 1000;
+
+/// What became of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Under its name, or all of it written to what has no name.
+    Named,
+    /// Kept, but not as what was asked for.
+    Kept,
+    /// Gone.
+    Removed,
+    /// It cannot be taken back: a pipe has it, or a device.
+    Left,
+}
+
+/// What became of an output, and what is to be said of it.
+#[derive(Debug)]
+pub struct Published {
+    /// What became of it.
+    pub fate: Disposition,
+    /// Its name, if it has one.
+    pub path: Option<PathBuf>,
+    /// What went wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Published {
+    fn new(fate: Disposition, path: Option<PathBuf>) -> Self {
+        Published { fate, path, warnings: Vec::new() }
+    }
+
+    fn warn(mut self, warning: Option<String>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
+}
+
+pub(super) fn commit(place: Place, sync: bool) -> Published {
+    match place {
+        Place::Stream => Published::new(Disposition::Named, None),
+        Place::Direct { mut file, own } => {
+            // Who shares the handle, as a shell does, goes on writing behind the dump.
+            let _ = file.seek(SeekFrom::End(0));
+            match sync_file(&file, sync) {
+                None => Published::new(Disposition::Named, own),
+                why => Published::new(Disposition::Kept, own).warn(why),
+            }
+        }
+        Place::Temporary { file, target, replace } => {
+            if let Some(why) = sync_file(file.as_file(), sync) {
+                return keep_under(file, incomplete_names(&target)).warn(Some(why));
+            }
+            let mut settled = if replace {
+                rename_over(file, &target)
+            } else {
+                let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
+                keep_under(file, names)
+            };
+            let unsynced = sync_folder(&target, sync);
+            if settled.path.as_ref() == Some(&target) {
+                // A name that may be gone after a crash is not one to rely on.
+                settled.fate =
+                    if unsynced.is_some() { Disposition::Kept } else { Disposition::Named };
+            } else if !replace && fs::symlink_metadata(&target).is_ok() {
+                let taken = format!("{} has come into being meanwhile", target.display());
+                settled = settled.warn(Some(taken));
+            }
+            settled.warn(unsynced)
+        }
+    }
+}
+
+pub(super) fn keep_incomplete(place: Place, sync: bool) -> Published {
+    match place {
+        Place::Stream => Published::new(Disposition::Left, None),
+        Place::Direct { mut file, own } => {
+            let _ = file.seek(SeekFrom::End(0));
+            Published::new(Disposition::Kept, own).warn(sync_file(&file, sync))
+        }
+        Place::Temporary { file, target, replace } => {
+            let why = sync_file(file.as_file(), sync);
+            let settled = if replace && says_incomplete(&target) {
+                rename_over(file, &target)
+            } else {
+                // An earlier incomplete dump is a dump too: it is not replaced.
+                keep_under(file, incomplete_names(&target))
+            };
+            settled.warn(why).warn(sync_folder(&target, sync))
+        }
+    }
+}
+
+pub(super) fn discard(place: Place) -> Published {
+    match place {
+        Place::Stream => Published::new(Disposition::Left, None),
+        Place::Direct { own: Some(path), .. } => match fs::remove_file(&path) {
+            Ok(()) => Published::new(Disposition::Removed, None),
+            Err(error) => Published::new(Disposition::Left, Some(path))
+                .warn(Some(format!("cannot be removed: {error}"))),
+        },
+        Place::Direct { file, own: None } => {
+            let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+            let emptied = is_file && file.set_len(0).is_ok();
+            Published::new(if emptied { Disposition::Removed } else { Disposition::Left }, None)
+        }
+        // A temporary file is removed when it is dropped.
+        Place::Temporary { .. } => Published::new(Disposition::Removed, None),
+    }
+}
+
+/// Replaces `target`; if that cannot be, the file keeps its temporary name.
+fn rename_over(file: NamedTempFile, target: &Path) -> Published {
+    match file.persist(target) {
+        Ok(_) => Published::new(Disposition::Kept, Some(target.to_owned())),
+        Err(error) => keep_as_it_is(error.file, target, &error.error),
+    }
+}
+
+/// Gives `file` the first of `names` that is free; if that cannot be, it keeps its temporary one.
+fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> Published {
+    let mut last = (PathBuf::new(), io::ErrorKind::AlreadyExists.into());
+    for name in names {
+        let error = match file.persist_noclobber(&name) {
+            Ok(_) => return Published::new(Disposition::Kept, Some(name)),
+            Err(error) => error,
+        };
+        file = error.file;
+        let taken = fs::symlink_metadata(&name).is_ok();
+        last = (name, error.error);
+        if !taken {
+            // No way to rename without replacing (FAT, some network file systems): nothing is
+            // there that could be replaced.
+            return rename_over(file, &last.0);
+        }
+    }
+    keep_as_it_is(file, &last.0, &last.1)
+}
+
+fn keep_as_it_is(file: NamedTempFile, target: &Path, why: &io::Error) -> Published {
+    let warning = format!("cannot be named {}: {why}", target.display());
+    match file.keep() {
+        Ok((_, path)) => Published::new(Disposition::Kept, Some(path)).warn(Some(warning)),
+        Err(_) => Published::new(Disposition::Removed, None).warn(Some(warning)),
+    }
+}
+
+/// `TARGET.incomplete`, `TARGET.incomplete.1`, ...
+fn incomplete_names(target: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let first = with_suffix(target, ".incomplete");
+    std::iter::once(first).chain(numbered(target, ".incomplete"))
+}
+
+/// `TARGET<suffix>.1`, `TARGET<suffix>.2`, ...
+fn numbered(target: &Path, suffix: &str) -> impl Iterator<Item = PathBuf> + use<> {
+    let stem = with_suffix(target, suffix);
+    (1..MAX_OTHER_NAMES).map(move |n| with_suffix(&stem, &format!(".{n}")))
+}
+
+fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Waits until the file is on disk; returns why it may not be.
+fn sync_file(file: &File, sync: bool) -> Option<String> {
+    let error = if sync { file.sync_all().err()? } else { return None };
+    Some(format!("may not be on disk as a whole: {error}"))
+}
+
+/// Waits until the file's name is on disk. A folder that cannot be opened or synchronised, as on
+/// some file systems, is no reason to doubt a file that is.
+fn sync_folder(target: &Path, sync: bool) -> Option<String> {
+    let folder = folder(target);
+    let synced = if sync { File::open(&folder).ok()?.sync_all() } else { return None };
+    match synced {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+            Some(format!("its name may not be on disk: folder {}: {error}", folder.display()))
+        }
+        _ => None,
+    }
+}

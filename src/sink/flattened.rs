@@ -1,0 +1,192 @@
+//! The flattened stream: for an output that cannot seek.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use rustix::fs::FallocateFlags;
+
+use crate::format::flattened;
+use crate::sink::Sink;
+use crate::sink::file::allocate;
+
+/// Bytes that are gathered into one record while they follow each other: readers search a list
+/// of records for every page, and crash inserts each into a sorted array.
+const RECORD_BYTES: usize = 1 << 20;
+
+/// Bytes around a record and at the stream's start, generously.
+const RECORD_OVERHEAD_BYTES: usize = flattened::HEADER_BYTES + 2 * flattened::RECORD_HEADER_BYTES;
+
+/// Bytes that are reserved in one step, ahead of what is written.
+const RESERVE_STEP_BYTES: u64 = 8 << 20;
+
+/// Writes (offset, size, bytes) records to anything that takes bytes in order.
+#[derive(Debug)]
+pub struct FlattenedSink<W: Write + Send> {
+    out: W,
+    /// The record under way.
+    offset: u64,
+    record: Vec<u8>,
+    /// Bytes of the stream so far.
+    position: u64,
+    broken: bool,
+    /// When the stream goes to a file: where its disk space is reserved.
+    reservation: Option<Reservation>,
+}
+
+#[derive(Debug)]
+struct Reservation {
+    file: File,
+    /// Up to which position space is reserved.
+    until: u64,
+    /// Bytes that must be free behind each record, for the end of the stream.
+    end_bytes: u64,
+}
+
+/// The headers of the records that a stream ends with: few, and one for each megabyte.
+fn end_overhead(bytes: u64) -> u64 {
+    (16 + bytes / RECORD_BYTES as u64) * flattened::RECORD_HEADER_BYTES as u64
+}
+
+impl Reservation {
+    /// Reserves space up to `position` and for the end of the stream behind it.
+    fn extend_to(&mut self, position: u64) -> io::Result<()> {
+        let needed = position.saturating_add(self.end_bytes);
+        if needed <= self.until {
+            return Ok(());
+        }
+        // The last megabytes of a disk are taken in smaller steps.
+        let mut reserved = Ok(());
+        for target in [needed.saturating_add(RESERVE_STEP_BYTES), needed] {
+            let flags = FallocateFlags::KEEP_SIZE;
+            reserved = allocate(&self.file, flags, self.until, target - self.until);
+            if reserved.is_ok() {
+                self.until = target;
+                return Ok(());
+            }
+        }
+        match reserved {
+            // The file system has no such call: the end is written if there is space for it.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.until = u64::MAX;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl FlattenedSink<File> {
+    /// A stream into an empty file: should its disk fill, it can still be ended.
+    ///
+    /// # Errors
+    /// When the file's handle cannot be duplicated.
+    pub fn to_file(file: File) -> io::Result<Self> {
+        let reservation = Reservation { file: file.try_clone()?, until: 0, end_bytes: 0 };
+        Ok(FlattenedSink { reservation: Some(reservation), ..FlattenedSink::new(file) })
+    }
+}
+
+impl<W: Write + Send> FlattenedSink<W> {
+    /// A stream that starts with its header at the first record.
+    #[must_use]
+    pub fn new(out: W) -> Self {
+        let record = Vec::with_capacity(RECORD_BYTES);
+        FlattenedSink { out, offset: 0, record, position: 0, broken: false, reservation: None }
+    }
+
+    /// Writes bytes of the stream; after a failure, none are ever written again: what follows a
+    /// torn record would be taken for its bytes.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("the stream broke off before"));
+        }
+        self.broken = true;
+        self.out.write_all(bytes)?;
+        self.broken = false;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        if self.position == 0 { self.put(&flattened::header()) } else { Ok(()) }
+    }
+
+    fn write_record(&mut self) -> io::Result<()> {
+        if self.record.is_empty() {
+            return Ok(()); // libkdumpfile refuses a record of 0 bytes
+        }
+        self.start()?;
+        let field = |value: u64| i64::try_from(value).map_err(io::Error::other);
+        let header =
+            flattened::record_header(field(self.offset)?, field(self.record.len() as u64)?);
+        let record = std::mem::take(&mut self.record);
+        self.put(&header)?;
+        self.put(&record)?;
+        self.record = record;
+        self.record.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> Sink for FlattenedSink<W> {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Some(reservation) = &mut self.reservation {
+            // What is gathered counts as written: it must not be the part that does not fit.
+            let gathered = (self.record.len() + bytes.len() + RECORD_OVERHEAD_BYTES) as u64;
+            reservation.extend_to(self.position + gathered)?;
+        }
+        if offset != self.offset + self.record.len() as u64
+            || self.record.len() + bytes.len() > RECORD_BYTES
+        {
+            self.write_record()?;
+            self.offset = offset;
+        }
+        self.record.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn reserve_end(&mut self, bytes: u64) -> io::Result<()> {
+        match &mut self.reservation {
+            Some(reservation) => {
+                reservation.end_bytes = if bytes > 0 { bytes + end_overhead(bytes) } else { 0 };
+                reservation.extend_to(self.position)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, _size: u64) -> io::Result<u64> {
+        self.write_record()?;
+        self.start()?;
+        self.put(&flattened::end_mark())?;
+        self.out.flush()?;
+        if let Some(reservation) = &self.reservation {
+            // Gives back what was reserved and not used.
+            reservation.file.set_len(self.position)?;
+        }
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_header_merged_records_end_mark() {
+        let mut bytes = Vec::new();
+        let mut sink = FlattenedSink::new(&mut bytes);
+        sink.write_at(0, b"KDU").unwrap();
+        sink.write_at(3, b"").unwrap();
+        sink.write_at(3, b"MP").unwrap();
+        sink.write_at(0x1_0000_0000, b"!").unwrap();
+        sink.finish(0x1_0000_0001).unwrap();
+        assert_eq!(bytes[..12], *b"makedumpfile");
+        assert_eq!(
+            bytes[4096..],
+            *b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05KDUMP\
+               \0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01!\
+               \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! Every offset of an ELF core, before a byte of it is written; and its headers.
+
+use std::ops::Range;
+
+use super::segments::{PageSegment, segments};
+use crate::dump::{Dump, Runs};
+use crate::error::{Error, Result};
+use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, Segment};
+use crate::format::wire::StructLayout;
+use crate::kernel::translate::direct_map::DirectMap;
+use crate::select::Selection;
+use crate::sink::Sink;
+
+/// Room for program headers that unreadable pages make necessary.
+const SPARE_SEGMENTS: u64 = 1024;
+
+/// An ELF32 file stays so far below 4 GiB that the program headers, should they have to move to
+/// its end, are still below.
+const ELF32_MARGIN: u64 = 64 << 20;
+
+/// Program headers that are written at a time.
+const TABLE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Where everything goes.
+#[derive(Debug, Clone)]
+pub(super) struct ElfLayout<'a> {
+    dump: &'a Dump,
+    selection: &'a Selection,
+    /// The file header, for the segments as they are to be.
+    pub(super) header: FileHeader,
+    /// `PT_LOAD`s as they are to be.
+    pub(super) segments: u64,
+    /// Program headers that there is room for.
+    capacity: u64,
+    /// Offset of section header 0.
+    section: u64,
+    /// The notes.
+    pub(super) notes: Range<u64>,
+    /// The pages.
+    pub(super) data: Range<u64>,
+    page_size: u64,
+    /// Physical address of pfn 0.
+    origin: u64,
+    direct_map: Option<DirectMap>,
+    /// Where a segment must end, as the direct map does there.
+    cuts: Vec<u64>,
+}
+
+/// The headers as they were written.
+pub(super) struct Written {
+    /// Program headers.
+    pub(super) segments: u64,
+    /// Bytes of the file.
+    pub(super) file_bytes: u64,
+    /// Whether there was no room for them at the file's start.
+    pub(super) moved: bool,
+}
+
+impl<'a> ElfLayout<'a> {
+    /// Lays out the core of `dump`, less what is left out.
+    ///
+    /// # Errors
+    /// [`Error::FieldOverflow`] when the file would be too large.
+    pub(super) fn new(
+        dump: &'a Dump,
+        selection: &'a Selection,
+        direct_map: Option<DirectMap>,
+    ) -> Result<Self> {
+        let origin = dump.origin();
+        let cuts = cuts(direct_map, origin, dump.page_size);
+        let (_, input_pages) = dump.counts();
+        let kept = input_pages - selection.excluded.count();
+        let mut count = 0;
+        let mut end = 0;
+        for segment in segments(dump.present(), selection.kept(dump), &[], &cuts) {
+            count += 1;
+            end = segment.pfns.end;
+        }
+        let plan = |is_64bit: bool| {
+            let order = dump.layout.byte_order();
+            let mut header = FileHeader::of_new(is_64bit, order, dump.arch.elf_machine());
+            // One more for the notes.
+            let capacity = 1 + count + SPARE_SEGMENTS;
+            let sum = |a: u64, b: u64| a.checked_add(b);
+            let section = sum(header.phoff, capacity.checked_mul(header.phentsize.into())?)?;
+            let notes = sum(section, header.section_header_bytes() as u64)?;
+            let notes = notes..sum(notes, dump.notes.bytes)?;
+            let data = notes.end.checked_next_multiple_of(dump.page_size)?;
+            let data = data..sum(data, kept.checked_mul(dump.page_size)?)?;
+            let last = sum(origin, end.checked_mul(dump.page_size)?)?;
+            let narrow = |value: u64| value <= u64::from(u32::MAX);
+            i64::try_from(data.end).ok()?;
+            // An end of 4 GiB is beyond what a reader of 32 bits counts to; QEMU takes ELF64 then.
+            // crash knows PN_XNUM in ELF64 alone.
+            let fits = is_64bit
+                || (narrow(last)
+                    && narrow(data.end + ELF32_MARGIN)
+                    && capacity < MAX_PLAIN_SEGMENTS);
+            header.shoff = section;
+            let cuts = cuts.clone();
+            let page_size = dump.page_size;
+            let plan = ElfLayout {
+                dump,
+                selection,
+                header,
+                segments: count,
+                capacity,
+                section,
+                notes,
+                data,
+                page_size,
+                origin,
+                direct_map,
+                cuts,
+            };
+            fits.then_some(plan)
+        };
+        let is_64bit = matches!(dump.layout, StructLayout::Bits64(_));
+        let narrow = if is_64bit { None } else { plan(false) };
+        narrow.or_else(|| plan(true)).ok_or(Error::FieldOverflow {
+            field: "p_offset",
+            value: u64::MAX,
+            bits: 63,
+        })
+    }
+
+    /// Writes all headers; `gone` are kept pages that have no data after all. They go where the
+    /// plan has them, or to the end of a file of `file_bytes` if they are too many.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub(super) fn write_headers(
+        &self,
+        gone: &[Range<u64>],
+        incomplete: bool,
+        sink: &mut dyn Sink,
+        file_bytes: u64,
+    ) -> Result<Written> {
+        let failed = || Error::write("the program headers");
+        let all = || segments(self.dump.present(), self.kept(), gone, &self.cuts);
+        let count = 1 + all().count() as u64;
+        let stride = u64::from(self.header.phentsize);
+        let mut header = self.header;
+        if incomplete && self.dump.arch.leaves_elf_flags_to_dumps() {
+            header.flags |= DUMP_ELF_INCOMPLETE;
+        }
+        let mut written = Written { segments: count, file_bytes, moved: count > self.capacity };
+        if written.moved {
+            header.phoff = file_bytes;
+            written.file_bytes += count * stride;
+        }
+        let section = header.set_segments(count)?;
+        sink.write_at(0, &header.encode()?).map_err(failed())?;
+        let mut table = header.encode_segment(&Segment::notes(&self.notes))?;
+        let mut at = header.phoff;
+        for segment in all() {
+            table.extend(header.encode_segment(&self.segment(&segment))?);
+            if table.len() >= TABLE_BUFFER_BYTES {
+                sink.write_at(at, &table).map_err(failed())?;
+                at += table.len() as u64;
+                table.clear();
+            }
+        }
+        sink.write_at(at, &table).map_err(failed())?;
+        if !written.moved {
+            at += table.len() as u64;
+            sink.write_zeros_at(at, self.section - at).map_err(failed())?;
+        }
+        sink.write_at(self.section, &section).map_err(failed())?;
+        Ok(written)
+    }
+
+    fn segment(&self, pages: &PageSegment) -> Segment {
+        let paddr = self.origin + pages.pfns.start * self.page_size;
+        let vaddr = self.direct_map.and_then(|map| map.vaddr(paddr)).unwrap_or(0);
+        let memory_bytes = (pages.pfns.end - pages.pfns.start) * self.page_size;
+        let in_class =
+            |vaddr: &u64| self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= 1 << 32;
+        Segment {
+            kind: PT_LOAD,
+            // Without data it is behind all of it: crash looks for the lowest offset, and
+            // makedumpfile for the segment that the offset of a page is in.
+            offset: match pages.rank {
+                Some(rank) => self.data.start + rank * self.page_size,
+                None => self.data.end,
+            },
+            vaddr: Some(vaddr).filter(in_class).unwrap_or(0),
+            paddr: Some(paddr),
+            file_bytes: if pages.rank.is_some() { memory_bytes } else { 0 },
+            memory_bytes,
+        }
+    }
+
+    /// The pages that have data.
+    pub(super) fn kept(&self) -> Runs<'a> {
+        self.selection.kept(self.dump)
+    }
+
+    /// Bytes of a page.
+    pub(super) fn page_size(&self) -> u64 {
+        self.page_size
+    }
+}
+
+/// The pfns where the direct map begins and ends.
+fn cuts(direct_map: Option<DirectMap>, origin: u64, page_size: u64) -> Vec<u64> {
+    let Some(map) = direct_map else { return Vec::new() };
+    let pfn = |paddr: u64| Some(paddr.checked_sub(origin)? / page_size).filter(|pfn| *pfn > 0);
+    [map.start, map.end].into_iter().filter_map(pfn).collect()
+}

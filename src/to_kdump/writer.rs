@@ -1,0 +1,237 @@
+//! A kdump file, written in pfn order: headers and 1st bitmap first, then page data, descriptors
+//! and 2nd bitmap as they grow.
+//!
+//! The 2nd bitmap never runs ahead of the descriptors, nor these of the data, so at whatever page
+//! the output ends, what is there is a consistent dump of the pages before it. The main header is
+//! good last: a file says "incomplete" until all is written, and a stream, which cannot take
+//! anything back, holds back the few bytes of the header that depend on the end.
+
+use std::io;
+use std::ops::Range;
+
+use crate::dump::Runs;
+use crate::error::{Error, Result};
+use crate::format::kdump::{
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES, PageDesc,
+};
+use crate::format::wire::StructLayout;
+use crate::pipeline::batch::Outcome;
+use crate::sink::Sink;
+use crate::to_kdump::bitmap::BitmapWriter;
+use crate::to_kdump::layout::KdumpLayout;
+
+/// Bytes of descriptors that are gathered: 5461 pages, which a stream that breaks off loses at the
+/// most. In a stream each batch is a record.
+const DESCRIPTOR_BUFFER_BYTES: usize = 128 << 10;
+
+/// Parts of the 2nd bitmap that are nearer to each other are reserved in one piece.
+const RESERVE_GAP_BYTES: u64 = 1 << 20;
+
+/// Writes bytes of the notes by their offset within the note area.
+pub(crate) type NoteWriter<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
+/// Writes the parts of one file in their order.
+pub(crate) struct Writer<'a> {
+    plan: &'a KdumpLayout,
+    layout: StructLayout,
+    sink: &'a mut dyn Sink,
+    bitmap2: BitmapWriter,
+    /// Descriptors that are not written yet, the offset of the first, and their pages.
+    descriptors: Vec<u8>,
+    descriptors_at: u64,
+    described: Vec<Range<u64>>,
+    /// Offset of the next page's data.
+    data: u64,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(plan: &'a KdumpLayout, layout: StructLayout, sink: &'a mut dyn Sink) -> Self {
+        Writer {
+            plan,
+            layout,
+            sink,
+            bitmap2: BitmapWriter::new(plan.bitmap2.clone()),
+            descriptors: Vec::with_capacity(DESCRIPTOR_BUFFER_BYTES),
+            descriptors_at: plan.descriptors.start,
+            described: Vec::new(),
+            data: plan.data,
+        }
+    }
+
+    /// Bytes of the file so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.data
+    }
+
+    /// Reserves what must be writable when the disk is full, and writes all that comes before
+    /// the page data.
+    ///
+    /// `copy_notes` writes the notes by their offset within the note area.
+    pub(crate) fn begin(
+        &mut self,
+        header: &DiskDumpHeader,
+        present: Runs<'_>,
+        kept: Runs<'_>,
+        kept_pages: u64,
+        copy_notes: &mut dyn FnMut(&mut NoteWriter<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.reserve(kept, kept_pages).map_err(Error::write("headers: no room for them"))?;
+        self.write_early_header(header)?;
+        let plan = self.plan;
+        let failed = || Error::write("the sub header");
+        let sub_header = plan.sub_header.encode(self.layout)?;
+        self.sink.write_at(plan.sub_header_offset, &sub_header).map_err(failed())?;
+        let sink = &mut *self.sink;
+        copy_notes(&mut |at, bytes| {
+            sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))
+        })?;
+        self.sink
+            .write_zeros_at(plan.notes.end, plan.bitmap1.start - plan.notes.end)
+            .map_err(failed())?;
+        // Old bits would count, should the output end before ours are written.
+        self.sink.wipe(plan.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
+        self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
+        if let Some(offset) = plan.zero_page {
+            let zeros = u64::from(plan.block_size);
+            self.sink.write_zeros_at(offset, zeros).map_err(Error::write("the page of zeros"))?;
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, kept: Runs<'_>, kept_pages: u64) -> io::Result<()> {
+        let start = self.plan.descriptors.start;
+        let table = start..start + kept_pages * PAGE_DESC_BYTES as u64;
+        let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
+        let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.plan.block_size);
+        self.sink.reserve_end(bitmap_bytes + gathered_bytes.min(table.end - table.start))?;
+        self.sink.reserve(table)?;
+        let mut part: Option<Range<u64>> = None;
+        for run in kept {
+            let start = self.plan.bitmap2.start;
+            let bytes = start + run.start / 8..start + run.end.div_ceil(8);
+            part = match part {
+                Some(part) if bytes.start < part.end + RESERVE_GAP_BYTES => {
+                    Some(part.start..bytes.end)
+                }
+                Some(part) => {
+                    self.sink.reserve(part)?;
+                    Some(bytes)
+                }
+                None => Some(bytes),
+            };
+        }
+        part.map_or(Ok(()), |part| self.sink.reserve(part))
+    }
+
+    fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
+        let failed = || Error::write("the main header");
+        let status = header.status | DUMP_DH_COMPRESSED_INCOMPLETE;
+        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout)?;
+        let bytes = encoded.bytes.as_slice();
+        let rest = u64::from(self.plan.block_size) - bytes.len() as u64;
+        if self.sink.can_rewrite() {
+            self.sink.write_at(0, bytes).map_err(failed())?;
+        } else {
+            let early = bytes.get(..encoded.late.start).unwrap_or_default();
+            self.sink.write_at(0, early).map_err(failed())?;
+            let behind = bytes.get(encoded.late.end..).unwrap_or_default();
+            self.sink.write_at(encoded.late.end as u64, behind).map_err(failed())?;
+        }
+        self.sink.write_zeros_at(bytes.len() as u64, rest).map_err(failed())
+    }
+
+    fn write_late_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
+        let encoded = header.encode(self.layout)?;
+        let late = encoded.bytes.get(encoded.late.clone()).unwrap_or_default();
+        self.sink.write_at(encoded.late.start as u64, late).map_err(Error::write("the main header"))
+    }
+
+    fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {
+        let mut bitmap = BitmapWriter::new(self.plan.bitmap1.clone());
+        for run in present {
+            bitmap.set(run, self.sink)?;
+        }
+        bitmap.finish(self.sink)
+    }
+
+    /// Appends pages: `outcomes` in the order of `runs`, `data` of those stored, in that order.
+    pub(crate) fn push(
+        &mut self,
+        runs: &[Range<u64>],
+        outcomes: &[Outcome],
+        data: &[u8],
+    ) -> io::Result<()> {
+        self.sink.write_at(self.data, data)?;
+        let mut offset = self.data;
+        self.data += data.len() as u64;
+        let order = self.layout.byte_order();
+        for (pfn, outcome) in runs.iter().cloned().flatten().zip(outcomes) {
+            let desc = match outcome {
+                Outcome::Unreadable => continue,
+                Outcome::Zero => PageDesc {
+                    offset: self.plan.zero_page.unwrap_or_default(),
+                    size: self.plan.block_size,
+                    flags: 0,
+                },
+                Outcome::Stored(stored) => {
+                    let desc = PageDesc { offset, size: stored.size, flags: stored.flags };
+                    offset += u64::from(stored.size);
+                    desc
+                }
+            };
+            desc.append_to(&mut self.descriptors, order);
+            match self.described.last_mut() {
+                Some(run) if run.end == pfn => run.end = pfn + 1,
+                _ => self.described.push(pfn..pfn + 1),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes descriptors and the 2nd bitmap, when many have come together; returns whether
+    /// all pages so far are in the output.
+    pub(crate) fn checkpoint(&mut self) -> io::Result<bool> {
+        let due = self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES;
+        if due {
+            self.write_descriptors()?;
+        }
+        Ok(due)
+    }
+
+    fn write_descriptors(&mut self) -> io::Result<()> {
+        self.sink.write_at(self.descriptors_at, &self.descriptors)?;
+        self.descriptors_at += self.descriptors.len() as u64;
+        self.descriptors.clear();
+        let next_pfn = self.described.last().map_or(0, |run| run.end);
+        for run in self.described.drain(..) {
+            self.bitmap2.set(run, self.sink)?;
+        }
+        self.bitmap2.checkpoint(next_pfn, self.sink)
+    }
+
+    /// Writes the descriptors and the bits of the 2nd bitmap that are left.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let failed = || Error::write("the end of the file");
+        self.sink.reserve_end(0).map_err(failed())?; // it is written now
+        self.write_descriptors().map_err(failed())?;
+        self.bitmap2.checkpoint(u64::MAX, self.sink).map_err(failed())
+    }
+
+    /// Makes the header good, after [`flush`](Self::flush); returns the sizes of file and output.
+    ///
+    /// `header` has the final status: INCOMPLETE or not.
+    pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
+        let failed = || Error::write("the end of the file");
+        self.bitmap2.finish(self.sink).map_err(failed())?;
+        let unused = self.descriptors_at..self.plan.descriptors.end;
+        self.sink.clear(unused).map_err(failed())?;
+        if self.sink.can_rewrite() {
+            // The header is good only when nothing else can fail.
+            let output = self.sink.finish(self.data).map_err(failed())?;
+            self.write_late_header(header)?;
+            return Ok((self.data, output));
+        }
+        self.write_late_header(header)?;
+        Ok((self.data, self.sink.finish(self.data).map_err(failed())?))
+    }
+}
