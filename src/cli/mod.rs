@@ -1,34 +1,33 @@
-//! The command line: arguments to options, what is said to the user, signals, exit codes.
+//! The command line on top of the library: arguments to options, results to words and exit codes.
 //!
-//! `args` is the one definition of it; `makedumpfile` says another program's in its words.
-//! One file a command: `convert` is the main one. To add another: its file with its `clap::Args`,
-//! made of the `groups` that it shares and its own, and a `run`; a variant in `args::Command`;
-//! a line in [`run`].
+//! ```text
+//! args           the one definition of the command line
+//! makedumpfile   makedumpfile's command line, translated into ours
+//! commands       one file or folder for each command
+//! job            what all commands do: open the input, make and publish the output, signals
+//! ui             messages, progress, tables, pictures
+//! exit           exit codes
+//! ```
+//!
+//! Only the library's public API is used here; anything about dumps and their formats belongs there.
 
 mod args;
-mod census;
-mod convert;
-mod dmesg;
-mod elf;
+mod commands;
 mod exit;
-mod files;
-#[cfg(feature = "generate")]
-mod generate;
-mod groups;
-mod info;
+mod job;
 mod makedumpfile;
-mod progress;
-mod say;
-mod signals;
-mod terminal;
-mod unflatten;
-mod verify;
+mod ui;
 
 use std::ffi::OsString;
 
-pub(crate) use args::Args;
 use args::Command;
 use clap::Parser;
+#[cfg(feature = "generate")]
+use commands::generate;
+use commands::{convert, dmesg, elf, info, unflatten, verify};
+use ui::messages;
+
+pub(crate) use args::Args;
 pub(crate) use exit::Exit;
 
 /// What this process was called for; `None` if arguments were to be checked, and are right.
@@ -49,7 +48,7 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
 /// What clap says of wrong arguments has them in it: of those that a terminal would act on, it is
 /// what clap says of their printable form.
 fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
-    let shown = line.iter().map(|argument| say::printable(&argument.to_string_lossy()));
+    let shown = line.iter().map(|argument| messages::printable(&argument.to_string_lossy()));
     Args::try_parse_from(shown).err().unwrap_or(error)
 }
 
@@ -77,5 +76,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 /// Says why nothing came of it, in one line.
 pub(crate) fn say_error(error: &anyhow::Error) {
-    say::line(&say::printable(&format!("{error:#}")));
+    messages::line(&messages::printable(&format!("{error:#}")));
 }

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::read_back::ReadBack;
 
-use crate::cli::census::{self, View};
-use crate::cli::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
-use crate::cli::terminal::{Stdout, Terminal};
+use crate::cli::ui::census::{self, View};
+use crate::cli::ui::messages::{self, Messages, SCHEMA, line, output_name, printable};
+use crate::cli::ui::sizes::{as_f64, megabytes};
+use crate::cli::ui::terminal::{Stdout, Terminal};
 
 /// How a conversion ended.
 pub(crate) struct Ending<'a> {
@@ -28,13 +29,13 @@ pub(crate) struct Ending<'a> {
 }
 
 /// The details that --verbose asks for.
-pub(crate) fn describe(voice: &Voice, dump: &Dump) {
-    if voice.verbosity < 2 {
+pub(crate) fn describe(messages: &Messages, dump: &Dump) {
+    if messages.verbosity < 2 {
         return;
     }
     line(&format!(
         "{}: {:?}, {:?}, {} program headers, {} bytes of notes, {} CPUs, page size {}, phys_base {:#x}",
-        printable(&voice.input),
+        printable(&messages.input),
         dump.arch,
         dump.layout,
         dump.segments().len(),
@@ -49,14 +50,14 @@ pub(crate) fn describe(voice: &Voice, dump: &Dump) {
 }
 
 /// Says how it went.
-pub(crate) fn sum_up(voice: &Voice, ending: &Ending<'_>) {
-    if voice.json {
-        say::report(&json(voice, ending), ending.stdout_has_dump);
+pub(crate) fn sum_up(messages: &Messages, ending: &Ending<'_>) {
+    if messages.json {
+        messages::report(&json(messages, ending), ending.stdout_has_dump);
         return;
     }
     reasons(ending);
-    summary(ending).iter().for_each(|text| voice.tell(text));
-    if ending.settled.is_none() && voice.verbosity > 0 {
+    summary(ending).iter().for_each(|text| messages.tell(text));
+    if ending.settled.is_none() && messages.verbosity > 0 {
         let mut text = view(ending).lines(&Terminal::of_stdout()).join("\n");
         text.push('\n');
         // Who reads as far as it likes, as `head` does, has what it wants.
@@ -88,18 +89,18 @@ fn reasons(ending: &Ending<'_>) {
     let read_back = ending.read_back.filter(|read_back| !read_back.is_good());
     read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| line(&text));
     if let Some(settled) = ending.settled {
-        say::fate(settled, report.incomplete() || read_back.is_some());
+        messages::fate(settled, report.incomplete() || read_back.is_some());
     }
 }
 
-fn json(voice: &Voice, ending: &Ending<'_>) -> Value {
+fn json(messages: &Messages, ending: &Ending<'_>) -> Value {
     let report = ending.report;
     let pages = &report.pages;
     let unreadable =
         pages.first_unreadable.as_ref().map(|(pfn, why)| json!({ "pfn": pfn, "error": why }));
     json!({
         "schema": SCHEMA,
-        "input": voice.input,
+        "input": messages.input,
         "output": output_name(ending.settled),
         "dry_run": ending.settled.is_none(),
         "complete": !report.incomplete() && ending.read_back.is_none_or(ReadBack::is_good),

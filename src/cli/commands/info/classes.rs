@@ -7,10 +7,11 @@ use kdumpconv::DumpLevel;
 use kdumpconv::{SelectRequest, Selection, select};
 use serde_json::{Value, json};
 
-use crate::cli::census::View;
-use crate::cli::groups::Threads;
-use crate::cli::say::{as_f64, printable};
-use crate::cli::terminal::Terminal;
+use crate::cli::args::shared_args::ThreadArgs;
+use crate::cli::ui::census::View;
+use crate::cli::ui::messages::printable;
+use crate::cli::ui::sizes::as_f64;
+use crate::cli::ui::terminal::Terminal;
 
 /// What was found.
 pub(super) struct Classes {
@@ -23,7 +24,7 @@ pub(super) struct Classes {
 impl Classes {
     /// Looks at all struct pages of `dump`.
     pub(super) fn of(dump: &Dump) -> kdumpconv::Result<Self> {
-        let threads = Threads::default().count();
+        let threads = ThreadArgs::default().count();
         let level = DumpLevel::new(DumpLevel::MAX).unwrap_or_default();
         let request = SelectRequest { level, threads, ..SelectRequest::default() };
         let started = Instant::now();

@@ -1,5 +1,7 @@
 //! The files of a command: INPUT opened, OUTPUT made, and how OUTPUT ends.
 
+pub(crate) mod signals;
+
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
@@ -17,10 +19,10 @@ use kdumpconv::{Disposition, Published};
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{Output, OutputFormat};
 
-use super::exit::{Exit, Usage};
-use super::groups;
-use super::say::Voice;
-use super::signals::{self, Interruptible, Signals};
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs};
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::ui::messages::Messages;
+use signals::{Interruptible, Signals};
 
 /// Bytes of a VMCOREINFO at the most; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
@@ -34,8 +36,8 @@ pub(crate) fn refuse_terminal() -> Result<(), Usage> {
 }
 
 /// Where to spool what a pipe brings out of order: beside OUTPUT, as there is room for a dump.
-pub(crate) fn spool_dir(output: Option<&groups::Output>) -> PathBuf {
-    match output.and_then(groups::Output::path) {
+pub(crate) fn spool_dir(output: Option<&OutputArgs>) -> PathBuf {
+    match output.and_then(OutputArgs::path) {
         Some(target) if folder(target).is_dir() && !target.starts_with("/dev") => folder(target),
         _ => std::env::temp_dir(),
     }
@@ -43,10 +45,10 @@ pub(crate) fn spool_dir(output: Option<&groups::Output>) -> PathBuf {
 
 /// Opens the dump to read.
 pub(crate) fn open_dump(
-    source: &groups::Source,
+    source: &DumpArgs,
     spool_dir: &Path,
     signals: &Signals,
-    voice: &Voice,
+    messages: &Messages,
 ) -> anyhow::Result<Dump> {
     let vmcoreinfo = source.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
     let mut options = OpenOptions { page_size: source.page_size, vmcoreinfo };
@@ -65,13 +67,13 @@ pub(crate) fn open_dump(
     }
     let found = find_vmcoreinfo(&dump, &AtomicBool::new(false), &mut |_| ())?;
     let Some(found) = found else {
-        voice.warn(&[
+        messages.warn(&[
             "no VMCOREINFO in this memory: it has no page that begins with one".to_owned()
         ]);
         return Ok(dump);
     };
     let doubt = if found.is_proven { "" } else { ", but the kernel is not where it says" };
-    voice.tell(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
+    messages.tell(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
     options.vmcoreinfo = Some(found.text);
     dump.reopen(&options).with_context(name)
 }
@@ -93,7 +95,7 @@ fn read_vmcoreinfo(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Opens INPUT; what a pipe brings out of order is spooled in `spool_dir`.
 pub(crate) fn open_input(
-    input: &groups::Input,
+    input: &InputArgs,
     spool_dir: PathBuf,
     signals: &Signals,
 ) -> anyhow::Result<Box<dyn ReadAt>> {
@@ -116,7 +118,7 @@ fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<B
 /// Prepares OUTPUT, which must be none of the `inputs`; `None` is standard input.
 pub(crate) fn create_output(
     inputs: &[Option<&Path>],
-    output: &groups::Output,
+    output: &OutputArgs,
     format: OutputFormat,
 ) -> anyhow::Result<Output> {
     if writes_to_its_input(inputs, output) {
@@ -183,7 +185,7 @@ pub(crate) fn settle(
 }
 
 /// Whether OUTPUT is one of the files that are read, by whatever names.
-fn writes_to_its_input(inputs: &[Option<&Path>], output: &groups::Output) -> bool {
+fn writes_to_its_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
     let of = |path: Option<&Path>, standard: &dyn AsFd| match path {
         Some(path) => std::fs::metadata(path).ok(),
         None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),

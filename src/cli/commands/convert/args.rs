@@ -8,18 +8,21 @@ use kdumpconv::Codec;
 use kdumpconv::ConvertOptions;
 use kdumpconv::OutputFormat;
 
+use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::shared_args::{
+    DumpArgs, InputArgs, MessageArgs, OutputArgs, ThreadArgs, parse_size,
+};
+use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
-use crate::cli::groups::{Input, LeftOut, Output, Source, Talk, Threads, parse_size};
-use crate::cli::unflatten::Unflatten;
 
 /// The main command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: DumpArgs,
 
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputArgs,
 
     /// How pages are compressed [default: zlib]
     #[arg(short = 'C', long, value_name = "CODEC")]
@@ -46,7 +49,7 @@ pub(crate) struct Convert {
     level: Option<i32>,
 
     #[command(flatten)]
-    pub(crate) left_out: LeftOut,
+    pub(crate) exclude: ExcludeArgs,
 
     /// Kind of file: auto is flat exactly when the output cannot seek
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
@@ -57,7 +60,7 @@ pub(crate) struct Convert {
     flat: bool,
 
     #[command(flatten)]
-    threads: Threads,
+    threads: ThreadArgs,
 
     /// Stop at this size (before flattening) and keep an incomplete dump; K, M, G, T are powers of 1024
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
@@ -72,7 +75,7 @@ pub(crate) struct Convert {
     pub(crate) dry_run: bool,
 
     #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) messages: MessageArgs,
 
     /// As makedumpfile has it: put a flattened file together again
     #[arg(short = 'R', hide = true, conflicts_with_all = [
@@ -107,10 +110,10 @@ impl Convert {
     pub(crate) fn rearranged(&self) -> Option<Unflatten> {
         let (input, output) = match self.output.is_given() {
             true => (self.source.input.clone(), self.output.clone()),
-            false => (Input::default(), self.output.with_path(&self.source.input)),
+            false => (InputArgs::default(), self.output.with_path(&self.source.input)),
         };
-        let (talk, check_params) = (self.talk.clone(), self.check_params);
-        self.rearrange.then_some(Unflatten { input, output, talk, check_params })
+        let (messages, check_params) = (self.messages.clone(), self.check_params);
+        self.rearrange.then_some(Unflatten { input, output, messages, check_params })
     }
 
     /// The kind of file to write.
@@ -135,8 +138,8 @@ impl Convert {
         Ok(ConvertOptions {
             codec,
             level: self.level,
-            dump_level: self.left_out.level().unwrap_or_default(),
-            strict: self.left_out.strict,
+            dump_level: self.exclude.level().unwrap_or_default(),
+            strict: self.exclude.strict,
             threads: self.threads.count(),
             max_size: self.max_size,
             timestamp: source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?,
@@ -231,6 +234,6 @@ mod tests {
         let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
         assert_eq!(args.options().unwrap().threads, 4);
         assert_eq!(args.format(), OutputFormat::Flat);
-        assert_eq!(args.talk.verbosity(), 2);
+        assert_eq!(args.messages.verbosity(), 2);
     }
 }

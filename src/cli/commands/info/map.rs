@@ -2,8 +2,8 @@
 
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
-use crate::cli::say::size;
-use crate::cli::terminal::{Look, Terminal, bar};
+use crate::cli::ui::sizes::size;
+use crate::cli::ui::terminal::{Look, Terminal, bar};
 
 const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: "kept" };
 const MOSTLY: Look =

@@ -11,8 +11,9 @@ use kdumpconv::{ByteOrder, StructLayout};
 use super::classes::Classes;
 use super::map;
 use super::utc::utc;
-use crate::cli::say::{as_f64, printable, size};
-use crate::cli::terminal::Terminal;
+use crate::cli::ui::messages::printable;
+use crate::cli::ui::sizes::{as_f64, size};
+use crate::cli::ui::terminal::Terminal;
 
 /// Columns of what stands before each matter.
 const LABEL_COLUMNS: usize = 12;

@@ -7,8 +7,9 @@ use kdumpconv::Dump;
 use kdumpconv::{Finding, FindingKind, Findings, Severity};
 use serde_json::{Map, Value, json};
 
-use crate::cli::say::{self, SCHEMA, Voice, as_f64, megabytes, printable};
-use crate::cli::terminal::Stdout;
+use crate::cli::ui::messages::{self, Messages, SCHEMA, printable};
+use crate::cli::ui::sizes::{as_f64, megabytes};
+use crate::cli::ui::terminal::Stdout;
 
 /// What was verified, and what was found.
 pub(crate) struct Verified<'a> {
@@ -22,10 +23,10 @@ pub(crate) struct Verified<'a> {
 }
 
 /// Writes the report to standard output.
-pub(super) fn tell(voice: &Voice, verified: &Verified<'_>) {
-    if voice.json {
-        say::report(&whole_json(voice, verified), false);
-    } else if voice.verbosity > 0 {
+pub(super) fn tell(messages: &Messages, verified: &Verified<'_>) {
+    if messages.json {
+        messages::report(&whole_json(messages, verified), false);
+    } else if messages.verbosity > 0 {
         let mut text = lines(verified.findings).join("\n");
         text += if text.is_empty() { "" } else { "\n" };
         text += &summary(verified).join("\n");
@@ -128,10 +129,10 @@ fn rate(verified: &Verified<'_>) -> f64 {
     as_f64(bytes) / verified.seconds.max(1e-9)
 }
 
-fn whole_json(voice: &Voice, verified: &Verified<'_>) -> Value {
+fn whole_json(messages: &Messages, verified: &Verified<'_>) -> Value {
     let mut report = json!({
         "schema": SCHEMA,
-        "input": voice.input,
+        "input": messages.input,
         "against": verified.against,
         "warnings": verified.dump.warnings,
         "page_size": verified.dump.page_size,

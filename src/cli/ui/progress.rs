@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kdumpconv::Progress;
 
-use super::groups::{Talk, When};
+use crate::cli::args::shared_args::{MessageArgs, When};
 
 /// Between two plain lines, unless a tenth of the work was done and a second has passed.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,11 +53,11 @@ pub(crate) enum Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(talk: &Talk, unit: Unit) -> Self {
+    pub(crate) fn new(messages: &MessageArgs, unit: Unit) -> Self {
         // Without a TERM, as on the console of an initramfs, nobody knows what it can do.
         let dumb = std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb");
         let terminal = stderr().is_terminal() && !dumb;
-        match talk.progress() {
+        match messages.progress() {
             When::Never => Meter::Silent,
             When::Auto | When::Always if terminal => {
                 let target = ProgressDrawTarget::stderr_with_hz(10);
@@ -86,7 +86,7 @@ impl Meter {
                 let waited = last.elapsed();
                 if waited >= PLAIN_INTERVAL || (tenth > *last_tenth && waited >= PLAIN_MINIMUM) {
                     (*last, *last_tenth) = (Instant::now(), tenth);
-                    super::say::line(&unit.text(progress));
+                    crate::cli::ui::messages::line(&unit.text(progress));
                 }
             }
         }

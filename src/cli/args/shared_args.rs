@@ -1,27 +1,23 @@
 //! Groups of arguments that several commands have: declared once, the same everywhere.
 
-mod left_out;
-
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
 
-pub(crate) use left_out::LeftOut;
-
 /// What is read.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Input {
+pub(crate) struct InputArgs {
     /// What to read, a .gz or .zst of it, or - for standard input
     // Not a plain PathBuf: of a command that was not called, clap has no value.
     #[arg(required = true)]
     input: Option<PathBuf>,
 }
 
-impl Input {
+impl InputArgs {
     pub(crate) fn of(path: &Path) -> Self {
-        Input { input: Some(path.to_owned()) }
+        InputArgs { input: Some(path.to_owned()) }
     }
 
     /// INPUT, or `None` for standard input.
@@ -37,7 +33,7 @@ impl Input {
 
 /// What is written.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Output {
+pub(crate) struct OutputArgs {
     /// File, block device or FIFO; standard output when left out or -
     output: Option<PathBuf>,
 
@@ -50,14 +46,14 @@ pub(crate) struct Output {
     pub(crate) no_sync: bool,
 }
 
-impl Output {
+impl OutputArgs {
     pub(crate) fn is_given(&self) -> bool {
         self.output.is_some()
     }
 
     /// The same options for the file that `input` names.
-    pub(crate) fn with_path(&self, input: &Input) -> Self {
-        Output { output: input.input.clone(), ..*self }
+    pub(crate) fn with_path(&self, input: &InputArgs) -> Self {
+        OutputArgs { output: input.input.clone(), ..*self }
     }
 
     /// OUTPUT, or `None` for standard output.
@@ -68,9 +64,9 @@ impl Output {
 
 /// What is read when it is a dump, and what it does not tell about itself.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Source {
+pub(crate) struct DumpArgs {
     #[command(flatten)]
-    pub(crate) input: Input,
+    pub(crate) input: InputArgs,
 
     /// Another file of the set that INPUT is of (makedumpfile --split); once for each
     #[arg(long, value_name = "FILE")]
@@ -91,13 +87,13 @@ pub(crate) struct Source {
 
 /// How many threads work.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct Threads {
-    /// Threads, at most 32 [default: the CPUs that may be used]
+pub(crate) struct ThreadArgs {
+    /// ThreadArgs, at most 32 [default: the CPUs that may be used]
     #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
     threads: Option<usize>,
 }
 
-impl Threads {
+impl ThreadArgs {
     /// As many as are asked for, or as there are CPUs: by the affinity mask and the cgroup's
     /// quota, as std reads them.
     pub(crate) fn count(&self) -> usize {
@@ -106,7 +102,7 @@ impl Threads {
     }
 }
 
-impl Source {
+impl DumpArgs {
     /// All files that are read; `None` for standard input.
     pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
         let others = self.part.iter().chain(&self.vmcoreinfo).map(|path| Some(path.as_path()));
@@ -116,7 +112,7 @@ impl Source {
 
 /// What is said, and how.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Talk {
+pub(crate) struct MessageArgs {
     /// Progress: auto is a moving line on a terminal, a line now and then elsewhere
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     progress: When,
@@ -159,7 +155,7 @@ const MESSAGE_COMMON: u32 = 2;
 pub(crate) const MESSAGE_DEBUG: u32 = 8;
 pub(crate) const MESSAGE_REPORT: u32 = 16;
 
-impl Talk {
+impl MessageArgs {
     /// When to show progress.
     pub(crate) fn progress(&self) -> When {
         let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);

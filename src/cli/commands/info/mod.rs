@@ -11,12 +11,12 @@ use std::io::{self, Write};
 use anyhow::Context;
 use kdumpconv::Summary;
 
-use super::exit::Exit;
-use super::files;
-use super::groups::{Source, Talk};
-use super::say::{Voice, printable_json};
-use super::signals::Signals;
-use super::terminal::{Stdout, Terminal};
+use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
+use crate::cli::exit::Exit;
+use crate::cli::job;
+use crate::cli::job::signals::Signals;
+use crate::cli::ui::messages::{Messages, printable_json};
+use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
 
 /// Tell what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
@@ -26,7 +26,7 @@ use classes::Classes;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {
     #[command(flatten)]
-    source: Source,
+    source: DumpArgs,
 
     /// Count pages by what the kernel used them for, which are the classes of --dump-level
     ///
@@ -36,7 +36,7 @@ pub(crate) struct Info {
     classes: bool,
 
     #[command(flatten)]
-    talk: Talk,
+    messages: MessageArgs,
 }
 
 /// Tells on standard output.
@@ -44,18 +44,18 @@ pub(crate) struct Info {
 /// # Errors
 /// Why the dump cannot be opened, or the report not be written.
 pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.source.input);
+    let messages = Messages::new(&args.messages, &args.source.input);
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let dump = files::open_dump(&args.source, &files::spool_dir(None), &signals, &voice)?;
+    let dump = job::open_dump(&args.source, &job::spool_dir(None), &signals, &messages)?;
     let summary = Summary::of(&dump);
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
-    let report = if args.talk.json {
-        let report = json::report(&voice.input, &dump, &summary, classes.as_ref());
+    let report = if args.messages.json {
+        let report = json::report(&messages.input, &dump, &summary, classes.as_ref());
         format!("{}\n", printable_json(&format!("{report:#}")))
     } else {
-        let details = voice.verbosity > 1;
+        let details = messages.verbosity > 1;
         let terminal = Terminal::of_stdout();
-        text::report(&voice.input, &dump, &summary, classes.as_ref(), &terminal, details)
+        text::report(&messages.input, &dump, &summary, classes.as_ref(), &terminal, details)
     };
     match Stdout.write_all(report.as_bytes()) {
         // Who reads as far as it likes, as `head` does.

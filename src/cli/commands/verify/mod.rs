@@ -9,12 +9,12 @@ use anyhow::Context;
 use kdumpconv::Dump;
 use kdumpconv::{Findings, Severity, VerifyOptions};
 
-use super::exit::Exit;
-use super::files;
-use super::groups::{Input, Source, Talk, Threads};
-use super::progress::{Meter, Unit};
-use super::say::Voice;
-use super::signals::Signals;
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
+use crate::cli::exit::Exit;
+use crate::cli::job;
+use crate::cli::job::signals::Signals;
+use crate::cli::ui::messages::Messages;
+use crate::cli::ui::progress::{Meter, Unit};
 use report::Verified;
 pub(crate) use report::{brief, json, lines};
 
@@ -25,7 +25,7 @@ pub(crate) use report::{brief, json, lines};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    source: Source,
+    source: DumpArgs,
 
     /// Compare with the vmcore that INPUT was made of, or with another dump of it
     ///
@@ -39,10 +39,10 @@ pub(crate) struct Verify {
     examples: usize,
 
     #[command(flatten)]
-    threads: Threads,
+    threads: ThreadArgs,
 
     #[command(flatten)]
-    talk: Talk,
+    messages: MessageArgs,
 }
 
 /// Verifies, and reports on standard output.
@@ -50,23 +50,23 @@ pub(crate) struct Verify {
 /// # Errors
 /// Why one of the files could not be looked at at all.
 pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.source.input);
+    let messages = Messages::new(&args.messages, &args.source.input);
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let spool_dir = files::spool_dir(None);
+    let spool_dir = job::spool_dir(None);
     let started = Instant::now();
-    let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
-    if voice.verbosity > 1 {
-        voice.warn(&dump.warnings);
+    let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
+    if messages.verbosity > 1 {
+        messages.warn(&dump.warnings);
     }
     let against = args.against.as_ref().map(|path| -> anyhow::Result<Dump> {
-        let source = Source {
-            input: Input::of(path),
+        let source = DumpArgs {
+            input: InputArgs::of(path),
             part: Vec::new(),
             page_size: Some(dump.page_size),
             ..args.source.clone()
         };
-        let source = files::open_dump(&source, &spool_dir, &signals, &voice)?;
-        voice.warn(&source.warnings);
+        let source = job::open_dump(&source, &spool_dir, &signals, &messages)?;
+        messages.warn(&source.warnings);
         Ok(source)
     });
     let against = against.transpose()?;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
         ..VerifyOptions::default()
     };
     signals.catch(&options.cancel).context("cannot catch signals")?;
-    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let mut meter = Meter::new(&args.messages, Unit::Pages);
     let findings = kdumpconv::verify(&dump, against.as_ref(), &options, &mut |progress| {
         meter.show(progress);
     })?;
@@ -84,12 +84,12 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
     let verified = Verified {
         dump: &dump,
         findings: &findings,
-        input: &voice.input,
+        input: &messages.input,
         against: args.against.as_ref().map(|path| path.display().to_string()),
         threads: options.threads,
         seconds: started.elapsed().as_secs_f64(),
     };
-    report::tell(&voice, &verified);
+    report::tell(&messages, &verified);
     Ok(exit(&findings, &signals))
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use kdumpconv::{Disposition, Published};
 use serde_json::Value;
 
-use super::groups::{Input, Talk};
-use super::terminal::Stdout;
+use crate::cli::args::shared_args::{InputArgs, MessageArgs};
+use crate::cli::ui::terminal::Stdout;
 
 /// Raised when a field of a JSON report changes its meaning or goes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -48,7 +48,7 @@ pub(crate) fn output_name(settled: Option<&Published>) -> Option<String> {
 }
 
 /// How much is said.
-pub(crate) struct Voice {
+pub(crate) struct Messages {
     /// 0 errors alone, 1 warnings and the summary, 2 details.
     pub(crate) verbosity: u8,
     /// Whether a JSON report is all that is to be said.
@@ -57,11 +57,11 @@ pub(crate) struct Voice {
     pub(crate) input: String,
 }
 
-impl Voice {
-    pub(crate) fn new(talk: &Talk, input: &Input) -> Self {
+impl Messages {
+    pub(crate) fn new(messages: &MessageArgs, input: &InputArgs) -> Self {
         // The JSON report has the warnings, and may have to share standard error with nothing.
-        let verbosity = if talk.json { 0 } else { talk.verbosity() };
-        Voice { verbosity, json: talk.json, input: input.name() }
+        let verbosity = if messages.json { 0 } else { messages.verbosity() };
+        Messages { verbosity, json: messages.json, input: input.name() }
     }
 
     pub(crate) fn warn(&self, warnings: &[String]) {
@@ -111,51 +111,5 @@ pub(crate) fn fate(settled: &Published, incomplete: bool) {
             line("what was written is incomplete, and says so");
         }
         (Disposition::Removed, _) => line("nothing was kept"),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for a person to read: 53 bits are plenty")]
-pub(crate) fn as_f64(n: u64) -> f64 {
-    n as f64
-}
-
-pub(crate) fn megabytes(bytes: f64) -> String {
-    format!("{:.1} MB", bytes / 1e6)
-}
-
-/// Such as "1.5 GiB"; memory is counted in powers of two.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = units.iter();
-    let mut name = unit.next();
-    while tenths >= 10_240 {
-        let Some(larger) = unit.next() else { break };
-        name = Some(larger);
-        tenths /= 1024;
-    }
-    let name = name.unwrap_or(&"");
-    match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{whole} {name}"),
-        (whole, tenth) => format!("{whole}.{tenth} {name}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, expected) in [
-            (0, "0 KiB"),
-            (4096, "4 KiB"),
-            (1536, "1.5 KiB"),
-            (1 << 20, "1 MiB"),
-            ((1 << 30) + (1 << 29), "1.5 GiB"),
-            (u64::MAX, "1.5 EiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
     }
 }

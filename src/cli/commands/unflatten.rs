@@ -11,24 +11,25 @@ use kdumpconv::Published;
 use kdumpconv::{FlattenedStream, UnflattenStop, Unflattened};
 use serde_json::{Value, json};
 
-use super::exit::{Exit, Usage};
-use super::files::{self, How};
-use super::groups;
-use super::progress::{Meter, Unit};
-use super::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
-use super::signals::Signals;
+use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::job::signals::Signals;
+use crate::cli::job::{self, How};
+use crate::cli::ui::messages::{self, Messages, SCHEMA, line, output_name, printable};
+use crate::cli::ui::progress::{Meter, Unit};
+use crate::cli::ui::sizes::{as_f64, megabytes};
 
 /// The command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unflatten {
     #[command(flatten)]
-    pub(crate) input: groups::Input,
+    pub(crate) input: InputArgs,
 
     #[command(flatten)]
-    pub(crate) output: groups::Output,
+    pub(crate) output: OutputArgs,
 
     #[command(flatten)]
-    pub(crate) talk: groups::Talk,
+    pub(crate) messages: MessageArgs,
 
     /// With -R: check the arguments and do nothing.
     #[arg(skip)]
@@ -40,13 +41,13 @@ pub(crate) struct Unflatten {
 /// # Errors
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.input);
+    let messages = Messages::new(&args.messages, &args.input);
     if args.check_params {
         return Ok(Exit::Done);
     }
     let to_stdout = args.output.path().is_none();
     if to_stdout {
-        files::refuse_terminal()?;
+        job::refuse_terminal()?;
     }
     if args.input.path().is_none() && io::stdin().is_terminal() {
         return Err(
@@ -55,13 +56,13 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
     }
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let input = files::open_input(&args.input, files::spool_dir(Some(&args.output)), &signals)?;
+    let input = job::open_input(&args.input, job::spool_dir(Some(&args.output)), &signals)?;
     let stream = FlattenedStream::open(input).with_context(|| args.input.name())?;
 
-    let output = files::create_output(&[args.input.path()], &args.output, OutputFormat::File)?;
+    let output = job::create_output(&[args.input.path()], &args.output, OutputFormat::File)?;
     let cancel: Arc<AtomicBool> = Arc::default();
-    let mut output = files::catch_signals(output, &signals, &cancel)?;
-    let mut meter = Meter::new(&args.talk, Unit::Bytes);
+    let mut output = job::catch_signals(output, &signals, &cancel)?;
+    let mut meter = Meter::new(&args.messages, Unit::Bytes);
     let show = &mut |progress| meter.show(progress);
     let result = kdumpconv::unflatten(stream, output.sink(), &cancel, show);
     meter.clear();
@@ -72,22 +73,22 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
             return Err(error).with_context(|| args.input.name());
         }
     };
-    voice.warn(&result.warnings);
+    messages.warn(&result.warnings);
     let how = How {
         cancelled: matches!(result.stop, Some(UnflattenStop::Cancelled)),
         incomplete: result.stop.is_some(),
         worthless: !result.usable,
     };
-    let (exit, settled) = files::settle(Some(output), how, &signals, !args.output.no_sync);
+    let (exit, settled) = job::settle(Some(output), how, &signals, !args.output.no_sync);
     let ending = Ending {
         result: &result,
         settled: settled.as_ref(),
         seconds: started.elapsed().as_secs_f64(),
     };
-    if voice.json {
-        say::report(&ending.json(&voice), to_stdout);
+    if messages.json {
+        messages::report(&ending.json(&messages), to_stdout);
     } else {
-        ending.say(&voice);
+        ending.say(&messages);
     }
     Ok(exit)
 }
@@ -104,26 +105,26 @@ impl Ending<'_> {
         as_f64(self.result.stream_bytes) / self.seconds.max(1e-9)
     }
 
-    fn say(&self, voice: &Voice) {
+    fn say(&self, messages: &Messages) {
         let result = self.result;
         if let Some(stop) = &result.stop {
             line(&format!("incomplete: {}", printable(&stop.to_string())));
         }
         if let Some(settled) = self.settled {
-            say::fate(settled, result.stop.is_some());
+            messages::fate(settled, result.stop.is_some());
         }
         let name = output_name(self.settled).map_or("written".to_owned(), |name| printable(&name));
-        voice.tell(&format!("{name}: {} bytes, {} records", result.file_bytes, result.records));
-        voice.tell(&format!("{:.2} s, {}/s", self.seconds, megabytes(self.rate())));
+        messages.tell(&format!("{name}: {} bytes, {} records", result.file_bytes, result.records));
+        messages.tell(&format!("{:.2} s, {}/s", self.seconds, megabytes(self.rate())));
     }
 
-    fn json(&self, voice: &Voice) -> Value {
+    fn json(&self, messages: &Messages) -> Value {
         let result = self.result;
         let because: Vec<String> = result.stop.iter().map(ToString::to_string).collect();
         let warnings = self.settled.iter().flat_map(|settled| &settled.warnings);
         json!({
             "schema": SCHEMA,
-            "input": voice.input,
+            "input": messages.input,
             "output": output_name(self.settled),
             "complete": result.stop.is_none(),
             "incomplete_because": because,

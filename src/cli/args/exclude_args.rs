@@ -5,7 +5,7 @@ use kdumpconv::DumpLevel;
 
 /// Which pages are left out.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct LeftOut {
+pub(crate) struct ExcludeArgs {
     /// Pages to leave out, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1, of elf: none]
     ///
     /// The numbers are makedumpfile's. 1: pages of zeros share one stored page (ELF: are holes,
@@ -39,7 +39,7 @@ enum Class {
     Free = 16,
 }
 
-impl LeftOut {
+impl ExcludeArgs {
     /// The level that was asked for, by number or by names, if any was.
     pub(crate) fn level(&self) -> Option<DumpLevel> {
         let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);

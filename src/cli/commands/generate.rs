@@ -9,8 +9,8 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Args;
-use super::exit::Exit;
+use crate::cli::args::Args;
+use crate::cli::exit::Exit;
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,9 @@ use kdumpconv::select::Share;
 use kdumpconv::{Census, Class};
 use serde_json::{Map, Value, json};
 
-use super::say::{as_f64, printable, size};
-use super::terminal::{Look, Terminal, bar};
+use crate::cli::ui::messages::printable;
+use crate::cli::ui::sizes::{as_f64, size};
+use crate::cli::ui::terminal::{Look, Terminal, bar};
 
 /// Cells of a bar at the most: more say no more.
 const MAX_CELLS: usize = 160;

@@ -1,18 +1,21 @@
 //! The one definition of the command line: what stands beside the main command.
 
+pub(crate) mod exclude_args;
+pub(crate) mod shared_args;
+
 use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 use kdumpconv::Codec;
 
-use super::convert::options::Convert;
-use super::dmesg::Dmesg;
-use super::elf::Elf;
+use crate::cli::commands::convert::args::Convert;
+use crate::cli::commands::dmesg::Dmesg;
+use crate::cli::commands::elf::Elf;
 #[cfg(feature = "generate")]
-use super::generate::{Completions, Manual};
-use super::info::Info;
-use super::unflatten::Unflatten;
-use super::verify::Verify;
+use crate::cli::commands::generate::{Completions, Manual};
+use crate::cli::commands::info::Info;
+use crate::cli::commands::unflatten::Unflatten;
+use crate::cli::commands::verify::Verify;
 
 /// Convert a Linux kernel crash dump (ELF vmcore or kdump file) to the kdump-compressed format.
 ///

@@ -5,7 +5,7 @@
 //! refused by the tables in `others`. The options are those of makedumpfile's manual page and of
 //! its `getopt_long(3)` table, up to 1.7.9 (2026-06).
 
-mod others;
+mod unsupported;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
-use super::args::Args;
-use super::exit::Usage;
-use super::groups::{MESSAGE_DEBUG, MESSAGE_REPORT};
-use super::printable_usage;
-use super::say::{line, printable};
-use others::{OTHERS, Other, Treatment};
+use crate::cli::args::Args;
+use crate::cli::args::shared_args::{MESSAGE_DEBUG, MESSAGE_REPORT};
+use crate::cli::exit::Usage;
+use crate::cli::printable_usage;
+use crate::cli::ui::messages::{line, printable};
+use unsupported::{OTHERS, Other, Treatment};
 
 /// The name, as the last part of `argv[0]`.
 const NAME: &str = "makedumpfile";
@@ -95,7 +95,7 @@ struct Makedumpfile {
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 
-    /// Threads [default: the CPUs that may be used]
+    /// ThreadArgs [default: the CPUs that may be used]
     #[arg(long, value_name = "N")]
     num_threads: Option<usize>,
 

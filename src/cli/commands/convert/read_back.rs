@@ -10,8 +10,8 @@ use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{FindingKind, Findings, Severity};
 use serde_json::{Value, json};
 
-use crate::cli::say::printable;
-use crate::cli::verify::{self as command, brief};
+use crate::cli::commands::verify::{self as command, brief};
+use crate::cli::ui::messages::printable;
 
 /// What came of reading an output back.
 pub(crate) struct ReadBack {

@@ -15,12 +15,12 @@ use kdumpconv::kernel::log::{self, Caller, Ended, PrintError, PrintOptions};
 use kdumpconv::kernel::translate::Kernel;
 use serde_json::json;
 
-use super::exit::Exit;
-use super::files::{self, How};
-use super::groups::{self, Source, Talk};
-use super::say::{self, SCHEMA, Voice, line, printable, printable_json};
-use super::signals::Signals;
-use super::terminal::Stdout;
+use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs};
+use crate::cli::exit::Exit;
+use crate::cli::job::signals::Signals;
+use crate::cli::job::{self, How};
+use crate::cli::ui::messages::{self, Messages, SCHEMA, line, printable, printable_json};
+use crate::cli::ui::terminal::Stdout;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
 ///
@@ -28,17 +28,17 @@ use super::terminal::Stdout;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dmesg {
     #[command(flatten)]
-    source: Source,
+    source: DumpArgs,
 
     /// Say who logged each line, where the kernel notes it: T for a task, C for a CPU
     #[arg(short = 'c', long)]
     caller: bool,
 
     #[command(flatten)]
-    output: groups::Output,
+    output: OutputArgs,
 
     #[command(flatten)]
-    talk: Talk,
+    messages: MessageArgs,
 }
 
 /// Prints the log.
@@ -46,11 +46,11 @@ pub(crate) struct Dmesg {
 /// # Errors
 /// Why there is none to print.
 pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.source.input);
+    let messages = Messages::new(&args.messages, &args.source.input);
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let dump = files::open_dump(&args.source, &files::spool_dir(None), &signals, &voice)?;
-    voice.warn(&dump.warnings);
-    if voice.verbosity > 1 {
+    let dump = job::open_dump(&args.source, &job::spool_dir(None), &signals, &messages)?;
+    messages.warn(&dump.warnings);
+    if messages.verbosity > 1 {
         tell_vmcoreinfo(&dump);
     }
     let memory = DumpMemory::new(&dump)?;
@@ -68,10 +68,10 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
             }
             printed => printed.with_context(|| args.source.input.name())?,
         };
-        warn_of_loss(&ended, &voice);
+        warn_of_loss(&ended, &messages);
         return Ok(if ended.why.is_some() { Exit::Incomplete } else { Exit::Done });
     };
-    write(args, &kernel, target, &signals, &voice)
+    write(args, &kernel, target, &signals, &messages)
 }
 
 /// Writes the log to a file, which appears when it is complete.
@@ -80,11 +80,11 @@ fn write(
     kernel: &Kernel<'_>,
     target: &Path,
     signals: &Signals,
-    voice: &Voice,
+    messages: &Messages,
 ) -> anyhow::Result<Exit> {
     let cancel = Arc::default();
-    let output = files::create_output(&args.source.paths(), &args.output, OutputFormat::InOrder)?;
-    let mut output = files::catch_signals(output, signals, &cancel)?;
+    let output = job::create_output(&args.source.paths(), &args.output, OutputFormat::InOrder)?;
+    let mut output = job::catch_signals(output, signals, &cancel)?;
     let mut lines = BufWriter::new(Lines { sink: output.sink(), at: 0, cancel: &cancel });
     let (ended, failed) = match print(args, kernel, &mut lines) {
         Ok(ended) => (ended, None),
@@ -97,7 +97,7 @@ fn write(
     };
     let bytes = lines.into_parts().0.at;
     let failed = failed.or_else(|| output.sink().finish(bytes).err());
-    warn_of_loss(&ended, voice);
+    warn_of_loss(&ended, messages);
     if let Some(error) = &failed {
         let target = printable(&target.display().to_string());
         line(&format!("incomplete: {target} takes no more: {error}"));
@@ -105,14 +105,14 @@ fn write(
     let cancelled = cancel.load(Ordering::Relaxed);
     let incomplete = ended.why.is_some() || failed.is_some();
     let how = How { cancelled, incomplete, worthless: incomplete && bytes == 0 };
-    let (exit, settled) = files::settle(Some(output), how, signals, !args.output.no_sync);
-    settled.iter().for_each(|settled| say::fate(settled, incomplete));
+    let (exit, settled) = job::settle(Some(output), how, signals, !args.output.no_sync);
+    settled.iter().for_each(|settled| messages::fate(settled, incomplete));
     Ok(exit)
 }
 
 /// Prints the log as lines or objects.
 fn print(args: &Dmesg, kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, PrintError> {
-    let ended = if args.talk.json {
+    let ended = if args.messages.json {
         print_json(kernel, out)
     } else {
         log::print(kernel, out, PrintOptions { caller: args.caller })
@@ -121,9 +121,9 @@ fn print(args: &Dmesg, kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended
     Ok(ended)
 }
 
-fn warn_of_loss(ended: &Ended, voice: &Voice) {
+fn warn_of_loss(ended: &Ended, messages: &Messages) {
     if let Some(why) = &ended.why {
-        voice.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
+        messages.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
     }
 }
 

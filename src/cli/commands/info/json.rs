@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use super::classes::Classes;
 use super::text::{excluded_classes, named_codecs};
 use super::utc::utc;
-use crate::cli::say::{SCHEMA, as_f64};
+use crate::cli::ui::messages::SCHEMA;
+use crate::cli::ui::sizes::as_f64;
 
 /// The report.
 pub(super) fn report(

@@ -10,13 +10,15 @@ use kdumpconv::{Disposition, Published};
 use kdumpconv::{ElfOptions, ElfReport};
 use serde_json::{Value, json};
 
-use super::census;
-use super::exit::Exit;
-use super::files::{self, How};
-use super::groups::{self, LeftOut, Source, Talk, Threads};
-use super::progress::{Meter, Unit};
-use super::say::{self, SCHEMA, Voice, as_f64, line, megabytes, output_name, printable};
-use super::signals::Signals;
+use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
+use crate::cli::exit::Exit;
+use crate::cli::job::signals::Signals;
+use crate::cli::job::{self, How};
+use crate::cli::ui::census;
+use crate::cli::ui::messages::{self, Messages, SCHEMA, line, output_name, printable};
+use crate::cli::ui::progress::{Meter, Unit};
+use crate::cli::ui::sizes::{as_f64, megabytes};
 
 /// Write a dump as an ELF vmcore, for gdb and whatever else reads no kdump file
 ///
@@ -25,23 +27,23 @@ use super::signals::Signals;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Elf {
     #[command(flatten)]
-    source: Source,
+    source: DumpArgs,
 
     #[command(flatten)]
-    output: groups::Output,
+    output: OutputArgs,
 
     #[command(flatten)]
-    left_out: LeftOut,
+    exclude: ExcludeArgs,
 
     /// Write makedumpfile's flattened stream of the file, which unflatten puts together
     #[arg(short = 'F', long = "flat")]
     flat: bool,
 
     #[command(flatten)]
-    threads: Threads,
+    threads: ThreadArgs,
 
     #[command(flatten)]
-    talk: Talk,
+    messages: MessageArgs,
 }
 
 /// Writes the ELF file.
@@ -49,27 +51,27 @@ pub(crate) struct Elf {
 /// # Errors
 /// What prevented a usable file.
 pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
-    let voice = Voice::new(&args.talk, &args.source.input);
+    let messages = Messages::new(&args.messages, &args.source.input);
     let to_stdout = args.output.path().is_none();
     if to_stdout {
-        files::refuse_terminal()?;
+        job::refuse_terminal()?;
     }
     let started = Instant::now();
     let signals = Signals::new().context("cannot prepare for signals")?;
-    let spool_dir = files::spool_dir(Some(&args.output));
-    let dump = files::open_dump(&args.source, &spool_dir, &signals, &voice)?;
-    voice.warn(&dump.warnings);
+    let spool_dir = job::spool_dir(Some(&args.output));
+    let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
+    messages.warn(&dump.warnings);
 
     let format = if args.flat { OutputFormat::Flat } else { OutputFormat::InOrder };
     let options = ElfOptions {
-        dump_level: args.left_out.level(),
-        strict: args.left_out.strict,
+        dump_level: args.exclude.level(),
+        strict: args.exclude.strict,
         threads: args.threads.count(),
         ..ElfOptions::default()
     };
-    let output = files::create_output(&args.source.paths(), &args.output, format)?;
-    let mut output = files::catch_signals(output, &signals, &options.cancel)?;
-    let mut meter = Meter::new(&args.talk, Unit::Pages);
+    let output = job::create_output(&args.source.paths(), &args.output, format)?;
+    let mut output = job::catch_signals(output, &signals, &options.cancel)?;
+    let mut meter = Meter::new(&args.messages, Unit::Pages);
     let written = to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
     meter.clear();
     let report = match written {
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
             return Err(error.into());
         }
     };
-    voice.warn(&report.warnings);
+    messages.warn(&report.warnings);
     let how = How {
         cancelled: report
             .reasons
@@ -88,14 +90,14 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
         incomplete: report.incomplete(),
         worthless: report.incomplete() && report.pages.written() == 0,
     };
-    let (exit, settled) = files::settle(Some(output), how, &signals, !args.output.no_sync);
+    let (exit, settled) = job::settle(Some(output), how, &signals, !args.output.no_sync);
     let seconds = started.elapsed().as_secs_f64();
-    if voice.json {
-        let value = as_json(&voice, &dump.warnings, &report, settled.as_ref(), seconds);
-        say::report(&value, to_stdout);
+    if messages.json {
+        let value = as_json(&messages, &dump.warnings, &report, settled.as_ref(), seconds);
+        messages::report(&value, to_stdout);
     } else {
         reasons(&report, settled.as_ref());
-        summary(&report, settled.as_ref(), seconds).iter().for_each(|text| voice.tell(text));
+        summary(&report, settled.as_ref(), seconds).iter().for_each(|text| messages.tell(text));
     }
     Ok(exit)
 }
@@ -111,7 +113,7 @@ fn reasons(report: &ElfReport, settled: Option<&Published>) {
     }
     match settled {
         Some(Published { fate: Disposition::Left, .. }) => line("what was written is cut short"),
-        Some(settled) => say::fate(settled, report.incomplete()),
+        Some(settled) => messages::fate(settled, report.incomplete()),
         None => {}
     }
 }
@@ -145,7 +147,7 @@ fn summary(report: &ElfReport, settled: Option<&Published>, seconds: f64) -> Vec
 }
 
 fn as_json(
-    voice: &Voice,
+    messages: &Messages,
     warnings: &[String],
     report: &ElfReport,
     settled: Option<&Published>,
@@ -157,7 +159,7 @@ fn as_json(
     let warnings = warnings.iter().chain(&report.warnings);
     json!({
         "schema": SCHEMA,
-        "input": voice.input,
+        "input": messages.input,
         "output": output_name(settled),
         "complete": !report.incomplete(),
         "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -1,0 +1,16 @@
+//! One file or folder for each command: its arguments, its `run`, and its report.
+//!
+//! To add a command: write its file with a `clap::Args` made of the shared groups and of what it
+//! alone takes, and a `run`; add a variant to `args::Command` and a line to [`cli::run`].
+//! What two commands do belongs in `job`, what two commands print in `ui`.
+//!
+//! [`cli::run`]: super::run
+
+pub(crate) mod convert;
+pub(crate) mod dmesg;
+pub(crate) mod elf;
+#[cfg(feature = "generate")]
+pub(crate) mod generate;
+pub(crate) mod info;
+pub(crate) mod unflatten;
+pub(crate) mod verify;

@@ -1,0 +1,9 @@
+//! What people and scripts see: messages, progress, tables, pictures, JSON.
+//!
+//! Nothing here opens a dump or decides how a command ends.
+
+pub(crate) mod census;
+pub(crate) mod messages;
+pub(crate) mod progress;
+pub(crate) mod sizes;
+pub(crate) mod terminal;
