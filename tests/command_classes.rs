@@ -125,6 +125,17 @@ fn names_are_the_levels() {
 }
 
 #[test]
+fn info_says_that_level_4_excludes_the_whole_page_cache() {
+    let folder = folder(&machine());
+    assert_eq!(code(&folder.run(&["-qf", "-d", "4", "vmcore", "out"])), 0);
+    let classes = serde_json::json!(["cache", "private-cache"]);
+    let told = report(&folder, &["info", "out"]);
+    assert_eq!(told["dump_level"], serde_json::json!({ "bits": 4, "excluded": classes }));
+    let text = stdout(&folder.run(&["info", "out"]));
+    assert!(text.contains("4: without cache, private-cache pages"), "{text}");
+}
+
+#[test]
 fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     let mm = machine();
     let folder = folder(&mm);

@@ -14,6 +14,14 @@ impl Default for DumpLevel {
 impl DumpLevel {
     /// Pages of zeros share one stored page.
     pub const ZERO: u32 = 1;
+    /// Page cache without private data.
+    pub const CACHE: u32 = 2;
+    /// Page cache with private data and without.
+    pub const PRIVATE_CACHE: u32 = 4;
+    /// Memory of processes.
+    pub const USER: u32 = 8;
+    /// Free pages.
+    pub const FREE: u32 = 16;
     /// Every bit that makedumpfile knows.
     pub const MAX: u32 = 31;
 
@@ -25,7 +33,7 @@ impl DumpLevel {
 
     /// The number as headers have it.
     #[must_use]
-    pub fn bits(self) -> u32 {
+    pub const fn bits(self) -> u32 {
         self.0
     }
 

@@ -1,68 +1,6 @@
 //! How many pages of each class a memory has.
 
-use crate::format::dump_level::DumpLevel;
-
-/// What the kernel uses a page for, as far as dumps tell classes apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Free: in the buddy allocator, or not accepted from the hypervisor yet.
-    Free,
-    /// Page cache without private data (level bit 2).
-    Cache,
-    /// Page cache with private data (level bit 4).
-    PrivateCache,
-    /// Anonymous memory and huge pages of processes (level bit 8).
-    User,
-    /// Poisoned by a hardware error; left out at every level.
-    Hwpoison,
-    /// Logically offline, such as a balloon's; left out at every level.
-    Offline,
-}
-
-impl Class {
-    /// All of them, in the order in which a page is held against them.
-    pub const ALL: [Class; 6] = [
-        Class::Free,
-        Class::Cache,
-        Class::PrivateCache,
-        Class::User,
-        Class::Hwpoison,
-        Class::Offline,
-    ];
-
-    /// Its name on the command line and in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Class::Free => "free",
-            Class::Cache => "cache",
-            Class::PrivateCache => "private-cache",
-            Class::User => "user",
-            Class::Hwpoison => "hwpoison",
-            Class::Offline => "offline",
-        }
-    }
-
-    /// Whether a level asks for it to be left out; 4 is "also the private cache".
-    #[must_use]
-    pub fn is_left_out_by(self, level: DumpLevel) -> bool {
-        let also = if self == Class::Cache { Class::PrivateCache.level_bit() } else { None };
-        let bits = [self.level_bit(), also];
-        self.level_bit().is_none() || bits.into_iter().flatten().any(|bit| level.bits() & bit != 0)
-    }
-
-    /// Its bit in the dump level; none where it is left out at every level.
-    #[must_use]
-    pub fn level_bit(self) -> Option<u32> {
-        match self {
-            Class::Cache => Some(2),
-            Class::PrivateCache => Some(4),
-            Class::User => Some(8),
-            Class::Free => Some(16),
-            Class::Hwpoison | Class::Offline => None,
-        }
-    }
-}
+use super::class::Class;
 
 /// One class of a census.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Whether a class can be trusted: what speaks for it and against it in a whole memory.
 
-use super::census::Class;
+use std::ops::AddAssign;
+
+use super::class::{Class, PerClass};
 use super::own::What;
 
 /// So few contradictions may come from the crash itself, and cost their own pages alone.
@@ -28,15 +30,17 @@ pub(super) struct ClassEvidence {
     pub(super) first_own: Option<(u64, What)>,
 }
 
-impl ClassEvidence {
-    pub(super) fn add(&mut self, other: &ClassEvidence) {
+impl AddAssign<&ClassEvidence> for ClassEvidence {
+    fn add_assign(&mut self, other: &ClassEvidence) {
         self.blocks += other.blocks;
         self.odd += other.odd;
         self.own += other.own;
         self.first_odd = self.first_odd.or(other.first_odd);
         self.first_own = self.first_own.or(other.first_own);
     }
+}
 
+impl ClassEvidence {
     /// Why the class is not to be trusted, if it is not.
     fn contradiction(&self) -> Option<String> {
         let Self { blocks, odd, own, .. } = self;
@@ -66,8 +70,7 @@ fn all(why: &str) -> Vec<(Class, String)> {
 /// What speaks for and against the struct pages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
-    /// By class, in the order of [`Class::ALL`].
-    pub(super) classes: [ClassEvidence; 6],
+    pub(super) classes: PerClass<ClassEvidence>,
     /// Tails of compounds that lead to where a head can be, and those that do not.
     pub(super) tails: u64,
     pub(super) lost_tails: u64,
@@ -84,7 +87,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn add(&mut self, other: &Evidence) {
-        self.classes.iter_mut().zip(&other.classes).for_each(|(ours, theirs)| ours.add(theirs));
+        self.classes += &other.classes;
         self.tails += other.tails;
         self.lost_tails += other.lost_tails;
         self.first_lost_tail = self.first_lost_tail.or(other.first_lost_tail);
@@ -92,10 +95,6 @@ impl Evidence {
         self.lost_heads += other.lost_heads;
         self.first_lost_head = self.first_lost_head.or(other.first_lost_head);
         self.buddy_pages += other.buddy_pages;
-    }
-
-    pub(super) fn class(&mut self, class: Class) -> Option<&mut ClassEvidence> {
-        self.classes.get_mut(class as usize)
     }
 
     /// The classes that are not to be trusted, and why.
@@ -116,9 +115,9 @@ impl Evidence {
                 self.lost_heads, self.heads
             ));
         }
-        let mut found: Vec<_> = Class::ALL
-            .into_iter()
-            .zip(&self.classes)
+        let mut found: Vec<_> = self
+            .classes
+            .iter()
             .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
             .collect();
         let free = self.buddy_pages;

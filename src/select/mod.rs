@@ -7,6 +7,7 @@
 //! ```
 
 mod census;
+mod class;
 mod classes;
 mod evidence;
 mod mask;
@@ -35,7 +36,8 @@ use rules::Rules;
 use scan::{Counts, Subject};
 use struct_pages::StructPages;
 
-pub use census::{Census, Class, Share};
+pub use census::{Census, Share};
+pub use class::Class;
 
 /// Of the struct pages, one in so many may be unreadable before the others are not trusted either.
 const MAX_SHARE_UNREADABLE: u64 = 4;
@@ -96,7 +98,7 @@ impl Selection {
             let class = share.class;
             // Where nothing can be told, nobody asked for those that go at every level.
             let matters = class.level_bit().is_some() || distrusted.contains(&class);
-            share.off.is_some() && matters && class.is_left_out_by(asked)
+            share.off.is_some() && matters && class.is_excluded_by(asked)
         };
         let missed = census.shares.iter().filter(|share| is_missed(share));
         let bits = missed.filter_map(|share| share.class.level_bit());
@@ -218,15 +220,14 @@ fn zones_free_pages(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<
 
 fn census(dump: &Dump, rules: &Rules, counts: &Counts) -> Census {
     let (_, pages) = dump.counts();
-    let shares = Class::ALL.into_iter().zip(counts.pages).zip(counts.excluded);
-    let shares = shares.map(|((class, pages), excluded)| Share {
+    let shares = Class::ALL.map(|class| Share {
         class,
-        pages,
-        excluded,
+        pages: counts.pages[class],
+        excluded: counts.excluded[class],
         off: rules.off(class).map(str::to_owned),
     });
     Census {
-        shares: shares.collect(),
+        shares: shares.to_vec(),
         struct_pages: counts.looked_at,
         unknown: pages.saturating_sub(counts.looked_at),
         pages,

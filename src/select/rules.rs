@@ -1,6 +1,6 @@
 //! A struct page to its class: the rules, one file each, in the order in which they are asked.
 
-use super::census::Class;
+use super::class::Class;
 use super::classes::{cache, free, hwpoison, offline, user};
 use crate::format::dump_level::DumpLevel;
 use crate::kernel::struct_page::{Page, StructPageFormat};
@@ -114,7 +114,7 @@ impl Rules {
 
     /// Whether pages of a class are to be left out.
     pub(super) fn excludes(&self, class: Class) -> bool {
-        class.is_left_out_by(self.level) && self.off(class).is_none()
+        class.is_excluded_by(self.level) && self.off(class).is_none()
     }
 
     /// What `page` is.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::census::Class;
+use super::class::{Class, PerClass};
 use super::evidence::Evidence;
 use super::mask::{CHUNK_PAGES, Mask};
 use super::own::Own;
@@ -31,10 +31,10 @@ pub(super) struct Subject<'a> {
 /// What came of a chunk, or of all of them.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Pages that the input has, by class in the order of [`Class::ALL`].
-    pub(super) pages: [u64; 6],
+    /// Pages that the input has, by class.
+    pub(super) pages: PerClass<u64>,
     /// Those of them that are left out.
-    pub(super) excluded: [u64; 6],
+    pub(super) excluded: PerClass<u64>,
     /// Those whose struct page was looked at.
     pub(super) looked_at: u64,
     /// Those whose struct page is not there or cannot be read, though the mem_map has a place for it.
@@ -44,11 +44,8 @@ pub(super) struct Counts {
 
 impl Counts {
     fn add(&mut self, other: &Counts) {
-        let sum = |ours: &mut [u64; 6], theirs: &[u64; 6]| {
-            ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
-        };
-        sum(&mut self.pages, &other.pages);
-        sum(&mut self.excluded, &other.excluded);
+        self.pages += &other.pages;
+        self.excluded += &other.excluded;
         self.looked_at += other.looked_at;
         self.unreadable += other.unreadable;
         self.evidence.add(&other.evidence);
@@ -137,17 +134,13 @@ impl Chunk {
     /// Takes pages into a class; they count once.
     fn take(&mut self, pfns: &Range<u64>, class: Class) {
         let within = self.within(pfns);
-        if let Some(pages) = self.counts.pages.get_mut(class as usize) {
-            *pages += count_new(&self.kept, &mut self.classed, &within);
-        }
+        self.counts.pages[class] += count_new(&self.kept, &mut self.classed, &within);
     }
 
     /// Leaves pages out.
     fn exclude(&mut self, pfns: &Range<u64>, class: Class) {
         let within = self.within(pfns);
-        if let Some(pages) = self.counts.excluded.get_mut(class as usize) {
-            *pages += count_new(&self.kept, &mut self.excluded, &within);
-        }
+        self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, &within);
     }
 
     /// Goes on with a block that began in a chunk before; returns what is left of it.
@@ -290,10 +283,9 @@ impl<'a> Worker<'a> {
             }
             Found::Nothing => 1,
             Found::Odd { class, why, excluded } => {
-                if let Some(class) = evidence.class(class) {
-                    class.odd += 1;
-                    class.first_odd.get_or_insert((pfn, why));
-                }
+                let evidence = &mut evidence.classes[class];
+                evidence.odd += 1;
+                evidence.first_odd.get_or_insert((pfn, why));
                 if let Some(excluded) = excluded {
                     chunk.exclude(&(pfn..pfn + 1), excluded.class);
                 }
@@ -314,17 +306,16 @@ impl<'a> Worker<'a> {
         if class == Class::Free && self.subject.rules.is_buddy(page) {
             evidence.buddy_pages += pages;
         }
-        if let Some(evidence) = evidence.class(class) {
-            evidence.blocks += 1;
-            if let Some(own) = self.own_of(&pfns) {
-                evidence.own += 1;
-                evidence.first_own.get_or_insert(own);
-                // Broken memory is not to be read, whosever it is.
-                if self.subject.rules.is_poisoned(page, pfn) {
-                    chunk.exclude(&(pfn..pfn + 1), Class::Hwpoison);
-                }
-                return 1;
+        let evidence = &mut evidence.classes[class];
+        evidence.blocks += 1;
+        if let Some(own) = self.own_of(&pfns) {
+            evidence.own += 1;
+            evidence.first_own.get_or_insert(own);
+            // Broken memory is not to be read, whosever it is.
+            if self.subject.rules.is_poisoned(page, pfn) {
+                chunk.exclude(&(pfn..pfn + 1), Class::Hwpoison);
             }
+            return 1;
         }
         chunk.take(&pfns, class);
         let excluded = excluded.map(|part| (part.class, pfn..pfn.saturating_add(1 << part.order)));

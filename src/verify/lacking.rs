@@ -98,7 +98,7 @@ fn lacks_any(dump: &Dump, source: &Dump) -> bool {
 /// Why classes that `level` leaves out cannot be told.
 fn unknown(census: &Census, level: DumpLevel) -> Vec<String> {
     let is_asked =
-        |share: &Share| share.class.level_bit().is_some() && share.class.is_left_out_by(level);
+        |share: &Share| share.class.level_bit().is_some() && share.class.is_excluded_by(level);
     let line = |(names, why): (Vec<&str>, &str)| {
         format!("{} pages cannot be told: {why}", names.join(", "))
     };

@@ -296,7 +296,7 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     assert_eq!(found.level.bits() & !asked.bits(), 0, "more than {asked:?}: {:?}", found.level);
     assert_eq!(census.shares.iter().map(|share| share.class).collect::<Vec<_>>(), Class::ALL);
     for share in &census.shares {
-        if share.off.is_some() || !share.class.is_left_out_by(asked) {
+        if share.off.is_some() || !share.class.is_excluded_by(asked) {
             assert_eq!(share.excluded, 0, "{share:?}");
         }
         if share.off.is_some() {

@@ -28,7 +28,7 @@ pub(super) fn report(
         Body::Kdump(kdump) => (None, Some(kdump)),
     };
     let order = dump.layout.byte_order();
-    let level = dump.dump_level().bits();
+    let level = dump.dump_level();
     let bytes = &summary.bytes;
     json!({
         "schema": SCHEMA,
@@ -57,7 +57,7 @@ pub(super) fn report(
             "registers": dump.notes.cpus,
             "header": dump.header().map(|header| header.nr_cpus),
         },
-        "dump_level": { "bits": level, "excluded": excluded_classes(level) },
+        "dump_level": { "bits": level.bits(), "excluded": excluded_classes(level) },
         "pages": {
             "max_mapnr": dump.max_mapnr(),
             "ram": summary.pages.ram,

@@ -1,7 +1,9 @@
 //! The report for a person: one screen, a line for each matter, the same order for every dump.
 
+use kdumpconv::Class;
 use kdumpconv::Codec;
 use kdumpconv::Dump;
+use kdumpconv::DumpLevel;
 use kdumpconv::Summary;
 use kdumpconv::dump::Body;
 use kdumpconv::dump::kdump::Kdump;
@@ -241,14 +243,15 @@ pub(super) fn named_codecs(status: u32) -> impl Iterator<Item = Codec> {
 }
 
 /// The classes of pages that a dump level leaves out, in the order of its bits.
-pub(super) fn excluded_classes(level: u32) -> Vec<&'static str> {
-    let classes = ["zero", "cache", "private-cache", "user", "free"];
-    (0..).zip(classes).filter(|(bit, _)| level & (1 << bit) != 0).map(|(_, class)| class).collect()
+pub(super) fn excluded_classes(level: DumpLevel) -> Vec<&'static str> {
+    let zero = level.shares_zero_pages().then_some("zero");
+    zero.into_iter().chain(Class::excluded_by(level).into_iter().map(Class::name)).collect()
 }
 
 fn level(dump: &Dump) -> String {
-    let bits = dump.dump_level().bits();
-    match excluded_classes(bits).as_slice() {
+    let level = dump.dump_level();
+    let bits = level.bits();
+    match excluded_classes(level).as_slice() {
         [] => format!("{bits}: nothing was left out"),
         ["zero"] => format!("{bits}: pages of zeros share one"),
         classes => format!("{bits}: without {} pages", classes.join(", ")),
