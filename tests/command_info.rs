@@ -45,7 +45,7 @@ kdump: kdump-compressed file, x86_64 little-endian
 Kernel      6.1.0-sample #1 SMP sample x86_64
 Host        sample
 Crashed     2025-11-21 22:39:30 UTC
-Panic       the log cannot be read: VMCOREINFO has no SYMBOL(prb) and no SYMBOL(log_buf)
+Panic       the log cannot be read: VMCOREINFO has neither SYMBOL(prb) nor SYMBOL(log_buf)
 CPUs        2
 
 ";

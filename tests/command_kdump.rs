@@ -173,7 +173,7 @@ fn dmesg_says_why_there_is_no_log() {
     assert!(output.stdout.is_empty());
     let output = folder.run(&["dmesg", "--find-vmcoreinfo", "vmcore"]);
     assert_eq!(code(&output), 1);
-    let why = "VMCOREINFO has no SYMBOL(prb) and no SYMBOL(log_buf)";
+    let why = "VMCOREINFO has neither SYMBOL(prb) nor SYMBOL(log_buf)";
     assert!(stderr(&output).contains(why), "{}", stderr(&output));
     folder.write("junk", b"junk");
     assert_eq!(code(&folder.run(&["dmesg", "junk"])), 3);

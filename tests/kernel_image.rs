@@ -14,7 +14,7 @@ use kdumpconv::kernel::nodes::nodes;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::kallsyms::{self, Addresses, NAMES, NUM_SYMS, OFFSETS, TOKEN_INDEX, TOKEN_TABLE};
-use world::World;
+use world::{World, chain};
 
 /// The linear map of ppc64 needs no tables.
 const LINEAR: u64 = 0xc000_0000_0000_0000;
@@ -35,7 +35,9 @@ fn world(addresses: Addresses, symbols: &[(char, &str, u64)]) -> World {
 
 fn find(world: &World, names: &[&str]) -> Result<Vec<Option<u64>>, String> {
     let (kernel, translator) = (world.kernel(), world.translator());
-    Kallsyms::open(&kernel, &translator)?.find(names)
+    Kallsyms::open(&kernel, &translator)
+        .and_then(|kallsyms| kallsyms.find(names))
+        .map_err(|why| chain(&why))
 }
 
 fn sections() -> Vec<(char, &'static str, u64)> {
@@ -89,17 +91,20 @@ fn a_name_may_have_more_than_127_tokens() {
     let long = "x".repeat(513);
     let symbols = [('T', long.as_str(), STEXT + 8), ('T', "_stext", STEXT)];
     let why = find(&world(FROM_BASE, &symbols), &[]).unwrap_err();
-    assert_eq!(why, "the name at 0xc000000000017ff0 has 514 tokens");
+    assert_eq!(why, "kallsyms_names: the name at 0xc000000000017ff0 has 514 tokens");
 }
 
 #[test]
 fn tables_that_disagree_with_vmcoreinfo_are_not_believed() {
     let why = find(&world(FROM_BASE, &[('T', "_stext", STEXT + 16)]), &["_stext"]).unwrap_err();
-    assert_eq!(why, "they have _stext at 0xc000000000200050, VMCOREINFO at 0xc000000000200040",);
+    assert_eq!(
+        why,
+        "kallsyms_offsets: _stext is at 0xc000000000200050 by it, but at 0xc000000000200040 by VMCOREINFO"
+    );
     let why = find(&world(FROM_BASE, &[('T', "_text", STEXT)]), &[]).unwrap_err();
-    assert_eq!(why, "they have no _stext");
+    assert_eq!(why, "kallsyms_names: no symbol is named _stext");
     let why = find(&world(FROM_BASE, &[]), &[]).unwrap_err();
-    assert_eq!(why, "kallsyms_num_syms: 0 symbols in 8388608 bytes of memory make no sense");
+    assert_eq!(why, "kallsyms_num_syms: 0 symbols do not fit in 8388608 bytes of memory");
 }
 
 #[test]
@@ -111,15 +116,25 @@ fn damaged_tables_are_told_of() {
     };
     assert_eq!(
         damaged(NUM_SYMS, &[0xff; 4]),
-        "kallsyms_num_syms: 4294967295 symbols in 8388608 bytes of memory make no sense"
+        "kallsyms_num_syms: 4294967295 symbols do not fit in 8388608 bytes of memory"
     );
-    assert_eq!(damaged(NAMES, &[0]), "the name at 0xc000000000017ff0 has 0 tokens");
-    assert_eq!(damaged(TOKEN_TABLE, &[b'x'; 0x1000]), "token 0 has more than 513 characters");
-    assert_eq!(damaged(TOKEN_INDEX, &[0xff; 512]), "they have no _stext", "texts of nothing");
+    assert_eq!(damaged(NAMES, &[0]), "kallsyms_names: the name at 0xc000000000017ff0 has 0 tokens");
+    assert_eq!(
+        damaged(TOKEN_TABLE, &[b'x'; 0x1000]),
+        "kallsyms_token_table: token 0 has more than 513 characters"
+    );
+    assert_eq!(
+        damaged(TOKEN_INDEX, &[0xff; 512]),
+        "kallsyms_names: no symbol is named _stext",
+        "texts of nothing"
+    );
     let mut long = vec![b'x'; 600];
     long[400] = 0;
     let why = damaged(TOKEN_TABLE, &long[..401]);
-    assert_eq!(why, "a name is longer than 513 characters", "it has 'x' 400 times twice");
+    assert_eq!(
+        why, "kallsyms_names: symbol 0 has more than 513 characters",
+        "it has 'x' 400 times twice"
+    );
     let mut world = world(FROM_BASE, &sections());
     for (chunk, what) in [
         (OFFSETS, "kallsyms_offsets"),

@@ -13,7 +13,7 @@ use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::nodes::{Node, nodes};
 use support::elf::Endian;
 use support::machine::Paging;
-use world::World;
+use world::{World, chain};
 
 /// The linear map of ppc64 needs no tables.
 const LINEAR: u64 = 0xc000_0000_0000_0000;
@@ -63,7 +63,7 @@ fn numa() -> World {
 }
 
 fn found(world: &World) -> Result<Vec<Node>, String> {
-    nodes(&world.kernel(), &world.translator())
+    nodes(&world.kernel(), &world.translator()).map_err(|why| chain(&why))
 }
 
 fn complaint(world: &World) -> String {
@@ -157,25 +157,25 @@ fn what_is_no_node_is_said() {
         world.machine.memory.write_int(at, Endian::Little, bytes, value);
         complaint(&world)
     };
-    assert_eq!(changed(0x2008, 8, 0), "node 1 is online, but has no pglist_data");
+    assert_eq!(changed(0x2008, 8, 0), "node_data: null for node 1, which is online");
     assert_eq!(
         changed(0x3000 + 1056, 4, 2),
         "pglist_data at 0xc000000000003000: node_id is 2, not 1"
     );
     assert_eq!(
         changed(0x3000 + 1048, 8, 1 << 63),
-        "node 1 has 0x8000000000000000 pages from pfn 0x10 on: no memory is so large"
+        "pglist_data at 0xc000000000003000: 0x8000000000000000 pages from pfn 0x10 end beyond any memory"
     );
     let why = changed(0x3000 + 1032, 8, u64::MAX);
     assert_eq!(
         why,
-        "node 1 has 0x8000 pages from pfn 0xffffffffffffffff on: no memory is so large"
+        "pglist_data at 0xc000000000003000: 0x8000 pages from pfn 0xffffffffffffffff end beyond any memory"
     );
     let why = changed(0x2008, 8, LINEAR + 0x9000_0000);
     assert!(why.starts_with("cannot read pglist_data.node_id: "), "{why}");
     let mut world = numa();
     world.machine.memory.write(0x1000, &[0; 16]);
-    assert_eq!(complaint(&world), "no node is online");
+    assert_eq!(complaint(&world), "node_online_map: no node is online");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn what_vmcoreinfo_lacks_is_named() {
         ("LENGTH(node_data)", "VMCOREINFO has neither LENGTH(node_data) nor SIZE(nodemask_t)"),
         (
             "SYMBOL(node_data)",
-            "VMCOREINFO has no SYMBOL(node_data), and the kernel's symbols: VMCOREINFO has no SYMBOL(kallsyms_names)",
+            "VMCOREINFO has no SYMBOL(node_data), and the kernel's symbol table cannot be used: VMCOREINFO has no SYMBOL(kallsyms_names)",
         ),
     ] {
         let world = World { info: info_without(key), ..numa() };
@@ -207,7 +207,10 @@ fn a_count_of_nodes_that_no_kernel_has_is_refused() {
             format!("{MEMBERS}{NUMA}").replace("(node_data)=128", &format!("(node_data)={count}"));
         let info = Vmcoreinfo::parse(text.as_bytes());
         let world = World { info, ..numa() };
-        assert_eq!(complaint(&world), format!("{count} nodes: no kernel has so many"));
+        assert_eq!(
+            complaint(&world),
+            format!("node_data: {count} nodes, where kernels have 1 to 4096")
+        );
     }
 }
 

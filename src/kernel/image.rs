@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::error::Error;
 use super::kallsyms::Kallsyms;
 use super::translate::{Kernel, Translator};
 
@@ -58,7 +59,7 @@ pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Range<u64>
 }
 
 /// What stays of the sections, as virtual addresses.
-fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Range<u64>>, String> {
+fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Range<u64>>, Error> {
     let bounds = || SECTIONS.into_iter().chain(FREED);
     let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
     let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;

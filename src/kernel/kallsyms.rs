@@ -10,8 +10,9 @@
 //! The first character of a symbol's text is its type as nm prints it. VMCOREINFO has the tables
 //! since 6.0 (5fd8fea935a1). Source: kernel/kallsyms.c, scripts/kallsyms.c.
 
+use crate::kernel::error::Error;
 use crate::kernel::pieces::VirtualReader;
-use crate::kernel::translate::{Kernel, Translator, cannot_read};
+use crate::kernel::translate::{Kernel, Translator};
 
 /// Tokens: what a byte can tell apart.
 const TOKENS: u64 = 256;
@@ -72,25 +73,24 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     ///
     /// # Errors
     /// What VMCOREINFO lacks, or what cannot be read or makes no sense.
-    pub fn open(kernel: &'t Kernel<'a>, translator: &'t Translator<'a>) -> Result<Self, String> {
-        let symbol = |name: &str| {
-            kernel.info.symbol(name).ok_or_else(|| format!("VMCOREINFO has no SYMBOL({name})"))
-        };
+    pub fn open(kernel: &'t Kernel<'a>, translator: &'t Translator<'a>) -> Result<Self, Error> {
+        let symbol = |name: &str| kernel.info.require_symbol(name);
         let names = symbol("kallsyms_names")?;
         let offsets = symbol("kallsyms_offsets")?;
         let count = translator.read_u32(symbol("kallsyms_num_syms")?);
-        let count = u64::from(count.map_err(cannot_read("kallsyms_num_syms"))?);
+        let count = u64::from(count.map_err(Error::unreadable("kallsyms_num_syms"))?);
         let readable = translator.memory().readable_bytes();
         if count == 0 || count > (readable / MIN_SYMBOL_BYTES).min(MAX_SYMBOLS) {
-            return Err(format!(
-                "kallsyms_num_syms: {count} symbols in {readable} bytes of memory make no sense"
+            return Err(Error::implausible(
+                "kallsyms_num_syms",
+                format!("{count} symbols do not fit in {readable} bytes of memory"),
             ));
         }
-        let relative_base = match symbol("kallsyms_relative_base") {
-            Ok(at) => {
-                Some(translator.read_long(at).map_err(cannot_read("kallsyms_relative_base"))?)
-            }
-            Err(_) => None,
+        let relative_base = match kernel.info.symbol("kallsyms_relative_base") {
+            Some(at) => Some(
+                translator.read_long(at).map_err(Error::unreadable("kallsyms_relative_base"))?,
+            ),
+            None => None,
         };
         let index = symbol("kallsyms_token_index")?;
         let table = symbol("kallsyms_token_table")?;
@@ -114,11 +114,14 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// # Errors
     /// What cannot be read, or shows that the tables are not what they should be: `_stext` must be
     /// where VMCOREINFO has it.
-    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<u64>>, String> {
+    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<u64>>, Error> {
         let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
         let mut found = self.indices(&wanted)?;
-        let stext = self.kernel.info.symbol(KNOWN).ok_or("VMCOREINFO has no SYMBOL(_stext)")?;
-        let of_stext = found.pop().flatten().ok_or("they have no _stext")?;
+        let stext = self.kernel.info.require_symbol(KNOWN)?;
+        let of_stext = found
+            .pop()
+            .flatten()
+            .ok_or_else(|| Error::implausible("kallsyms_names", "no symbol is named _stext"))?;
         let addresses = self.addresses(of_stext, stext)?;
         let mut all = Vec::new();
         for index in found {
@@ -131,7 +134,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     }
 
     /// The way of reading the entries that has the known symbol where it is.
-    fn addresses(&self, index: u64, known: u64) -> Result<Addresses, String> {
+    fn addresses(&self, index: u64, known: u64) -> Result<Addresses, Error> {
         let ways = match self.relative_base {
             Some(base) => {
                 vec![Addresses::FromBase { base }, Addresses::NegativeFromBase { base }]
@@ -147,19 +150,22 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
             elsewhere.get_or_insert(found);
         }
         let elsewhere = elsewhere.unwrap_or(0);
-        Err(format!("they have _stext at {elsewhere:#x}, VMCOREINFO at {known:#x}"))
+        Err(Error::implausible(
+            "kallsyms_offsets",
+            format!("_stext is at {elsewhere:#x} by it, but at {known:#x} by VMCOREINFO"),
+        ))
     }
 
-    fn address(&self, addresses: Addresses, index: u64) -> Result<u64, String> {
+    fn address(&self, addresses: Addresses, index: u64) -> Result<u64, Error> {
         let at = self.offsets.wrapping_add(index * 4);
-        let entry = self.translator.read_u32(at).map_err(cannot_read("kallsyms_offsets"))?;
+        let entry = self.translator.read_u32(at).map_err(Error::unreadable("kallsyms_offsets"))?;
         let address = addresses.address(at, entry);
         // On 32-bit kernels sums wrap at 32 bits.
         Ok(if self.kernel.layout.long_bytes() == 4 { address & 0xffff_ffff } else { address })
     }
 
     /// Which symbols have the names; those that are local to a file do not count.
-    fn indices(&self, wanted: &[&str]) -> Result<Vec<Option<u64>>, String> {
+    fn indices(&self, wanted: &[&str]) -> Result<Vec<Option<u64>>, Error> {
         let mut found = vec![None; wanted.len()];
         let mut left = wanted.len();
         let mut lengths: Vec<usize> = wanted.iter().map(|name| name.len() + 1).collect();
@@ -177,7 +183,8 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
             at = self.next_name(&mut pieces, at, &mut packed)?;
             let bytes = self.expanded_bytes(&packed);
             if bytes > MAX_TEXT_BYTES {
-                return Err(format!("a name is longer than {MAX_TEXT_BYTES} characters"));
+                let why = format!("symbol {index} has more than {MAX_TEXT_BYTES} characters");
+                return Err(Error::implausible("kallsyms_names", why));
             }
             if !lengths.contains(&bytes) || !self.is_global(&packed) {
                 continue;
@@ -204,9 +211,9 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         pieces: &mut VirtualReader<'_, '_>,
         at: u64,
         packed: &mut Vec<u8>,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Error> {
         let mut byte = [0; 1];
-        let cannot = || cannot_read("kallsyms_names");
+        let cannot = || Error::unreadable("kallsyms_names");
         pieces.read(at, &mut byte).map_err(cannot())?;
         let (mut length, mut start) = (usize::from(byte[0]), at.wrapping_add(1));
         // Since 6.1 (73bbb94466fd) those of 128 and more have 7 bits here and the rest behind it.
@@ -216,7 +223,8 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
             start = start.wrapping_add(1);
         }
         if length == 0 || length > MAX_TEXT_BYTES {
-            return Err(format!("the name at {at:#x} has {length} tokens"));
+            let why = format!("the name at {at:#x} has {length} tokens");
+            return Err(Error::implausible("kallsyms_names", why));
         }
         packed.resize(length, 0);
         pieces.read(start, packed).map_err(cannot())?;
@@ -261,7 +269,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 }
 
 /// The texts of all tokens.
-fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec<u8>>, String> {
+fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec<u8>>, Error> {
     let mut entries = VirtualReader::new(translator);
     let mut texts = VirtualReader::new(translator);
     let order = translator.layout().byte_order();
@@ -269,19 +277,20 @@ fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec
     for nth in 0..TOKENS {
         let mut offset = [0; 2];
         let entry = index.wrapping_add(nth * 2);
-        entries.read(entry, &mut offset).map_err(cannot_read("kallsyms_token_index"))?;
+        entries.read(entry, &mut offset).map_err(Error::unreadable("kallsyms_token_index"))?;
         let mut at = table.wrapping_add(order.read_u16(offset).into());
         let mut text = Vec::new();
         loop {
             let mut byte = [0; 1];
-            texts.read(at, &mut byte).map_err(cannot_read("kallsyms_token_table"))?;
+            texts.read(at, &mut byte).map_err(Error::unreadable("kallsyms_token_table"))?;
             if byte == [0] {
                 break;
             }
             text.push(byte[0]);
             at = at.wrapping_add(1);
             if text.len() > MAX_TEXT_BYTES {
-                return Err(format!("token {nth} has more than {MAX_TEXT_BYTES} characters"));
+                let why = format!("token {nth} has more than {MAX_TEXT_BYTES} characters");
+                return Err(Error::implausible("kallsyms_token_table", why));
             }
         }
         tokens.push(text);

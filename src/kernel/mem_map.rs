@@ -10,9 +10,10 @@ mod sparse;
 
 use std::ops::Range;
 
-use crate::error::chain;
+use crate::kernel::error::Error;
 use crate::kernel::nodes;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::vmcoreinfo::Item;
 
 /// Page frames whose struct pages follow one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl MemMap {
         translator: &Translator<'_>,
         struct_bytes: u64,
         known: &mut dyn Iterator<Item = Range<u64>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Error> {
         let stretches = if kernel.info.symbol("mem_section").is_some() {
             sparse::stretches(kernel, translator, struct_bytes, known)?
         } else {
@@ -51,34 +52,29 @@ impl MemMap {
         };
         let map = MemMap { stretches: merged(stretches, struct_bytes)?, struct_bytes };
         if map.stretches.is_empty() {
-            return Err("no page frame of the dump has a struct page".to_owned());
+            let why = "no page frame of the dump has a struct page";
+            return Err(Error::implausible("mem_map", why));
         }
         Ok(map)
     }
 }
 
 /// The arrays of the nodes: one of all memory with FLATMEM.
-fn flat(
-    kernel: &Kernel<'_>,
-    translator: &Translator<'_>,
-    end: u64,
-) -> Result<Vec<Stretch>, String> {
+fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Vec<Stretch>, Error> {
     let mem_map = kernel.info.symbol("mem_map");
     // Nothing else tells how long an array is.
     let nodes = nodes::nodes(kernel, translator)
-        .map_err(|why| format!("VMCOREINFO has no SYMBOL(mem_section), and of its nodes: {why}"))?;
+        .map_err(Error::no_substitute(Item::symbol("mem_section"), "its memory nodes"))?;
     let mut stretches = Vec::new();
     let is_only = nodes.len() == 1;
     for node in nodes {
         let pfns = node.start_pfn..node.start_pfn.saturating_add(node.spanned_pages).min(end);
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
-            (None, Some(symbol)) if is_only && node.start_pfn == 0 => translator
-                .read_long(symbol)
-                .map_err(|why| format!("SYMBOL(mem_map): {}", chain(&why)))?,
-            (None, _) => {
-                return Err("VMCOREINFO has no OFFSET(pglist_data.node_mem_map)".to_owned());
+            (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
+                translator.read_long(symbol).map_err(Error::unreadable("mem_map"))?
             }
+            (None, _) => return Err(Error::missing(Item::offset("pglist_data.node_mem_map"))),
         };
         if !pfns.is_empty() {
             stretches.push(Stretch { pfns, vaddr });
@@ -88,7 +84,7 @@ fn flat(
 }
 
 /// In order, and neighbours that follow one another in both ways as one.
-fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>, String> {
+fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>, Error> {
     stretches.sort_by_key(|stretch| stretch.pfns.start);
     let mut merged: Vec<Stretch> = Vec::new();
     for stretch in stretches {
@@ -98,7 +94,8 @@ fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>
         };
         if stretch.pfns.start < last.pfns.end {
             let pfn = stretch.pfns.start;
-            return Err(format!("pfn {pfn:#x} has two struct pages"));
+            let why = format!("pfn {pfn:#x} has two struct pages");
+            return Err(Error::implausible("mem_map", why));
         }
         let bytes = (last.pfns.end - last.pfns.start).wrapping_mul(struct_bytes);
         let follows =

@@ -2,6 +2,7 @@
 //! how its addresses are translated, what its struct pages say, what it logged.
 
 pub mod arch;
+mod error;
 pub mod image;
 pub mod kallsyms;
 pub mod log;
@@ -13,3 +14,5 @@ pub mod struct_page;
 pub mod translate;
 pub mod utsname;
 pub mod vmcoreinfo;
+
+pub use error::{AddressError, Error};

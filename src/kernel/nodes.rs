@@ -10,9 +10,10 @@
 //! Source: include/linux/mmzone.h; what of it VMCOREINFO has, kernel/vmcore_info.c (before 6.9
 //! kernel/crash_core.c).
 
+use crate::kernel::error::Error;
 use crate::kernel::kallsyms::Kallsyms;
-use crate::kernel::translate::{Kernel, Translator, cannot_read};
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
 /// No kernel has more nodes (NODES_SHIFT is at most 10), with room for those to come.
 const MAX_NODES: u64 = 4096;
@@ -45,7 +46,7 @@ pub struct Node {
 ///
 /// # Errors
 /// What VMCOREINFO lacks, or what could not be read or makes no sense.
-pub fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, String> {
+pub fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, Error> {
     let reader = Reader { kernel, translator, layout: Layout::of(kernel.info)? };
     let online = reader.online()?;
     online.into_iter().map(|(id, pgdat)| reader.node(id, pgdat)).collect()
@@ -71,11 +72,9 @@ struct Zones {
 }
 
 impl Layout {
-    fn of(info: &Vmcoreinfo) -> Result<Self, String> {
+    fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
         let offset = |member: &str| info.offset(&format!("pglist_data.{member}"));
-        let needed = |member: &str| {
-            offset(member).ok_or_else(|| format!("VMCOREINFO has no OFFSET(pglist_data.{member})"))
-        };
+        let needed = |member: &str| info.require_offset(&format!("pglist_data.{member}"));
         Ok(Layout {
             start_pfn: needed("node_start_pfn")?,
             spanned_pages: needed("node_spanned_pages")?,
@@ -113,14 +112,15 @@ struct Reader<'t, 'a> {
 
 impl Reader<'_, '_> {
     /// Of each node in use its number and the address of its pglist_data.
-    fn online(&self) -> Result<Vec<(u64, u64)>, String> {
+    fn online(&self) -> Result<Vec<(u64, u64)>, Error> {
         let info = self.kernel.info;
         if let Some(only) = info.symbol("contig_page_data") {
             return Ok(vec![(0, only)]);
         }
+        let either = ["contig_page_data", "node_online_map"];
         let map = info
             .symbol("node_online_map")
-            .ok_or("VMCOREINFO has neither SYMBOL(contig_page_data) nor SYMBOL(node_online_map)")?;
+            .ok_or_else(|| Error::MissingItem(either.map(Item::symbol).to_vec()))?;
         let node_data = self.node_data()?;
         let long_bytes = self.kernel.layout.long_bytes() as u64;
         let long_bits = long_bytes * 8;
@@ -134,55 +134,65 @@ impl Reader<'_, '_> {
             }
         }
         if nodes.is_empty() {
-            return Err("no node is online".to_owned());
+            return Err(Error::implausible("node_online_map", "no node is online"));
         }
         Ok(nodes)
     }
 
     /// The array of pointers; VMCOREINFO has it on x86_64 alone.
-    fn node_data(&self) -> Result<u64, String> {
+    fn node_data(&self) -> Result<u64, Error> {
         if let Some(node_data) = self.kernel.info.symbol("node_data") {
             return Ok(node_data);
         }
-        let lacks = "VMCOREINFO has no SYMBOL(node_data)";
-        let kallsyms = Kallsyms::open(self.kernel, self.translator);
-        let found = kallsyms.and_then(|kallsyms| kallsyms.find(&["node_data"]));
-        let found = found.map_err(|why| format!("{lacks}, and the kernel's symbols: {why}"))?;
-        let node_data = found.first().copied().flatten();
-        node_data.ok_or_else(|| format!("{lacks}, and the kernel's symbols have none"))
+        let by_kallsyms = || {
+            let found = Kallsyms::open(self.kernel, self.translator)?.find(&["node_data"])?;
+            let node_data = found.first().copied().flatten();
+            node_data
+                .ok_or_else(|| Error::implausible("kallsyms_names", "no symbol is named node_data"))
+        };
+        by_kallsyms()
+            .map_err(Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"))
     }
 
     /// Bits of node_online_map.
-    fn max_nodes(&self) -> Result<u64, String> {
+    fn max_nodes(&self) -> Result<u64, Error> {
         let info = self.kernel.info;
         let by_mask = || info.size("nodemask_t")?.checked_mul(8);
         let count = info.length("node_data").or_else(by_mask);
-        let count = count.ok_or("VMCOREINFO has neither LENGTH(node_data) nor SIZE(nodemask_t)")?;
+        let count = count.ok_or_else(|| {
+            Error::MissingItem(vec![Item::length("node_data"), Item::size("nodemask_t")])
+        })?;
         if count == 0 || count > MAX_NODES {
-            return Err(format!("{count} nodes: no kernel has so many"));
+            let why = format!("{count} nodes, where kernels have 1 to {MAX_NODES}");
+            return Err(Error::implausible("node_data", why));
         }
         Ok(count)
     }
 
-    fn node(&self, id: u64, pgdat: u64) -> Result<Node, String> {
-        let member = |offset: u64, what: &str| self.long(pgdat.wrapping_add(offset), what);
+    fn node(&self, id: u64, pgdat: u64) -> Result<Node, Error> {
+        let member = |offset: u64, what: &'static str| self.long(pgdat.wrapping_add(offset), what);
         let layout = &self.layout;
         if pgdat == 0 {
-            return Err(format!("node {id} is online, but has no pglist_data"));
+            let why = format!("null for node {id}, which is online");
+            return Err(Error::implausible("node_data", why));
         }
         if let Some(offset) = layout.node_id {
             let what = "pglist_data.node_id";
-            let found =
-                self.translator.read_u32(pgdat.wrapping_add(offset)).map_err(cannot_read(what))?;
+            let found = self
+                .translator
+                .read_u32(pgdat.wrapping_add(offset))
+                .map_err(Error::unreadable(what))?;
             if u64::from(found) != id {
-                return Err(format!("pglist_data at {pgdat:#x}: node_id is {found}, not {id}"));
+                let what = format!("pglist_data at {pgdat:#x}");
+                return Err(Error::implausible(what, format!("node_id is {found}, not {id}")));
             }
         }
         let start_pfn = member(layout.start_pfn, "pglist_data.node_start_pfn")?;
         let spanned_pages = member(layout.spanned_pages, "pglist_data.node_spanned_pages")?;
         if start_pfn.checked_add(spanned_pages).is_none_or(|end| end > MAX_PFN) {
-            return Err(format!(
-                "node {id} has {spanned_pages:#x} pages from pfn {start_pfn:#x} on: no memory is so large"
+            return Err(Error::implausible(
+                format!("pglist_data at {pgdat:#x}"),
+                format!("{spanned_pages:#x} pages from pfn {start_pfn:#x} end beyond any memory"),
             ));
         }
         let mem_map = match layout.mem_map {
@@ -214,7 +224,7 @@ impl Reader<'_, '_> {
         (sum <= spanned_pages).then_some(sum)
     }
 
-    fn long(&self, vaddr: u64, what: &str) -> Result<u64, String> {
-        self.translator.read_long(vaddr).map_err(cannot_read(what))
+    fn long(&self, vaddr: u64, what: &'static str) -> Result<u64, Error> {
+        self.translator.read_long(vaddr).map_err(Error::unreadable(what))
     }
 }

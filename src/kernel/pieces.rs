@@ -1,6 +1,7 @@
 //! Kernel memory read from front to back in small steps, at the cost of one translation a page.
 
-use crate::kernel::translate::{ReadError, Translator};
+use crate::kernel::error::AddressError;
+use crate::kernel::translate::Translator;
 
 /// The smallest page of any kernel: what is lost for one unreadable byte.
 const PIECE_BYTES: u64 = 4096;
@@ -20,7 +21,7 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
     }
 
     /// Fills `buf` with the bytes from `vaddr` on.
-    pub(crate) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+    pub(crate) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
@@ -41,7 +42,7 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
         within.and_then(|within| self.piece.get(within..)).unwrap_or_default()
     }
 
-    fn read_within_piece(&mut self, at: u64, part: &mut [u8]) -> Result<(), ReadError> {
+    fn read_within_piece(&mut self, at: u64, part: &mut [u8]) -> Result<(), AddressError> {
         let within = usize::try_from(at % PIECE_BYTES).unwrap_or(0);
         let start = at - at % PIECE_BYTES;
         if self.start != Some(start) {

@@ -9,8 +9,9 @@ mod types;
 
 use crate::format::wire::ByteOrder;
 use crate::kernel::arch::Architecture;
+use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
@@ -78,16 +79,15 @@ impl StructPageFormat {
     ///
     /// # Errors
     /// What VMCOREINFO lacks, or what of it cannot be.
-    pub fn of(kernel: &Kernel<'_>) -> Result<Self, String> {
+    pub fn of(kernel: &Kernel<'_>) -> Result<Self, Error> {
         let info = kernel.info;
         let long = kernel.layout.long_bytes();
-        let size = info.size("page").ok_or("VMCOREINFO has no SIZE(page)")?;
+        let size = info.require_size("page")?;
         let is_sane = (long as u64 * 4..=MAX_BYTES).contains(&size) && size % long as u64 == 0;
-        let size = usize::try_from(size)
-            .ok()
-            .filter(|_| is_sane)
-            .ok_or_else(|| format!("SIZE(page)={size} is no size of a struct page"))?;
-        let optional = |name: &str, bytes: usize| -> Result<Option<Field>, String> {
+        let size = usize::try_from(size).ok().filter(|_| is_sane).ok_or_else(|| {
+            Error::implausible("SIZE(page)", format!("no struct page has {size} bytes"))
+        })?;
+        let optional = |name: &str, bytes: usize| -> Result<Option<Field>, Error> {
             let Some(offset) = info.offset(name) else { return Ok(None) };
             let field = usize::try_from(offset).ok().map(|offset| Field { offset, bytes });
             let inside = |field: &Field| {
@@ -95,12 +95,15 @@ impl StructPageFormat {
                     && field.offset.checked_add(bytes).is_some_and(|end| end <= size)
             };
             let field = field.filter(inside).ok_or_else(|| {
-                format!("OFFSET({name})={offset} is not within SIZE(page)={size}")
+                Error::implausible(
+                    Item::offset(name).to_string(),
+                    format!("{offset} is not within the {size} bytes of a struct page"),
+                )
             })?;
             Ok(Some(field))
         };
         let needed = |name: &str, bytes: usize| {
-            optional(name, bytes)?.ok_or_else(|| format!("VMCOREINFO has no OFFSET({name})"))
+            optional(name, bytes)?.ok_or_else(|| Error::missing(Item::offset(name)))
         };
         // Renamed in 7.1, when it came to hold a mask as well.
         let head_link = match optional("page.compound_info", long)? {

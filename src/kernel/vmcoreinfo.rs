@@ -5,6 +5,78 @@
 //! or hexadecimal with 0x on some architectures.
 
 use std::collections::HashMap;
+use std::fmt;
+
+use crate::kernel::error::Error;
+
+/// The kinds of items that VMCOREINFO has about the kernel's variables and types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemKind {
+    /// `SYMBOL()`: the virtual address of a variable or function.
+    Symbol,
+    /// `OFFSET()`: of a member within its struct, in bytes.
+    Offset,
+    /// `SIZE()`: of a type, in bytes.
+    Size,
+    /// `LENGTH()`: of an array, in elements.
+    Length,
+    /// `NUMBER()`: any value.
+    Number,
+}
+
+/// An item of VMCOREINFO by kind and name, such as `SYMBOL(mem_section)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Item {
+    /// What it says.
+    pub kind: ItemKind,
+    /// What it says it of.
+    pub name: String,
+}
+
+impl Item {
+    /// `SYMBOL(name)`.
+    #[must_use]
+    pub fn symbol(name: impl Into<String>) -> Self {
+        Item { kind: ItemKind::Symbol, name: name.into() }
+    }
+
+    /// `OFFSET(member)`.
+    #[must_use]
+    pub fn offset(member: impl Into<String>) -> Self {
+        Item { kind: ItemKind::Offset, name: member.into() }
+    }
+
+    /// `SIZE(name)`.
+    #[must_use]
+    pub fn size(name: impl Into<String>) -> Self {
+        Item { kind: ItemKind::Size, name: name.into() }
+    }
+
+    /// `LENGTH(name)`.
+    #[must_use]
+    pub fn length(name: impl Into<String>) -> Self {
+        Item { kind: ItemKind::Length, name: name.into() }
+    }
+
+    /// `NUMBER(name)`.
+    #[must_use]
+    pub fn number(name: impl Into<String>) -> Self {
+        Item { kind: ItemKind::Number, name: name.into() }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ItemKind::Symbol => "SYMBOL",
+            ItemKind::Offset => "OFFSET",
+            ItemKind::Size => "SIZE",
+            ItemKind::Length => "LENGTH",
+            ItemKind::Number => "NUMBER",
+        };
+        write!(f, "{kind}({})", self.name)
+    }
+}
 
 /// The text of a VMCOREINFO note, looked up by key.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +175,56 @@ impl Vmcoreinfo {
                 .or_else(|| text.parse::<i64>().ok().map(|n| 0u64.wrapping_add_signed(n))),
         }
     }
+
+    /// [`symbol`](Self::symbol), where nothing can be done without it.
+    ///
+    /// # Errors
+    /// [`Error::MissingItem`]; [`Error::Implausible`] if it is there, but is not a number.
+    pub fn require_symbol(&self, name: &str) -> Result<u64, Error> {
+        self.require(self.symbol(name), || Item::symbol(name))
+    }
+
+    /// [`offset`](Self::offset), where nothing can be done without it.
+    ///
+    /// # Errors
+    /// As [`require_symbol`](Self::require_symbol).
+    pub fn require_offset(&self, member: &str) -> Result<u64, Error> {
+        self.require(self.offset(member), || Item::offset(member))
+    }
+
+    /// [`size`](Self::size), where nothing can be done without it.
+    ///
+    /// # Errors
+    /// As [`require_symbol`](Self::require_symbol).
+    pub fn require_size(&self, name: &str) -> Result<u64, Error> {
+        self.require(self.size(name), || Item::size(name))
+    }
+
+    /// [`length`](Self::length), where nothing can be done without it.
+    ///
+    /// # Errors
+    /// As [`require_symbol`](Self::require_symbol).
+    pub fn require_length(&self, name: &str) -> Result<u64, Error> {
+        self.require(self.length(name), || Item::length(name))
+    }
+
+    /// [`number`](Self::number), where nothing can be done without it.
+    ///
+    /// # Errors
+    /// As [`require_symbol`](Self::require_symbol).
+    pub fn require_number(&self, name: &str) -> Result<u64, Error> {
+        self.require(self.number(name), || Item::number(name))
+    }
+
+    fn require<T>(&self, value: Option<T>, item: impl FnOnce() -> Item) -> Result<T, Error> {
+        value.ok_or_else(|| {
+            let item = item();
+            match self.get(&item.to_string()) {
+                Some(_) => Error::implausible(format!("{item} in VMCOREINFO"), "not a number"),
+                None => Error::missing(item),
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +253,22 @@ mod tests {
         assert_eq!(info.size("prb_desc"), Some(24));
         assert_eq!(info.length("free_area"), Some(11));
         assert!(info.config("X86_PAE") && !info.config("SMP") && !info.config("KASAN"));
+    }
+
+    #[test]
+    fn a_required_item_that_is_missing_or_no_number_is_named() {
+        let info = Vmcoreinfo::parse(b"SYMBOL(a)=x\nNUMBER(b)=0x10\n");
+        let why = info.require_symbol("a").unwrap_err();
+        assert_eq!(why.to_string(), "SYMBOL(a) in VMCOREINFO: not a number");
+        assert_eq!(info.require_number("b"), Ok(16));
+        let why = info.require_size("b").unwrap_err();
+        assert_eq!(why, Error::MissingItem(vec![Item::size("b")]));
+        assert_eq!(why.to_string(), "VMCOREINFO has no SIZE(b)");
+        let items = vec![Item::symbol("a"), Item::offset("b.c"), Item::length("d")];
+        let why = Error::MissingItem(items[..2].to_vec()).to_string();
+        assert_eq!(why, "VMCOREINFO has neither SYMBOL(a) nor OFFSET(b.c)");
+        let why = Error::MissingItem(items).to_string();
+        assert_eq!(why, "VMCOREINFO has none of SYMBOL(a), OFFSET(b.c), LENGTH(d)");
     }
 
     #[test]

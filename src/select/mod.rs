@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::physical::DumpMemory;
 use crate::dump::{Dump, Runs};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
@@ -156,9 +156,10 @@ fn find(
     if dump.notes.of_xen {
         return Err("the memory is Xen's, where struct pages count otherwise".to_owned());
     }
-    let format = StructPageFormat::of(&kernel)?;
-    let translator = Translator::new(&kernel).map_err(|why| why.to_string())?;
-    let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
+    let format = StructPageFormat::of(&kernel).map_err(|why| chain(&why))?;
+    let translator = Translator::new(&kernel).map_err(|why| chain(&why))?;
+    let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())
+        .map_err(|why| chain(&why))?;
     let pages = StructPages::locate(&map, &translator, &mut dump.known(), &request.cancel)?;
     let own = Own::find(&kernel, &translator, &pages)?;
     check_release(&kernel, &translator)?;

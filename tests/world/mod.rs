@@ -76,7 +76,7 @@ impl World {
 
     /// What [`Translator::new`] complains of.
     pub fn complaint(&self) -> String {
-        Translator::new(&self.kernel()).unwrap_err().to_string()
+        chain(&Translator::new(&self.kernel()).unwrap_err())
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::ops::ControlFlow;
 
-use super::{Ended, LogBuf, LogError, Record, Visit, int};
+use super::{Ended, LogBuf, Record, Visit, int};
+use crate::error::chain;
+use crate::kernel::error::Error;
 use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -17,7 +19,7 @@ pub(super) fn read(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
     visit: &mut Visit<'_>,
-) -> Result<Ended, LogError> {
+) -> Result<Ended, Error> {
     let LogBuf { start, bytes } = LogBuf::find(info, translator)?;
     // Counts all characters since boot. unsigned int since 2.6.25, unsigned long before.
     let log_end = int(info, translator, "log_end", "SYMBOL(log_end)")?;
@@ -32,7 +34,7 @@ pub(super) fn read(
         at += wanted;
         let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
         if let Err(why) = pieces.read(start.wrapping_add(place), &mut piece) {
-            ended.lost(format!("{wanted} characters at {place:#x}: {}", why.reasons()));
+            ended.lost(format_args!("{wanted} characters at {place:#x}: {}", chain(&why)));
             continue;
         }
         for &byte in &piece {

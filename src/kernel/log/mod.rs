@@ -20,8 +20,9 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 
-use crate::kernel::translate::{Kernel, NoTranslation, ReadError, Translator};
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::kernel::error::Error;
+use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};
@@ -76,41 +77,14 @@ impl Ended {
     }
 }
 
-/// A log that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// There is no way to the kernel's memory.
-    #[error(transparent)]
-    Translation(#[from] NoTranslation),
-    /// VMCOREINFO does not tell where the log is or what it looks like.
-    #[error("VMCOREINFO has no {0}")]
-    Lacks(String),
-    /// What all records depend on could not be read.
-    #[error("cannot read {what}")]
-    Read {
-        /// What it was.
-        what: &'static str,
-        /// Why not.
-        source: ReadError,
-    },
-    /// What all records depend on makes no sense.
-    #[error("{what}: {why}")]
-    Damaged {
-        /// What it was.
-        what: &'static str,
-        /// Why it makes none.
-        why: String,
-    },
-}
-
 /// What is done with a record; [`ControlFlow::Break`] ends the reading.
 pub type Visit<'v> = dyn FnMut(&Record<'_>) -> ControlFlow<()> + 'v;
 
 /// Reads the log of a kernel from its oldest record to its newest.
 ///
 /// # Errors
-/// [`LogError`] when there is no log to be found; what is lost of a log that is there, [`Ended`] says.
-pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, LogError> {
+/// [`Error`] when there is no log to be found; what is lost of a log that is there, [`Ended`] says.
+pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
     let translator = Translator::new(kernel)?;
@@ -124,8 +98,8 @@ pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, LogErro
 /// Where the log is: ranges of virtual addresses of its texts and of all that describes them.
 ///
 /// # Errors
-/// [`LogError`] when there is no log to be found.
-pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<Range<u64>>, LogError> {
+/// [`Error`] when there is no log to be found.
+pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<Range<u64>>, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
     let translator = Translator::new(kernel)?;
@@ -143,17 +117,17 @@ enum Form {
 }
 
 impl Form {
-    fn of(info: &Vmcoreinfo) -> Result<Form, LogError> {
+    fn of(info: &Vmcoreinfo) -> Result<Form, Error> {
         if let Some(prb) = info.symbol("prb") {
             Ok(Form::Ring { prb })
         } else if info.symbol("log_buf").is_none() {
-            Err(LogError::Lacks("SYMBOL(prb) and no SYMBOL(log_buf)".to_owned()))
+            Err(Error::MissingItem(["prb", "log_buf"].map(Item::symbol).to_vec()))
         } else if info.symbol("log_first_idx").is_some() {
             Ok(Form::Records)
         } else if info.symbol("log_end").is_some() {
             Ok(Form::Chars)
         } else {
-            Err(LogError::Lacks("SYMBOL(log_first_idx) and no SYMBOL(log_end)".to_owned()))
+            Err(Error::MissingItem(["log_first_idx", "log_end"].map(Item::symbol).to_vec()))
         }
     }
 }
@@ -166,9 +140,9 @@ struct LogBuf {
 }
 
 impl LogBuf {
-    fn find(info: &Vmcoreinfo, translator: &Translator<'_>) -> Result<LogBuf, LogError> {
-        let log_buf = symbol(info, "log_buf")?;
-        let start = translator.read_long(log_buf).map_err(reading("SYMBOL(log_buf)"))?;
+    fn find(info: &Vmcoreinfo, translator: &Translator<'_>) -> Result<LogBuf, Error> {
+        let log_buf = info.require_symbol("log_buf")?;
+        let start = translator.read_long(log_buf).map_err(Error::unreadable("SYMBOL(log_buf)"))?;
         let bytes = int(info, translator, "log_buf_len", "SYMBOL(log_buf_len)")?;
         let readable = translator.memory().readable_bytes();
         let bytes = plausible("log_buf_len", Some(bytes), readable)?;
@@ -180,28 +154,18 @@ impl LogBuf {
     }
 }
 
-/// An address that VMCOREINFO must tell.
-fn symbol(info: &Vmcoreinfo, name: &str) -> Result<u64, LogError> {
-    info.symbol(name).ok_or_else(|| LogError::Lacks(format!("SYMBOL({name})")))
-}
-
 /// The `unsigned int` at a symbol.
 fn int(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
     name: &str,
     what: &'static str,
-) -> Result<u64, LogError> {
-    translator.read_u32(symbol(info, name)?).map_err(reading(what)).map(u64::from)
-}
-
-/// For `map_err`: what could not be read.
-fn reading(what: &'static str) -> impl FnOnce(ReadError) -> LogError {
-    move |source| LogError::Read { what, source }
+) -> Result<u64, Error> {
+    translator.read_u32(info.require_symbol(name)?).map_err(Error::unreadable(what)).map(u64::from)
 }
 
 /// `bytes` of a buffer that the kernel claims to have, if the dump has room for it.
-fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u64, LogError> {
+fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u64, Error> {
     let why = match bytes {
         Some(bytes) if bytes > 0 && bytes <= readable => return Ok(bytes),
         Some(0) => "it is empty".to_owned(),
@@ -210,5 +174,5 @@ fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u6
         }
         None => "it is larger than any memory".to_owned(),
     };
-    Err(LogError::Damaged { what, why })
+    Err(Error::implausible(what, why))
 }

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::{Caller, Ended, LogError, Record, read};
+use super::{Caller, Ended, Record, read};
+use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 
 /// What is printed besides time and text.
@@ -18,7 +19,7 @@ pub struct PrintOptions {
 pub enum PrintError {
     /// It could not be read.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Log(#[from] Error),
     /// It could not be written.
     #[error("cannot write the log")]
     Write(#[from] io::Error),

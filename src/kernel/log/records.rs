@@ -6,10 +6,12 @@
 use std::ops::ControlFlow;
 
 use super::ring::level;
-use super::{Caller, Ended, LogBuf, LogError, Record, Visit, int};
+use super::{Caller, Ended, LogBuf, Record, Visit, int};
+use crate::error::chain;
+use crate::kernel::error::{AddressError, Error};
 use crate::kernel::pieces::VirtualReader;
-use crate::kernel::translate::{ReadError, Translator};
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::kernel::translate::Translator;
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
 /// The struct's name: printk_log since 3.11 (62e32ac3505a), log before.
 const STRUCTS: [&str; 2] = ["printk_log", "log"];
@@ -25,13 +27,11 @@ struct Offsets {
 }
 
 impl Offsets {
-    fn of(info: &Vmcoreinfo) -> Result<Self, LogError> {
+    fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
         let name = STRUCTS.into_iter().find(|name| info.size(name).is_some());
-        let name = name.ok_or_else(|| LogError::Lacks("SIZE(printk_log)".to_owned()))?;
+        let name = name.ok_or_else(|| Error::missing(Item::size("printk_log")))?;
         let offset = |member: &str| info.offset(&format!("{name}.{member}"));
-        let needed = |member: &str| {
-            offset(member).ok_or_else(|| LogError::Lacks(format!("OFFSET({name}.{member})")))
-        };
+        let needed = |member: &str| info.require_offset(&format!("{name}.{member}"));
         let header_bytes = info.size(name).unwrap_or(0);
         // Not named by VMCOREINFO: the two bytes behind dict_len. In struct log they were a level of
         // 16 bits at first.
@@ -58,13 +58,13 @@ struct Buffer<'t, 'a> {
 }
 
 impl Buffer<'_, '_> {
-    fn u16_at(&mut self, index: u64, offset: u64) -> Result<u64, ReadError> {
+    fn u16_at(&mut self, index: u64, offset: u64) -> Result<u64, AddressError> {
         let mut bytes = [0; 2];
         self.read(index.wrapping_add(offset), &mut bytes)?;
         Ok(self.translator.layout().byte_order().read_u16(bytes).into())
     }
 
-    fn read(&mut self, index: u64, bytes: &mut [u8]) -> Result<(), ReadError> {
+    fn read(&mut self, index: u64, bytes: &mut [u8]) -> Result<(), AddressError> {
         self.pieces.read(self.start.wrapping_add(index), bytes)
     }
 
@@ -74,7 +74,7 @@ impl Buffer<'_, '_> {
         index: u64,
         length: u64,
         text: &mut Vec<u8>,
-    ) -> Result<Record<'static>, ReadError> {
+    ) -> Result<Record<'static>, AddressError> {
         let order = self.translator.layout().byte_order();
         let mut ts_nsec = [0; 8];
         self.read(index.wrapping_add(self.offsets.ts_nsec), &mut ts_nsec)?;
@@ -110,7 +110,7 @@ pub(super) fn read(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
     visit: &mut Visit<'_>,
-) -> Result<Ended, LogError> {
+) -> Result<Ended, Error> {
     let offsets = Offsets::of(info)?;
     let LogBuf { start, bytes } = LogBuf::find(info, translator)?;
     let first = int(info, translator, "log_first_idx", "SYMBOL(log_first_idx)")?;
@@ -125,14 +125,14 @@ pub(super) fn read(
     while index != next {
         let header_end = index.checked_add(buffer.offsets.header_bytes);
         if header_end.is_none_or(|end| end > bytes) {
-            ended.lost(format!("index {index:#x} leads out of log_buf ({bytes:#x} bytes)"));
+            ended.lost(format_args!("index {index:#x} leads out of log_buf ({bytes:#x} bytes)"));
             break;
         }
         // Without the length there is no way to the next record.
         let length = match buffer.u16_at(index, buffer.offsets.len) {
             Ok(length) => length,
             Err(why) => {
-                ended.lost(format!("record at index {index:#x}: {}", why.reasons()));
+                ended.lost(format_args!("record at index {index:#x}: {}", chain(&why)));
                 break;
             }
         };
@@ -143,7 +143,7 @@ pub(super) fn read(
         }
         if length < buffer.offsets.header_bytes.max(1) || length > left {
             let why = if length > left { "the records go round in a circle" } else { "too short" };
-            ended.lost(format!("record of {length} bytes at index {index:#x}: {why}"));
+            ended.lost(format_args!("record of {length} bytes at index {index:#x}: {why}"));
             break;
         }
         left -= length;
@@ -154,7 +154,7 @@ pub(super) fn read(
                     break;
                 }
             }
-            Err(why) => ended.lost(format!("record at index {index:#x}: {}", why.reasons())),
+            Err(why) => ended.lost(format_args!("record at index {index:#x}: {}", chain(&why))),
         }
         index += length;
     }

@@ -11,10 +11,12 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::{Caller, Ended, LogError, Record, Visit, plausible, reading};
+use super::{Caller, Ended, Record, Visit, plausible};
+use crate::error::chain;
 use crate::format::wire::{ByteOrder, StructLayout};
+use crate::kernel::error::{AddressError, Error};
 use crate::kernel::pieces::VirtualReader;
-use crate::kernel::translate::{ReadError, Translator};
+use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 /// States of a descriptor (enum desc_state): in the two uppermost bits of state_var, above the id.
@@ -45,16 +47,16 @@ struct Offsets {
 }
 
 impl Offsets {
-    fn of(info: &Vmcoreinfo) -> Result<Self, LogError> {
-        let blk = offset(info, "prb_desc.text_blk_lpos")?;
+    fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
+        let blk = info.require_offset("prb_desc.text_blk_lpos")?;
         Ok(Offsets {
-            desc_bytes: size(info, "prb_desc")?,
-            state: add(offset(info, "prb_desc.state_var")?, counter(info)),
-            begin: add(blk, offset(info, "prb_data_blk_lpos.begin")?),
-            next: add(blk, offset(info, "prb_data_blk_lpos.next")?),
-            info_bytes: size(info, "printk_info")?,
-            ts_nsec: offset(info, "printk_info.ts_nsec")?,
-            text_len: offset(info, "printk_info.text_len")?,
+            desc_bytes: info.require_size("prb_desc")?,
+            state: add(info.require_offset("prb_desc.state_var")?, counter(info)),
+            begin: add(blk, info.require_offset("prb_data_blk_lpos.begin")?),
+            next: add(blk, info.require_offset("prb_data_blk_lpos.next")?),
+            info_bytes: info.require_size("printk_info")?,
+            ts_nsec: info.require_offset("printk_info.ts_nsec")?,
+            text_len: info.require_offset("printk_info.text_len")?,
             caller_id: info.offset("printk_info.caller_id"),
         })
     }
@@ -68,14 +70,6 @@ impl Offsets {
 
 fn add(a: u64, b: u64) -> u64 {
     a.wrapping_add(b)
-}
-
-fn size(info: &Vmcoreinfo, name: &str) -> Result<u64, LogError> {
-    info.size(name).ok_or_else(|| LogError::Lacks(format!("SIZE({name})")))
-}
-
-fn offset(info: &Vmcoreinfo, member: &str) -> Result<u64, LogError> {
-    info.offset(member).ok_or_else(|| LogError::Lacks(format!("OFFSET({member})")))
 }
 
 /// The value within an atomic_long_t, its only member.
@@ -98,23 +92,23 @@ struct Ring {
 }
 
 impl Ring {
-    fn open(info: &Vmcoreinfo, translator: &Translator<'_>, symbol: u64) -> Result<Ring, LogError> {
+    fn open(info: &Vmcoreinfo, translator: &Translator<'_>, symbol: u64) -> Result<Ring, Error> {
         let offsets = Offsets::of(info)?;
-        let prb = translator.read_long(symbol).map_err(reading("SYMBOL(prb)"))?;
+        let prb = translator.read_long(symbol).map_err(Error::unreadable("SYMBOL(prb)"))?;
         let long = |ring: &str, member: &str, what| {
-            let at = add(prb, offset(info, &format!("printk_ringbuffer.{ring}"))?);
-            let at = add(at, offset(info, member)?);
-            translator.read_long(at).map_err(reading(what))
+            let at = add(prb, info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
+            let at = add(at, info.require_offset(member)?);
+            translator.read_long(at).map_err(Error::unreadable(what))
         };
         let bits = |ring: &str, member: &str, what| {
-            let at = add(prb, offset(info, &format!("printk_ringbuffer.{ring}"))?);
-            let at = add(at, offset(info, member)?);
-            translator.read_u32(at).map_err(reading(what))
+            let at = add(prb, info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
+            let at = add(at, info.require_offset(member)?);
+            translator.read_u32(at).map_err(Error::unreadable(what))
         };
         let id = |member: &str, what| {
-            let at = add(prb, offset(info, "printk_ringbuffer.desc_ring")?);
-            let at = add(add(at, offset(info, member)?), counter(info));
-            translator.read_long(at).map_err(reading(what))
+            let at = add(prb, info.require_offset("printk_ringbuffer.desc_ring")?);
+            let at = add(add(at, info.require_offset(member)?), counter(info));
+            translator.read_long(at).map_err(Error::unreadable(what))
         };
         let readable = translator.memory().readable_bytes();
         let count = bits("desc_ring", "prb_desc_ring.count_bits", "prb_desc_ring.count_bits")?;
@@ -188,7 +182,7 @@ fn long(
     pieces: &mut VirtualReader<'_, '_>,
     layout: StructLayout,
     vaddr: u64,
-) -> Result<u64, ReadError> {
+) -> Result<u64, AddressError> {
     let order = layout.byte_order();
     if layout.long_bytes() == 8 {
         let mut bytes = [0; 8];
@@ -204,7 +198,7 @@ pub(super) fn memory(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
     symbol: u64,
-) -> Result<Vec<Range<u64>>, LogError> {
+) -> Result<Vec<Range<u64>>, Error> {
     Ok(Ring::open(info, translator, symbol)?.memory())
 }
 
@@ -213,7 +207,7 @@ pub(super) fn read(
     translator: &Translator<'_>,
     symbol: u64,
     visit: &mut Visit<'_>,
-) -> Result<Ended, LogError> {
+) -> Result<Ended, Error> {
     let ring = Ring::open(info, translator, symbol)?;
     let mut readers = Readers {
         descs: VirtualReader::new(translator),
@@ -226,7 +220,8 @@ pub(super) fn read(
     if newer > ring.desc_mask {
         let (tail, head) = (ring.tail, ring.head);
         let count = ring.desc_mask + 1;
-        ended.lost(format!("ids {tail:#x} to {head:#x} are more than the {count} of the ring"));
+        ended
+            .lost(format_args!("ids {tail:#x} to {head:#x} are more than the {count} of the ring"));
         newer = ring.desc_mask;
     }
     let mut text = Vec::new();
@@ -239,7 +234,7 @@ pub(super) fn read(
             Ok(Some(record)) => record,
             Ok(None) => continue,
             Err(why) => {
-                ended.lost(format_args!("record {id:#x}: {why}"));
+                ended.lost(format_args!("record {id:#x}: {}", chain(&why)));
                 lost_in_a_row += 1;
                 if lost_in_a_row == MAX_LOST_IN_A_ROW {
                     break;
@@ -264,8 +259,8 @@ pub(super) fn read(
 /// A record that could not be read.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("{}", .0.reasons())]
-    Read(#[from] ReadError),
+    #[error(transparent)]
+    Read(#[from] AddressError),
     #[error("text block {begin:#x} to {next:#x} is no block")]
     Block { begin: u64, next: u64 },
 }

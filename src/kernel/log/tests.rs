@@ -63,11 +63,11 @@ fn with_kernel<T>(bytes: Vec<u8>, info: &[u8], then: impl FnOnce(&Kernel<'_>) ->
     })
 }
 
-fn first(bytes: Vec<u8>) -> Result<Option<(String, String)>, LogError> {
+fn first(bytes: Vec<u8>) -> Result<Option<(String, String)>, Error> {
     with_kernel(bytes, INFO, first_of)
 }
 
-fn first_of(kernel: &Kernel<'_>) -> Result<Option<(String, String)>, LogError> {
+fn first_of(kernel: &Kernel<'_>) -> Result<Option<(String, String)>, Error> {
     let mut found = None;
     read(kernel, &mut |record| {
         let text = String::from_utf8_lossy(record.text).into_owned();
@@ -135,7 +135,7 @@ SYMBOL(log_end)=c00000000000001c\nSYMBOL(swapper_pg_dir)=c000000000100000\n";
         "log_buf_len: 2147484160 bytes are more than the 8192 of all memory in the dump"
     );
     let why = with_kernel(Vec::new(), b"SYMBOL(log_buf)=10\n", super::memory).unwrap_err();
-    assert_eq!(why.to_string(), "VMCOREINFO has no SYMBOL(log_first_idx) and no SYMBOL(log_end)");
+    assert_eq!(why.to_string(), "VMCOREINFO has neither SYMBOL(log_first_idx) nor SYMBOL(log_end)");
 }
 
 #[test]

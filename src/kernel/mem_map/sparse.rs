@@ -8,9 +8,10 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::Stretch;
-use crate::error::chain;
 use crate::kernel::arch::Architecture;
+use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::vmcoreinfo::Item;
 
 /// SECTION_MARKED_PRESENT of `section_mem_map`.
 const PRESENT: u64 = 1;
@@ -58,38 +59,46 @@ pub(super) fn stretches(
     translator: &Translator<'_>,
     struct_bytes: u64,
     known: &mut dyn Iterator<Item = Range<u64>>,
-) -> Result<Vec<Stretch>, String> {
+) -> Result<Vec<Stretch>, Error> {
     let info = kernel.info;
-    let lacks = |what: &str| format!("VMCOREINFO has no {what}");
-    let symbol = info.symbol("mem_section").ok_or_else(|| lacks("SYMBOL(mem_section)"))?;
-    let section_bytes = info.size("mem_section").ok_or_else(|| lacks("SIZE(mem_section)"))?;
-    let mem_map_offset = info
-        .offset("mem_section.section_mem_map")
-        .ok_or_else(|| lacks("OFFSET(mem_section.section_mem_map)"))?;
+    let symbol = info.require_symbol("mem_section")?;
+    let section_bytes = info.require_size("mem_section")?;
+    let mem_map_offset = info.require_offset("mem_section.section_mem_map")?;
     let long = kernel.layout.long_bytes() as u64;
     let inside = mem_map_offset.checked_add(long).is_some_and(|end| end <= section_bytes);
     if !inside || section_bytes > kernel.page_size {
-        return Err(format!(
-            "SIZE(mem_section)={section_bytes} and OFFSET(mem_section.section_mem_map)={mem_map_offset} make no sense"
+        return Err(Error::implausible(
+            "SIZE(mem_section)",
+            format!(
+                "{section_bytes}, with OFFSET(mem_section.section_mem_map)={mem_map_offset} and pages of {} bytes",
+                kernel.page_size
+            ),
         ));
     }
     let section_bits = info.number("SECTION_SIZE_BITS").or_else(|| section_size_bits(kernel));
-    let section_bits = section_bits.ok_or_else(|| lacks("NUMBER(SECTION_SIZE_BITS)"))?;
+    let section_bits =
+        section_bits.ok_or_else(|| Error::missing(Item::number("SECTION_SIZE_BITS")))?;
     let page_bits = u64::from(kernel.page_size.trailing_zeros());
     let shift = section_bits.checked_sub(page_bits).filter(|bits| SECTION_PAGE_BITS.contains(bits));
-    let shift = shift.ok_or_else(|| format!("SECTION_SIZE_BITS {section_bits} makes no sense"))?;
+    let shift = shift.ok_or_else(|| {
+        Error::implausible("SECTION_SIZE_BITS", format!("no kernel has {section_bits}"))
+    })?;
     let per_root = kernel.page_size / section_bytes;
     let length = info.length("mem_section");
     // How many sections there may be, and whether they are told by pointers: there are then fewer
     // elements than sections. Before 5.8 only the elements are told.
     let (count, is_extreme) = match (info.number("MAX_PHYSMEM_BITS"), length) {
         (Some(bits), _) => {
-            let bits = bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
-            let count = 1u64 << bits.ok_or("NUMBER(MAX_PHYSMEM_BITS) makes no sense")?;
+            let number = bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
+            let number = number.ok_or_else(|| {
+                let why = format!("{bits}, with SECTION_SIZE_BITS {section_bits}");
+                Error::implausible("NUMBER(MAX_PHYSMEM_BITS)", why)
+            })?;
+            let count = 1u64 << number;
             (count, length.is_none_or(|length| length == count.div_ceil(per_root)))
         }
         (None, Some(length)) => (length.saturating_mul(per_root).min(1 << MAX_SECTION_BITS), true),
-        (None, None) => return Err(lacks("LENGTH(mem_section)")),
+        (None, None) => return Err(Error::missing(Item::length("mem_section"))),
     };
     let pages = 1u64 << shift;
     let sections = Sections {
@@ -115,7 +124,7 @@ pub(super) fn stretches(
 
 impl Sections<'_> {
     /// SPARSEMEM: an array of sections.
-    fn of_array(&self, array: u64) -> Result<Vec<Stretch>, String> {
+    fn of_array(&self, array: u64) -> Result<Vec<Stretch>, Error> {
         let mut found = Vec::new();
         for number in self.wanted.iter().cloned().flatten() {
             self.read_section(array, number, number, &mut found)?;
@@ -124,7 +133,7 @@ impl Sections<'_> {
     }
 
     /// SPARSEMEM_EXTREME: an array of pointers to pages of sections.
-    fn of_roots(&self, array: u64, per_root: u64) -> Result<Vec<Stretch>, String> {
+    fn of_roots(&self, array: u64, per_root: u64) -> Result<Vec<Stretch>, Error> {
         let long = self.kernel.layout.long_bytes() as u64;
         let mut found = Vec::new();
         let mut root: Option<(u64, u64)> = None;
@@ -135,7 +144,7 @@ impl Sections<'_> {
                 _ => {
                     let at = array.wrapping_add(nth.wrapping_mul(long));
                     let read = self.translator.read_long(at);
-                    read.map_err(|why| format!("mem_section[{nth}]: {}", chain(&why)))?
+                    read.map_err(|why| Error::unreadable(format!("mem_section[{nth}]"))(why))?
                 }
             };
             root = Some((nth, sections));
@@ -153,15 +162,16 @@ impl Sections<'_> {
         nth: u64,
         number: u64,
         found: &mut Vec<Stretch>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error> {
         let offset = nth.wrapping_mul(self.section_bytes).wrapping_add(self.mem_map_offset);
         let coded = self.translator.read_long(at.wrapping_add(offset));
-        let coded =
-            coded.map_err(|why| format!("section {number} of mem_section: {}", chain(&why)))?;
+        let coded = coded
+            .map_err(|why| Error::unreadable(format!("section {number} of mem_section"))(why))?;
         if coded & PRESENT == 0 {
             if coded != 0 && coded & FLAGS == 0 {
-                return Err(format!(
-                    "section {number} of mem_section is {coded:#x}, which is none"
+                return Err(Error::implausible(
+                    format!("section {number} of mem_section"),
+                    format!("section_mem_map is {coded:#x}, without flags"),
                 ));
             }
             return Ok(());
@@ -179,18 +189,18 @@ impl Sections<'_> {
     }
 
     /// What was found, if there is anything at all where the first of it says.
-    fn checked(&self, found: Vec<Stretch>) -> Result<Vec<Stretch>, String> {
-        if found.is_empty() {
-            return Err("mem_section has no section with memory".to_owned());
-        }
-        let mut why = String::new();
+    fn checked(&self, found: Vec<Stretch>) -> Result<Vec<Stretch>, Error> {
+        let mut last = None;
         for stretch in &found {
             match self.translator.map(stretch.vaddr) {
                 Ok(_) => return Ok(found),
-                Err(error) => why = error.to_string(),
+                Err(why) => last = Some(why),
             }
         }
-        Err(format!("no section's struct pages are mapped: {why}"))
+        match last {
+            None => Err(Error::implausible("mem_section", "no section has memory")),
+            Some(why) => Err(Error::unreadable("any section's struct pages")(why)),
+        }
     }
 }
 

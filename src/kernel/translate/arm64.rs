@@ -4,7 +4,9 @@
 //! Documentation/arch/arm64/memory.rst, arch/arm64/include/asm/memory.h.
 
 use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, lacks};
+use super::{AddressSpace, Kernel, Window, page_size_unsupported};
+use crate::kernel::error::Error;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 /// One past the highest physical address of any arm64.
 const MAX_PADDR: u64 = 1 << 52;
@@ -45,22 +47,22 @@ impl Entries {
     }
 }
 
-pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let info = kernel.info;
     let page_shift = kernel.page_size.trailing_zeros();
     if !matches!(page_shift, 12 | 14 | 16) {
-        return Err(format!("pages of {} bytes are no granule of arm64", kernel.page_size));
+        return Err(page_size_unsupported(kernel));
     }
     // Since 4.12 (20a166243328).
-    let config_bits = info.number("VA_BITS").and_then(|bits| u32::try_from(bits).ok());
-    let config_bits = config_bits.ok_or_else(lacks("NUMBER(VA_BITS)"))?;
-    let bits = actual_bits(kernel, config_bits)?;
+    let (config_bits, bits) = address_bits(info)?;
     let space = Layout { kernel, config_bits, bits };
-    let root = info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+    let root = info.require_symbol("swapper_pg_dir")?;
     let paddr = space.image(root).filter(|&paddr| paddr < MAX_PADDR).ok_or_else(|| {
-        format!(
-            "SYMBOL(swapper_pg_dir)={root:x} is not where NUMBER(kimage_voffset) or \
-             NUMBER(PHYS_OFFSET) put the kernel"
+        Error::implausible(
+            "SYMBOL(swapper_pg_dir)",
+            format!(
+                "{root:#x} is not where NUMBER(kimage_voffset) or NUMBER(PHYS_OFFSET) put the kernel"
+            ),
         )
     })?;
     let tables = Tables {
@@ -78,19 +80,19 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }
 
-/// How many bits of address are in use: fewer than configured where the processor has no more.
-fn actual_bits(kernel: &Kernel<'_>, config_bits: u32) -> Result<u32, String> {
-    let info = kernel.info;
+/// Bits of a virtual address as configured and as in use: fewer where the processor has no more.
+fn address_bits(info: &Vmcoreinfo) -> Result<(u32, u32), Error> {
+    let config_bits = info.require_number("VA_BITS")?;
     // TCR_EL1_T1SZ since 5.9 (bbdbc11804ff); the other name is that of distributions before.
     let by_t1sz = info.number("TCR_EL1_T1SZ").and_then(|t1sz| 64u64.checked_sub(t1sz));
-    let told = by_t1sz.or_else(|| info.number("VA_BITS_ACTUAL")).unwrap_or(config_bits.into());
-    let bits = u32::try_from(told).unwrap_or(0);
-    if (36..=52).contains(&bits) && (36..=52).contains(&config_bits) {
-        return Ok(bits);
-    }
-    Err(format!(
-        "{told} bits of virtual address (NUMBER(VA_BITS)={config_bits}) are none of arm64's"
-    ))
+    let bits = by_t1sz.or_else(|| info.number("VA_BITS_ACTUAL")).unwrap_or(config_bits);
+    let known = |bits| u32::try_from(bits).ok().filter(|bits| (36..=52).contains(bits));
+    known(config_bits).zip(known(bits)).ok_or_else(|| {
+        Error::implausible(
+            "NUMBER(VA_BITS)",
+            format!("{config_bits}, of which {bits} in use; arm64 has 36 to 52"),
+        )
+    })
 }
 
 /// Levels from the root down: ARM64_HW_PGTABLE_LEVELS() in pgtable-hwdef.h.

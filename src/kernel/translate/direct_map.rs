@@ -2,9 +2,10 @@
 //! have virtual addresses.
 
 use super::tables::Tables;
-use super::{Kernel, TranslateError, Translator, Window};
+use super::{Kernel, Translator, Window};
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::kernel::arch::Architecture;
+use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
 
 /// Where x86_64 may have its direct map (Documentation/arch/x86/x86_64/mm.rst; KASLR moves it, but
@@ -119,7 +120,7 @@ fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
                 }
                 X86_64_ALIGNMENT
             }
-            Err(TranslateError::NotMapped { level, .. }) => {
+            Err(AddressError::NotMapped { level, .. }) => {
                 let level = tables.levels.iter().find(|known| known.name == level)?;
                 1 << level.shift
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Translator;
 use super::tables::{Entry, Level, Tables};
+use crate::kernel::error::Error;
 use crate::kernel::physical::PhysicalMemory;
 
 /// What became of a look at all page tables.
@@ -27,8 +28,8 @@ impl Translator<'_> {
     ///
     /// # Errors
     /// Why this kernel's tables cannot be walked.
-    pub fn tables(&self, visit: &mut dyn FnMut(Range<u64>)) -> Result<TablesFound, String> {
-        let tables = self.space.tables.as_ref().map_err(Clone::clone)?;
+    pub fn tables(&self, visit: &mut dyn FnMut(Range<u64>)) -> Result<TablesFound, Error> {
+        let tables = self.space.tables.as_ref().map_err(|why| Error::clone(why))?;
         Ok(tables.enumerate(self.memory, visit))
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! Windows: arch/loongarch/include/asm/addrspace.h. Entries: pgtable-bits.h and pgtable.h there.
 
+use std::sync::Arc;
+
 use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window};
+use super::{AddressSpace, Kernel, Window, page_size_unsupported};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::Error;
 
 /// Where the windows begin: uncached, cached, write-combining. 48 bits each (TO_PHYS_MASK).
 const WINDOWS: [u64; 3] = [0x8000_0000_0000_0000, 0x9000_0000_0000_0000, 0xa000_0000_0000_0000];
@@ -27,10 +30,10 @@ pub(super) fn meaning(entry: u64, last: bool) -> Entry {
     if known { Entry::Table(entry & ADDRESS) } else { Entry::None }
 }
 
-pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let window = |&start: &u64| Window { start, last: start + (WINDOW_BYTES - 1), paddr: 0 };
     let exact: Vec<Window> = WINDOWS.iter().map(window).collect();
-    let tables = tables(kernel, &exact);
+    let tables = tables(kernel, &exact).map_err(Arc::new);
     // The kernel's own is the cached one (PAGE_OFFSET).
     let linear = exact.get(1).copied();
     Ok(AddressSpace { exact, tables, fallback: Vec::new(), linear })
@@ -38,13 +41,14 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
 
 /// Three levels, as the default configuration of every page size but 64 KiB has; VMCOREINFO does
 /// not tell (CONFIG_PGTABLE_LEVELS).
-fn tables(kernel: &Kernel<'_>, windows: &[Window]) -> Result<Tables, String> {
-    let root = kernel.info.symbol("swapper_pg_dir");
-    let root = root.and_then(|root| windows.iter().find_map(|window| window.translate(root)));
-    let root = root.ok_or("VMCOREINFO has no SYMBOL(swapper_pg_dir) in a direct window")?;
+fn tables(kernel: &Kernel<'_>, windows: &[Window]) -> Result<Tables, Error> {
+    let root = kernel.info.require_symbol("swapper_pg_dir")?;
+    let root = windows.iter().find_map(|window| window.translate(root)).ok_or_else(|| {
+        Error::implausible("SYMBOL(swapper_pg_dir)", format!("{root:#x} is in no direct window"))
+    })?;
     let shift = kernel.page_size.trailing_zeros();
     if !matches!(shift, 12 | 14) {
-        return Err(format!("tables for pages of {} bytes are not known", kernel.page_size));
+        return Err(page_size_unsupported(kernel));
     }
     let index_bits = shift - 3;
     let levels = vec![

@@ -24,9 +24,12 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::format::elf::Segment;
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::arch::Architecture;
+use crate::kernel::error::{AddressError, Error};
 use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use tables::Tables;
@@ -85,7 +88,7 @@ struct AddressSpace {
     /// Asked before the tables.
     exact: Vec<Window>,
     /// The tables, or why they cannot be walked.
-    tables: Result<Tables, String>,
+    tables: Result<Tables, Arc<Error>>,
     /// Asked when an entry of the tables cannot be read.
     fallback: Vec<Window>,
     /// The direct map of all of memory, where the kernel tells of it.
@@ -99,82 +102,6 @@ pub struct Mapping {
     pub paddr: u64,
     /// Bytes to the end of the page, leaf or window; at least 1.
     pub bytes: u64,
-}
-
-/// A kernel whose addresses cannot be translated at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("kernel addresses cannot be translated: {0}")]
-pub struct NoTranslation(pub String);
-
-/// An address that could not be translated.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TranslateError {
-    /// The tables have no place for it.
-    #[error("virtual address {vaddr:#x}: {why}")]
-    NoAddress {
-        /// The address.
-        vaddr: u64,
-        /// What the kernel's addresses are like.
-        why: String,
-    },
-    /// An entry says that nothing is mapped.
-    #[error("virtual address {vaddr:#x} is not mapped: the {level} entry at {at:#x} is {entry:#x}")]
-    NotMapped {
-        /// The address.
-        vaddr: u64,
-        /// The level of the table, as the kernel names it.
-        level: &'static str,
-        /// Physical address of the entry.
-        at: u64,
-        /// The entry.
-        entry: u64,
-    },
-    /// An entry could not be read: a wild pointer in the table above, or a page that is left out.
-    #[error("virtual address {vaddr:#x}: the {level} entry at {at:#x}")]
-    NoEntry {
-        /// The address.
-        vaddr: u64,
-        /// The level of the table, as the kernel names it.
-        level: &'static str,
-        /// Physical address of the entry.
-        at: u64,
-        /// Why not.
-        source: Unreadable,
-    },
-}
-
-/// Virtual memory that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// Its address could not be translated.
-    #[error(transparent)]
-    Translate(#[from] TranslateError),
-    /// The memory is not in the dump.
-    #[error("virtual address {vaddr:#x}")]
-    Memory {
-        /// The address.
-        vaddr: u64,
-        /// Why not.
-        source: Unreadable,
-    },
-}
-
-impl ReadError {
-    /// The error with its reasons, in one line.
-    pub(crate) fn reasons(&self) -> String {
-        let mut text = self.to_string();
-        let mut error: &dyn std::error::Error = self;
-        while let Some(source) = error.source() {
-            text.push_str(&format!(": {source}"));
-            error = source;
-        }
-        text
-    }
-}
-
-/// For `map_err`: what could not be read, and why, in one line.
-pub(crate) fn cannot_read(what: &str) -> impl FnOnce(ReadError) -> String {
-    move |why| format!("cannot read {what}: {}", why.reasons())
 }
 
 /// Translates a kernel's virtual addresses, and reads its memory by them.
@@ -194,8 +121,8 @@ impl<'a> Translator<'a> {
     /// Finds out where the page tables of a kernel are and what they look like.
     ///
     /// # Errors
-    /// [`NoTranslation`] says what VMCOREINFO lacks.
-    pub fn new(kernel: &Kernel<'a>) -> Result<Self, NoTranslation> {
+    /// [`Error::NoTranslation`], whose source says what VMCOREINFO lacks.
+    pub fn new(kernel: &Kernel<'a>) -> Result<Self, Error> {
         let space = match kernel.arch {
             Architecture::X86_64 => x86::x86_64(kernel),
             Architecture::I386 => x86::i386(kernel),
@@ -204,9 +131,11 @@ impl<'a> Translator<'a> {
             Architecture::S390x => s390::address_space(kernel),
             Architecture::Ppc64 => ppc64::address_space(kernel),
             Architecture::LoongArch64 => loongarch::address_space(kernel),
-            other => Err(format!("not known how for {other:?}")),
+            other => {
+                Err(Error::Unsupported(format!("{other:?} page tables are not supported").into()))
+            }
         };
-        let space = space.map_err(NoTranslation)?;
+        let space = space.map_err(|why| Error::NoTranslation(Arc::new(why)))?;
         Ok(Translator { memory: kernel.memory, layout: kernel.layout, space })
     }
 
@@ -226,20 +155,20 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`map`](Self::map).
-    pub fn translate(&self, vaddr: u64) -> Result<u64, TranslateError> {
+    pub fn translate(&self, vaddr: u64) -> Result<u64, AddressError> {
         self.map(vaddr).map(|mapping| mapping.paddr)
     }
 
     /// Where `vaddr` is, and how far its neighbours follow it.
     ///
     /// # Errors
-    /// [`TranslateError`] names the level and the entry that end the walk.
-    pub fn map(&self, vaddr: u64) -> Result<Mapping, TranslateError> {
+    /// [`AddressError`] names the level and the entry that end the walk.
+    pub fn map(&self, vaddr: u64) -> Result<Mapping, AddressError> {
         self.map_by(self.memory, vaddr)
     }
 
     /// The same by tables that are read from `memory`.
-    fn map_by(&self, memory: &dyn PhysicalMemory, vaddr: u64) -> Result<Mapping, TranslateError> {
+    fn map_by(&self, memory: &dyn PhysicalMemory, vaddr: u64) -> Result<Mapping, AddressError> {
         let by_window = |windows: &[Window]| windows.iter().find_map(|w| w.translate(vaddr));
         if let Some(mapping) = by_window(&self.space.exact) {
             return Ok(mapping);
@@ -247,12 +176,12 @@ impl<'a> Translator<'a> {
         let tables = match &self.space.tables {
             Ok(tables) => tables,
             Err(why) => {
-                let none = || TranslateError::NoAddress { vaddr, why: why.clone() };
+                let none = || AddressError::NoTables { vaddr, source: why.clone() };
                 return by_window(&self.space.fallback).ok_or_else(none);
             }
         };
         tables.walk(memory, vaddr).or_else(|error| match error {
-            TranslateError::NoEntry { .. } => {
+            AddressError::UnreadableEntry { .. } => {
                 // No further than that entry: the next one may be there, and counts.
                 let bytes = tables.alike(&error, vaddr);
                 let found = by_window(&self.space.fallback).ok_or(error)?;
@@ -265,15 +194,15 @@ impl<'a> Translator<'a> {
     /// Fills `buf` with the bytes from `vaddr` on, however many pages they are spread over.
     ///
     /// # Errors
-    /// [`ReadError`] of the first byte that could not be had; what `buf` then holds is undefined.
-    pub fn read(&self, vaddr: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+    /// [`AddressError`] of the first byte that could not be had; what `buf` then holds is undefined.
+    pub fn read(&self, vaddr: u64, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
             let mapping = self.map(at)?;
             let here = usize::try_from(mapping.bytes).unwrap_or(usize::MAX).min(rest.len());
             let (part, behind) = rest.split_at_mut(here);
-            let lost = |source| ReadError::Memory { vaddr: at, source };
+            let lost = |source| AddressError::UnreadableMemory { vaddr: at, source };
             self.memory.read_physical(mapping.paddr, part).map_err(lost)?;
             rest = behind;
             at = at.wrapping_add(here as u64);
@@ -285,7 +214,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u32(&self, vaddr: u64) -> Result<u32, ReadError> {
+    pub fn read_u32(&self, vaddr: u64) -> Result<u32, AddressError> {
         let mut bytes = [0; 4];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u32(bytes))
@@ -295,7 +224,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u64(&self, vaddr: u64) -> Result<u64, ReadError> {
+    pub fn read_u64(&self, vaddr: u64) -> Result<u64, AddressError> {
         let mut bytes = [0; 8];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u64(bytes))
@@ -305,7 +234,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_long(&self, vaddr: u64) -> Result<u64, ReadError> {
+    pub fn read_long(&self, vaddr: u64) -> Result<u64, AddressError> {
         match self.layout.long_bytes() {
             8 => self.read_u64(vaddr),
             _ => self.read_u32(vaddr).map(u64::from),
@@ -330,8 +259,9 @@ fn read_word(
     Ok(order.read_u64(word))
 }
 
-/// What VMCOREINFO must have, for [`NoTranslation`].
-fn lacks(what: &str) -> impl FnOnce() -> String {
-    let why = format!("VMCOREINFO has no {what}");
-    move || why
+fn page_size_unsupported(kernel: &Kernel<'_>) -> Error {
+    let Kernel { page_size, arch, .. } = kernel;
+    Error::Unsupported(
+        format!("{arch:?} page tables for pages of {page_size} bytes are not supported").into(),
+    )
 }

@@ -5,9 +5,12 @@
 //!
 //! Entries: Power ISA 3.0 book III, 5.7.10; arch/powerpc/include/asm/book3s/64/pgtable.h, radix.h.
 
+use std::sync::Arc;
+
 use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, read_word};
+use super::{AddressSpace, Kernel, Window, page_size_unsupported, read_word};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::Error;
 
 const VALID: u64 = 1 << 63;
 const LEAF: u64 = 1 << 62;
@@ -33,12 +36,12 @@ pub(super) fn meaning(entry: u64) -> Entry {
     }
 }
 
-pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     // The kernel's virtual areas begin at 0xc0003d00... with the hash MMU's 4 KiB pages, else at
     // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
     let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
-    let tables = tables(kernel, linear);
+    let tables = tables(kernel, linear).map_err(Arc::new);
     let mut exact = vec![linear];
     if tables.is_err() {
         exact.extend(vmemmap(kernel, linear).unwrap_or_default());
@@ -93,13 +96,11 @@ fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
     Some(windows)
 }
 
-fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
+fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
     let tables = radix_tables(kernel, linear)?;
     match radix(kernel, linear) {
         Some(true) => Ok(tables),
-        Some(false) => {
-            Err("outside the linear map, and the hash MMU's table is not read".to_owned())
-        }
+        Some(false) => Err(Error::Unsupported("the hash MMU's page table is not supported".into())),
         // Radix maps the linear map by these tables too, and so the tables themselves; with the
         // hash MMU they have nothing but vmalloc's areas.
         None => {
@@ -107,18 +108,20 @@ fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
             let found = tables.walk(kernel.memory, root);
             let confirmed = found.is_ok_and(|found| found.paddr == tables.root);
             confirmed.then_some(tables).ok_or_else(|| {
-                "outside the linear map, and the tables are not those of the radix MMU".to_owned()
+                Error::implausible("swapper_pg_dir", "these are not tables of the radix MMU")
             })
         }
     }
 }
 
-fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, String> {
-    let root = kernel.info.symbol("swapper_pg_dir").and_then(|root| linear.translate(root));
-    let root = root.ok_or("VMCOREINFO has no SYMBOL(swapper_pg_dir) in the linear map")?;
+fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
+    let root = kernel.info.require_symbol("swapper_pg_dir")?;
+    let root = linear.translate(root).ok_or_else(|| {
+        Error::implausible("SYMBOL(swapper_pg_dir)", format!("{root:#x} is not in the linear map"))
+    })?;
     let page_shift = kernel.page_size.trailing_zeros();
     if !matches!(page_shift, 12 | 16) {
-        return Err(format!("pages of {} bytes are none of radix's", kernel.page_size));
+        return Err(page_size_unsupported(kernel));
     }
     // RADIX_{PTE,PMD,PUD,PGD}_INDEX_SIZE in radix-4k.h and radix-64k.h: 9 or 5, 9, 9, 13.
     let levels = vec![

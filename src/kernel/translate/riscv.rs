@@ -4,8 +4,9 @@
 //! Layout of the address space: Documentation/arch/riscv/vm-layout.rst.
 
 use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
-use super::{AddressSpace, Kernel, Window, lacks};
+use super::{AddressSpace, Kernel, Window};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::Error;
 
 const VALID: u64 = 1;
 const READ_WRITE_EXECUTE: u64 = 0xe;
@@ -36,21 +37,23 @@ pub(super) fn meaning(entry: u64, last: bool) -> Entry {
 }
 
 /// By what the kernel tells since 6.0 (649d6b1019a2, and phys_ram_base since 5.19).
-pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let info = kernel.info;
-    let number = |name: &str| info.number(name).ok_or_else(lacks(&format!("NUMBER({name})")));
-    let bits = number("VA_BITS")?;
+    let bits = info.require_number("VA_BITS")?;
     let skipped = match bits {
         39 => 2,
         48 => 1,
         57 => 0,
-        _ => return Err(format!("NUMBER(VA_BITS)={bits} is neither 39, 48 nor 57")),
+        _ => {
+            let why = format!("{bits} is neither 39, 48 nor 57");
+            return Err(Error::implausible("NUMBER(VA_BITS)", why));
+        }
     };
-    let link_address = number("KERNEL_LINK_ADDR")?;
+    let link_address = info.require_number("KERNEL_LINK_ADDR")?;
     let image = Window {
         start: link_address,
         last: u64::MAX,
-        paddr: link_address.wrapping_sub(number("va_kernel_pa_offset")?),
+        paddr: link_address.wrapping_sub(info.require_number("va_kernel_pa_offset")?),
     };
     let linear = info.number("PAGE_OFFSET").map(|start| Window {
         start,
@@ -59,10 +62,11 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String>
     });
     let mut fallback = vec![image];
     fallback.extend(linear);
-    let root = info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+    let root = info.require_symbol("swapper_pg_dir")?;
     let found = fallback.iter().find_map(|window| window.translate(root));
     let found = found.ok_or_else(|| {
-        format!("SYMBOL(swapper_pg_dir)={root:x} is neither in the image nor in the linear map")
+        let why = format!("{root:#x} is neither in the kernel's image nor in the linear map");
+        Error::implausible("SYMBOL(swapper_pg_dir)", why)
     })?;
     let tables = Tables {
         root: found.paddr,

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{TranslateError, Translator};
+use super::Translator;
+use crate::kernel::error::AddressError;
 use crate::kernel::physical::CachedMemory;
 
 /// What a range of virtual addresses is mapped to, run by run from its start to its end.
@@ -19,7 +20,7 @@ pub struct PhysicalRuns<'t, 'a> {
     ahead: Option<Run>,
 }
 
-type Run = (Range<u64>, Result<u64, TranslateError>);
+type Run = (Range<u64>, Result<u64, AddressError>);
 
 impl<'a> Translator<'a> {
     /// What `vaddrs` are mapped to.
@@ -52,7 +53,7 @@ impl PhysicalRuns<'_, '_> {
         Some((vaddr..end, paddr))
     }
 
-    fn bytes_unmapped(&self, error: &TranslateError, vaddr: u64) -> u64 {
+    fn bytes_unmapped(&self, error: &AddressError, vaddr: u64) -> u64 {
         let space = &self.translator.space;
         let (bytes, windows) = match &space.tables {
             Ok(tables) => (tables.alike(error, vaddr), [space.exact.as_slice(), &[]]),

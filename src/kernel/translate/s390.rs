@@ -3,9 +3,12 @@
 //! Entries: z/Architecture Principles of Operation, chapter 3, Dynamic Address Translation;
 //! arch/s390/include/asm/pgtable.h. A dump has absolute addresses.
 
+use std::sync::Arc;
+
 use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, lacks, read_word};
+use super::{AddressSpace, Kernel, Window, read_word};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::{AddressError, Error};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -95,20 +98,21 @@ impl Places {
     }
 }
 
-pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
-    let symbol =
-        kernel.info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
+    let symbol = kernel.info.require_symbol("swapper_pg_dir")?;
     let fallback = Places::find(kernel.info, kernel.memory).windows();
     let root = fallback.iter().find_map(|window| window.translate(symbol));
     let root = root.map_or(symbol, |mapping| mapping.paddr);
     let linear = fallback.last().copied();
-    Ok(AddressSpace { exact: Vec::new(), tables: tables(kernel, root), fallback, linear })
+    let tables = tables(kernel, symbol, root).map_err(Arc::new);
+    Ok(AddressSpace { exact: Vec::new(), tables, fallback, linear })
 }
 
 /// How many levels there are, tells any entry of the root: valid or not, it has its table's type.
-fn tables(kernel: &Kernel<'_>, root: u64) -> Result<Tables, String> {
+fn tables(kernel: &Kernel<'_>, symbol: u64, root: u64) -> Result<Tables, Error> {
     let entry = read_word(kernel.memory, ByteOrder::Big, 8, root)
-        .map_err(|why| format!("the number of levels of the page tables is not known: {why}"))?;
+        .map_err(|source| AddressError::UnreadableMemory { vaddr: symbol, source })
+        .map_err(Error::unreadable("swapper_pg_dir"))?;
     let skipped = usize::try_from(3 - kind(entry)).unwrap_or(0);
     let levels = LEVELS.get(skipped..).unwrap_or_default().to_vec();
     let bits = levels.first().map_or(0, |top| top.shift + top.index_bits);

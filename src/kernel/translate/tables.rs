@@ -1,7 +1,8 @@
 //! The walk down page tables of any depth: bounded by the number of levels, whatever they point to.
 
-use super::{Mapping, TranslateError, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
+use super::{Mapping, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
 
 /// One level of tables: which bits of an address choose an entry.
@@ -61,8 +62,8 @@ pub(super) enum Span {
 }
 
 impl Span {
-    /// Why the tables have no place for `vaddr`, if they have none.
-    fn refuses(self, vaddr: u64) -> Option<String> {
+    /// How many bits the tables map, if they have no place for `vaddr`.
+    fn refuses(self, vaddr: u64) -> Option<u32> {
         let (bits, above, allowed): (u32, u64, &[u64]) = match self {
             Span::SignExtended(bits) => {
                 (bits, high(vaddr, bits - 1), &[0, high(u64::MAX, bits - 1)])
@@ -71,8 +72,7 @@ impl Span {
             Span::Low(bits) => (bits, high(vaddr, bits), &[0]),
             Span::Any => return None,
         };
-        let inside = allowed.contains(&above);
-        (!inside).then(|| format!("no kernel address, as the page tables map {bits} bits"))
+        (!allowed.contains(&above)).then_some(bits)
     }
 }
 
@@ -99,16 +99,16 @@ impl Tables {
         &self,
         memory: &dyn PhysicalMemory,
         vaddr: u64,
-    ) -> Result<Mapping, TranslateError> {
-        if let Some(why) = self.span.refuses(vaddr) {
-            return Err(TranslateError::NoAddress { vaddr, why });
+    ) -> Result<Mapping, AddressError> {
+        if let Some(bits) = self.span.refuses(vaddr) {
+            return Err(AddressError::OutOfRange { vaddr, bits });
         }
         let mut table = self.root;
         for (index, level) in self.levels.iter().enumerate() {
             let nth = (vaddr >> level.shift) & ((1 << level.index_bits) - 1);
             let at = table.wrapping_add(nth * self.entry_bytes as u64);
             let entry = read_word(memory, self.order, self.entry_bytes, at).map_err(|source| {
-                TranslateError::NoEntry { vaddr, level: level.name, at, source }
+                AddressError::UnreadableEntry { vaddr, level: level.name, at, source }
             })?;
             let last = index + 1 == self.levels.len();
             match self.meaning(entry, level, last) {
@@ -122,22 +122,23 @@ impl Tables {
                 }
                 Entry::None | Entry::Table(_) => {
                     let level = level.name;
-                    return Err(TranslateError::NotMapped { vaddr, level, at, entry });
+                    return Err(AddressError::NotMapped { vaddr, level, at, entry });
                 }
             }
         }
-        Err(TranslateError::NoAddress { vaddr, why: "the page tables have no level".to_owned() })
+        // Tables without levels map nothing.
+        Err(AddressError::OutOfRange { vaddr, bits: 0 })
     }
 
     /// How many bytes from `vaddr` on a walk ends in the same `error` for: those that the entry
     /// which ended it is for.
-    pub(super) fn alike(&self, error: &TranslateError, vaddr: u64) -> u64 {
+    pub(super) fn alike(&self, error: &AddressError, vaddr: u64) -> u64 {
         let level = match error {
-            TranslateError::NotMapped { level, .. } | TranslateError::NoEntry { level, .. } => {
+            AddressError::NotMapped { level, .. } | AddressError::UnreadableEntry { level, .. } => {
                 self.levels.iter().find(|known| known.name == *level)
             }
             // Where the tables have no place for addresses begins and ends with an entry of the root.
-            TranslateError::NoAddress { .. } => self.levels.first(),
+            _ => self.levels.first(),
         };
         let bytes = level.map_or(1, |level| 1 << level.shift);
         bytes - (vaddr & (bytes - 1))

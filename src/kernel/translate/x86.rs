@@ -3,9 +3,13 @@
 //! Entries: Intel SDM vol. 3 chapter 4; arch/x86/include/asm/pgtable_types.h. Layout of the address
 //! space: Documentation/arch/x86/x86_64/mm.rst.
 
+use std::sync::Arc;
+
 use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
-use super::{AddressSpace, Kernel, Window, lacks};
+use super::{AddressSpace, Kernel, Window};
 use crate::format::wire::ByteOrder;
+use crate::kernel::error::Error;
+use crate::kernel::vmcoreinfo::Item;
 
 /// Where the kernel maps its own text and data (`__START_KERNEL_map`).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
@@ -80,7 +84,7 @@ impl Entries {
     }
 }
 
-pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
+pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let info = kernel.info;
     let image_bytes = info.number("KERNEL_IMAGE_SIZE").unwrap_or(KERNEL_IMAGE_BYTES);
     let image_bytes = image_bytes.clamp(1, 1 << 31);
@@ -89,11 +93,14 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
         last: START_KERNEL_MAP + (image_bytes - 1),
         paddr: kernel.phys_base,
     };
-    let (_, root) = info.first_symbol(&ROOTS).ok_or_else(lacks(
-        "SYMBOL(swapper_pg_dir), SYMBOL(init_top_pgt) or SYMBOL(init_level4_pgt)",
-    ))?;
+    let (name, root) = info
+        .first_symbol(&ROOTS)
+        .ok_or_else(|| Error::MissingItem(ROOTS.map(Item::symbol).to_vec()))?;
     let root = image.translate(root).ok_or_else(|| {
-        format!("SYMBOL(swapper_pg_dir)={root:x} lies outside the kernel's image")
+        Error::implausible(
+            Item::symbol(name).to_string(),
+            format!("{root:#x} is outside the kernel's image"),
+        )
     })?;
     // In arch_crash_save_vmcoreinfo() since 5 levels are chosen at boot (4.17).
     let five = info.number("pgtable_l5_enabled").is_some_and(|enabled| enabled != 0);
@@ -124,8 +131,8 @@ fn direct_map(kernel: &Kernel<'_>) -> Vec<Window> {
     kernel.segments.iter().filter_map(window).collect()
 }
 
-pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
-    let root = kernel.info.symbol("swapper_pg_dir").ok_or_else(lacks("SYMBOL(swapper_pg_dir)"))?;
+pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
+    let root = kernel.info.require_symbol("swapper_pg_dir")?;
     let pae = kernel.info.config("X86_PAE");
     let tables = |page_offset: u64| {
         Some(Tables {
@@ -150,12 +157,14 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, String> {
     let confirmed = I386_PAGE_OFFSETS.iter().copied().find(|offset| right(offset));
     let likeliest = I386_PAGE_OFFSETS.iter().copied().find(|offset| *offset <= root);
     let page_offset = confirmed.or(likeliest).unwrap_or(0);
-    let unconfirmed = || "no PAGE_OFFSET makes the page tables map themselves".to_owned();
+    let unconfirmed = || {
+        Error::implausible("swapper_pg_dir", "no PAGE_OFFSET makes the page tables map themselves")
+    };
     // Low memory: at most 896 MiB, the rest is left to vmalloc and highmem's windows.
     let lowmem = Window { start: page_offset, last: page_offset + (896 << 20) - 1, paddr: 0 };
     Ok(AddressSpace {
         exact: Vec::new(),
-        tables: confirmed.and_then(tables).ok_or_else(unconfirmed),
+        tables: confirmed.and_then(tables).ok_or_else(|| Arc::new(unconfirmed())),
         fallback: vec![lowmem],
         linear: Some(lowmem),
     })
