@@ -7,11 +7,11 @@
 //! needs. crash, drgn and libkdumpfile open both.
 //!
 //! ```
-//! use kdumpconv::{ConvertOptions, Dump, FlattenedSink, OpenOptions, convert, input::open};
+//! use kdumpconv::{ConvertOptions, Dump, FlattenedSink, Input, OpenOptions, convert};
 //!
 //! # fn main() -> kdumpconv::Result<()> {
 //! let path = std::path::Path::new("testdata/small.vmcore.zst");
-//! let dump = Dump::open(open::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
+//! let dump = Dump::open(Input::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
 //! let mut stream = Vec::new();
 //! let mut sink = FlattenedSink::new(&mut stream);
 //! let report = convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_progress| ())?;
@@ -77,7 +77,8 @@ pub use dump::{Dump, OpenOptions};
 pub use error::{Error, Result};
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
-pub use input::{FileInput, ReadAt};
+pub use input::flattened::FlattenedInput;
+pub use input::{FileInput, Input, ReadAt};
 pub use kernel::arch::Architecture;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};

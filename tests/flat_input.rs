@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kdumpconv::Error;
+use kdumpconv::FlattenedInput;
 use kdumpconv::ReadAt;
-use kdumpconv::input::flattened::FlattenedInput;
 use kdumpconv::input::read_full;
 use proptest::prelude::*;
 

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use common::{Folder, code, noise, open_core, options, stderr, text, x86_64};
 use kdumpconv::Codec;
+use kdumpconv::Input;
 use kdumpconv::Sink;
 use kdumpconv::convert;
-use kdumpconv::input::open;
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::image::Image;
@@ -122,7 +122,7 @@ fn pages_beyond_4_gib_of_the_output_are_in_their_place() {
     let parts = vec![(0, text(1, 5000)), (3 * GIB, noise(2, 5000)), (4 * GIB + MIB, text(3, 9000))];
     let builder = x86_64().load(Load::sparse(0, 4 * GIB + 2 * MIB, parts));
     builder.write_sparse(&folder.path("vmcore")).unwrap();
-    let input = open::open(&folder.path("vmcore"), folder.path("")).unwrap();
+    let input = Input::open(&folder.path("vmcore"), folder.path("")).unwrap();
     let core = open_core(input, None).unwrap();
     let mut sink = HolesSink(File::create(folder.path("out")).unwrap());
     let report = convert(&core, &mut sink, &options(Codec::Raw, 0, 2), &mut |_| ()).unwrap();

@@ -17,7 +17,7 @@ use common::{
 use kdumpconv::Codec;
 use kdumpconv::ConvertOptions;
 use kdumpconv::Dump;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use proptest::prelude::*;
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
@@ -38,7 +38,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 fn from_reader(bytes: Vec<u8>, page_size: Option<u64>) -> Dump {
     let reader = Box::new(Trickle::new(bytes));
-    let input = open::from_reader(reader, std::env::temp_dir()).unwrap();
+    let input = Input::from_reader(reader, std::env::temp_dir()).unwrap();
     open_core(input, page_size).unwrap()
 }
 
@@ -124,7 +124,7 @@ fn a_spool_that_fails_once_never_gives_wrong_pages() {
             reads: mended_at,
             dir: spool_dir.clone(),
         };
-        let input = open::from_reader(Box::new(reader), spool_dir).unwrap();
+        let input = Input::from_reader(Box::new(reader), spool_dir).unwrap();
         let core = open_core(input, Some(4096)).unwrap();
         let (file, report) = plain(&core, &ConvertOptions::default()).unwrap();
         let kdump = Kdump::from_bytes(&file).unwrap();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kdumpconv::FlattenedSink;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use kdumpconv::{Dump, OpenOptions};
 use support::compare::compare;
 use support::flattened::unflatten;
@@ -25,7 +25,7 @@ fn the_shipped_vmcore_is_what_the_builder_builds() {
 
 #[test]
 fn the_shipped_vmcore_converts_to_the_pages_it_holds() {
-    let input = open::open(&shipped(), std::env::temp_dir()).unwrap();
+    let input = Input::open(&shipped(), std::env::temp_dir()).unwrap();
     let core = Dump::open(input, &OpenOptions::default()).unwrap();
     let mut stream = Vec::new();
     let sink = &mut FlattenedSink::new(&mut stream);

@@ -13,7 +13,7 @@ mod common;
 use common::{InMemory, core_of, noise, only_right_pages, open_core, plain, text, x86_64};
 use kdumpconv::Codec;
 use kdumpconv::Dump;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use kdumpconv::{ConvertOptions, ConvertReport, Error, Result};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
@@ -52,7 +52,7 @@ fn cores() -> Vec<VmcoreBuilder> {
 /// As `stream_of`, without the short reads: there are many streams to read.
 fn stream(bytes: &[u8]) -> Result<Dump> {
     let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
-    open_core(open::from_reader(reader, std::env::temp_dir())?, None)
+    open_core(Input::from_reader(reader, std::env::temp_dir())?, None)
 }
 
 type Judged = (Kdump, ConvertReport, Vec<u8>);

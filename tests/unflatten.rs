@@ -18,7 +18,7 @@ use std::io::{self, Cursor};
 use common::rearrange::{Store, file, pipe, run, stream};
 use common::{noise, random};
 use kdumpconv::Error;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use proptest::prelude::*;
 
 fn refused(bytes: &[u8]) -> String {
@@ -58,7 +58,7 @@ fn what_follows_the_end_mark_is_told_and_left_out() {
         assert_eq!(result.warnings, [told]);
     }
     let disk = io::Read::chain(Cursor::new(bytes), io::repeat(0));
-    let input = open::from_reader(Box::new(disk), "/nonexistent".into()).unwrap();
+    let input = Input::from_reader(Box::new(disk), "/nonexistent".into()).unwrap();
     let result = run(input, &mut Store::new()).unwrap();
     assert!(result.warnings[0].starts_with("at least 1"), "{:?}", result.warnings);
 }

@@ -273,7 +273,7 @@ fn part(good: &[u8], pfns: std::ops::Range<u64>, ranks: std::ops::Range<usize>) 
 }
 
 fn set(parts: Vec<Vec<u8>>) -> kdumpconv::Result<Dump> {
-    let inputs = parts.into_iter().map(|part| Box::new(InMemory(part)) as _).collect();
+    let inputs = parts.into_iter().map(InMemory).collect();
     Dump::open_all(inputs, &OpenOptions::default())
 }
 

@@ -20,7 +20,7 @@ use crate::format::elf::{Segment, is_elf};
 use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
-use crate::input::{ReadAt, read_full};
+use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -89,7 +89,11 @@ impl Dump {
     /// [`Error::NotRecognised`] for what is no dump, [`Error::Damaged`] when no page of it can be
     /// found, [`Error::PageSize`] when neither an ELF core nor `options` tells it,
     /// [`Error::Read`] when the headers cannot be read.
-    pub fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+    pub fn open(input: impl Into<Input>, options: &OpenOptions) -> Result<Dump> {
+        Self::open_input(input.into(), options)
+    }
+
+    fn open_input(input: Input, options: &OpenOptions) -> Result<Dump> {
         let magic = magic(&*input)?;
         if is_elf(&magic) {
             return elf::open(input, options);
@@ -105,23 +109,22 @@ impl Dump {
         }))
     }
 
-    /// Opens a dump in memory, of any kind but .gz and .zst (for those, [`from_reader`]).
+    /// Opens a dump in memory, of any kind but .gz and .zst (for those, [`Input::from_reader`]).
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    ///
-    /// [`from_reader`]: crate::input::open::from_reader
     pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
-        Self::open(Box::new(bytes.into()), &OpenOptions::default())
+        Self::open(bytes.into(), &OpenOptions::default())
     }
 
     /// Reads a dump of one file, or of all files of a set (makedumpfile --split).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`Error::Damaged`] when they are not of one set.
-    pub fn open_all(mut inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+    pub fn open_all(inputs: Vec<impl Into<Input>>, options: &OpenOptions) -> Result<Dump> {
+        let mut inputs: Vec<Input> = inputs.into_iter().map(Into::into).collect();
         match inputs.pop() {
-            Some(only) if inputs.is_empty() => Self::open(only, options),
+            Some(only) if inputs.is_empty() => Self::open_input(only, options),
             last => {
                 inputs.extend(last);
                 kdump::open(inputs, options)
@@ -290,15 +293,30 @@ impl Dump {
     /// Whether pages must be read in one forward pass, by one thread at a time.
     #[must_use]
     pub fn is_sequential(&self) -> bool {
-        self.input().is_sequential()
+        match &self.body {
+            Body::Elf(core) => core.input.is_sequential(),
+            Body::Kdump(_) => false,
+        }
     }
 
-    /// Reads what is left of a sequential input, see [`ReadAt::read_to_end`].
+    /// Reads the rest of a stream, whose end may prove all before it wrong.
     ///
     /// # Errors
-    /// What is wrong with the rest, or by it with the whole.
+    /// What is wrong with the rest or the whole; also of a stream that was spooled.
     pub(crate) fn read_to_end(&self) -> io::Result<()> {
-        self.input().read_to_end()
+        match &self.body {
+            Body::Elf(core) => core.input.read_to_end(),
+            Body::Kdump(kdump) => kdump.stream_failure().map_or(Ok(()), |f| Err(f.to_io())),
+        }
+    }
+
+    /// Why the input ended early, if it did.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        let failure = match &self.body {
+            Body::Elf(core) => core.input.failure(),
+            Body::Kdump(kdump) => kdump.files.iter().find_map(|file| file.input.failure()),
+        };
+        failure.map(|failure| failure.to_io())
     }
 }
 

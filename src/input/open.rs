@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::input::mapped::MappedInput;
 use crate::input::stream::StreamInput;
-use crate::input::{FileInput, ReadAt, read_full};
+use crate::input::{FileInput, Input, read_full};
 
 /// Bytes that tell the kind of a file.
 const MAGIC_BYTES: usize = 16;
@@ -53,18 +53,13 @@ fn wrapping(magic: &[u8]) -> Result<Wrapping> {
 }
 
 /// Whether `path` is a pipe or the like: to be read by [`from_reader`].
-#[must_use]
-pub fn is_pipe(path: &Path) -> bool {
+pub(super) fn is_pipe(path: &Path) -> bool {
     let seeks = |kind: FileType| kind.is_file() || kind.is_block_device() || kind.is_dir();
     path.metadata().is_ok_and(|metadata| !seeks(metadata.file_type()))
 }
 
-/// Opens a file, block device, FIFO or /proc/vmcore; `spool_dir` as for [`from_reader`].
-///
-/// # Errors
-/// [`Error::Read`] when it cannot be opened, [`Error::NotRecognised`] for a folder or a foreign
-/// compression.
-pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Box<dyn ReadAt>> {
+/// [`Input::open`].
+pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
     let name = || path.display().to_string();
     let mut file = File::open(path).map_err(Error::read(name()))?;
     let kind = file.metadata().map_err(Error::read(name()))?.file_type();
@@ -82,10 +77,10 @@ pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Box<dyn ReadAt>> {
         return from_reader(Box::new(file), spool_dir);
     }
     let clone = file.try_clone().map_err(Error::read(name()))?;
-    let input: Box<dyn ReadAt> = if MappedInput::suits(&clone) {
-        Box::new(MappedInput::new(clone, size).map_err(Error::read(name()))?)
+    let input = if MappedInput::suits(&clone) {
+        Input::from(MappedInput::new(clone, size).map_err(Error::read(name()))?)
     } else {
-        Box::new(FileInput::new(clone, size))
+        Input::from(FileInput::new(clone, size))
     };
     let mut magic = [0; MAGIC_BYTES];
     let n = read_full(&*input, &mut magic, 0).map_err(Error::read(name()))?;
@@ -95,17 +90,8 @@ pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Box<dyn ReadAt>> {
     }
 }
 
-/// Takes a pipe or anything else that can only be read forward, compressed or not.
-///
-/// Pages that come out of order are spooled in a nameless file in `spool_dir`.
-///
-/// # Errors
-/// [`Error::Read`] when its first bytes cannot be read, [`Error::NotRecognised`] for a foreign
-/// compression.
-pub fn from_reader(
-    mut reader: Box<dyn Read + Send>,
-    spool_dir: PathBuf,
-) -> Result<Box<dyn ReadAt>> {
+/// [`Input::from_reader`].
+pub(super) fn from_reader(mut reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Result<Input> {
     let mut magic = Vec::new();
     let mut limited = reader.by_ref().take(MAGIC_BYTES as u64);
     limited.read_to_end(&mut magic).map_err(Error::read("the input's first bytes"))?;
@@ -113,30 +99,14 @@ pub fn from_reader(
     unwrap(packed, Box::new(Cursor::new(magic).chain(reader)), spool_dir)
 }
 
-/// A pipe or compressed file as a nameless file that can be read at random; another input as it
-/// is. If it is not all or not right, [`ReadAt::read_to_end`] says so.
-///
-/// # Errors
-/// [`Error::Read`] when there is no room for the file.
-pub fn at_random(input: Box<dyn ReadAt>) -> Result<Box<dyn ReadAt>> {
-    match input.spool().map_err(Error::read("the input"))? {
-        Some(spooled) => Ok(Box::new(spooled)),
-        None => Ok(input),
-    }
-}
-
-fn unwrap(
-    packed: Wrapping,
-    reader: Box<dyn Read + Send>,
-    spool_dir: PathBuf,
-) -> Result<Box<dyn ReadAt>> {
+fn unwrap(packed: Wrapping, reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Result<Input> {
     let buffered = |reader| BufReader::with_capacity(COMPRESSED_BUFFER, reader);
     let reader: Box<dyn Read + Send> = match packed {
         Wrapping::Plain => reader,
         Wrapping::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
         Wrapping::Zstd => Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?),
     };
-    Ok(Box::new(StreamInput::new(reader, spool_dir)))
+    Ok(Input::Stream(StreamInput::new(reader, spool_dir)))
 }
 
 fn zstd_decoder(reader: BufReader<Box<dyn Read + Send>>) -> io::Result<impl Read + Send + 'static> {

@@ -12,9 +12,9 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::input::{FileInput, ReadAt};
+use crate::input::{FileInput, InputFailure, ReadAt};
 
 /// Bytes from the start that stay in memory: headers and the usual notes.
 const HEAD_BYTES: usize = 1 << 20;
@@ -32,14 +32,14 @@ struct State {
     position: u64,
     ended: bool,
     /// Why, if it was not simply the end.
-    failure: Option<(io::ErrorKind, String)>,
+    failure: Option<InputFailure>,
     head: Vec<u8>,
     keep: Keep,
     spool: Option<File>,
     spool_dir: PathBuf,
     /// Where the spool could take no more, and why: what it lacks from there on is lost, but the
     /// stream goes on.
-    spool_end: Option<(u64, io::ErrorKind, String)>,
+    spool_end: Option<(u64, InputFailure)>,
 }
 
 /// What of the bytes that pass is put aside.
@@ -70,24 +70,23 @@ impl StreamInput {
     }
 }
 
-impl ReadAt for StreamInput {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.position < offset {
-            if !state.skip_towards(offset)? {
-                return Ok(0);
-            }
-        }
-        if state.position > offset { state.reread(buf, offset) } else { state.pass(buf) }
+impl StreamInput {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn size(&self) -> Option<u64> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.ended.then_some(state.position)
+    /// Announces all reads that will follow, in their order: only bytes that are read again or
+    /// after the pass has gone by them are kept from now on.
+    pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = Range<u64>>) {
+        self.state().keep = Keep::Ranges(wanted_late(reads));
     }
 
-    fn read_to_end(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Reads the rest of the stream.
+    ///
+    /// # Errors
+    /// What is wrong with the rest or, by a checksum at the end, with the whole.
+    pub(crate) fn read_to_end(&self) -> io::Result<()> {
+        let mut state = self.state();
         let mut buf = vec![0; SKIP_BYTES];
         loop {
             match state.pass(&mut buf) {
@@ -98,33 +97,46 @@ impl ReadAt for StreamInput {
         }
     }
 
-    fn is_sequential(&self) -> bool {
-        true
+    /// Why the stream ended, if it was not simply the end.
+    pub(crate) fn failure(&self) -> Option<InputFailure> {
+        self.state().failure.clone()
     }
 
-    fn broke_off(&self) -> Option<io::Error> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failure.as_ref().map(|(kind, why)| io::Error::new(*kind, why.as_str()))
-    }
-
-    fn spool(&self) -> io::Result<Option<FileInput>> {
-        let broken = self.read_to_end().err();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, kind, why)) = &state.spool_end {
-            return Err(io::Error::new(*kind, why.as_str()));
+    /// Puts the whole stream into a file, or what came before it failed: then says why it did.
+    ///
+    /// # Errors
+    /// When the file cannot be made or written.
+    pub(crate) fn spool(self) -> io::Result<(FileInput, Option<InputFailure>)> {
+        // The failure is in the state.
+        let _ = self.read_to_end();
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, failure)) = &state.spool_end {
+            return Err(failure.to_io());
         }
-        let file = match state.spool.take() {
+        let file = match state.spool {
             Some(file) => file,
             None => nameless(&state.spool_dir)?,
         };
         file.write_all_at(&state.head, 0)?;
-        Ok(Some(FileInput::spooled(file, state.position, broken.as_ref())))
+        Ok((FileInput::new(file, state.position), state.failure))
+    }
+}
+
+/// For offsets in the order that was announced, by one thread at a time.
+impl ReadAt for StreamInput {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut state = self.state();
+        while state.position < offset {
+            if !state.skip_towards(offset)? {
+                return Ok(0);
+            }
+        }
+        if state.position > offset { state.reread(buf, offset) } else { state.pass(buf) }
     }
 
-    fn expect_reads(&self, reads: &mut dyn Iterator<Item = Range<u64>>) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.keep = Keep::Ranges(wanted_late(reads));
-        Ok(())
+    fn size(&self) -> Option<u64> {
+        let state = self.state();
+        state.ended.then_some(state.position)
     }
 }
 
@@ -141,7 +153,7 @@ impl State {
                 // could not be placed: the stream ends here. EINTR alone is no failure.
                 if error.kind() != io::ErrorKind::Interrupted {
                     self.ended = true;
-                    self.failure = Some((error.kind(), error.to_string()));
+                    self.failure = Some(InputFailure::new(&error));
                 }
                 return Err(error);
             }
@@ -193,7 +205,8 @@ impl State {
                 let dir = self.spool_dir.display();
                 let why =
                     format!("it came too early in the input, and {dir} could not hold it: {error}");
-                self.spool_end = Some((from, error.kind(), why));
+                self.spool_end =
+                    Some((from, InputFailure::new(&io::Error::new(error.kind(), why))));
             }
         }
     }
@@ -207,10 +220,8 @@ impl State {
             return kept.read(buf);
         }
         let end = match &self.spool_end {
-            Some((end, kind, why)) if *end <= offset => {
-                return Err(io::Error::new(*kind, why.as_str()));
-            }
-            Some((end, ..)) => *end,
+            Some((end, failure)) if *end <= offset => return Err(failure.to_io()),
+            Some((end, _)) => *end,
             None => u64::MAX,
         };
         let bytes = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buf.len());
@@ -229,7 +240,7 @@ fn nameless(folder: &Path) -> io::Result<File> {
 }
 
 /// The ranges that a forward pass has gone by when their turn comes, sorted and merged.
-fn wanted_late(reads: &mut dyn Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+fn wanted_late(reads: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     let mut passed = 0;
     let mut late: Vec<Range<u64>> = Vec::new();
     for read in reads {
@@ -268,9 +279,9 @@ mod tests {
     #[test]
     fn only_what_is_gone_by_before_its_turn_is_wanted_late() {
         let order = [100..200, 300..400, 0..50, 150..250, 20..60, 400..500];
-        assert_eq!(wanted_late(&mut order.into_iter()), [0..60, 150..250]);
+        assert_eq!(wanted_late(order.into_iter()), [0..60, 150..250]);
         let forward = [0..10, 10..20, 30..40];
-        assert_eq!(wanted_late(&mut forward.into_iter()), []);
+        assert_eq!(wanted_late(forward.into_iter()), []);
     }
 
     #[test]
@@ -288,7 +299,7 @@ mod tests {
             2_900_000..3_000_000,
             2_300_000..2_950_000,
         ];
-        input.expect_reads(&mut order.clone().into_iter()).unwrap();
+        input.expect_reads(order.clone().into_iter());
         for range in order {
             assert_eq!(read(&input, range.clone()), at(&range), "{range:?}");
         }
@@ -303,7 +314,7 @@ mod tests {
         );
         assert_eq!(read(&input, 0..64).len(), 64);
         let order = [4096..1_000_000, 2_000_000..4_000_000];
-        input.expect_reads(&mut order.clone().into_iter()).unwrap();
+        input.expect_reads(order.clone().into_iter());
         for range in order {
             assert!(read(&input, range).iter().all(|&byte| byte == 3));
         }
@@ -316,7 +327,7 @@ mod tests {
             PathBuf::from("/nonexistent"),
         );
         let order = [500_000..600_000, 0..100, 300_000..400_000, 700_000..1_000_000];
-        input.expect_reads(&mut order.into_iter()).unwrap();
+        input.expect_reads(order.into_iter());
         assert_eq!(read(&input, 500_000..600_000), [3; 100_000]);
         let error = read_full(&input, &mut [0; 100], 0).unwrap_err();
         assert!(error.to_string().contains("/nonexistent could not hold it"), "{error}");

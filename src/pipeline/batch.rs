@@ -122,7 +122,7 @@ pub(crate) fn outcome(
     }
     let first_missing = dump.missing().first().or(lost.first());
     if let (None, Some(run)) = (&pages.first_unreadable, first_missing) {
-        let why = match dump.input().broke_off() {
+        let why = match dump.failure() {
             Some(why) => format!("the input broke off before it: {why}"),
             None => "the input ends before it".to_owned(),
         };

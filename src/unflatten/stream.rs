@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::elf::is_elf;
 use crate::format::flattened::{self, HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::format::kdump::KDUMP_SIGNATURE;
-use crate::input::ReadAt;
+use crate::input::Input;
 use crate::progress::Progress;
 use crate::unflatten::{Failure, UnflattenStop, damaged};
 
@@ -19,7 +19,7 @@ const MAX_SURPLUS_BYTES: u64 = 16 << 20;
 
 /// A flattened stream that is read forward.
 pub struct FlattenedStream {
-    input: Box<dyn ReadAt>,
+    input: Input,
     buffer: Vec<u8>,
     /// The part of the buffer that is still to be taken.
     from: usize,
@@ -34,11 +34,13 @@ impl FlattenedStream {
     /// # Errors
     /// [`Error::NotRecognised`] for another file, [`Error::Damaged`] for a header that is cut off
     /// or of another version, [`Error::Read`].
-    pub fn open(input: Box<dyn ReadAt>) -> Result<Self> {
+    pub fn open(input: impl Into<Input>) -> Result<Self> {
+        Self::open_input(input.into())
+    }
+
+    fn open_input(input: Input) -> Result<Self> {
         // A pipe need not keep what has passed.
-        input
-            .expect_reads(&mut std::iter::once(0..u64::MAX))
-            .map_err(Error::read("the flattened header"))?;
+        input.expect_reads(std::iter::once(0..u64::MAX));
         let mut stream =
             FlattenedStream { input, buffer: vec![0; BUFFER_BYTES], from: 0, to: 0, position: 0 };
         let mut header = Vec::with_capacity(HEADER_BYTES);

@@ -14,8 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::FlattenedSink;
-use kdumpconv::ReadAt;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use kdumpconv::{ConvertOptions, ConvertReport, Result, convert};
 use kdumpconv::{Dump, OpenOptions};
 use support::compare::{Allowed, compare_allowing};
@@ -90,7 +89,7 @@ pub fn options(codec: Codec, level: u32, threads: usize) -> ConvertOptions {
     }
 }
 
-pub fn open_core(input: Box<dyn ReadAt>, page_size: Option<u64>) -> Result<Dump> {
+pub fn open_core(input: impl Into<Input>, page_size: Option<u64>) -> Result<Dump> {
     Dump::open(input, &OpenOptions { page_size, ..OpenOptions::default() })
 }
 
@@ -101,7 +100,7 @@ pub fn core_of(bytes: Vec<u8>) -> Result<Dump> {
 
 /// The same as a stream, spooled in the usual place.
 pub fn stream_of(bytes: Vec<u8>) -> Result<Dump> {
-    let input = open::from_reader(Box::new(Trickle::new(bytes)), std::env::temp_dir())?;
+    let input = Input::from_reader(Box::new(Trickle::new(bytes)), std::env::temp_dir())?;
     open_core(input, None)
 }
 

@@ -3,9 +3,8 @@
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use kdumpconv::ReadAt;
+use kdumpconv::Input;
 use kdumpconv::Sink;
-use kdumpconv::input::open;
 use kdumpconv::{FlattenedStream, Unflattened};
 use kdumpconv::{Result, unflatten};
 
@@ -56,7 +55,7 @@ impl Sink for Store {
     }
 }
 
-pub fn run(input: Box<dyn ReadAt>, store: &mut Store) -> Result<Unflattened> {
+pub fn run(input: impl Into<Input>, store: &mut Store) -> Result<Unflattened> {
     unflatten(FlattenedStream::open(input)?, store, &AtomicBool::new(false), &mut |_| ())
 }
 
@@ -73,7 +72,7 @@ pub fn pipe(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     let reader = Box::new(Trickle::new(bytes.to_vec()));
     let mut store = Store::new();
     // Nothing is to be spooled.
-    let result = run(open::from_reader(reader, "/nonexistent".into())?, &mut store)?;
+    let result = run(Input::from_reader(reader, "/nonexistent".into())?, &mut store)?;
     Ok((store.bytes, result))
 }
 

@@ -2,8 +2,8 @@
 
 use kdumpconv::Codec;
 use kdumpconv::Dump;
+use kdumpconv::Input;
 use kdumpconv::PageReader;
-use kdumpconv::input::open;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::flattened::flatten;
@@ -125,7 +125,7 @@ fn a_file_of_17_tebibytes_is_read_by_its_64_bit_pfns() {
         KdumpWriter { codec: Codec::Zlib.flag(), ..KdumpWriter::new(&model, KdumpLayout::Le64) };
     let path = folder.path("large");
     writer.write_sparse(&path).unwrap();
-    let dump = open_core(open::open(&path, std::env::temp_dir()).unwrap(), None).unwrap();
+    let dump = open_core(Input::open(&path, std::env::temp_dir()).unwrap(), None).unwrap();
     assert_eq!(dump.header().unwrap().max_mapnr, u32::MAX);
     assert_pages(&dump, &model);
 }

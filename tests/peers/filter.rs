@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kdumpconv::DumpLevel;
-use kdumpconv::input::open;
+use kdumpconv::Input;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{SelectRequest, select};
 use support::compare::{Allowed, compare_allowing};
@@ -76,7 +76,7 @@ fn selected(dump: &Dump, level: u32) -> Pfns {
 }
 
 fn open_dump(path: &Path) -> Dump {
-    let input = open::open(path, std::env::temp_dir()).unwrap();
+    let input = Input::open(path, std::env::temp_dir()).unwrap();
     Dump::open(input, &OpenOptions::default()).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use kdumpconv::input::flattened::FlattenedInput;
+use kdumpconv::FlattenedInput;
 use kdumpconv::input::read_full;
 use kdumpconv::{FileInput, ReadAt};
 

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use kdumpconv::ReadAt;
+use kdumpconv::Input;
 use kdumpconv::find_vmcoreinfo;
-use kdumpconv::input::open;
 use kdumpconv::output::folder;
 use kdumpconv::{Disposition, Published};
 use kdumpconv::{Dump, OpenOptions};
@@ -54,11 +53,12 @@ pub(crate) fn open_dump(
     let mut options = OpenOptions { page_size: source.page_size, vmcoreinfo };
     let mut inputs = vec![open_input(&source.input, spool_dir.to_owned(), signals)?];
     for part in &source.part {
-        inputs.push(open::open(part, spool_dir.to_owned())?);
+        inputs.push(Input::open(part, spool_dir.to_owned())?);
     }
     if source.find_vmcoreinfo {
         // All of memory is looked at before any of it is converted.
-        inputs = inputs.into_iter().map(open::at_random).collect::<kdumpconv::Result<_>>()?;
+        let at_random = |input: Input| input.at_random().map(Input::from);
+        inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
     }
     let name = || source.input.name();
     let dump = Dump::open_all(inputs, &options).with_context(name)?;
@@ -98,21 +98,21 @@ pub(crate) fn open_input(
     input: &InputArgs,
     spool_dir: PathBuf,
     signals: &Signals,
-) -> anyhow::Result<Box<dyn ReadAt>> {
+) -> anyhow::Result<Input> {
     let Some(path) = input.path() else {
         let stdin = io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
         return reader(File::from(stdin), signals, spool_dir);
     };
-    if open::is_pipe(path) {
+    if Input::is_pipe(path) {
         let file = File::open(path).with_context(|| input.name())?;
         return reader(file, signals, spool_dir);
     }
-    Ok(open::open(path, spool_dir)?)
+    Ok(Input::open(path, spool_dir)?)
 }
 
-fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<Box<dyn ReadAt>> {
+fn reader(file: File, signals: &Signals, spool_dir: PathBuf) -> anyhow::Result<Input> {
     let interruptible = Interruptible::new(file, signals)?;
-    Ok(open::from_reader(Box::new(interruptible), spool_dir)?)
+    Ok(Input::from_reader(Box::new(interruptible), spool_dir)?)
 }
 
 /// Prepares OUTPUT, which must be none of the `inputs`; `None` is standard input.

@@ -6,7 +6,7 @@ use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
 use crate::format::kdump::is_page_size;
-use crate::input::{ReadAt, read_full};
+use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -21,7 +21,7 @@ const TABLE_WINDOW_BYTES: usize = 64 << 10;
 /// The ELF side of an open dump: segments, and the pages that they place.
 pub struct Core {
     /// The bytes.
-    pub input: Box<dyn ReadAt>,
+    pub input: Input,
     /// The file header.
     pub header: FileHeader,
     /// All program headers, in their order.
@@ -36,7 +36,7 @@ pub struct Core {
 /// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
 /// core can be found, [`Error::PageSize`] when neither the core nor `options` tells it,
 /// [`Error::Read`] when the headers cannot be read.
-pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump> {
+pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
     let segments = read_segments(&*input, &header)?;
     let order = header.byte_order;
@@ -74,9 +74,7 @@ pub(crate) fn open(input: Box<dyn ReadAt>, options: &OpenOptions) -> Result<Dump
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
     let incomplete = says_so || !notes.damage.is_empty() || !memory.rejected().is_empty();
-    let mut reads = notes.reads().chain(memory.reads());
-    input.expect_reads(&mut reads).map_err(Error::read("the input"))?;
-    drop(reads);
+    input.expect_reads(notes.reads().chain(memory.reads()));
     Ok(Dump {
         arch,
         layout,

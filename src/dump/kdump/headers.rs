@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::dump::kdump::bytes::FileBytes;
 use crate::error::{Error, Result};
 use crate::format::flattened;
 use crate::format::kdump::{
@@ -10,8 +11,7 @@ use crate::format::kdump::{
 };
 use crate::format::wire::StructLayout;
 use crate::input::flattened::FlattenedInput;
-use crate::input::open::at_random;
-use crate::input::{ReadAt, read_full};
+use crate::input::{Input, RandomInput, read_full};
 use crate::pages::MAX_PFN;
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
 
@@ -24,7 +24,7 @@ const WINDOW_BYTES: usize = 1 << 20;
 /// One kdump file.
 pub struct File {
     /// Its bytes, unflattened.
-    pub(crate) input: Box<dyn ReadAt>,
+    pub(crate) input: FileBytes,
     /// What is to be known of the stream that it is flattened to, if it is.
     pub flat: Option<Flat>,
     /// The main header.
@@ -69,20 +69,20 @@ impl File {
     ///
     /// # Errors
     /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
-    pub(super) fn open(input: Box<dyn ReadAt>) -> Result<Self> {
+    pub(super) fn open(input: Input) -> Result<Self> {
         let mut damage = Vec::new();
         // Its pages are wanted in an order that nobody knows before the descriptors have come.
-        let input = at_random(input)?;
-        damage.extend(input.read_to_end().err().map(|why| format!("the input is damaged: {why}")));
+        let input = input.at_random()?;
+        damage.extend(input.failure.as_ref().map(|why| format!("the input is damaged: {why}")));
         let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
-        let failure = input.broke_off();
+        let failure = input.failure();
         let file = Self::read(input, flat, broke_off, damage);
-        file.map_err(|error| error.or_failure(failure))
+        file.map_err(|error| error.or_failure(failure.map(|f| f.to_io())))
     }
 
     fn read(
-        input: Box<dyn ReadAt>,
+        input: FileBytes,
         flat: Option<Flat>,
         broke_off: bool,
         damage: Vec<String>,
@@ -228,14 +228,11 @@ impl File {
 }
 
 /// The file that a flattened stream stands for, or the file itself.
-fn unflattened(
-    input: Box<dyn ReadAt>,
-    damage: &mut Vec<String>,
-) -> Result<(Box<dyn ReadAt>, Option<Flat>)> {
+fn unflattened(input: RandomInput, damage: &mut Vec<String>) -> Result<(FileBytes, Option<Flat>)> {
     let mut magic = [0; flattened::SIGNATURE.len()];
     let n = read_full(&*input, &mut magic, 0).map_err(Error::read("the file header"))?;
     if magic.get(..n) != Some(flattened::SIGNATURE) {
-        return Ok((input, None));
+        return Ok((FileBytes::Plain(input), None));
     }
     let bytes = input.size().unwrap_or(0);
     let flat = FlattenedInput::open(input)?;
@@ -246,5 +243,5 @@ fn unflattened(
         ended: flat.ended(),
         surplus_bytes: flat.surplus_bytes(),
     };
-    Ok((Box::new(flat), Some(facts)))
+    Ok((FileBytes::Flattened(flat), Some(facts)))
 }

@@ -3,6 +3,7 @@
 //! Nothing is taken on trust, and nothing is held but the bitmaps: a page's descriptor is found by
 //! the page's rank in the 2nd bitmap, and read when the page is.
 
+mod bytes;
 mod headers;
 mod pages;
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader};
 use crate::format::wire::StructLayout;
-use crate::input::{ReadAt, read_full};
+use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
@@ -53,6 +54,11 @@ impl Kdump {
             Some(file) => &*file.input,
             None => &Nothing,
         }
+    }
+
+    /// Why the stream that the first file was spooled from ended early, if it did.
+    pub(crate) fn stream_failure(&self) -> Option<InputFailure> {
+        self.files.first()?.input.stream_failure()
     }
 
     /// How many descriptors `file` has.
@@ -96,7 +102,7 @@ impl ReadAt for Nothing {
 /// [`Error::NotRecognised`] for what is no kdump file, [`Error::Damaged`] when its headers or
 /// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
 /// be read.
-pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Result<Dump> {
+pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
     let files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
     assemble(files, options)
 }
@@ -106,8 +112,8 @@ pub(crate) fn open(inputs: Vec<Box<dyn ReadAt>>, options: &OpenOptions) -> Resul
 /// # Errors
 /// As [`open`].
 pub(crate) fn assemble(files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
-    let broke_off = files.iter().find_map(|file| file.input.broke_off());
-    put_together(files, options).map_err(|error| error.or_failure(broke_off))
+    let failure = files.iter().find_map(|file| file.input.failure());
+    put_together(files, options).map_err(|error| error.or_failure(failure.map(|f| f.to_io())))
 }
 
 fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {

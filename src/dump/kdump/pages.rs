@@ -240,7 +240,7 @@ impl Kdump {
         if !inside {
             return Err(format!("its data at {offset:#x} is behind the end of the file"));
         }
-        if file.input.has_gap(&(offset..offset + bytes)) {
+        if !file.input.has_written(&(offset..offset + bytes)) {
             return Err(format!("its data at {offset:#x} is in no record of the flattened file"));
         }
         Ok(StoredPage { codec, offset, place: 0..usize::try_from(size).unwrap_or(0) })

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::format::flattened::{self, HEADER_BYTES};
 use crate::format::kdump::{DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader};
-use crate::input::{ReadAt, read_full};
+use crate::input::{InputFailure, RandomInput, ReadAt, read_full};
 use index::{Cut, Entry, Index};
 
 /// The file that a flattened stream stands for.
@@ -17,7 +17,7 @@ use index::{Cut, Entry, Index};
 /// leaves out the padding between headers. Where a stream is cut, bytes that may just not have
 /// come are an error, not 0.
 pub struct FlattenedInput {
-    input: Box<dyn ReadAt>,
+    input: RandomInput,
     /// Ascending by target, not overlapping.
     records: Vec<Entry>,
     cut: Option<Cut>,
@@ -27,7 +27,7 @@ pub struct FlattenedInput {
 }
 
 impl FlattenedInput {
-    /// Reads the records' headers of `input`, which must be one that can be read at random.
+    /// Reads the headers of the records of `input`.
     ///
     /// A stream that is cut off, anywhere behind its signature, opens as far as it goes.
     ///
@@ -35,9 +35,13 @@ impl FlattenedInput {
     /// [`Error::NotRecognised`] without the signature, [`Error::Damaged`] for a header or record
     /// that makes no sense and for two records with the same bytes, [`Error::Read`] for the first
     /// bytes.
-    pub fn open(input: Box<dyn ReadAt>) -> Result<Self> {
+    pub fn open(input: impl Into<RandomInput>) -> Result<Self> {
+        Self::open_random(input.into())
+    }
+
+    fn open_random(input: RandomInput) -> Result<Self> {
         let stream_bytes = input.size().ok_or_else(|| {
-            Error::read("a flattened file")(io::Error::other("it cannot be read at random"))
+            Error::read("a flattened file")(io::Error::other("its size is unknown"))
         })?;
         let mut header = vec![0; HEADER_BYTES];
         let n = read_full(&*input, &mut header, 0).map_err(Error::read("a flattened header"))?;
@@ -119,8 +123,31 @@ impl FlattenedInput {
         vec![main, behind_notes..geometry.bitmap1.start]
     }
 
-    /// Whether all bytes of a range are of records.
-    fn has(&self, range: &Range<u64>) -> bool {
+    /// Why the stream that the flattened file was spooled from ended early, if it did.
+    pub(crate) fn stream_failure(&self) -> Option<InputFailure> {
+        self.input.failure.clone()
+    }
+
+    /// Why the flattened file ends early, if it is not simply cut: the stream failed, or a
+    /// record's header is unreadable.
+    pub(crate) fn failure(&self) -> Option<InputFailure> {
+        let unreadable = || {
+            let why = self.cut.as_ref()?.unreadable.as_deref()?;
+            Some(InputFailure::new(&io::Error::other(why)))
+        };
+        self.stream_failure().or_else(unreadable)
+    }
+
+    /// The end of the bytes from `offset` on that are of no record, and so 0; `offset` itself if
+    /// a record has it, and where a cut stream may just lack it.
+    pub(crate) fn zeros_until(&self, offset: u64) -> u64 {
+        let next = self.records.get(self.ended_by(offset)).filter(|_| self.ended());
+        next.map_or(offset, |record| record.target.max(offset))
+    }
+
+    /// Whether all bytes of a range are of records. Others read as 0: padding is in no record,
+    /// but pages are.
+    pub(crate) fn has(&self, range: &Range<u64>) -> bool {
         let mut at = range.start;
         for record in self.records.iter().skip(self.ended_by(range.start)) {
             if at >= range.end || record.target > at {
@@ -208,24 +235,6 @@ impl ReadAt for FlattenedInput {
 
     fn size(&self) -> Option<u64> {
         Some(self.records.last().map_or(0, Entry::end))
-    }
-
-    fn read_to_end(&self) -> io::Result<()> {
-        self.input.read_to_end()
-    }
-
-    fn broke_off(&self) -> Option<io::Error> {
-        let unreadable = || self.cut.as_ref()?.unreadable.as_deref().map(io::Error::other);
-        self.input.broke_off().or_else(unreadable)
-    }
-
-    fn zeros_until(&self, offset: u64) -> u64 {
-        let next = self.records.get(self.ended_by(offset)).filter(|_| self.ended());
-        next.map_or(offset, |record| record.target.max(offset))
-    }
-
-    fn has_gap(&self, range: &Range<u64>) -> bool {
-        !self.has(range)
     }
 
     fn read_ahead(&self, offset: u64) {

@@ -9,7 +9,6 @@ use kdumpconv::DumpLevel;
 use kdumpconv::FlattenedSink;
 use kdumpconv::dump::Body;
 use kdumpconv::dump::elf::Core;
-use kdumpconv::input::open;
 use kdumpconv::pages::ranges::count;
 use kdumpconv::{ByteOrder, StructLayout};
 use kdumpconv::{ConvertOptions, ConvertReport, convert};
@@ -195,7 +194,7 @@ fn same_from_a_stream(
     file: &Option<Vec<u8>>,
 ) {
     let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
-    let input = open::from_reader(reader, std::env::temp_dir()).unwrap();
+    let input = kdumpconv::Input::from_reader(reader, std::env::temp_dir()).unwrap();
     let core = Dump::open(input, open_options).expect("it opens at random");
     let mut sink = InMemorySink::default();
     let converted = convert(&core, &mut sink, &options(choice), &mut |_| ());

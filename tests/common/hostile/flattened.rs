@@ -4,9 +4,9 @@
 use std::io;
 use std::sync::atomic::AtomicBool;
 
+use kdumpconv::FlattenedInput;
 use kdumpconv::PageReader;
 use kdumpconv::ReadAt;
-use kdumpconv::input::flattened::FlattenedInput;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{FlattenedStream, unflatten};
 

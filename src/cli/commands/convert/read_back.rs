@@ -114,7 +114,7 @@ fn look(
         source: std::io::ErrorKind::Unsupported.into(),
     };
     let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
-    let written = Dump::open(Box::new(written), &OpenOptions::default())?;
+    let written = Dump::open(written, &OpenOptions::default())?;
     let how = kdumpconv::VerifyOptions {
         threads: options.threads,
         exactly: Some(report.excluded.clone()),
@@ -129,8 +129,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use kdumpconv::Input;
     use kdumpconv::OutputFormat;
-    use kdumpconv::input::open;
 
     use super::*;
 
@@ -140,7 +140,7 @@ mod tests {
 
     fn dump_of(path: &Path, bytes: &[u8]) -> Dump {
         fs::write(path, bytes).unwrap();
-        let input = open::open(path, std::env::temp_dir()).unwrap();
+        let input = Input::open(path, std::env::temp_dir()).unwrap();
         Dump::open(input, &OpenOptions::default()).unwrap()
     }
 
@@ -167,7 +167,7 @@ mod tests {
             assert!(lines.contains(LAST_PFN), "{lines}");
             let kept = output.keep_incomplete(false).path.unwrap();
             assert_eq!(kept, place(&format!("{name}.incomplete")));
-            let input = open::open(&kept, std::env::temp_dir()).unwrap();
+            let input = Input::open(&kept, std::env::temp_dir()).unwrap();
             let again = Dump::open(input, &OpenOptions::default()).unwrap();
             assert_eq!(
                 again.incomplete,
