@@ -47,7 +47,7 @@ pub enum Error {
         /// The value.
         value: u64,
         /// The field's width.
-        bits: u32,
+        bits: usize,
     },
 
     /// The input could not be read where it must be: headers, notes.

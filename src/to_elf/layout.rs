@@ -150,11 +150,12 @@ impl<'a> ElfLayout<'a> {
             written.file_bytes += count * stride;
         }
         let section = header.set_segments(count)?;
-        sink.write_at(0, &header.encode()?).map_err(failed())?;
-        let mut table = header.encode_segment(&Segment::notes(&self.notes))?;
+        header.check()?;
+        sink.write_at(0, &header.encode()).map_err(failed())?;
+        let mut table = header.encode_segment(&Segment::notes(&self.notes));
         let mut at = header.phoff;
         for segment in all() {
-            table.extend(header.encode_segment(&self.segment(&segment))?);
+            table.extend(header.encode_segment(&self.segment(&segment)));
             if table.len() >= TABLE_BUFFER_BYTES {
                 sink.write_at(at, &table).map_err(failed())?;
                 at += table.len() as u64;

@@ -74,7 +74,7 @@ impl KdumpLayout {
         };
         let add = |a: u64, b: u64| offset(a.checked_add(b));
 
-        let struct_bytes = KdumpSubHeader::bytes_in(contents.layout)? as u64;
+        let struct_bytes = KdumpSubHeader::bytes_in(contents.layout) as u64;
         let notes = bs + struct_bytes..add(bs + struct_bytes, contents.note_bytes)?;
         let sub_hdr_blocks = (notes.end - bs).div_ceil(bs);
         let bitmap_blocks_each = contents.max_mapnr.div_ceil(8).div_ceil(bs);
@@ -106,6 +106,7 @@ impl KdumpLayout {
             max_mapnr_64: contents.max_mapnr,
             ..KdumpSubHeader::default()
         };
+        sub_header.check(contents.layout)?;
         Ok(KdumpLayout {
             block_size: narrow("block_size", bs)?,
             sub_header,

@@ -122,6 +122,7 @@ pub fn convert(
         .collect::<Result<Vec<_>>>()?;
     let mut report = empty_report(dump, &plan, options, &selection, dump_level, pages);
     let mut header = main_header(dump, &plan, options, &mut report);
+    header.check(dump.layout)?;
 
     let can_rewrite = sink.can_rewrite();
     let mut writer = Writer::new(&plan, dump.layout, sink);

@@ -79,7 +79,7 @@ impl<'a> Writer<'a> {
         self.write_early_header(header)?;
         let plan = self.plan;
         let failed = || Error::write("the sub header");
-        let sub_header = plan.sub_header.encode(self.layout)?;
+        let sub_header = plan.sub_header.encode(self.layout);
         self.sink.write_at(plan.sub_header_offset, &sub_header).map_err(failed())?;
         let sink = &mut *self.sink;
         copy_notes(&mut |at, bytes| {
@@ -126,24 +126,26 @@ impl<'a> Writer<'a> {
     fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
         let failed = || Error::write("the main header");
         let status = header.status | DUMP_DH_COMPRESSED_INCOMPLETE;
-        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout)?;
+        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout);
         let bytes = encoded.bytes.as_slice();
         let rest = u64::from(self.plan.block_size) - bytes.len() as u64;
         if self.sink.can_rewrite() {
             self.sink.write_at(0, bytes).map_err(failed())?;
         } else {
-            let early = bytes.get(..encoded.late.start).unwrap_or_default();
+            let early = bytes.get(..encoded.deferred.start).unwrap_or_default();
             self.sink.write_at(0, early).map_err(failed())?;
-            let behind = bytes.get(encoded.late.end..).unwrap_or_default();
-            self.sink.write_at(encoded.late.end as u64, behind).map_err(failed())?;
+            let behind = bytes.get(encoded.deferred.end..).unwrap_or_default();
+            self.sink.write_at(encoded.deferred.end as u64, behind).map_err(failed())?;
         }
         self.sink.write_zeros_at(bytes.len() as u64, rest).map_err(failed())
     }
 
     fn write_late_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
-        let encoded = header.encode(self.layout)?;
-        let late = encoded.bytes.get(encoded.late.clone()).unwrap_or_default();
-        self.sink.write_at(encoded.late.start as u64, late).map_err(Error::write("the main header"))
+        let encoded = header.encode(self.layout);
+        let late = encoded.bytes.get(encoded.deferred.clone()).unwrap_or_default();
+        self.sink
+            .write_at(encoded.deferred.start as u64, late)
+            .map_err(Error::write("the main header"))
     }
 
     fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {

@@ -46,15 +46,15 @@ impl Places {
     /// `sub` has the bytes of block 1 that may be the sub header.
     fn of(main: &[u8], sub: impl FnOnce(u64) -> Option<Vec<u8>>) -> Option<Self> {
         let (header, layout) = DiskDumpHeader::decode(main).ok()?;
-        let encoded = header.encode(layout).ok()?;
+        let encoded = header.encode(layout);
         let at = |offset: usize| offset as u64;
-        let status_end = at(encoded.late.end);
+        let status_end = at(encoded.deferred.end);
         let block = u64::from(header.block_size);
         // Before version 6 it is shorter; of 32 bits, the packed one is the shorter.
         let sub_header_bytes = match layout {
             _ if header.header_version < HEADER_VERSION => at(size_of::<u64>()),
-            StructLayout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout).ok()?),
-            _ => at(KdumpSubHeader::bytes_in(StructLayout::Packed32).ok()?),
+            StructLayout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout)),
+            _ => at(KdumpSubHeader::bytes_in(StructLayout::Packed32)),
         };
         let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
         let geometry = Geometry::of(&header, &sub).ok()?;
@@ -62,7 +62,7 @@ impl Places {
             layout,
             status: status_end - at(size_of::<u32>())..status_end,
             needed: [
-                0..at(encoded.late.start),
+                0..at(encoded.deferred.start),
                 status_end..at(encoded.bytes.len()),
                 block..block + sub_header_bytes,
                 geometry.bitmap1.clone(),
@@ -118,7 +118,7 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
     let order = places.layout.byte_order();
     let status = usize::try_from(places.status.start).ok().and_then(|at| main.get(at..));
     let status = order.read_u32(*status.and_then(<[u8]>::first_chunk).unwrap_or(&[0; 4]));
-    write(sink, places.status.start, &order.u32(status | DUMP_DH_COMPRESSED_INCOMPLETE))?;
+    write(sink, places.status.start, &order.encode_u32(status | DUMP_DH_COMPRESSED_INCOMPLETE))?;
 
     let Geometry { pfns, bitmap2, descriptors, .. } = places.geometry;
     let came_pfns = 0..(kept.end - bitmap2.start).saturating_mul(8);

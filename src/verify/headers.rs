@@ -89,7 +89,7 @@ fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
 fn check_places(file: &File, push: &mut dyn FnMut(Finding)) {
     let sub = &file.sub_header;
     let block_size = u64::from(file.header.block_size);
-    let struct_bytes = KdumpSubHeader::bytes_in(file.layout).unwrap_or(0) as u64;
+    let struct_bytes = KdumpSubHeader::bytes_in(file.layout) as u64;
     let blocks = block_size..file.bitmap1.start;
     let size = file.input.size().unwrap_or(u64::MAX);
     let mut look = |name: &str, offset: u64, bytes: u64, in_headers: bool| {

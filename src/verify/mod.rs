@@ -161,7 +161,7 @@ pub fn mark_incomplete(written: &dyn ReadAt, sink: &mut dyn Sink) -> Result<()> 
     let (mut header, layout) =
         decoded.map_err(|why| Error::Damaged { what: what(), offset: 0, why })?;
     header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
-    sink.write_at(0, &header.encode(layout)?.bytes).map_err(Error::write("the main header"))
+    sink.write_at(0, &header.encode(layout).bytes).map_err(Error::write("the main header"))
 }
 
 struct Cancelled;

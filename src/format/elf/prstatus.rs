@@ -1,7 +1,7 @@
 //! `struct elf_prstatus`, the descriptor of an `NT_PRSTATUS` note: the registers of one CPU.
 
-use crate::error::{Error, Result};
-use crate::format::wire::{Fields, StructLayout, StructWriter};
+use crate::error::Result;
+use crate::format::wire::{self, FieldVisitor, Record, StructLayout};
 
 /// Registers of one width that follow each other in an `elf_gregset_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl RegisterGroup {
 /// pr_reg            112       72   elf_gregset_t, of the architecture
 /// pr_fpvalid  behind it            int: 0
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Prstatus<'a> {
     /// `pr_pid`: of the process that the CPU ran.
     pub pid: u32,
@@ -46,34 +46,51 @@ pub struct Prstatus<'a> {
     pub groups: &'a [RegisterGroup],
 }
 
-impl Prstatus<'_> {
-    /// The struct in `layout`, which is the kernel's and not that of the core's class.
-    ///
-    /// # Errors
-    /// [`Error::FieldOverflow`] when a register has more bits than it may.
-    pub fn encode(&self, layout: StructLayout) -> Result<Vec<u8>> {
-        let mut writer = StructWriter::new(layout);
-        (0..3).for_each(|_| writer.int(&mut 0));
-        writer.chars(&mut [0; 2]);
-        let long = |writer: &mut StructWriter, mut value: u64| writer.long("pr_reg", &mut value);
-        (0..2).try_for_each(|_| long(&mut writer, 0))?;
-        writer.int(&mut self.pid.clone());
-        (0..3).for_each(|_| writer.int(&mut 0));
-        (0..8).try_for_each(|_| long(&mut writer, 0))?;
+impl Record for Prstatus<'_> {
+    fn visit(&mut self, fields: &mut dyn FieldVisitor) {
+        for field in ["si_signo", "si_code", "si_errno"] {
+            fields.int(field, &mut 0);
+        }
+        fields.uint("pr_cursig", 2, 2, &mut 0);
+        fields.long("pr_sigpend", &mut 0);
+        fields.long("pr_sighold", &mut 0);
+        fields.int("pr_pid", &mut self.pid);
+        for field in ["pr_ppid", "pr_pgrp", "pr_sid"] {
+            fields.int(field, &mut 0);
+        }
+        for field in ["pr_utime", "pr_stime", "pr_cutime", "pr_cstime"] {
+            // A struct timeval: tv_sec, tv_usec.
+            fields.long(field, &mut 0);
+            fields.long(field, &mut 0);
+        }
         let mut registers = self.registers.iter().copied().chain(std::iter::repeat(0));
         for group in self.groups {
-            for value in registers.by_ref().take(group.count()) {
+            for mut value in registers.by_ref().take(group.count()) {
                 match group {
-                    RegisterGroup::Longs(_) => long(&mut writer, value)?,
-                    RegisterGroup::Ints(_) => writer.int(&mut int(value)?),
+                    RegisterGroup::Longs(_) => fields.long("pr_reg", &mut value),
+                    RegisterGroup::Ints(_) => fields.uint("pr_reg", 4, 4, &mut value),
                 }
             }
         }
-        writer.int(&mut 0);
-        Ok(writer.finish())
+        fields.int("pr_fpvalid", &mut 0);
     }
 }
 
-fn int(value: u64) -> Result<u32> {
-    u32::try_from(value).map_err(|_| Error::FieldOverflow { field: "pr_reg", value, bits: 32 })
+impl Prstatus<'_> {
+    /// Checks that every register fits its field in `layout`, as [`encode`](Self::encode) requires.
+    ///
+    /// # Errors
+    /// [`crate::Error::FieldOverflow`].
+    pub fn check(&self, layout: StructLayout) -> Result<()> {
+        wire::check(self, layout)
+    }
+
+    /// The struct in `layout`, which is the kernel's: the core may be of another class.
+    ///
+    /// # Panics
+    /// If a register does not fit its field: [`check`](Self::check) the registers first.
+    #[must_use]
+    pub fn encode(&self, layout: StructLayout) -> Vec<u8> {
+        wire::encode(self, layout)
+    }
 }

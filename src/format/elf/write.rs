@@ -3,20 +3,21 @@
 use std::ops::Range;
 
 use goblin::elf::header::{
-    EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ET_CORE,
-    EV_CURRENT, Header,
+    ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ELFMAG, ET_CORE, EV_CURRENT, Header,
 };
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use goblin::elf::{ProgramHeader, SectionHeader};
 use scroll::Pwrite;
 use scroll::ctx::TryIntoCtx;
 
-use super::{ELF_MAGIC, FileHeader, PN_XNUM, PT_LOAD, PT_NOTE, Segment, endian};
+use super::{FileHeader, PN_XNUM, PT_LOAD, PT_NOTE, Segment, endian};
 use crate::error::{Error, Result};
-use crate::format::wire::ByteOrder;
+use crate::format::wire::{self, ByteOrder};
 
-/// Program headers that `e_phnum` itself can tell.
-pub const MAX_PLAIN_SEGMENTS: u64 = PN_XNUM as u64 - 1;
+/// The most program headers that `e_phnum` itself can count.
+pub const MAX_PLAIN_SEGMENTS: u64 = PN_XNUM_64 - 1;
+
+const PN_XNUM_64: u64 = PN_XNUM as u64;
 
 impl Segment {
     /// The `PT_NOTE` of the notes that lie at `place` in the file.
@@ -50,7 +51,7 @@ impl FileHeader {
             shoff: 0,
         };
         header.phoff = header.bytes() as u64;
-        header.phentsize = u16::try_from(header.program_header_bytes()).unwrap_or(0);
+        header.phentsize = half(header.program_header_bytes());
         header
     }
 
@@ -60,9 +61,8 @@ impl FileHeader {
     /// # Errors
     /// [`Error::FieldOverflow`] when there are more than 2^32.
     pub fn set_segments(&mut self, count: u64) -> Result<Vec<u8>> {
-        let field = "sh_info";
         let sh_info = u32::try_from(count).map_err(|_| Error::FieldOverflow {
-            field,
+            field: "sh_info",
             value: count,
             bits: 32,
         })?;
@@ -79,38 +79,43 @@ impl FileHeader {
         Header::size(self.context())
     }
 
-    /// The file header. Under `PN_XNUM` (no `phnum`) it tells of one section header, at `shoff`.
-    ///
-    /// The kernel and QEMU have `e_flags` 0 in the vmcores of every architecture.
+    /// Checks that the offsets fit the class, as [`encode`](Self::encode) requires.
     ///
     /// # Errors
-    /// [`Error::FieldOverflow`] when an offset does not fit the class.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        self.check("e_phoff", self.phoff)?;
-        self.check("e_shoff", self.shoff)?;
-        let (e_phnum, sections) = match self.phnum {
-            None => (PN_XNUM, 1),
-            Some(count) => {
-                let fits = u16::try_from(count).ok().filter(|count| *count != PN_XNUM);
-                let too_many =
-                    Error::FieldOverflow { field: "e_phnum", value: count.into(), bits: 16 };
-                (fits.ok_or(too_many)?, 0)
+    /// [`Error::FieldOverflow`].
+    pub fn check(&self) -> Result<()> {
+        self.check_word("e_phoff", self.phoff)?;
+        self.check_word("e_shoff", self.shoff)?;
+        match self.phnum.map(u64::from) {
+            Some(count @ PN_XNUM_64..) => {
+                Err(Error::FieldOverflow { field: "e_phnum", value: count, bits: 16 })
             }
-        };
-        let mut e_ident = [0; 16];
+            _ => Ok(()),
+        }
+    }
+
+    /// The file header. Under `PN_XNUM` (no `phnum`) it announces one section header, at `shoff`.
+    ///
+    /// The kernel and QEMU write `e_flags` 0 in the vmcores of every architecture.
+    ///
+    /// # Panics
+    /// If an offset does not fit the class: [`check`](Self::check) the header where it is made.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "callers check the header")]
+    pub fn encode(&self) -> Vec<u8> {
+        self.check().expect("the fields fit the class");
+        let sections: u16 = self.phnum.is_none().into();
+        let e_phnum = self.phnum.map_or(PN_XNUM, |count| {
+            u16::try_from(count).expect("a header with more segments has no phnum")
+        });
         let class = if self.is_64bit { ELFCLASS64 } else { ELFCLASS32 };
         let data = match self.byte_order {
             ByteOrder::Little => ELFDATA2LSB,
             ByteOrder::Big => ELFDATA2MSB,
         };
-        let marks = [(EI_CLASS, class), (EI_DATA, data), (EI_VERSION, EV_CURRENT)];
-        let magic = ELF_MAGIC.iter().copied().enumerate();
-        for (index, byte) in magic.chain(marks) {
-            e_ident.iter_mut().skip(index).take(1).for_each(|place| *place = byte);
-        }
-        let size = |bytes: usize| u16::try_from(bytes).unwrap_or(0);
+        let [m0, m1, m2, m3] = *ELFMAG;
         let header = Header {
-            e_ident,
+            e_ident: [m0, m1, m2, m3, class, data, EV_CURRENT, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             e_type: ET_CORE,
             e_machine: self.machine,
             e_version: u32::from(EV_CURRENT),
@@ -118,39 +123,49 @@ impl FileHeader {
             e_phoff: self.phoff,
             e_shoff: if sections > 0 { self.shoff } else { 0 },
             e_flags: self.flags,
-            e_ehsize: size(self.bytes()),
+            e_ehsize: half(self.bytes()),
             e_phentsize: self.phentsize,
             e_phnum,
-            e_shentsize: if sections > 0 { size(self.section_header_bytes()) } else { 0 },
+            e_shentsize: if sections > 0 { half(self.section_header_bytes()) } else { 0 },
             e_shnum: sections,
             e_shstrndx: 0,
         };
-        Ok(encoded(header, self.bytes(), endian(self.byte_order)))
+        encoded(header, self.bytes(), endian(self.byte_order))
     }
 
-    /// A program header. `p_align` is 0: by that `crash` tells a kdump core from a netdump.
+    /// Checks that the fields of `segment` fit the class, as
+    /// [`encode_segment`](Self::encode_segment) requires.
     ///
     /// # Errors
-    /// [`Error::FieldOverflow`] when a value does not fit the class.
-    pub fn encode_segment(&self, segment: &Segment) -> Result<Vec<u8>> {
-        let no_address = if self.is_64bit { u64::MAX } else { u64::from(u32::MAX) };
-        let paddr = segment.paddr.unwrap_or(no_address);
-        self.check("p_offset", segment.offset)?;
-        self.check("p_vaddr", segment.vaddr)?;
-        self.check("p_paddr", paddr)?;
-        self.check("p_filesz", segment.file_bytes)?;
-        self.check("p_memsz", segment.memory_bytes)?;
+    /// [`Error::FieldOverflow`].
+    pub fn check_segment(&self, segment: &Segment) -> Result<()> {
+        self.check_word("p_offset", segment.offset)?;
+        self.check_word("p_vaddr", segment.vaddr)?;
+        self.check_word("p_paddr", segment.paddr.unwrap_or(0))?;
+        self.check_word("p_filesz", segment.file_bytes)?;
+        self.check_word("p_memsz", segment.memory_bytes)
+    }
+
+    /// A program header. `p_align` is 0: crash then takes the core for one of kdump, not of netdump.
+    ///
+    /// # Panics
+    /// If a field does not fit the class: [`check`](Self::check_segment) the segment where it is
+    /// made.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "callers check the segment")]
+    pub fn encode_segment(&self, segment: &Segment) -> Vec<u8> {
+        self.check_segment(segment).expect("the fields fit the class");
         let header = ProgramHeader {
             p_type: segment.kind,
             p_flags: if segment.kind == PT_LOAD { PF_R | PF_W | PF_X } else { 0 },
             p_offset: segment.offset,
             p_vaddr: segment.vaddr,
-            p_paddr: paddr,
+            p_paddr: segment.paddr.unwrap_or_else(|| self.no_address()),
             p_filesz: segment.file_bytes,
             p_memsz: segment.memory_bytes,
             p_align: 0,
         };
-        Ok(encoded(header, self.program_header_bytes(), self.context()))
+        encoded(header, self.program_header_bytes(), self.context())
     }
 
     /// Section header 0, whose `sh_info` is the number of program headers (elf(5), `PN_XNUM`).
@@ -161,23 +176,26 @@ impl FileHeader {
         encoded(null, self.section_header_bytes(), self.context())
     }
 
-    /// That goblin does not cut a value down to the class.
-    fn check(&self, field: &'static str, value: u64) -> Result<()> {
-        if self.is_64bit || u32::try_from(value).is_ok() {
-            return Ok(());
-        }
-        Err(Error::FieldOverflow { field, value, bits: 32 })
+    /// Checks a field that has the width of the class: goblin would cut the value off.
+    fn check_word(&self, field: &'static str, value: u64) -> Result<()> {
+        wire::check_width(field, value, if self.is_64bit { 64 } else { 32 })
     }
 }
 
-/// A record of so many bytes.
-fn encoded<C: Copy, Record: TryIntoCtx<C, Error = impl From<scroll::Error>>>(
+/// The size of a record, as a header has it.
+#[expect(clippy::expect_used, reason = "the records of ELF have at most 64 bytes")]
+fn half(bytes: usize) -> u16 {
+    u16::try_from(bytes).expect("a record is small")
+}
+
+/// A record of `bytes` bytes.
+#[expect(clippy::expect_used, reason = "there is room for the record")]
+fn encoded<C: Copy, Record: TryIntoCtx<C, Error = impl From<scroll::Error> + std::fmt::Debug>>(
     record: Record,
     bytes: usize,
     context: C,
 ) -> Vec<u8> {
     let mut buf = vec![0; bytes];
-    // It cannot fail: there is room for the record.
-    let _ = buf.pwrite_with(record, 0, context);
+    buf.pwrite_with(record, 0, context).expect("the buffer has the size of the record");
     buf
 }

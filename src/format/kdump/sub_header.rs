@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::format::kdump::DiskDumpHeader;
-use crate::format::wire::{ByteOrder, Fields, StructLayout, StructReader, StructWriter};
+use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
 
 /// `struct kdump_sub_header`, block 1; the notes follow right behind it.
 ///
@@ -51,36 +51,44 @@ pub struct KdumpSubHeader {
     pub max_mapnr_64: u64,
 }
 
+impl Record for KdumpSubHeader {
+    fn visit(&mut self, fields: &mut dyn FieldVisitor) {
+        fields.long("phys_base", &mut self.phys_base);
+        fields.int("dump_level", &mut self.dump_level);
+        fields.int("split", &mut self.split);
+        fields.long("start_pfn", &mut self.start_pfn);
+        fields.long("end_pfn", &mut self.end_pfn);
+        fields.long_long("offset_vmcoreinfo", &mut self.offset_vmcoreinfo);
+        fields.long("size_vmcoreinfo", &mut self.size_vmcoreinfo);
+        fields.long_long("offset_note", &mut self.offset_note);
+        fields.long("size_note", &mut self.size_note);
+        fields.long_long("offset_eraseinfo", &mut self.offset_eraseinfo);
+        fields.long("size_eraseinfo", &mut self.size_eraseinfo);
+        fields.long_long("start_pfn_64", &mut self.start_pfn_64);
+        fields.long_long("end_pfn_64", &mut self.end_pfn_64);
+        fields.long_long("max_mapnr_64", &mut self.max_mapnr_64);
+    }
+}
+
 impl KdumpSubHeader {
     /// Bytes of the largest layout: what to read of block 1 for [`decode`](Self::decode).
     pub const MAX_BYTES: usize = 104;
 
-    fn list(&mut self, fields: &mut dyn Fields) -> Result<()> {
-        fields.long("phys_base", &mut self.phys_base)?;
-        fields.int(&mut self.dump_level);
-        fields.int(&mut self.split);
-        fields.long("start_pfn", &mut self.start_pfn)?;
-        fields.long("end_pfn", &mut self.end_pfn)?;
-        fields.long_long(&mut self.offset_vmcoreinfo);
-        fields.long("size_vmcoreinfo", &mut self.size_vmcoreinfo)?;
-        fields.long_long(&mut self.offset_note);
-        fields.long("size_note", &mut self.size_note)?;
-        fields.long_long(&mut self.offset_eraseinfo);
-        fields.long("size_eraseinfo", &mut self.size_eraseinfo)?;
-        fields.long_long(&mut self.start_pfn_64);
-        fields.long_long(&mut self.end_pfn_64);
-        fields.long_long(&mut self.max_mapnr_64);
-        Ok(())
+    /// Checks that every value fits its field in `layout`, as [`encode`](Self::encode) requires.
+    ///
+    /// # Errors
+    /// [`crate::Error::FieldOverflow`] for a value that does not fit its 32-bit `unsigned long`.
+    pub fn check(&self, layout: StructLayout) -> Result<()> {
+        wire::check(self, layout)
     }
 
     /// The struct in `layout`.
     ///
-    /// # Errors
-    /// [`crate::Error::FieldOverflow`] when a value does not fit its 32-bit `unsigned long`.
-    pub fn encode(&self, layout: StructLayout) -> Result<Vec<u8>> {
-        let mut writer = StructWriter::new(layout);
-        self.clone().list(&mut writer)?;
-        Ok(writer.finish())
+    /// # Panics
+    /// If a value does not fit its field: [`check`](Self::check) the header where it is made.
+    #[must_use]
+    pub fn encode(&self, layout: StructLayout) -> Vec<u8> {
+        wire::encode(self, layout)
     }
 
     /// The struct at the start of block 1, with the layout that it has.
@@ -97,9 +105,7 @@ impl KdumpSubHeader {
         layout: StructLayout,
     ) -> (Self, StructLayout) {
         let decode_as = |layout| {
-            let mut header = KdumpSubHeader::default();
-            // Reading overflows nothing.
-            let _ = header.list(&mut StructReader::new(layout, bytes));
+            let mut header: KdumpSubHeader = wire::decode(bytes, layout);
             header.without_later_fields(main);
             header
         };
@@ -159,11 +165,9 @@ impl KdumpSubHeader {
         .count()
     }
 
-    /// `sizeof` in `layout`: where the notes start within block 1.
-    ///
-    /// # Errors
-    /// None in practice; a record of zeros fits every layout.
-    pub fn bytes_in(layout: StructLayout) -> Result<usize> {
-        Ok(KdumpSubHeader::default().encode(layout)?.len())
+    /// `sizeof` in `layout`: the notes start that many bytes into block 1.
+    #[must_use]
+    pub fn bytes_in(layout: StructLayout) -> usize {
+        wire::size_of::<KdumpSubHeader>(layout)
     }
 }

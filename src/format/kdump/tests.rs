@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::wire::{ByteOrder, StructLayout};
 
 const LE64: StructLayout = StructLayout::Bits64(ByteOrder::Little);
 const BE64: StructLayout = StructLayout::Bits64(ByteOrder::Big);
@@ -39,9 +40,9 @@ fn assert_utsname(bytes: &[u8]) {
 
 #[test]
 fn the_64_bit_main_header_in_both_byte_orders() {
-    let little = header().encode(LE64).unwrap();
+    let little = header().encode(LE64);
     assert_eq!(little.bytes.len(), 464);
-    assert_eq!(little.late, 12..428);
+    assert_eq!(little.deferred, 12..428);
     assert_eq!(little.bytes[..12], *b"KDUMP   \x06\0\0\0");
     assert_utsname(&little.bytes);
     #[rustfmt::skip]
@@ -53,7 +54,7 @@ fn the_64_bit_main_header_in_both_byte_orders() {
         0x18, 0, 0, 0,
     ]);
 
-    let big = header().encode(BE64).unwrap();
+    let big = header().encode(BE64);
     assert_eq!(big.bytes.len(), 464);
     assert_eq!(big.bytes[..12], *b"KDUMP   \0\0\0\x06");
     assert_utsname(&big.bytes);
@@ -78,14 +79,14 @@ fn the_32_bit_main_header_is_one_whatever_the_padding_of_64_bit_members() {
         0x18, 0, 0, 0,
     ];
     for layout in [StructLayout::Packed32, PADDED_LE] {
-        let encoded = header().encode(layout).unwrap();
+        let encoded = header().encode(layout);
         assert_eq!(encoded.bytes.len(), 452);
-        assert_eq!(encoded.late, 12..416);
+        assert_eq!(encoded.deferred, 12..416);
         assert_eq!(encoded.bytes[..12], *b"KDUMP   \x06\0\0\0");
         assert_utsname(&encoded.bytes);
         assert_eq!(encoded.bytes[402..], little_tail);
     }
-    let big = header().encode(PADDED_BE).unwrap();
+    let big = header().encode(PADDED_BE);
     assert_eq!(big.bytes[..12], *b"KDUMP   \0\0\0\x06");
     #[rustfmt::skip]
     assert_eq!(big.bytes[402..], [
@@ -100,9 +101,9 @@ fn the_32_bit_main_header_is_one_whatever_the_padding_of_64_bit_members() {
 #[test]
 fn a_time_beyond_a_32_bit_long_is_an_error() {
     let late = DiskDumpHeader { tv_sec: 1 << 32, ..header() };
-    assert!(late.encode(LE64).is_ok());
+    assert!(late.check(LE64).is_ok());
     assert_eq!(
-        late.encode(PADDED_BE).unwrap_err().to_string(),
+        late.check(PADDED_BE).unwrap_err().to_string(),
         "tv_sec: 0x100000000 does not fit in 32 bits"
     );
 }
@@ -125,7 +126,7 @@ fn sub_header() -> KdumpSubHeader {
 #[test]
 #[rustfmt::skip]
 fn the_sub_header_in_each_of_the_five_layouts() {
-    assert_eq!(sub_header().encode(LE64).unwrap(), [
+    assert_eq!(sub_header().encode(LE64), [
         0xf1, 0, 0, 0, 0, 0, 0, 0,
         1, 0, 0, 0,  0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
@@ -135,7 +136,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
         8, 7, 6, 5, 4, 3, 2, 1,
     ]);
-    assert_eq!(sub_header().encode(BE64).unwrap(), [
+    assert_eq!(sub_header().encode(BE64), [
         0, 0, 0, 0, 0, 0, 0, 0xf1,
         0, 0, 0, 1,  0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
@@ -145,7 +146,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
         1, 2, 3, 4, 5, 6, 7, 8,
     ]);
-    assert_eq!(sub_header().encode(StructLayout::Packed32).unwrap(), [
+    assert_eq!(sub_header().encode(StructLayout::Packed32), [
         0xf1, 0, 0, 0,
         1, 0, 0, 0,  0, 0, 0, 0,
         0, 0, 0, 0,  0, 0, 0, 0,
@@ -155,7 +156,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
         8, 7, 6, 5, 4, 3, 2, 1,
     ]);
-    assert_eq!(sub_header().encode(PADDED_LE).unwrap(), [
+    assert_eq!(sub_header().encode(PADDED_LE), [
         0xf1, 0, 0, 0,
         1, 0, 0, 0,  0, 0, 0, 0,
         0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
@@ -165,7 +166,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
         0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0,
         8, 7, 6, 5, 4, 3, 2, 1,
     ]);
-    assert_eq!(sub_header().encode(PADDED_BE).unwrap(), [
+    assert_eq!(sub_header().encode(PADDED_BE), [
         0, 0, 0, 0xf1,
         0, 0, 0, 1,  0, 0, 0, 0,
         0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
@@ -179,7 +180,7 @@ fn the_sub_header_in_each_of_the_five_layouts() {
 
 #[test]
 fn the_sub_header_is_104_80_or_96_bytes() {
-    let bytes = |layout| KdumpSubHeader::bytes_in(layout).unwrap();
+    let bytes = |layout| KdumpSubHeader::bytes_in(layout);
     assert_eq!([LE64, BE64].map(bytes), [104, 104]);
     assert_eq!(bytes(StructLayout::Packed32), 80);
     assert_eq!([PADDED_LE, PADDED_BE].map(bytes), [96, 96]);
@@ -188,9 +189,9 @@ fn the_sub_header_is_104_80_or_96_bytes() {
 #[test]
 fn a_phys_base_beyond_a_32_bit_long_is_an_error() {
     let high = KdumpSubHeader { phys_base: 0x8_0000_0000, ..sub_header() };
-    assert!(high.encode(BE64).is_ok());
+    assert!(high.check(BE64).is_ok());
     assert_eq!(
-        high.encode(StructLayout::Packed32).unwrap_err().to_string(),
+        high.check(StructLayout::Packed32).unwrap_err().to_string(),
         "phys_base: 0x800000000 does not fit in 32 bits"
     );
 }
@@ -214,7 +215,7 @@ fn a_page_descriptor_is_24_bytes_in_both_byte_orders() {
 
 #[test]
 fn the_kernels_utsname_is_read_back_as_written() {
-    let bytes = header().encode(LE64).unwrap().bytes;
+    let bytes = header().encode(LE64).bytes;
     assert_eq!(NewUtsname::parse(&bytes[12..402]), Some(header().utsname));
     assert_eq!(NewUtsname::parse(&bytes[12..401]), None, "cut short");
     let mut endless = bytes[12..402].to_vec();
@@ -229,7 +230,7 @@ fn the_kernels_utsname_is_read_back_as_written() {
 fn a_string_that_fills_its_field_keeps_its_last_byte_0() {
     let mut header = header();
     header.utsname.version = "v".repeat(80);
-    let bytes = header.encode(LE64).unwrap().bytes;
+    let bytes = header.encode(LE64).bytes;
     assert_eq!(bytes[12 + 3 * 65..][..65], [[b'v'; 64].as_slice(), &[0]].concat());
 }
 
@@ -242,10 +243,10 @@ fn sensible() -> DiskDumpHeader {
 fn the_main_header_is_read_back_in_every_layout() {
     for layout in [LE64, BE64, PADDED_LE, PADDED_BE] {
         let all = DiskDumpHeader { unused: [1, 2, 3, 4], tv_usec: 77, ..sensible() };
-        let bytes = all.encode(layout).unwrap().bytes;
+        let bytes = all.encode(layout).bytes;
         assert_eq!(DiskDumpHeader::decode(&bytes), Ok((all, layout)));
     }
-    let packed = sensible().encode(StructLayout::Packed32).unwrap().bytes;
+    let packed = sensible().encode(StructLayout::Packed32).bytes;
     assert_eq!(
         DiskDumpHeader::decode(&packed),
         Ok((sensible(), PADDED_LE)),
@@ -256,22 +257,21 @@ fn the_main_header_is_read_back_in_every_layout() {
 #[test]
 fn numbers_that_look_like_a_page_size_do_not_make_a_layout() {
     let usec = DiskDumpHeader { tv_usec: 4096, ..sensible() };
-    let bytes = usec.encode(LE64).unwrap().bytes;
+    let bytes = usec.encode(LE64).bytes;
     assert_eq!(DiskDumpHeader::decode(&bytes), Ok((usec, LE64)));
     // 512 MiB: max_mapnr is where 64 bits have their block_size.
     let ram = DiskDumpHeader { max_mapnr: 0x2_0000, ..sensible() };
     for header_version in 0..=6 {
         let ram = DiskDumpHeader { header_version, ..ram.clone() };
-        let bytes = ram.encode(PADDED_LE).unwrap().bytes;
+        let bytes = ram.encode(PADDED_LE).bytes;
         assert_eq!(DiskDumpHeader::decode(&bytes), Ok((ram, PADDED_LE)));
     }
 }
 
 #[test]
 fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
-    let why = |header: DiskDumpHeader| {
-        DiskDumpHeader::decode(&header.encode(BE64).unwrap().bytes).unwrap_err()
-    };
+    let why =
+        |header: DiskDumpHeader| DiskDumpHeader::decode(&header.encode(BE64).bytes).unwrap_err();
     let block = DiskDumpHeader { block_size: 5000, ..sensible() };
     assert_eq!(why(block), "block_size 5000 is not a power of two from 4096 to 262144");
     assert_eq!(why(DiskDumpHeader { sub_hdr_size: 0, ..sensible() }), "sub_hdr_size 0");
@@ -285,7 +285,7 @@ fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
 
 /// Notes and VMCOREINFO where a block has them behind the struct of `layout`.
 fn sensible_sub_header(layout: StructLayout) -> KdumpSubHeader {
-    let offset_note = 0x1000 + KdumpSubHeader::bytes_in(layout).unwrap() as u64;
+    let offset_note = 0x1000 + KdumpSubHeader::bytes_in(layout) as u64;
     KdumpSubHeader {
         offset_note,
         size_note: 0x100,
@@ -300,17 +300,17 @@ fn sensible_sub_header(layout: StructLayout) -> KdumpSubHeader {
 fn the_sub_header_is_read_back_and_tells_packed_from_padded() {
     for layout in [LE64, BE64, PADDED_LE, PADDED_BE, StructLayout::Packed32] {
         let wanted = sensible_sub_header(layout);
-        let bytes = wanted.encode(layout).unwrap();
+        let bytes = wanted.encode(layout);
         let seen = if layout == StructLayout::Packed32 { PADDED_LE } else { layout };
         assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), seen), (wanted, layout));
     }
     for layout in [PADDED_LE, StructLayout::Packed32] {
         let bare = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
-        let bytes = bare.encode(layout).unwrap();
+        let bytes = bare.encode(layout);
         assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), PADDED_LE), (bare, layout));
         // Version 4 says it by the place of the notes alone.
         let old = DiskDumpHeader { header_version: 4, ..sensible() };
-        let bytes = sensible_sub_header(layout).encode(layout).unwrap();
+        let bytes = sensible_sub_header(layout).encode(layout);
         assert_eq!(KdumpSubHeader::decode(&bytes, &old, PADDED_LE).1, layout);
     }
 }
@@ -325,7 +325,7 @@ fn fields_that_a_version_does_not_have_are_not_read() {
         end_pfn_64: 6,
         ..sensible_sub_header(LE64)
     };
-    let bytes = all.encode(LE64).unwrap();
+    let bytes = all.encode(LE64);
     let decoded = |header_version| {
         let main = DiskDumpHeader { header_version, ..sensible() };
         KdumpSubHeader::decode(&bytes, &main, LE64).0
@@ -355,7 +355,7 @@ fn fields_that_a_version_does_not_have_are_not_read() {
 #[test]
 fn sizes_whose_product_has_no_64_bits_are_refused() {
     let huge = DiskDumpHeader { block_size: u32::MAX, bitmap_blocks: u32::MAX, ..sensible() };
-    let bytes = huge.encode(LE64).unwrap().bytes;
+    let bytes = huge.encode(LE64).bytes;
     let why = DiskDumpHeader::decode(&bytes).unwrap_err();
     assert!(why.contains("block_size 4294967295"), "{why}");
 }

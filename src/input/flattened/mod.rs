@@ -100,9 +100,9 @@ impl FlattenedInput {
     fn header_padding(&self) -> Vec<Range<u64>> {
         let bytes = self.overlay(0, DiskDumpHeader::MAX_BYTES);
         let Ok((header, layout)) = DiskDumpHeader::decode(&bytes) else { return Vec::new() };
-        let Ok(whole) = header.encode(layout) else { return Vec::new() };
-        let early = 0..whole.late.start as u64;
-        let behind_late = whole.late.end as u64..whole.bytes.len() as u64;
+        let whole = header.encode(layout);
+        let early = 0..whole.deferred.start as u64;
+        let behind_late = whole.deferred.end as u64..whole.bytes.len() as u64;
         if !self.has(&early) || !self.has(&behind_late) {
             return Vec::new();
         }
@@ -111,7 +111,7 @@ impl FlattenedInput {
         let bytes = self.overlay(block, KdumpSubHeader::MAX_BYTES);
         let (sub, layout) = KdumpSubHeader::decode(&bytes, &header, layout);
         // What an older one does not have cannot be told from what did not come.
-        let size = KdumpSubHeader::bytes_in(layout).map_or(u64::MAX, |bytes| bytes as u64);
+        let size = KdumpSubHeader::bytes_in(layout) as u64;
         let end = |offset: u64, size: u64| offset.saturating_add(size);
         if header.header_version < HEADER_VERSION || !self.has(&(block..end(block, size))) {
             return vec![main];

@@ -1,0 +1,182 @@
+//! The main header of a kdump-compressed file.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::format::kdump::{HEADER_VERSION, KDUMP_SIGNATURE, MAX_SUB_HEADER_BLOCKS, NewUtsname};
+use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
+use crate::pages::PageSize;
+
+/// `struct disk_dump_header`, block 0.
+///
+/// ```text
+///                    64-bit   32-bit
+/// signature               0        0   "KDUMP   "
+/// header_version          8        8
+/// utsname                12       12   6 x 65 chars
+/// timestamp             408      404   struct timeval: two longs
+/// status                424      412   codec bit, INCOMPLETE
+/// block_size            428      416   the kernel's page size
+/// sub_hdr_size          432      420   in blocks, notes included
+/// bitmap_blocks         436      424   of both bitmaps together
+/// max_mapnr             440      428   the 64-bit one, cut to 2^32-1
+/// total_ram_blocks      444      432   0, as are the next three: nobody reads them
+/// device_blocks         448      436
+/// written_blocks        452      440
+/// current_cpu           456      444
+/// nr_cpus               460      448
+/// sizeof                464      452
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DiskDumpHeader {
+    /// Which fields there are: 1 sub header, 2 split, 3 VMCOREINFO, 4 notes, 5 ERASEINFO,
+    /// 6 the 64-bit pfns.
+    pub header_version: u32,
+    /// What the crashed kernel called itself.
+    pub utsname: NewUtsname,
+    /// Seconds since the epoch.
+    pub tv_sec: u64,
+    /// Microseconds. libkdumpfile takes a 64-bit header whose `tv_usec` is a page size for a
+    /// 32-bit one.
+    pub tv_usec: u64,
+    /// Codec bit and INCOMPLETE.
+    pub status: u32,
+    /// Bytes of a block, which is a page.
+    pub block_size: u32,
+    /// Blocks of sub header and notes.
+    pub sub_hdr_size: u32,
+    /// Blocks of both bitmaps.
+    pub bitmap_blocks: u32,
+    /// One past the highest pfn, cut to 32 bits; the sub header has the whole.
+    pub max_mapnr: u32,
+    /// `total_ram_blocks`, `device_blocks`, `written_blocks`, `current_cpu`: unused by all readers.
+    pub unused: [u32; 4],
+    /// CPUs with an `NT_PRSTATUS` note, at least 1.
+    pub nr_cpus: u32,
+}
+
+/// The bytes of a [`DiskDumpHeader`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedHeader {
+    /// The struct, `sizeof` bytes.
+    pub bytes: Vec<u8>,
+    /// The bytes from `utsname` to `status`, which a writer may know only at the end: a pipe may
+    /// deliver the page with the kernel's utsname late, and `status` says whether the dump is
+    /// complete.
+    pub deferred: Range<usize>,
+}
+
+impl Record for DiskDumpHeader {
+    fn visit(&mut self, fields: &mut dyn FieldVisitor) {
+        fields.chars("signature", &mut KDUMP_SIGNATURE.clone());
+        fields.int("header_version", &mut self.header_version);
+        self.utsname.visit(fields);
+        fields.long("tv_sec", &mut self.tv_sec);
+        fields.long("tv_usec", &mut self.tv_usec);
+        fields.int("status", &mut self.status);
+        fields.int("block_size", &mut self.block_size);
+        fields.int("sub_hdr_size", &mut self.sub_hdr_size);
+        fields.int("bitmap_blocks", &mut self.bitmap_blocks);
+        fields.int("max_mapnr", &mut self.max_mapnr);
+        let [total_ram_blocks, device_blocks, written_blocks, current_cpu] = &mut self.unused;
+        fields.int("total_ram_blocks", total_ram_blocks);
+        fields.int("device_blocks", device_blocks);
+        fields.int("written_blocks", written_blocks);
+        fields.int("current_cpu", current_cpu);
+        fields.int("nr_cpus", &mut self.nr_cpus);
+    }
+}
+
+impl DiskDumpHeader {
+    /// Bytes of the largest layout: what to read of a file for [`decode`](Self::decode).
+    pub const MAX_BYTES: usize = 464;
+
+    /// Checks that `tv_sec` and `tv_usec` fit a `long` of `layout`, as [`encode`](Self::encode)
+    /// requires.
+    ///
+    /// # Errors
+    /// [`crate::Error::FieldOverflow`].
+    pub fn check(&self, layout: StructLayout) -> Result<()> {
+        wire::check(self, layout)
+    }
+
+    /// The struct in `layout`.
+    ///
+    /// # Panics
+    /// If a value does not fit its field: [`check`](Self::check) the header where it is made.
+    #[must_use]
+    pub fn encode(&self, layout: StructLayout) -> EncodedHeader {
+        let place = |field| wire::offset_of::<Self>(layout, field);
+        EncodedHeader {
+            bytes: wire::encode(self, layout),
+            deferred: place("sysname").start..place("status").end,
+        }
+    }
+
+    /// The struct at the start of a file, with its layout told by what makes sense; of a 32-bit
+    /// one, [`KdumpSubHeader::decode`] tells whether it is packed.
+    ///
+    /// A dump of 32 bits may have a `max_mapnr` that looks like the `block_size` of 64 bits, and
+    /// the other way round `tv_usec` may: so all that must agree is looked at.
+    ///
+    /// # Errors
+    /// What is wrong, when it makes sense in no layout.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, StructLayout), String> {
+        if !bytes.starts_with(KDUMP_SIGNATURE) {
+            return Err("no kdump signature".to_owned());
+        }
+        let [little, big] = [ByteOrder::Little, ByteOrder::Big];
+        let mut why = None;
+        let mut loose = None;
+        for layout in [
+            StructLayout::Bits64(little),
+            StructLayout::Bits64(big),
+            StructLayout::Padded32(little),
+            StructLayout::Padded32(big),
+        ] {
+            let header: Self = wire::decode(bytes, layout);
+            match header.implausible() {
+                None if header.has_tight_bitmaps() => return Ok((header, layout)),
+                None => loose = loose.or(Some((header, layout))),
+                // The byte order of the version is right: what else is wrong is worth telling.
+                Some(wrong) if header.header_version <= HEADER_VERSION => {
+                    why = why.or(Some(wrong));
+                }
+                Some(_) => {}
+            }
+        }
+        let unknown = "header_version is none of 0 to 6, in either byte order";
+        loose.ok_or_else(|| why.unwrap_or_else(|| unknown.to_owned()))
+    }
+
+    /// Whether the bitmaps are as large as they must be, as every writer makes them.
+    fn has_tight_bitmaps(&self) -> bool {
+        let blocks = u64::from(self.max_mapnr).div_ceil(8 * u64::from(self.block_size).max(1));
+        u64::from(self.bitmap_blocks) == 2 * blocks || self.max_mapnr == u32::MAX
+    }
+
+    /// What is wrong with the fields that the rest of the file is found by.
+    fn implausible(&self) -> Option<String> {
+        let block_size = u64::from(self.block_size);
+        if self.header_version > HEADER_VERSION {
+            return Some(format!("header_version {} is not known", self.header_version));
+        }
+        if PageSize::new(block_size).is_none() {
+            return Some(format!(
+                "block_size {block_size} is not a power of two from 4096 to 262144"
+            ));
+        }
+        if self.header_version >= 1 && !(1..=MAX_SUB_HEADER_BLOCKS).contains(&self.sub_hdr_size) {
+            return Some(format!("sub_hdr_size {}", self.sub_hdr_size));
+        }
+        // At most 2^53, as the block size is one.
+        let bits = 8 * block_size * u64::from(self.bitmap_blocks);
+        if bits == 0 || u64::from(self.max_mapnr) > bits {
+            return Some(format!(
+                "max_mapnr {:#x}, but the bitmaps have {bits:#x} bits in {} blocks",
+                self.max_mapnr, self.bitmap_blocks
+            ));
+        }
+        None
+    }
+}

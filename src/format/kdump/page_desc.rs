@@ -1,0 +1,58 @@
+//! The page descriptor of a kdump-compressed file.
+
+use std::io;
+
+use byteorder::{BE, LE, ReadBytesExt, WriteBytesExt};
+
+use crate::format::kdump::PAGE_DESC_BYTES;
+use crate::format::wire::ByteOrder;
+
+/// `struct page_desc`: where a page's data is and how it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageDesc {
+    /// File offset of the data.
+    pub offset: u64,
+    /// Bytes stored: a whole page when raw, fewer when compressed.
+    pub size: u32,
+    /// The codec bit, or 0 for a raw page.
+    pub flags: u32,
+}
+
+impl PageDesc {
+    /// Appends the struct to a table: `offset`, `size`, `flags`, and `page_flags`, which is 0.
+    /// It has no padding in any layout.
+    #[expect(clippy::expect_used, reason = "a Vec takes all bytes")]
+    pub fn append_to(self, table: &mut Vec<u8>, order: ByteOrder) {
+        let written = match order {
+            ByteOrder::Little => self.write_to::<LE>(table),
+            ByteOrder::Big => self.write_to::<BE>(table),
+        };
+        written.expect("a Vec takes all bytes");
+    }
+
+    fn write_to<E: byteorder::ByteOrder>(self, table: &mut Vec<u8>) -> io::Result<()> {
+        table.write_u64::<E>(self.offset)?;
+        table.write_u32::<E>(self.size)?;
+        table.write_u32::<E>(self.flags)?;
+        table.write_u64::<E>(0)
+    }
+
+    /// Reads the struct.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the array has the bytes of every field")]
+    pub fn decode(bytes: &[u8; PAGE_DESC_BYTES], order: ByteOrder) -> Self {
+        let read = match order {
+            ByteOrder::Little => Self::read_from::<LE>(bytes),
+            ByteOrder::Big => Self::read_from::<BE>(bytes),
+        };
+        read.expect("a descriptor has 24 bytes")
+    }
+
+    fn read_from<E: byteorder::ByteOrder>(mut bytes: &[u8]) -> io::Result<Self> {
+        Ok(PageDesc {
+            offset: bytes.read_u64::<E>()?,
+            size: bytes.read_u32::<E>()?,
+            flags: bytes.read_u32::<E>()?,
+        })
+    }
+}

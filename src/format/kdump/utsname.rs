@@ -1,0 +1,82 @@
+//! `struct new_utsname`: what the crashed kernel calls itself.
+
+use crate::format::wire::{self, FieldVisitor, Record, StructLayout};
+
+/// Bytes of each string of `struct new_utsname`, the closing NUL included.
+pub const UTS_FIELD_BYTES: usize = 65;
+
+/// The kernel's `struct new_utsname`.
+///
+/// ```text
+/// 0 sysname  65 nodename  130 release  195 version  260 machine  325 domainname  390
+/// ```
+///
+/// libkdumpfile sets no architecture, and drgn then refuses the file, unless sysname is "Linux",
+/// release, version and machine are not empty, and the last byte of each is 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewUtsname {
+    /// "Linux".
+    pub sysname: String,
+    /// The host's name.
+    pub nodename: String,
+    /// Such as "6.1.0-56-cloud-amd64".
+    pub release: String,
+    /// Such as "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1".
+    pub version: String,
+    /// Such as "x86_64".
+    pub machine: String,
+    /// The NIS domain's name.
+    pub domainname: String,
+}
+
+impl NewUtsname {
+    /// Bytes of the struct, in every layout.
+    pub const BYTES: usize = 6 * UTS_FIELD_BYTES;
+
+    /// Reads the struct as it lies in the kernel's memory; `None` when it is too short, or a
+    /// string lacks its NUL or is not ASCII text.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = bytes.chunks_exact(UTS_FIELD_BYTES).map(|field| {
+            let end = field.iter().position(|&byte| byte == 0)?;
+            let text = std::str::from_utf8(field.get(..end)?).ok()?;
+            text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| text.to_owned())
+        });
+        let mut next = || fields.next().flatten();
+        Some(NewUtsname {
+            sysname: next()?,
+            nodename: next()?,
+            release: next()?,
+            version: next()?,
+            machine: next()?,
+            domainname: next()?,
+        })
+    }
+
+    /// The struct as it lies in the kernel's memory. A string of more than 64 bytes is cut off.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // Only strings: they are the same in every layout.
+        wire::encode(self, StructLayout::Packed32)
+    }
+}
+
+impl Record for NewUtsname {
+    fn visit(&mut self, fields: &mut dyn FieldVisitor) {
+        for (field, string) in [
+            ("sysname", &mut self.sysname),
+            ("nodename", &mut self.nodename),
+            ("release", &mut self.release),
+            ("version", &mut self.version),
+            ("machine", &mut self.machine),
+            ("domainname", &mut self.domainname),
+        ] {
+            let mut chars = [0; UTS_FIELD_BYTES];
+            let text = chars.iter_mut().take(UTS_FIELD_BYTES - 1);
+            text.zip(string.bytes()).for_each(|(to, from)| *to = from);
+            fields.chars(field, &mut chars);
+            let text = chars.split(|&byte| byte == 0).next().unwrap_or(&[]);
+            *string = String::from_utf8_lossy(text).into_owned();
+        }
+    }
+}
