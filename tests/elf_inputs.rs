@@ -28,7 +28,7 @@ fn converted(builder: &VmcoreBuilder) -> Kdump {
     let bytes = builder.build();
     let core = core_of(bytes.clone()).unwrap();
     let (file, report) = plain(&core, &options(Codec::Snappy, 1, 2)).unwrap();
-    assert!(!report.incomplete(), "{:?} {:?}", report.reasons, core.warnings);
+    assert!(!report.incomplete(), "{:?} {:?}", report.reasons, core.warnings());
     let core = stream_of(bytes).unwrap();
     let (streamed, _) = plain(&core, &options(Codec::Snappy, 1, 2)).unwrap();
     assert!(streamed == file, "from a stream it is another file");
@@ -48,12 +48,12 @@ fn data(kdump: &Kdump, pfn: u64) -> Vec<u8> {
 #[test]
 fn a_core_that_says_it_is_incomplete_is_believed() {
     let mut bytes = x86_64().load(Load::new(0, text(1, 0x4000))).build();
-    assert!(!core_of(bytes.clone()).unwrap().incomplete);
+    assert!(!core_of(bytes.clone()).unwrap().is_incomplete());
     bytes[48] = 1; // e_flags, as makedumpfile -E sets it on a full disk
     let (_, report) = plain(&core_of(bytes.clone()).unwrap(), &ConvertOptions::default()).unwrap();
     assert!(report.incomplete());
     bytes[18] = 243; // riscv, whose psABI has given the bit to compressed instructions
-    assert!(!core_of(bytes).unwrap().incomplete);
+    assert!(!core_of(bytes).unwrap().is_incomplete());
 }
 
 #[test]
@@ -259,8 +259,8 @@ fn the_page_size_is_vmcoreinfos_else_the_users_else_the_architectures() {
         let core = core(e_machine, info, asked).unwrap();
         let (file, _) = plain(&core, &ConvertOptions::default()).unwrap();
         let kdump = Kdump::from_bytes(&file).unwrap();
-        assert_eq!(kdump.header.block_size, core.page_size);
-        (core.page_size, !core.warnings.is_empty())
+        assert_eq!(kdump.header.block_size, core.page_size());
+        (core.page_size(), !core.warnings().is_empty())
     };
     let arm64 = machine::AARCH64;
     assert_eq!(size(arm64, Some("PAGESIZE=16384\n"), None), (16384, false));

@@ -41,7 +41,7 @@ fn opened(vmcore: &SmallVmcore) -> Dump {
 
 /// Every page that the model has reads as it is, and no other can be had.
 fn assert_pages(dump: &Dump, model: &Model) {
-    assert_eq!(dump.page_size, model.page_size);
+    assert_eq!(dump.page_size(), model.page_size);
     assert_eq!(dump.max_mapnr(), model.max_mapnr);
     let mut reader = PageReader::new(dump).unwrap();
     let mut page = vec![0; model.page_size as usize];
@@ -80,7 +80,7 @@ proptest! {
         };
         let (bytes, report) = convert(&core, first, levels.0, flattened[0]);
         let again = if piped { stream_of(bytes.clone()) } else { core_of(bytes.clone()) }.unwrap();
-        prop_assert_eq!(again.incomplete, report.incomplete());
+        prop_assert_eq!(again.is_incomplete(), report.incomplete());
         assert_pages(&again, &vmcore.model());
 
         let (other, other_report) = convert(&again, second, levels.1, flattened[1]);

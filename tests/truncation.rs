@@ -63,7 +63,7 @@ fn judged(core: Result<Dump>) -> std::result::Result<Option<Judged>, String> {
     let Ok(core) = core else { return Ok(None) };
     let Ok((file, report)) = plain(&core, &bounded()) else { return Ok(None) };
     let kdump = Kdump::from_bytes(&file)
-        .map_err(|e| format!("{e}; {:?} {:?}", report.reasons, core.warnings))?;
+        .map_err(|e| format!("{e}; {:?} {:?}", report.reasons, core.warnings()))?;
     if kdump.is_incomplete() != report.incomplete() {
         return Err(format!("the header says otherwise than {:?}", report.reasons));
     }

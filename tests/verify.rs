@@ -47,7 +47,7 @@ proptest! {
         let (bytes, report) = if flattened { flat(&core, &options) } else { plain(&core, &options) }.unwrap();
         let dump = core_of(bytes).unwrap();
         let findings = verified(&dump, Some(&core));
-        prop_assert_eq!(findings.damaged(), core.incomplete && !core.notes.damage.is_empty() && findings.count(FindingKind::Notes) > 0, "{:#?}", findings);
+        prop_assert_eq!(findings.damaged(), core.is_incomplete() && !core.notes().damage.is_empty() && findings.count(FindingKind::Notes) > 0, "{:#?}", findings);
         prop_assert_eq!(findings.count(FindingKind::SaysIncomplete) > 0, report.incomplete());
         prop_assert_eq!(findings.pages.equal, report.pages.written());
         prop_assert_eq!(findings.pages.checked, report.pages.written());
@@ -87,12 +87,12 @@ proptest! {
         let core = source();
         let Ok(dump) = core_of(bytes) else { return Ok(()) };
         // Pages of another size are not compared, which is told.
-        prop_assume!(dump.page_size == core.page_size);
+        prop_assume!(dump.page_size() == core.page_size());
         let findings = verified(&dump, Some(&core));
         if !findings.damaged() {
             assert_same(&dump, &Model::new(&builder(), 4096), at);
-            prop_assert_eq!(dump.notes.bytes, core.notes.bytes);
-            prop_assert_eq!(dump.notes.vmcoreinfo_text(), core.notes.vmcoreinfo_text());
+            prop_assert_eq!(dump.notes().bytes, core.notes().bytes);
+            prop_assert_eq!(dump.notes().vmcoreinfo_text(), core.notes().vmcoreinfo_text());
         }
     }
 }

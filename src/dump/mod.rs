@@ -42,24 +42,15 @@ pub struct OpenOptions {
 
 /// An open dump.
 pub struct Dump {
-    /// Whose memory it is.
-    pub arch: Architecture,
-    /// How the kdump headers of this kernel are laid out.
-    pub layout: StructLayout,
-    /// Bytes of a page.
-    pub page_size: u64,
-    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
-    pub phys_base: u64,
-    /// The notes.
-    pub notes: Notes,
-    /// The kernel's description of itself.
-    pub vmcoreinfo: Option<Vmcoreinfo>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// Whether parts of the dump are lost already.
-    pub incomplete: bool,
-    /// Where its pages are.
-    pub body: Body,
+    arch: Architecture,
+    layout: StructLayout,
+    page_size: u64,
+    phys_base: u64,
+    notes: Notes,
+    vmcoreinfo: Option<Vmcoreinfo>,
+    warnings: Vec<String>,
+    is_incomplete: bool,
+    body: Body,
 }
 
 /// The kinds of dumps.
@@ -83,6 +74,61 @@ impl fmt::Debug for Dump {
 pub type Runs<'a> = Box<dyn Iterator<Item = Range<u64>> + Send + 'a>;
 
 impl Dump {
+    /// The architecture of the crashed machine.
+    #[must_use]
+    pub fn arch(&self) -> Architecture {
+        self.arch
+    }
+
+    /// How the kdump headers of this kernel are laid out.
+    #[must_use]
+    pub fn layout(&self) -> StructLayout {
+        self.layout
+    }
+
+    /// The size of a page, in bytes.
+    #[must_use]
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
+    #[must_use]
+    pub fn phys_base(&self) -> u64 {
+        self.phys_base
+    }
+
+    /// The notes.
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The kernel's description of itself, if the dump has one.
+    #[must_use]
+    pub fn vmcoreinfo(&self) -> Option<&Vmcoreinfo> {
+        self.vmcoreinfo.as_ref()
+    }
+
+    /// What the user should know about the input.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether parts of the dump are lost already.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// What kind of dump it is.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// Reads the headers, notes and bitmaps of a dump of any kind.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ pub(crate) fn outcome(
     if lost_note_bytes > 0 {
         reasons.push(IncompleteReason::Notes { bytes: lost_note_bytes });
     }
-    if dump.incomplete {
+    if dump.is_incomplete() {
         reasons.push(IncompleteReason::Source);
     }
     let first_missing = dump.missing().first().or(lost.first());
@@ -187,12 +187,12 @@ impl<'a> Feed<'a> {
     /// is told what comes.
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> bool {
         let dump = self.dump;
-        if let Body::Elf(core) = &dump.body {
+        if let Body::Elf(core) = &dump.body() {
             self.drop_lost(core);
         }
-        self.take((BATCH_BYTES / dump.page_size).max(1), &mut batch.runs);
+        self.take((BATCH_BYTES / dump.page_size()).max(1), &mut batch.runs);
         let Some(first) = batch.runs.first() else { return false };
-        let Body::Elf(core) = &dump.body else { return true };
+        let Body::Elf(core) = &dump.body() else { return true };
         if core.input.is_sequential() {
             let mut pages = batch.pages.take().unwrap_or_default();
             batch.load(core, &mut pages);

@@ -146,14 +146,14 @@ fn find(
     request: &SelectRequest,
 ) -> Result<Selection, String> {
     let kernel = memory.kernel().ok_or("the dump has no VMCOREINFO")?;
-    if kernel.page_size != dump.page_size {
-        let (block, page) = (dump.page_size, kernel.page_size);
+    if kernel.page_size != dump.page_size() {
+        let (block, page) = (dump.page_size(), kernel.page_size);
         return Err(format!("the dump counts in blocks of {block} bytes, the kernel in {page}"));
     }
     if dump.origin() != 0 {
         return Err("the dump does not count its pages from physical address 0".to_owned());
     }
-    if dump.notes.of_xen {
+    if dump.notes().of_xen {
         return Err("the memory is Xen's, where struct pages count otherwise".to_owned());
     }
     let format = StructPageFormat::of(&kernel).map_err(|why| chain(&why))?;
@@ -174,7 +174,7 @@ fn find(
             return Err("interrupted".to_owned());
         };
         // What the dump lacks, nobody finds.
-        let is_whole = counts.unreadable == 0 && dump.missing().is_empty() && !dump.incomplete;
+        let is_whole = counts.unreadable == 0 && dump.missing().is_empty() && !dump.is_incomplete();
         let told = zones.filter(|_| is_whole && rules.off(Class::Free).is_none());
         let in_map = counts.looked_at + counts.unreadable;
         if counts.unreadable > in_map / MAX_SHARE_UNREADABLE {

@@ -120,7 +120,7 @@ fn spans(dump: &Dump, hole: u64, most: u64) -> Vec<Range<u64>> {
 
 /// How many of `pfns` are RAM.
 fn ram_within(dump: &Dump, pfns: &Range<u64>) -> u64 {
-    match &dump.body {
+    match &dump.body() {
         Body::Elf(core) => in_runs(core.memory.present(), pfns),
         Body::Kdump(kdump) => in_set(&kdump.present, pfns),
     }
@@ -128,7 +128,7 @@ fn ram_within(dump: &Dump, pfns: &Range<u64>) -> u64 {
 
 /// How many of `pfns` the dump has.
 fn kept_within(dump: &Dump, pfns: &Range<u64>) -> u64 {
-    match &dump.body {
+    match &dump.body() {
         Body::Elf(core) => in_runs(core.memory.with_data(), pfns),
         Body::Kdump(kdump) => in_set(&kdump.kept, pfns),
     }

@@ -112,7 +112,7 @@ impl Summary {
         } else {
             DumpMemory::new(dump).map_err(|error| error.to_string())
         };
-        let stored = match &dump.body {
+        let stored = match &dump.body() {
             Body::Elf(_) => None,
             Body::Kdump(kdump) => Some(Stored::of(kdump)),
         };
@@ -126,10 +126,10 @@ impl Summary {
             stored,
             bytes: Bytes {
                 file: file_bytes(dump),
-                memory: pages.ram.saturating_mul(dump.page_size),
+                memory: pages.ram.saturating_mul(dump.page_size()),
             },
             ranges: Ranges::of(dump),
-            notes: dump.notes.kinds(dump.layout.byte_order()),
+            notes: dump.notes().kinds(dump.layout().byte_order()),
             remarks,
         }
     }
@@ -138,7 +138,7 @@ impl Summary {
 impl Pages {
     fn of(dump: &Dump) -> Self {
         let (ram, with_data) = dump.counts();
-        let (kept, absent) = match &dump.body {
+        let (kept, absent) = match &dump.body() {
             Body::Elf(_) => {
                 let missing = dump.missing().iter().map(|run| run.end - run.start).sum();
                 (with_data + missing, missing)
@@ -159,7 +159,7 @@ impl Pages {
 }
 
 fn file_bytes(dump: &Dump) -> Option<u64> {
-    match &dump.body {
+    match &dump.body() {
         Body::Elf(core) => core.input.size(),
         Body::Kdump(kdump) => kdump
             .files
@@ -172,7 +172,7 @@ fn file_bytes(dump: &Dump) -> Option<u64> {
 }
 
 fn crash_time(dump: &Dump) -> Option<CrashTime> {
-    let by_kernel = dump.vmcoreinfo.as_ref().and_then(Vmcoreinfo::crash_time);
+    let by_kernel = dump.vmcoreinfo().and_then(Vmcoreinfo::crash_time);
     let by_header = || dump.header().map(|header| header.tv_sec);
     let seconds = by_kernel.or_else(by_header).filter(|seconds| *seconds > 0)?;
     Some(CrashTime { seconds, by_kernel: by_kernel.is_some() })
@@ -185,7 +185,7 @@ fn kernel_name(dump: &Dump, memory: Option<&DumpMemory<'_>>) -> Option<KernelNam
     if let Some(name) = header.filter(|name| utsname::is_usable(name)) {
         return told(name.clone(), NameSource::Header);
     }
-    let info = dump.vmcoreinfo.as_ref();
+    let info = dump.vmcoreinfo();
     if let Some(name) = memory.zip(info).and_then(|(memory, info)| in_memory(dump, memory, info)) {
         return told(name, NameSource::Memory);
     }
@@ -197,7 +197,7 @@ fn kernel_name(dump: &Dump, memory: Option<&DumpMemory<'_>>) -> Option<KernelNam
 }
 
 fn in_memory(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> Option<NewUtsname> {
-    utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().find_map(
+    utsname::candidates(dump.arch(), info, dump.phys_base(), dump.segments()).into_iter().find_map(
         |paddr| {
             let mut bytes = [0; NewUtsname::BYTES];
             memory.read_physical(paddr, &mut bytes).ok()?;

@@ -38,7 +38,7 @@ impl Remarks {
 /// All that there is to remark on a dump.
 pub(super) fn of(dump: &Dump, pages: &Pages, stored: Option<&Stored>) -> Vec<Remark> {
     let mut remarks = Remarks::default();
-    match &dump.body {
+    match &dump.body() {
         Body::Elf(core) => of_elf(core, pages, &mut remarks),
         Body::Kdump(kdump) => {
             of_lost(kdump, pages, stored, &mut remarks);
@@ -141,18 +141,18 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         "excluded-vmemmap",
         "the kernel's page structs were partly left out (makedumpfile -e): what walks them fails",
     );
-    let told = dump.vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size);
+    let told = dump.vmcoreinfo().and_then(Vmcoreinfo::page_size);
     remarks.add(
-        told.is_some_and(|told| told != dump.page_size),
+        told.is_some_and(|told| told != dump.page_size()),
         "page-size",
         format!(
             "blocks of {} bytes, but PAGESIZE={}: libkdumpfile and drgn cannot decode it",
-            dump.page_size,
+            dump.page_size(),
             told.unwrap_or(0)
         ),
     );
     remarks.add(
-        matches!(dump.layout, StructLayout::Bits64(_)) && is_page_size(header.tv_usec),
+        matches!(dump.layout(), StructLayout::Bits64(_)) && is_page_size(header.tv_usec),
         "tv-usec",
         "the timestamp's microseconds look like a page size: libkdumpfile takes it for a 32-bit file, 0.5.1 crashes",
     );
@@ -167,37 +167,37 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         "nr_cpus is 0: crash warns, and takes the number from the kernel",
     );
     remarks.add(
-        matches!(dump.layout, StructLayout::Padded32(_)),
+        matches!(dump.layout(), StructLayout::Padded32(_)),
         "padded-header",
         "the sub header has this architecture's padding: libkdumpfile 0.5.1 takes it for i386's, newer ones tell it by VMCOREINFO",
     );
     remarks.add(
-        dump.arch.counts_pfns_from_phys_base(),
+        dump.arch().counts_pfns_from_phys_base(),
         "arm-pfn-origin",
         "32-bit arm: crash and makedumpfile count pages from the start of memory, libkdumpfile, drgn and QEMU from 0; one of them sees the dump shifted",
     );
 }
 
 fn of_kernel(dump: &Dump, remarks: &mut Remarks) {
-    let has_info = dump.vmcoreinfo.is_some();
+    let has_info = dump.vmcoreinfo().is_some();
     remarks.add(
         !has_info,
         "no-vmcoreinfo",
         "no VMCOREINFO: drgn cannot open it, makedumpfile cannot filter it, and there is no way to the log; --find-vmcoreinfo looks for one in memory",
     );
     remarks.add(
-        !has_info && dump.notes.bytes == 0,
+        !has_info && dump.notes().bytes == 0,
         "no-notes",
         "no notes at all: crash cannot open it",
     );
     remarks.add(
-        dump.notes.cpus == 0,
+        dump.notes().cpus == 0,
         "no-registers",
         "no CPU's registers (PRSTATUS notes): stack traces of running tasks cannot be had",
     );
-    let order = dump.layout.byte_order();
+    let order = dump.layout().byte_order();
     remarks.add(
-        order == ByteOrder::Big || !matches!(dump.layout, StructLayout::Bits64(_)),
+        order == ByteOrder::Big || !matches!(dump.layout(), StructLayout::Bits64(_)),
         "foreign-host",
         "crash must be one for this word size and byte order; libkdumpfile and drgn read it anywhere",
     );

@@ -67,7 +67,7 @@ impl<'a> ElfLayout<'a> {
         direct_map: Option<DirectMap>,
     ) -> Result<Self> {
         let origin = dump.origin();
-        let cuts = cuts(direct_map, origin, dump.page_size);
+        let cuts = cuts(direct_map, origin, dump.page_size());
         let (_, input_pages) = dump.counts();
         let kept = input_pages - selection.excluded.count();
         let mut count = 0;
@@ -77,17 +77,17 @@ impl<'a> ElfLayout<'a> {
             end = segment.pfns.end;
         }
         let plan = |is_64bit: bool| {
-            let order = dump.layout.byte_order();
-            let mut header = FileHeader::of_new(is_64bit, order, dump.arch.elf_machine());
+            let order = dump.layout().byte_order();
+            let mut header = FileHeader::of_new(is_64bit, order, dump.arch().elf_machine());
             // One more for the notes.
             let capacity = 1 + count + SPARE_SEGMENTS;
             let sum = |a: u64, b: u64| a.checked_add(b);
             let section = sum(header.phoff, capacity.checked_mul(header.phentsize.into())?)?;
             let notes = sum(section, header.section_header_bytes() as u64)?;
-            let notes = notes..sum(notes, dump.notes.bytes)?;
-            let data = notes.end.checked_next_multiple_of(dump.page_size)?;
-            let data = data..sum(data, kept.checked_mul(dump.page_size)?)?;
-            let last = sum(origin, end.checked_mul(dump.page_size)?)?;
+            let notes = notes..sum(notes, dump.notes().bytes)?;
+            let data = notes.end.checked_next_multiple_of(dump.page_size())?;
+            let data = data..sum(data, kept.checked_mul(dump.page_size())?)?;
+            let last = sum(origin, end.checked_mul(dump.page_size())?)?;
             let narrow = |value: u64| value <= u64::from(u32::MAX);
             i64::try_from(data.end).ok()?;
             // An end of 4 GiB is beyond what a reader of 32 bits counts to; QEMU takes ELF64 then.
@@ -98,7 +98,7 @@ impl<'a> ElfLayout<'a> {
                     && capacity < MAX_PLAIN_SEGMENTS);
             header.shoff = section;
             let cuts = cuts.clone();
-            let page_size = dump.page_size;
+            let page_size = dump.page_size();
             let plan = ElfLayout {
                 dump,
                 selection,
@@ -115,7 +115,7 @@ impl<'a> ElfLayout<'a> {
             };
             fits.then_some(plan)
         };
-        let is_64bit = matches!(dump.layout, StructLayout::Bits64(_));
+        let is_64bit = matches!(dump.layout(), StructLayout::Bits64(_));
         let narrow = if is_64bit { None } else { plan(false) };
         narrow.or_else(|| plan(true)).ok_or(Error::FieldOverflow {
             field: "p_offset",
@@ -141,7 +141,7 @@ impl<'a> ElfLayout<'a> {
         let count = 1 + all().count() as u64;
         let stride = u64::from(self.header.phentsize);
         let mut header = self.header;
-        if incomplete && self.dump.arch.leaves_elf_flags_to_dumps() {
+        if incomplete && self.dump.arch().leaves_elf_flags_to_dumps() {
             header.flags |= DUMP_ELF_INCOMPLETE;
         }
         let mut written = Written { segments: count, file_bytes, moved: count > self.capacity };

@@ -104,7 +104,7 @@ pub fn to_elf(
         is_64bit: plan.header.is_64bit,
         segments: plan.segments + 1,
         direct_map,
-        page_bytes: dump.page_size,
+        page_bytes: dump.page_size(),
         pages: PageCounts::before(dump, &selection),
         census: selection.census.clone(),
         file_bytes: plan.data.end,
@@ -156,8 +156,8 @@ fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
 /// The direct map of the kernel: as an ELF core's own segments have it, else as the kernel's page
 /// tables do.
 fn direct_map(dump: &Dump) -> Option<DirectMap> {
-    match &dump.body {
-        Body::Elf(core) => DirectMap::of_segments(dump.arch, &core.segments),
+    match &dump.body() {
+        Body::Elf(core) => DirectMap::of_segments(dump.arch(), &core.segments),
         Body::Kdump(_) => DirectMap::find(&DumpMemory::new(dump).ok()?.kernel()?),
     }
 }
@@ -175,7 +175,7 @@ fn warnings(dump: &Dump, plan: &ElfLayout) -> Vec<String> {
             plan.segments
         ));
     }
-    if dump.arch.elf_machine() == 0 {
+    if dump.arch().elf_machine() == 0 {
         warnings.push("the architecture is not known: e_machine is 0".to_owned());
     }
     warnings

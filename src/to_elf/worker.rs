@@ -29,14 +29,14 @@ impl<'a> Worker<'a> {
             dump,
             decoder: Decoder::new()?,
             stored: StoredPages::default(),
-            page_bytes: usize::try_from(dump.page_size).unwrap_or(usize::MAX),
+            page_bytes: usize::try_from(dump.page_size()).unwrap_or(usize::MAX),
         })
     }
 
     /// Reads the pages of a batch if that is not done yet, and looks for zeros.
     pub(super) fn work(&mut self, mut batch: Batch) -> Batch {
         let mut data = std::mem::take(&mut batch.data);
-        match (&self.dump.body, &mut batch.pages) {
+        match (&self.dump.body(), &mut batch.pages) {
             (Body::Elf(_), Some(pages)) => std::mem::swap(pages, &mut data),
             (Body::Elf(core), None) => batch.load(core, &mut data),
             (Body::Kdump(kdump), _) => self.decode(kdump, &mut batch, &mut data),

@@ -43,7 +43,7 @@ impl<'a> Writer<'a> {
         // Headers go last: until then those of an older file must not be there.
         sink.wipe(0..plan.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
-            plan.write_headers(&[], dump.incomplete, sink, plan.data.end)?;
+            plan.write_headers(&[], dump.is_incomplete(), sink, plan.data.end)?;
         }
         let lost = dump.copy_notes(&mut |at, bytes| {
             sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))

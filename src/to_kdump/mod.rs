@@ -101,13 +101,13 @@ pub fn convert(
     let kept_pages = pages.kept - pages.unreadable;
     let dump_level = selection.level.union(dump.dump_level());
     let plan = KdumpLayout::new(&Contents {
-        layout: dump.layout,
-        page_size: dump.page_size,
-        phys_base: dump.phys_base,
+        layout: dump.layout(),
+        page_size: dump.page_size(),
+        phys_base: dump.phys_base(),
         dump_level,
-        note_bytes: dump.notes.bytes,
-        vmcoreinfo: dump.notes.vmcoreinfo.clone(),
-        eraseinfo: dump.notes.eraseinfo.clone(),
+        note_bytes: dump.notes().bytes,
+        vmcoreinfo: dump.notes().vmcoreinfo.clone(),
+        eraseinfo: dump.notes().eraseinfo.clone(),
         max_mapnr: dump.max_mapnr(),
         // A pipe that breaks off does not say so beforehand: a file that is cut short is laid out
         // like one, for the same bytes. What is not used stays a hole.
@@ -122,10 +122,10 @@ pub fn convert(
         .collect::<Result<Vec<_>>>()?;
     let mut report = empty_report(dump, &plan, options, &selection, dump_level, pages);
     let mut header = main_header(dump, &plan, options, &mut report);
-    header.check(dump.layout)?;
+    header.check(dump.layout())?;
 
     let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&plan, dump.layout, sink);
+    let mut writer = Writer::new(&plan, dump.layout(), sink);
     let mut lost_note_bytes = 0;
     writer.begin(&header, dump.present(), selection.kept(dump), kept_pages, &mut |write| {
         lost_note_bytes = dump.copy_notes(write)?;
@@ -187,7 +187,7 @@ fn empty_report(
         codec: options.codec,
         dump_level,
         asked_level: options.dump_level,
-        page_bytes: dump.page_size,
+        page_bytes: dump.page_size(),
         max_mapnr: plan.sub_header.max_mapnr_64,
         pages,
         census: selection.census.clone(),
@@ -206,14 +206,14 @@ fn main_header(
     options: &ConvertOptions,
     report: &mut ConvertReport,
 ) -> DiskDumpHeader {
-    let info = dump.vmcoreinfo.as_ref();
+    let info = dump.vmcoreinfo();
     let old = dump.header().cloned().unwrap_or_default();
     let crash_time = || info.and_then(Vmcoreinfo::crash_time).unwrap_or(options.timestamp);
     let (mut tv_sec, mut tv_usec) = match old.tv_sec {
         0 => (crash_time(), 0),
         tv_sec => (tv_sec, old.tv_usec),
     };
-    if !matches!(dump.layout, StructLayout::Bits64(_)) && tv_sec > u64::from(u32::MAX) {
+    if !matches!(dump.layout(), StructLayout::Bits64(_)) && tv_sec > u64::from(u32::MAX) {
         report
             .warnings
             .push(format!("timestamp {tv_sec} does not fit the 32-bit header: 0 is written"));
@@ -226,8 +226,9 @@ fn main_header(
     let utsname = Some(old.utsname).filter(kernel_name::is_usable);
     DiskDumpHeader {
         header_version: HEADER_VERSION,
-        utsname: utsname
-            .unwrap_or_else(|| kernel_name::fallback(dump.arch, dump.layout.byte_order(), info)),
+        utsname: utsname.unwrap_or_else(|| {
+            kernel_name::fallback(dump.arch(), dump.layout().byte_order(), info)
+        }),
         tv_sec,
         tv_usec,
         status: options.codec.flag() | (old.status & DUMP_DH_EXCLUDED_VMEMMAP),
@@ -238,7 +239,7 @@ fn main_header(
         unused: old.unused,
         nr_cpus: Some(old.nr_cpus)
             .filter(|cpus| (1..=MAX_CPUS).contains(cpus))
-            .unwrap_or(dump.notes.cpus.max(1)),
+            .unwrap_or(dump.notes().cpus.max(1)),
     }
 }
 
@@ -247,16 +248,15 @@ fn watch_utsname(dump: &Dump) -> Vec<UtsnameCapture> {
         return Vec::new();
     }
     let candidates = dump
-        .vmcoreinfo
-        .as_ref()
-        .map(|info| kernel_name::candidates(dump.arch, info, dump.phys_base, dump.segments()))
+        .vmcoreinfo()
+        .map(|info| kernel_name::candidates(dump.arch(), info, dump.phys_base(), dump.segments()))
         .unwrap_or_default();
-    let watch = |place| UtsnameCapture::new(place, dump.page_size, NewUtsname::BYTES);
+    let watch = |place| UtsnameCapture::new(place, dump.page_size(), NewUtsname::BYTES);
     candidates.into_iter().filter_map(|paddr| dump.locate(paddr)).map(watch).collect()
 }
 
 fn found_utsname(dump: &Dump, watches: &[UtsnameCapture], written_to: u64) -> Option<NewUtsname> {
-    let info = dump.vmcoreinfo.as_ref()?;
+    let info = dump.vmcoreinfo()?;
     watches.iter().find_map(|watch| kernel_name::recognise(&watch.bytes(written_to)?, info))
 }
 

@@ -58,9 +58,9 @@ impl<'a> Worker<'a> {
         level: DumpLevel,
         options: &ConvertOptions,
     ) -> Result<Self> {
-        let page_size = usize::try_from(dump.page_size).unwrap_or(usize::MAX);
+        let page_size = usize::try_from(dump.page_size()).unwrap_or(usize::MAX);
         let encoder = Encoder::new(options.codec, options.level, page_size)?;
-        let recompress = match &dump.body {
+        let recompress = match &dump.body() {
             Body::Elf(_) => None,
             Body::Kdump(kdump) => Some(Recompress::new(kdump, level, options, page_size)?),
         };
@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
 
     /// Reads the pages of a batch if that is not done yet, and turns them into what is written.
     pub(crate) fn work(&mut self, mut batch: Batch) -> Batch {
-        match (&self.dump.body, self.recompress.take()) {
+        match (&self.dump.body(), self.recompress.take()) {
             (Body::Kdump(kdump), Some(mut recompress)) => {
                 self.recompress(&mut batch, kdump, &mut recompress);
                 self.recompress = Some(recompress);
@@ -95,7 +95,7 @@ impl<'a> Worker<'a> {
         self.prepare(batch, pages.len());
         let unreadable = std::mem::take(&mut batch.unreadable);
         let runs = std::mem::take(&mut batch.runs);
-        let page_size = usize::try_from(self.dump.page_size).unwrap_or(usize::MAX);
+        let page_size = usize::try_from(self.dump.page_size()).unwrap_or(usize::MAX);
         let mut skip = unreadable.iter().map(|(page, _)| *page).peekable();
         let pfns = runs.iter().cloned().flatten();
         for ((index, pfn), page) in (0..).zip(pfns).zip(pages.chunks_exact(page_size)) {

@@ -17,14 +17,17 @@ pub(super) fn check(dump: &Dump, source: &Dump, findings: &mut Findings) {
         let why = format!("max_mapnr is {ours:#x}, that of the source {theirs:#x}");
         findings.push(Finding::new(FindingKind::Remark, why));
     }
-    if dump.notes.vmcoreinfo_text() != source.notes.vmcoreinfo_text() {
+    if dump.notes().vmcoreinfo_text() != source.notes().vmcoreinfo_text() {
         findings
             .push(Finding::new(FindingKind::NotesDiffer, "VMCOREINFO is not that of the source"));
     }
     let (ours, theirs) = (hashes(dump), hashes(source));
-    if dump.notes.bytes != source.notes.bytes {
-        let why =
-            format!("{} bytes of notes, the source has {}", dump.notes.bytes, source.notes.bytes);
+    if dump.notes().bytes != source.notes().bytes {
+        let why = format!(
+            "{} bytes of notes, the source has {}",
+            dump.notes().bytes,
+            source.notes().bytes
+        );
         findings.push(Finding::new(FindingKind::NotesDiffer, why));
     } else if let Some(piece) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
         let at = piece * PIECE_BYTES;

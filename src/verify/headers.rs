@@ -196,7 +196,7 @@ fn check_stray(kdump: &Kdump, findings: &mut Findings) {
 }
 
 fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
-    dump.notes.damage.iter().for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
+    dump.notes().damage.iter().for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
     let Some(file) = kdump.files.first() else { return };
     let sub = &file.sub_header;
     let mut told = vec![0; usize::try_from(sub.size_vmcoreinfo.min(1 << 20)).unwrap_or(0)];
@@ -209,27 +209,28 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         }
     }
     let mut remark = |why: String| findings.push(Finding::new(FindingKind::Remark, why));
-    match dump.notes.vmcoreinfo_text() {
+    match dump.notes().vmcoreinfo_text() {
         None => remark("no VMCOREINFO: readers that need it must be given it".to_owned()),
         Some(_) if sub.size_vmcoreinfo == 0 => {
             remark("the header places no VMCOREINFO: crash and makedumpfile see none".to_owned());
         }
-        Some(text) if *text != *told && !dump.notes.vmcoreinfo_is_added() => {
+        Some(text) if *text != *told && !dump.notes().vmcoreinfo_is_added() => {
             let why = "VMCOREINFO where the header places it is not that of the notes";
             findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
         }
         Some(_) => {}
     }
-    let info = dump.vmcoreinfo.as_ref();
-    if let Some(told) = info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size)
+    let info = dump.vmcoreinfo();
+    if let Some(told) =
+        info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size())
     {
         let why = format!(
             "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
-            dump.page_size
+            dump.page_size()
         );
         findings.push(Finding::new(FindingKind::Header, why).at(0));
     }
-    let (cpus, saved) = (kdump.header.nr_cpus, dump.notes.cpus);
+    let (cpus, saved) = (kdump.header.nr_cpus, dump.notes().cpus);
     if cpus != saved.max(1) {
         let why = format!("nr_cpus is {cpus}, but the notes have the registers of {saved} CPUs");
         findings.push(Finding::new(FindingKind::Remark, why).at(0));

@@ -84,10 +84,10 @@ pub fn verify(
     let mut findings = Findings::new(options.examples);
     let says_incomplete =
         dump.header().is_some_and(|header| header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0);
-    match &dump.body {
+    match &dump.body() {
         Body::Kdump(kdump) => headers::check(dump, kdump, &mut findings),
         Body::Elf(core) => {
-            let notes = dump.notes.damage.iter();
+            let notes = dump.notes().damage.iter();
             notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
             for paddr in core.memory.rejected() {
                 let why = format!("PT_LOAD at physical address {paddr:#x} ends beyond what can be");
@@ -101,10 +101,11 @@ pub fn verify(
         }
     }
     if let Some(source) = source {
-        if source.page_size != dump.page_size {
+        if source.page_size() != dump.page_size() {
             return Err(Error::PageSize(format!(
                 "pages of {} bytes cannot be compared with pages of {}",
-                dump.page_size, source.page_size
+                dump.page_size(),
+                source.page_size()
             )));
         }
         against::check(dump, source, &mut findings);
@@ -135,7 +136,7 @@ pub fn verify(
         },
     );
     findings.cancelled = stop.is_err();
-    if let (Body::Kdump(kdump), false) = (&dump.body, findings.cancelled) {
+    if let (Body::Kdump(kdump), false) = (&dump.body(), findings.cancelled) {
         places.finish(kdump, &options.cancel, &mut findings);
         findings.cancelled = options.cancel.load(Ordering::Relaxed);
     }
@@ -196,7 +197,7 @@ impl<'a> Batches<'a> {
             None => dump.kept(),
             Some(source) => Box::new(Either::new(dump, source)),
         };
-        Batches { runs, current: 0..0, most: (BATCH_BYTES / dump.page_size).max(1) }
+        Batches { runs, current: 0..0, most: (BATCH_BYTES / dump.page_size()).max(1) }
     }
 }
 
@@ -270,7 +271,7 @@ struct FilePlaces {
 
 impl Places {
     fn of(dump: &Dump) -> Self {
-        let Body::Kdump(kdump) = &dump.body else {
+        let Body::Kdump(kdump) = &dump.body() else {
             return Places { files: Vec::new(), current: 0 };
         };
         let files = kdump.files.iter().map(|file| {

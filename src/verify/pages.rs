@@ -103,8 +103,8 @@ impl<'a> Checker<'a> {
         let apart = source.filter(|_| !lacking.exact).and_then(|source| {
             source.present().map(|run| run.start).find(|start| *start >= dump.max_mapnr())
         });
-        let page_size = usize::try_from(dump.page_size).unwrap_or(usize::MAX);
-        let own = match &dump.body {
+        let page_size = usize::try_from(dump.page_size()).unwrap_or(usize::MAX);
+        let own = match &dump.body() {
             Body::Elf(_) => Own::Elf { reader: PageReader::new(dump)?, pages: Loaded::default() },
             Body::Kdump(kdump) => Own::Kdump {
                 kdump,
@@ -276,7 +276,7 @@ impl Judge<'_> {
         page: Result<&[u8], &io::Error>,
     ) {
         let level = self.dump.dump_level();
-        let partial = match &source.body {
+        let partial = match &source.body() {
             Body::Elf(core) => !core.memory.has_whole(pfn),
             Body::Kdump(_) => false,
         };

@@ -74,7 +74,7 @@ fn found(case: &Case, plain: &[u8]) -> Result<(bool, verify::Findings), String> 
     let input = Box::new(Shared(Arc::clone(&case.core)));
     let source = Dump::open(input, &OpenOptions::default()).unwrap();
     let findings = verify(&dump, Some(&source), &kdumpconv::VerifyOptions::default(), &mut |_| ());
-    Ok((dump.incomplete, findings.map_err(chain)?))
+    Ok((dump.is_incomplete(), findings.map_err(chain)?))
 }
 
 fn is_whole(case: &Case, plain: &[u8]) -> Result<(), String> {
@@ -139,7 +139,9 @@ fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), Strin
             return Ok(());
         }
         return match core_of(bytes) {
-            Ok(dump) if !dump.incomplete => Err("the device's dump calls itself whole".to_owned()),
+            Ok(dump) if !dump.is_incomplete() => {
+                Err("the device's dump calls itself whole".to_owned())
+            }
             _ => Ok(()),
         };
     }
@@ -407,7 +409,7 @@ fn is_sound_or_unfinished(case: &Case, expected: &Expected, bytes: &[u8]) -> Res
     }
     let plain = plain(case, bytes)?;
     let dump = core_of(plain.clone()).map_err(|error| error.to_string())?;
-    if case.made == Made::Kdump && !dump.incomplete {
+    if case.made == Made::Kdump && !dump.is_incomplete() {
         return Err("it does not say that it is incomplete".to_owned());
     }
     match open(case, &plain) {

@@ -151,8 +151,8 @@ fn a_file_cut_off_in_its_descriptors_loses_every_page() {
     let lost: Vec<u64> = (1..11).collect();
     assert_lost(&model, &good[..table], &lost, "the file ends before it");
     let dump = core_of(good[..table + 100].to_vec()).unwrap();
-    assert_eq!(dump.warnings.len(), 1, "{:?}", dump.warnings);
-    assert!(dump.warnings[0].contains("within its 10 page descriptors"), "{:?}", dump.warnings);
+    assert_eq!(dump.warnings().len(), 1, "{:?}", dump.warnings());
+    assert!(dump.warnings()[0].contains("within its 10 page descriptors"), "{:?}", dump.warnings());
 }
 
 #[test]

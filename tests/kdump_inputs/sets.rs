@@ -80,7 +80,7 @@ proptest! {
         let turned = turned % files.len();
         files.rotate_left(turned);
         let dump = open(&files).unwrap();
-        prop_assert!(!dump.incomplete, "{:?}", dump.warnings);
+        prop_assert!(!dump.is_incomplete(), "{:?}", dump.warnings());
         assert_pages(&dump, &model);
         let (of_set, report) = plain(&dump, &options(Codec::Lzo, 1, 2)).unwrap();
         prop_assert!(!report.incomplete());
@@ -98,9 +98,9 @@ fn what_a_missing_file_has_is_missing() {
         let mut files = three(&model);
         files.remove(absent);
         let dump = open(&files).unwrap();
-        assert!(dump.incomplete);
+        assert!(dump.is_incomplete());
         let warning = format!("{pages} pages are in files of the set that are not given");
-        assert_eq!(dump.warnings, [warning]);
+        assert_eq!(dump.warnings(), [warning]);
         let (bytes, report) = plain(&dump, &options(Codec::Zstd, 1, 2)).unwrap();
         assert!(report.incomplete());
         assert_eq!(report.pages.unreadable, pages);
@@ -119,7 +119,7 @@ fn what_a_missing_file_has_is_missing() {
 fn one_file_of_a_set_says_that_it_is_one() {
     let files = three(&model(1));
     let dump = open(&files[1..2]).unwrap();
-    assert_eq!(dump.warnings, ["16 pages are in files of the set that are not given"]);
+    assert_eq!(dump.warnings(), ["16 pages are in files of the set that are not given"]);
 }
 
 /// The error that a set is refused with.

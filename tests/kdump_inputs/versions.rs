@@ -36,7 +36,7 @@ fn notes_of(page_size: u64, endian: Endian) -> Vec<u8> {
 }
 
 fn text_of(dump: &Dump) -> Option<String> {
-    dump.notes.vmcoreinfo_text().map(|text| String::from_utf8(text.to_vec()).unwrap())
+    dump.notes().vmcoreinfo_text().map(|text| String::from_utf8(text.to_vec()).unwrap())
 }
 
 /// As [`assert_pages`], of a file that does not tell what it left out from what is no RAM.
@@ -82,16 +82,16 @@ proptest! {
         };
         let (file, _) = writer.write();
         let dump = core_of(record.map_or_else(|| file.clone(), |bytes| flatten(&file, bytes))).unwrap();
-        prop_assert!(!dump.incomplete, "{:?}", dump.warnings);
+        prop_assert!(!dump.is_incomplete(), "{:?}", dump.warnings());
         let no_warnings: &[String] = &[];
-        prop_assert_eq!(&dump.warnings, no_warnings);
+        prop_assert_eq!(dump.warnings(), no_warnings);
         let header = dump.header().unwrap();
         prop_assert_eq!((header.header_version, header.tv_sec, header.nr_cpus), (version, 1_700_000_000, 1));
-        prop_assert_eq!(dump.phys_base, if version >= 1 { 0x1000 } else { 0 });
+        prop_assert_eq!(dump.phys_base(), if version >= 1 { 0x1000 } else { 0 });
         prop_assert_eq!(dump.dump_level().bits(), u32::from(version >= 1));
         let told = version >= 4 && has_notes || version >= 3 && has_info;
         prop_assert_eq!(text_of(&dump), told.then_some(info.clone()));
-        prop_assert_eq!(dump.notes.eraseinfo.is_some(), version >= 5 && has_erase);
+        prop_assert_eq!(dump.notes().eraseinfo.is_some(), version >= 5 && has_erase);
 
         let (converted, report) = plain(&dump, &options(Codec::Zstd, 1, 1)).unwrap();
         prop_assert!(!report.incomplete());

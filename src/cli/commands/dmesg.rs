@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
     let messages = Messages::new(&args.messages, &args.source.input);
     let signals = Signals::new().context("cannot prepare for signals")?;
     let dump = job::open_dump(&args.source, &job::spool_dir(None), &signals, &messages)?;
-    messages.warn(&dump.warnings);
+    messages.warn(dump.warnings());
     if messages.verbosity > 1 {
         tell_vmcoreinfo(&dump);
     }
@@ -130,7 +130,7 @@ fn warn_of_loss(ended: &Ended, messages: &Messages) {
 /// Says all of VMCOREINFO: openSUSE's kdump-save takes `OSRELEASE=` and `CRASHTIME=` from there,
 /// at the start of a line but for blanks, as makedumpfile has them.
 fn tell_vmcoreinfo(dump: &Dump) {
-    let text = String::from_utf8_lossy(dump.notes.vmcoreinfo_text().unwrap_or_default());
+    let text = String::from_utf8_lossy(dump.notes().vmcoreinfo_text().unwrap_or_default());
     let lines: String = text.lines().map(|line| format!("  {}\n", printable(line))).collect();
     let _ = io::stderr().write_all(lines.as_bytes());
 }

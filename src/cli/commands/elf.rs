@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let signals = Signals::new().context("cannot prepare for signals")?;
     let spool_dir = job::spool_dir(Some(&args.output));
     let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
-    messages.warn(&dump.warnings);
+    messages.warn(dump.warnings());
 
     let format = if args.flat { OutputFormat::Flat } else { OutputFormat::InOrder };
     let options = ElfOptions {
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
     let (exit, settled) = job::settle(Some(output), how, &signals, !args.output.no_sync);
     let seconds = started.elapsed().as_secs_f64();
     if messages.json {
-        let value = as_json(&messages, &dump.warnings, &report, settled.as_ref(), seconds);
+        let value = as_json(&messages, dump.warnings(), &report, settled.as_ref(), seconds);
         messages::report(&value, to_stdout);
     } else {
         reasons(&report, settled.as_ref());

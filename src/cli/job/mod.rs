@@ -62,7 +62,7 @@ pub(crate) fn open_dump(
     }
     let name = || source.input.name();
     let dump = Dump::open_all(inputs, &options).with_context(name)?;
-    if !source.find_vmcoreinfo || dump.vmcoreinfo.is_some() {
+    if !source.find_vmcoreinfo || dump.vmcoreinfo().is_some() {
         return Ok(dump);
     }
     let found = find_vmcoreinfo(&dump, &AtomicBool::new(false), &mut |_| ())?;

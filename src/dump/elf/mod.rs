@@ -83,7 +83,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         notes,
         vmcoreinfo,
         warnings,
-        incomplete,
+        is_incomplete: incomplete,
         body: Body::Elf(Box::new(Core { input, header, segments, memory })),
     })
 }

@@ -196,7 +196,7 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
         notes,
         vmcoreinfo,
         warnings,
-        incomplete,
+        is_incomplete: incomplete,
         body: Body::Kdump(Box::new(Kdump {
             files,
             present,

@@ -48,7 +48,7 @@ fn opened(share_zero: bool) -> Dump {
 }
 
 fn kdump(dump: &Dump) -> &Kdump {
-    let Body::Kdump(kdump) = &dump.body else { panic!("no kdump file") };
+    let Body::Kdump(kdump) = &dump.body() else { panic!("no kdump file") };
     kdump
 }
 

@@ -74,23 +74,23 @@ pub fn check(bytes: &[u8]) {
             return;
         }
     };
-    let Body::Elf(_) = &core.body else { return };
+    let Body::Elf(_) = &core.body() else { return };
     // The headers, a window at a time, come before the notes.
     assert!(core.segments().len() as u64 * 32 <= bytes.len() as u64 + 56);
-    notes::check_found(&core.notes, &input, &core_of(&core).header, core.segments());
+    notes::check_found(core.notes(), &input, &core_of(&core).header, core.segments());
     let pages = Pages::new(&core, bytes, input.bad.clone());
     pages.check_runs(&core);
     check_pages(&core, &pages);
 
     let promised =
         count(core_of(&core).memory.with_data()) + count(core_of(&core).memory.missing());
-    let small = promised * core.page_size <= MOST_PAGE_BYTES
-        && core.notes.bytes <= MOST_NOTE_BYTES
+    let small = promised * core.page_size() <= MOST_PAGE_BYTES
+        && core.notes().bytes <= MOST_NOTE_BYTES
         && core_of(&core).memory.max_mapnr() <= MOST_PFN;
     if small {
         uses::check(&core);
         let file = check_file(&core, &pages, &choice);
-        if choice.stream && input.bad.is_empty() && core.notes.damage.is_empty() {
+        if choice.stream && input.bad.is_empty() && core.notes().damage.is_empty() {
             same_from_a_stream(bytes, &open_options, &choice, &file);
         }
     }
@@ -98,7 +98,7 @@ pub fn check(bytes: &[u8]) {
 
 /// Reads pages one by one, and a few together.
 fn check_pages(core: &Dump, pages: &Pages<'_>) {
-    let page_size = core.page_size as usize;
+    let page_size = core.page_size() as usize;
     for pfn in pages.places() {
         let together = if pfn % 3 == 0 { 2 } else { 1 };
         let mut buf = vec![0xa5; together * page_size];
@@ -135,7 +135,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
     };
     let file = sink.bytes;
     assert_eq!(report.file_bytes, file.len() as u64);
-    let layout = match core.layout {
+    let layout = match core.layout() {
         StructLayout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
         StructLayout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
         StructLayout::Packed32 => KdumpLayout::Le32Packed,
@@ -144,7 +144,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
     };
     // An ERASEINFO note is no other tool's alone.
     let strictness =
-        if core.notes.eraseinfo.is_some() { Strictness::Lenient } else { Strictness::Ours };
+        if core.notes().eraseinfo.is_some() { Strictness::Lenient } else { Strictness::Ours };
     let image = Image::from_bytes(&file).unwrap();
     let kdump = Kdump::open_as(image, layout, strictness).expect("the strict reader takes it");
     check_kdump(core, pages, &kdump, &report);
@@ -161,9 +161,9 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
 }
 
 fn check_kdump(core: &Dump, pages: &Pages<'_>, kdump: &Kdump, report: &ConvertReport) {
-    assert_eq!(kdump.header.block_size, core.page_size);
+    assert_eq!(kdump.header.block_size, core.page_size());
     assert_eq!(kdump.header.max_mapnr_64, core_of(core).memory.max_mapnr());
-    assert_eq!(kdump.note_bytes.len() as u64, core.notes.bytes);
+    assert_eq!(kdump.note_bytes.len() as u64, core.notes().bytes);
     assert_eq!(kdump.present.runs(), core_of(core).memory.present());
     assert_eq!(kdump.is_incomplete(), report.incomplete());
     let (mut kept, mut lost) = (0, count(core_of(core).memory.missing()));
@@ -206,7 +206,7 @@ fn same_from_a_stream(
 
 /// The ELF side of a dump that was opened as an ELF core.
 pub fn core_of(dump: &Dump) -> &Core {
-    match &dump.body {
+    match &dump.body() {
         Body::Elf(core) => core,
         Body::Kdump(_) => panic!("an ELF core was opened as a kdump file"),
     }

@@ -59,7 +59,7 @@ pub struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     pub fn new(core: &Dump, file: &'a [u8], bad: Range<u64>) -> Self {
-        let page_size = core.page_size;
+        let page_size = core.page_size();
         let mut pages = Pages { file, bad, page_size, loads: Vec::new(), rejected: 0 };
         for segment in core.segments().iter().filter(|segment| segment.kind == PT_LOAD) {
             let Some(paddr) = segment.paddr.filter(|_| segment.memory_bytes > 0) else { continue };

@@ -217,13 +217,13 @@ fn check_broken_off(bytes: &[u8], sink: &SparseSink) {
     if dump.header().is_none() {
         return;
     }
-    assert!(dump.incomplete, "it does not say that it is incomplete");
+    assert!(dump.is_incomplete(), "it does not say that it is incomplete");
     let Ok(stream) = open(bytes) else { return };
     let (mut ours, mut theirs) =
         (PageReader::new(&dump).unwrap(), PageReader::new(&stream).unwrap());
     for pfn in dump.kept().flatten().take(32) {
-        let is = uses::read(&mut ours, pfn, dump.page_size);
-        let was = uses::read(&mut theirs, pfn, stream.page_size);
+        let is = uses::read(&mut ours, pfn, dump.page_size());
+        let was = uses::read(&mut theirs, pfn, stream.page_size());
         assert!(is.is_err() || is == was, "pfn {pfn:#x} is made up: {:?}", was.err());
     }
 }

@@ -85,14 +85,14 @@ pub fn check(bytes: &[u8]) {
     // Bitmaps, notes and texts, each perhaps of the whole file.
     let most = 8 * file.len() as u64 + (1 << 20);
     assert!(input.read() <= most, "{} bytes read of {}", input.read(), file.len());
-    let Body::Kdump(kdump) = &dump.body else { return };
+    let Body::Kdump(kdump) = &dump.body() else { return };
     check_sets(&dump, kdump, &file);
     check_notes(&dump);
     let pfns = some_pfns(&dump);
     check_pages(&dump, kdump, &file, &pfns);
     let (_, kept) = dump.counts();
-    let small = kept * dump.page_size <= MOST_PAGE_BYTES
-        && dump.notes.bytes <= MOST_PAGE_BYTES
+    let small = kept * dump.page_size() <= MOST_PAGE_BYTES
+        && dump.notes().bytes <= MOST_PAGE_BYTES
         && dump.max_mapnr() <= MOST_PFN;
     if small {
         uses::check(&dump);
@@ -135,8 +135,8 @@ fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
 }
 
 fn check_notes(dump: &Dump) {
-    assert!(dump.notes.bytes <= (1 << 30) + (4 << 20));
-    if dump.notes.bytes > 8 << 20 {
+    assert!(dump.notes().bytes <= (1 << 30) + (4 << 20));
+    if dump.notes().bytes > 8 << 20 {
         return;
     }
     let mut area = Vec::new();
@@ -146,16 +146,16 @@ fn check_notes(dump: &Dump) {
         Ok(())
     });
     copied.unwrap();
-    assert_eq!(area.len() as u64, dump.notes.bytes, "what is copied is as long as was said");
-    if let Some(info) = &dump.notes.vmcoreinfo {
-        let text = dump.notes.vmcoreinfo_text().expect("VMCOREINFO that was found is there");
+    assert_eq!(area.len() as u64, dump.notes().bytes, "what is copied is as long as was said");
+    if let Some(info) = &dump.notes().vmcoreinfo {
+        let text = dump.notes().vmcoreinfo_text().expect("VMCOREINFO that was found is there");
         assert!(&area[info.start as usize..info.end as usize] == text);
     }
 }
 
 /// Pages at the ends of runs, and beside them.
 fn some_pfns(dump: &Dump) -> Vec<u64> {
-    let most = MOST_PAGES.min((2 << 20) / dump.page_size as usize);
+    let most = MOST_PAGES.min((2 << 20) / dump.page_size() as usize);
     let around = |run: Range<u64>| [run.start, run.start + 1, run.end - 1, run.end];
     let mut pfns: Vec<u64> = dump.kept().take(most).flat_map(around).collect();
     pfns.extend(dump.present().take(2).flat_map(around));
@@ -166,17 +166,17 @@ fn some_pfns(dump: &Dump) -> Vec<u64> {
 }
 
 fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
-    let page_size = dump.page_size as usize;
+    let page_size = dump.page_size() as usize;
     let mut reader = PageReader::new(dump).unwrap();
     let image = Image::Bytes(file.to_vec());
     for &pfn in pfns {
-        let page = read(&mut reader, pfn, dump.page_size);
+        let page = read(&mut reader, pfn, dump.page_size());
         // Together with its neighbours it is the same.
         let mut three = vec![0x5a; 3 * page_size];
         let mut missing = [false; 3];
         reader.read(pfn, &mut three, &mut |index, _| missing[index as usize] = true);
         for (index, bytes) in three.chunks(page_size).enumerate() {
-            let alone = read(&mut reader, pfn + index as u64, dump.page_size);
+            let alone = read(&mut reader, pfn + index as u64, dump.page_size());
             assert_eq!(alone.is_err(), missing[index], "pfn {pfn:#x} and {index}");
             assert!(alone.is_err() || alone == Ok(bytes.to_vec()), "pfn {pfn:#x} and {index}");
         }
@@ -210,7 +210,7 @@ fn check_page(
         assert!(page.is_err(), "pfn {pfn:#x} has no descriptor");
         return;
     };
-    let endian = order(dump.layout);
+    let endian = order(dump.layout());
     let stored = Stored {
         offset: endian.number(&desc[..8]),
         size: endian.number(&desc[8..12]) as u32,
@@ -220,12 +220,12 @@ fn check_page(
         .offset
         .checked_add(u64::from(stored.size))
         .is_some_and(|end| end <= file.len() as u64 && stored.offset >= first.descriptors);
-    let sized = (1..=dump.page_size).contains(&u64::from(stored.size));
+    let sized = (1..=dump.page_size()).contains(&u64::from(stored.size));
     if !in_file || !sized {
         assert!(page.is_err(), "pfn {pfn:#x}: {stored:x?}");
         return;
     }
-    match (decode(image, stored, dump.page_size), page) {
+    match (decode(image, stored, dump.page_size()), page) {
         (Ok(right), Ok(page)) => assert!(right == *page, "pfn {pfn:#x}: other bytes"),
         (Ok(_), Err(why)) => panic!("pfn {pfn:#x} is whole, but: {why}"),
         (Err(_), Err(_)) => {}
@@ -252,7 +252,7 @@ fn check_converted(dump: &Dump, choice: u8) {
             return;
         }
     };
-    let layout = match dump.layout {
+    let layout = match dump.layout() {
         StructLayout::Bits64(ByteOrder::Little) => KdumpLayout::Le64,
         StructLayout::Bits64(ByteOrder::Big) => KdumpLayout::Be64,
         StructLayout::Packed32 => KdumpLayout::Le32Packed,
@@ -262,12 +262,12 @@ fn check_converted(dump: &Dump, choice: u8) {
     let image = Image::from_bytes(&sink.bytes).unwrap();
     let judged = Judged::open_as(image, layout, Strictness::Lenient).expect("it is a dump again");
     assert_eq!(judged.is_incomplete(), report.incomplete());
-    assert_eq!(judged.note_bytes.len() as u64, dump.notes.bytes);
+    assert_eq!(judged.note_bytes.len() as u64, dump.notes().bytes);
     assert!(judged.present.runs().iter().cloned().eq(dump.present()));
     let mut reader = PageReader::new(dump).unwrap();
     let (mut lost, mut whole) = (0, true);
     for pfn in dump.kept().flatten() {
-        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size)) {
+        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size())) {
             (Ok(Page::Data(bytes)), Ok(page)) => assert!(bytes == page, "pfn {pfn:#x} differs"),
             (Ok(Page::Excluded | Page::Incomplete), Err(_)) => lost += 1,
             // What is stored by the codec already is not decoded.

@@ -33,7 +33,7 @@ pub fn check(dump: &Dump) {
     let mut reader = PageReader::new(dump).unwrap();
     let mut good = 0;
     for pfn in dump.kept().flatten() {
-        good += u64::from(read(&mut reader, pfn, dump.page_size).is_ok());
+        good += u64::from(read(&mut reader, pfn, dump.page_size()).is_ok());
     }
     let (ram, kept) = dump.counts();
     let findings = verify(dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
@@ -78,20 +78,20 @@ fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
         return;
     }
     let file = sink.bytes();
-    let options = OpenOptions { page_size: Some(dump.page_size), ..OpenOptions::default() };
+    let options = OpenOptions { page_size: Some(dump.page_size()), ..OpenOptions::default() };
     let core = Dump::open(Box::new(Input::new(&file)), &options).expect("it is a core");
-    if core.page_size != dump.page_size {
+    if core.page_size() != dump.page_size() {
         return;
     }
     assert_eq!(core.counts().0, dump.counts().0);
-    let origin = if dump.arch.counts_pfns_from_phys_base() { dump.phys_base } else { 0 };
-    let origin = origin - origin % dump.page_size;
+    let origin = if dump.arch().counts_pfns_from_phys_base() { dump.phys_base() } else { 0 };
+    let origin = origin - origin % dump.page_size();
     let mut from_core = PageReader::new(&core).unwrap();
     for pfn in dump.kept().flatten() {
         // A core of 32-bit arm counts its pages from the first that it has.
-        let (at, _) = core.locate(pfn * dump.page_size + origin).expect("it is above the origin");
+        let (at, _) = core.locate(pfn * dump.page_size() + origin).expect("it is above the origin");
         let (is, was) =
-            (read(&mut from_core, at, dump.page_size), read(reader, pfn, dump.page_size));
+            (read(&mut from_core, at, dump.page_size()), read(reader, pfn, dump.page_size()));
         match (is, was) {
             (Ok(is), Ok(was)) => assert!(is == was, "pfn {pfn:#x}: other bytes in the core"),
             // The core has no data of it.

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     let signals = Signals::new().context("cannot prepare for signals")?;
     let spool_dir = job::spool_dir(Some(&args.output));
     let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
-    messages.warn(&dump.warnings);
+    messages.warn(dump.warnings());
     summary::describe(&messages, &dump);
 
     let mut output = if args.dry_run {

@@ -38,7 +38,7 @@ impl ReadBack {
         let checked = ReadBack {
             found: found.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
             compared,
-            input_is_doubtful: input.incomplete || !input.warnings.is_empty(),
+            input_is_doubtful: input.is_incomplete() || !input.warnings().is_empty(),
             seconds: started.elapsed().as_secs_f64(),
         };
         if !checked.is_good() && !output.is_flat() {
@@ -170,7 +170,7 @@ mod tests {
             let input = Input::open(&kept, std::env::temp_dir()).unwrap();
             let again = Dump::open(input, &OpenOptions::default()).unwrap();
             assert_eq!(
-                again.incomplete,
+                again.is_incomplete(),
                 format == OutputFormat::File,
                 "a stream's header is written"
             );

@@ -36,13 +36,13 @@ pub(crate) fn describe(messages: &Messages, dump: &Dump) {
     line(&format!(
         "{}: {:?}, {:?}, {} program headers, {} bytes of notes, {} CPUs, page size {}, phys_base {:#x}",
         printable(&messages.input),
-        dump.arch,
-        dump.layout,
+        dump.arch(),
+        dump.layout(),
         dump.segments().len(),
-        dump.notes.bytes,
-        dump.notes.cpus,
-        dump.page_size,
-        dump.phys_base,
+        dump.notes().bytes,
+        dump.notes().cpus,
+        dump.page_size(),
+        dump.phys_base(),
     ));
     for run in dump.present() {
         line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.end - run.start));
@@ -108,7 +108,7 @@ fn json(messages: &Messages, ending: &Ending<'_>) -> Value {
         "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warnings": ending
             .dump
-            .warnings
+            .warnings()
             .iter()
             .chain(&report.warnings)
             .chain(ending.settled.iter().flat_map(|settled| &settled.warnings))

@@ -23,27 +23,27 @@ pub(super) fn report(
     summary: &Summary,
     classes: Option<&Classes>,
 ) -> Value {
-    let (elf, kdump) = match &dump.body {
+    let (elf, kdump) = match &dump.body() {
         Body::Elf(core) => (Some(core), None),
         Body::Kdump(kdump) => (None, Some(kdump)),
     };
-    let order = dump.layout.byte_order();
+    let order = dump.layout().byte_order();
     let level = dump.dump_level();
     let bytes = &summary.bytes;
     json!({
         "schema": SCHEMA,
         "input": input,
         "kind": if elf.is_some() { "elf" } else { "kdump" },
-        "complete": !dump.incomplete && summary.pages.absent == 0,
-        "arch": dump.arch.uts_machine(order),
+        "complete": !dump.is_incomplete() && summary.pages.absent == 0,
+        "arch": dump.arch().uts_machine(order),
         "byte_order": if order == ByteOrder::Little { "little" } else { "big" },
-        "layout": match dump.layout {
+        "layout": match dump.layout() {
             StructLayout::Bits64(_) => "64-bit",
             StructLayout::Packed32 => "32-bit packed",
             StructLayout::Padded32(_) => "32-bit padded",
         },
-        "page_size": dump.page_size,
-        "phys_base": dump.phys_base,
+        "page_size": dump.page_size(),
+        "phys_base": dump.phys_base(),
         "elf": elf.map(|core| of_elf(core)),
         "kdump": kdump.map(|kdump| of_kdump(kdump)),
         "kernel": kernel(summary),
@@ -54,7 +54,7 @@ pub(super) fn report(
         })),
         "log": log(summary),
         "cpus": {
-            "registers": dump.notes.cpus,
+            "registers": dump.notes().cpus,
             "header": dump.header().map(|header| header.nr_cpus),
         },
         "dump_level": { "bits": level.bits(), "excluded": excluded_classes(level) },
@@ -71,25 +71,25 @@ pub(super) fn report(
         "bytes": { "file": bytes.file, "memory": bytes.memory },
         "ratio": bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),
         "memory": summary.ranges.list.iter().map(|range| json!({
-            "start": range.pfns.start.saturating_mul(dump.page_size),
-            "end": range.pfns.end.saturating_mul(dump.page_size),
+            "start": range.pfns.start.saturating_mul(dump.page_size()),
+            "end": range.pfns.end.saturating_mul(dump.page_size()),
             "pages": range.pfns.end - range.pfns.start,
             "kept": range.kept,
         })).collect::<Vec<_>>(),
         "memory_ranges": summary.ranges.count,
-        "note_bytes": dump.notes.bytes,
+        "note_bytes": dump.notes().bytes,
         "notes": summary.notes.iter().map(|note| json!({
             "name": note.name,
             "type": note.kind,
             "count": note.count,
             "desc_bytes": note.desc_bytes,
         })).collect::<Vec<_>>(),
-        "vmcoreinfo": dump.notes.vmcoreinfo_text().map(|text| {
+        "vmcoreinfo": dump.notes().vmcoreinfo_text().map(|text| {
             let text = String::from_utf8_lossy(text);
             json!({ "lines": text.lines().count(), "bytes": text.len(), "text": text })
         }),
-        "eraseinfo_bytes": dump.notes.eraseinfo.as_ref().map_or(0, |place| place.end - place.start),
-        "warnings": dump.warnings,
+        "eraseinfo_bytes": dump.notes().eraseinfo.as_ref().map_or(0, |place| place.end - place.start),
+        "warnings": dump.warnings(),
         "remarks": summary.remarks.iter().map(|remark| json!({
             "id": remark.id,
             "text": remark.text,

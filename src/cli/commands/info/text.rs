@@ -71,13 +71,13 @@ pub(super) fn report(
         page.add("Classes", classes.lines(&within(terminal), details));
     }
     let said: Vec<String> = summary.remarks.iter().map(|remark| printable(&remark.text)).collect();
-    if !said.is_empty() || !dump.warnings.is_empty() {
+    if !said.is_empty() || !dump.warnings().is_empty() {
         page.blank();
-        page.add("Warning", dump.warnings.iter().map(|warning| printable(warning)));
+        page.add("Warning", dump.warnings().iter().map(|warning| printable(warning)));
         page.add("Remark", said);
     }
     if details {
-        let text = dump.notes.vmcoreinfo_text().unwrap_or_default();
+        let text = dump.notes().vmcoreinfo_text().unwrap_or_default();
         page.blank();
         for line in String::from_utf8_lossy(text).lines() {
             page.0.push_str(&printable(line.trim_end_matches('\0')));
@@ -89,7 +89,7 @@ pub(super) fn report(
 
 /// What it is, in a few words.
 fn kind(dump: &Dump) -> String {
-    let mut kind = match &dump.body {
+    let mut kind = match dump.body() {
         Body::Elf(core) => {
             format!("ELF vmcore, {} bit", if core.header.is_64bit { 64 } else { 32 })
         }
@@ -106,12 +106,12 @@ fn kind(dump: &Dump) -> String {
             kind
         }
     };
-    let order = match dump.layout.byte_order() {
+    let order = match dump.layout().byte_order() {
         ByteOrder::Little => "little-endian",
         ByteOrder::Big => "big-endian",
     };
-    kind.push_str(&format!(", {} {order}", dump.arch.uts_machine(dump.layout.byte_order())));
-    if dump.incomplete {
+    kind.push_str(&format!(", {} {order}", dump.arch().uts_machine(dump.layout().byte_order())));
+    if dump.is_incomplete() {
         kind.push_str(", incomplete");
     }
     kind
@@ -165,7 +165,7 @@ fn crash(dump: &Dump, summary: &Summary, page: &mut Page) {
         }
     }
     let told = dump.header().map(|header| u64::from(header.nr_cpus));
-    let registers = u64::from(dump.notes.cpus);
+    let registers = u64::from(dump.notes().cpus);
     page.line(
         "CPUs",
         match told {
@@ -188,7 +188,7 @@ fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
         None => format!("a stream, of {memory} of memory"),
     };
     page.line("Size", file);
-    match &dump.body {
+    match dump.body() {
         Body::Elf(core) => page.line(
             "Headers",
             format!("{} segments, e_machine {}", core.segments.len(), core.header.machine),
@@ -198,7 +198,11 @@ fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
     let pages = &summary.pages;
     let mut counts = format!(
         "{} of {} bytes: {} kept, {} excluded; {} in holes",
-        pages.ram, dump.page_size, pages.kept, pages.excluded, pages.holes
+        pages.ram,
+        dump.page_size(),
+        pages.kept,
+        pages.excluded,
+        pages.holes
     );
     if pages.absent > 0 {
         counts.push_str(&format!("; {} of those kept are not in what is given", pages.absent));
@@ -210,7 +214,7 @@ fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
 }
 
 fn headers(dump: &Dump, kdump: &Kdump, stored: Option<&Stored>, page: &mut Page) {
-    let layout = match dump.layout {
+    let layout = match dump.layout() {
         StructLayout::Bits64(_) => "64-bit",
         StructLayout::Packed32 => "32-bit packed",
         StructLayout::Padded32(_) => "32-bit padded",
@@ -219,7 +223,8 @@ fn headers(dump: &Dump, kdump: &Kdump, stored: Option<&Stored>, page: &mut Page)
         "Headers",
         format!(
             "version {}, {layout} layout, phys_base {:#x}",
-            kdump.header.header_version, dump.phys_base
+            kdump.header.header_version,
+            dump.phys_base()
         ),
     );
     page.line("Dump level", level(dump));
@@ -292,11 +297,11 @@ fn memory(dump: &Dump, summary: &Summary, terminal: &Terminal, details: bool, pa
     if let Some(columns) = within(terminal).columns {
         let cells = columns.clamp(8, MAX_CELLS);
         let picture = Picture::of(dump, cells);
-        page.add("Map", map::picture(&picture, dump.page_size, terminal));
+        page.add("Map", map::picture(&picture, dump.page_size(), terminal));
     }
     let ranges = &summary.ranges;
     let shown = if details { ranges.list.len() } else { SHORT_LIST };
-    let mut lines = map::lines(&ranges.list, dump.page_size);
+    let mut lines = map::lines(&ranges.list, dump.page_size());
     lines.truncate(shown);
     let more = ranges.count.saturating_sub(lines.len() as u64);
     if more > 0 {
@@ -327,7 +332,7 @@ fn notes(dump: &Dump, summary: &Summary, details: bool, page: &mut Page) {
         notes.push("none".to_owned());
     }
     page.add("Notes", notes);
-    let info = match dump.notes.vmcoreinfo_text() {
+    let info = match dump.notes().vmcoreinfo_text() {
         None => "none".to_owned(),
         Some(text) => {
             let lines = String::from_utf8_lossy(text).lines().count();
@@ -336,7 +341,7 @@ fn notes(dump: &Dump, summary: &Summary, details: bool, page: &mut Page) {
         }
     };
     page.line("VMCOREINFO", info);
-    if let Some(erased) = &dump.notes.eraseinfo {
+    if let Some(erased) = &dump.notes().eraseinfo {
         page.line(
             "ERASEINFO",
             format!("{} bytes: some data were erased", erased.end - erased.start),

@@ -56,17 +56,17 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
     if messages.verbosity > 1 {
-        messages.warn(&dump.warnings);
+        messages.warn(dump.warnings());
     }
     let against = args.against.as_ref().map(|path| -> anyhow::Result<Dump> {
         let source = DumpArgs {
             input: InputArgs::of(path),
             part: Vec::new(),
-            page_size: Some(dump.page_size),
+            page_size: Some(dump.page_size()),
             ..args.source.clone()
         };
         let source = job::open_dump(&source, &spool_dir, &signals, &messages)?;
-        messages.warn(&source.warnings);
+        messages.warn(source.warnings());
         Ok(source)
     });
     let against = against.transpose()?;

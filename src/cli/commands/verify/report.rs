@@ -125,7 +125,7 @@ fn summary(verified: &Verified<'_>) -> Vec<String> {
 
 /// Bytes of memory in a second.
 fn rate(verified: &Verified<'_>) -> f64 {
-    let bytes = verified.findings.pages.checked.saturating_mul(verified.dump.page_size);
+    let bytes = verified.findings.pages.checked.saturating_mul(verified.dump.page_size());
     as_f64(bytes) / verified.seconds.max(1e-9)
 }
 
@@ -134,8 +134,8 @@ fn whole_json(messages: &Messages, verified: &Verified<'_>) -> Value {
         "schema": SCHEMA,
         "input": messages.input,
         "against": verified.against,
-        "warnings": verified.dump.warnings,
-        "page_size": verified.dump.page_size,
+        "warnings": verified.dump.warnings(),
+        "page_size": verified.dump.page_size(),
         "dump_level": verified.dump.dump_level().bits(),
         "threads": verified.threads,
         "seconds": verified.seconds,
