@@ -50,6 +50,10 @@
     )
 )]
 
+// The tests in tests/unit name the library as every other test does.
+#[cfg(test)]
+extern crate self as kdumpconv;
+
 pub mod codec;
 pub mod dump;
 mod error;
@@ -68,6 +72,10 @@ pub mod to_elf;
 pub mod to_kdump;
 pub mod unflatten;
 pub mod verify;
+
+#[cfg(test)]
+#[path = "../tests/unit/mod.rs"]
+mod unit_tests;
 
 pub use codec::Codec;
 pub use dump::physical::DumpMemory;

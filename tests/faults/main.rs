@@ -36,7 +36,7 @@ mod readers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod run;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#[path = "../peers/skip.rs"]
+#[path = "../common/skip.rs"]
 #[expect(unused_macros, unused_imports, reason = "cases are skipped one by one here")]
 mod skip;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -28,6 +28,7 @@ mod makedumpfile;
 mod product;
 mod readme;
 mod recompress;
+#[path = "../common/skip.rs"]
 mod skip;
 mod strict;
 mod tools;

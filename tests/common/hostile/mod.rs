@@ -1,6 +1,6 @@
 //! Hostile input: each function here takes any bytes and insists on what must hold for all of them.
 //!
-//! Property tests (`tests/hostile.rs`) and fuzz targets (`tests/fuzz`) call the same functions. What
+//! Property tests (`tests/unit/hostile.rs`) and fuzz targets (`tests/fuzz`) call the same functions. What
 //! is right is worked out here once more, naively, from the rules and not from the library's code.
 //! Work must be in proportion to the bytes that are there, whatever they claim: reads are counted.
 
@@ -29,6 +29,7 @@ mod uses;
 pub mod vmcoreinfo;
 
 #[path = "../memory.rs"]
+#[allow(clippy::duplicate_mod, reason = "the unit tests have it beside this module as well")]
 mod memory;
 
 use std::io;

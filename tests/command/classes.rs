@@ -1,0 +1,254 @@
+//! Dump levels as a user sees them, of a memory whose every page is known: what is left out, what
+//! is said of it, and that `verify` proves it.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+
+use crate::process::{Folder, code, stderr};
+use serde_json::Value;
+use support::kdump::Kdump;
+use support::mm::{LeftOut, Member, Mm, Use, releases};
+
+const NAMES: [&str; 6] = ["free", "cache", "private-cache", "user", "hwpoison", "offline"];
+
+/// A folder with the vmcore of a machine.
+fn folder(mm: &Mm) -> Folder {
+    let folder = Folder::new();
+    folder.write("vmcore", &mm.core().bytes());
+    folder
+}
+
+fn machine() -> Mm {
+    Mm::populated(releases::V6_12)
+}
+
+/// One whose free blocks mostly have an order that they are not aligned to.
+fn doubtful() -> Mm {
+    let mut mm = machine();
+    for pfn in mm.blocks(|what| what == Use::Buddy { order: 0 }) {
+        let order = u64::from(pfn.trailing_zeros()) + 1;
+        mm.poke(pfn, Member::Private, order);
+    }
+    mm
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The report of a command that ends with 0.
+fn report(folder: &Folder, arguments: &[&str]) -> Value {
+    let output = folder.run(&[arguments, &["--json"]].concat());
+    assert_eq!(code(&output), 0, "{arguments:?}: {}{}", stdout(&output), stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Pages by class, by what they are used for.
+fn pages_of(mm: &Mm, class: LeftOut) -> u64 {
+    let uses = mm.uses.values().filter(|what| what.left_out(&mm.kernel) == Some(class));
+    uses.map(|what| 1 << what.order(&mm.kernel)).sum()
+}
+
+/// The pages that a file has.
+fn pages_in(folder: &Folder, name: &str) -> BTreeSet<u64> {
+    let kdump = Kdump::from_bytes(&folder.read(name)).unwrap();
+    kdump.dumped.runs().iter().cloned().flatten().collect()
+}
+
+fn kept(mm: &Mm, level: u32) -> BTreeSet<u64> {
+    let out: BTreeSet<u64> = mm.left_out(level).into_iter().collect();
+    mm.all_pages().into_iter().filter(|pfn| !out.contains(pfn)).collect()
+}
+
+#[test]
+fn a_conversion_leaves_out_what_its_report_says_and_is_read_back_as_that() {
+    let mm = machine();
+    let folder = folder(&mm);
+    for level in [0, 1, 4, 8, 18, 31] {
+        let number = level.to_string();
+        let told = report(&folder, &["--verify", "-fd", &number, "vmcore", "out"]);
+        assert!(pages_in(&folder, "out") == kept(&mm, level), "level {level}");
+        let out = mm.left_out(level).len() as u64;
+        assert_eq!(
+            (&told["dump_level"], &told["warnings"]),
+            (&level.into(), &Value::from(vec![0; 0]))
+        );
+        assert_eq!(told["pages"]["excluded"], out);
+        assert_eq!(told["pages"]["kept"], kept(&mm, level).len());
+        assert_eq!(told["classes"]["left_out"], out);
+        for (name, class) in NAMES.into_iter().zip(LeftOut::ALL) {
+            let found = &told["classes"]["class"][name];
+            assert_eq!(found["pages"], pages_of(&mm, class), "{name}");
+            assert_eq!(found["bytes"], 4096 * pages_of(&mm, class), "{name}");
+            assert_eq!(found["off"], Value::Null, "{name}");
+        }
+        let compared = &told["read_back"]["found"]["comparison"];
+        assert_eq!(
+            (&compared["left_out_proven"], &compared["left_out_by_class"]),
+            (&out.into(), &0.into())
+        );
+
+        let verified = report(&folder, &["verify", "out", "--against", "vmcore"]);
+        let compared = &verified["comparison"];
+        assert_eq!((&verified["good"], &compared["left_out_proven"]), (&true.into(), &out.into()));
+        let others = ["left_out_zero", "left_out_by_class", "left_out_partial", "beyond_the_end"];
+        assert_eq!(others.map(|name| compared[name].as_u64()), [Some(0); 4]);
+        assert_eq!(verified["findings"], Value::from(vec![0; 0]));
+    }
+}
+
+#[test]
+fn names_are_the_levels() {
+    let mm = machine();
+    let folder = folder(&mm);
+    for (names, level) in [
+        ("free", "16"),
+        ("user,zero", "9"),
+        ("private-cache", "4"),
+        ("zero,cache,private-cache,user,free", "31"),
+    ] {
+        for (option, name) in [(["--exclude", names], "named"), (["-d", level], "numbered")] {
+            let output = folder.run(&[&option[..], &["-qf", "vmcore", name]].concat());
+            assert_eq!(code(&output), 0, "{}", stderr(&output));
+        }
+        assert!(folder.read("named") == folder.read("numbered"), "{names}");
+    }
+}
+
+#[test]
+fn info_says_that_level_4_excludes_the_whole_page_cache() {
+    let folder = folder(&machine());
+    assert_eq!(code(&folder.run(&["-qf", "-d", "4", "vmcore", "out"])), 0);
+    let classes = serde_json::json!(["cache", "private-cache"]);
+    let told = report(&folder, &["info", "out"]);
+    assert_eq!(told["dump_level"], serde_json::json!({ "bits": 4, "excluded": classes }));
+    let text = stdout(&folder.run(&["info", "out"]));
+    assert!(text.contains("4: without cache, private-cache pages"), "{text}");
+}
+
+#[test]
+fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
+    let mm = machine();
+    let folder = folder(&mm);
+    let dry = folder.run(&["-n", "-d", "24", "vmcore"]);
+    assert_eq!(code(&dry), 0, "{}", stderr(&dry));
+    let table = stdout(&dry);
+    let kept = kept(&mm, 24).len();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let fates = ["left out", "kept", "kept", "left out", "left out", "left out"];
+    for (line, ((name, class), fate)) in
+        table.lines().skip(1).zip(NAMES.into_iter().zip(LeftOut::ALL).zip(fates))
+    {
+        assert_eq!(words(line)[0], name);
+        assert_eq!(words(line)[2], pages_of(&mm, class).to_string(), "{line}");
+        // Broken memory of a file counts as the file's.
+        let more = class == LeftOut::Hwpoison;
+        assert!(line.ends_with(fate) || more && line.ends_with("5 left out"), "{line}");
+    }
+    let total = mm.all_pages().len();
+    let last = table.lines().nth(8).unwrap();
+    assert_eq!(words(last)[..2], ["total".to_owned(), total.to_string()], "{last}");
+    assert!(last.ends_with(&format!("{kept} kept")), "{last}");
+    let said = stderr(&dry);
+    assert!(said.contains(&format!("{kept} pages: 0 zero, ")), "{said}");
+    assert!(said.contains("; 0 more without data\n"), "{said}");
+    let out = mm.left_out(24).len();
+    assert!(said.contains(&format!("left out by class: {out} (")), "{said}");
+    assert_eq!(folder.names(), ["vmcore"]);
+
+    let info = stdout(&folder.run(&["info", "--classes", "vmcore"]));
+    for line in table.lines().take(9) {
+        let counts = line.find('%').map_or("-d", |end| &line[..end]);
+        assert!(info.contains(counts), "no {counts:?} in {info}");
+    }
+    let told = report(&folder, &["info", "--classes", "vmcore"]);
+    assert_eq!(told["classes"]["struct_pages"], total);
+    assert_eq!(told["classes"]["unknown"], 0);
+}
+
+#[test]
+fn a_class_that_contradicts_itself_is_kept_with_a_warning_or_refused_if_so_asked() {
+    let mm = doubtful();
+    let folder = folder(&mm);
+    let output = folder.run(&["--verify", "-d", "31", "vmcore", "out"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 0, "{said}");
+    for words in [
+        "warning: free pages are all kept: 40 of them contradict themselves",
+        ": a free block is not aligned to its order",
+        "dump level 15)",
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert!(pages_in(&folder, "out") == kept(&mm, 15));
+    let table = stdout(&folder.run(&["-n", "-d31", "vmcore"]));
+    assert!(table.contains("\nfree            16      ?         ?        ?  kept\n"), "{table}");
+    assert!(table.contains("\nfree pages cannot be told: 40 of them contradict"), "{table}");
+
+    let strict = folder.run(&["--strict", "-d", "31", "vmcore", "strict"]);
+    assert_eq!(code(&strict), 3);
+    assert!(stderr(&strict).contains("free pages are all kept"), "{}", stderr(&strict));
+    // What is not asked for need not be told.
+    let strict = folder.run(&["--strict", "-d", "15", "vmcore", "strict"]);
+    assert_eq!(code(&strict), 0, "{}", stderr(&strict));
+    assert!(folder.read("strict") == folder.read("out"));
+}
+
+/// Takes the last page from the 2nd bitmap and the descriptors, and says another level.
+fn without_its_last_page(file: &[u8], level: u8) -> (Vec<u8>, u64) {
+    let kdump = Kdump::from_bytes(file).unwrap();
+    let last = kdump.dumped.runs().last().unwrap().end - 1;
+    let blocks = u32::from_le_bytes(file[436..440].try_into().unwrap()) as usize;
+    let bitmap = 4096 * (1 + 1 + blocks / 2);
+    let table = 4096 * (2 + blocks);
+    let mut bytes = file.to_vec();
+    bytes[4096 + 8] = level;
+    let at = usize::try_from(last).unwrap();
+    bytes[bitmap + at / 8] &= !(1 << (at % 8));
+    let descriptor = table + 24 * (kdump.descriptors.len() - 1);
+    bytes[descriptor..descriptor + 24].fill(0);
+    (bytes, last)
+}
+
+#[test]
+fn verify_tells_a_page_that_was_left_out_from_one_that_is_lost() {
+    let mm = machine();
+    let folder = folder(&mm);
+    assert_eq!(code(&folder.run(&["-q", "-Cnone", "-d0", "vmcore", "good"])), 0);
+    let (bytes, lost) = without_its_last_page(&folder.read("good"), 0);
+    assert!(!mm.left_out(31).contains(&lost), "it is the kernel's");
+    folder.write("lost", &bytes);
+    let output = folder.run(&["verify", "lost", "--against", "vmcore"]);
+    let words = format!(
+        "damage, missing: pfn {lost:#x}: it is left out, though dump level 0 keeps it, and the kernel has not marked it as poisoned or offline\n"
+    );
+    assert!(code(&output) == 5 && stdout(&output).contains(&words), "{}", stdout(&output));
+
+    // A page of zeros, as it is, may be left out by an odd level. Another level that
+    // leaves out classes may be of a writer who knows better.
+    let (bytes, _) = without_its_last_page(&folder.read("good"), 30);
+    folder.write("lost", &bytes);
+    let output = folder.run(&["verify", "lost", "--against", "vmcore"]);
+    let words = format!(
+        "remark: 1 pages are left out, the first is pfn {lost:#x}, that are not proven to be of a class that level 30 leaves out\n"
+    );
+    assert!(code(&output) == 0 && stdout(&output).contains(&words), "{}", stdout(&output));
+}
+
+#[test]
+fn a_kdump_file_is_filtered_again_and_a_pipe_keeps_what_it_has() {
+    let mm = machine();
+    let folder = folder(&mm);
+    for arguments in
+        [&["-d31", "vmcore", "once"][..], &["-d1", "vmcore", "all"], &["-d31", "all", "again"]]
+    {
+        assert_eq!(code(&folder.run(&[&["-q"], arguments].concat())), 0);
+    }
+    assert!(folder.read("once") == folder.read("again"));
+    let piped = folder.shell("cat vmcore | $KDUMPCONV -d 31 - piped");
+    assert_eq!(code(&piped), 0);
+    let warning = "are all kept: the kernel's tables cannot be read from a pipe";
+    assert!(stderr(&piped).contains(warning), "{}", stderr(&piped));
+    let all: BTreeSet<u64> = mm.all_pages().into_iter().collect();
+    assert!(pages_in(&folder, "piped") == all, "those that are broken as well");
+}

@@ -1,0 +1,88 @@
+//! What packages ship beside the binary says all that `--help` says.
+#![cfg(feature = "generate")]
+use std::collections::BTreeSet;
+use std::process::Command;
+
+fn said(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_kdumpconv")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The long options that a help text lists, each on a line of its own.
+fn options(help: &str) -> BTreeSet<&str> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
+    lines.flat_map(|line| line.split(is_end)).filter(|word| word.starts_with("--")).collect()
+}
+
+/// The commands that the main help has.
+fn commands(help: &str) -> Vec<&str> {
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let (list, _) = rest.split_once("\n\n").unwrap();
+    let names = list.lines().filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").collect()
+}
+
+#[test]
+fn manual_pages_have_every_command_and_every_option() {
+    let folder = tempfile::tempdir().unwrap();
+    said(&["man", folder.path().to_str().unwrap()]);
+    let page = |name: &str| {
+        let path = folder.path().join(format!("{name}.1"));
+        std::fs::read_to_string(path).unwrap().replace("\\-", "-")
+    };
+    let help = said(&["--help"]);
+    assert!(commands(&help).len() >= 5, "{help}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), commands(&help).len() + 1);
+    for name in commands(&help) {
+        let (of_command, page) = (said(&[name, "--help"]), page(&format!("kdumpconv-{name}")));
+        assert!(options(&of_command).contains("--json"), "{of_command}");
+        for option in options(&of_command) {
+            assert!(page.contains(option), "{name} {option}");
+        }
+        assert!(page.contains(&format!("kdumpconv {name}")), "{name}");
+    }
+    let main = page("kdumpconv");
+    assert!(options(&help).len() > 15, "{help}");
+    for option in options(&help) {
+        assert!(main.contains(option), "{option}");
+    }
+    assert!(main.contains("Exit codes: 0 done"), "{main}");
+    assert_eq!(said(&["man"]).replace("\\-", "-"), main);
+}
+
+#[test]
+fn completions_have_every_option_in_three_shells() {
+    let help = said(&["--help"]);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = said(&["completions", shell]);
+        for option in options(&help) {
+            let bare = option.trim_start_matches('-');
+            assert!(script.contains(bare), "{shell} {option}");
+        }
+        for name in commands(&help) {
+            assert!(script.contains(name), "{shell} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_long_version_lists_the_codecs() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(said(&["-V"]), format!("kdumpconv {version}\n"));
+    let long = format!("kdumpconv {version}\ncodecs: zlib, lzo, snappy, zstd, none\n");
+    assert_eq!(said(&["--version"]), long);
+}
+
+#[test]
+fn pages_that_cannot_be_written_fail_by_name() {
+    let output = Command::new(env!("CARGO_BIN_EXE_kdumpconv"))
+        .args(["man", "/nowhere/at/all"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("/nowhere/at/all/kdumpconv.1"), "{message}");
+}

@@ -1,0 +1,39 @@
+//! The command as a user or a script runs it: options, messages, exit codes, files, signals; and what
+//! the README promises of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by a panic, and its numbers are small"
+)]
+
+mod care;
+mod classes;
+#[path = "../common/mod.rs"]
+mod common;
+mod convert;
+mod dropin;
+mod elf;
+mod epoch;
+mod files;
+mod generate;
+mod info;
+mod kdump;
+mod library_alone;
+#[path = "../common/process.rs"]
+mod process;
+mod readme;
+mod security;
+mod signals;
+#[path = "../common/skip.rs"]
+#[expect(unused_macros, unused_imports, reason = "parts of tests are skipped, not whole tests")]
+mod skip;
+mod unflatten;
+mod verify;

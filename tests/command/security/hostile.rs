@@ -1,0 +1,127 @@
+//! Dumps made to do harm: no byte outside OUTPUT, and little memory, whatever their headers claim.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use kdumpconv::Codec;
+use nix::sys::resource::{UsageWho, getrusage};
+use support::segments::Load;
+
+use crate::common::{core_of, flat, noise, options, plain, text, x86_64};
+use crate::process::Folder;
+
+/// More than two threads at work take, and less than any bitmap, note or table of the size that a
+/// hostile header can claim.
+const MOST_KIB: i64 = 160 << 10;
+
+/// Values that a field is given: each bit pattern that has once been too much for somebody.
+const WILD: [u64; 9] = [
+    0,
+    1,
+    0x7fff_ffff,
+    0xffff_ffff,
+    0x0000_0010_0000_0000,
+    0x7fff_ffff_ffff_f000,
+    0x7fff_ffff_ffff_ffff,
+    0xffff_ffff_ffff_f000,
+    u64::MAX,
+];
+
+const COMMANDS: [&[&str]; 7] = [
+    &["-j2", "-f", "-d31"],
+    &["-j2", "-n", "--find-vmcoreinfo"],
+    &["info", "--classes"],
+    &["verify"],
+    &["dmesg"],
+    &["elf", "-f"],
+    &["unflatten", "-f"],
+];
+
+/// Dumps, and where fields of their headers are.
+fn seeds() -> Vec<(Vec<u8>, Vec<usize>)> {
+    let builder = x86_64()
+        .prstatus(0)
+        .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff80100000\n")
+        .load(Load::new(0x10_0000, noise(1, 20_000)))
+        .load(Load::new(0x100_0000, text(2, 20_000)));
+    let core = builder.build();
+    let dump = core_of(core.clone()).unwrap();
+    let kdump = plain(&dump, &options(Codec::Zlib, 1, 1)).unwrap().0;
+    let stream = flat(&dump, &options(Codec::Zlib, 1, 1)).unwrap().0;
+    // The ELF header, the program headers and the first notes; the main header's numbers behind
+    // utsname, the sub header, the first descriptors; the stream's header and its first records.
+    let elf_fields = (16..64 + 3 * 56 + 64).step_by(4).collect();
+    let descriptors = kdump.len().min(4 * 4096);
+    let kdump_fields =
+        (402..464).step_by(4).chain((4096..4200).step_by(8)).chain(descriptors..descriptors + 48);
+    let kdump_fields = kdump_fields.step_by(1).filter(|at| at % 2 == 0).collect();
+    let stream_fields = (16..32).chain(4096..4112).chain(4096 + 16 + 400..4096 + 16 + 480);
+    let stream_fields = stream_fields.step_by(8).collect();
+    vec![(core, elf_fields), (kdump, kdump_fields), (stream, stream_fields)]
+}
+
+/// What is in a folder.
+fn names(folder: &Folder) -> BTreeSet<String> {
+    folder.names().into_iter().collect()
+}
+
+#[test]
+fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
+    let folder = Folder::new();
+    let allowed: BTreeSet<String> =
+        ["in", "out", "out.incomplete"].map(str::to_owned).into_iter().collect();
+    let (mut runs, mut turn) = (0u32, 0usize);
+    let started = Instant::now();
+    for (seed, fields) in seeds() {
+        for &at in &fields {
+            for value in WILD {
+                // Each file meets each command in turn, not all of them.
+                turn += 1;
+                if turn % 4 != 0 && std::env::var_os("KDUMPCONV_FAULTS").is_none() {
+                    continue;
+                }
+                let mut bytes = seed.clone();
+                let width = 8.min(bytes.len() - at);
+                bytes[at..at + width].copy_from_slice(&value.to_be_bytes()[8 - width..]);
+                if turn % 3 != 0 {
+                    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+                }
+                folder.write("in", &bytes);
+                let command = COMMANDS[turn / 4 % COMMANDS.len()];
+                let mut arguments = command.to_vec();
+                arguments.push("in");
+                if command.contains(&"-f") {
+                    arguments.push("out");
+                }
+                let mut process = folder.command(&arguments);
+                process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                let start = Instant::now();
+                let status = process.status().unwrap();
+                runs += 1;
+                let what = format!("{arguments:?} with {value:#x} at {at:#x}");
+                assert_eq!(status.signal(), None, "{what}");
+                assert!(status.code().unwrap() < 6, "{what}: {status}");
+                assert!(start.elapsed() < Duration::from_secs(20), "{what}: {:?}", start.elapsed());
+                let found = names(&folder);
+                assert!(found.is_subset(&allowed), "{what}: {found:?}");
+                assert!(folder.read("in") == bytes, "{what}: the input has changed");
+                for name in ["out", "out.incomplete"] {
+                    if let Ok(metadata) = fs::metadata(folder.path(name)) {
+                        let used = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+                        assert!(used < 80 << 20, "{what}: {used} bytes of disk");
+                        fs::remove_file(folder.path(name)).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    // Of all children of this process, the largest.
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    let seconds = started.elapsed().as_secs();
+    eprintln!("{runs} hostile files, {seconds} s, peak memory {peak} KiB");
+    assert!(peak < MOST_KIB, "{peak} KiB");
+    assert!(runs > 300);
+}

@@ -1,0 +1,208 @@
+//! `verify` and `--verify`: exit codes, what is said, where what cannot be read back is refused.
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use crate::common::{noise, text, x86_64};
+use crate::process::{Folder, code, stderr, wait};
+use serde_json::Value;
+use support::segments::Load;
+
+const PAGES: u64 = 90;
+/// Main header, sub header, two bitmaps.
+const TABLE: usize = 4 * 4096;
+
+/// A folder with a core of 90 pages, 30 each of zeros, text and noise from pfn 0x10 on, and its
+/// conversion.
+fn folder() -> Folder {
+    let memory: Vec<u8> = (0..PAGES)
+        .flat_map(|page| match page % 3 {
+            0 => vec![0; 4096],
+            1 => text(page, 4096),
+            _ => noise(page, 4096),
+        })
+        .collect();
+    let core = x86_64()
+        .prstatus(0)
+        .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n")
+        .load(Load::new(0x1_0000, memory));
+    let folder = Folder::new();
+    folder.write("vmcore", &core.build());
+    assert_eq!(code(&folder.run(&["-q", "vmcore", "good"])), 0);
+    folder
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Runs `verify`; asserts its exit code and that it says all of `words` on standard output.
+fn says(folder: &Folder, arguments: &[&str], expected: i32, words: &[&str]) {
+    let output = folder.run(&[&["verify"], arguments].concat());
+    let said = stdout(&output);
+    assert_eq!(code(&output), expected, "{said}{}", stderr(&output));
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+}
+
+/// The good file with a byte changed.
+fn changed(folder: &Folder, name: &str, at: usize, by: u8) {
+    let mut bytes = folder.read("good");
+    bytes[at] ^= by;
+    folder.write(name, &bytes);
+}
+
+#[test]
+fn exit_codes_tell_good_from_incomplete_damaged_and_unknown() {
+    let folder = folder();
+    says(&folder, &["good"], 0, &["good: good: 90 of 90 pages decode (30 zlib, 60 raw)"]);
+    changed(&folder, "incomplete", 424, 8);
+    says(
+        &folder,
+        &["incomplete"],
+        4,
+        &["incomplete, says-incomplete: ", "incomplete, not damaged"],
+    );
+    changed(&folder, "damaged", TABLE + 24 + 12, 0x40);
+    let line =
+        "damage, descriptor: pfn 0x11: page descriptor at 0x4018: flags 0x41 are of no codec";
+    says(&folder, &["damaged"], 5, &[line, "damaged: 89 of 90 pages decode, 1 faults of pages"]);
+    folder.write("other", b"something else");
+    let output = folder.run(&["verify", "other"]);
+    assert_eq!((code(&output), stdout(&output)), (3, String::new()));
+    assert_eq!(code(&folder.run(&["verify", "nothing"])), 1);
+    assert_eq!(code(&folder.run(&["verify"])), 2);
+    assert_eq!(code(&folder.run(&["verify", "good", "--against", "nothing"])), 1);
+    let quiet = folder.run(&["verify", "-q", "damaged"]);
+    assert_eq!((code(&quiet), stdout(&quiet), stderr(&quiet)), (5, String::new(), String::new()));
+}
+
+#[test]
+fn a_raw_page_is_any_bytes_until_it_is_compared_with_the_source() {
+    let folder = folder();
+    let end = folder.read("good").len() - 1;
+    changed(&folder, "changed", end, 1);
+    says(&folder, &["changed"], 0, &["90 of 90 pages"]);
+    let line =
+        "damage, differs: pfn 0x69: 1 of its bytes are not those of the source, the first at 0xfff";
+    says(
+        &folder,
+        &["changed", "--against", "vmcore"],
+        5,
+        &[line, "against vmcore: 89 pages equal"],
+    );
+    says(&folder, &["good", "--against", "vmcore"], 0, &["against vmcore: 90 pages equal"]);
+    says(&folder, &["changed", "--against", "good"], 5, &[line]);
+    says(&folder, &["vmcore"], 0, &["90 of 90 pages"]);
+    let piped = folder.shell("$KDUMPCONV -F vmcore | $KDUMPCONV verify - --against vmcore");
+    assert!(code(&piped) == 0 && stdout(&piped).contains("90 pages equal"), "{piped:?}");
+}
+
+#[test]
+fn the_json_report_has_every_finding() {
+    let folder = folder();
+    changed(&folder, "damaged", TABLE + 24 + 12, 0x40);
+    let output = folder.run(&["verify", "--json", "-j", "1", "damaged", "--against", "vmcore"]);
+    assert_eq!((code(&output), stderr(&output)), (5, String::new()));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["schema"], 1);
+    assert_eq!((&report["good"], &report["damaged"]), (&Value::from(false), &Value::from(true)));
+    assert_eq!(report["pages"]["good"], 89);
+    assert_eq!(report["pages"]["by_codec"]["zlib"], 29);
+    let comparison = &report["comparison"];
+    assert_eq!((&comparison["equal"], &comparison["left_out_proven"]), (&89.into(), &0.into()));
+    assert_eq!(comparison["first_not_proven"], Value::Null);
+    let found = &report["findings"][0];
+    assert_eq!((&found["kind"], &found["severity"]), (&"descriptor".into(), &"damage".into()));
+    assert_eq!(found["count"], 1);
+    assert_eq!(
+        (&found["first"][0]["pfn"], &found["first"][0]["offset"]),
+        (&0x11.into(), &0x4018.into())
+    );
+}
+
+/// Without the kernel's tables, nothing is proven of a page that a file of level 31 lacks.
+#[test]
+fn what_is_not_proven_is_a_remark_with_its_first_page() {
+    let folder = folder();
+    let mut bytes = folder.read("good");
+    bytes[4096 + 8] = 31;
+    // Page 0x69, the last, goes from the 2nd bitmap and from the descriptors.
+    bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
+    bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
+    folder.write("less", &bytes);
+    let remark = "remark: 1 pages are left out, the first is pfn 0x69, that are not proven to be of a class that level 31 leaves out; free, cache, private-cache, user pages cannot be told: VMCOREINFO has no SIZE(page)";
+    let counts = "0 as proven by the kernel's struct pages, 1 by a class that cannot be proven";
+    says(&folder, &["less", "--against", "vmcore"], 0, &[remark, counts]);
+    let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");
+    assert_eq!(code(&piped), 0);
+    let said = stdout(&piped);
+    assert!(said.contains("cannot be read from a pipe"), "{said}");
+    bytes[4096 + 8] = 1;
+    folder.write("less", &bytes);
+    let damage = "damage, missing: pfn 0x69: it is left out, though dump level 1 keeps it";
+    says(&folder, &["less", "--against", "vmcore"], 5, &[damage]);
+}
+
+fn read_back(output: &Output) -> Value {
+    assert_eq!(code(output), 0, "{}", stderr(output));
+    let json = if output.stdout.is_empty() { stderr(output) } else { stdout(output) };
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["complete"], &report["read_back"]["good"]), (&true.into(), &true.into()));
+    report["read_back"].clone()
+}
+
+#[test]
+fn an_output_is_read_back_before_it_has_its_name() {
+    let folder = folder();
+    for format in ["file", "flat"] {
+        let arguments = ["--verify", "--json", "--format", format, "vmcore", format];
+        let checked = read_back(&folder.run(&arguments));
+        assert_eq!(checked["compared"], true);
+        assert_eq!(checked["found"]["comparison"]["equal"], PAGES);
+    }
+    let checked = read_back(&folder.shell("$KDUMPCONV --verify --json vmcore > redirected"));
+    assert_eq!(checked["found"]["comparison"]["equal"], PAGES);
+    assert_eq!(folder.read("redirected"), folder.read("good"));
+    // What came through a pipe is gone.
+    let checked = read_back(&folder.shell("cat vmcore | $KDUMPCONV --verify --json - piped"));
+    assert_eq!(checked["compared"], false);
+    assert_eq!(checked["found"]["pages"]["good"], PAGES);
+    let told = folder.run(&["--verify", "good", "again"]);
+    assert!(stderr(&told).contains("compared with the input: good: 90 of 90"), "{told:?}");
+}
+
+#[test]
+fn what_goes_to_a_pipe_cannot_be_read_back() {
+    let folder = folder();
+    for script in [
+        "$KDUMPCONV --verify vmcore | cat > /dev/null; exit ${PIPESTATUS:-2}",
+        "$KDUMPCONV --verify vmcore /dev/null",
+    ] {
+        let output = folder.shell(script);
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains("cannot be read back"), "{}", stderr(&output));
+    }
+    assert_eq!(code(&folder.run(&["--verify", "-n", "vmcore"])), 2);
+}
+
+#[test]
+fn a_signal_ends_it() {
+    let folder = folder();
+    let core = folder.read("vmcore");
+    for (signal, expected) in [("INT", 130), ("TERM", 143)] {
+        let mut command = folder.command(&["verify", "-"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(&core[..core.len() / 2]).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let pid = child.id().to_string();
+        assert!(folder.shell(&format!("kill -{signal} {pid}")).status.success());
+        let output = wait(child, 20);
+        assert_eq!(code(&output), expected, "{}", stderr(&output));
+        drop(pipe);
+    }
+}

@@ -1,0 +1,87 @@
+//! A kdump file as the input: read page by page, and converted again.
+
+mod carried;
+mod damage;
+mod sets;
+mod versions;
+
+use crate::common::{
+    InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, stream_of,
+};
+use kdumpconv::Codec;
+use kdumpconv::Dump;
+use kdumpconv::PageReader;
+use proptest::prelude::*;
+use support::compare::compare;
+use support::kdump::Kdump;
+use support::model::{Expected, Model};
+use support::strategies::{SmallVmcore, small_vmcores};
+
+fn codecs() -> impl Strategy<Value = Codec> {
+    prop::sample::select(Codec::ALL.to_vec())
+}
+
+fn opened(vmcore: &SmallVmcore) -> Dump {
+    let page_size = (!vmcore.states_page_size).then_some(vmcore.page_size);
+    open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
+}
+
+/// Every page that the model has reads as it is, and no other can be had.
+fn assert_pages(dump: &Dump, model: &Model) {
+    assert_eq!(dump.page_size(), model.page_size);
+    assert_eq!(dump.max_mapnr(), model.max_mapnr);
+    let mut reader = PageReader::new(dump).unwrap();
+    let mut page = vec![0; model.page_size as usize];
+    for run in model.runs() {
+        for pfn in [run.pfns.start, (run.pfns.start + run.pfns.end) / 2, run.pfns.end - 1] {
+            let mut why = None;
+            reader.read(pfn, &mut page, &mut |_, error| why = Some(error.to_string()));
+            match model.page(pfn) {
+                Expected::Data(bytes) => {
+                    assert_eq!((why, &page), (None, &bytes), "pfn {pfn:#x}");
+                }
+                Expected::NoData => assert_eq!(why.as_deref(), Some("the dump has left it out")),
+                Expected::Hole => assert_eq!(why.as_deref(), Some("it is no RAM")),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_we_write_is_read_and_converted_again(
+        vmcore in small_vmcores(),
+        first in codecs(),
+        second in codecs(),
+        levels in (0u32..2, 0u32..2),
+        flattened in any::<[bool; 2]>(),
+        piped in any::<bool>(),
+    ) {
+        prop_assume!(!starts_beyond_its_header(&vmcore));
+        let core = opened(&vmcore);
+        let convert = |dump: &Dump, codec, level, flattened| {
+            let options = options(codec, level, 2);
+            if flattened { flat(dump, &options).unwrap() } else { plain(dump, &options).unwrap() }
+        };
+        let (bytes, report) = convert(&core, first, levels.0, flattened[0]);
+        let again = if piped { stream_of(bytes.clone()) } else { core_of(bytes.clone()) }.unwrap();
+        prop_assert_eq!(again.is_incomplete(), report.incomplete());
+        assert_pages(&again, &vmcore.model());
+
+        let (other, other_report) = convert(&again, second, levels.1, flattened[1]);
+        prop_assert_eq!(other_report.incomplete(), report.incomplete());
+        let judge = Kdump::from_bytes(&other).unwrap();
+        prop_assert_eq!(compare(&vmcore.model(), &judge), Ok(()));
+        prop_assert_eq!(other_report.dump_level.bits(), levels.0 | levels.1);
+
+        // The same codec and level: the same file, and so is what is converted there and back.
+        let (same, _) = convert(&again, first, levels.0, flattened[0]);
+        prop_assert!(same == bytes, "converted to the same, but the bytes differ");
+        if levels.0 == levels.1 {
+            let (back, _) = convert(&core_of(other).unwrap(), first, levels.0, flattened[0]);
+            prop_assert!(back == bytes, "converted there and back, but the bytes differ");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What a program that uses the library relies on: its public names, and no others.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by a panic, and its numbers are small"
+)]
+
+mod builder;
+#[path = "../common/mod.rs"]
+mod common;
+mod elf_inputs;
+mod golden;
+mod kdump_inputs;
+#[path = "../common/process.rs"]
+mod process;
+mod properties;
+mod selection;
+mod sparse;
+mod streams;
+mod summary;
+mod testdata;
+mod to_elf;
+mod truncation;
+mod unflatten;
+mod unflatten_cut;
+mod verify;
+mod verify_damage;

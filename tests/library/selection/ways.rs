@@ -1,0 +1,182 @@
+//! The ways to a dump with pages left out: from an ELF core, from a dump that others were left out
+//! of, with VMCOREINFO from elsewhere, from a pipe; at the command line.
+
+use std::collections::BTreeSet;
+
+use kdumpconv::Class;
+use kdumpconv::Codec;
+use kdumpconv::{Dump, OpenOptions};
+use support::kdump::{Kdump, Page};
+use support::mm::{Kernel, Mm, releases};
+
+use super::judge::{Judge, open, select_at};
+use crate::common::{core_of, flat, options, plain, stream_of};
+use crate::process::{Folder, code, stderr};
+
+/// Those that differ in what a file's layout depends on.
+const KERNELS: [Kernel; 5] = [
+    releases::V6_12,
+    releases::V6_1_I386,
+    releases::V6_12_S390X,
+    releases::V6_12_ARM64,
+    releases::V7_1,
+];
+
+/// That a file has all pages of the memory but those.
+fn check_file(judge: &Judge, bytes: &[u8], left_out: &BTreeSet<u64>) -> Kdump {
+    let kdump = Kdump::from_bytes_again(bytes).unwrap();
+    let core = judge.mm.core();
+    let page_bytes = judge.mm.kernel.arch.page_bytes();
+    for pfn in judge.mm.all_pages() {
+        let found = kdump.page(pfn).unwrap();
+        if left_out.contains(&pfn) {
+            assert_eq!(found, Page::Excluded, "pfn {pfn:#x}");
+            continue;
+        }
+        let mut expected = vec![0; page_bytes as usize];
+        for at in (0..page_bytes).step_by(4096) {
+            let into = &mut expected[at as usize..at as usize + 4096];
+            let _ = core.memory.read(pfn * page_bytes + at, into);
+        }
+        assert!(found == Page::Data(expected), "pfn {pfn:#x} is {found:?}");
+    }
+    kdump
+}
+
+fn set(pfns: Vec<u64>) -> BTreeSet<u64> {
+    pfns.into_iter().collect()
+}
+
+#[test]
+fn a_file_has_all_pages_but_those_that_its_level_leaves_out() {
+    for kernel in KERNELS {
+        let judge = Judge::new(Mm::populated(kernel));
+        for level in [0, 2, 16, 31] {
+            let (bytes, report) = plain(&judge.dump, &options(Codec::Zlib, level, 2)).unwrap();
+            let left_out = set(judge.mm.left_out(level));
+            let kdump = check_file(&judge, &bytes, &left_out);
+            assert_eq!(kdump.header.dump_level, u64::from(level));
+            assert_eq!(report.dump_level.bits(), level);
+            assert_eq!(report.pages.excluded, left_out.len() as u64);
+            assert_eq!(report.census.excluded(), left_out.len() as u64);
+            assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        }
+    }
+}
+
+#[test]
+fn a_file_does_not_depend_on_the_number_of_threads() {
+    let judge = Judge::new(Mm::populated(releases::V6_16));
+    let (one, _) = plain(&judge.dump, &options(Codec::Lzo, 31, 1)).unwrap();
+    for threads in [2, 3, 8] {
+        let (many, _) = plain(&judge.dump, &options(Codec::Lzo, 31, threads)).unwrap();
+        assert!(many == one, "{threads} threads");
+    }
+    let (stream, _) = flat(&judge.dump, &options(Codec::Lzo, 31, 2)).unwrap();
+    let left_out = set(judge.mm.left_out(31));
+    check_file(&judge, &stream, &left_out);
+}
+
+#[test]
+fn what_one_conversion_keeps_another_leaves_out() {
+    for kernel in KERNELS {
+        let judge = Judge::new(Mm::populated(kernel));
+        for (first, second) in [(1, 31), (0, 8), (16, 15), (31, 31), (31, 0)] {
+            let (file, _) = plain(&judge.dump, &options(Codec::Zlib, first, 1)).unwrap();
+            let again = core_of(file).unwrap();
+            let (file, report) = plain(&again, &options(Codec::Zstd, second, 2)).unwrap();
+            let left_out = set(judge.mm.left_out(first | second));
+            let kdump = check_file(&judge, &file, &left_out);
+            assert_eq!(kdump.header.dump_level, u64::from(first | second), "{first}, {second}");
+            assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        }
+    }
+}
+
+#[test]
+fn vmcoreinfo_may_come_from_elsewhere() {
+    for kernel in [releases::V6_12, releases::V4_4_I386] {
+        let mm = Mm::populated(kernel);
+        let mut core = mm.core();
+        core.builder.segments.retain(|segment| segment.as_load().is_some());
+        let without = Judge { dump: open(&core, &page_size(&kernel)), mm };
+        let found = select_at(&without.dump, 31, 1);
+        assert_eq!((found.level.bits(), found.excluded.count()), (1, 0));
+        assert!(found.warnings[0].contains("no VMCOREINFO"), "{:?}", found.warnings);
+        let options =
+            OpenOptions { vmcoreinfo: Some(core.info.clone().into_bytes()), ..page_size(&kernel) };
+        let with = Judge { dump: open(&core, &options), mm: without.mm };
+        assert_eq!(with.differences(31), None);
+        assert_eq!(select_at(&with.dump, 31, 1).warnings, Vec::<String>::new());
+    }
+}
+
+fn page_size(kernel: &Kernel) -> OpenOptions {
+    OpenOptions { page_size: Some(kernel.arch.page_bytes()), ..OpenOptions::default() }
+}
+
+#[test]
+fn a_pipe_gets_level_1_and_is_told_so() {
+    let mm = Mm::populated(releases::V6_12);
+    let bytes = mm.core().bytes();
+    let dump = stream_of(bytes).unwrap();
+    assert!(dump.is_sequential());
+    let (file, report) = plain(&dump, &options(Codec::Zlib, 31, 2)).unwrap();
+    assert_eq!(report.dump_level.bits(), 1);
+    assert!(report.warnings[0].contains("pipe"), "{:?}", report.warnings);
+    let judge = Judge::new(mm);
+    let kdump = check_file(&judge, &file, &BTreeSet::new());
+    assert_eq!(kdump.header.dump_level, 1);
+}
+
+#[test]
+fn a_pipe_that_must_have_its_level_fails() {
+    let dump = stream_of(Mm::populated(releases::V6_12).core().bytes()).unwrap();
+    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 2) };
+    let error = plain(&dump, &strict).unwrap_err().to_string();
+    assert!(error.contains("pipe"), "{error}");
+}
+
+#[test]
+fn the_command_leaves_out_what_it_is_told_and_says_how_much() {
+    let folder = Folder::new();
+    let judge = Judge::new(Mm::populated(releases::V6_12));
+    judge.mm.core().builder.write_sparse(&folder.path("vmcore")).unwrap();
+    let output = folder.run(&["-d", "31", "vmcore", "dump"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    check_file(&judge, &folder.read("dump"), &set(judge.mm.left_out(31)));
+    let again = folder.run(&["-d", "31", "--strict", "dump", "again"]);
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    check_file(&judge, &folder.read("again"), &set(judge.mm.left_out(31)));
+}
+
+#[test]
+fn a_memory_without_struct_pages_is_kept_and_strict_is_exit_3() {
+    let folder = Folder::new();
+    let judge = Judge::new(Mm::populated(releases::V6_12));
+    let mut core = judge.mm.core();
+    let text = core.info.replace("SIZE(page)=64", "SIZE(page)=0");
+    core.builder.segments.retain(|segment| segment.as_load().is_some());
+    core.builder = core.builder.vmcoreinfo(&text);
+    core.builder.write_sparse(&folder.path("vmcore")).unwrap();
+    let output = folder.run(&["-d", "31", "vmcore", "dump"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("SIZE(page)"), "{}", stderr(&output));
+    check_file(&judge, &folder.read("dump"), &BTreeSet::new());
+    let strict = folder.run(&["-d", "31", "--strict", "vmcore", "strict"]);
+    assert_eq!(code(&strict), 3, "{}", stderr(&strict));
+    assert!(stderr(&strict).contains("SIZE(page)"), "{}", stderr(&strict));
+    assert!(!folder.names().contains(&"strict".to_owned()));
+}
+
+#[test]
+fn a_dump_that_lacks_the_struct_pages_of_some_pages_has_these_kept() {
+    // Free pages were left out, and a class of theirs can be told no more; user pages can.
+    let judge = Judge::new(Mm::populated(releases::V6_12));
+    let (file, _) = plain(&judge.dump, &options(Codec::Zlib, 16, 1)).unwrap();
+    let again: Dump = core_of(file).unwrap();
+    let census = select_at(&again, 31, 1).census;
+    let free = census.share(Class::Free).unwrap();
+    assert_eq!((free.pages, free.excluded), (0, 0));
+    assert!(free.off.is_none(), "{free:?}");
+}

@@ -1,0 +1,30 @@
+//! Tests of what the library keeps to itself: compiled as a module of it, by `src/lib.rs`.
+//!
+//! They name the library `kdumpconv`, as every other test does, but reach all of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by a panic, and its numbers are small"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod decoding;
+mod flat_input;
+mod hostile;
+mod kernel_image;
+mod kernel_log;
+mod nodes;
+mod page_tables;
+#[path = "../common/hostile/mod.rs"]
+mod targets;
+mod translation;
+mod world;
