@@ -70,6 +70,20 @@ impl Fault {
         }
     }
 
+    pub(super) fn of_lzo(error: &lzokit::DecompressError, page_size: usize) -> Fault {
+        match *error {
+            lzokit::DecompressError::UnexpectedEnd { .. } => Fault::Cut,
+            lzokit::DecompressError::OutputTooSmall { .. } => Fault::TooLong { page_size },
+            lzokit::DecompressError::InvalidDistance { distance, available, .. } => {
+                Fault::Reach { distance, there: available }
+            }
+            lzokit::DecompressError::TrailingBytes { count, .. } => {
+                Fault::Trailing { bytes: count }
+            }
+            _ => Fault::Stream("not an LZO1X stream"),
+        }
+    }
+
     pub(super) fn of_snappy(error: &snap::Error, page_size: usize) -> Fault {
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         match *error {

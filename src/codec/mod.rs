@@ -2,7 +2,6 @@
 
 mod damage;
 mod deflate;
-mod lzo;
 
 use std::ops::RangeInclusive;
 
@@ -114,7 +113,7 @@ enum Engine {
     Zlib(Box<deflate::Zlib>),
     /// Levels 2 to 12: smaller files, at libdeflate's speed.
     Libdeflate(libdeflater::Compressor),
-    Lzo(Box<lzo::Lzo1x>),
+    Lzo(lzokit::Encoder),
     Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
     None,
@@ -141,7 +140,7 @@ impl Encoder {
             Codec::Zlib => Engine::Libdeflate(libdeflater::Compressor::new(
                 libdeflater::CompressionLvl::new(level).map_err(|e| refused(format!("{e:?}")))?,
             )),
-            Codec::Lzo => Engine::Lzo(Box::default()),
+            Codec::Lzo => Engine::Lzo(lzokit::Encoder::new()),
             Codec::Snappy => Engine::Snappy(Box::new(snap::raw::Encoder::new())),
             Codec::Zstd => Engine::Zstd(
                 zstd::bulk::Compressor::new(level).map_err(|e| refused(e.to_string()))?,
@@ -157,7 +156,7 @@ impl Encoder {
         match &self.engine {
             // Cannot need more: it is told to give up at a page's size.
             Engine::Zlib(_) | Engine::Libdeflate(_) | Engine::None => self.page_size,
-            Engine::Lzo(_) => lzo::max_compressed_len(self.page_size),
+            Engine::Lzo(_) => lzokit::max_compressed_len(self.page_size),
             Engine::Snappy(_) => snap::raw::max_compress_len(self.page_size),
             Engine::Zstd(_) => zstd_safe::compress_bound(self.page_size),
         }
@@ -174,7 +173,7 @@ impl Encoder {
             Engine::Libdeflate(zlib) => {
                 out.get_mut(..smaller).and_then(|out| zlib.zlib_compress(page, out).ok())
             }
-            Engine::Lzo(lzo) => lzo.compress(page, out),
+            Engine::Lzo(lzo) => lzo.compress_into(page, out).ok(),
             Engine::Snappy(snappy) => snappy.compress(page, out).ok(),
             Engine::Zstd(zstd) => zstd.compress_to_buffer(page, out).ok(),
             Engine::None => None,
@@ -232,7 +231,9 @@ impl Decoder {
             Codec::Zlib => {
                 self.zlib.zlib_decompress(stored, page).map_err(|e| Fault::of_zlib(&e, page_size))
             }
-            Codec::Lzo => lzo::decompress(stored, page),
+            Codec::Lzo => {
+                lzokit::decompress_into(stored, page).map_err(|e| Fault::of_lzo(&e, page_size))
+            }
             Codec::Snappy => {
                 self.snappy.decompress(stored, page).map_err(|e| Fault::of_snappy(&e, page_size))
             }

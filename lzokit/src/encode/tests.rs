@@ -1,8 +1,15 @@
-use super::*;
+//! Streams as literal bytes, and that an independent decoder gives their input back.
 
-pub(super) fn compress(input: &[u8]) -> Vec<u8> {
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::decompress_into;
+use crate::random::Random;
+
+pub(crate) fn compress(input: &[u8]) -> Vec<u8> {
     let mut output = vec![0xaa; max_compressed_len(input.len())];
-    let len = Lzo1x::default().compress(input, &mut output).unwrap();
+    let len = Encoder::new().compress_into(input, &mut output).unwrap();
     output.truncate(len);
     output
 }
@@ -12,62 +19,9 @@ fn decompress(stream: &[u8], len: usize) -> Vec<u8> {
     let decoded = lzo::decompress_into(stream, &mut output);
     assert_eq!(decoded, Ok(len));
     let mut own = vec![0xee; len];
-    assert_eq!(decode::decompress(stream, &mut own), Ok(len));
+    assert_eq!(decompress_into(stream, &mut own), Ok(len));
     assert_eq!(own, output);
     output
-}
-
-/// A xorshift generator.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    pub(super) fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[3]
-    }
-
-    /// Bytes of one of seven kinds.
-    pub(super) fn data(&mut self, kind: usize, len: usize) -> Vec<u8> {
-        let mut data = Vec::with_capacity(len + 512);
-        let period: Vec<u8> = (0..=self.below(64)).map(|_| self.byte()).collect();
-        while data.len() < len {
-            match kind {
-                0 => data.push(self.byte()),
-                1 => data.extend(vec![self.byte(); 1 + self.below(500)]),
-                2 => data.extend(&period),
-                3 => {
-                    data.extend((0xffff_8881_0000_0000 | self.next() & 0xff_ffc0).to_le_bytes());
-                }
-                4 => {
-                    data.extend([b"page ", b"slab ", b"task_", b"zone\0", b"inode"][self.below(5)]);
-                }
-                // Periods with faults at any distance.
-                5 => {
-                    data.extend(&period);
-                    data.push(self.byte());
-                }
-                // Copies of any length from any distance.
-                _ => {
-                    data.extend((0..self.below(30)).map(|_| self.byte()).collect::<Vec<_>>());
-                    let from = self.below(data.len() + 1);
-                    let to = data.len().min(from + self.below(400));
-                    data.extend_from_within(from..to);
-                }
-            }
-        }
-        data.truncate(len);
-        data
-    }
 }
 
 #[test]
@@ -163,7 +117,7 @@ fn middle_matches() {
 #[test]
 fn round_trip() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let mut lzo1x = Lzo1x::default();
+    let mut encoder = Encoder::new();
     let mut lens: Vec<usize> = (0..400).collect();
     lens.extend((0..600).map(|_| random.below(5000)));
     lens.extend([4095, 4096, 4097, 8192, 16384, 49151, 49152, 49153, 65536, 98304, 262_144]);
@@ -171,10 +125,10 @@ fn round_trip() {
         for &len in &lens {
             let data = random.data(kind, len);
             let mut output = vec![0; max_compressed_len(len)];
-            let written = lzo1x.compress(&data, &mut output).unwrap();
+            let written = encoder.compress_into(&data, &mut output).unwrap();
             let stream = &output[..written];
             assert_eq!(decompress(stream, len), data, "kind {kind}, {len} bytes");
-            // What was compressed before makes no difference.
+            // The blocks before make no difference.
             assert_eq!(stream, compress(&data), "kind {kind}, {len} bytes");
         }
     }
@@ -188,11 +142,13 @@ fn every_output_length() {
         let stream = compress(&data);
         for len in 0..max_compressed_len(data.len()) + 8 {
             let mut output = vec![0; len];
-            let written = Lzo1x::default().compress(&data, &mut output);
+            let written = Encoder::new().compress_into(&data, &mut output);
             if len < stream.len() {
-                assert_eq!(written, None);
+                let (needed, capacity) = (stream.len(), len);
+                assert_eq!(written, Err(CompressError::OutputTooSmall { needed, capacity }));
+                assert_eq!(output, vec![0; len]);
             } else {
-                assert_eq!(written, Some(stream.len()));
+                assert_eq!(written, Ok(stream.len()));
                 assert_eq!(output[..stream.len()], stream);
             }
         }

@@ -1,18 +1,24 @@
-use super::super::tests::{Random, compress};
+//! Every form of instruction at its limits, and that the fast path decodes as the plain one does.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::*;
+use crate::encode::tests::compress;
+use crate::random::Random;
 
 const END: [u8; 3] = [0x11, 0, 0];
 
-/// Decodes `parts` and the end of a stream for a page of `size` bytes.
-fn decode(parts: &[&[u8]], size: usize) -> Result<Vec<u8>, Fault> {
+/// Decodes `parts` and an end marker into at most `size` bytes.
+fn decode(parts: &[&[u8]], size: usize) -> Result<Vec<u8>, DecompressError> {
     decode_exactly(&[parts.concat(), END.to_vec()].concat(), size)
 }
 
-fn decode_exactly(stream: &[u8], size: usize) -> Result<Vec<u8>, Fault> {
-    let mut page = vec![0xee; size];
-    let filled = decompress(stream, &mut page)?;
-    page.truncate(filled);
-    Ok(page)
+fn decode_exactly(stream: &[u8], size: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut output = vec![0xee; size];
+    let filled = decompress_into(stream, &mut output)?;
+    output.truncate(filled);
+    Ok(output)
 }
 
 /// `len` bytes that do not repeat within 3 KiB.
@@ -47,8 +53,8 @@ fn runs_of_4_and_more() {
         (&[0, 0, 1], 18 + 255 + 1),
         (&[0, 0, 255], 18 + 255 + 255),
     ] {
-        let page = decode(&[instruction, &data[..len]], len);
-        assert_eq!(page.unwrap(), data[..len], "{instruction:?}");
+        let output = decode(&[instruction, &data[..len]], len);
+        assert_eq!(output.unwrap(), data[..len], "{instruction:?}");
     }
 }
 
@@ -129,19 +135,20 @@ fn far_matches_of_any_length() {
         (&[0x18, 1, 0x84, 0x71], 10),
         (&[0x18, 0, 200, 0x84, 0x71], 9 + 255 + 200),
     ] {
-        let page = decode(&[&far_head(), instruction], 65536).unwrap();
-        assert_eq!(page[filled..], data[..length], "{instruction:?}");
+        let output = decode(&[&far_head(), instruction], 65536).unwrap();
+        assert_eq!(output[filled..], data[..length], "{instruction:?}");
     }
     // 16384 + 1 is the least, 49151 the greatest distance.
     let least = decode(&[&far_head(), &[0x11, 1 << 2 | 1, 0], b"x"], 65536).unwrap();
     assert_eq!(least[filled..], [data[527], data[527], data[527], b'x']);
     let greatest: &[u8] = &[0x19, 0xfc, 0xff];
-    let reach = Fault::Reach { distance: 49151, there: filled };
-    assert_eq!(decode(&[&far_head(), greatest], 65536), Err(reach));
+    let offset = far_head().len();
+    let error = DecompressError::InvalidDistance { offset, distance: 49151, available: filled };
+    assert_eq!(decode(&[&far_head(), greatest], 65536), Err(error));
     // 49151 - 40033 = 33 + 255 * 35 + 160.
     let more = [&[0x20][..], &[0; 35], &[160, 0, 0]].concat();
-    let page = decode(&[&far_head(), &more, greatest], 65536).unwrap();
-    assert_eq!(page[49151..], data[..3]);
+    let output = decode(&[&far_head(), &more, greatest], 65536).unwrap();
+    assert_eq!(output[49151..], data[..3]);
 }
 
 #[test]
@@ -154,72 +161,77 @@ fn the_end_may_have_any_length_and_literals() {
 }
 
 #[test]
-fn no_match_reaches_before_the_page() {
-    let reach = |distance, there| Err(Fault::Reach { distance, there });
-    assert_eq!(decode(&[&[18], b"a", &[0x44, 0]], 9), reach(2, 1));
-    assert_eq!(decode(&[&[18], b"a", &[0x21, 4, 0]], 9), reach(2, 1));
-    assert_eq!(decode(&[&[0x11, 4, 0]], 9), reach(16385, 0));
-    assert_eq!(decode(&[&[18], b"a", &[4, 0]], 9), reach(2, 1));
-    assert_eq!(decode(&[&[21], b"abcd", &[0, 0]], 9), reach(2049, 4));
-    assert_eq!(decode(&[&[29], b"abcdefghijkl", &[0x20, 1, 0xac, 4]], 99), reach(300, 12));
+fn no_match_starts_before_the_output() {
+    let invalid = |offset, distance, available| {
+        Err(DecompressError::InvalidDistance { offset, distance, available })
+    };
+    assert_eq!(decode(&[&[18], b"a", &[0x44, 0]], 9), invalid(2, 2, 1));
+    assert_eq!(decode(&[&[18], b"a", &[0x21, 4, 0]], 9), invalid(2, 2, 1));
+    assert_eq!(decode(&[&[0x11, 4, 0]], 9), invalid(0, 16385, 0));
+    assert_eq!(decode(&[&[18], b"a", &[4, 0]], 9), invalid(2, 2, 1));
+    assert_eq!(decode(&[&[21], b"abcd", &[0, 0]], 9), invalid(5, 2049, 4));
+    let extended: [&[u8]; 3] = [&[29], b"abcdefghijkl", &[0x20, 1, 0xac, 4]];
+    assert_eq!(decode(&extended, 99), invalid(13, 300, 12));
 }
 
 #[test]
-fn nothing_beyond_the_page() {
-    let too_long = |page_size| Err(Fault::TooLong { page_size });
-    assert_eq!(decode(&[&[21], b"abcd"], 3), too_long(3));
-    assert_eq!(decode(&[&[20], b"abc", &[0x21, 0, 0]], 5), too_long(5));
-    assert_eq!(decode(&[&[20], b"abc", &[0x21, 1, 0], b"x"], 6), too_long(6));
-    assert_eq!(decode(&[&[20], b"abc", &[0x20, 0, 0, 0, 1, 0, 0]], 300), too_long(300));
+fn nothing_is_written_beyond_the_output() {
+    let too_small = |offset, capacity| Err(DecompressError::OutputTooSmall { offset, capacity });
+    assert_eq!(decode(&[&[21], b"abcd"], 3), too_small(0, 3));
+    assert_eq!(decode(&[&[20], b"abc", &[0x21, 0, 0]], 5), too_small(4, 5));
+    assert_eq!(decode(&[&[20], b"abc", &[0x21, 1, 0], b"x"], 6), too_small(4, 6));
+    assert_eq!(decode(&[&[20], b"abc", &[0x20, 0, 0, 0, 1, 0, 0]], 300), too_small(4, 300));
     assert_eq!(decode(&[&[20], b"abc", &[0x21, 1, 0], b"x"], 7).unwrap(), b"abccccx");
 }
 
 #[test]
 fn a_stream_cut_anywhere_is_refused_and_so_is_one_byte_more() {
-    let stream = [
-        &[20][..],
-        b"abc",
+    let instructions = [
+        &[20, b'a', b'b', b'c'][..],
         &[8, 0],
-        &[1],
-        b"wxyz",
-        &[0x21, 3, 0],
-        b"123",
-        &[0x20, 0, 9, 6, 0],
-        b"45",
-        &[0b0110_0001, 0],
-        b"x",
+        &[1, b'w', b'x', b'y', b'z'],
+        &[0x21, 3, 0, b'1', b'2', b'3'],
+        &[0x20, 0, 9, 6, 0, b'4', b'5'],
+        &[0b0110_0001, 0, b'x'],
         &[0x21, 0, 0],
         &END,
-    ]
-    .concat();
+    ];
+    let stream = instructions.concat();
     let whole = decode_exactly(&stream, 4096).unwrap();
     assert!(whole.len() > 255);
-    for len in 0..stream.len() {
-        assert_eq!(decode_exactly(&stream[..len], 4096), Err(Fault::Cut), "{len} bytes");
+    let mut offset = 0;
+    for instruction in instructions {
+        for len in offset..offset + instruction.len() {
+            let cut = decode_exactly(&stream[..len], 4096);
+            assert_eq!(cut, Err(DecompressError::UnexpectedEnd { offset }), "{len} bytes");
+        }
+        offset += instruction.len();
     }
+    assert_eq!(offset, stream.len());
     let more = [stream, vec![0]].concat();
-    assert_eq!(decode_exactly(&more, 4096), Err(Fault::Trailing { bytes: 1 }));
+    let trailing = DecompressError::TrailingBytes { offset, count: 1 };
+    assert_eq!(decode_exactly(&more, 4096), Err(trailing));
     for size in 0..whole.len() {
-        let page = decode_exactly(&more, size);
-        assert_eq!(page, Err(Fault::TooLong { page_size: size }), "{size} bytes");
+        let error = decode_exactly(&more, size).unwrap_err();
+        assert!(
+            matches!(error, DecompressError::OutputTooSmall { capacity, .. } if capacity == size),
+            "{size} bytes: {error}"
+        );
     }
 }
 
-/// Decodes without a shortcut.
-fn step_by_step(stream: &[u8], page: &mut [u8]) -> Result<usize, Fault> {
-    let mut decoder = Decoder { stream, page, done: START };
+/// Decodes without the fast path.
+fn step_by_step(stream: &[u8], output: &mut [u8]) -> Result<usize, DecompressError> {
+    let mut decoder = Decoder::new(stream, output);
     decoder.first_literals()?;
     while decoder.step()? {}
-    match stream.len() - decoder.done.at {
-        0 => Ok(decoder.done.filled),
-        bytes => Err(Fault::Trailing { bytes }),
-    }
+    decoder.finish()
 }
 
 #[test]
-fn the_quick_way_goes_where_the_plain_one_does() {
+fn the_fast_path_decodes_as_the_plain_one_does() {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
-    let (mut pages, mut damaged, mut shortcuts) = (0, 0, 0);
+    let (mut whole, mut damaged, mut shortcuts) = (0, 0, 0);
     for round in 0..10_000 {
         let size = [4096, 4096, 4096, 40_000][round % 4];
         let mut stream = if round % 3 == 0 {
@@ -236,26 +248,26 @@ fn the_quick_way_goes_where_the_plain_one_does() {
                 _ => stream.truncate(at.max(1)),
             }
         }
-        let mut page = vec![0; size];
-        let mut start = Decoder { stream: &stream, page: &mut page, done: START };
+        let mut output = vec![0; size];
+        let mut start = Decoder::new(&stream, &mut output);
         if start.first_literals().is_ok() {
             let first = start.done;
-            shortcuts += usize::from(advance(&stream, &mut page, first).at > first.at);
+            shortcuts += usize::from(advance(&stream, &mut output, first).at > first.at);
         }
         let (mut quick, mut plain) = (vec![0xaa; size], vec![0x55; size]);
-        let result = decompress(&stream, &mut quick);
+        let result = decompress_into(&stream, &mut quick);
         assert_eq!(result, step_by_step(&stream, &mut plain), "{stream:02x?}");
         if let Ok(filled) = result {
             assert_eq!(quick[..filled], plain[..filled], "{stream:02x?}");
-            pages += 1;
+            whole += 1;
         } else {
             damaged += 1;
         }
     }
-    assert!(pages > 2000 && damaged > 5000 && shortcuts > 3000, "{pages} {damaged} {shortcuts}");
+    assert!(whole > 2000 && damaged > 5000 && shortcuts > 3000, "{whole} {damaged} {shortcuts}");
 }
 
-/// A stream of instructions of every form, most of which reach no further than they may.
+/// A stream of instructions of every form, most of them valid.
 fn instructions(random: &mut Random) -> Vec<u8> {
     let mut stream = Vec::new();
     let literals = |random: &mut Random, stream: &mut Vec<u8>, count: usize| {
@@ -293,7 +305,9 @@ fn instructions(random: &mut Random) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_is_read_behind_the_end() {
+fn nothing_is_read_after_the_end_marker() {
+    let offset = far_head().len() + END.len();
     let stream = [far_head(), END.to_vec(), vec![0x41; 40]].concat();
-    assert_eq!(decode_exactly(&stream, 65536), Err(Fault::Trailing { bytes: 40 }));
+    let trailing = DecompressError::TrailingBytes { offset, count: 40 };
+    assert_eq!(decode_exactly(&stream, 65536), Err(trailing));
 }

@@ -1,28 +1,19 @@
-//! The instructions that pages are full of, decoded a few bytes more at a time than they need.
+//! The frequent instructions, decoded by copies of fixed sizes that may exceed what they need.
 //!
-//! All that is rare, long, near an end or damaged is left to [`super::decode`], which alone knows
-//! what is wrong with a stream: what is done here, it would do just so.
+//! Everything rare, long, near an end or damaged is left to [`super::Decoder::step`], which alone
+//! knows what is wrong with a stream. What is decoded here, it would decode the same.
 
-use super::decode::FAR;
+use super::Progress;
+use crate::MIDDLE;
 
-/// How far decoding has come.
-#[derive(Clone, Copy)]
-pub(super) struct Progress {
-    /// Bytes of the stream that are done, never more than there are.
-    pub(super) at: usize,
-    /// Bytes of the page that are done, never more than there are.
-    pub(super) filled: usize,
-    /// Literals since the last match; 4 stands for more, too.
-    pub(super) literals: usize,
-}
-
-/// What one turn may read: a run of 18 literals, a match, and three literals rounded up to four.
+/// Bytes that one turn may read: a run of 18 literals, a match, and three literals rounded up to
+/// four.
 const READ: usize = 1 + 18 + 3 + 4;
-/// What it may write: those, and a match of 33 bytes rounded up to 40.
+/// Bytes that one turn may write: those literals, and a match of 33 bytes rounded up to 40.
 const WRITTEN: usize = 18 + 40 + 4;
 
-/// By distance: what to multiply the bytes by so that they fill a word, and the least multiple of
-/// the distance that is a word or more.
+/// By distance: the factor that repeats the bytes of the distance until they fill a word, and the
+/// least multiple of the distance that is a word or more.
 const REPEAT: [(u64, usize); 8] = [
     (0, 0),
     (0x0101_0101_0101_0101, 8),
@@ -34,11 +25,11 @@ const REPEAT: [(u64, usize); 8] = [
     (0x0100_0000_0000_0001, 14),
 ];
 
-/// Decodes on from `progress` as far as is easy.
+/// Decodes from `progress` on until an instruction needs [`super::Decoder::step`].
 #[inline]
-pub(super) fn advance(stream: &[u8], page: &mut [u8], progress: Progress) -> Progress {
+pub(super) fn advance(stream: &[u8], output: &mut [u8], progress: Progress) -> Progress {
     let (Some(last_read), Some(last_written)) =
-        (stream.len().checked_sub(READ), page.len().checked_sub(WRITTEN))
+        (stream.len().checked_sub(READ), output.len().checked_sub(WRITTEN))
     else {
         return progress;
     };
@@ -50,10 +41,10 @@ pub(super) fn advance(stream: &[u8], page: &mut [u8], progress: Progress) -> Pro
             if first == 0 || literals != 0 {
                 break;
             }
-            store(page, filled, load::<16>(stream, at.wrapping_add(1)));
+            store(output, filled, load::<16>(stream, at.wrapping_add(1)));
             if count > 16 {
                 let more = load::<2>(stream, at.wrapping_add(17));
-                store(page, filled.wrapping_add(16), more);
+                store(output, filled.wrapping_add(16), more);
             }
             at = at.wrapping_add(count).wrapping_add(1);
             filled = filled.wrapping_add(count);
@@ -68,7 +59,8 @@ pub(super) fn advance(stream: &[u8], page: &mut [u8], progress: Progress) -> Pro
             }
             33..=63 => (3, word >> 2, usize::from(first & 31).wrapping_add(2), low & 3),
             17..=23 | 25..=31 if first & 8 != 0 || word > 3 => {
-                let distance = (usize::from(first & 8) << 11 | word >> 2).wrapping_add(FAR - 1);
+                let distance = usize::from(first & 8) << 11 | word >> 2;
+                let distance = distance.wrapping_add(MIDDLE - 1);
                 (3, distance, usize::from(first & 7).wrapping_add(2), low & 3)
             }
             _ => break,
@@ -77,10 +69,10 @@ pub(super) fn advance(stream: &[u8], page: &mut [u8], progress: Progress) -> Pro
         if distance > filled {
             break;
         }
-        copy(page, filled, distance, length);
+        copy(output, filled, distance, length);
         at = at.wrapping_add(size);
         filled = filled.wrapping_add(length);
-        store(page, filled, load::<4>(stream, at));
+        store(output, filled, load::<4>(stream, at));
         literals = few.into();
         at = at.wrapping_add(literals);
         filled = filled.wrapping_add(literals);
@@ -90,36 +82,38 @@ pub(super) fn advance(stream: &[u8], page: &mut [u8], progress: Progress) -> Pro
 
 /// Copies `length` bytes, at most 33, from `distance` bytes before `to`, rounded up to at most 40.
 #[inline]
-fn copy(page: &mut [u8], to: usize, distance: usize, length: usize) {
+fn copy(output: &mut [u8], to: usize, distance: usize, length: usize) {
     let from = to.wrapping_sub(distance);
     let mut stride = distance;
     let mut done = 0;
     if distance >= 16 {
-        store(page, to, load::<16>(page, from));
+        store(output, to, load::<16>(output, from));
         done = 16;
     } else if let Some((repeat @ 1.., multiple)) = REPEAT.get(distance).copied() {
-        let word = u64::from_le_bytes(load(page, from)) & !(u64::MAX << (distance * 8));
-        store(page, to, word.wrapping_mul(repeat).to_le_bytes());
+        let word = u64::from_le_bytes(load(output, from)) & !(u64::MAX << (distance * 8));
+        store(output, to, word.wrapping_mul(repeat).to_le_bytes());
         done = 8;
         stride = multiple;
     }
     while done < length {
         let here = to.wrapping_add(done);
-        store(page, here, load::<8>(page, here.wrapping_sub(stride)));
+        store(output, here, load::<8>(output, here.wrapping_sub(stride)));
         done = done.wrapping_add(8);
     }
 }
 
-/// Reads `N` bytes at `at`, where they are.
+/// Reads `N` bytes at `at`, which READ and WRITTEN keep within `bytes`.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "bounded by READ and WRITTEN")]
 fn load<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
+    let mut loaded = [0; N];
+    loaded.copy_from_slice(&bytes[at..at + N]);
+    loaded
 }
 
-/// Writes `N` bytes at `at`, where there is room.
+/// Writes `N` bytes at `at`, which WRITTEN keeps within `output`.
 #[inline]
-fn store<const N: usize>(page: &mut [u8], at: usize, bytes: [u8; N]) {
-    if let Some(chunk) = page.get_mut(at..).and_then(|page| page.first_chunk_mut()) {
-        *chunk = bytes;
-    }
+#[expect(clippy::indexing_slicing, reason = "bounded by WRITTEN")]
+fn store<const N: usize>(output: &mut [u8], at: usize, bytes: [u8; N]) {
+    output[at..at + N].copy_from_slice(&bytes);
 }

@@ -1,0 +1,103 @@
+//! LZO1X compression and decompression of small blocks, in safe Rust.
+//!
+//! LZO1X is the variant of LZO that lzop, btrfs, squashfs and kernel crash dumps use. This crate
+//! reads every LZO1X stream, whatever encoder wrote it (`lzo1x_1` and `lzo1x_999` among them), and
+//! writes streams that every LZO1X decoder reads. It was made for the pages of kernel crash dumps,
+//! 4 KiB to 64 KiB each, and is fastest on blocks of that size; blocks of any length work.
+//!
+//! - No `unsafe`, no dependencies, `no_std` (with `alloc`, for the encoder's tables).
+//! - The decoder trusts nothing: whatever the input, it returns a result or an error, reads and
+//!   writes within the two slices, allocates nothing and does not panic.
+//! - The encoder's output depends on its input alone, so it can be compared by its hash.
+//!
+//! # Example
+//!
+//! ```
+//! use lzokit::{DecompressError, Encoder, decompress_into, max_compressed_len};
+//!
+//! let page = b"kernel memory repeats itself, ".repeat(100);
+//!
+//! // Create the encoder and the buffer once and use them for every block.
+//! let mut encoder = Encoder::new();
+//! let mut stream = vec![0; max_compressed_len(page.len())];
+//! let len = encoder.compress_into(&page, &mut stream)?;
+//! assert!(len < 100);
+//!
+//! // A stream does not say how long its block is: that is stored elsewhere.
+//! let mut output = vec![0; page.len()];
+//! assert_eq!(decompress_into(&stream[..len], &mut output)?, page.len());
+//! assert_eq!(output, page);
+//!
+//! // Errors say what is wrong, and where.
+//! let error = decompress_into(&stream[..len - 1], &mut output).unwrap_err();
+//! assert_eq!(error, DecompressError::UnexpectedEnd { offset: len - 3 });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The LZO1X stream
+//!
+//! A stream has no header, no length and no checksum. It is a series of instructions, each of
+//! which appends *literals*, bytes that follow in the stream, or a *match*, bytes that the output
+//! already has some *distance* back. A match may overlap the bytes it appends: distance 1 and
+//! length 100 repeats the last byte 100 times.
+//!
+//! In the table, letters stand for the bits of a number: `L` a length, `D` a distance, `S` the
+//! number of literals (0 to 3) that follow a match directly, without an instruction of their own.
+//! The first row that fits applies.
+//!
+//! | instruction                  | condition                | appends                                           |
+//! |------------------------------|--------------------------|---------------------------------------------------|
+//! | `N + 17`, `N` in 1..=238     | first byte of the stream | `N` literals                                      |
+//! | `0000LLLL`                   | after a match with `S` = 0, or first | `L + 3` literals                      |
+//! | `0000DDSS DDDDDDDD`          | after 1 to 3 literals    | 2 bytes from a distance of 1 to 1 KiB             |
+//! | `0000DDSS DDDDDDDD`          | after 4 or more literals | 3 bytes from a distance of 2 KiB + 1 to 3 KiB     |
+//! | `LLLDDDSS DDDDDDDD`, `L` > 1 |                          | `L + 1` bytes from a distance of 1 to 2 KiB       |
+//! | `001LLLLL DDDDDDSS DDDDDDDD` |                          | `L + 2` bytes from a distance of 1 to 16 KiB      |
+//! | `0001DLLL DDDDDDSS DDDDDDDD` |                          | `L + 2` bytes from a distance of 16 KiB + 1 to 48 KiB - 1 |
+//!
+//! **Lengths.** If all bits of `L` are 0 in `0000LLLL`, `001LLLLL` or `0001DLLL`, the length
+//! goes on in the next bytes: start from the greatest value of the bits (15, 31 or 7), add 255 for
+//! each zero byte, then add the first byte that is not zero. The bytes of the distance follow
+//! after it.
+//!
+//! **Distances.** In the forms of two bytes the second byte is the high part of the distance; in
+//! those of three bytes the second and third are a little-endian number with `SS` in its low bits.
+//! The number in `D` is added to the least distance of the row. In the last row that is 16 KiB + 0:
+//! there a `D` of 0 marks the end of the stream.
+//!
+//! **End.** Every stream ends with a last-row instruction whose `D` is 0, in practice the bytes
+//! `11 00 00`. Its length and `SS` mean nothing.
+//!
+//! **After a run of literals** the next instruction is always a match: two runs in a row would be
+//! one run.
+//!
+//! The first byte 17 is not a run of zero literals. Linux marks streams of its extension LZO-RLE
+//! with it, which this crate does not read; the encoder never writes a 17 there except in the empty
+//! stream, which is the end marker alone.
+//!
+//! The format is described in the Linux kernel's `Documentation/staging/lzo.rst`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, reason = "test data is made of small numbers")
+)]
+
+extern crate alloc;
+
+mod decode;
+mod encode;
+mod error;
+
+pub use decode::decompress_into;
+pub use encode::{Encoder, max_compressed_len};
+pub use error::{CompressError, DecompressError};
+
+/// The reach of `LLLDDDSS`.
+const NEAR: usize = 2 << 10;
+/// The reach of `001LLLLL`; the distances of `0001DLLL` are greater.
+const MIDDLE: usize = 16 << 10;
+
+#[cfg(test)]
+mod random;
