@@ -90,6 +90,7 @@ pub use input::{FileInput, Input, ReadAt};
 pub use kernel::arch::Architecture;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};
+pub use pages::{PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange};
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
 pub use progress::Progress;

@@ -23,6 +23,7 @@ use crate::format::wire::StructLayout;
 use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position};
 
 /// Bytes that tell the kind of a dump.
 const MAGIC_BYTES: usize = 16;
@@ -305,7 +306,7 @@ impl Dump {
 
     /// The pfn and the offset within its page of a physical address; `None` below the origin.
     #[must_use]
-    pub fn locate(&self, paddr: u64) -> Option<(u64, u64)> {
+    pub fn locate(&self, paddr: PhysAddr) -> Option<(u64, u64)> {
         if let Body::Elf(core) = &self.body {
             return core.memory.locate(paddr);
         }
@@ -315,9 +316,9 @@ impl Dump {
 
     /// The physical address of pfn 0, at the start of a page.
     #[must_use]
-    pub fn origin(&self) -> u64 {
+    pub fn origin(&self) -> PhysAddr {
         let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
-        origin - origin % self.page_size
+        PhysAddr::new(origin - origin % self.page_size)
     }
 
     /// Copies the notes piece by piece to `write`, see [`Notes::copy`].

@@ -11,6 +11,7 @@ use crate::format::kdump::is_page_size;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position};
 
 /// Decoded pages that are kept: a walk comes back to the upper tables again and again.
 const CACHED_PAGES: usize = 64;
@@ -60,7 +61,7 @@ impl<'a> DumpMemory<'a> {
         }
     }
 
-    fn read_kdump(&self, kdump: &Kdump, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_kdump(&self, kdump: &Kdump, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let here = paddr.wrapping_add(done as u64);
@@ -135,7 +136,7 @@ impl State<'_> {
 }
 
 impl PhysicalMemory for DumpMemory<'_> {
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         match &self.dump.body {
             Body::Elf(core) => core.memory.read_bytes(&*core.input, paddr, buf),
             Body::Kdump(kdump) => self.read_kdump(kdump, paddr, buf),

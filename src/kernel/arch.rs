@@ -1,11 +1,20 @@
 //! The architectures whose dumps we know: layout, page size, names, where memory starts.
 
+use goblin::elf::header::{
+    EM_386, EM_AARCH64, EM_ARM, EM_IA_64, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV,
+    EM_S390, EM_SPARCV9, EM_X86_64,
+};
+
 use crate::format::elf::{FileHeader, PT_LOAD, Segment};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
-/// Where the x86_64 kernel maps its own text (`__START_KERNEL_map`).
-const X86_64_START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// Where the x86_64 kernel maps its own text and data (`__START_KERNEL_map`).
+pub(crate) const START_KERNEL_MAP: VirtAddr = VirtAddr::new(0xffff_ffff_8000_0000);
+
+/// The number that Linux uses for Alpha (include/uapi/linux/elf-em.h); the official one is 41.
+const EM_ALPHA: u16 = 0x9026;
 
 /// An architecture of `crash`'s list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +49,22 @@ impl Architecture {
     #[must_use]
     pub fn of(header: &FileHeader) -> Self {
         match (header.machine, header.is_64bit) {
-            (62, _) => Architecture::X86_64,
-            (3, _) => Architecture::I386,
-            (183, _) => Architecture::Aarch64,
-            (40, _) => Architecture::Arm,
-            (21, _) => Architecture::Ppc64,
-            (20, _) => Architecture::Ppc,
-            (22, true) => Architecture::S390x,
-            (22, false) => Architecture::S390,
-            (243, true) => Architecture::Riscv64,
-            (243, false) => Architecture::Riscv32,
-            (258, _) => Architecture::LoongArch64,
-            (8, true) => Architecture::Mips64,
-            (8, false) => Architecture::Mips,
-            (43, _) => Architecture::Sparc64,
-            (0x9026, _) => Architecture::Alpha,
-            (50, _) => Architecture::Ia64,
+            (EM_X86_64, _) => Architecture::X86_64,
+            (EM_386, _) => Architecture::I386,
+            (EM_AARCH64, _) => Architecture::Aarch64,
+            (EM_ARM, _) => Architecture::Arm,
+            (EM_PPC64, _) => Architecture::Ppc64,
+            (EM_PPC, _) => Architecture::Ppc,
+            (EM_S390, true) => Architecture::S390x,
+            (EM_S390, false) => Architecture::S390,
+            (EM_RISCV, true) => Architecture::Riscv64,
+            (EM_RISCV, false) => Architecture::Riscv32,
+            (EM_LOONGARCH, _) => Architecture::LoongArch64,
+            (EM_MIPS, true) => Architecture::Mips64,
+            (EM_MIPS, false) => Architecture::Mips,
+            (EM_SPARCV9, _) => Architecture::Sparc64,
+            (EM_ALPHA, _) => Architecture::Alpha,
+            (EM_IA_64, _) => Architecture::Ia64,
             (machine, is_64bit) => Architecture::Other { machine, is_64bit },
         }
     }
@@ -219,19 +228,19 @@ impl Architecture {
     #[must_use]
     pub fn elf_machine(self) -> u16 {
         match self {
-            Architecture::X86_64 => 62,
-            Architecture::I386 => 3,
-            Architecture::Aarch64 => 183,
-            Architecture::Arm => 40,
-            Architecture::Ppc64 => 21,
-            Architecture::Ppc => 20,
-            Architecture::S390x | Architecture::S390 => 22,
-            Architecture::Riscv64 | Architecture::Riscv32 => 243,
-            Architecture::LoongArch64 => 258,
-            Architecture::Mips64 | Architecture::Mips => 8,
-            Architecture::Sparc64 => 43,
-            Architecture::Alpha => 0x9026,
-            Architecture::Ia64 => 50,
+            Architecture::X86_64 => EM_X86_64,
+            Architecture::I386 => EM_386,
+            Architecture::Aarch64 => EM_AARCH64,
+            Architecture::Arm => EM_ARM,
+            Architecture::Ppc64 => EM_PPC64,
+            Architecture::Ppc => EM_PPC,
+            Architecture::S390x | Architecture::S390 => EM_S390,
+            Architecture::Riscv64 | Architecture::Riscv32 => EM_RISCV,
+            Architecture::LoongArch64 => EM_LOONGARCH,
+            Architecture::Mips64 | Architecture::Mips => EM_MIPS,
+            Architecture::Sparc64 => EM_SPARCV9,
+            Architecture::Alpha => EM_ALPHA,
+            Architecture::Ia64 => EM_IA_64,
             Architecture::Other { machine, .. } => machine,
         }
     }
@@ -249,10 +258,10 @@ impl Architecture {
         let told = info.and_then(|info| self.phys_base_told(info));
         told.or_else(|| match self {
             Architecture::X86_64 => {
-                let text = loads().find(|load| load.vaddr >= X86_64_START_KERNEL_MAP)?;
-                Some(text.paddr?.wrapping_sub(text.vaddr - X86_64_START_KERNEL_MAP))
+                let text = loads().find(|load| load.vaddr >= START_KERNEL_MAP)?;
+                Some(text.paddr?.get().wrapping_sub(text.vaddr - START_KERNEL_MAP))
             }
-            Architecture::Arm => loads().filter_map(|load| load.paddr).min(),
+            Architecture::Arm => loads().filter_map(|load| load.paddr).min().map(PhysAddr::get),
             _ => None,
         })
         .unwrap_or(0)
@@ -285,35 +294,36 @@ impl Architecture {
     /// `phys_base` is what [`phys_base`](Self::phys_base) told, or a kdump file's header.
     pub fn image_addresses(
         self,
-        vaddr: u64,
+        vaddr: VirtAddr,
         info: &Vmcoreinfo,
         phys_base: u64,
         segments: &[Segment],
-    ) -> Vec<u64> {
+    ) -> Vec<PhysAddr> {
         let linear = match self {
-            Architecture::X86_64 => vaddr
-                .checked_sub(X86_64_START_KERNEL_MAP)
-                .map(|offset| offset.wrapping_add(phys_base)),
+            Architecture::X86_64 => {
+                vaddr.checked_sub(START_KERNEL_MAP).map(|offset| offset.wrapping_add(phys_base))
+            }
             Architecture::Aarch64 => {
-                info.number("kimage_voffset").map(|voffset| vaddr.wrapping_sub(voffset))
+                info.number("kimage_voffset").map(|voffset| vaddr.get().wrapping_sub(voffset))
             }
             Architecture::Riscv64 => {
-                info.number("va_kernel_pa_offset").map(|offset| vaddr.wrapping_sub(offset))
+                info.number("va_kernel_pa_offset").map(|offset| vaddr.get().wrapping_sub(offset))
             }
             // The kernel's own linear mappings: PAGE_OFFSET of the usual 3G/1G split, the top
             // nibble of ppc64's region, the DMW windows of loongarch64, kernel == physical.
-            Architecture::I386 | Architecture::Ppc => vaddr.checked_sub(0xc000_0000),
-            Architecture::Ppc64 => Some(vaddr & 0x0fff_ffff_ffff_ffff),
-            Architecture::LoongArch64 => Some(vaddr & 0x0000_ffff_ffff_ffff),
-            Architecture::S390x | Architecture::S390 => Some(vaddr),
+            Architecture::I386 | Architecture::Ppc => vaddr.get().checked_sub(0xc000_0000),
+            Architecture::Ppc64 => Some(vaddr.get() & 0x0fff_ffff_ffff_ffff),
+            Architecture::LoongArch64 => Some(vaddr.get() & 0x0000_ffff_ffff_ffff),
+            Architecture::S390x | Architecture::S390 => Some(vaddr.get()),
             _ => None,
         };
         let by_segment = segments.iter().filter_map(|segment| {
             let offset = vaddr.checked_sub(segment.vaddr)?;
-            let inside = segment.kind == PT_LOAD && segment.vaddr != 0;
+            let inside = segment.kind == PT_LOAD && segment.vaddr != VirtAddr::ZERO;
             (inside && offset < segment.file_bytes).then_some(segment.paddr?.checked_add(offset)?)
         });
-        let mut candidates: Vec<u64> = linear.into_iter().chain(by_segment.take(4)).collect();
+        let linear = linear.map(PhysAddr::new);
+        let mut candidates: Vec<_> = linear.into_iter().chain(by_segment.take(4)).collect();
         candidates.dedup();
         candidates
     }
@@ -331,8 +341,8 @@ mod tests {
         Segment {
             kind: PT_LOAD,
             offset: 0,
-            vaddr,
-            paddr: Some(paddr),
+            vaddr: VirtAddr::new(vaddr),
+            paddr: Some(PhysAddr::new(paddr)),
             file_bytes: 0x1000,
             memory_bytes: 0x1000,
         }
@@ -397,11 +407,15 @@ mod tests {
         let info = Vmcoreinfo::parse(b"NUMBER(phys_base)=1048576");
         let segments = [load(0xffff_ffff_8200_0000, 0x220_0000)];
         let x86 = Architecture::X86_64;
-        let addresses = x86.image_addresses(0xffff_ffff_8200_0010, &info, 0x10_0000, &segments);
-        assert_eq!(addresses, [0x210_0010, 0x220_0010]);
+        let addresses = |arch: Architecture, vaddr, info: &Vmcoreinfo, phys_base, segments| {
+            let found = arch.image_addresses(VirtAddr::new(vaddr), info, phys_base, segments);
+            found.into_iter().map(PhysAddr::get).collect::<Vec<_>>()
+        };
+        let found = addresses(x86, 0xffff_ffff_8200_0010, &info, 0x10_0000, &segments[..]);
+        assert_eq!(found, [0x210_0010, 0x220_0010]);
         let info = Vmcoreinfo::parse(b"NUMBER(kimage_voffset)=0xffff7fffd0000000");
         let arm64 = Architecture::Aarch64;
-        assert_eq!(arm64.image_addresses(0xffff_8000_1000_0000, &info, 0, &[]), [0x4000_0000]);
-        assert_eq!(arm64.image_addresses(0x10, &Vmcoreinfo::default(), 0, &segments), []);
+        assert_eq!(addresses(arm64, 0xffff_8000_1000_0000, &info, 0, &[]), [0x4000_0000]);
+        assert_eq!(addresses(arm64, 0x10, &Vmcoreinfo::default(), 0, &segments[..]), []);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kernel::physical::Unreadable;
 use crate::kernel::vmcoreinfo::Item;
+use crate::pages::{PhysAddr, VirtAddr};
 
 /// Why something of the crashed kernel could not be found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +100,7 @@ pub enum AddressError {
     #[error("virtual address {vaddr:#x} is not a kernel address: the page tables map {bits} bits")]
     OutOfRange {
         /// The address.
-        vaddr: u64,
+        vaddr: VirtAddr,
         /// Bits of an address that the page tables map.
         bits: u32,
     },
@@ -108,7 +109,7 @@ pub enum AddressError {
     #[error("virtual address {vaddr:#x} cannot be translated")]
     NoTables {
         /// The address.
-        vaddr: u64,
+        vaddr: VirtAddr,
         /// Why the tables cannot be walked.
         source: Arc<Error>,
     },
@@ -117,11 +118,11 @@ pub enum AddressError {
     #[error("virtual address {vaddr:#x} is not mapped: the {level} entry at {at:#x} is {entry:#x}")]
     NotMapped {
         /// The address.
-        vaddr: u64,
+        vaddr: VirtAddr,
         /// The level of the table, by the kernel's name.
         level: &'static str,
         /// Physical address of the entry.
-        at: u64,
+        at: PhysAddr,
         /// The entry.
         entry: u64,
     },
@@ -131,11 +132,11 @@ pub enum AddressError {
     #[error("virtual address {vaddr:#x}: the {level} entry at {at:#x}")]
     UnreadableEntry {
         /// The address.
-        vaddr: u64,
+        vaddr: VirtAddr,
         /// The level of the table, by the kernel's name.
         level: &'static str,
         /// Physical address of the entry.
-        at: u64,
+        at: PhysAddr,
         /// Why not.
         source: Unreadable,
     },
@@ -144,7 +145,7 @@ pub enum AddressError {
     #[error("virtual address {vaddr:#x}")]
     UnreadableMemory {
         /// The address.
-        vaddr: u64,
+        vaddr: VirtAddr,
         /// Why not.
         source: Unreadable,
     },

@@ -6,11 +6,10 @@
 //!
 //! Source: include/asm-generic/vmlinux.lds.h and include/asm-generic/sections.h.
 
-use std::ops::Range;
-
 use super::error::Error;
 use super::kallsyms::Kallsyms;
 use super::translate::{Kernel, Translator};
+use crate::pages::{PhysRange, Position, VirtAddr, VirtRange};
 
 /// Bounds of what stays.
 const SECTIONS: [(&str, &str); 4] = [
@@ -38,28 +37,26 @@ const MAX_SECTION_BYTES: u64 = 1 << 30;
 /// Where the kernel's symbol table cannot be read these are the pages alone that have what
 /// VMCOREINFO names.
 #[must_use]
-pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Range<u64>> {
+pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
     let page = kernel.page_size.max(1);
     let mut ranges = sections(kernel, translator).unwrap_or_default();
     // Values of some symbols are addresses of what was allocated at boot (mem_section): the kernel's
     // own as well.
-    let named = kernel.info.symbols().filter(|&vaddr| vaddr != 0);
-    ranges.extend(named.map(|vaddr| vaddr..vaddr.saturating_add(1)));
+    let named = kernel.info.symbols().filter(|&vaddr| vaddr != VirtAddr::ZERO);
+    ranges.extend(named.map(|vaddr| VirtRange::new(vaddr, vaddr.saturating_add(1))));
     let mut pages = Vec::new();
     for range in ranges.into_iter().filter(|range| !range.is_empty()) {
-        let start = range.start - range.start % page;
-        let end = range.end.checked_next_multiple_of(page).unwrap_or(range.end);
-        let runs = translator.runs(start..end);
+        let start = range.start - range.start.get() % page;
+        let end = range.end.get().checked_next_multiple_of(page).map_or(range.end, VirtAddr::new);
+        let runs = translator.runs(VirtRange::new(start, end));
         let mapped = runs.filter_map(|(vaddrs, paddr)| Some((vaddrs, paddr.ok()?)));
-        pages.extend(mapped.filter_map(|(vaddrs, paddr)| {
-            Some(paddr..paddr.checked_add(vaddrs.end - vaddrs.start)?)
-        }));
+        pages.extend(mapped.filter_map(|(vaddrs, paddr)| PhysRange::checked(paddr, vaddrs.len())));
     }
     merged(pages)
 }
 
 /// What stays of the sections, as virtual addresses.
-fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Range<u64>>, Error> {
+fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<VirtRange>, Error> {
     let bounds = || SECTIONS.into_iter().chain(FREED);
     let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
     let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;
@@ -68,33 +65,39 @@ fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Rang
         _ => (None, None),
     });
     let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
-    let sound = |range: &Range<u64>| !range.is_empty() && range.end - range.start <= max_bytes;
-    let known = pairs.by_ref().take(SECTIONS.len()).filter_map(|(start, end)| Some(start?..end?));
+    let sound = |range: &VirtRange| !range.is_empty() && range.len() <= max_bytes;
+    let known = pairs
+        .by_ref()
+        .take(SECTIONS.len())
+        .filter_map(|(start, end)| Some(VirtRange::new(start?, end?)));
     let mut sections: Vec<_> = known.filter(sound).collect();
     for freed in pairs {
-        sections = sections.into_iter().flat_map(|section| without(&section, freed)).collect();
+        sections = sections.into_iter().flat_map(|section| without(section, freed)).collect();
     }
     Ok(sections)
 }
 
 /// What of `range` is not in the hole of these bounds. A table that has code alone may have one of
 /// them alone: what of the range may be in the hole is left out then.
-fn without(range: &Range<u64>, hole: (Option<u64>, Option<u64>)) -> [Range<u64>; 2] {
+fn without(range: VirtRange, hole: (Option<VirtAddr>, Option<VirtAddr>)) -> [VirtRange; 2] {
     let hole = match hole {
-        (Some(start), Some(end)) => start..end,
-        (Some(start), None) if range.contains(&start) => start..range.end,
-        (None, Some(end)) if range.contains(&end) => range.start..end,
-        _ => 0..0,
+        (Some(start), Some(end)) => VirtRange::new(start, end),
+        (Some(start), None) if range.contains(start) => VirtRange::new(start, range.end),
+        (None, Some(end)) if range.contains(end) => VirtRange::new(range.start, end),
+        _ => VirtRange::default(),
     };
     if hole.is_empty() {
-        return [range.clone(), 0..0];
+        return [range, VirtRange::default()];
     }
-    [range.start..range.end.min(hole.start), range.start.max(hole.end)..range.end]
+    [
+        VirtRange::new(range.start, range.end.min(hole.start)),
+        VirtRange::new(range.start.max(hole.end), range.end),
+    ]
 }
 
-fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
     ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
+    let mut merged: Vec<PhysRange> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
             Some(last) if range.start <= last.end => last.end = last.end.max(range.end),

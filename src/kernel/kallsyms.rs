@@ -13,6 +13,7 @@
 use crate::kernel::error::Error;
 use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::pages::{Position, VirtAddr};
 
 /// Tokens: what a byte can tell apart.
 const TOKENS: u64 = 256;
@@ -33,22 +34,23 @@ const KNOWN: &str = "_stext";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addresses {
     /// Unsigned, from kallsyms_relative_base on (4.6 on).
-    FromBase { base: u64 },
+    FromBase { base: VirtAddr },
     /// Those below 0 from kallsyms_relative_base on, others as they are: x86_64 with SMP until 6.15
     /// (CONFIG_KALLSYMS_ABSOLUTE_PERCPU).
-    NegativeFromBase { base: u64 },
+    NegativeFromBase { base: VirtAddr },
     /// Signed, from the entry itself on: without a kallsyms_relative_base.
     FromEntry,
 }
 
 impl Addresses {
-    fn address(self, entry_at: u64, entry: u32) -> u64 {
+    fn address(self, entry_at: VirtAddr, entry: u32) -> VirtAddr {
         // The entry as a signed number, in two's complement of 64 bits.
         let signed = u64::from(entry).wrapping_sub(u64::from(entry >> 31) << 32);
         match self {
             Addresses::FromBase { base } => base.wrapping_add(entry.into()),
-            Addresses::NegativeFromBase { .. } if signed >> 63 == 0 => signed,
-            Addresses::NegativeFromBase { base } => base.wrapping_sub(1).wrapping_sub(signed),
+            Addresses::NegativeFromBase { .. } if signed >> 63 == 0 => VirtAddr::new(signed),
+            // base - 1 - signed, and -1 - signed is !signed.
+            Addresses::NegativeFromBase { base } => base.wrapping_add(!signed),
             Addresses::FromEntry => entry_at.wrapping_add(signed),
         }
     }
@@ -59,10 +61,10 @@ impl Addresses {
 pub struct Kallsyms<'t, 'a> {
     kernel: &'t Kernel<'a>,
     translator: &'t Translator<'a>,
-    names: u64,
-    offsets: u64,
+    names: VirtAddr,
+    offsets: VirtAddr,
     count: u64,
-    relative_base: Option<u64>,
+    relative_base: Option<VirtAddr>,
     tokens: Vec<Vec<u8>>,
     /// Their lengths.
     token_bytes: [usize; 256],
@@ -87,9 +89,10 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
             ));
         }
         let relative_base = match kernel.info.symbol("kallsyms_relative_base") {
-            Some(at) => Some(
-                translator.read_long(at).map_err(Error::unreadable("kallsyms_relative_base"))?,
-            ),
+            Some(at) => Some({
+                let base = translator.read_long(at);
+                VirtAddr::new(base.map_err(Error::unreadable("kallsyms_relative_base"))?)
+            }),
             None => None,
         };
         let index = symbol("kallsyms_token_index")?;
@@ -114,7 +117,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// # Errors
     /// What cannot be read, or shows that the tables are not what they should be: `_stext` must be
     /// where VMCOREINFO has it.
-    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<u64>>, Error> {
+    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
         let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
         let mut found = self.indices(&wanted)?;
         let stext = self.kernel.info.require_symbol(KNOWN)?;
@@ -134,7 +137,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     }
 
     /// The way of reading the entries that has the known symbol where it is.
-    fn addresses(&self, index: u64, known: u64) -> Result<Addresses, Error> {
+    fn addresses(&self, index: u64, known: VirtAddr) -> Result<Addresses, Error> {
         let ways = match self.relative_base {
             Some(base) => {
                 vec![Addresses::FromBase { base }, Addresses::NegativeFromBase { base }]
@@ -149,19 +152,20 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
             }
             elsewhere.get_or_insert(found);
         }
-        let elsewhere = elsewhere.unwrap_or(0);
+        let elsewhere = elsewhere.unwrap_or(VirtAddr::ZERO);
         Err(Error::implausible(
             "kallsyms_offsets",
             format!("_stext is at {elsewhere:#x} by it, but at {known:#x} by VMCOREINFO"),
         ))
     }
 
-    fn address(&self, addresses: Addresses, index: u64) -> Result<u64, Error> {
+    fn address(&self, addresses: Addresses, index: u64) -> Result<VirtAddr, Error> {
         let at = self.offsets.wrapping_add(index * 4);
         let entry = self.translator.read_u32(at).map_err(Error::unreadable("kallsyms_offsets"))?;
         let address = addresses.address(at, entry);
         // On 32-bit kernels sums wrap at 32 bits.
-        Ok(if self.kernel.layout.long_bytes() == 4 { address & 0xffff_ffff } else { address })
+        let is_32bit = self.kernel.layout.long_bytes() == 4;
+        Ok(if is_32bit { VirtAddr::new(address.get() & 0xffff_ffff) } else { address })
     }
 
     /// Which symbols have the names; those that are local to a file do not count.
@@ -209,9 +213,9 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     fn next_name(
         &self,
         pieces: &mut VirtualReader<'_, '_>,
-        at: u64,
+        at: VirtAddr,
         packed: &mut Vec<u8>,
-    ) -> Result<u64, Error> {
+    ) -> Result<VirtAddr, Error> {
         let mut byte = [0; 1];
         let cannot = || Error::unreadable("kallsyms_names");
         pieces.read(at, &mut byte).map_err(cannot())?;
@@ -269,7 +273,11 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 }
 
 /// The texts of all tokens.
-fn tokens(translator: &Translator<'_>, index: u64, table: u64) -> Result<Vec<Vec<u8>>, Error> {
+fn tokens(
+    translator: &Translator<'_>,
+    index: VirtAddr,
+    table: VirtAddr,
+) -> Result<Vec<Vec<u8>>, Error> {
     let mut entries = VirtualReader::new(translator);
     let mut texts = VirtualReader::new(translator);
     let order = translator.layout().byte_order();

@@ -14,6 +14,7 @@ use crate::kernel::error::Error;
 use crate::kernel::nodes;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Item;
+use crate::pages::{Position, VirtAddr};
 
 /// Page frames whose struct pages follow one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Stretch {
     /// The page frames.
     pub pfns: Range<u64>,
     /// Virtual address of the first one's struct page.
-    pub vaddr: u64,
+    pub vaddr: VirtAddr,
 }
 
 /// Where struct pages are.
@@ -72,7 +73,7 @@ fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Ve
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
             (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
-                translator.read_long(symbol).map_err(Error::unreadable("mem_map"))?
+                VirtAddr::new(translator.read_long(symbol).map_err(Error::unreadable("mem_map"))?)
             }
             (None, _) => return Err(Error::missing(Item::offset("pglist_data.node_mem_map"))),
         };

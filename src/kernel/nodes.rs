@@ -14,6 +14,7 @@ use crate::kernel::error::Error;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::{Position, VirtAddr};
 
 /// No kernel has more nodes (NODES_SHIFT is at most 10), with room for those to come.
 const MAX_NODES: u64 = 4096;
@@ -36,7 +37,7 @@ pub struct Node {
     pub spanned_pages: u64,
     /// Virtual address of its array of struct pages, in kernels that have one for each node
     /// (FLATMEM, DISCONTIGMEM).
-    pub mem_map: Option<u64>,
+    pub mem_map: Option<VirtAddr>,
     /// Pages on its zones' lists of free blocks, by the lists' own counts, if those make sense.
     /// Exact, unlike NR_FREE_PAGES, which counts pages not accepted yet and none of isolated blocks.
     pub free_pages: Option<u64>,
@@ -112,7 +113,7 @@ struct Reader<'t, 'a> {
 
 impl Reader<'_, '_> {
     /// Of each node in use its number and the address of its pglist_data.
-    fn online(&self) -> Result<Vec<(u64, u64)>, Error> {
+    fn online(&self) -> Result<Vec<(u64, VirtAddr)>, Error> {
         let info = self.kernel.info;
         if let Some(only) = info.symbol("contig_page_data") {
             return Ok(vec![(0, only)]);
@@ -130,7 +131,7 @@ impl Reader<'_, '_> {
             let bits = self.long(at, "node_online_map")?;
             for id in (first..first + long_bits).filter(|id| bits >> (id - first) & 1 == 1) {
                 let pointer = node_data.wrapping_add(id * long_bytes);
-                nodes.push((id, self.long(pointer, "node_data")?));
+                nodes.push((id, VirtAddr::new(self.long(pointer, "node_data")?)));
             }
         }
         if nodes.is_empty() {
@@ -140,7 +141,7 @@ impl Reader<'_, '_> {
     }
 
     /// The array of pointers; VMCOREINFO has it on x86_64 alone.
-    fn node_data(&self) -> Result<u64, Error> {
+    fn node_data(&self) -> Result<VirtAddr, Error> {
         if let Some(node_data) = self.kernel.info.symbol("node_data") {
             return Ok(node_data);
         }
@@ -169,10 +170,10 @@ impl Reader<'_, '_> {
         Ok(count)
     }
 
-    fn node(&self, id: u64, pgdat: u64) -> Result<Node, Error> {
+    fn node(&self, id: u64, pgdat: VirtAddr) -> Result<Node, Error> {
         let member = |offset: u64, what: &'static str| self.long(pgdat.wrapping_add(offset), what);
         let layout = &self.layout;
-        if pgdat == 0 {
+        if pgdat == VirtAddr::ZERO {
             let why = format!("null for node {id}, which is online");
             return Err(Error::implausible("node_data", why));
         }
@@ -202,12 +203,12 @@ impl Reader<'_, '_> {
         Ok(Node {
             start_pfn,
             spanned_pages,
-            mem_map: mem_map.filter(|&mem_map| mem_map != 0),
+            mem_map: mem_map.filter(|&mem_map| mem_map != 0).map(VirtAddr::new),
             free_pages: self.free_pages(pgdat, spanned_pages),
         })
     }
 
-    fn free_pages(&self, pgdat: u64, spanned_pages: u64) -> Option<u64> {
+    fn free_pages(&self, pgdat: VirtAddr, spanned_pages: u64) -> Option<u64> {
         let zones = self.layout.zones.as_ref()?;
         let nr_zones = self.translator.read_u32(pgdat.wrapping_add(zones.nr_zones)).ok()?;
         let nr_zones = Some(u64::from(nr_zones)).filter(|&count| count <= MAX_ZONES)?;
@@ -224,7 +225,7 @@ impl Reader<'_, '_> {
         (sum <= spanned_pages).then_some(sum)
     }
 
-    fn long(&self, vaddr: u64, what: &'static str) -> Result<u64, Error> {
+    fn long(&self, vaddr: VirtAddr, what: &'static str) -> Result<u64, Error> {
         self.translator.read_long(vaddr).map_err(Error::unreadable(what))
     }
 }

@@ -1,5 +1,7 @@
 //! The crashed machine's memory by physical address: all that translation and the log need of a dump.
 
+use crate::pages::PhysAddr;
+
 mod cached;
 
 pub use cached::CachedMemory;
@@ -10,7 +12,7 @@ pub trait PhysicalMemory {
     ///
     /// # Errors
     /// [`Unreadable`] names the first byte that is not there; what `buf` then holds is undefined.
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable>;
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable>;
 
     /// Bytes that can be read at the most: nothing in this memory can be larger.
     fn readable_bytes(&self) -> u64;
@@ -21,7 +23,7 @@ pub trait PhysicalMemory {
 #[error("physical address {paddr:#x} cannot be read: {why}")]
 pub struct Unreadable {
     /// The first byte that is not there.
-    pub paddr: u64,
+    pub paddr: PhysAddr,
     /// Why it is not.
     pub why: Missing,
 }

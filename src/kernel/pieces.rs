@@ -2,6 +2,7 @@
 
 use crate::kernel::error::AddressError;
 use crate::kernel::translate::Translator;
+use crate::pages::{Position, VirtAddr};
 
 /// The smallest page of any kernel: what is lost for one unreadable byte.
 const PIECE_BYTES: u64 = 4096;
@@ -10,7 +11,7 @@ const PIECE_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct VirtualReader<'t, 'a> {
     translator: &'t Translator<'a>,
-    start: Option<u64>,
+    start: Option<VirtAddr>,
     piece: Vec<u8>,
 }
 
@@ -21,11 +22,11 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
     }
 
     /// Fills `buf` with the bytes from `vaddr` on.
-    pub(crate) fn read(&mut self, vaddr: u64, buf: &mut [u8]) -> Result<(), AddressError> {
+    pub(crate) fn read(&mut self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
-            let within = at % PIECE_BYTES;
+            let within = at.get() % PIECE_BYTES;
             let here = usize::try_from(PIECE_BYTES - within).unwrap_or(0).min(rest.len());
             let (part, behind) = rest.split_at_mut(here);
             self.read_within_piece(at, part)?;
@@ -36,15 +37,15 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
     }
 
     /// The bytes from `vaddr` on that are at hand without reading; there may be none.
-    pub(crate) fn at_hand(&self, vaddr: u64) -> &[u8] {
+    pub(crate) fn at_hand(&self, vaddr: VirtAddr) -> &[u8] {
         let within = self.start.and_then(|start| vaddr.checked_sub(start));
         let within = within.and_then(|within| usize::try_from(within).ok());
         within.and_then(|within| self.piece.get(within..)).unwrap_or_default()
     }
 
-    fn read_within_piece(&mut self, at: u64, part: &mut [u8]) -> Result<(), AddressError> {
-        let within = usize::try_from(at % PIECE_BYTES).unwrap_or(0);
-        let start = at - at % PIECE_BYTES;
+    fn read_within_piece(&mut self, at: VirtAddr, part: &mut [u8]) -> Result<(), AddressError> {
+        let within = usize::try_from(at.get() % PIECE_BYTES).unwrap_or(0);
+        let start = at - at.get() % PIECE_BYTES;
         if self.start != Some(start) {
             self.start = None;
             if self.translator.read(start, &mut self.piece).is_err() {

@@ -13,6 +13,7 @@ use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
+use crate::pages::{Position, VirtAddr};
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
 pub use types::{PageType, page_type};
@@ -172,7 +173,7 @@ impl StructPageFormat {
     /// The struct page at the start of `bytes`, which go on with those of the next pages; `vaddr` is
     /// its virtual address.
     #[must_use]
-    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: u64) -> Page<'a> {
+    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> Page<'a> {
         let mapcount = self
             .mapcount
             .map_or(u32::MAX, |field| u32::try_from(self.read(bytes, field)).unwrap_or(u32::MAX));
@@ -197,7 +198,7 @@ impl StructPageFormat {
 pub struct Page<'a> {
     format: &'a StructPageFormat,
     bytes: &'a [u8],
-    vaddr: u64,
+    vaddr: VirtAddr,
     /// `page.flags`.
     pub flags: u64,
     /// `page._mapcount`, which is the page's type as well.
@@ -220,7 +221,7 @@ pub enum Mapping {
 impl Page<'_> {
     /// Its virtual address.
     #[must_use]
-    pub fn vaddr(&self) -> u64 {
+    pub fn vaddr(&self) -> VirtAddr {
         self.vaddr
     }
 
@@ -236,13 +237,13 @@ impl Page<'_> {
     /// The address itself, or since 7.1, where struct pages allow it, the bits of the tail's own
     /// address that are the head's.
     #[must_use]
-    pub fn head_of_tail(&self) -> Option<u64> {
+    pub fn head_of_tail(&self) -> Option<VirtAddr> {
         let is_wide = self.format.flags.bytes == 8;
         let ones = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
         let link = self.head_link().filter(|&link| link != ones)?;
         let mask = link & !1;
         let is_mask = mask.leading_ones() + mask.trailing_zeros() == u64::BITS;
-        Some(if is_mask { self.vaddr & mask } else { mask })
+        Some(VirtAddr::new(if is_mask { self.vaddr.get() & mask } else { mask }))
     }
 
     /// How many bytes a tail is behind its head, if it says so.

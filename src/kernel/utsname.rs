@@ -5,6 +5,7 @@ use crate::format::kdump::NewUtsname;
 use crate::format::wire::ByteOrder;
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 const UNKNOWN: &str = "unknown";
 
@@ -13,7 +14,7 @@ const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
 /// The virtual address of `init_uts_ns.name`, if VMCOREINFO tells it.
 #[must_use]
-pub fn address(info: &Vmcoreinfo) -> Option<u64> {
+pub fn address(info: &Vmcoreinfo) -> Option<VirtAddr> {
     let (namespace, name) = info.symbol("init_uts_ns").zip(info.offset("uts_namespace.name"))?;
     namespace.checked_add(name)
 }
@@ -25,7 +26,7 @@ pub fn candidates(
     info: &Vmcoreinfo,
     phys_base: u64,
     segments: &[Segment],
-) -> Vec<u64> {
+) -> Vec<PhysAddr> {
     address(info)
         .map(|vaddr| arch.image_addresses(vaddr, info, phys_base, segments))
         .unwrap_or_default()

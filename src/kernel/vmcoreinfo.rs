@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::kernel::error::Error;
+use crate::pages::VirtAddr;
 
 /// The kinds of items that VMCOREINFO has about the kernel's variables and types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,15 +121,15 @@ impl Vmcoreinfo {
 
     /// `SYMBOL(name)=`: a kernel virtual address.
     #[must_use]
-    pub fn symbol(&self, name: &str) -> Option<u64> {
-        u64::from_str_radix(self.get(&format!("SYMBOL({name})"))?, 16).ok()
+    pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
+        address(self.get(&format!("SYMBOL({name})"))?)
     }
 
     /// The addresses of all symbols, in no order.
-    pub fn symbols(&self) -> impl Iterator<Item = u64> + '_ {
+    pub fn symbols(&self) -> impl Iterator<Item = VirtAddr> + '_ {
         let is_symbol = |key: &str| key.starts_with("SYMBOL(") && key.ends_with(')');
         let symbols = self.lines.iter().filter(move |(key, _)| is_symbol(key));
-        symbols.filter_map(|(_, value)| u64::from_str_radix(value, 16).ok())
+        symbols.filter_map(|(_, value)| address(value))
     }
 
     /// `OFFSET(member)=`, in bytes, such as `uts_namespace.name`.
@@ -157,7 +158,7 @@ impl Vmcoreinfo {
 
     /// The address and name of the first of `names` that there is; list the newest name first.
     #[must_use]
-    pub fn first_symbol(&self, names: &[&'static str]) -> Option<(&'static str, u64)> {
+    pub fn first_symbol(&self, names: &[&'static str]) -> Option<(&'static str, VirtAddr)> {
         names.iter().find_map(|&name| Some((name, self.symbol(name)?)))
     }
 
@@ -180,7 +181,7 @@ impl Vmcoreinfo {
     ///
     /// # Errors
     /// [`Error::MissingItem`]; [`Error::Implausible`] if it is there, but is not a number.
-    pub fn require_symbol(&self, name: &str) -> Result<u64, Error> {
+    pub fn require_symbol(&self, name: &str) -> Result<VirtAddr, Error> {
         self.require(self.symbol(name), || Item::symbol(name))
     }
 
@@ -227,6 +228,11 @@ impl Vmcoreinfo {
     }
 }
 
+/// The value of a `SYMBOL()`.
+fn address(text: &str) -> Option<VirtAddr> {
+    u64::from_str_radix(text, 16).ok().map(VirtAddr::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +246,7 @@ mod tests {
         );
         assert_eq!(info.get("OSRELEASE"), Some("6.1.0-56-cloud-amd64"));
         assert_eq!(info.page_size(), Some(4096));
-        assert_eq!(info.symbol("init_uts_ns"), Some(0xffff_ffff_9a81_a580));
+        assert_eq!(info.symbol("init_uts_ns"), Some(VirtAddr::new(0xffff_ffff_9a81_a580)));
         assert_eq!(info.offset("uts_namespace.name"), Some(4));
         assert_eq!(info.number("phys_base"), Some(0xffff_ffff_ff00_0000));
         assert_eq!(info.number("PHYS_OFFSET"), Some(0x4000_0000));
@@ -275,14 +281,14 @@ mod tests {
     fn of_several_names_the_first_that_is_there_counts() {
         let info = Vmcoreinfo::parse(b"SYMBOL(init_level4_pgt)=10\nSYMBOL(init_top_pgt)=20");
         let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
-        assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", 0x20)));
+        assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", VirtAddr::new(0x20))));
         assert_eq!(info.first_symbol(&names[..1]), None);
     }
 
     #[test]
     fn all_symbols_are_listed_and_nothing_else() {
         let info = Vmcoreinfo::parse(b"SYMBOL(a)=10\nSIZE(b)=20\nSYMBOL(c)=ff\nSYMBOL(d)=x\n");
-        let mut symbols: Vec<u64> = info.symbols().collect();
+        let mut symbols: Vec<u64> = info.symbols().map(VirtAddr::get).collect();
         symbols.sort_unstable();
         assert_eq!(symbols, [0x10, 0xff]);
     }

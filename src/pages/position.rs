@@ -32,6 +32,19 @@ pub trait Position: Copy + Ord + fmt::Debug + Send + Sync + 'static {
         Self::new(self.get().saturating_add(distance))
     }
 
+    /// The position `distance` further on modulo 2^64, as a kernel computes addresses.
+    #[must_use]
+    fn wrapping_add(self, distance: u64) -> Self {
+        Self::new(self.get().wrapping_add(distance))
+    }
+
+    /// The distance from `earlier` to this position modulo 2^64: adding it to `earlier` by
+    /// [`wrapping_add`](Self::wrapping_add) gives this position, whichever comes first.
+    #[must_use]
+    fn wrapping_sub(self, earlier: Self) -> u64 {
+        self.get().wrapping_sub(earlier.get())
+    }
+
     /// The distance from `earlier` to this position; `None` if it is before that.
     #[must_use]
     fn checked_sub(self, earlier: Self) -> Option<u64> {

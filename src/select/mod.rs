@@ -31,6 +31,7 @@ use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
 use crate::pages::page_set::PageSet;
+use crate::pages::{PhysAddr, Position};
 use own::Own;
 use rules::Rules;
 use scan::{Counts, Subject};
@@ -150,7 +151,7 @@ fn find(
         let (block, page) = (dump.page_size(), kernel.page_size);
         return Err(format!("the dump counts in blocks of {block} bytes, the kernel in {page}"));
     }
-    if dump.origin() != 0 {
+    if dump.origin() != PhysAddr::ZERO {
         return Err("the dump does not count its pages from physical address 0".to_owned());
     }
     if dump.notes().of_xen {

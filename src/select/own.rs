@@ -6,6 +6,7 @@ use super::struct_pages::StructPages;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
 use crate::pages::ranges::page_runs;
+use crate::pages::{PhysAddr, PhysRange, Position};
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +51,9 @@ impl Own {
         let mut logged = Vec::new();
         for vaddrs in log::memory(kernel).unwrap_or_default() {
             for (vaddrs, found) in translator.runs(vaddrs) {
-                let bytes = vaddrs.end.wrapping_sub(vaddrs.start);
-                logged.extend(found.ok().map(|paddr| paddr..paddr.saturating_add(bytes)));
+                let range =
+                    |paddr: PhysAddr| PhysRange::new(paddr, paddr.saturating_add(vaddrs.len()));
+                logged.extend(found.ok().map(range));
             }
         }
         let kinds = vec![
@@ -60,9 +62,10 @@ impl Own {
             (What::PageTable, tables),
             (What::StructPages, pages.extents().collect()),
         ];
-        let runs = |mut extents: Vec<Range<u64>>| {
+        let runs = |mut extents: Vec<PhysRange>| {
             extents.retain(|extent| !extent.is_empty());
-            page_runs(extents, kernel.page_size)
+            let bytes = extents.iter().map(|extent| extent.start.get()..extent.end.get());
+            page_runs(bytes.collect(), kernel.page_size)
         };
         let own =
             Own { kinds: kinds.into_iter().map(|(what, extents)| (what, runs(extents))).collect() };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::kernel::mem_map::{MemMap, Stretch};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
+use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
 
 /// How often the same memory may stand for struct pages: huge pages of hugetlb share those of their
 /// tails.
@@ -19,9 +20,9 @@ const SMALL_PIECE: usize = 4096;
 struct Located {
     pfns: Range<u64>,
     /// Virtual address of the first.
-    vaddr: u64,
+    vaddr: VirtAddr,
     /// Bytes of them that are mapped, counted from the first, and where they are; ascending.
-    pieces: Vec<(Range<u64>, u64)>,
+    pieces: Vec<(Range<u64>, PhysAddr)>,
 }
 
 /// The struct pages of a dump.
@@ -70,9 +71,11 @@ impl StructPages {
     }
 
     /// Physical addresses of all of them.
-    pub(super) fn extents(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub(super) fn extents(&self) -> impl Iterator<Item = PhysRange> + '_ {
         let pieces = self.stretches.iter().flat_map(|stretch| &stretch.pieces);
-        pieces.map(|(bytes, paddr)| *paddr..paddr.saturating_add(bytes.end - bytes.start))
+        pieces.map(|(bytes, paddr)| {
+            PhysRange::new(*paddr, paddr.saturating_add(bytes.end - bytes.start))
+        })
     }
 
     /// One past the last page frame that has any.
@@ -108,7 +111,10 @@ impl Located {
         translator: &Translator<'_>,
         cancel: &AtomicBool,
     ) -> Result<(), String> {
-        let vaddrs = self.vaddr.wrapping_add(bytes.start)..self.vaddr.wrapping_add(bytes.end);
+        let vaddrs = VirtRange::new(
+            self.vaddr.wrapping_add(bytes.start),
+            self.vaddr.wrapping_add(bytes.end),
+        );
         for (vaddrs, found) in translator.runs(vaddrs) {
             if cancel.load(Ordering::Relaxed) {
                 return Err("interrupted".to_owned());
@@ -143,13 +149,13 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     /// The virtual address of a struct page.
-    pub(super) fn vaddr(&self, pfn: u64) -> u64 {
+    pub(super) fn vaddr(&self, pfn: u64) -> VirtAddr {
         let offset = (pfn - self.stretch.pfns.start).wrapping_mul(self.size);
         self.stretch.vaddr.wrapping_add(offset)
     }
 
     /// How many bytes of struct pages there are before the one at `vaddr`.
-    pub(super) fn bytes_to(&self, vaddr: u64) -> u64 {
+    pub(super) fn bytes_to(&self, vaddr: VirtAddr) -> u64 {
         vaddr.wrapping_sub(self.stretch.vaddr)
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, Segment};
 use crate::format::wire::StructLayout;
 use crate::kernel::translate::direct_map::DirectMap;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 use crate::select::Selection;
 use crate::sink::Sink;
 
@@ -40,7 +41,7 @@ pub(super) struct ElfLayout<'a> {
     pub(super) data: Range<u64>,
     page_size: u64,
     /// Physical address of pfn 0.
-    origin: u64,
+    origin: PhysAddr,
     direct_map: Option<DirectMap>,
     /// Where a segment must end, as the direct map does there.
     cuts: Vec<u64>,
@@ -87,7 +88,7 @@ impl<'a> ElfLayout<'a> {
             let notes = notes..sum(notes, dump.notes().bytes)?;
             let data = notes.end.checked_next_multiple_of(dump.page_size())?;
             let data = data..sum(data, kept.checked_mul(dump.page_size())?)?;
-            let last = sum(origin, end.checked_mul(dump.page_size())?)?;
+            let last = sum(origin.get(), end.checked_mul(dump.page_size())?)?;
             let narrow = |value: u64| value <= u64::from(u32::MAX);
             i64::try_from(data.end).ok()?;
             // An end of 4 GiB is beyond what a reader of 32 bits counts to; QEMU takes ELF64 then.
@@ -173,10 +174,11 @@ impl<'a> ElfLayout<'a> {
 
     fn segment(&self, pages: &PageSegment) -> Segment {
         let paddr = self.origin + pages.pfns.start * self.page_size;
-        let vaddr = self.direct_map.and_then(|map| map.vaddr(paddr)).unwrap_or(0);
+        let vaddr = self.direct_map.and_then(|map| map.vaddr(paddr)).unwrap_or(VirtAddr::ZERO);
         let memory_bytes = (pages.pfns.end - pages.pfns.start) * self.page_size;
-        let in_class =
-            |vaddr: &u64| self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= 1 << 32;
+        let in_class = |vaddr: &VirtAddr| {
+            self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= VirtAddr::new(1 << 32)
+        };
         Segment {
             kind: PT_LOAD,
             // Without data it is behind all of it: crash looks for the lowest offset, and
@@ -185,7 +187,7 @@ impl<'a> ElfLayout<'a> {
                 Some(rank) => self.data.start + rank * self.page_size,
                 None => self.data.end,
             },
-            vaddr: Some(vaddr).filter(in_class).unwrap_or(0),
+            vaddr: Some(vaddr).filter(in_class).unwrap_or(VirtAddr::ZERO),
             paddr: Some(paddr),
             file_bytes: if pages.rank.is_some() { memory_bytes } else { 0 },
             memory_bytes,
@@ -204,8 +206,8 @@ impl<'a> ElfLayout<'a> {
 }
 
 /// The pfns where the direct map begins and ends.
-fn cuts(direct_map: Option<DirectMap>, origin: u64, page_size: u64) -> Vec<u64> {
+fn cuts(direct_map: Option<DirectMap>, origin: PhysAddr, page_size: u64) -> Vec<u64> {
     let Some(map) = direct_map else { return Vec::new() };
-    let pfn = |paddr: u64| Some(paddr.checked_sub(origin)? / page_size).filter(|pfn| *pfn > 0);
-    [map.start, map.end].into_iter().filter_map(pfn).collect()
+    let pfn = |paddr: PhysAddr| Some(paddr.checked_sub(origin)? / page_size).filter(|pfn| *pfn > 0);
+    [map.paddrs.start, map.paddrs.end].into_iter().filter_map(pfn).collect()
 }

@@ -8,6 +8,7 @@ use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::image::image;
 use kdumpconv::kernel::kallsyms::Kallsyms;
 use kdumpconv::kernel::nodes::nodes;
+use kdumpconv::pages::VirtAddr;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::kallsyms::{self, Addresses, NAMES, NUM_SYMS, OFFSETS, TOKEN_INDEX, TOKEN_TABLE};
@@ -33,6 +34,7 @@ fn find(world: &World, names: &[&str]) -> Result<Vec<Option<u64>>, String> {
     let (kernel, translator) = (world.kernel(), world.translator());
     Kallsyms::open(&kernel, &translator)
         .and_then(|kallsyms| kallsyms.find(names))
+        .map(|found| found.into_iter().map(|vaddr| vaddr.map(VirtAddr::get)).collect())
         .map_err(|why| chain(&why))
 }
 
@@ -56,7 +58,8 @@ fn sections() -> Vec<(char, &'static str, u64)> {
 }
 
 fn image_of(world: &World) -> Vec<Range<u64>> {
-    image(&world.kernel(), &world.translator())
+    let image = image(&world.kernel(), &world.translator());
+    image.into_iter().map(|range| range.start.get()..range.end.get()).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Memory nodes are found wherever the kernel's tables lead, and what cannot be one is said.
 
-use crate::unit_tests::world::{World, chain};
+use crate::unit_tests::world::{World, chain, virt};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::nodes::{Node, nodes};
@@ -85,7 +85,7 @@ fn without_numa_there_is_one_with_an_array_of_struct_pages() {
     let node = Node {
         start_pfn: 0,
         spanned_pages: 0x100,
-        mem_map: Some(LINEAR + 0x8000),
+        mem_map: Some(virt(LINEAR + 0x8000)),
         free_pages: Some(0x100),
     };
     assert_eq!(found(&world), Ok(vec![node]));
@@ -114,7 +114,7 @@ SIZE(free_area)=28\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=3
     let node = Node {
         start_pfn: 1,
         spanned_pages: 0xffdc,
-        mem_map: Some(0xcfb7_f028),
+        mem_map: Some(virt(0xcfb7_f028)),
         free_pages: Some(0x8000),
     };
     assert_eq!(found(&world), Ok(vec![node]));

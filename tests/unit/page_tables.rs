@@ -2,18 +2,22 @@
 
 use std::ops::Range;
 
-use crate::unit_tests::world::World;
 use crate::unit_tests::world::paging::*;
+use crate::unit_tests::world::{World, phys, virt, virt_range};
 use kdumpconv::Architecture;
 use kdumpconv::kernel::AddressError;
 use kdumpconv::kernel::translate::TablesFound;
+use kdumpconv::pages::{PhysAddr, VirtRange};
 use support::elf::Endian;
 use support::machine::Paging;
 
 /// The tables that are found, sorted, and what is said of them.
 fn tables(world: &World) -> (Vec<Range<u64>>, TablesFound) {
     let mut all = Vec::new();
-    let found = world.translator().tables(&mut |table| all.push(table)).unwrap();
+    let found = world
+        .translator()
+        .tables(&mut |table| all.push(table.start.get()..table.end.get()))
+        .unwrap();
     assert_eq!(found.tables, all.len() as u64);
     all.sort_by_key(|table| table.start);
     (all, found)
@@ -89,7 +93,7 @@ fn a_table_that_many_entries_name_is_read_once() {
     let translator = world.translator();
     world.machine.reads.set(0);
     let mut visited = Vec::new();
-    let found = translator.tables(&mut |table| visited.push(table.start)).unwrap();
+    let found = translator.tables(&mut |table| visited.push(table.start.get())).unwrap();
     assert_eq!(visited, [0x120_0000, 0x200_0000, 0x201_0000, 0x202_0000], "the root first");
     assert_eq!(found, TablesFound { tables: 4, ..TablesFound::default() });
     assert_eq!(world.machine.reads.get(), 3, "the last is not read");
@@ -109,7 +113,7 @@ fn tables_that_name_themselves_end_after_as_many_levels() {
         }
         let translator = world.translator();
         world.machine.reads.set(0);
-        let found = translator.tables(&mut |table| assert_eq!(table.start, ROOT)).unwrap();
+        let found = translator.tables(&mut |table| assert_eq!(table.start, phys(ROOT))).unwrap();
         assert!(world.machine.reads.get() < paging.levels().len() as u64, "{paging:?}");
         assert!(found.tables <= paging.levels().len() as u64, "{paging:?}");
     }
@@ -155,8 +159,11 @@ fn a_kernel_without_known_tables_says_why_there_are_none() {
 /// Runs as numbers: where, how many bytes, the physical address.
 fn runs(world: &World, vaddrs: Range<u64>) -> Vec<(u64, u64, Option<u64>)> {
     let translator = world.translator();
-    let runs = translator.runs(vaddrs);
-    runs.map(|(vaddrs, paddr)| (vaddrs.start, vaddrs.end - vaddrs.start, paddr.ok())).collect()
+    let runs = translator.runs(virt_range(vaddrs));
+    let numbers = |(vaddrs, paddr): (VirtRange, Result<PhysAddr, AddressError>)| {
+        (vaddrs.start.get(), vaddrs.len(), paddr.ok().map(PhysAddr::get))
+    };
+    runs.map(numbers).collect()
 }
 
 #[test]
@@ -209,7 +216,11 @@ fn the_runs_of_a_range_agree_with_its_addresses_one_by_one() {
             assert_eq!(*run, at, "{paging:?}: no gap");
             for byte in (0..*bytes).step_by(256) {
                 let expected = paddr.map(|paddr| paddr + byte);
-                assert_eq!(translator.translate(at + byte).ok(), expected, "{paging:?}");
+                assert_eq!(
+                    translator.translate(virt(at + byte)).ok(),
+                    expected.map(phys),
+                    "{paging:?}"
+                );
             }
             at += bytes;
         }
@@ -227,8 +238,12 @@ fn pages_of_4_kib_cost_a_read_of_each_table() {
     }
     let translator = world.translator();
     world.machine.reads.set(0);
-    let all: Vec<_> = translator.runs(0xffff_ea00_0000_0000..0xffff_ea00_0080_0000).collect();
-    assert_eq!(all, [(0xffff_ea00_0000_0000..0xffff_ea00_0080_0000, Ok(0x1000_0000))]);
+    let all: Vec<_> =
+        translator.runs(virt_range(0xffff_ea00_0000_0000..0xffff_ea00_0080_0000)).collect();
+    assert_eq!(
+        all,
+        [(virt_range(0xffff_ea00_0000_0000..0xffff_ea00_0080_0000), Ok(phys(0x1000_0000)))]
+    );
     assert_eq!(world.machine.reads.get(), 3 + 4, "pgd, pud, pmd, and 4 times 512 pages");
 }
 
@@ -237,13 +252,15 @@ fn what_is_not_mapped_is_passed_over_in_large_steps() {
     let (world, _) = world(X86_4);
     let translator = world.translator();
     world.machine.reads.set(0);
-    let all: Vec<_> = translator.runs(0xffff_8000_0000_0000..0xffff_ff00_0000_0000).collect();
+    let all: Vec<_> =
+        translator.runs(virt_range(0xffff_8000_0000_0000..0xffff_ff00_0000_0000)).collect();
     assert_eq!(all.len(), 1);
     assert!(matches!(all[0], (_, Err(AddressError::NotMapped { level: "pgd", .. }))));
     assert_eq!(world.machine.reads.get(), 1);
     // No addresses at all, between the halves.
-    let all: Vec<_> = translator.runs(0x7fff_ffff_f000..0xffff_8000_0000_1000).collect();
-    let ranges: Vec<_> = all.iter().map(|run| run.0.clone()).collect();
+    let all: Vec<_> =
+        translator.runs(virt_range(0x7fff_ffff_f000..0xffff_8000_0000_1000)).collect();
+    let ranges: Vec<_> = all.iter().map(|run| run.0.start.get()..run.0.end.get()).collect();
     assert_eq!(
         ranges,
         [
@@ -263,11 +280,11 @@ fn a_table_that_is_not_there_ends_no_run_beyond_it() {
     built.map(memory, START + 0x20_0000, 0x1020_0000, 2);
     memory.forget(way[3]);
     let translator = world.translator();
-    let all: Vec<_> = translator.runs(START..START + 0x60_0000).collect();
+    let all: Vec<_> = translator.runs(virt_range(START..START + 0x60_0000)).collect();
     assert!(
-        matches!(&all[0], (vaddrs, Err(AddressError::UnreadableEntry { .. })) if vaddrs.end == START + 0x20_0000)
+        matches!(&all[0], (vaddrs, Err(AddressError::UnreadableEntry { .. })) if vaddrs.end == virt(START + 0x20_0000))
     );
-    assert_eq!(all[1], (START + 0x20_0000..START + 0x40_0000, Ok(0x1020_0000)));
+    assert_eq!(all[1], (virt_range(START + 0x20_0000..START + 0x40_0000), Ok(phys(0x1020_0000))));
     assert!(matches!(all[2].1, Err(AddressError::NotMapped { .. })));
     assert_eq!(all.len(), 3);
 }

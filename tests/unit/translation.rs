@@ -2,11 +2,12 @@
 //! broken ones lead to an error that names the entry.
 
 use crate::unit_tests::world::paging::*;
-use crate::unit_tests::world::{World, chain};
+use crate::unit_tests::world::{World, chain, phys, virt, virt_range};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::format::elf::{PT_LOAD, Segment};
 use kdumpconv::kernel::translate::Translator;
+use kdumpconv::pages::PhysAddr;
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::machine::{Memory, PageTables, Paging};
@@ -23,9 +24,9 @@ fn a_page_of_every_size_is_found_on_every_architecture() {
             let expected = paddr >> shift << shift | vaddr & ((1 << shift) - 1);
             let found = world
                 .translator()
-                .map(vaddr)
+                .map(virt(vaddr))
                 .unwrap_or_else(|error| panic!("{paging:?} level {level}: {}", chain(&error)));
-            assert_eq!(found.paddr, expected, "{paging:?} level {level}");
+            assert_eq!(found.paddr, phys(expected), "{paging:?} level {level}");
             let rest = (1 << shift) - (vaddr & ((1 << shift) - 1));
             assert_eq!(found.bytes, rest, "{paging:?} level {level}");
         }
@@ -36,7 +37,7 @@ fn a_page_of_every_size_is_found_on_every_architecture() {
 fn an_i386_page_of_4_mib_may_lie_beyond_4_gib() {
     let (mut world, mut tables) = world(Paging::I386);
     tables.map(&mut world.machine.memory, 0xd000_0000, 0x12_3440_0000, 0);
-    assert_eq!(world.translator().translate(0xd012_3456), Ok(0x12_3452_3456));
+    assert_eq!(world.translator().translate(virt(0xd012_3456)), Ok(phys(0x12_3452_3456)));
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn nothing_mapped_names_the_entry_that_says_so() {
                 // With it goes what its tables are known by.
                 continue;
             }
-            let error = world.translator().translate(vaddr).unwrap_err().to_string();
+            let error = world.translator().translate(virt(vaddr)).unwrap_err().to_string();
             let expected = format!("entry at {at:#x} is {nothing:#x}");
             assert!(error.ends_with(&expected), "{paging:?} {level}: {error}");
             assert!(error.contains("is not mapped"), "{error}");
@@ -72,7 +73,7 @@ fn a_table_that_is_not_in_the_dump_is_named() {
         let way = tables.map(&mut world.machine.memory, vaddr, 0x300_0000, last);
         world.machine.memory.forget(way[last]);
         let translator = world.translator();
-        match translator.translate(vaddr) {
+        match translator.translate(virt(vaddr)) {
             // The identity or linear map knows it all the same.
             Ok(paddr) => assert!(
                 matches!(paging, Paging::S390 { .. } | Paging::I386 | Paging::I386Pae),
@@ -106,7 +107,7 @@ fn a_root_that_names_itself_is_read_once_a_level() {
         let translator = world.translator();
         world.machine.reads.set(0);
         let vaddr = address(paging, 0x10_0000);
-        let _ = translator.translate(vaddr);
+        let _ = translator.translate(virt(vaddr));
         assert!(world.machine.reads.get() <= paging.levels().len() as u64, "{paging:?}");
     }
 }
@@ -126,7 +127,7 @@ fn an_address_that_is_none_never_reaches_the_tables() {
         let (world, _) = world(paging);
         let translator = world.translator();
         world.machine.reads.set(0);
-        let error = translator.translate(vaddr).unwrap_err().to_string();
+        let error = translator.translate(virt(vaddr)).unwrap_err().to_string();
         assert!(error.contains("not a kernel address"), "{paging:?}: {error}");
         assert_eq!(world.machine.reads.get(), 0, "{paging:?}");
     }
@@ -139,11 +140,15 @@ fn x86_64_finds_its_root_by_any_name_and_its_image_without_tables() {
         let world = World::new(Architecture::X86_64, 4096, &info);
         let translator = world.translator();
         // 0xffffffffb7209000 - 0xffffffff80000000 - 0x34200000.
-        assert_eq!(translator.translate(0xffff_ffff_b720_9000), Ok(0x300_9000), "{name}");
-        let error = translator.translate(0xffff_8880_0000_0000).unwrap_err().to_string();
+        assert_eq!(
+            translator.translate(virt(0xffff_ffff_b720_9000)),
+            Ok(phys(0x300_9000)),
+            "{name}"
+        );
+        let error = translator.translate(virt(0xffff_8880_0000_0000)).unwrap_err().to_string();
         assert!(error.contains("the pgd entry at 0x3009888"), "{error}");
         // Modules are not in the image.
-        translator.translate(0xffff_ffff_c000_0000).unwrap_err();
+        translator.translate(virt(0xffff_ffff_c000_0000)).unwrap_err();
     }
     let none = World::new(Architecture::X86_64, 4096, "NUMBER(phys_base)=0");
     assert_eq!(
@@ -160,20 +165,20 @@ fn x86_64_falls_back_on_the_direct_map_of_the_program_headers() {
     world.segments = vec![Segment {
         kind: PT_LOAD,
         offset: 0,
-        vaddr: 0xffff_9000_0010_0000,
-        paddr: Some(0x10_0000),
+        vaddr: virt(0xffff_9000_0010_0000),
+        paddr: Some(phys(0x10_0000)),
         file_bytes: 0x10_0000,
         memory_bytes: 0x10_0000,
     }];
     let translator = world.translator();
-    assert_eq!(translator.translate(0xffff_9000_001f_ffff), Ok(0x1f_ffff));
-    translator.translate(0xffff_9000_0020_0000).unwrap_err();
+    assert_eq!(translator.translate(virt(0xffff_9000_001f_ffff)), Ok(phys(0x1f_ffff)));
+    translator.translate(virt(0xffff_9000_0020_0000)).unwrap_err();
 }
 
 /// With the tables gone, what the linear map of arm64 says.
 fn arm64_linear(info: &str, vaddr: u64) -> Option<u64> {
     let world = World::new(Architecture::Aarch64, 65536, info);
-    world.translator().translate(vaddr).ok()
+    world.translator().translate(virt(vaddr)).ok().map(PhysAddr::get)
 }
 
 #[test]
@@ -235,9 +240,9 @@ fn riscv_finds_image_and_linear_map_where_tables_are_missing() {
                 NUMBER(va_kernel_pa_offset)=0xfffffffeffe00000";
     let world = World::new(Architecture::Riscv64, 4096, info);
     let translator = world.translator();
-    assert_eq!(translator.translate(0xffff_ffff_81db_6458), Ok(0x81fb_6458));
-    assert_eq!(translator.translate(0xff60_0000_0dc0_0000), Ok(0x8dc0_0000));
-    translator.translate(0xff1c_0000_0000_0000).unwrap_err();
+    assert_eq!(translator.translate(virt(0xffff_ffff_81db_6458)), Ok(phys(0x81fb_6458)));
+    assert_eq!(translator.translate(virt(0xff60_0000_0dc0_0000)), Ok(phys(0x8dc0_0000)));
+    translator.translate(virt(0xff1c_0000_0000_0000)).unwrap_err();
 }
 
 #[test]
@@ -249,8 +254,8 @@ fn a_riscv_page_of_64_kib_takes_its_address_from_its_first_page() {
     // Svnapot: bit 63, and 1000 in the lowest bits of the page number 0x80128.
     let entry = 1 << 63 | 0x8_0128 << 10 | 0xcf;
     world.machine.memory.write_int(way[2], Endian::Little, 8, entry);
-    let found = world.translator().map(vaddr).unwrap();
-    assert_eq!((found.paddr, found.bytes), (0x8012_3210, 0xcdf0));
+    let found = world.translator().map(virt(vaddr)).unwrap();
+    assert_eq!((found.paddr.get(), found.bytes), (0x8012_3210, 0xcdf0));
 }
 
 #[test]
@@ -275,18 +280,18 @@ fn s390x_finds_an_image_that_lies_elsewhere_than_its_address() {
         let root = 0x100_1000;
         let mut tables = PageTables::new(&mut world.machine.memory, paging, root, FREE);
         tables.map(&mut world.machine.memory, 0x3ff_e000_2000, 0x100_2000, 2);
-        assert_eq!(world.translator().translate(0x3ff_e000_2345), Ok(0x100_2345));
+        assert_eq!(world.translator().translate(virt(0x3ff_e000_2345)), Ok(phys(0x100_2345)));
         // What lies in tables that the dump lacks.
         world.machine.memory.forget(FREE);
-        assert_eq!(world.translator().translate(0x3ff_e000_2345), Ok(0x100_2345));
+        assert_eq!(world.translator().translate(virt(0x3ff_e000_2345)), Ok(phys(0x100_2345)));
     }
 }
 
 #[test]
 fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
     let hash = World::new(Architecture::Ppc64, 65536, "SYMBOL(swapper_pg_dir)=c000000001200000");
-    assert_eq!(hash.translator().translate(0xc000_0000_0253_6920), Ok(0x253_6920));
-    let error = hash.translator().translate(0xc008_0000_0000_0000).unwrap_err();
+    assert_eq!(hash.translator().translate(virt(0xc000_0000_0253_6920)), Ok(phys(0x253_6920)));
+    let error = hash.translator().translate(virt(0xc008_0000_0000_0000)).unwrap_err();
     assert_eq!(
         chain(&error),
         "virtual address 0xc008000000000000 cannot be translated: swapper_pg_dir: these are not \
@@ -299,7 +304,10 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
     let mut tables = PageTables::new(memory, paging, ROOT, FREE);
     tables.map(memory, 0xc000_0000_0120_0000, ROOT, 2);
     tables.map(memory, 0xc008_0000_0000_0000, 0x345_0000, 3);
-    assert_eq!(told_by_tables.translator().translate(0xc008_0000_0000_0042), Ok(0x345_0042));
+    assert_eq!(
+        told_by_tables.translator().translate(virt(0xc008_0000_0000_0042)),
+        Ok(phys(0x345_0042))
+    );
     let mut world = World::new(
         Architecture::Ppc64,
         65536,
@@ -311,9 +319,9 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
     let paging = Paging::Ppc64Radix { shift: 16 };
     let mut tables = PageTables::new(&mut world.machine.memory, paging, ROOT, FREE);
     tables.map(&mut world.machine.memory, 0xc008_0000_0001_0000, 0x345_0000, 3);
-    assert_eq!(world.translator().translate(0xc008_0000_0001_0042), Ok(0x345_0042));
+    assert_eq!(world.translator().translate(virt(0xc008_0000_0001_0042)), Ok(phys(0x345_0042)));
     world.machine.memory.write_int(0x2020, Endian::Little, 4, 0x3f);
-    let error = chain(&world.translator().translate(0xc008_0000_0001_0042).unwrap_err());
+    let error = chain(&world.translator().translate(virt(0xc008_0000_0001_0042)).unwrap_err());
     assert!(error.ends_with("the hash MMU's page table is not supported"), "{error}");
 }
 
@@ -346,14 +354,14 @@ fn ppc64s_hash_mmu_keeps_a_list_of_where_the_struct_pages_are() {
     (0..64).for_each(|nth| put(memory, 0x10_0000 + nth * 4096, 8, 1));
     let runs = |world: &World| -> Vec<_> {
         let translator = world.translator();
-        let runs = translator.runs(VMEMMAP..VMEMMAP + (4 << 24));
+        let runs = translator.runs(virt_range(VMEMMAP..VMEMMAP + (4 << 24)));
         runs.filter_map(|(vaddrs, found)| Some((vaddrs, found.ok()?))).collect()
     };
     assert_eq!(
         runs(&world),
         [
-            (VMEMMAP..VMEMMAP + (2 << 24), 0x400_0000),
-            (VMEMMAP + (2 << 24)..VMEMMAP + (3 << 24), 0x900_0000),
+            (virt_range(VMEMMAP..VMEMMAP + (2 << 24)), phys(0x400_0000)),
+            (virt_range(VMEMMAP + (2 << 24)..VMEMMAP + (3 << 24)), phys(0x900_0000)),
         ]
     );
     // In circles, it is none.
@@ -370,13 +378,13 @@ fn i386_finds_its_linear_map_by_tables_that_map_themselves() {
         let mut tables = PageTables::new(&mut world.machine.memory, paging, ROOT, FREE);
         tables.map(&mut world.machine.memory, page_offset + ROOT, ROOT, 1);
         tables.map(&mut world.machine.memory, 0xf880_0000, 0x1_2345_6000, 2);
-        assert_eq!(world.translator().translate(0xf880_0123), Ok(0x1_2345_6123));
+        assert_eq!(world.translator().translate(virt(0xf880_0123)), Ok(phys(0x1_2345_6123)));
     }
     // Without tables: low memory alone.
     let info = "SYMBOL(swapper_pg_dir)=c1200000";
     let world = World::new(Architecture::I386, 4096, info);
-    assert_eq!(world.translator().translate(0xc012_3456), Ok(0x12_3456));
-    let error = chain(&world.translator().translate(0xf880_0000).unwrap_err());
+    assert_eq!(world.translator().translate(virt(0xc012_3456)), Ok(phys(0x12_3456)));
+    let error = chain(&world.translator().translate(virt(0xf880_0000)).unwrap_err());
     assert!(error.ends_with("no PAGE_OFFSET makes the page tables map themselves"), "{error}");
 }
 
@@ -385,9 +393,9 @@ fn loongarch_has_three_direct_windows() {
     let world = World::new(Architecture::LoongArch64, 16384, "");
     let translator = world.translator();
     for vaddr in [0x8000_0000_0123_4567, 0x9000_0000_0123_4567, 0xa000_0000_0123_4567] {
-        assert_eq!(translator.translate(vaddr), Ok(0x123_4567));
+        assert_eq!(translator.translate(virt(vaddr)), Ok(phys(0x123_4567)));
     }
-    let error = chain(&translator.translate(0xffff_8000_0000_0000).unwrap_err());
+    let error = chain(&translator.translate(virt(0xffff_8000_0000_0000)).unwrap_err());
     assert!(error.ends_with("VMCOREINFO has no SYMBOL(swapper_pg_dir)"), "{error}");
 }
 
@@ -413,10 +421,10 @@ fn bytes_are_read_across_pages_that_lie_apart() {
             world.machine.memory.write(paddr, &vec![nth as u8 + 1; page as usize]);
         }
         let mut buf = vec![0; page as usize + 2];
-        world.translator().read(first + page - 1, &mut buf).unwrap();
+        world.translator().read(virt(first + page - 1), &mut buf).unwrap();
         let expected = [&[1][..], &vec![2; page as usize], &[3]].concat();
         assert!(buf == expected, "{paging:?}");
-        let error = world.translator().read(first + 2 * page, &mut buf).unwrap_err();
+        let error = world.translator().read(virt(first + 2 * page), &mut buf).unwrap_err();
         let text = chain(&error);
         assert!(text.contains(&format!("{:#x}", first + 3 * page)), "{paging:?}: {text}");
     }
@@ -443,7 +451,7 @@ proptest! {
         }
         let translator = world.translator();
         for (vaddr, paddr) in expected {
-            prop_assert_eq!(translator.translate(vaddr + 5), Ok(paddr + 5), "{:?}", paging);
+            prop_assert_eq!(translator.translate(virt(vaddr + 5)), Ok(phys(paddr + 5)), "{:?}", paging);
         }
     }
 
@@ -464,8 +472,8 @@ proptest! {
         }
         if let Ok(translator) = Translator::new(&world.kernel()) {
             world.machine.reads.set(0);
-            let _ = translator.map(address(paging, vaddr));
-            let _ = translator.map(vaddr);
+            let _ = translator.map(virt(address(paging, vaddr)));
+            let _ = translator.map(virt(vaddr));
             prop_assert!(world.machine.reads.get() <= 2 * 5);
         }
     }
@@ -499,8 +507,8 @@ proptest! {
         world.info = Vmcoreinfo::parse(text.as_bytes());
         if let Ok(translator) = Translator::new(&world.kernel()) {
             for at in [0, vaddr, !vaddr, u64::MAX] {
-                let _ = translator.map(at);
-                let _ = translator.read(at, &mut [0; 16]);
+                let _ = translator.map(virt(at));
+                let _ = translator.read(virt(at), &mut [0; 16]);
             }
         }
     }

@@ -124,7 +124,9 @@ fn summary(report: &ElfReport, settled: Option<&Published>, seconds: f64) -> Vec
     let memory = as_f64(pages.done().saturating_mul(report.page_bytes));
     let class = if report.is_64bit { "ELF64" } else { "ELF32" };
     let addresses = match report.direct_map {
-        Some(map) => format!("the direct map at {:#x}", map.offset.wrapping_add(map.start)),
+        Some(map) => {
+            format!("the direct map at {:#x}", map.offset.wrapping_add(map.paddrs.start.get()))
+        }
         None => "no virtual addresses".to_owned(),
     };
     let mut lines = vec![
@@ -168,7 +170,7 @@ fn as_json(
             .collect::<Vec<_>>(),
         "class": if report.is_64bit { 64 } else { 32 },
         "segments": report.segments,
-        "direct_map": report.direct_map.map(|map| map.offset.wrapping_add(map.start)),
+        "direct_map": report.direct_map.map(|map| map.offset.wrapping_add(map.paddrs.start.get())),
         "page_size": report.page_bytes,
         "pages": {
             "present": pages.present,

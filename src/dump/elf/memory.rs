@@ -12,8 +12,8 @@ use std::ops::Range;
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::input::{Place, ReadAt, read_around_errors, read_full};
 use crate::kernel::physical::{Missing, Unreadable};
-use crate::pages::MAX_PFN;
 use crate::pages::ranges::{count, page_runs, without};
+use crate::pages::{MAX_PFN, PhysAddr, Position};
 
 /// Physical memory whose bytes the input has: `addresses` are at `offset` in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +40,12 @@ impl Extent {
 #[derive(Debug, Clone, Default)]
 pub struct ElfMemory {
     page_size: u64,
-    origin: u64,
+    origin: PhysAddr,
     extents: Vec<Extent>,
     present: Vec<Range<u64>>,
     with_data: Vec<Range<u64>>,
     missing: Vec<Range<u64>>,
-    rejected: Vec<u64>,
+    rejected: Vec<PhysAddr>,
 }
 
 impl ElfMemory {
@@ -61,10 +61,10 @@ impl ElfMemory {
     pub fn new(
         segments: &[Segment],
         page_size: u64,
-        origin: u64,
+        origin: PhysAddr,
         input_bytes: Option<u64>,
     ) -> Self {
-        let origin = origin - origin % page_size;
+        let origin = origin - origin.get() % page_size;
         let limit = page_size.saturating_mul(MAX_PFN);
         let mut rejected = Vec::new();
         let mut memory = Vec::new();
@@ -136,13 +136,13 @@ impl ElfMemory {
 
     /// Physical addresses of segments that could not be taken.
     #[must_use]
-    pub fn rejected(&self) -> &[u64] {
+    pub fn rejected(&self) -> &[PhysAddr] {
         &self.rejected
     }
 
     /// The pfn and the offset within its page of a physical address; `None` below the origin.
     #[must_use]
-    pub fn locate(&self, paddr: u64) -> Option<(u64, u64)> {
+    pub fn locate(&self, paddr: PhysAddr) -> Option<(u64, u64)> {
         let address = paddr.checked_sub(self.origin)?;
         Some((address / self.page_size, address % self.page_size))
     }
@@ -207,7 +207,7 @@ impl ElfMemory {
     pub fn read_bytes(
         &self,
         input: &dyn ReadAt,
-        paddr: u64,
+        paddr: PhysAddr,
         buf: &mut [u8],
     ) -> Result<(), Unreadable> {
         let mut done = 0;

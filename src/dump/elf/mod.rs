@@ -9,6 +9,7 @@ use crate::format::kdump::is_page_size;
 use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::PhysAddr;
 
 pub mod memory;
 
@@ -55,7 +56,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
-    let memory = ElfMemory::new(&segments, page_size, origin, input.size());
+    let memory = ElfMemory::new(&segments, page_size, PhysAddr::new(origin), input.size());
     for paddr in memory.rejected() {
         warnings.push(format!(
             "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"

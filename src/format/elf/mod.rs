@@ -16,6 +16,7 @@ use scroll::Pread;
 
 use crate::error::{Error, Result};
 use crate::format::wire::ByteOrder;
+use crate::pages::{PhysAddr, VirtAddr};
 
 pub use goblin::elf::note::NT_PRSTATUS;
 pub use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
@@ -67,9 +68,9 @@ pub struct Segment {
     /// `p_offset`: where the segment's bytes are in the file.
     pub offset: u64,
     /// `p_vaddr`.
-    pub vaddr: u64,
+    pub vaddr: VirtAddr,
     /// `p_paddr`; `None` for -1, "no physical address".
-    pub paddr: Option<u64>,
+    pub paddr: Option<PhysAddr>,
     /// `p_filesz`.
     pub file_bytes: u64,
     /// `p_memsz`.
@@ -144,8 +145,8 @@ impl FileHeader {
         Some(Segment {
             kind: header.p_type,
             offset: header.p_offset,
-            vaddr: header.p_vaddr,
-            paddr: (header.p_paddr != self.no_address()).then_some(header.p_paddr),
+            vaddr: VirtAddr::new(header.p_vaddr),
+            paddr: (header.p_paddr != self.no_address()).then_some(PhysAddr::new(header.p_paddr)),
             file_bytes: header.p_filesz,
             memory_bytes: header.p_memsz.max(header.p_filesz),
         })

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pages::{PhysAddr, VirtAddr};
 
 /// An ELF64 little-endian core header: `e_phoff` 192, as QEMU >= 7.2 has it, `e_ehsize` 8.
 #[rustfmt::skip]
@@ -54,7 +55,7 @@ fn a_program_header_of_either_class() {
         0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     assert_eq!(segment, Some(Segment {
-        kind: PT_LOAD, offset: 0x1000, vaddr: 0xffff_ffff_8000_0000, paddr: Some(0x100_0000),
+        kind: PT_LOAD, offset: 0x1000, vaddr: VirtAddr::new(0xffff_ffff_8000_0000), paddr: Some(PhysAddr::new(0x100_0000)),
         file_bytes: 0x2000, memory_bytes: 0x3000,
     }));
     // p_memsz below p_filesz is taken as p_filesz; p_paddr is -1 in 32 bits.
@@ -63,7 +64,7 @@ fn a_program_header_of_either_class() {
         0, 0, 0x20, 0,  0, 0, 0, 1,  0, 0, 0, 0,  0, 0, 0, 4,
     ]);
     assert_eq!(segment, Some(Segment {
-        kind: PT_NOTE, offset: 0x1000, vaddr: 0, paddr: None,
+        kind: PT_NOTE, offset: 0x1000, vaddr: VirtAddr::new(0), paddr: None,
         file_bytes: 0x2000, memory_bytes: 0x2000,
     }));
 }
@@ -113,7 +114,7 @@ fn headers_are_written_in_either_class_and_order() {
         0, 0, 0, 0,  64, 0,  56, 0,  3, 0,  0, 0,  0, 0,  0, 0,
     ]);
     let load = Segment {
-        kind: PT_LOAD, offset: 0x1000, vaddr: 0xffff_8880_0000_0000, paddr: Some(0x100_0000),
+        kind: PT_LOAD, offset: 0x1000, vaddr: VirtAddr::new(0xffff_8880_0000_0000), paddr: Some(PhysAddr::new(0x100_0000)),
         file_bytes: 0x2000, memory_bytes: 0x3000,
     };
     assert_eq!(header.encode_segment(&load), [
@@ -125,7 +126,7 @@ fn headers_are_written_in_either_class_and_order() {
     let mut expected = XNUM_BE32;
     expected[31] = 52; // e_phoff
     assert_eq!(FileHeader { phoff: 52, ..xnum }.encode(), expected);
-    let load = Segment { vaddr: 0xc000_0000, paddr: None, ..load };
+    let load = Segment { vaddr: VirtAddr::new(0xc000_0000), paddr: None, ..load };
     assert_eq!(xnum.encode_segment(&load), [
         0, 0, 0, 1,  0, 0, 0x10, 0,  0xc0, 0, 0, 0,  0xff, 0xff, 0xff, 0xff,
         0, 0, 0x20, 0,  0, 0, 0x30, 0,  0, 0, 0, 7,  0, 0, 0, 0,
@@ -144,15 +145,15 @@ fn a_value_that_its_class_has_no_room_for_is_an_error() {
     let load = Segment {
         kind: PT_LOAD,
         offset: 0,
-        vaddr: 0,
-        paddr: Some(0),
+        vaddr: VirtAddr::new(0),
+        paddr: Some(PhysAddr::new(0)),
         file_bytes: 0,
         memory_bytes: 0,
     };
     for wrong in [
         Segment { offset: 1 << 32, ..load },
-        Segment { vaddr: 1 << 32, ..load },
-        Segment { paddr: Some(1 << 32), ..load },
+        Segment { vaddr: VirtAddr::new(1 << 32), ..load },
+        Segment { paddr: Some(PhysAddr::new(1 << 32)), ..load },
         Segment { file_bytes: 1 << 32, ..load },
         Segment { memory_bytes: 1 << 32, ..load },
     ] {

@@ -13,6 +13,7 @@ use scroll::ctx::TryIntoCtx;
 use super::{FileHeader, PN_XNUM, PT_LOAD, PT_NOTE, Segment, endian};
 use crate::error::{Error, Result};
 use crate::format::wire::{self, ByteOrder};
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// The most program headers that `e_phnum` itself can count.
 pub const MAX_PLAIN_SEGMENTS: u64 = PN_XNUM_64 - 1;
@@ -28,8 +29,8 @@ impl Segment {
         Segment {
             kind: PT_NOTE,
             offset: place.start,
-            vaddr: 0,
-            paddr: Some(0),
+            vaddr: VirtAddr::ZERO,
+            paddr: Some(PhysAddr::ZERO),
             file_bytes: bytes,
             memory_bytes: bytes,
         }
@@ -140,8 +141,8 @@ impl FileHeader {
     /// [`Error::FieldOverflow`].
     pub fn check_segment(&self, segment: &Segment) -> Result<()> {
         self.check_word("p_offset", segment.offset)?;
-        self.check_word("p_vaddr", segment.vaddr)?;
-        self.check_word("p_paddr", segment.paddr.unwrap_or(0))?;
+        self.check_word("p_vaddr", segment.vaddr.get())?;
+        self.check_word("p_paddr", segment.paddr.map_or(0, PhysAddr::get))?;
         self.check_word("p_filesz", segment.file_bytes)?;
         self.check_word("p_memsz", segment.memory_bytes)
     }
@@ -159,8 +160,8 @@ impl FileHeader {
             p_type: segment.kind,
             p_flags: if segment.kind == PT_LOAD { PF_R | PF_W | PF_X } else { 0 },
             p_offset: segment.offset,
-            p_vaddr: segment.vaddr,
-            p_paddr: segment.paddr.unwrap_or_else(|| self.no_address()),
+            p_vaddr: segment.vaddr.get(),
+            p_paddr: segment.paddr.map_or_else(|| self.no_address(), PhysAddr::get),
             p_filesz: segment.file_bytes,
             p_memsz: segment.memory_bytes,
             p_align: 0,

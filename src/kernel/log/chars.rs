@@ -10,6 +10,7 @@ use crate::kernel::error::Error;
 use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::Position;
 
 /// Characters that are read at a time, and that a line has at most.
 const PIECE_BYTES: u64 = 4096;

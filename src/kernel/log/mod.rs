@@ -18,11 +18,12 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::{Position, VirtAddr, VirtRange};
 
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};
@@ -99,7 +100,7 @@ pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, Error> 
 ///
 /// # Errors
 /// [`Error`] when there is no log to be found.
-pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<Range<u64>>, Error> {
+pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<VirtRange>, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
     let translator = Translator::new(kernel)?;
@@ -111,7 +112,7 @@ pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<Range<u64>>, Error> {
 
 /// The forms of log.
 enum Form {
-    Ring { prb: u64 },
+    Ring { prb: VirtAddr },
     Records,
     Chars,
 }
@@ -135,7 +136,7 @@ impl Form {
 /// The buffer of the older forms.
 struct LogBuf {
     /// Its virtual address.
-    start: u64,
+    start: VirtAddr,
     bytes: u64,
 }
 
@@ -143,14 +144,15 @@ impl LogBuf {
     fn find(info: &Vmcoreinfo, translator: &Translator<'_>) -> Result<LogBuf, Error> {
         let log_buf = info.require_symbol("log_buf")?;
         let start = translator.read_long(log_buf).map_err(Error::unreadable("SYMBOL(log_buf)"))?;
+        let start = VirtAddr::new(start);
         let bytes = int(info, translator, "log_buf_len", "SYMBOL(log_buf_len)")?;
         let readable = translator.memory().readable_bytes();
         let bytes = plausible("log_buf_len", Some(bytes), readable)?;
         Ok(LogBuf { start, bytes })
     }
 
-    fn memory(&self) -> Range<u64> {
-        self.start..self.start.saturating_add(self.bytes)
+    fn memory(&self) -> VirtRange {
+        VirtRange::new(self.start, self.start.saturating_add(self.bytes))
     }
 }
 

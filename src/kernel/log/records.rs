@@ -12,6 +12,7 @@ use crate::kernel::error::{AddressError, Error};
 use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::{Position, VirtAddr};
 
 /// The struct's name: printk_log since 3.11 (62e32ac3505a), log before.
 const STRUCTS: [&str; 2] = ["printk_log", "log"];
@@ -54,7 +55,7 @@ struct Buffer<'t, 'a> {
     offsets: Offsets,
     pieces: VirtualReader<'t, 'a>,
     translator: &'t Translator<'a>,
-    start: u64,
+    start: VirtAddr,
 }
 
 impl Buffer<'_, '_> {

@@ -9,7 +9,7 @@
 //!
 //! Source: kernel/printk/printk_ringbuffer.c and .h.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use super::{Caller, Ended, Record, Visit, plausible};
 use crate::error::chain;
@@ -18,6 +18,7 @@ use crate::kernel::error::{AddressError, Error};
 use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{Position, VirtAddr, VirtRange};
 
 /// States of a descriptor (enum desc_state): in the two uppermost bits of state_var, above the id.
 const COMMITTED: u64 = 1;
@@ -81,33 +82,38 @@ fn counter(info: &Vmcoreinfo) -> u64 {
 struct Ring {
     offsets: Offsets,
     layout: StructLayout,
-    descs: u64,
-    infos: u64,
+    descs: VirtAddr,
+    infos: VirtAddr,
     desc_mask: u64,
     id_mask: u64,
     tail: u64,
     head: u64,
-    data: u64,
+    data: VirtAddr,
     data_mask: u64,
 }
 
 impl Ring {
-    fn open(info: &Vmcoreinfo, translator: &Translator<'_>, symbol: u64) -> Result<Ring, Error> {
+    fn open(
+        info: &Vmcoreinfo,
+        translator: &Translator<'_>,
+        symbol: VirtAddr,
+    ) -> Result<Ring, Error> {
         let offsets = Offsets::of(info)?;
         let prb = translator.read_long(symbol).map_err(Error::unreadable("SYMBOL(prb)"))?;
-        let long = |ring: &str, member: &str, what| {
-            let at = add(prb, info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
-            let at = add(at, info.require_offset(member)?);
-            translator.read_long(at).map_err(Error::unreadable(what))
+        let prb = VirtAddr::new(prb);
+        let pointer = |ring: &str, member: &str, what| {
+            let at = prb.wrapping_add(info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
+            let at = at.wrapping_add(info.require_offset(member)?);
+            translator.read_long(at).map(VirtAddr::new).map_err(Error::unreadable(what))
         };
         let bits = |ring: &str, member: &str, what| {
-            let at = add(prb, info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
-            let at = add(at, info.require_offset(member)?);
+            let at = prb.wrapping_add(info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
+            let at = at.wrapping_add(info.require_offset(member)?);
             translator.read_u32(at).map_err(Error::unreadable(what))
         };
         let id = |member: &str, what| {
-            let at = add(prb, info.require_offset("printk_ringbuffer.desc_ring")?);
-            let at = add(add(at, info.require_offset(member)?), counter(info));
+            let at = prb.wrapping_add(info.require_offset("printk_ringbuffer.desc_ring")?);
+            let at = at.wrapping_add(info.require_offset(member)?).wrapping_add(counter(info));
             translator.read_long(at).map_err(Error::unreadable(what))
         };
         let readable = translator.memory().readable_bytes();
@@ -124,21 +130,22 @@ impl Ring {
         let id_mask = if layout.long_bytes() == 8 { u64::MAX >> 2 } else { 0x3fff_ffff };
         Ok(Ring {
             layout,
-            descs: long("desc_ring", "prb_desc_ring.descs", "prb_desc_ring.descs")?,
-            infos: long("desc_ring", "prb_desc_ring.infos", "prb_desc_ring.infos")?,
+            descs: pointer("desc_ring", "prb_desc_ring.descs", "prb_desc_ring.descs")?,
+            infos: pointer("desc_ring", "prb_desc_ring.infos", "prb_desc_ring.infos")?,
             desc_mask: count.unwrap_or(1) - 1,
             id_mask,
             tail: id("prb_desc_ring.tail_id", "prb_desc_ring.tail_id")? & id_mask,
             head: id("prb_desc_ring.head_id", "prb_desc_ring.head_id")? & id_mask,
-            data: long("text_data_ring", "prb_data_ring.data", "prb_data_ring.data")?,
+            data: pointer("text_data_ring", "prb_data_ring.data", "prb_data_ring.data")?,
             data_mask: data_bytes - 1,
             offsets,
         })
     }
 
     /// Where the texts, the descriptors and what is known of each record are.
-    fn memory(&self) -> Vec<Range<u64>> {
-        let array = |start: u64, bytes: u64| start..start.saturating_add(bytes);
+    fn memory(&self) -> Vec<VirtRange> {
+        let array =
+            |start: VirtAddr, bytes: u64| VirtRange::new(start, start.saturating_add(bytes));
         let of_each = |bytes: u64| bytes.saturating_mul(self.desc_mask + 1);
         vec![
             array(self.data, self.data_mask + 1),
@@ -151,7 +158,7 @@ impl Ring {
     ///
     /// `None` for a block that no writer makes. Logical positions only grow; their lower bits are the
     /// place in the ring. A block that would reach over the end of the ring begins at its start.
-    fn text(&self, begin: u64, next: u64) -> Option<(u64, u64)> {
+    fn text(&self, begin: u64, next: u64) -> Option<(VirtAddr, u64)> {
         let (mut first, mut end) = (begin & self.data_mask, next & self.data_mask);
         if end == 0 {
             // It ends where the ring ends.
@@ -160,7 +167,7 @@ impl Ring {
             first = 0;
         }
         let first = first + self.layout.long_bytes() as u64;
-        Some((add(self.data, first), end.checked_sub(first)?))
+        Some((self.data.wrapping_add(first), end.checked_sub(first)?))
     }
 }
 
@@ -181,7 +188,7 @@ impl Readers<'_, '_> {
 fn long(
     pieces: &mut VirtualReader<'_, '_>,
     layout: StructLayout,
-    vaddr: u64,
+    vaddr: VirtAddr,
 ) -> Result<u64, AddressError> {
     let order = layout.byte_order();
     if layout.long_bytes() == 8 {
@@ -197,15 +204,15 @@ fn long(
 pub(super) fn memory(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
-    symbol: u64,
-) -> Result<Vec<Range<u64>>, Error> {
+    symbol: VirtAddr,
+) -> Result<Vec<VirtRange>, Error> {
     Ok(Ring::open(info, translator, symbol)?.memory())
 }
 
 pub(super) fn read(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
-    symbol: u64,
+    symbol: VirtAddr,
     visit: &mut Visit<'_>,
 ) -> Result<Ended, Error> {
     let ring = Ring::open(info, translator, symbol)?;
@@ -275,35 +282,35 @@ fn record(
     let Ring { offsets, layout, .. } = ring;
     let order = readers.order();
     let nth = id & ring.desc_mask;
-    let desc = add(ring.descs, nth.wrapping_mul(offsets.desc_bytes));
-    let state = long(&mut readers.descs, *layout, add(desc, offsets.state))?;
+    let desc = ring.descs.wrapping_add(nth.wrapping_mul(offsets.desc_bytes));
+    let state = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.state))?;
     let kind = (state >> (layout.long_bytes() * 8 - 2)) & 3;
     if state & ring.id_mask != id || !matches!(kind, COMMITTED | FINALIZED) {
         return Ok(None);
     }
-    let begin = long(&mut readers.descs, *layout, add(desc, offsets.begin))?;
-    let next = long(&mut readers.descs, *layout, add(desc, offsets.next))?;
+    let begin = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.begin))?;
+    let next = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.next))?;
     // Positions of text are multiples of a long: an odd one says that there is none.
     let textless = begin & next & 1 == 1;
     if textless && begin != EMPTY_LINE {
         return Ok(None);
     }
 
-    let info = add(ring.infos, nth.wrapping_mul(offsets.info_bytes));
+    let info = ring.infos.wrapping_add(nth.wrapping_mul(offsets.info_bytes));
     let mut u16_bytes = [0; 2];
-    readers.infos.read(add(info, offsets.text_len), &mut u16_bytes)?;
+    readers.infos.read(info.wrapping_add(offsets.text_len), &mut u16_bytes)?;
     let mut ts_nsec = [0; 8];
-    readers.infos.read(add(info, offsets.ts_nsec), &mut ts_nsec)?;
+    readers.infos.read(info.wrapping_add(offsets.ts_nsec), &mut ts_nsec)?;
     let mut caller = None;
     if let Some(caller_id) = offsets.caller_id {
         let mut bytes = [0; 4];
-        readers.infos.read(add(info, caller_id), &mut bytes)?;
+        readers.infos.read(info.wrapping_add(caller_id), &mut bytes)?;
         caller = Some(Caller::of_id(order.read_u32(bytes)));
     }
     let mut facility_and_level = None;
     if let Some(at) = offsets.facility() {
         let mut bytes = [0; 2];
-        readers.infos.read(add(info, at), &mut bytes)?;
+        readers.infos.read(info.wrapping_add(at), &mut bytes)?;
         facility_and_level = Some(bytes);
     }
 

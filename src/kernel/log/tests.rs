@@ -7,13 +7,14 @@ use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::PhysAddr;
 
 struct Bytes(Vec<u8>);
 
 impl PhysicalMemory for Bytes {
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let unreadable = Unreadable { paddr, why: Missing::Hole };
-        let start = usize::try_from(paddr).map_err(|_| unreadable.clone())?;
+        let start = usize::try_from(paddr.get()).map_err(|_| unreadable.clone())?;
         let end = start.checked_add(buf.len()).ok_or_else(|| unreadable.clone())?;
         buf.copy_from_slice(self.0.get(start..end).ok_or(unreadable)?);
         Ok(())
@@ -101,20 +102,20 @@ fn a_memory_cut_anywhere_ends_in_an_error_or_without_the_record() {
     }
 }
 
+/// A range that begins `offset` bytes into the linear map.
+fn range(offset: u64, bytes: u64) -> VirtRange {
+    VirtRange::of(VirtAddr::new(0xc000_0000_0000_0000 + offset), bytes)
+}
+
 #[test]
 fn the_ring_is_its_texts_its_descriptors_and_its_infos() {
-    const BASE: u64 = 0xc000_0000_0000_0000;
     let found = with_kernel(memory(), INFO, super::memory).unwrap();
     // 64 bytes of text, one descriptor of 24 bytes, one info of 88.
-    assert_eq!(
-        found,
-        [BASE + 0x300..BASE + 0x340, BASE + 0x100..BASE + 0x118, BASE + 0x200..BASE + 0x258]
-    );
+    assert_eq!(found, [range(0x300, 0x40), range(0x100, 0x18), range(0x200, 0x58)]);
 }
 
 #[test]
 fn the_older_logs_are_a_buffer() {
-    const BASE: u64 = 0xc000_0000_0000_0000;
     let mut bytes = vec![0; 8192];
     bytes[0x10..0x18].copy_from_slice(b"\0\x10\0\0\0\0\0\xc0");
     bytes[0x18..0x1c].copy_from_slice(b"\0\x02\0\0");
@@ -124,7 +125,7 @@ fn the_older_logs_are_a_buffer() {
 SYMBOL({last})=c00000000000001c\nSYMBOL(swapper_pg_dir)=c000000000100000\n"
         );
         let found = with_kernel(bytes.clone(), info.as_bytes(), super::memory);
-        assert_eq!(found.unwrap(), [BASE + 0x1000..BASE + 0x1200], "{last}");
+        assert_eq!(found.unwrap(), [range(0x1000, 0x200)], "{last}");
     }
     bytes[0x1b] = 0x80;
     let info = b"SYMBOL(log_buf)=c000000000000010\nSYMBOL(log_buf_len)=c000000000000018

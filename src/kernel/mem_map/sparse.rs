@@ -12,6 +12,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Item;
+use crate::pages::{Position, VirtAddr};
 
 /// SECTION_MARKED_PRESENT of `section_mem_map`.
 const PRESENT: u64 = 1;
@@ -116,7 +117,7 @@ pub(super) fn stretches(
     sections.of_roots(symbol, per_root).or_else(|why| {
         // The pointer itself, or an array after all, where the first form is not what is there.
         let array = translator.read_long(symbol).map_err(|_| why.clone())?;
-        let found = sections.of_roots(array, per_root);
+        let found = sections.of_roots(VirtAddr::new(array), per_root);
         let is_told = info.number("MAX_PHYSMEM_BITS").is_some();
         found.or_else(|_| if is_told { Err(why) } else { sections.of_array(symbol) })
     })
@@ -124,7 +125,7 @@ pub(super) fn stretches(
 
 impl Sections<'_> {
     /// SPARSEMEM: an array of sections.
-    fn of_array(&self, array: u64) -> Result<Vec<Stretch>, Error> {
+    fn of_array(&self, array: VirtAddr) -> Result<Vec<Stretch>, Error> {
         let mut found = Vec::new();
         for number in self.wanted.iter().cloned().flatten() {
             self.read_section(array, number, number, &mut found)?;
@@ -133,10 +134,10 @@ impl Sections<'_> {
     }
 
     /// SPARSEMEM_EXTREME: an array of pointers to pages of sections.
-    fn of_roots(&self, array: u64, per_root: u64) -> Result<Vec<Stretch>, Error> {
+    fn of_roots(&self, array: VirtAddr, per_root: u64) -> Result<Vec<Stretch>, Error> {
         let long = self.kernel.layout.long_bytes() as u64;
         let mut found = Vec::new();
-        let mut root: Option<(u64, u64)> = None;
+        let mut root: Option<(u64, VirtAddr)> = None;
         for number in self.wanted.iter().cloned().flatten() {
             let (nth, within) = (number / per_root, number % per_root);
             let sections = match root {
@@ -144,11 +145,13 @@ impl Sections<'_> {
                 _ => {
                     let at = array.wrapping_add(nth.wrapping_mul(long));
                     let read = self.translator.read_long(at);
-                    read.map_err(|why| Error::unreadable(format!("mem_section[{nth}]"))(why))?
+                    VirtAddr::new(
+                        read.map_err(|why| Error::unreadable(format!("mem_section[{nth}]"))(why))?,
+                    )
                 }
             };
             root = Some((nth, sections));
-            if sections != 0 {
+            if sections != VirtAddr::ZERO {
                 self.read_section(sections, within, number, &mut found)?;
             }
         }
@@ -158,7 +161,7 @@ impl Sections<'_> {
     /// Reads section `number`, which is the `nth` from `at` on.
     fn read_section(
         &self,
-        at: u64,
+        at: VirtAddr,
         nth: u64,
         number: u64,
         found: &mut Vec<Stretch>,
@@ -179,7 +182,7 @@ impl Sections<'_> {
         // sparse_encode_mem_map() has taken the first page frame's place off.
         let start = number * self.pages;
         let offset = start.wrapping_mul(self.struct_bytes);
-        let vaddr = (coded & !FLAGS).wrapping_add(offset) & self.address_mask();
+        let vaddr = VirtAddr::new((coded & !FLAGS).wrapping_add(offset) & self.address_mask());
         found.push(Stretch { pfns: start..start + self.pages, vaddr });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::{PhysicalMemory, Unreadable};
+use crate::pages::{PhysAddr, Position};
 
 /// Bytes that are read and remembered together: the smallest page of any kernel.
 const PAGE_BYTES: u64 = 4096;
@@ -16,7 +17,7 @@ const PAGES: usize = 16;
 pub struct CachedMemory<'a> {
     memory: &'a dyn PhysicalMemory,
     /// The last ones with their addresses, the newest first.
-    pages: RefCell<Vec<(u64, Vec<u8>)>>,
+    pages: RefCell<Vec<(PhysAddr, Vec<u8>)>>,
 }
 
 impl std::fmt::Debug for CachedMemory<'_> {
@@ -33,8 +34,8 @@ impl<'a> CachedMemory<'a> {
     }
 
     /// Fills `part`, which lies in one page.
-    fn read_within_page(&self, paddr: u64, part: &mut [u8]) -> Result<(), Unreadable> {
-        let offset = paddr % PAGE_BYTES;
+    fn read_within_page(&self, paddr: PhysAddr, part: &mut [u8]) -> Result<(), Unreadable> {
+        let offset = paddr.get() % PAGE_BYTES;
         let start = paddr - offset;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut pages = self.pages.borrow_mut();
@@ -62,12 +63,13 @@ impl<'a> CachedMemory<'a> {
 }
 
 impl PhysicalMemory for CachedMemory<'_> {
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let end = paddr.checked_add(buf.len() as u64);
         if buf.len() as u64 >= PAGE_BYTES || end.is_none() {
             return self.memory.read_physical(paddr, buf);
         }
-        let to_next_page = usize::try_from(PAGE_BYTES - paddr % PAGE_BYTES).unwrap_or(usize::MAX);
+        let to_next_page =
+            usize::try_from(PAGE_BYTES - paddr.get() % PAGE_BYTES).unwrap_or(usize::MAX);
         let (here, behind) = buf.split_at_mut(to_next_page.min(buf.len()));
         self.read_within_page(paddr, here)?;
         if behind.is_empty() {
@@ -96,16 +98,17 @@ mod tests {
         reads: Cell<u64>,
     }
 
-    fn byte_at(paddr: u64) -> u8 {
+    fn byte_at(paddr: PhysAddr) -> u8 {
+        let paddr = paddr.get();
         u8::try_from((paddr / 4096 + paddr % 4096) % 251).unwrap()
     }
 
     impl PhysicalMemory for Part {
-        fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+        fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
             self.reads.set(self.reads.get() + 1);
             for (nth, byte) in buf.iter_mut().enumerate() {
                 let paddr = paddr.wrapping_add(nth as u64);
-                if self.broken.get() || paddr < self.start || paddr >= self.end {
+                if self.broken.get() || paddr.get() < self.start || paddr.get() >= self.end {
                     return Err(Unreadable { paddr, why: Missing::Hole });
                 }
                 *byte = byte_at(paddr);
@@ -124,7 +127,7 @@ mod tests {
 
     fn read(memory: &dyn PhysicalMemory, paddr: u64, bytes: usize) -> Result<Vec<u8>, u64> {
         let mut buf = vec![0xee; bytes];
-        memory.read_physical(paddr, &mut buf).map_err(|why| why.paddr)?;
+        memory.read_physical(PhysAddr::new(paddr), &mut buf).map_err(|why| why.paddr.get())?;
         Ok(buf)
     }
 

@@ -7,9 +7,10 @@ use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, page_size_unsupported};
 use crate::kernel::error::Error;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// One past the highest physical address of any arm64.
-const MAX_PADDR: u64 = 1 << 52;
+const MAX_PADDR: PhysAddr = PhysAddr::new(1 << 52);
 
 const NAMES: [&str; 5] = ["pgd", "p4d", "pud", "pmd", "pte"];
 
@@ -22,16 +23,16 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    fn address(self, entry: u64) -> u64 {
+    fn address(self, entry: u64) -> PhysAddr {
         let low = |bits: u32| entry & ((1 << bits) - 1) & !((1 << self.page_shift) - 1);
-        if self.lpa2 {
+        PhysAddr::new(if self.lpa2 {
             low(50) | ((entry >> 8) & 3) << 50
         } else if self.page_shift == 16 {
             // ARMv8.2-LPA; without it the bits are 0.
             low(48) | ((entry >> 12) & 0xf) << 48
         } else {
             low(48)
-        }
+        })
     }
 
     pub(super) fn meaning(self, entry: u64, level: &Level, last: bool) -> Entry {
@@ -128,9 +129,9 @@ impl Layout<'_, '_> {
     ///
     /// By kimage_voffset (in VMCOREINFO since 4.10, the image left the linear map in 4.6); before,
     /// the image is in the linear map.
-    fn image(&self, vaddr: u64) -> Option<u64> {
+    fn image(&self, vaddr: VirtAddr) -> Option<PhysAddr> {
         match self.kernel.info.number("kimage_voffset") {
-            Some(voffset) => Some(vaddr.wrapping_sub(voffset)),
+            Some(voffset) => Some(PhysAddr::new(vaddr.get().wrapping_sub(voffset))),
             None => {
                 let windows = self.windows();
                 windows.iter().find_map(|w| w.translate(vaddr)).map(|mapping| mapping.paddr)
@@ -146,19 +147,20 @@ impl Layout<'_, '_> {
     fn windows(&self) -> Vec<Window> {
         let info = self.kernel.info;
         let Some(phys_offset) = info.number("PHYS_OFFSET") else { return Vec::new() };
-        let start_of = |bits: u32| 0u64.wrapping_sub(1 << bits);
+        let start_of = |bits: u32| VirtAddr::new(0u64.wrapping_sub(1 << bits));
         let half = start_of(self.config_bits.min(48) - 1);
-        let image = info.symbol("_stext").or_else(|| info.symbol("swapper_pg_dir")).unwrap_or(0);
+        let image = info.symbol("_stext").or_else(|| info.symbol("swapper_pg_dir"));
         let moved = info.number("kimage_voffset").is_some();
-        let flipped = moved && image > half;
+        let flipped = moved && image.is_some_and(|image| image > half);
         let start = start_of(if flipped { self.bits } else { self.bits - 1 });
-        let last = if flipped { half - 1 } else { u64::MAX };
+        let last = if flipped { half - 1 } else { VirtAddr::MAX };
         let origins = [start, start_of(self.config_bits)];
-        let paddr = |origin: u64| start.wrapping_sub(origin).wrapping_add(phys_offset);
+        let paddr =
+            |origin: VirtAddr| PhysAddr::new(phys_offset.wrapping_add(start.wrapping_sub(origin)));
         // A window may begin below address 0: KASLR moves the linear map (memstart_addr).
-        let sound = |&&origin: &&u64| {
+        let sound = |&&origin: &&VirtAddr| {
             let first = paddr(origin);
-            first < MAX_PADDR || first.wrapping_neg() < MAX_PADDR >> 4
+            first < MAX_PADDR || first.get().wrapping_neg() < MAX_PADDR.get() >> 4
         };
         let origin = origins.iter().find(sound).copied();
         origin.map(|origin| Window { start, last, paddr: paddr(origin) }).into_iter().collect()

@@ -4,31 +4,31 @@
 use super::tables::Tables;
 use super::{Kernel, Translator, Window};
 use crate::format::elf::{PT_LOAD, Segment};
-use crate::kernel::arch::Architecture;
+use crate::kernel::arch::{Architecture, START_KERNEL_MAP};
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
+use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
 
 /// Where x86_64 may have its direct map (Documentation/arch/x86/x86_64/mm.rst; KASLR moves it, but
 /// no further than the areas behind it are pushed), and what it is aligned to: PUD_SIZE.
-const X86_64_SPACE: [(u32, u64, u64); 2] = [
-    (4, 0xffff_8800_0000_0000, 0xffff_ea00_0000_0000),
-    (5, 0xff10_0000_0000_0000, 0xffd4_0000_0000_0000),
+const X86_64_SPACE: [(u32, VirtRange); 2] = [
+    (4, range(0xffff_8800_0000_0000, 0xffff_ea00_0000_0000)),
+    (5, range(0xff10_0000_0000_0000, 0xffd4_0000_0000_0000)),
 ];
-const X86_64_ALIGNMENT: u64 = 1 << 30;
 
-/// Where x86_64 has its text; a segment there is none of the direct map.
-const X86_64_START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+const fn range(start: u64, end: u64) -> VirtRange {
+    VirtRange::new(VirtAddr::new(start), VirtAddr::new(end))
+}
+const X86_64_ALIGNMENT: u64 = 1 << 30;
 
 /// Addresses that are looked up at the most in search of it.
 const MAX_STEPS: u32 = 1 << 16;
 
-/// Physical addresses from `start` to `end`, each mapped at itself plus `offset`, modulo 2^64.
+/// Physical memory that is mapped at its own addresses plus `offset`, modulo 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectMap {
-    /// The first physical address that it has room for.
-    pub start: u64,
-    /// One past the last.
-    pub end: u64,
+    /// The physical addresses that it has room for.
+    pub paddrs: PhysRange,
     /// Virtual minus physical address.
     pub offset: u64,
 }
@@ -38,24 +38,25 @@ impl DirectMap {
     /// of one, but for x86_64's segment of the kernel's text.
     #[must_use]
     pub fn of_segments(arch: Architecture, segments: &[Segment]) -> Option<Self> {
-        let is_text = |segment: &Segment| {
-            arch == Architecture::X86_64 && segment.vaddr >= X86_64_START_KERNEL_MAP
-        };
+        let is_text =
+            |segment: &Segment| arch == Architecture::X86_64 && segment.vaddr >= START_KERNEL_MAP;
         // kexec-tools have -1 where i386's direct map does not reach.
-        let nowhere = [0, u64::from(u32::MAX), u64::MAX];
+        let nowhere = [0, u64::from(u32::MAX), u64::MAX].map(VirtAddr::new);
         let mut found: Option<DirectMap> = None;
         for segment in segments {
             let Some(paddr) = segment.paddr.filter(|_| segment.kind == PT_LOAD) else { continue };
             if nowhere.contains(&segment.vaddr) || is_text(segment) {
                 continue;
             }
-            let end = paddr.checked_add(segment.memory_bytes)?;
-            let this = DirectMap { start: paddr, end, offset: segment.vaddr.wrapping_sub(paddr) };
+            let paddrs = PhysRange::checked(paddr, segment.memory_bytes)?;
+            let this = DirectMap { paddrs, offset: offset(segment.vaddr, paddr) };
             found = Some(match found {
                 None => this,
                 Some(map) if map.offset == this.offset => DirectMap {
-                    start: map.start.min(this.start),
-                    end: map.end.max(this.end),
+                    paddrs: PhysRange::new(
+                        map.paddrs.start.min(paddrs.start),
+                        map.paddrs.end.max(paddrs.end),
+                    ),
                     ..map
                 },
                 Some(_) => return None,
@@ -87,36 +88,43 @@ impl DirectMap {
 
     /// Where the direct map has `paddr`.
     #[must_use]
-    pub fn vaddr(&self, paddr: u64) -> Option<u64> {
-        (self.start..self.end).contains(&paddr).then(|| paddr.wrapping_add(self.offset))
+    pub fn vaddr(&self, paddr: PhysAddr) -> Option<VirtAddr> {
+        let vaddr = VirtAddr::new(paddr.get().wrapping_add(self.offset));
+        self.paddrs.contains(paddr).then_some(vaddr)
     }
 
     fn of_window(window: &Window) -> Option<Self> {
-        let offset = window.start.wrapping_sub(window.paddr);
-        let last = window.last.wrapping_sub(offset);
+        let offset = offset(window.start, window.paddr);
+        let last = PhysAddr::new(window.last.get().wrapping_sub(offset));
         // It may begin below address 0: KASLR of arm64 moves it so.
-        let start = if last < window.paddr { 0 } else { window.paddr };
-        Some(DirectMap { start, end: last.checked_add(1)?, offset })
+        let start = if last < window.paddr { PhysAddr::ZERO } else { window.paddr };
+        Some(DirectMap { paddrs: PhysRange::new(start, last.checked_add(1)?), offset })
     }
+}
+
+/// Virtual minus physical address.
+fn offset(vaddr: VirtAddr, paddr: PhysAddr) -> u64 {
+    vaddr.get().wrapping_sub(paddr.get())
 }
 
 /// The first of x86_64's mappings in the space that the direct map is the first area of, which
 /// maps the page tables themselves.
 fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
     let levels = u32::try_from(tables.levels.len()).ok()?;
-    let (_, first, end) = X86_64_SPACE.into_iter().find(|(known, ..)| *known == levels)?;
-    let mut vaddr = first;
+    let (_, space) = X86_64_SPACE.into_iter().find(|(known, _)| *known == levels)?;
+    let mut vaddr = space.start;
     for _ in 0..MAX_STEPS {
-        if vaddr >= end {
+        if vaddr >= space.end {
             return None;
         }
         let skip = match tables.walk(memory, vaddr) {
             Ok(mapping) => {
-                let start = vaddr.wrapping_sub(mapping.paddr);
-                let root = start.wrapping_add(tables.root);
+                let offset = offset(vaddr, mapping.paddr);
+                let start = VirtAddr::new(offset);
+                let root = VirtAddr::new(tables.root.get().wrapping_add(offset));
                 let maps_root = || tables.walk(memory, root).ok().map(|found| found.paddr);
-                if start % X86_64_ALIGNMENT == 0 && maps_root() == Some(tables.root) {
-                    return Some(Window { start, last: end - 1, paddr: 0 });
+                if offset % X86_64_ALIGNMENT == 0 && maps_root() == Some(tables.root) {
+                    return Some(Window { start, last: space.end - 1, paddr: PhysAddr::ZERO });
                 }
                 X86_64_ALIGNMENT
             }
@@ -126,7 +134,7 @@ fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
             }
             Err(_) => X86_64_ALIGNMENT,
         };
-        vaddr = (vaddr / skip + 1).checked_mul(skip)?;
+        vaddr = VirtAddr::new((vaddr.get() / skip + 1).checked_mul(skip)?);
     }
     None
 }
@@ -144,11 +152,11 @@ mod tests {
     struct Words(BTreeMap<u64, u64>);
 
     impl PhysicalMemory for Words {
-        fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
-            if paddr >= 1 << 30 {
+        fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
+            if paddr.get() >= 1 << 30 {
                 return Err(Unreadable { paddr, why: Missing::Hole });
             }
-            let word = self.0.get(&paddr).copied().unwrap_or(0);
+            let word = self.0.get(&paddr.get()).copied().unwrap_or(0);
             buf.copy_from_slice(&word.to_le_bytes()[..buf.len()]);
             Ok(())
         }
@@ -162,8 +170,8 @@ mod tests {
         Segment {
             kind: PT_LOAD,
             offset: 0,
-            vaddr,
-            paddr: Some(paddr),
+            vaddr: VirtAddr::new(vaddr),
+            paddr: Some(PhysAddr::new(paddr)),
             file_bytes: 0x1000,
             memory_bytes: 0x2000,
         }
@@ -189,8 +197,9 @@ mod tests {
     fn x86_64s_is_found_wherever_kaslr_put_it() {
         let tables = [(0x10_0000 + 8 * 0x134, 0x20_0001), (0x20_0000 + 8 * 0x55, 0x81)];
         let map = x86_64(&tables, ROOT).unwrap();
-        assert_eq!((map.start, map.offset), (0, 0xffff_9a15_4000_0000));
-        assert_eq!(map.vaddr(0x1234), Some(0xffff_9a15_4000_1234));
+        assert_eq!((map.paddrs.start.get(), map.offset), (0, 0xffff_9a15_4000_0000));
+        let vaddr = map.vaddr(PhysAddr::new(0x1234));
+        assert_eq!(vaddr, Some(VirtAddr::new(0xffff_9a15_4000_1234)));
         let five = [
             (0x10_0000 + 8 * 0x111, 0x30_0001),
             (0x30_0000 + 8 * 2, 0x20_0001),
@@ -218,25 +227,26 @@ mod tests {
         let kexec =
             [load(0xffff_ffff_8100_0000, 0x1500_0000), load(base, 0), load(base + 0x5000, 0x5000)];
         let map = of(Architecture::X86_64, &kexec).unwrap();
-        assert_eq!(map, DirectMap { start: 0, end: 0x7000, offset: base });
+        let paddrs = PhysRange::of(PhysAddr::ZERO, 0x7000);
+        assert_eq!(map, DirectMap { paddrs, offset: base });
         assert_eq!(of(Architecture::X86_64, &[load(0, 0x1000)]), None, "QEMU's have none");
         let paging = [load(base, 0), load(0x40_0000, 0x9000)];
         assert_eq!(of(Architecture::X86_64, &paging), None);
         let highmem = [load(0xc000_0000, 0), load(0xffff_ffff, 0x3000_0000)];
         let map = of(Architecture::I386, &highmem).unwrap();
-        assert_eq!((map.end, map.offset), (0x2000, 0xc000_0000));
+        assert_eq!((map.paddrs.end.get(), map.offset), (0x2000, 0xc000_0000));
     }
 
     #[test]
     fn a_window_may_begin_below_address_0() {
         let below = Window {
-            start: 0xffff_0000_0000_0000,
-            last: 0xffff_7fff_ffff_ffff,
-            paddr: 0u64.wrapping_sub(0x1000_0000),
+            start: VirtAddr::new(0xffff_0000_0000_0000),
+            last: VirtAddr::new(0xffff_7fff_ffff_ffff),
+            paddr: PhysAddr::new(0u64.wrapping_sub(0x1000_0000)),
         };
         let map = DirectMap::of_window(&below).unwrap();
-        assert_eq!((map.start, map.end), (0, (1 << 47) - 0x1000_0000));
-        assert_eq!(map.vaddr(0), Some(0xffff_0000_1000_0000));
-        assert_eq!(map.vaddr(map.end), None);
+        assert_eq!(map.paddrs, PhysRange::of(PhysAddr::ZERO, (1 << 47) - 0x1000_0000));
+        assert_eq!(map.vaddr(PhysAddr::ZERO), Some(VirtAddr::new(0xffff_0000_1000_0000)));
+        assert_eq!(map.vaddr(map.paddrs.end), None);
     }
 }

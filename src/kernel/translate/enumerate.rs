@@ -1,12 +1,12 @@
 //! All page tables of a kernel: where they lie, each level of them read once.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use super::Translator;
 use super::tables::{Entry, Level, Tables};
 use crate::kernel::error::Error;
 use crate::kernel::physical::PhysicalMemory;
+use crate::pages::{PhysRange, Position};
 
 /// What became of a look at all page tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ impl Translator<'_> {
     ///
     /// # Errors
     /// Why this kernel's tables cannot be walked.
-    pub fn tables(&self, visit: &mut dyn FnMut(Range<u64>)) -> Result<TablesFound, Error> {
+    pub fn tables(&self, visit: &mut dyn FnMut(PhysRange)) -> Result<TablesFound, Error> {
         let tables = self.space.tables.as_ref().map_err(|why| Error::clone(why))?;
         Ok(tables.enumerate(self.memory, visit))
     }
@@ -38,7 +38,7 @@ impl Tables {
     fn enumerate(
         &self,
         memory: &dyn PhysicalMemory,
-        visit: &mut dyn FnMut(Range<u64>),
+        visit: &mut dyn FnMut(PhysRange),
     ) -> TablesFound {
         let table_bytes = |level: &Level| self.entry_bytes << level.index_bits;
         let smallest = self.levels.iter().map(table_bytes).min().unwrap_or(1);
@@ -59,7 +59,7 @@ impl Tables {
                 };
                 room = left;
                 found.tables += 1;
-                visit(table..table.saturating_add(bytes.len() as u64));
+                visit(PhysRange::new(table, table.saturating_add(bytes.len() as u64)));
                 if last {
                     continue;
                 }

@@ -8,6 +8,7 @@ use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, page_size_unsupported};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::Error;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// Where the windows begin: uncached, cached, write-combining. 48 bits each (TO_PHYS_MASK).
 const WINDOWS: [u64; 3] = [0x8000_0000_0000_0000, 0x9000_0000_0000_0000, 0xa000_0000_0000_0000];
@@ -22,17 +23,24 @@ const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 pub(super) fn meaning(entry: u64, last: bool) -> Entry {
     let leaf = last || entry & HUGE != 0;
     if leaf {
-        return if entry & PRESENT == 0 { Entry::None } else { Entry::Leaf(entry & ADDRESS, None) };
+        return if entry & PRESENT == 0 {
+            Entry::None
+        } else {
+            Entry::Leaf(PhysAddr::new(entry & ADDRESS), None)
+        };
     }
     // A table is named by its address in a window; one that is not there by the address of a table
     // of nothing (invalid_pte_table).
     let known = WINDOWS.contains(&(entry & !(WINDOW_BYTES - 1)));
-    if known { Entry::Table(entry & ADDRESS) } else { Entry::None }
+    if known { Entry::Table(PhysAddr::new(entry & ADDRESS)) } else { Entry::None }
 }
 
 pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
-    let window = |&start: &u64| Window { start, last: start + (WINDOW_BYTES - 1), paddr: 0 };
-    let exact: Vec<Window> = WINDOWS.iter().map(window).collect();
+    let window = |start: VirtAddr| {
+        let last = start + (WINDOW_BYTES - 1);
+        Window { start, last, paddr: PhysAddr::ZERO }
+    };
+    let exact = WINDOWS.map(VirtAddr::new).map(window).to_vec();
     let tables = tables(kernel, &exact).map_err(Arc::new);
     // The kernel's own is the cached one (PAGE_OFFSET).
     let linear = exact.get(1).copied();

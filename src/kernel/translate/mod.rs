@@ -32,6 +32,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::error::{AddressError, Error};
 use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 use tables::Tables;
 
 pub use enumerate::TablesFound;
@@ -69,13 +70,13 @@ impl std::fmt::Debug for Kernel<'_> {
 /// Addresses from `start` to `last` that lie one by one from `paddr` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Window {
-    start: u64,
-    last: u64,
-    paddr: u64,
+    start: VirtAddr,
+    last: VirtAddr,
+    paddr: PhysAddr,
 }
 
 impl Window {
-    fn translate(&self, vaddr: u64) -> Option<Mapping> {
+    fn translate(&self, vaddr: VirtAddr) -> Option<Mapping> {
         let offset = vaddr.checked_sub(self.start).filter(|_| vaddr <= self.last)?;
         let bytes = (self.last - vaddr).saturating_add(1);
         Some(Mapping { paddr: self.paddr.wrapping_add(offset), bytes })
@@ -99,7 +100,7 @@ struct AddressSpace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapping {
     /// The physical address.
-    pub paddr: u64,
+    pub paddr: PhysAddr,
     /// Bytes to the end of the page, leaf or window; at least 1.
     pub bytes: u64,
 }
@@ -155,7 +156,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`map`](Self::map).
-    pub fn translate(&self, vaddr: u64) -> Result<u64, AddressError> {
+    pub fn translate(&self, vaddr: VirtAddr) -> Result<PhysAddr, AddressError> {
         self.map(vaddr).map(|mapping| mapping.paddr)
     }
 
@@ -163,12 +164,16 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// [`AddressError`] names the level and the entry that end the walk.
-    pub fn map(&self, vaddr: u64) -> Result<Mapping, AddressError> {
+    pub fn map(&self, vaddr: VirtAddr) -> Result<Mapping, AddressError> {
         self.map_by(self.memory, vaddr)
     }
 
     /// The same by tables that are read from `memory`.
-    fn map_by(&self, memory: &dyn PhysicalMemory, vaddr: u64) -> Result<Mapping, AddressError> {
+    fn map_by(
+        &self,
+        memory: &dyn PhysicalMemory,
+        vaddr: VirtAddr,
+    ) -> Result<Mapping, AddressError> {
         let by_window = |windows: &[Window]| windows.iter().find_map(|w| w.translate(vaddr));
         if let Some(mapping) = by_window(&self.space.exact) {
             return Ok(mapping);
@@ -195,7 +200,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// [`AddressError`] of the first byte that could not be had; what `buf` then holds is undefined.
-    pub fn read(&self, vaddr: u64, buf: &mut [u8]) -> Result<(), AddressError> {
+    pub fn read(&self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
@@ -214,7 +219,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u32(&self, vaddr: u64) -> Result<u32, AddressError> {
+    pub fn read_u32(&self, vaddr: VirtAddr) -> Result<u32, AddressError> {
         let mut bytes = [0; 4];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u32(bytes))
@@ -224,7 +229,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u64(&self, vaddr: u64) -> Result<u64, AddressError> {
+    pub fn read_u64(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
         let mut bytes = [0; 8];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u64(bytes))
@@ -234,7 +239,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_long(&self, vaddr: u64) -> Result<u64, AddressError> {
+    pub fn read_long(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
         match self.layout.long_bytes() {
             8 => self.read_u64(vaddr),
             _ => self.read_u32(vaddr).map(u64::from),
@@ -247,7 +252,7 @@ fn read_word(
     memory: &dyn PhysicalMemory,
     order: ByteOrder,
     bytes: usize,
-    paddr: u64,
+    paddr: PhysAddr,
 ) -> Result<u64, Unreadable> {
     if bytes == 4 {
         let mut word = [0; 4];

@@ -11,6 +11,7 @@ use super::tables::{Entry, Level, Span, TableFormat, Tables};
 use super::{AddressSpace, Kernel, Window, page_size_unsupported, read_word};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::Error;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 const VALID: u64 = 1 << 63;
 const LEAF: u64 = 1 << 62;
@@ -24,15 +25,15 @@ const DIRECTORY_FLAGS: u64 = 0xe000_0000_0000_00ff;
 /// Bit of cpu_spec.mmu_features: MMU_FTR_TYPE_RADIX in arch/powerpc/include/asm/mmu.h.
 const RADIX_FEATURE: u64 = 0x40;
 
-const LINEAR: u64 = 0xc000_0000_0000_0000;
+const LINEAR: VirtAddr = VirtAddr::new(0xc000_0000_0000_0000);
 
 pub(super) fn meaning(entry: u64) -> Entry {
     if entry & VALID == 0 {
         Entry::None
     } else if entry & LEAF != 0 {
-        Entry::Leaf(entry & LEAF_ADDRESS, None)
+        Entry::Leaf(PhysAddr::new(entry & LEAF_ADDRESS), None)
     } else {
-        Entry::Table(entry & !DIRECTORY_FLAGS)
+        Entry::Table(PhysAddr::new(entry & !DIRECTORY_FLAGS))
     }
 }
 
@@ -40,7 +41,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
     // The kernel's virtual areas begin at 0xc0003d00... with the hash MMU's 4 KiB pages, else at
     // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
-    let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: 0 };
+    let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: PhysAddr::ZERO };
     let tables = tables(kernel, linear).map_err(Arc::new);
     let mut exact = vec![linear];
     if tables.is_err() {
@@ -56,7 +57,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
 fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
     let info = kernel.info;
     let order = kernel.layout.byte_order();
-    let word = |vaddr: u64, bytes: usize| {
+    let word = |vaddr: VirtAddr, bytes: usize| {
         let paddr = linear.translate(vaddr)?.paddr;
         read_word(kernel.memory, order, bytes, paddr).ok()
     };
@@ -70,15 +71,15 @@ fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
     let (next, phys, virt) = (offset("list")?, offset("phys")?, offset("virt_addr")?);
 
     let mut windows = Vec::new();
-    let mut at = word(info.symbol("vmemmap_list")?, 8)?;
+    let mut at = VirtAddr::new(word(info.symbol("vmemmap_list")?, 8)?);
     // Each block is memory of its own: a list with more of them goes in circles.
     let mut room = kernel.memory.readable_bytes() / kernel.page_size;
-    while at != 0 {
+    while at != VirtAddr::ZERO {
         room = room.checked_sub(1)?;
-        let start = word(at.checked_add(virt)?, 8)?;
-        let paddr = word(at.checked_add(phys)?, 8)?;
+        let start = VirtAddr::new(word(at.checked_add(virt)?, 8)?);
+        let paddr = PhysAddr::new(word(at.checked_add(phys)?, 8)?);
         windows.push(Window { start, last: start.checked_add(bytes - 1)?, paddr });
-        at = word(at.checked_add(next)?, 8)?;
+        at = VirtAddr::new(word(at.checked_add(next)?, 8)?);
     }
     windows.sort_unstable_by_key(|window| window.start);
     windows.dedup_by(|window, last| {
@@ -104,7 +105,7 @@ fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
         // Radix maps the linear map by these tables too, and so the tables themselves; with the
         // hash MMU they have nothing but vmalloc's areas.
         None => {
-            let root = LINEAR | tables.root;
+            let root = VirtAddr::new(LINEAR.get() | tables.root.get());
             let found = tables.walk(kernel.memory, root);
             let confirmed = found.is_ok_and(|found| found.paddr == tables.root);
             confirmed.then_some(tables).ok_or_else(|| {
@@ -149,9 +150,9 @@ fn radix(kernel: &Kernel<'_>, linear: Window) -> Option<bool> {
         return Some(radix == 1);
     }
     let order = kernel.layout.byte_order();
-    let at = |vaddr: u64| linear.translate(vaddr).map(|mapping| mapping.paddr);
+    let at = |vaddr: VirtAddr| linear.translate(vaddr).map(|mapping| mapping.paddr);
     let spec = at(info.symbol("cur_cpu_spec")?)?;
-    let spec = read_word(kernel.memory, order, 8, spec).ok()?;
+    let spec = VirtAddr::new(read_word(kernel.memory, order, 8, spec).ok()?);
     let features = at(spec.checked_add(info.offset("cpu_spec.mmu_features")?)?)?;
     let features = read_word(kernel.memory, order, 4, features).ok()?;
     Some(features & RADIX_FEATURE != 0)

@@ -7,6 +7,7 @@ use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::Error;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 const VALID: u64 = 1;
 const READ_WRITE_EXECUTE: u64 = 0xe;
@@ -24,7 +25,7 @@ const LEVELS: [Level; 5] = [
 
 pub(super) fn meaning(entry: u64, last: bool) -> Entry {
     // Bits 10 to 53 are the page number.
-    let address = ((entry >> 10) & ((1 << 44) - 1)) << 12;
+    let address = PhysAddr::new(((entry >> 10) & ((1 << 44) - 1)) << 12);
     if entry & VALID == 0 {
         Entry::None
     } else if entry & READ_WRITE_EXECUTE == 0 {
@@ -49,16 +50,19 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
             return Err(Error::implausible("NUMBER(VA_BITS)", why));
         }
     };
-    let link_address = info.require_number("KERNEL_LINK_ADDR")?;
+    let link_address = VirtAddr::new(info.require_number("KERNEL_LINK_ADDR")?);
     let image = Window {
         start: link_address,
-        last: u64::MAX,
-        paddr: link_address.wrapping_sub(info.require_number("va_kernel_pa_offset")?),
+        last: VirtAddr::MAX,
+        paddr: PhysAddr::new(
+            link_address.get().wrapping_sub(info.require_number("va_kernel_pa_offset")?),
+        ),
     };
+    let end = info.number("MODULES_VADDR").map_or(link_address, VirtAddr::new);
     let linear = info.number("PAGE_OFFSET").map(|start| Window {
-        start,
-        last: info.number("MODULES_VADDR").unwrap_or(link_address).wrapping_sub(1),
-        paddr: kernel.phys_base,
+        start: VirtAddr::new(start),
+        last: VirtAddr::new(end.get().wrapping_sub(1)),
+        paddr: PhysAddr::new(kernel.phys_base),
     });
     let mut fallback = vec![image];
     fallback.extend(linear);

@@ -1,10 +1,9 @@
 //! Ranges of virtual addresses as runs of physical ones: how large arrays are read.
 
-use std::ops::Range;
-
 use super::Translator;
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::CachedMemory;
+use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 
 /// What a range of virtual addresses is mapped to, run by run from its start to its end.
 ///
@@ -15,12 +14,12 @@ use crate::kernel::physical::CachedMemory;
 pub struct PhysicalRuns<'t, 'a> {
     translator: &'t Translator<'a>,
     memory: CachedMemory<'a>,
-    rest: Range<u64>,
+    rest: VirtRange,
     /// The run behind the one that was given out last.
     ahead: Option<Run>,
 }
 
-type Run = (Range<u64>, Result<u64, AddressError>);
+type Run = (VirtRange, Result<PhysAddr, AddressError>);
 
 impl<'a> Translator<'a> {
     /// What `vaddrs` are mapped to.
@@ -28,7 +27,7 @@ impl<'a> Translator<'a> {
     /// This costs a walk for each entry that maps some of them, or that says that nothing is mapped
     /// there: it is for the caller to ask for no more than memory can hold.
     #[must_use]
-    pub fn runs<'t>(&'t self, vaddrs: Range<u64>) -> PhysicalRuns<'t, 'a> {
+    pub fn runs<'t>(&'t self, vaddrs: VirtRange) -> PhysicalRuns<'t, 'a> {
         let memory = CachedMemory::new(self.memory);
         PhysicalRuns { translator: self, memory, rest: vaddrs, ahead: None }
     }
@@ -50,10 +49,10 @@ impl PhysicalRuns<'_, '_> {
         };
         let end = vaddr.saturating_add(bytes.max(1)).min(self.rest.end);
         self.rest.start = end;
-        Some((vaddr..end, paddr))
+        Some((VirtRange::new(vaddr, end), paddr))
     }
 
-    fn bytes_unmapped(&self, error: &AddressError, vaddr: u64) -> u64 {
+    fn bytes_unmapped(&self, error: &AddressError, vaddr: VirtAddr) -> u64 {
         let space = &self.translator.space;
         let (bytes, windows) = match &space.tables {
             Ok(tables) => (tables.alike(error, vaddr), [space.exact.as_slice(), &[]]),
@@ -71,9 +70,7 @@ impl Iterator for PhysicalRuns<'_, '_> {
         let (mut vaddrs, paddr) = self.ahead.take().or_else(|| self.step())?;
         while let Some(next) = self.step() {
             let goes_on = match (&paddr, &next.1) {
-                (Ok(paddr), Ok(next)) => {
-                    paddr.checked_add(vaddrs.end - vaddrs.start) == Some(*next)
-                }
+                (Ok(paddr), Ok(next)) => paddr.checked_add(vaddrs.len()) == Some(*next),
                 (Err(why), Err(next)) => {
                     std::mem::discriminant(why) == std::mem::discriminant(next)
                 }

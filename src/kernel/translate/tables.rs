@@ -4,6 +4,7 @@ use super::{Mapping, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// One level of tables: which bits of an address choose an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,10 @@ pub(super) enum Entry {
     /// Nothing is mapped.
     None,
     /// The next table is at this physical address.
-    Table(u64),
+    Table(PhysAddr),
     /// Memory at this physical address is mapped, as much as an entry of the level maps, or
     /// where given, as many bytes.
-    Leaf(u64, Option<u64>),
+    Leaf(PhysAddr, Option<u64>),
 }
 
 /// Whose entries they are.
@@ -63,12 +64,12 @@ pub(super) enum Span {
 
 impl Span {
     /// How many bits the tables map, if they have no place for `vaddr`.
-    fn refuses(self, vaddr: u64) -> Option<u32> {
+    fn refuses(self, vaddr: VirtAddr) -> Option<u32> {
         let (bits, above, allowed): (u32, u64, &[u64]) = match self {
             Span::SignExtended(bits) => {
-                (bits, high(vaddr, bits - 1), &[0, high(u64::MAX, bits - 1)])
+                (bits, high(vaddr, bits - 1), &[0, high(VirtAddr::MAX, bits - 1)])
             }
-            Span::Top(bits) => (bits, high(vaddr, bits), &[high(u64::MAX, bits)]),
+            Span::Top(bits) => (bits, high(vaddr, bits), &[high(VirtAddr::MAX, bits)]),
             Span::Low(bits) => (bits, high(vaddr, bits), &[0]),
             Span::Any => return None,
         };
@@ -76,15 +77,15 @@ impl Span {
     }
 }
 
-fn high(vaddr: u64, bits: u32) -> u64 {
-    vaddr.checked_shr(bits).unwrap_or(0)
+fn high(vaddr: VirtAddr, bits: u32) -> u64 {
+    vaddr.get().checked_shr(bits).unwrap_or(0)
 }
 
 /// The page tables of a kernel.
 #[derive(Debug, Clone)]
 pub(super) struct Tables {
     /// Physical address of the table that the walk begins at.
-    pub(super) root: u64,
+    pub(super) root: PhysAddr,
     /// The levels, that of the root first.
     pub(super) levels: Vec<Level>,
     pub(super) entry_bytes: usize,
@@ -98,14 +99,14 @@ impl Tables {
     pub(super) fn walk(
         &self,
         memory: &dyn PhysicalMemory,
-        vaddr: u64,
+        vaddr: VirtAddr,
     ) -> Result<Mapping, AddressError> {
         if let Some(bits) = self.span.refuses(vaddr) {
             return Err(AddressError::OutOfRange { vaddr, bits });
         }
         let mut table = self.root;
         for (index, level) in self.levels.iter().enumerate() {
-            let nth = (vaddr >> level.shift) & ((1 << level.index_bits) - 1);
+            let nth = (vaddr.get() >> level.shift) & ((1 << level.index_bits) - 1);
             let at = table.wrapping_add(nth * self.entry_bytes as u64);
             let entry = read_word(memory, self.order, self.entry_bytes, at).map_err(|source| {
                 AddressError::UnreadableEntry { vaddr, level: level.name, at, source }
@@ -116,8 +117,8 @@ impl Tables {
                 Entry::Leaf(base, bytes) => {
                     // What the base has below the leaf's size are flags (the PAT bit of x86).
                     let bytes = bytes.unwrap_or(1 << level.shift);
-                    let offset = vaddr & (bytes - 1);
-                    let paddr = (base & !(bytes - 1)) | offset;
+                    let offset = vaddr.get() & (bytes - 1);
+                    let paddr = PhysAddr::new((base.get() & !(bytes - 1)) | offset);
                     return Ok(Mapping { paddr, bytes: bytes - offset });
                 }
                 Entry::None | Entry::Table(_) => {
@@ -132,7 +133,7 @@ impl Tables {
 
     /// How many bytes from `vaddr` on a walk ends in the same `error` for: those that the entry
     /// which ended it is for.
-    pub(super) fn alike(&self, error: &AddressError, vaddr: u64) -> u64 {
+    pub(super) fn alike(&self, error: &AddressError, vaddr: VirtAddr) -> u64 {
         let level = match error {
             AddressError::NotMapped { level, .. } | AddressError::UnreadableEntry { level, .. } => {
                 self.levels.iter().find(|known| known.name == *level)
@@ -141,7 +142,7 @@ impl Tables {
             _ => self.levels.first(),
         };
         let bytes = level.map_or(1, |level| 1 << level.shift);
-        bytes - (vaddr & (bytes - 1))
+        bytes - (vaddr.get() & (bytes - 1))
     }
 
     pub(super) fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {

@@ -6,39 +6,44 @@ use super::*;
 const LAST: Level = Level { name: "pte", shift: 12, index_bits: 9 };
 const MIDDLE: Level = Level { name: "pmd", shift: 21, index_bits: 9 };
 
+fn leaf_at(paddr: u64, bytes: Option<u64>) -> Entry {
+    Entry::Leaf(PhysAddr::new(paddr), bytes)
+}
+
+fn table_at(paddr: u64) -> Entry {
+    Entry::Table(PhysAddr::new(paddr))
+}
+
 #[test]
 fn entries_of_x86_are_read_as_intel_has_them() {
     let wide = x86::Entries::Wide { address: 0x000f_ffff_ffff_f000 };
     // From the x86_64-kexec vmcore, as crash's vtop decodes them.
-    assert_eq!(wide.meaning(0x8000_0000_183e_6163, &LAST, true), Entry::Leaf(0x183e_6000, None));
-    assert_eq!(wide.meaning(0x8000_0000_1f40_01e3, &MIDDLE, false), Entry::Leaf(0x1f40_0000, None));
-    assert_eq!(wide.meaning(0x1_2345_6067, &MIDDLE, false), Entry::Table(0x1_2345_6000));
+    assert_eq!(wide.meaning(0x8000_0000_183e_6163, &LAST, true), leaf_at(0x183e_6000, None));
+    assert_eq!(wide.meaning(0x8000_0000_1f40_01e3, &MIDDLE, false), leaf_at(0x1f40_0000, None));
+    assert_eq!(wide.meaning(0x1_2345_6067, &MIDDLE, false), table_at(0x1_2345_6000));
     assert_eq!(wide.meaning(0x1f40_01e2, &MIDDLE, false), Entry::None, "not present");
     // Above the largest pages bit 7 maps nothing.
     let top = Level { name: "pgd", shift: 39, index_bits: 9 };
-    assert_eq!(wide.meaning(0x1_2345_60e7, &top, false), Entry::Table(0x1_2345_6000));
+    assert_eq!(wide.meaning(0x1_2345_60e7, &top, false), table_at(0x1_2345_6000));
     let sme = x86::Entries::Wide { address: 0x000f_7fff_ffff_f000 };
     let leaf = |entry| sme.meaning(entry, &LAST, true);
-    assert_eq!(leaf(0x0000_8000_1234_5063), Entry::Leaf(0x1234_5000, None), "bit 47 is the mark");
-    assert_eq!(leaf(0x0008_0000_1234_5063), Entry::Leaf(0x8_0000_1234_5000, None));
+    assert_eq!(leaf(0x0000_8000_1234_5063), leaf_at(0x1234_5000, None), "bit 47 is the mark");
+    assert_eq!(leaf(0x0008_0000_1234_5063), leaf_at(0x8_0000_1234_5000, None));
     let narrow = x86::Entries::Narrow;
     let top = Level { name: "pgd", shift: 22, index_bits: 10 };
-    assert_eq!(narrow.meaning(0x0040_01e3, &top, false), Entry::Leaf(0x0040_0000, None));
-    assert_eq!(narrow.meaning(0x0040_21e3, &top, false), Entry::Leaf(0x1_0040_0000, None));
-    assert_eq!(narrow.meaning(0x0040_2063, &top, false), Entry::Table(0x0040_2000));
+    assert_eq!(narrow.meaning(0x0040_01e3, &top, false), leaf_at(0x0040_0000, None));
+    assert_eq!(narrow.meaning(0x0040_21e3, &top, false), leaf_at(0x1_0040_0000, None));
+    assert_eq!(narrow.meaning(0x0040_2063, &top, false), table_at(0x0040_2000));
 }
 
 #[test]
 fn entries_of_riscv_are_read_as_the_privileged_architecture_has_them() {
-    assert_eq!(riscv::meaning(0x2080_0001, false), Entry::Table(0x8200_0000));
-    assert_eq!(riscv::meaning(0x2080_00ef, false), Entry::Leaf(0x8200_0000, None));
+    assert_eq!(riscv::meaning(0x2080_0001, false), table_at(0x8200_0000));
+    assert_eq!(riscv::meaning(0x2080_00ef, false), leaf_at(0x8200_0000, None));
     assert_eq!(riscv::meaning(0x2080_00ee, true), Entry::None);
-    assert_eq!(
-        riscv::meaning(0x8000_0000_2080_20ef, true),
-        Entry::Leaf(0x8200_8000, Some(0x1_0000))
-    );
+    assert_eq!(riscv::meaning(0x8000_0000_2080_20ef, true), leaf_at(0x8200_8000, Some(0x1_0000)));
     // Memory type in bits 61 and 62.
-    assert_eq!(riscv::meaning(0x6000_0000_2080_00ef, true), Entry::Leaf(0x8200_0000, None));
+    assert_eq!(riscv::meaning(0x6000_0000_2080_00ef, true), leaf_at(0x8200_0000, None));
 }
 
 #[test]
@@ -46,38 +51,46 @@ fn entries_of_s390_are_read_as_the_principles_of_operation_have_them() {
     let third = Level { name: "region-third", shift: 31, index_bits: 11 };
     let segment = Level { name: "segment", shift: 20, index_bits: 11 };
     let page = Level { name: "page", shift: 12, index_bits: 8 };
-    assert_eq!(s390::meaning(0x0129_8007, &third, false), Entry::Table(0x0129_8000));
+    assert_eq!(s390::meaning(0x0129_8007, &third, false), table_at(0x0129_8000));
     assert_eq!(s390::meaning(0x0129_8027, &third, false), Entry::None, "invalid");
     assert_eq!(s390::meaning(0x0129_800b, &third, false), Entry::None, "of another table");
-    assert_eq!(s390::meaning(0x0012_9800, &segment, false), Entry::Table(0x0012_9800));
-    assert_eq!(s390::meaning(0x0ff0_0400, &segment, false), Entry::Leaf(0x0ff0_0400, None));
-    assert_eq!(s390::meaning(0x027b_9000, &page, true), Entry::Leaf(0x027b_9000, None));
+    assert_eq!(s390::meaning(0x0012_9800, &segment, false), table_at(0x0012_9800));
+    assert_eq!(s390::meaning(0x0ff0_0400, &segment, false), leaf_at(0x0ff0_0400, None));
+    assert_eq!(s390::meaning(0x027b_9000, &page, true), leaf_at(0x027b_9000, None));
     assert_eq!(s390::meaning(0x027b_9400, &page, true), Entry::None);
 }
 
 #[test]
 fn entries_of_ppc64_radix_are_read_as_power_isa_has_them() {
-    assert_eq!(ppc64::meaning(0x8000_0000_1fff_0009), Entry::Table(0x1fff_0000));
-    assert_eq!(ppc64::meaning(0xc000_0000_0245_018e), Entry::Leaf(0x0245_018e, None));
+    assert_eq!(ppc64::meaning(0x8000_0000_1fff_0009), table_at(0x1fff_0000));
+    assert_eq!(ppc64::meaning(0xc000_0000_0245_018e), leaf_at(0x0245_018e, None));
     assert_eq!(ppc64::meaning(0x4000_0000_0245_018e), Entry::None);
 }
 
 #[test]
 fn entries_of_loongarch_name_tables_by_their_window() {
-    assert_eq!(loongarch::meaning(0x9000_0000_0123_4000, false), Entry::Table(0x0123_4000));
+    assert_eq!(loongarch::meaning(0x9000_0000_0123_4000, false), table_at(0x0123_4000));
     assert_eq!(loongarch::meaning(0x1000_0000_0123_4000, false), Entry::None);
-    assert_eq!(loongarch::meaning(0x0000_0000_0200_00d3, false), Entry::Leaf(0x0200_0000, None));
-    assert_eq!(loongarch::meaning(0x0000_0000_0123_4093, true), Entry::Leaf(0x0123_4000, None));
+    assert_eq!(loongarch::meaning(0x0000_0000_0200_00d3, false), leaf_at(0x0200_0000, None));
+    assert_eq!(loongarch::meaning(0x0000_0000_0123_4093, true), leaf_at(0x0123_4000, None));
     assert_eq!(loongarch::meaning(0x0000_0000_0123_4013, true), Entry::None);
 }
 
 #[test]
 fn a_window_ends_with_its_last_address() {
-    let all = Window { start: 0, last: u64::MAX, paddr: 5 };
-    assert_eq!(all.translate(0), Some(Mapping { paddr: 5, bytes: u64::MAX }));
-    assert_eq!(all.translate(u64::MAX), Some(Mapping { paddr: 4, bytes: 1 }));
-    let part = Window { start: 16, last: 31, paddr: 0x100 };
-    assert_eq!(part.translate(15), None);
-    assert_eq!(part.translate(31), Some(Mapping { paddr: 0x10f, bytes: 1 }));
-    assert_eq!(part.translate(32), None);
+    let window = |start, last, paddr| Window {
+        start: VirtAddr::new(start),
+        last: VirtAddr::new(last),
+        paddr: PhysAddr::new(paddr),
+    };
+    let found = |window: &Window, vaddr| {
+        window.translate(VirtAddr::new(vaddr)).map(|found| (found.paddr.get(), found.bytes))
+    };
+    let all = window(0, u64::MAX, 5);
+    assert_eq!(found(&all, 0), Some((5, u64::MAX)));
+    assert_eq!(found(&all, u64::MAX), Some((4, 1)));
+    let part = window(16, 31, 0x100);
+    assert_eq!(found(&part, 15), None);
+    assert_eq!(found(&part, 31), Some((0x10f, 1)));
+    assert_eq!(found(&part, 32), None);
 }

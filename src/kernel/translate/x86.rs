@@ -8,11 +8,10 @@ use std::sync::Arc;
 use super::tables::{Entry, Level, Span, TableFormat, Tables, without_upper};
 use super::{AddressSpace, Kernel, Window};
 use crate::format::wire::ByteOrder;
+use crate::kernel::arch::START_KERNEL_MAP;
 use crate::kernel::error::Error;
 use crate::kernel::vmcoreinfo::Item;
-
-/// Where the kernel maps its own text and data (`__START_KERNEL_map`).
-const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// How much of it is the image where VMCOREINFO does not tell: `KERNEL_IMAGE_SIZE` of kernels with
 /// KASLR (arch/x86/include/asm/page_64_types.h). Without, it is half of that, and modules follow.
@@ -72,14 +71,15 @@ impl Entries {
         // Bit 7 is PAT in a last level's entry, and reserved above the 1 GiB pages.
         let leaf = last || (entry & PAGE_SIZE_BIT != 0 && level.shift <= 30);
         match self {
-            Entries::Wide { address } if leaf => Entry::Leaf(entry & address, None),
-            Entries::Wide { address } => Entry::Table(entry & address),
+            Entries::Wide { address } if leaf => Entry::Leaf(PhysAddr::new(entry & address), None),
+            Entries::Wide { address } => Entry::Table(PhysAddr::new(entry & address)),
             // PSE-36: bits 13 to 20 of a 4 MiB page are bits 32 to 39 of its address.
             Entries::Narrow if leaf && !last => {
-                Entry::Leaf((entry & 0xffc0_0000) | ((entry >> 13) & 0xff) << 32, None)
+                let address = (entry & 0xffc0_0000) | ((entry >> 13) & 0xff) << 32;
+                Entry::Leaf(PhysAddr::new(address), None)
             }
-            Entries::Narrow if leaf => Entry::Leaf(entry & 0xffff_f000, None),
-            Entries::Narrow => Entry::Table(entry & 0xffff_f000),
+            Entries::Narrow if leaf => Entry::Leaf(PhysAddr::new(entry & 0xffff_f000), None),
+            Entries::Narrow => Entry::Table(PhysAddr::new(entry & 0xffff_f000)),
         }
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let image = Window {
         start: START_KERNEL_MAP,
         last: START_KERNEL_MAP + (image_bytes - 1),
-        paddr: kernel.phys_base,
+        paddr: PhysAddr::new(kernel.phys_base),
     };
     let (name, root) = info
         .first_symbol(&ROOTS)
@@ -108,7 +108,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     // In VMCOREINFO since 5.1; not 0 where memory is encrypted.
     let encrypted = info.number("sme_mask").unwrap_or(0);
     let tables = Tables {
-        root: root.paddr & !encrypted,
+        root: PhysAddr::new(root.paddr.get() & !encrypted),
         levels,
         entry_bytes: 8,
         order: ByteOrder::Little,
@@ -125,7 +125,7 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
 fn direct_map(kernel: &Kernel<'_>) -> Vec<Window> {
     let window = |segment: &crate::format::elf::Segment| {
         let last = segment.vaddr.checked_add(segment.memory_bytes.checked_sub(1)?)?;
-        let kernel_half = segment.vaddr >> 63 == 1 && segment.vaddr < START_KERNEL_MAP;
+        let kernel_half = segment.vaddr.get() >> 63 == 1 && segment.vaddr < START_KERNEL_MAP;
         kernel_half.then_some(Window { start: segment.vaddr, last, paddr: segment.paddr? })
     };
     kernel.segments.iter().filter_map(window).collect()
@@ -136,7 +136,7 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let pae = kernel.info.config("X86_PAE");
     let tables = |page_offset: u64| {
         Some(Tables {
-            root: root.checked_sub(page_offset)?,
+            root: PhysAddr::new(root.get().checked_sub(page_offset)?),
             levels: if pae { PAE_LEVELS.to_vec() } else { I386_LEVELS.to_vec() },
             entry_bytes: if pae { 8 } else { 4 },
             order: ByteOrder::Little,
@@ -155,13 +155,14 @@ pub(super) fn i386(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
         })
     };
     let confirmed = I386_PAGE_OFFSETS.iter().copied().find(|offset| right(offset));
-    let likeliest = I386_PAGE_OFFSETS.iter().copied().find(|offset| *offset <= root);
+    let likeliest = I386_PAGE_OFFSETS.iter().copied().find(|offset| *offset <= root.get());
     let page_offset = confirmed.or(likeliest).unwrap_or(0);
     let unconfirmed = || {
         Error::implausible("swapper_pg_dir", "no PAGE_OFFSET makes the page tables map themselves")
     };
     // Low memory: at most 896 MiB, the rest is left to vmalloc and highmem's windows.
-    let lowmem = Window { start: page_offset, last: page_offset + (896 << 20) - 1, paddr: 0 };
+    let start = VirtAddr::new(page_offset);
+    let lowmem = Window { start, last: start + (896 << 20) - 1, paddr: PhysAddr::ZERO };
     Ok(AddressSpace {
         exact: Vec::new(),
         tables: confirmed.and_then(tables).ok_or_else(|| Arc::new(unconfirmed())),

@@ -13,6 +13,7 @@ use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::log::{self, Panic, PanicFinder, PrintOptions};
 use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
+use kdumpconv::pages::{PhysAddr, Position, VirtAddr};
 use kdumpconv::{ByteOrder, StructLayout};
 
 use super::Take;
@@ -71,13 +72,13 @@ impl Memory {
 }
 
 impl PhysicalMemory for Memory {
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
-        let mut at = paddr;
+        let mut at = paddr.get();
         let mut rest = buf;
         while !rest.is_empty() {
-            let hole = Unreadable { paddr: at, why: Missing::Hole };
+            let hole = Unreadable { paddr: PhysAddr::new(at), why: Missing::Hole };
             let page = self.pages.get(&(at / PAGE_BYTES)).ok_or(hole)?;
             let within = (at % PAGE_BYTES) as usize;
             let here = rest.len().min(4096 - within);
@@ -154,11 +155,12 @@ fn check_translation(kernel: &Kernel<'_>, text: &str) {
     };
     let numbers = text.split(['=', '\n']).filter_map(|text| u64::from_str_radix(text, 16).ok());
     for vaddr in numbers.take(40).chain([0, 1 << 63, u64::MAX, 0xffff_8880_0000_0fff]) {
+        let vaddr = VirtAddr::new(vaddr);
         let Ok(mapping) = translator.map(vaddr) else { continue };
         assert!(mapping.bytes > 0);
         assert_eq!(translator.translate(vaddr).ok(), Some(mapping.paddr));
         // To the end of a page nothing changes.
-        let step = (PAGE_BYTES - 1 - vaddr % PAGE_BYTES).min(mapping.bytes - 1);
+        let step = (PAGE_BYTES - 1 - vaddr.get() % PAGE_BYTES).min(mapping.bytes - 1);
         let last = translator.translate(vaddr + step).ok();
         assert_eq!(last, Some(mapping.paddr.wrapping_add(step)), "{vaddr:#x} and {step:#x} on");
     }

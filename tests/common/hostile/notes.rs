@@ -6,6 +6,7 @@
 use kdumpconv::ByteOrder;
 use kdumpconv::dump::notes::{MAX_NOTE_BYTES, Notes};
 use kdumpconv::format::elf::{FileHeader, PT_NOTE, Segment};
+use kdumpconv::pages::{PhysAddr, VirtAddr};
 use support::elf::Endian;
 use support::notes::parse_notes;
 
@@ -64,8 +65,8 @@ pub fn encode(big: bool, segments: &[(u16, u16)], file: &[u8]) -> Vec<u8> {
 }
 
 fn note_segment(offset: u64, file_bytes: u64) -> Segment {
-    let paddr = Some(0);
-    Segment { kind: PT_NOTE, offset, vaddr: 0, paddr, file_bytes, memory_bytes: 0 }
+    let (vaddr, paddr) = (VirtAddr::new(0), Some(PhysAddr::new(0)));
+    Segment { kind: PT_NOTE, offset, vaddr, paddr, file_bytes, memory_bytes: 0 }
 }
 
 /// What the notes of a file must be.

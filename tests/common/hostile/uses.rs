@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use kdumpconv::PageReader;
 use kdumpconv::Summary;
 use kdumpconv::find_vmcoreinfo;
+use kdumpconv::pages::PhysAddr;
 use kdumpconv::summary::{Cell, Picture};
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{ElfOptions, to_elf};
@@ -89,7 +90,9 @@ fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
     let mut from_core = PageReader::new(&core).unwrap();
     for pfn in dump.kept().flatten() {
         // A core of 32-bit arm counts its pages from the first that it has.
-        let (at, _) = core.locate(pfn * dump.page_size() + origin).expect("it is above the origin");
+        let (at, _) = core
+            .locate(PhysAddr::new(pfn * dump.page_size() + origin))
+            .expect("it is above the origin");
         let (is, was) =
             (read(&mut from_core, at, dump.page_size()), read(reader, pfn, dump.page_size()));
         match (is, was) {

@@ -6,12 +6,14 @@
 pub mod paging;
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::format::elf::Segment;
 use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
+use kdumpconv::pages::{PhysAddr, VirtAddr, VirtRange};
 use kdumpconv::{ByteOrder, StructLayout};
 use support::machine::Memory;
 
@@ -23,9 +25,10 @@ pub struct Machine {
 }
 
 impl PhysicalMemory for Machine {
-    fn read_physical(&self, paddr: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+    fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         self.reads.set(self.reads.get() + 1);
-        self.memory.read(paddr, buf).map_err(|paddr| Unreadable { paddr, why: Missing::Hole })
+        let hole = |paddr| Unreadable { paddr: phys(paddr), why: Missing::Hole };
+        self.memory.read(paddr.get(), buf).map_err(hole)
     }
 
     fn readable_bytes(&self) -> u64 {
@@ -78,6 +81,21 @@ impl World {
     pub fn complaint(&self) -> String {
         chain(&Translator::new(&self.kernel()).unwrap_err())
     }
+}
+
+/// The physical address of this number.
+pub fn phys(paddr: u64) -> PhysAddr {
+    PhysAddr::new(paddr)
+}
+
+/// The virtual address of this number.
+pub fn virt(vaddr: u64) -> VirtAddr {
+    VirtAddr::new(vaddr)
+}
+
+/// The virtual addresses of these numbers.
+pub fn virt_range(vaddrs: Range<u64>) -> VirtRange {
+    VirtRange::new(virt(vaddrs.start), virt(vaddrs.end))
 }
 
 /// An error with its reasons, as the command prints it.

@@ -1,11 +1,13 @@
 use super::*;
+use crate::pages::VirtAddr;
 
 fn load(paddr: u64, offset: u64, file_bytes: u64, memory_bytes: u64) -> Segment {
-    Segment { kind: PT_LOAD, offset, vaddr: 0, paddr: Some(paddr), file_bytes, memory_bytes }
+    let (vaddr, paddr) = (VirtAddr::ZERO, Some(PhysAddr::new(paddr)));
+    Segment { kind: PT_LOAD, offset, vaddr, paddr, file_bytes, memory_bytes }
 }
 
 fn map(segments: &[Segment]) -> ElfMemory {
-    ElfMemory::new(segments, 4096, 0, None)
+    ElfMemory::new(segments, 4096, PhysAddr::ZERO, None)
 }
 
 fn extents(map: &ElfMemory) -> Vec<(u64, u64, u64)> {
@@ -118,10 +120,10 @@ fn pages_wholly_behind_the_end_of_the_input_are_missing() {
         load(0x2000, 0x1000, 0x5000, 0x8000),
         load(0x4000, 0x9000, 1 << 40, 1 << 40),
     ];
-    let map = ElfMemory::new(&segments, 4096, 0, Some(0x7800));
+    let map = ElfMemory::new(&segments, 4096, PhysAddr::ZERO, Some(0x7800));
     assert_eq!(map.with_data(), [2..7, 16..18], "a page that is cut is tried");
     assert_eq!(map.missing(), [7..16, 18..(1 << 28) + 4]);
-    assert_eq!(ElfMemory::new(&segments, 4096, 0, None).missing(), []);
+    assert_eq!(ElfMemory::new(&segments, 4096, PhysAddr::ZERO, None).missing(), []);
 }
 
 #[test]
@@ -134,7 +136,8 @@ fn impossible_segments_are_rejected_one_by_one() {
         load(0x2000, 0, 0x1000, 0x1000),
         load((1 << 48) - 0x1000, 0, 0x1000, 0x1000),
     ]);
-    assert_eq!(map.rejected(), [u64::MAX - 4096, 0x1000, 0x1000, 1 << 48]);
+    let rejected = [u64::MAX - 4096, 0x1000, 0x1000, 1 << 48].map(PhysAddr::new);
+    assert_eq!(map.rejected(), rejected);
     assert_eq!(map.present(), [2..3, (1 << 36) - 1..1 << 36]);
 }
 
@@ -148,10 +151,15 @@ fn segments_without_address_or_size_are_passed_over() {
 
 #[test]
 fn pfns_count_from_the_page_of_the_origin() {
-    let map = ElfMemory::new(&[load(0x8000_8000, 0, 0x1000, 0x1000)], 4096, 0x8000_0123, None);
+    let map = ElfMemory::new(
+        &[load(0x8000_8000, 0, 0x1000, 0x1000)],
+        4096,
+        PhysAddr::new(0x8000_0123),
+        None,
+    );
     assert_eq!(map.present(), [8..9]);
-    assert_eq!(map.locate(0x8000_8010), Some((8, 0x10)));
-    assert_eq!(map.locate(0x7fff_ffff), None);
+    assert_eq!(map.locate(PhysAddr::new(0x8000_8010)), Some((8, 0x10)));
+    assert_eq!(map.locate(PhysAddr::new(0x7fff_ffff)), None);
 }
 
 #[test]
@@ -172,7 +180,7 @@ fn bytes_at(
     bytes: usize,
 ) -> Result<Vec<u8>, Unreadable> {
     let mut buf = vec![0xff; bytes];
-    map.read_bytes(input, paddr, &mut buf).map(|()| buf)
+    map.read_bytes(input, PhysAddr::new(paddr), &mut buf).map(|()| buf)
 }
 
 #[test]
@@ -183,7 +191,7 @@ fn bytes_are_read_across_extents_and_not_a_byte_beyond() {
     assert_eq!(map.bytes_in_file(), 0x2000);
     assert_eq!(bytes_at(&map, &input, 0x1ffe, 4).unwrap(), [0x5f, 0x5f, 7, 7]);
     assert_eq!(bytes_at(&map, &input, 0x2fff, 1).unwrap(), [0x16]);
-    let unreadable = |paddr, why| Err(Unreadable { paddr, why });
+    let unreadable = |paddr, why| Err(Unreadable { paddr: PhysAddr::new(paddr), why });
     assert_eq!(bytes_at(&map, &input, 0x2fff, 2), unreadable(0x3000, Missing::Excluded));
     assert_eq!(bytes_at(&map, &input, 0xfff, 2), unreadable(0xfff, Missing::Hole));
     assert_eq!(bytes_at(&map, &input, 0x4000, 1), unreadable(0x4000, Missing::Hole));
