@@ -4,12 +4,15 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 
 /// A folder of one test's own, with the command to run in it.
 pub struct Folder(pub tempfile::TempDir);
 
 impl Folder {
     pub fn new() -> Self {
+        do_not_ignore_signals();
         Folder(tempfile::tempdir().unwrap())
     }
 
@@ -75,4 +78,24 @@ pub fn wait(mut child: Child, seconds: u64) -> Output {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.wait_with_output().unwrap()
+}
+
+/// Makes sure that children react to signals, even when this process ignores some: under `nohup`, or
+/// in the background of a script.
+///
+/// A child inherits that a signal is ignored, but not that it is caught. So the signals that are
+/// ignored are caught, by a handler that does nothing.
+fn do_not_ignore_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+        // Rust's standard library itself ignores SIGPIPE, and resets it in children.
+        for signal in [1, 2, 3, 15] {
+            if mask >> (signal - 1) & 1 == 1 {
+                signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).unwrap();
+            }
+        }
+    });
 }
