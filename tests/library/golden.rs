@@ -2,8 +2,8 @@
 //! for any number of threads. Whoever compares fixtures by their hash relies on these.
 //!
 //! They change when the bytes do: a codec's version in Cargo.lock, an encoder of our own, the layout
-//! of the file. That is a change for users, and CHANGELOG has a line for it; nothing else may change
-//! them. The hashes are SHA-256, as `sha256sum` prints it.
+//! of the file. That is a change for users, and README's section "Changelog" has a line for it; nothing
+//! else may change them. The hashes are SHA-256, as `sha256sum` prints it.
 
 use kdumpconv::Architecture;
 use kdumpconv::ByteOrder;
