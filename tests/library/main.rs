@@ -18,6 +18,7 @@ mod builder;
 mod common;
 mod elf_inputs;
 mod golden;
+mod house;
 mod kdump_inputs;
 #[path = "../common/process.rs"]
 mod process;
