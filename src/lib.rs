@@ -50,8 +50,8 @@
     )
 )]
 
-// The tests in tests/unit name the library as every other test does.
-#[cfg(test)]
+// The tests in tests/unit, and the fuzz targets, name the library as every other test does.
+#[cfg(any(test, kdumpconv_fuzz))]
 extern crate self as kdumpconv;
 
 pub mod codec;
@@ -76,6 +76,10 @@ pub mod verify;
 #[cfg(test)]
 #[path = "../tests/unit/mod.rs"]
 mod unit_tests;
+
+#[cfg(kdumpconv_fuzz)]
+#[path = "../tests/common/hostile/mod.rs"]
+pub mod hostile;
 
 pub use codec::Codec;
 pub use dump::physical::DumpMemory;

@@ -1,5 +1,7 @@
 #![no_main]
+#[path = "../src/bound.rs"]
+mod bound;
 libfuzzer_sys::fuzz_target!(
-    init: fuzz::hostile::selection::prepare(),
-    |bytes: &[u8]| fuzz::run(bytes, fuzz::hostile::selection::check)
+    init: kdumpconv::hostile::selection::prepare(),
+    |bytes: &[u8]| bound::run(bytes, kdumpconv::hostile::selection::check)
 );

@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run(bytes, fuzz::hostile::vmcoreinfo::check));
+#[path = "../src/bound.rs"]
+mod bound;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bound::run(bytes, kdumpconv::hostile::vmcoreinfo::check));

@@ -3,8 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-#[path = "../../common/hostile/mod.rs"]
-pub mod hostile;
+use kdumpconv::hostile::Target;
 
 /// Bytes that any input may take, and each of its own bytes besides. The checks hold a file and
 /// its bitmaps and pages more than once.
@@ -39,7 +38,7 @@ unsafe impl GlobalAlloc for Counted {
 }
 
 /// Checks one input.
-pub fn run(bytes: &[u8], check: hostile::Target) {
+pub fn run(bytes: &[u8], check: Target) {
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);
     check(bytes);
