@@ -92,13 +92,15 @@ pub use format::wire::{ByteOrder, StructLayout};
 pub use input::flattened::FlattenedInput;
 pub use input::{FileInput, Input, ReadAt};
 pub use kernel::arch::Architecture;
+pub use kernel::log;
+pub use kernel::translate::Kernel;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};
 pub use pages::{PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange};
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
 pub use progress::Progress;
-pub use select::{Census, Class, SelectRequest, Selection, select};
+pub use select::{Census, Class, SelectRequest, Selection, Share as ClassShare, select};
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;
@@ -108,4 +110,6 @@ pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, convert};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
-pub use verify::{Finding, FindingKind, Findings, Severity, VerifyOptions, verify};
+pub use verify::{
+    Finding, FindingKind, Findings, Severity, VerifyOptions, mark_incomplete, verify,
+};

@@ -1,4 +1,4 @@
-//! The command: parse, convert, say how it went.
+//! The command: read the arguments, do what they ask for, print errors, end with an exit code.
 
 mod cli;
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
-            cli::say_error(&error);
+            cli::print_error(&error);
             cli::Exit::of(&error).into()
         }
     }

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says why nothing came of it, in one line.
-pub(crate) fn say_error(error: &anyhow::Error) {
-    messages::line(&messages::printable(&format!("{error:#}")));
+/// Prints why the command failed, in one line.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    messages::print_line(&messages::printable(&format!("{error:#}")));
 }

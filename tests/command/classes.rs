@@ -135,7 +135,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     let table = stdout(&dry);
     let kept = kept(&mm, 24).len();
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let fates = ["left out", "kept", "kept", "left out", "left out", "left out"];
+    let fates = ["excluded", "kept", "kept", "excluded", "excluded", "excluded"];
     for (line, ((name, class), fate)) in
         table.lines().skip(1).zip(NAMES.into_iter().zip(LeftOut::ALL).zip(fates))
     {
@@ -143,7 +143,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
         assert_eq!(words(line)[2], pages_of(&mm, class).to_string(), "{line}");
         // Broken memory of a file counts as the file's.
         let more = class == LeftOut::Hwpoison;
-        assert!(line.ends_with(fate) || more && line.ends_with("5 left out"), "{line}");
+        assert!(line.ends_with(fate) || more && line.ends_with("5 excluded"), "{line}");
     }
     let total = mm.all_pages().len();
     let last = table.lines().nth(8).unwrap();
@@ -153,7 +153,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     assert!(said.contains(&format!("{kept} pages: 0 zero, ")), "{said}");
     assert!(said.contains("; 0 more without data\n"), "{said}");
     let out = mm.left_out(24).len();
-    assert!(said.contains(&format!("left out by class: {out} (")), "{said}");
+    assert!(said.contains(&format!("excluded by class: {out} (")), "{said}");
     assert_eq!(folder.names(), ["vmcore"]);
 
     let info = stdout(&folder.run(&["info", "--classes", "vmcore"]));
@@ -183,7 +183,7 @@ fn a_class_that_contradicts_itself_is_kept_with_a_warning_or_refused_if_so_asked
     assert!(pages_in(&folder, "out") == kept(&mm, 15));
     let table = stdout(&folder.run(&["-n", "-d31", "vmcore"]));
     assert!(table.contains("\nfree            16      ?         ?        ?  kept\n"), "{table}");
-    assert!(table.contains("\nfree pages cannot be told: 40 of them contradict"), "{table}");
+    assert!(table.contains("\nfree pages cannot be identified: 40 of them contradict"), "{table}");
 
     let strict = folder.run(&["--strict", "-d", "31", "vmcore", "strict"]);
     assert_eq!(code(&strict), 3);

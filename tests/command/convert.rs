@@ -352,7 +352,7 @@ fn a_level_that_nothing_proves_is_warned_of_and_only_zeros_are_left_out() {
     let warning =
         format!("warning: free, cache, private-cache, user pages are all kept: {NO_TABLES}");
     fails(&output, 0, &[&warning, "dump level 1", "350 pages: 100 zero", "; 10 more without data"]);
-    assert!(!stderr(&output).contains("left out by class"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("excluded by class"), "{}", stderr(&output));
     assert!(folder.read("out") == expected);
     let piped = folder.shell("cat vmcore | \"$KDUMPCONV\" -fd 31 - out");
     fails(&piped, 0, &["are all kept: the kernel's tables cannot be read from a pipe"]);
@@ -395,7 +395,7 @@ fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
     assert_eq!(asked(&["-d", "0"]), (0, 0));
     let help = folder.run(&["--help"]);
     let help = String::from_utf8(help.stdout).unwrap();
-    for words in ["4: page cache with or without", "left out at every level", "--strict"] {
+    for words in ["4: page cache with or without", "excluded at every level", "--strict"] {
         assert!(help.contains(words), "no {words:?} in {help}");
     }
 }
@@ -426,7 +426,7 @@ fn a_dry_run_prints_the_classes_unless_told_to_be_quiet() {
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    let expected = format!("no class of pages can be told: {NO_TABLES}\n");
+    let expected = format!("no class of pages can be identified: {NO_TABLES}\n");
     assert_eq!(printed(&[]), expected);
     assert_eq!(printed(&["-d31"]), expected);
     assert_eq!(printed(&["-q"]), "");

@@ -99,7 +99,7 @@ fn vmcoreinfo_is_attached_from_a_file_to_a_dump_without_one() {
     folder.write("junk", b"\x7fELF");
     let output = folder.run(&["--vmcoreinfo", "junk", "vmcore", "no"]);
     assert_eq!(code(&output), 3);
-    assert!(stderr(&output).contains("it begins with OSRELEASE="), "{}", stderr(&output));
+    assert!(stderr(&output).contains("which begins with OSRELEASE="), "{}", stderr(&output));
     let output = folder.run(&["--vmcoreinfo", "missing", "vmcore", "no"]);
     assert_eq!(code(&output), 1);
     assert!(!folder.path("no").exists());

@@ -92,16 +92,16 @@ fn the_table_and_the_summary_tell_what_is_left_out() {
     let told = run(dry.args(["-d", "17"]).arg(&core));
     told.exited(0);
     for line in [
-        "free            16   8411  32.8 MiB   51.1 %  left out\n",
+        "free            16   8411  32.8 MiB   51.1 %  excluded\n",
         "cache            2    895   3.4 MiB    5.4 %  kept\n",
         "user             8   1972   7.7 MiB   12.0 %  kept\n",
-        "hwpoison       any      0     0 KiB    0.0 %  1 left out\n",
+        "hwpoison       any      0     0 KiB    0.0 %  1 excluded\n",
         "total               16448  64.2 MiB  100.0 %  8036 kept\n",
-        "64 of the others have no struct page that can be read\n",
+        "64 of the others have no readable struct page\n",
         ", dump level 17)\n",
         "8036 pages: ",
         "; 0 more without data\n",
-        "left out by class: 8412 (32.8 MiB, 51.1 % of the pages): 8411 free, 1 hwpoison\n",
+        "excluded by class: 8412 (32.8 MiB, 51.1 % of the pages): 8411 free, 1 hwpoison\n",
     ] {
         told.printed(line);
     }
@@ -114,6 +114,6 @@ fn the_table_and_the_summary_tell_what_is_left_out() {
     let told = run(subcommand("info").arg("--classes").arg(piped));
     told.exited(0);
     told.printed(
-        "Classes     no class of pages can be told: the kernel's tables cannot be read from",
+        "Classes     no class of pages can be identified: the kernel's tables cannot be read from",
     );
 }

@@ -1,33 +1,34 @@
-//! Which pages a dump is to leave out, as arguments.
+//! Which pages a new dump excludes.
 
 use clap::ValueEnum;
 use kdumpconv::DumpLevel;
 
-/// Which pages are left out.
+/// Which pages to exclude.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ExcludeArgs {
-    /// Pages to leave out, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1, of elf: none]
+    /// Pages to exclude, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1, of elf: none]
     ///
-    /// The numbers are makedumpfile's. 1: pages of zeros share one stored page (ELF: are holes,
-    /// anyway). 2: page cache without private data. 4: page cache with or without. 8: memory of
-    /// processes. 16: free pages. What the kernel has marked as poisoned or offline is left out at
-    /// every level. The kernel's struct pages tell; what they do not prove is kept, with a warning.
+    /// The numbers are those of makedumpfile. 1: pages of zeros share one stored page (in an ELF
+    /// file they are holes at every level). 2: page cache without private data. 4: page cache with
+    /// or without. 8: memory of processes. 16: free pages. Pages that the kernel has marked as
+    /// poisoned or offline are excluded at every level. The kernel's struct pages say which pages
+    /// these are; pages about which they prove nothing are kept, with a warning.
     #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
     dump_level: Option<u32>,
 
-    /// The same by name, with commas between
+    /// Pages to exclude by name, separated by commas
     #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
     exclude: Vec<Class>,
 
-    /// Fail (3), and write nothing, where a class to be left out cannot be told, rather than keep it
+    /// Fail (exit code 3) and write nothing if a class to exclude cannot be identified, rather than keep it
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
-/// A class of pages; its number is its bit of the dump level.
+/// A class of pages, whose number is its bit of the dump level.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Class {
-    /// Pages of zeros share one stored page
+    /// Pages of zeros, which share one stored page
     Zero = 1,
     /// Page cache without private data
     Cache = 2,
@@ -40,7 +41,7 @@ enum Class {
 }
 
 impl ExcludeArgs {
-    /// The level that was asked for, by number or by names, if any was.
+    /// The level that was asked for, by number or by names; `None` if none was.
     pub(crate) fn level(&self) -> Option<DumpLevel> {
         let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
         let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));

@@ -45,7 +45,6 @@ pub(crate) enum Command {
     #[cfg(feature = "generate")]
     #[command(name = "man", hide = true)]
     Manual(Manual),
-    /// Put a flattened file together again, as makedumpfile -R does
     Unflatten(Unflatten),
     Verify(Verify),
 }

@@ -1,4 +1,4 @@
-//! Groups of arguments that several commands have: declared once, the same everywhere.
+//! Groups of arguments that several commands share: declared once, the same everywhere.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
 use kdumpconv::format::kdump::is_page_size;
 
-/// What is read.
+/// The file to read.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct InputArgs {
-    /// What to read, a .gz or .zst of it, or - for standard input
-    // Not a plain PathBuf: of a command that was not called, clap has no value.
+    /// File to read, perhaps packed as .gz or .zst; - for standard input
+    // An Option because clap has no value for a command that was not called.
     #[arg(required = true)]
     input: Option<PathBuf>,
 }
@@ -31,13 +31,13 @@ impl InputArgs {
     }
 }
 
-/// What is written.
+/// The file to write.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OutputArgs {
-    /// File, block device or FIFO; standard output when left out or -
+    /// File, block device or FIFO; standard output if missing or -
     output: Option<PathBuf>,
 
-    /// Replace OUTPUT if it is there
+    /// Replace OUTPUT if it exists
     #[arg(short, long)]
     pub(crate) force: bool,
 
@@ -62,30 +62,30 @@ impl OutputArgs {
     }
 }
 
-/// What is read when it is a dump, and what it does not tell about itself.
+/// The dump to read, and what it may not say itself.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
 
-    /// Another file of the set that INPUT is of (makedumpfile --split); once for each
+    /// Another file of the split set that INPUT belongs to (makedumpfile --split); once for each
     #[arg(long, value_name = "FILE")]
     pub(crate) part: Vec<PathBuf>,
 
-    /// Page size of a kernel that does not tell it (no VMCOREINFO in the vmcore)
+    /// Page size of the kernel, for a vmcore that does not say it (no VMCOREINFO)
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub(crate) page_size: Option<u64>,
 
-    /// Text of a VMCOREINFO for a dump without one
+    /// Text of the VMCOREINFO, for a dump without one
     #[arg(long, value_name = "FILE", conflicts_with = "find_vmcoreinfo")]
     pub(crate) vmcoreinfo: Option<PathBuf>,
 
-    /// Look for VMCOREINFO in the memory of a dump without one
+    /// Search the memory of a dump without VMCOREINFO for one
     #[arg(long)]
     pub(crate) find_vmcoreinfo: bool,
 }
 
-/// How many threads work.
+/// The number of threads.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ThreadArgs {
     /// ThreadArgs, at most 32 [default: the CPUs that may be used]
@@ -94,8 +94,8 @@ pub(crate) struct ThreadArgs {
 }
 
 impl ThreadArgs {
-    /// As many as are asked for, or as there are CPUs: by the affinity mask and the cgroup's
-    /// quota, as std reads them.
+    /// The number that was asked for, else the number of CPUs that std finds in the affinity mask
+    /// and the cgroup's quota.
     pub(crate) fn count(&self) -> usize {
         let usable = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.threads.unwrap_or_else(usable).clamp(1, MAX_THREADS)
@@ -110,10 +110,10 @@ impl DumpArgs {
     }
 }
 
-/// What is said, and how.
+/// What to print, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MessageArgs {
-    /// Progress: auto is a moving line on a terminal, a line now and then elsewhere
+    /// Show progress; auto: a moving line on a terminal, lines at intervals elsewhere
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     progress: When,
 
@@ -121,19 +121,19 @@ pub(crate) struct MessageArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Say nothing but errors
+    /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
 
-    /// Say more
+    /// Print details
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
-    /// As makedumpfile has it: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
+    /// As of makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
     #[arg(long, value_name = "N", hide = true)]
     message_level: Option<u32>,
 
-    /// As makedumpfile has it: --verbose
+    /// As of makedumpfile: --verbose
     #[arg(short = 'D', hide = true)]
     debug: bool,
 }
@@ -141,12 +141,23 @@ pub(crate) struct MessageArgs {
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
-    /// As fits the place.
+    /// As suits the terminal or file.
     Auto,
     /// Always.
     Always,
     /// Never.
     Never,
+}
+
+/// How much is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Warnings and the summary as well.
+    Normal,
+    /// Details as well.
+    Verbose,
 }
 
 /// Bits of makedumpfile's --message-level.
@@ -156,30 +167,30 @@ pub(crate) const MESSAGE_DEBUG: u32 = 8;
 pub(crate) const MESSAGE_REPORT: u32 = 16;
 
 impl MessageArgs {
-    /// When to show progress.
+    /// When to show progress, all options considered.
     pub(crate) fn progress(&self) -> When {
         let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);
         match self.progress {
-            // The JSON report is to be all that is said.
+            // The JSON report must be all that is printed.
             When::Auto if self.json => When::Never,
             _ if self.quiet || silenced => When::Never,
             when => when,
         }
     }
 
-    /// How much to say: 0 errors alone, 1 warnings and the summary, 2 details.
-    pub(crate) fn verbosity(&self) -> u8 {
+    /// How much to print, all options considered.
+    pub(crate) fn verbosity(&self) -> Verbosity {
         match self.message_level {
-            _ if self.quiet => 0,
-            _ if self.debug || self.verbose > 0 => 2,
-            Some(bits) if bits & MESSAGE_DEBUG != 0 => 2,
-            Some(bits) if bits & (MESSAGE_COMMON | MESSAGE_REPORT) == 0 => 0,
-            _ => 1,
+            _ if self.quiet => Verbosity::Quiet,
+            _ if self.debug || self.verbose > 0 => Verbosity::Verbose,
+            Some(bits) if bits & MESSAGE_DEBUG != 0 => Verbosity::Verbose,
+            Some(bits) if bits & (MESSAGE_COMMON | MESSAGE_REPORT) == 0 => Verbosity::Quiet,
+            _ => Verbosity::Normal,
         }
     }
 }
 
-/// Bytes, with an optional K, M, G or T.
+/// Parses a number of bytes with an optional K, M, G or T.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let upper = text.to_ascii_uppercase();
@@ -196,7 +207,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
-/// As [`parse_size`], a page size that the format knows.
+/// As [`parse_size`], but only page sizes that dumps may have.
 fn parse_page_size(text: &str) -> Result<u64, String> {
     let size = parse_size(text)?;
     if is_page_size(size) { Ok(size) } else { Err("a power of two from 4096 to 262144".to_owned()) }

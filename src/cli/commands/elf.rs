@@ -1,33 +1,31 @@
 //! `elf`: a dump as an ELF vmcore.
 
-use std::time::Instant;
+use std::path::Path;
 
-use anyhow::Context;
-use kdumpconv::IncompleteReason;
-use kdumpconv::OutputFormat;
-use kdumpconv::to_elf;
-use kdumpconv::{Disposition, Published};
-use kdumpconv::{ElfOptions, ElfReport};
+use kdumpconv::{Disposition, ElfOptions, ElfReport, OutputFormat, Published, to_elf};
 use serde_json::{Value, json};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
-use crate::cli::job::signals::Signals;
-use crate::cli::job::{self, How};
-use crate::cli::ui::census;
-use crate::cli::ui::messages::{self, Messages, SCHEMA, line, output_name, printable};
-use crate::cli::ui::progress::{Meter, Unit};
-use crate::cli::ui::sizes::{as_f64, megabytes};
+use crate::cli::job::{Job, WriteStatus, refuse_terminal};
+use crate::cli::ui::census::excluded_by_class;
+use crate::cli::ui::messages::{Messages, SCHEMA, print_json, print_line};
+use crate::cli::ui::outcome::{
+    all_warnings, first_unreadable_json, print_published, print_reasons, published_name,
+    reasons_json, summary_name, timing,
+};
+use crate::cli::ui::progress::Unit;
 
-/// Write a dump as an ELF vmcore, for gdb and whatever else reads no kdump file
+/// Write a dump as an ELF vmcore, for gdb and other programs that read no kdump files
 ///
-/// All pages, but for those that --dump-level leaves out. These, and those that the dump left out, are RAM without data in the ELF file; pages of zeros are holes in
-/// it, and take no space.
+/// It has all pages of the dump, except those that --dump-level excludes. These, and pages that
+/// the dump excluded before, are RAM without data in the ELF file. Pages of zeros are holes in the
+/// file, and take no space.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Elf {
     #[command(flatten)]
-    source: DumpArgs,
+    dump: DumpArgs,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -35,7 +33,7 @@ pub(crate) struct Elf {
     #[command(flatten)]
     exclude: ExcludeArgs,
 
-    /// Write makedumpfile's flattened stream of the file, which unflatten puts together
+    /// Write the file as makedumpfile's flattened stream, which unflatten turns back
     #[arg(short = 'F', long = "flat")]
     flat: bool,
 
@@ -46,142 +44,142 @@ pub(crate) struct Elf {
     messages: MessageArgs,
 }
 
+impl Elf {
+    fn format(&self) -> OutputFormat {
+        if self.flat { OutputFormat::Flat } else { OutputFormat::InOrder }
+    }
+
+    fn options(&self) -> ElfOptions {
+        ElfOptions {
+            dump_level: self.exclude.level(),
+            strict: self.exclude.strict,
+            threads: self.threads.count(),
+            ..ElfOptions::default()
+        }
+    }
+}
+
 /// Writes the ELF file.
 ///
 /// # Errors
 /// What prevented a usable file.
 pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
-    let messages = Messages::new(&args.messages, &args.source.input);
-    let to_stdout = args.output.path().is_none();
-    if to_stdout {
-        job::refuse_terminal()?;
-    }
-    let started = Instant::now();
-    let signals = Signals::new().context("cannot prepare for signals")?;
-    let spool_dir = job::spool_dir(Some(&args.output));
-    let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
-    messages.warn(dump.warnings());
+    refuse_terminal(&args.output)?;
+    let job = Job::start(&args.messages, &args.dump.input)?;
+    let dump = job.open_dump(&args.dump, Some(&args.output))?;
+    job.messages.warn(dump.warnings());
 
-    let format = if args.flat { OutputFormat::Flat } else { OutputFormat::InOrder };
-    let options = ElfOptions {
-        dump_level: args.exclude.level(),
-        strict: args.exclude.strict,
-        threads: args.threads.count(),
-        ..ElfOptions::default()
+    let options = args.options();
+    let inputs = args.dump.paths();
+    let target = job.create_output(&inputs, &args.output, args.format(), &options.cancel)?;
+    let (target, report) =
+        job.write(target, Unit::Pages, |sink, show| to_elf(&dump, sink, &options, show))?;
+    job.messages.warn(&report.warnings);
+
+    let status = WriteStatus::of_pages(&report.reasons, &report.pages);
+    let (exit, published) = job.publish(target, status, &args.output);
+    let summary = ElfSummary {
+        input_warnings: dump.warnings(),
+        report: &report,
+        published: published.as_ref(),
+        seconds: job.seconds(),
     };
-    let output = job::create_output(&args.source.paths(), &args.output, format)?;
-    let mut output = job::catch_signals(output, &signals, &options.cancel)?;
-    let mut meter = Meter::new(&args.messages, Unit::Pages);
-    let written = to_elf(&dump, output.sink(), &options, &mut |p| meter.show(p));
-    meter.clear();
-    let report = match written {
-        Ok(report) => report,
-        Err(error) => {
-            let _ = output.discard();
-            return Err(error.into());
-        }
-    };
-    messages.warn(&report.warnings);
-    let how = How {
-        cancelled: report
-            .reasons
-            .iter()
-            .any(|reason| matches!(reason, IncompleteReason::Cancelled)),
-        incomplete: report.incomplete(),
-        worthless: report.incomplete() && report.pages.written() == 0,
-    };
-    let (exit, settled) = job::settle(Some(output), how, &signals, !args.output.no_sync);
-    let seconds = started.elapsed().as_secs_f64();
-    if messages.json {
-        let value = as_json(&messages, dump.warnings(), &report, settled.as_ref(), seconds);
-        messages::report(&value, to_stdout);
-    } else {
-        reasons(&report, settled.as_ref());
-        summary(&report, settled.as_ref(), seconds).iter().for_each(|text| messages.tell(text));
-    }
+    summary.print(&job.messages, args.output.path());
     Ok(exit)
 }
 
-/// Why a file is incomplete is said even when all else is not.
-fn reasons(report: &ElfReport, settled: Option<&Published>) {
-    for reason in &report.reasons {
-        line(&format!("incomplete: {}", printable(&reason.to_string())));
-    }
-    if let Some((pfn, why)) = &report.pages.first_unreadable {
-        let count = report.pages.unreadable;
-        line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
-    }
-    match settled {
-        Some(Published { fate: Disposition::Left, .. }) => line("what was written is cut short"),
-        Some(settled) => messages::fate(settled, report.incomplete()),
-        None => {}
-    }
-}
-
-fn summary(report: &ElfReport, settled: Option<&Published>, seconds: f64) -> Vec<String> {
-    let pages = &report.pages;
-    let name = output_name(settled).map_or("written".to_owned(), |name| printable(&name));
-    let memory = as_f64(pages.done().saturating_mul(report.page_bytes));
-    let class = if report.is_64bit { "ELF64" } else { "ELF32" };
-    let addresses = match report.direct_map {
-        Some(map) => {
-            format!("the direct map at {:#x}", map.offset.wrapping_add(map.paddrs.start.get()))
-        }
-        None => "no virtual addresses".to_owned(),
-    };
-    let mut lines = vec![
-        format!(
-            "{name}: {} bytes, {class}, {} segments, {addresses}",
-            report.file_bytes, report.segments
-        ),
-        format!(
-            "{} pages: {} with data, {} zero, {} unreadable; {} more without data",
-            pages.kept,
-            pages.raw,
-            pages.zero,
-            pages.unreadable,
-            pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
-        ),
-    ];
-    lines.extend(census::left_out(&report.census, report.page_bytes));
-    lines.push(format!("{seconds:.2} s, {}/s", megabytes(memory / seconds.max(1e-9))));
-    lines
-}
-
-fn as_json(
-    messages: &Messages,
-    warnings: &[String],
-    report: &ElfReport,
-    settled: Option<&Published>,
+/// How the writing ended.
+struct ElfSummary<'a> {
+    input_warnings: &'a [String],
+    report: &'a ElfReport,
+    published: Option<&'a Published>,
     seconds: f64,
-) -> Value {
-    let pages = &report.pages;
-    let unreadable =
-        pages.first_unreadable.as_ref().map(|(pfn, why)| json!({ "pfn": pfn, "error": why }));
-    let warnings = warnings.iter().chain(&report.warnings);
-    json!({
-        "schema": SCHEMA,
-        "input": messages.input,
-        "output": output_name(settled),
-        "complete": !report.incomplete(),
-        "incomplete_because": report.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "warnings": warnings
-            .chain(settled.iter().flat_map(|settled| &settled.warnings))
-            .collect::<Vec<_>>(),
-        "class": if report.is_64bit { 64 } else { 32 },
-        "segments": report.segments,
-        "direct_map": report.direct_map.map(|map| map.offset.wrapping_add(map.paddrs.start.get())),
-        "page_size": report.page_bytes,
-        "pages": {
-            "present": pages.present,
-            "excluded": pages.excluded,
-            "kept": pages.kept,
-            "data": pages.raw,
-            "zero": pages.zero,
-            "unreadable": pages.unreadable,
-            "first_unreadable": unreadable,
-        },
-        "bytes": { "file": report.file_bytes, "page_data": pages.stored_bytes },
-        "seconds": seconds,
-    })
+}
+
+impl ElfSummary<'_> {
+    fn print(&self, messages: &Messages, output: Option<&Path>) {
+        if messages.json {
+            print_json(&self.json(&messages.input), output.is_none());
+        } else {
+            self.print_failures();
+            self.lines().iter().for_each(|text| messages.note(text));
+        }
+    }
+
+    /// Prints why the file is incomplete, whatever the verbosity.
+    fn print_failures(&self) {
+        let report = self.report;
+        print_reasons(&report.reasons, &report.pages);
+        match self.published {
+            // An ELF file does not say that it is incomplete.
+            Some(Published { fate: Disposition::Left, .. }) => {
+                print_line("what was written is cut short");
+            }
+            Some(published) => print_published(published, report.incomplete()),
+            None => {}
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let report = self.report;
+        let pages = &report.pages;
+        let name = summary_name(self.published);
+        let class = if report.is_64bit { "ELF64" } else { "ELF32" };
+        let addresses = match self.direct_map_address() {
+            Some(address) => format!("the direct map at {address:#x}"),
+            None => "no virtual addresses".to_owned(),
+        };
+        let mut lines = vec![
+            format!(
+                "{name}: {} bytes, {class}, {} segments, {addresses}",
+                report.file_bytes, report.segments
+            ),
+            format!(
+                "{} pages: {} with data, {} zero, {} unreadable; {} more without data",
+                pages.kept,
+                pages.raw,
+                pages.zero,
+                pages.unreadable,
+                pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
+            ),
+        ];
+        lines.extend(excluded_by_class(&report.census, report.page_bytes));
+        let memory_bytes = pages.done().saturating_mul(report.page_bytes);
+        lines.push(timing(self.seconds, memory_bytes, None));
+        lines
+    }
+
+    /// The virtual address at which the direct map of memory starts.
+    fn direct_map_address(&self) -> Option<u64> {
+        let map = self.report.direct_map?;
+        Some(map.offset.wrapping_add(map.paddrs.start.get()))
+    }
+
+    fn json(&self, input: &str) -> Value {
+        let report = self.report;
+        let pages = &report.pages;
+        json!({
+            "schema": SCHEMA,
+            "input": input,
+            "output": published_name(self.published),
+            "complete": !report.incomplete(),
+            "incomplete_because": reasons_json(&report.reasons),
+            "warnings": all_warnings(self.input_warnings, &report.warnings, self.published),
+            "class": if report.is_64bit { 64 } else { 32 },
+            "segments": report.segments,
+            "direct_map": self.direct_map_address(),
+            "page_size": report.page_bytes,
+            "pages": {
+                "present": pages.present,
+                "excluded": pages.excluded,
+                "kept": pages.kept,
+                "data": pages.raw,
+                "zero": pages.zero,
+                "unreadable": pages.unreadable,
+                "first_unreadable": first_unreadable_json(pages),
+            },
+            "bytes": { "file": report.file_bytes, "page_data": pages.stored_bytes },
+            "seconds": self.seconds,
+        })
+    }
 }

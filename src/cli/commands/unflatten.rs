@@ -1,25 +1,23 @@
-//! `unflatten`, and `-R` as makedumpfile spells it: a flattened stream put together again.
+//! `unflatten`, and `-R` as makedumpfile calls it: a flattened file turned back into a plain one.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use anyhow::Context;
-use kdumpconv::OutputFormat;
-use kdumpconv::Published;
-use kdumpconv::{FlattenedStream, UnflattenStop, Unflattened};
+use kdumpconv::{FlattenedStream, OutputFormat, Published, UnflattenStop, Unflattened, unflatten};
 use serde_json::{Value, json};
 
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::job::signals::Signals;
-use crate::cli::job::{self, How};
-use crate::cli::ui::messages::{self, Messages, SCHEMA, line, output_name, printable};
-use crate::cli::ui::progress::{Meter, Unit};
-use crate::cli::ui::sizes::{as_f64, megabytes};
+use crate::cli::job::{Job, WriteStatus, refuse_terminal};
+use crate::cli::ui::messages::{Messages, SCHEMA, print_json, print_line, printable};
+use crate::cli::ui::outcome::{
+    all_warnings, per_second, print_published, published_name, reasons_json, summary_name, timing,
+};
+use crate::cli::ui::progress::Unit;
 
-/// The command.
+/// Turn a flattened file back into a plain one, as makedumpfile -R does
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unflatten {
     #[command(flatten)]
@@ -36,103 +34,82 @@ pub(crate) struct Unflatten {
     pub(crate) check_params: bool,
 }
 
-/// Puts INPUT together as OUTPUT.
+/// Writes OUTPUT as the plain file that INPUT, a flattened file, describes.
 ///
 /// # Errors
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
-    let messages = Messages::new(&args.messages, &args.input);
     if args.check_params {
         return Ok(Exit::Done);
     }
-    let to_stdout = args.output.path().is_none();
-    if to_stdout {
-        job::refuse_terminal()?;
-    }
+    refuse_terminal(&args.output)?;
     if args.input.path().is_none() && io::stdin().is_terminal() {
         return Err(
             Usage("a flattened file is expected, but standard input is the terminal").into()
         );
     }
-    let started = Instant::now();
-    let signals = Signals::new().context("cannot prepare for signals")?;
-    let input = job::open_input(&args.input, job::spool_dir(Some(&args.output)), &signals)?;
+    let job = Job::start(&args.messages, &args.input)?;
+    let input = job.open_input(&args.input, &args.output)?;
     let stream = FlattenedStream::open(input).with_context(|| args.input.name())?;
 
-    let output = job::create_output(&[args.input.path()], &args.output, OutputFormat::File)?;
     let cancel: Arc<AtomicBool> = Arc::default();
-    let mut output = job::catch_signals(output, &signals, &cancel)?;
-    let mut meter = Meter::new(&args.messages, Unit::Bytes);
-    let show = &mut |progress| meter.show(progress);
-    let result = kdumpconv::unflatten(stream, output.sink(), &cancel, show);
-    meter.clear();
-    let result = match result {
-        Ok(result) => result,
-        Err(error) => {
-            let _ = output.discard();
-            return Err(error).with_context(|| args.input.name());
-        }
-    };
-    messages.warn(&result.warnings);
-    let how = How {
+    let inputs = [args.input.path()];
+    let target = job.create_output(&inputs, &args.output, OutputFormat::File, &cancel)?;
+    let (target, result) = job
+        .write(target, Unit::Bytes, |sink, show| unflatten(stream, sink, &cancel, show))
+        .with_context(|| args.input.name())?;
+    job.messages.warn(&result.warnings);
+
+    let status = WriteStatus {
         cancelled: matches!(result.stop, Some(UnflattenStop::Cancelled)),
         incomplete: result.stop.is_some(),
-        worthless: !result.usable,
+        unusable: !result.usable,
     };
-    let (exit, settled) = job::settle(Some(output), how, &signals, !args.output.no_sync);
-    let ending = Ending {
-        result: &result,
-        settled: settled.as_ref(),
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    if messages.json {
-        messages::report(&ending.json(&messages), to_stdout);
+    let (exit, published) = job.publish(target, status, &args.output);
+    let summary =
+        UnflattenSummary { result: &result, published: published.as_ref(), seconds: job.seconds() };
+    if job.messages.json {
+        print_json(&summary.json(&job.messages.input), args.output.path().is_none());
     } else {
-        ending.say(&messages);
+        summary.print(&job.messages);
     }
     Ok(exit)
 }
 
 /// How it ended.
-struct Ending<'a> {
+struct UnflattenSummary<'a> {
     result: &'a Unflattened,
-    settled: Option<&'a Published>,
+    published: Option<&'a Published>,
     seconds: f64,
 }
 
-impl Ending<'_> {
-    fn rate(&self) -> f64 {
-        as_f64(self.result.stream_bytes) / self.seconds.max(1e-9)
-    }
-
-    fn say(&self, messages: &Messages) {
+impl UnflattenSummary<'_> {
+    fn print(&self, messages: &Messages) {
         let result = self.result;
         if let Some(stop) = &result.stop {
-            line(&format!("incomplete: {}", printable(&stop.to_string())));
+            print_line(&format!("incomplete: {}", printable(&stop.to_string())));
         }
-        if let Some(settled) = self.settled {
-            messages::fate(settled, result.stop.is_some());
+        if let Some(published) = self.published {
+            print_published(published, result.stop.is_some());
         }
-        let name = output_name(self.settled).map_or("written".to_owned(), |name| printable(&name));
-        messages.tell(&format!("{name}: {} bytes, {} records", result.file_bytes, result.records));
-        messages.tell(&format!("{:.2} s, {}/s", self.seconds, megabytes(self.rate())));
+        let name = summary_name(self.published);
+        messages.note(&format!("{name}: {} bytes, {} records", result.file_bytes, result.records));
+        messages.note(&timing(self.seconds, result.stream_bytes, None));
     }
 
-    fn json(&self, messages: &Messages) -> Value {
+    fn json(&self, input: &str) -> Value {
         let result = self.result;
-        let because: Vec<String> = result.stop.iter().map(ToString::to_string).collect();
-        let warnings = self.settled.iter().flat_map(|settled| &settled.warnings);
         json!({
             "schema": SCHEMA,
-            "input": messages.input,
-            "output": output_name(self.settled),
+            "input": input,
+            "output": published_name(self.published),
             "complete": result.stop.is_none(),
-            "incomplete_because": because,
-            "warnings": result.warnings.iter().chain(warnings).collect::<Vec<_>>(),
+            "incomplete_because": reasons_json(&result.stop),
+            "warnings": all_warnings(&[], &result.warnings, self.published),
             "records": result.records,
             "bytes": { "stream": result.stream_bytes, "file": result.file_bytes },
             "seconds": self.seconds,
-            "bytes_per_second": self.rate(),
+            "bytes_per_second": per_second(result.stream_bytes, self.seconds),
         })
     }
 }

@@ -1,7 +1,7 @@
-//! Signals: SIGTERM and SIGHUP end a conversion with what there is, SIGINT without.
+//! Signals: SIGTERM and SIGHUP end a conversion and keep what was written, SIGINT removes it.
 //!
-//! They are caught only once there is an output to keep or remove; before that, and where the
-//! dump goes to a pipe, a signal kills at once, as it should. A second one always does.
+//! They are caught only once there is an output to keep or remove. Before that, and where the dump
+//! goes to a pipe, a signal ends the process at once, and so does a second signal at any time.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,24 +12,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The signals of this program.
-pub(crate) struct Signals {
+/// The signals that a command catches.
+pub(super) struct Signals {
+    /// The number of the last signal; 0 before one came.
     caught: Arc<AtomicUsize>,
-    /// Has a byte to read once a signal came, so that a wait for input ends.
+    /// Readable once a signal came, so that a wait for input ends.
     wake: UnixStream,
+    /// The other end of `wake`: the signal handler writes here.
     waker: UnixStream,
-    /// A second registration would take the first signal for the second.
+    /// Guards against registering twice: the second handler would take the first signal for a
+    /// second one, and end the process.
     are_caught: AtomicBool,
 }
 
 impl Signals {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
         Ok(Signals { caught: Arc::default(), wake, waker, are_caught: AtomicBool::new(false) })
     }
 
-    /// From now on signals set `cancel` instead of killing.
-    pub(crate) fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
+    /// From now on a signal sets `cancel` instead of ending the process.
+    pub(super) fn catch(&self, cancel: &Arc<AtomicBool>) -> io::Result<()> {
         use signal_hook::{flag, low_level};
         if self.are_caught.swap(true, Ordering::SeqCst) {
             return Ok(());
@@ -37,47 +40,48 @@ impl Signals {
         let ignored = ignored_signals();
         for signal in [SIGTERM, SIGHUP, SIGINT] {
             if ignored & (1 << (signal - 1)) != 0 {
-                continue; // as nohup(1) and a shell's background jobs want it
+                continue; // as nohup(1) and a shell's background jobs expect
             }
-            // In this order: the second signal finds `cancel` set by the first.
+            // This handler goes first: only a second signal may find `cancel` set.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(cancel))?;
             let number = usize::try_from(signal).map_err(io::Error::other)?;
             flag::register_usize(signal, Arc::clone(&self.caught), number)?;
             flag::register(signal, Arc::clone(cancel))?;
             low_level::pipe::register(signal, self.waker.try_clone()?)?;
         }
-        // A file that may not grow is an error of write(2) then, like a full disk.
+        // Without a handler, SIGXFSZ ends the process; with one, a write beyond the file size limit
+        // is an error, like a full disk.
         flag::register(signal_hook::consts::signal::SIGXFSZ, Arc::default())?;
         Ok(())
     }
 
-    /// The signal that came, if one did.
-    pub(crate) fn caught(&self) -> Option<u8> {
+    /// The signal that was caught, if one was.
+    pub(super) fn caught(&self) -> Option<u8> {
         u8::try_from(self.caught.load(Ordering::SeqCst)).ok().filter(|&signal| signal > 0)
     }
 }
 
-/// The signals that the parent had this process ignore, a bit each.
+/// The signals that this process was started to ignore, one bit each; none where /proc is not mounted.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// Whether what was written so far is removed: the user at the terminal wants it gone, whoever
-/// shuts the machine down does not.
-pub(crate) fn discards(signal: u8) -> bool {
+/// Whether `signal` removes the output: a user at the terminal does not want it, whoever shuts the
+/// machine down does.
+pub(super) fn discards_output(signal: u8) -> bool {
     i32::from(signal) == SIGINT
 }
 
-/// A pipe to read from, until a signal comes.
-pub(crate) struct Interruptible {
+/// A pipe whose reads a signal interrupts.
+pub(super) struct Interruptible {
     pipe: File,
     wake: UnixStream,
 }
 
 impl Interruptible {
-    pub(crate) fn new(pipe: File, signals: &Signals) -> io::Result<Self> {
+    pub(super) fn new(pipe: File, signals: &Signals) -> io::Result<Self> {
         Ok(Interruptible { pipe, wake: signals.wake.try_clone()? })
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::args::Args;
 use crate::cli::args::shared_args::{MESSAGE_DEBUG, MESSAGE_REPORT};
 use crate::cli::exit::Usage;
 use crate::cli::printable_usage;
-use crate::cli::ui::messages::{line, printable};
+use crate::cli::ui::messages::{print_line, printable};
 use unsupported::{OTHERS, Other, Treatment};
 
 /// The name, as the last part of `argv[0]`.
@@ -176,7 +176,7 @@ pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Res
 }
 
 fn tell(text: &str) {
-    line(&printable(text));
+    print_line(&printable(text));
 }
 
 /// The definition with those options that do nothing or are refused.

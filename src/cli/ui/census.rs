@@ -1,27 +1,27 @@
 //! Memory by what the kernel used it for: a table and a bar for people, an object for scripts.
 
-use kdumpconv::select::Share;
-use kdumpconv::{Census, Class};
+use kdumpconv::{Census, Class, ClassShare};
 use serde_json::{Map, Value, json};
 
-use crate::cli::ui::messages::printable;
-use crate::cli::ui::sizes::{as_f64, size};
-use crate::cli::ui::terminal::{Look, Terminal, bar};
+use super::messages::printable;
+use super::sizes::{percent, size};
+use super::table::aligned;
+use super::terminal::{Look, Terminal, bar};
 
-/// Cells of a bar at the most: more say no more.
+/// The widest bar: more cells show no more.
 const MAX_CELLS: usize = 160;
 
-/// What pages of no class are called.
+/// The name of the pages of no class.
 const OTHERS: &str = "others";
 
-/// A census, and what is known beside it.
-pub(crate) struct View<'a> {
+/// A census, as it is shown.
+pub(crate) struct CensusView<'a> {
     pub(crate) census: &'a Census,
     /// Bytes of a page.
     pub(crate) page_size: u64,
-    /// Whether it is told what is left out, and what is kept.
-    pub(crate) with_fate: bool,
-    /// Of the kept pages, those of zeros that share one, where pages were read.
+    /// Whether to show which pages are excluded and which are kept.
+    pub(crate) shows_excluded: bool,
+    /// Kept pages of zeros that share one stored page, if the pages were read.
     pub(crate) zero: Option<u64>,
 }
 
@@ -39,16 +39,16 @@ fn look(class: Class) -> Look {
 
 const KERNEL: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: OTHERS };
 
-impl View<'_> {
-    /// The table, on a terminal with a bar above it; why classes are off.
+impl CensusView<'_> {
+    /// The table, below a bar if there is a terminal, and why classes are unknown.
     ///
-    /// A page counts in the first class that it is of, though it may be left out as of another.
+    /// A page counts in the first class that it belongs to, even if it is excluded for another.
     pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
         let census = self.census;
         let off = census.reasons(|_| true);
         if census.shares.iter().all(|share| share.off.is_some()) {
-            let why = off.first().map_or("no struct page was looked at", |(_, why)| *why);
-            return vec![format!("no class of pages can be told: {}", printable(why))];
+            let why = off.first().map_or("no struct page was read", |(_, why)| *why);
+            return vec![format!("no class of pages can be identified: {}", printable(why))];
         }
         let mut lines = Vec::new();
         if let Some(columns) = terminal.columns {
@@ -56,14 +56,18 @@ impl View<'_> {
         }
         lines.extend(self.table());
         for (names, why) in off {
-            lines.push(format!("{} pages cannot be told: {}", names.join(", "), printable(why)));
+            lines.push(format!(
+                "{} pages cannot be identified: {}",
+                names.join(", "),
+                printable(why)
+            ));
         }
         if census.unknown > 0 {
             let unknown = census.unknown;
-            lines.push(format!("{unknown} of the others have no struct page that can be read"));
+            lines.push(format!("{unknown} of the others have no readable struct page"));
         }
         if let Some(zero) = self.zero {
-            lines.push(format!("{zero} of the pages kept are of zeros, and share one"));
+            lines.push(format!("{zero} of the kept pages are zero, and share one stored page"));
         }
         lines
     }
@@ -73,30 +77,30 @@ impl View<'_> {
         let mut rows = vec![["class", "-d", "pages", "memory", "share"].map(str::to_owned).into()];
         rows.extend(census.shares.iter().map(|share| self.row(share)));
         let others = self.cells(OTHERS, "", census.others());
-        let kept = if self.with_fate { "kept" } else { "" };
+        let kept = if self.shows_excluded { "kept" } else { "" };
         rows.push([others, vec![kept.to_owned()]].concat());
         let kept = census.pages.saturating_sub(census.excluded());
-        let fate = if self.with_fate { format!("{kept} kept") } else { String::new() };
-        rows.push([self.cells("total", "", census.pages), vec![fate]].concat());
+        let excluded = if self.shows_excluded { format!("{kept} kept") } else { String::new() };
+        rows.push([self.cells("total", "", census.pages), vec![excluded]].concat());
         aligned(&rows)
     }
 
-    fn row(&self, share: &Share) -> Vec<String> {
+    fn row(&self, share: &ClassShare) -> Vec<String> {
         let class = share.class;
         let bit = class.level_bit().map_or("any".to_owned(), |bit| bit.to_string());
         if share.off.is_some() {
-            let fate = if self.with_fate { "kept" } else { "" };
-            let cells = [class.name(), &bit, "?", "?", "?", fate];
+            let excluded = if self.shows_excluded { "kept" } else { "" };
+            let cells = [class.name(), &bit, "?", "?", "?", excluded];
             return cells.map(str::to_owned).into();
         }
-        let fate = match share.excluded {
-            _ if !self.with_fate => String::new(),
+        let excluded = match share.excluded {
+            _ if !self.shows_excluded => String::new(),
             0 if share.pages == 0 => String::new(),
             0 => "kept".to_owned(),
-            pages if pages == share.pages => "left out".to_owned(),
-            pages => format!("{pages} left out"),
+            pages if pages == share.pages => "excluded".to_owned(),
+            pages => format!("{pages} excluded"),
         };
-        [self.cells(class.name(), &bit, share.pages), vec![fate]].concat()
+        [self.cells(class.name(), &bit, share.pages), vec![excluded]].concat()
     }
 
     fn cells(&self, name: &str, bit: &str, pages: u64) -> Vec<String> {
@@ -109,7 +113,7 @@ impl View<'_> {
         ]
     }
 
-    /// The bar, and what its signs mean.
+    /// The bar, and its legend.
     fn picture(&self, columns: usize, terminal: &Terminal) -> [String; 2] {
         let census = self.census;
         let parts: Vec<(Look, u64)> = census
@@ -130,10 +134,10 @@ impl View<'_> {
         [bar(&cells, terminal), legend.join("; ")]
     }
 
-    /// The same for scripts: names stay.
+    /// The census as JSON, whose names never change.
     pub(crate) fn json(&self) -> Value {
         let census = self.census;
-        let class = |share: &Share| {
+        let class = |share: &ClassShare| {
             let known = share.off.is_none();
             let told = json!({
                 "level_bit": share.class.level_bit(),
@@ -155,17 +159,17 @@ impl View<'_> {
     }
 }
 
-/// How many pages of which classes are left out, if any.
-pub(crate) fn left_out(census: &Census, page_size: u64) -> Option<String> {
+/// How many pages of which classes are excluded, if any are.
+pub(crate) fn excluded_by_class(census: &Census, page_size: u64) -> Option<String> {
     let pages = census.excluded();
-    let of_class = |share: &Share| match share.excluded {
+    let of_class = |share: &ClassShare| match share.excluded {
         0 => None,
         pages => Some(format!("{pages} {}", share.class.name())),
     };
     let classes: Vec<String> = census.shares.iter().filter_map(of_class).collect();
     (pages > 0).then(|| {
         format!(
-            "left out by class: {pages} ({}, {:.1} % of the pages): {}",
+            "excluded by class: {pages} ({}, {:.1} % of the pages): {}",
             size(pages.saturating_mul(page_size)),
             percent(pages, census.pages),
             classes.join(", "),
@@ -173,53 +177,38 @@ pub(crate) fn left_out(census: &Census, page_size: u64) -> Option<String> {
     })
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
-    100.0 * as_f64(part) / as_f64(whole).max(1.0)
-}
-
-/// Columns two apart: the first and the last begin at the left, numbers end at the right.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column == 0 || column + 1 == columns {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
-}
-
-/// How many of `cells` each part gets: its share, and one at least if there is any of it.
+/// Deals `cells` out to the parts: each gets its share, and at least one if it is not 0.
 fn apportion(parts: &[u64], cells: usize) -> Vec<usize> {
     let total: u128 = parts.iter().map(|part| u128::from(*part)).sum();
     let mut sum = 0u128;
-    let mut given = 0;
+    let mut dealt = 0;
     let mut counts: Vec<usize> = parts
         .iter()
         .map(|part| {
             sum += u128::from(*part);
-            let up_to = usize::try_from(sum * cells as u128 / total.max(1)).unwrap_or(cells);
-            let count = up_to - given;
-            given = up_to;
+            let up_to = cell_at(sum, total, cells);
+            let count = up_to - dealt;
+            dealt = up_to;
             count
         })
         .collect();
     for (index, part) in parts.iter().enumerate() {
-        if *part == 0 || counts.get(index).is_some_and(|count| *count > 0) {
+        if *part == 0 || counts.get(index) != Some(&0) {
             continue;
         }
-        if let Some(most) = counts.iter_mut().max().filter(|most| **most > 1) {
-            *most -= 1;
-            counts.iter_mut().skip(index).take(1).for_each(|count| *count = 1);
+        let largest = counts.iter_mut().max().filter(|largest| **largest > 1);
+        let has_cell = largest.map(|largest| *largest -= 1).is_some();
+        if let Some(count) = counts.get_mut(index).filter(|_| has_cell) {
+            *count = 1;
         }
     }
     counts
+}
+
+/// The cell in which the `sum`th of `total` parts ends.
+#[expect(clippy::expect_used, reason = "a part of `cells` is at most `cells`")]
+fn cell_at(sum: u128, total: u128, cells: usize) -> usize {
+    usize::try_from(sum * cells as u128 / total.max(1)).expect("sum is at most total")
 }
 
 #[cfg(test)]
@@ -230,13 +219,13 @@ mod tests {
     const PLAIN: Terminal = Terminal { columns: Some(20), colour: false, unicode: false };
 
     fn census() -> Census {
-        let share = |class, pages, excluded| Share { class, pages, excluded, off: None };
+        let share = |class, pages, excluded| ClassShare { class, pages, excluded, off: None };
         Census {
             shares: vec![
                 share(Class::Free, 4096, 4096),
                 share(Class::Cache, 2048, 0),
                 share(Class::PrivateCache, 1, 0),
-                Share { off: Some("no NUMBER(x)".to_owned()), ..share(Class::User, 0, 0) },
+                ClassShare { off: Some("no NUMBER(x)".to_owned()), ..share(Class::User, 0, 0) },
                 share(Class::Hwpoison, 0, 1),
                 share(Class::Offline, 0, 0),
             ],
@@ -246,32 +235,32 @@ mod tests {
         }
     }
 
-    fn view(census: &Census) -> View<'_> {
-        View { census, page_size: 4096, with_fate: true, zero: Some(77) }
+    fn view(census: &Census) -> CensusView<'_> {
+        CensusView { census, page_size: 4096, shows_excluded: true, zero: Some(77) }
     }
 
     #[test]
-    fn every_class_has_its_row_and_what_is_off_its_reason() {
+    fn every_class_has_a_row_and_an_unknown_class_a_reason() {
         let census = census();
         let expected = [
             "class           -d  pages   memory    share",
-            "free            16   4096   16 MiB   50.0 %  left out",
+            "free            16   4096   16 MiB   50.0 %  excluded",
             "cache            2   2048    8 MiB   25.0 %  kept",
             "private-cache    4      1    4 KiB    0.0 %  kept",
             "user             8      ?        ?        ?  kept",
-            "hwpoison       any      0    0 KiB    0.0 %  1 left out",
+            "hwpoison       any      0    0 KiB    0.0 %  1 excluded",
             "offline        any      0    0 KiB    0.0 %",
             "others               2047  7.9 MiB   25.0 %  kept",
             "total                8192   32 MiB  100.0 %  4095 kept",
-            "user pages cannot be told: no NUMBER(x)",
-            "192 of the others have no struct page that can be read",
-            "77 of the pages kept are of zeros, and share one",
+            "user pages cannot be identified: no NUMBER(x)",
+            "192 of the others have no readable struct page",
+            "77 of the kept pages are zero, and share one stored page",
         ];
         assert_eq!(view(&census).lines(&PIPE), expected);
     }
 
     #[test]
-    fn a_terminal_gets_a_bar_in_which_nothing_is_too_small_to_be_seen() {
+    fn a_terminal_gets_a_bar_in_which_no_class_is_too_small_to_be_seen() {
         let lines = view(&census()).lines(&PLAIN);
         assert_eq!(lines[0], ".........cccccp#####");
         assert_eq!(lines[1], ". free; c cache; p private-cache; # others");
@@ -280,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_given_out_to_the_last_one() {
+    fn all_cells_are_dealt_out() {
         for (parts, cells) in [
             (&[1, 1, 1][..], 10),
             (&[0, 0][..], 10),
@@ -297,20 +286,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_told_is_one_line() {
+    fn a_census_without_known_classes_is_one_line() {
         let mut census = census();
         census.shares.iter_mut().for_each(|share| share.off = Some("it is a pipe".to_owned()));
-        let expected = ["no class of pages can be told: it is a pipe"];
+        let expected = ["no class of pages can be identified: it is a pipe"];
         assert_eq!(view(&census).lines(&PLAIN), expected);
         assert_eq!(view(&Census::default()).lines(&PLAIN).len(), 1);
     }
 
     #[test]
-    fn what_is_left_out_is_one_line() {
+    fn excluded_pages_are_one_line() {
         assert_eq!(
-            left_out(&census(), 4096).as_deref(),
-            Some("left out by class: 4097 (16 MiB, 50.0 % of the pages): 4096 free, 1 hwpoison")
+            excluded_by_class(&census(), 4096).as_deref(),
+            Some("excluded by class: 4097 (16 MiB, 50.0 % of the pages): 4096 free, 1 hwpoison")
         );
-        assert_eq!(left_out(&Census::default(), 4096), None);
+        assert_eq!(excluded_by_class(&Census::default(), 4096), None);
     }
 }

@@ -1,115 +1,119 @@
-//! What is said: warnings and summaries on standard error, the JSON report on request.
+//! Messages on standard error, and JSON reports.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
-use kdumpconv::{Disposition, Published};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::cli::args::shared_args::{InputArgs, MessageArgs};
-use crate::cli::ui::terminal::Stdout;
+use super::terminal::Stdout;
+use crate::cli::args::shared_args::{InputArgs, MessageArgs, Verbosity, When};
 
-/// Raised when a field of a JSON report changes its meaning or goes.
+/// The version of the JSON reports; raised when a field changes its meaning or is removed.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// Writes one line to standard error; that it cannot be written is no reason to fail.
-pub(crate) fn line(text: &str) {
-    // In one piece: another process may be writing there as well.
-    let _ = io::stderr().write_all(format!("kdumpconv: {text}\n").as_bytes());
-}
-
-/// Whether a terminal would act on a character rather than show it: control characters, and those
-/// by which text runs the other way (the names of "Trojan source", CVE-2021-42574).
-fn acts(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
-    c.is_control() || turns || matches!(c, '\u{2066}'..='\u{2069}')
-}
-
-/// A name or note of somebody else's as it may go to a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if acts(c) { c.escape_default().collect() } else { vec![c] })
-        .collect()
-}
-
-/// The text of some JSON, likewise: JSON itself asks for less.
-pub(crate) fn printable_json(text: &str) -> String {
-    let escape = |c: char| match c {
-        '\n' => c.to_string(),
-        // All of them are of 16 bits.
-        c if acts(c) => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    };
-    text.chars().map(escape).collect()
-}
-
-/// The name of an output, if it has one.
-pub(crate) fn output_name(settled: Option<&Published>) -> Option<String> {
-    settled?.path.as_ref().map(|path| path.display().to_string())
-}
-
-/// How much is said.
+/// What a command prints of the lines that are not errors.
 pub(crate) struct Messages {
-    /// 0 errors alone, 1 warnings and the summary, 2 details.
-    pub(crate) verbosity: u8,
-    /// Whether a JSON report is all that is to be said.
+    pub(crate) verbosity: Verbosity,
+    /// Whether a JSON report replaces warnings and summary.
     pub(crate) json: bool,
+    pub(crate) progress: When,
     /// INPUT as messages name it.
     pub(crate) input: String,
 }
 
 impl Messages {
-    pub(crate) fn new(messages: &MessageArgs, input: &InputArgs) -> Self {
-        // The JSON report has the warnings, and may have to share standard error with nothing.
-        let verbosity = if messages.json { 0 } else { messages.verbosity() };
-        Messages { verbosity, json: messages.json, input: input.name() }
+    pub(crate) fn new(args: &MessageArgs, input: &InputArgs) -> Self {
+        // The JSON report has the warnings. It may go to standard error, where scripts parse it.
+        let verbosity = if args.json { Verbosity::Quiet } else { args.verbosity() };
+        Messages { verbosity, json: args.json, progress: args.progress(), input: input.name() }
     }
 
+    /// Prints warnings, unless --quiet is given.
     pub(crate) fn warn(&self, warnings: &[String]) {
-        if self.verbosity > 0 {
-            warnings.iter().for_each(|warning| warn(warning));
+        if self.verbosity >= Verbosity::Normal {
+            warnings.iter().for_each(print_warning);
         }
     }
 
-    /// A line that --quiet leaves out.
-    pub(crate) fn tell(&self, text: &str) {
-        if self.verbosity > 0 {
-            line(text);
+    /// Prints a line, unless --quiet is given.
+    pub(crate) fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            print_line(text);
         }
+    }
+
+    /// Whether details are wanted.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbosity >= Verbosity::Verbose
     }
 }
 
-fn warn(warning: &str) {
-    line(&format!("warning: {}", printable(warning)));
+/// Prints one line on standard error. That it cannot be written is no reason to fail.
+pub(crate) fn print_line(text: &str) {
+    // One write: another process may be writing there as well.
+    let _ = io::stderr().write_all(format!("kdumpconv: {text}\n").as_bytes());
 }
 
-/// Writes a JSON report: to standard error if standard output has data.
-pub(crate) fn report(value: &Value, stdout_has_data: bool) {
-    let text = format!("{}\n", printable_json(&format!("{value:#}")));
+pub(crate) fn print_warning(warning: impl Display) {
+    print_line(&format!("warning: {}", printable(&warning.to_string())));
+}
+
+/// Prints lines of a report on standard output. That a reader such as `head` has closed it is no
+/// reason to fail.
+pub(crate) fn print_report_lines(lines: &[String]) {
+    let _ = Stdout.write_all(format!("{}\n", lines.join("\n")).as_bytes());
+}
+
+/// Prints a JSON report: on standard error if standard output has data.
+pub(crate) fn print_json(value: &Value, stdout_has_data: bool) {
+    let text = report_text(value);
     let written = if stdout_has_data {
         io::stderr().write_all(text.as_bytes())
     } else {
         Stdout.write_all(text.as_bytes())
     };
-    // What was made is what it is, even when this cannot be written.
+    // The dump is what it is, even if its report cannot be written.
     if let Err(error) = written {
-        line(&format!("warning: the report could not be written: {error}"));
+        print_warning(format!("the report could not be written: {error}"));
     }
 }
 
-/// What became of the output, where that is not what was asked for: said even when all else is
-/// not.
-pub(crate) fn fate(settled: &Published, incomplete: bool) {
-    settled.warnings.iter().for_each(|warning| warn(warning));
-    let name = output_name(Some(settled)).map(|name| printable(&name));
-    match (settled.fate, name) {
-        (Disposition::Named, _) => {}
-        (Disposition::Kept, Some(name)) if incomplete => {
-            line(&format!("an incomplete dump was kept: {name}"));
-        }
-        (Disposition::Kept, Some(name)) => line(&format!("the dump was kept: {name}")),
-        (Disposition::Kept | Disposition::Left, _) => {
-            line("what was written is incomplete, and says so");
-        }
-        (Disposition::Removed, _) => line("nothing was kept"),
+/// The fields of an object made by `json!({ .. })`.
+pub(crate) fn json_fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        other => unreachable!("not an object: {other}"),
     }
+}
+
+/// A JSON report as it is printed.
+pub(crate) fn report_text(value: &Value) -> String {
+    format!("{}\n", printable_json(&format!("{value:#}")))
+}
+
+/// Text from elsewhere (names, notes, the kernel's log) with escapes for every character that a
+/// terminal would act on.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if is_active(c) { c.escape_default().collect() } else { vec![c] })
+        .collect()
+}
+
+/// JSON text with the same characters escaped: JSON itself requires that of control characters
+/// below U+0020 alone.
+pub(crate) fn printable_json(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\n' => c.to_string(),
+        // All active characters have 16 bits.
+        c if is_active(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Whether a terminal would act on a character rather than show it: control characters, and those
+/// that change the direction of text ("Trojan source", CVE-2021-42574).
+fn is_active(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+    c.is_control() || turns || matches!(c, '\u{2066}'..='\u{2069}')
 }

@@ -3,7 +3,10 @@
 //! Nothing here opens a dump or decides how a command ends.
 
 pub(crate) mod census;
+pub(crate) mod findings;
 pub(crate) mod messages;
+pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod sizes;
+pub(crate) mod table;
 pub(crate) mod terminal;

@@ -1,4 +1,4 @@
-//! Progress: one moving line on a terminal, a plain line now and then in a journal.
+//! Progress: one moving line on a terminal, plain lines at intervals elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kdumpconv::Progress;
 
-use crate::cli::args::shared_args::{MessageArgs, When};
+use super::messages::print_line;
+use crate::cli::args::shared_args::When;
 
-/// Between two plain lines, unless a tenth of the work was done and a second has passed.
+/// A plain line is printed after this time,
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// or after this time if a further tenth of the work is done.
 const PLAIN_MINIMUM: Duration = Duration::from_secs(1);
 
-/// What is counted.
+/// What progress is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Pages,
@@ -20,7 +22,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The moving line, when it is known how much there is to do and when not.
+    /// The moving line, with the total known or not.
     fn template(self, total: bool) -> &'static str {
         match (self, total) {
             (Unit::Pages, true) => "{percent:>3} % [{bar:30}] {pos} of {len} pages, {eta} left",
@@ -45,7 +47,7 @@ impl Unit {
     }
 }
 
-/// Shows how far a command is.
+/// Shows progress on standard error.
 pub(crate) enum Meter {
     Silent,
     Moving(ProgressBar, Unit),
@@ -53,11 +55,11 @@ pub(crate) enum Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(messages: &MessageArgs, unit: Unit) -> Self {
-        // Without a TERM, as on the console of an initramfs, nobody knows what it can do.
+    pub(crate) fn new(when: When, unit: Unit) -> Self {
+        // Without TERM, as on the console of an initramfs, the terminal's abilities are unknown.
         let dumb = std::env::var("TERM").map_or(true, |term| term.is_empty() || term == "dumb");
         let terminal = stderr().is_terminal() && !dumb;
-        match messages.progress() {
+        match when {
             When::Never => Meter::Silent,
             When::Auto | When::Always if terminal => {
                 let target = ProgressDrawTarget::stderr_with_hz(10);
@@ -69,7 +71,7 @@ impl Meter {
         }
     }
 
-    /// Shows `progress`, whose total is 0 as long as it is not known.
+    /// Shows `progress`, whose total is 0 while unknown.
     pub(crate) fn show(&mut self, progress: Progress) {
         match self {
             Meter::Silent => {}
@@ -86,13 +88,13 @@ impl Meter {
                 let waited = last.elapsed();
                 if waited >= PLAIN_INTERVAL || (tenth > *last_tenth && waited >= PLAIN_MINIMUM) {
                     (*last, *last_tenth) = (Instant::now(), tenth);
-                    crate::cli::ui::messages::line(&unit.text(progress));
+                    print_line(&unit.text(progress));
                 }
             }
         }
     }
 
-    /// Takes the moving line away.
+    /// Removes the moving line.
     pub(crate) fn clear(self) {
         if let Meter::Moving(bar, _) = self {
             bar.finish_and_clear();
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_its_unit_and_a_percentage_once_the_whole_is_known() {
+    fn a_line_has_a_unit_and_once_the_total_is_known_a_percentage() {
         let text = |unit: Unit, done, total| unit.text(Progress { done, total });
         assert_eq!(text(Unit::Pages, 50, 200), "25 % (50 of 200 pages)");
         assert_eq!(text(Unit::Bytes, 3_000_000, 6_000_000), "50 % (3 of 6 MB)");

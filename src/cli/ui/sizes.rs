@@ -9,22 +9,25 @@ pub(crate) fn megabytes(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-/// Such as "1.5 GiB"; memory is counted in powers of two.
+/// Such as "1.5 GiB": memory is counted in powers of two.
 pub(crate) fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = units.iter();
-    let mut name = unit.next();
-    while tenths >= 10_240 {
-        let Some(larger) = unit.next() else { break };
-        name = Some(larger);
+    let mut unit = "KiB";
+    for larger in ["MiB", "GiB", "TiB", "PiB", "EiB"] {
+        if tenths < 10_240 {
+            break;
+        }
+        unit = larger;
         tenths /= 1024;
     }
-    let name = name.unwrap_or(&"");
     match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{whole} {name}"),
-        (whole, tenth) => format!("{whole}.{tenth} {name}"),
+        (whole, 0) => format!("{whole} {unit}"),
+        (whole, tenth) => format!("{whole}.{tenth} {unit}"),
     }
+}
+
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * as_f64(part) / as_f64(whole).max(1.0)
 }
 
 #[cfg(test)]

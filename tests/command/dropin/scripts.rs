@@ -88,8 +88,8 @@ fn kdump_utils_keeps_a_dump_that_has_no_room_under_its_own_name_for_it() {
     // Under another name it is kept, too, but does not pass for the dump.
     let output = makedumpfile(&folder, "-l -L 300k -d 31 vmcore dump");
     assert_eq!(code(&output), 4);
-    assert!(stderr(&output).contains("an incomplete dump was kept: dump.is_incomplete()"));
-    assert!(folder.read("dump.is_incomplete()") == folder.read("vmcore-incomplete"));
+    assert!(stderr(&output).contains("an incomplete dump was kept: dump.incomplete"));
+    assert!(folder.read("dump.incomplete") == folder.read("vmcore-incomplete"));
     assert!(!folder.path("dump").exists());
     // Nothing usable: nothing is kept, and the code says so.
     folder.write("noise", &crate::common::noise(1, 100_000));

@@ -4,9 +4,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use kdumpconv::Codec;
-use kdumpconv::ConvertOptions;
-use kdumpconv::OutputFormat;
+use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{
@@ -19,7 +17,7 @@ use crate::cli::exit::Usage;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
     #[command(flatten)]
-    pub(crate) source: DumpArgs,
+    pub(crate) dump: DumpArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -109,8 +107,8 @@ impl Convert {
     /// With -R, the command that does it: of INPUT OUTPUT, or of standard input to OUTPUT.
     pub(crate) fn rearranged(&self) -> Option<Unflatten> {
         let (input, output) = match self.output.is_given() {
-            true => (self.source.input.clone(), self.output.clone()),
-            false => (InputArgs::default(), self.output.with_path(&self.source.input)),
+            true => (self.dump.input.clone(), self.output.clone()),
+            false => (InputArgs::default(), self.output.with_path(&self.dump.input)),
         };
         let (messages, check_params) = (self.messages.clone(), self.check_params);
         self.rearrange.then_some(Unflatten { input, output, messages, check_params })
@@ -180,6 +178,7 @@ mod tests {
 
     use super::*;
     use crate::cli::Args;
+    use crate::cli::args::shared_args::Verbosity;
 
     fn options(arguments: &[&str]) -> ConvertOptions {
         let all = ["kdumpconv"].iter().chain(arguments).chain(&["vmcore"]);
@@ -234,6 +233,6 @@ mod tests {
         let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
         assert_eq!(args.options().unwrap().threads, 4);
         assert_eq!(args.format(), OutputFormat::Flat);
-        assert_eq!(args.messages.verbosity(), 2);
+        assert_eq!(args.messages.verbosity(), Verbosity::Verbose);
     }
 }

@@ -1,31 +1,29 @@
-//! `--verify`: what was written is read back before it gets its name.
+//! `--verify`: the output is read back before it gets its name.
 
 use std::time::Instant;
 
-use kdumpconv::Output;
-use kdumpconv::Progress;
-use kdumpconv::verify::mark_incomplete;
-use kdumpconv::{ConvertOptions, ConvertReport, Error, verify};
-use kdumpconv::{Dump, OpenOptions};
-use kdumpconv::{FindingKind, Findings, Severity};
+use kdumpconv::{
+    ConvertOptions, ConvertReport, Dump, Error, FindingKind, Findings, OpenOptions, Output,
+    Progress, Severity, VerifyOptions, mark_incomplete, verify,
+};
 use serde_json::{Value, json};
 
-use crate::cli::commands::verify::{self as command, brief};
+use crate::cli::ui::findings::{finding_lines, findings_json, verdict};
 use crate::cli::ui::messages::printable;
 
-/// What came of reading an output back.
-pub(crate) struct ReadBack {
+/// The result of reading an output back.
+pub(super) struct ReadBack {
     found: Result<Findings, String>,
-    /// Whether the pages were compared with the input's: a pipe's are gone.
+    /// Whether the pages were compared with those of the input, which a pipe no longer has.
     compared: bool,
-    /// What the input is known for already is not the output's fault.
+    /// Whether headers and notes of the input are damaged: then they are in the output as well.
     input_is_doubtful: bool,
     seconds: f64,
 }
 
 impl ReadBack {
-    /// Reads an output back, and marks it as incomplete if it is not what it should be.
-    pub(crate) fn check(
+    /// Reads an output back, and marks it as incomplete if something in it is wrong.
+    pub(super) fn check(
         output: &mut Output,
         input: &Dump,
         report: &ConvertReport,
@@ -34,7 +32,7 @@ impl ReadBack {
     ) -> Self {
         let started = Instant::now();
         let compared = !input.is_sequential();
-        let found = look(output, input, compared, report, options, progress);
+        let found = verify_output(output, input, compared, report, options, progress);
         let checked = ReadBack {
             found: found.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
             compared,
@@ -42,7 +40,7 @@ impl ReadBack {
             seconds: started.elapsed().as_secs_f64(),
         };
         if !checked.is_good() && !output.is_flat() {
-            // Its name says so as well, where it has one.
+            // The name that it gets says so as well; a pipe or device has none.
             let written = output.read_back(report.output_bytes);
             if let Ok(Some(written)) = written {
                 let _ = mark_incomplete(&written, output.sink());
@@ -51,8 +49,8 @@ impl ReadBack {
         checked
     }
 
-    /// Whether it is what it should be.
-    pub(crate) fn is_good(&self) -> bool {
+    /// Whether nothing in the output is wrong.
+    pub(super) fn is_good(&self) -> bool {
         let Ok(findings) = &self.found else { return false };
         let is_fault = |kind: FindingKind| {
             let inherited =
@@ -62,13 +60,13 @@ impl ReadBack {
         !findings.cancelled && !findings.groups().any(|(kind, _)| is_fault(kind))
     }
 
-    /// Whether it was broken off.
-    pub(crate) fn was_cancelled(&self) -> bool {
+    /// Whether a signal interrupted it.
+    pub(super) fn was_cancelled(&self) -> bool {
         self.found.as_ref().is_ok_and(|findings| findings.cancelled)
     }
 
-    /// What is to be said of it.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// The result, line by line.
+    pub(super) fn lines(&self) -> Vec<String> {
         let with = if self.compared { "compared with the input" } else { "not compared" };
         match &self.found {
             Err(why) => vec![format!("what was written cannot be read back: {}", printable(why))],
@@ -76,32 +74,34 @@ impl ReadBack {
                 let mut lines = Vec::new();
                 if !self.is_good() {
                     lines.extend(
-                        command::lines(findings).into_iter().map(|l| format!("read back: {l}")),
+                        finding_lines(findings)
+                            .into_iter()
+                            .map(|line| format!("read back: {line}")),
                     );
                 }
                 lines.push(format!(
                     "read back in {:.2} s, {with}: {}",
                     self.seconds,
-                    brief(findings)
+                    verdict(findings)
                 ));
                 lines
             }
         }
     }
 
-    /// The same as JSON.
-    pub(crate) fn json(&self) -> Value {
+    /// The result as a JSON object.
+    pub(super) fn json(&self) -> Value {
         json!({
             "good": self.is_good(),
             "compared": self.compared,
             "error": self.found.as_ref().err(),
-            "found": self.found.as_ref().ok().map(|findings| command::json(findings, self.compared)),
+            "found": self.found.as_ref().ok().map(|findings| findings_json(findings, self.compared)),
             "seconds": self.seconds,
         })
     }
 }
 
-fn look(
+fn verify_output(
     output: &Output,
     input: &Dump,
     compared: bool,
@@ -115,13 +115,13 @@ fn look(
     };
     let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
     let written = Dump::open(written, &OpenOptions::default())?;
-    let how = kdumpconv::VerifyOptions {
+    let options = VerifyOptions {
         threads: options.threads,
         exactly: Some(report.excluded.clone()),
         cancel: options.cancel.clone(),
-        ..kdumpconv::VerifyOptions::default()
+        ..VerifyOptions::default()
     };
-    verify(&written, Some(input).filter(|_| compared), &how, progress)
+    verify(&written, Some(input).filter(|_| compared), &options, progress)
 }
 
 #[cfg(test)]
@@ -129,8 +129,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use kdumpconv::Input;
-    use kdumpconv::OutputFormat;
+    use kdumpconv::{Input, OutputFormat};
 
     use super::*;
 

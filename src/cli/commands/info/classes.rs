@@ -1,19 +1,17 @@
-//! `--classes`: the pages of a dump by what the kernel used them for, and how long that took.
+//! `--classes`: the pages of a dump by what the kernel used them for, and how long counting took.
 
 use std::time::Instant;
 
-use kdumpconv::Dump;
-use kdumpconv::DumpLevel;
-use kdumpconv::{SelectRequest, Selection, select};
+use kdumpconv::{Dump, DumpLevel, SelectRequest, Selection, select};
 use serde_json::{Value, json};
 
 use crate::cli::args::shared_args::ThreadArgs;
-use crate::cli::ui::census::View;
-use crate::cli::ui::messages::printable;
-use crate::cli::ui::sizes::as_f64;
+use crate::cli::ui::census::CensusView;
+use crate::cli::ui::messages::{json_fields, printable};
+use crate::cli::ui::outcome::per_second;
 use crate::cli::ui::terminal::Terminal;
 
-/// What was found.
+/// The pages of a dump by class.
 pub(super) struct Classes {
     selection: Selection,
     page_size: u64,
@@ -22,7 +20,7 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    /// Looks at all struct pages of `dump`.
+    /// Reads all struct pages of `dump`.
     pub(super) fn of(dump: &Dump) -> kdumpconv::Result<Self> {
         let threads = ThreadArgs::default().count();
         let level = DumpLevel::new(DumpLevel::MAX).unwrap_or_default();
@@ -33,27 +31,27 @@ impl Classes {
         Ok(Classes { selection, page_size: dump.page_size(), threads, seconds })
     }
 
-    fn view(&self) -> View<'_> {
+    fn view(&self) -> CensusView<'_> {
         let census = &self.selection.census;
-        View { census, page_size: self.page_size, with_fate: false, zero: None }
+        CensusView { census, page_size: self.page_size, shows_excluded: false, zero: None }
     }
 
     fn pages_per_second(&self) -> f64 {
-        as_f64(self.selection.census.struct_pages) / self.seconds.max(1e-9)
+        per_second(self.selection.census.struct_pages, self.seconds)
     }
 
-    /// The table, and what is to be said of it.
+    /// The table, and warnings.
     pub(super) fn lines(&self, terminal: &Terminal, details: bool) -> Vec<String> {
         let mut lines = self.view().lines(terminal);
         let census = &self.selection.census;
-        // The table says why classes are off.
-        let is_told = |warning: &&String| {
+        // The table has the reasons why classes are unknown.
+        let is_in_table = |warning: &&String| {
             census
                 .shares
                 .iter()
                 .any(|share| share.off.as_ref().is_some_and(|why| warning.ends_with(why.as_str())))
         };
-        let others = self.selection.warnings.iter().filter(|warning| !is_told(warning));
+        let others = self.selection.warnings.iter().filter(|warning| !is_in_table(warning));
         lines.extend(others.map(|warning| printable(warning)));
         if details {
             lines.push(format!(
@@ -68,15 +66,14 @@ impl Classes {
         lines
     }
 
-    /// The same for scripts.
     pub(super) fn json(&self) -> Value {
-        let mut report = self.view().json();
-        if let Some(report) = report.as_object_mut() {
-            report.insert("warnings".to_owned(), json!(self.selection.warnings));
-            report.insert("threads".to_owned(), json!(self.threads));
-            report.insert("seconds".to_owned(), json!(self.seconds));
-            report.insert("struct_pages_per_second".to_owned(), json!(self.pages_per_second()));
-        }
-        report
+        let mut report = json_fields(self.view().json());
+        report.extend(json_fields(json!({
+            "warnings": self.selection.warnings,
+            "threads": self.threads,
+            "seconds": self.seconds,
+            "struct_pages_per_second": self.pages_per_second(),
+        })));
+        report.into()
     }
 }

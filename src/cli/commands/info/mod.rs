@@ -13,25 +13,24 @@ use kdumpconv::Summary;
 
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
 use crate::cli::exit::Exit;
-use crate::cli::job;
-use crate::cli::job::signals::Signals;
-use crate::cli::ui::messages::{Messages, printable_json};
+use crate::cli::job::Job;
+use crate::cli::ui::messages::report_text;
 use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
 
-/// Tell what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
+/// Show what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
 ///
 /// Reads headers, bitmaps and the kernel's log, no pages. -v lists all memory ranges and VMCOREINFO.
 /// --classes reads the kernel's struct pages as well.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {
     #[command(flatten)]
-    source: DumpArgs,
+    dump: DumpArgs,
 
     /// Count pages by what the kernel used them for, which are the classes of --dump-level
     ///
-    /// By the kernel's struct pages alone: which pages are of zeros, only reading them tells
-    /// (kdumpconv --dry-run does).
+    /// The kernel's struct pages say that. Which pages are zero, only reading them says: see
+    /// kdumpconv --dry-run.
     #[arg(long)]
     classes: bool,
 
@@ -39,26 +38,25 @@ pub(crate) struct Info {
     messages: MessageArgs,
 }
 
-/// Tells on standard output.
+/// Prints the report on standard output.
 ///
 /// # Errors
-/// Why the dump cannot be opened, or the report not be written.
+/// Why the dump cannot be opened, or the report cannot be written.
 pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
-    let messages = Messages::new(&args.messages, &args.source.input);
-    let signals = Signals::new().context("cannot prepare for signals")?;
-    let dump = job::open_dump(&args.source, &job::spool_dir(None), &signals, &messages)?;
+    let job = Job::start(&args.messages, &args.dump.input)?;
+    let dump = job.open_dump(&args.dump, None)?;
     let summary = Summary::of(&dump);
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
-    let report = if args.messages.json {
-        let report = json::report(&messages.input, &dump, &summary, classes.as_ref());
-        format!("{}\n", printable_json(&format!("{report:#}")))
+    let input = &job.messages.input;
+    let report = if job.messages.json {
+        report_text(&json::report(input, &dump, &summary, classes.as_ref()))
     } else {
-        let details = messages.verbosity > 1;
+        let details = job.messages.is_verbose();
         let terminal = Terminal::of_stdout();
-        text::report(&messages.input, &dump, &summary, classes.as_ref(), &terminal, details)
+        text::report(input, &dump, &summary, classes.as_ref(), &terminal, details)
     };
     match Stdout.write_all(report.as_bytes()) {
-        // Who reads as far as it likes, as `head` does.
+        // A reader such as `head` has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         result => result.context("cannot write the report").map(|()| Exit::Done),
     }

@@ -1,40 +1,35 @@
-//! `verify`: whether a dump is what it says, and what its source says.
+//! `verify`: whether a dump is consistent, and equal to its source.
 
 mod report;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use anyhow::Context;
-use kdumpconv::Dump;
-use kdumpconv::{Findings, Severity, VerifyOptions};
+use kdumpconv::{Findings, Severity, VerifyOptions, verify};
 
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
 use crate::cli::exit::Exit;
-use crate::cli::job;
-use crate::cli::job::signals::Signals;
-use crate::cli::ui::messages::Messages;
-use crate::cli::ui::progress::{Meter, Unit};
-use report::Verified;
-pub(crate) use report::{brief, json, lines};
+use crate::cli::job::Job;
+use crate::cli::ui::progress::Unit;
+use report::VerifyReport;
 
 /// Check every page of a dump, and that nothing in it contradicts itself
 ///
-/// The codecs notice most damage of the pages; of a raw page any bytes are right. --against finds
-/// all. A dump that says it is incomplete and is good otherwise ends with code 4, damage with 5.
+/// The codecs notice most damage of compressed pages. A raw page may hold any bytes: only
+/// --against finds damage there. The exit code is 4 for a dump that says it is incomplete and is
+/// good otherwise, 5 for damage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    source: DumpArgs,
+    dump: DumpArgs,
 
-    /// Compare with the vmcore that INPUT was made of, or with another dump of it
+    /// Compare with the vmcore that INPUT was made from, or with another dump of it
     ///
-    /// What the dump level left out is proven by VMCORE's struct pages, where it can be read at
-    /// random. --vmcoreinfo and --find-vmcoreinfo are for VMCORE, too.
+    /// That the dump level excluded the right pages is proven from VMCORE's struct pages, if
+    /// VMCORE can be read at random. --vmcoreinfo and --find-vmcoreinfo apply to VMCORE, too.
     #[arg(long, value_name = "VMCORE")]
     against: Option<PathBuf>,
 
-    /// Findings of each kind that are told one by one
+    /// Findings of each kind that are printed one by one
     #[arg(long, value_name = "N", default_value_t = 16)]
     examples: usize,
 
@@ -45,56 +40,54 @@ pub(crate) struct Verify {
     messages: MessageArgs,
 }
 
+impl Verify {
+    /// The dump to compare with: as INPUT is opened, with INPUT's page size.
+    fn source(&self, page_size: u64) -> Option<DumpArgs> {
+        Some(DumpArgs {
+            input: InputArgs::of(self.against.as_deref()?),
+            part: Vec::new(),
+            page_size: Some(page_size),
+            ..self.dump.clone()
+        })
+    }
+}
+
 /// Verifies, and reports on standard output.
 ///
 /// # Errors
-/// Why one of the files could not be looked at at all.
+/// Why one of the files could not be read at all.
 pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
-    let messages = Messages::new(&args.messages, &args.source.input);
-    let signals = Signals::new().context("cannot prepare for signals")?;
-    let spool_dir = job::spool_dir(None);
-    let started = Instant::now();
-    let dump = job::open_dump(&args.source, &spool_dir, &signals, &messages)?;
-    if messages.verbosity > 1 {
-        messages.warn(dump.warnings());
+    let job = Job::start(&args.messages, &args.dump.input)?;
+    let dump = job.open_dump(&args.dump, None)?;
+    if job.messages.is_verbose() {
+        job.messages.warn(dump.warnings());
     }
-    let against = args.against.as_ref().map(|path| -> anyhow::Result<Dump> {
-        let source = DumpArgs {
-            input: InputArgs::of(path),
-            part: Vec::new(),
-            page_size: Some(dump.page_size()),
-            ..args.source.clone()
-        };
-        let source = job::open_dump(&source, &spool_dir, &signals, &messages)?;
-        messages.warn(source.warnings());
-        Ok(source)
-    });
-    let against = against.transpose()?;
+    let source =
+        args.source(dump.page_size()).map(|args| job.open_dump(&args, None)).transpose()?;
+    source.iter().for_each(|source| job.messages.warn(source.warnings()));
+
     let options = VerifyOptions {
         threads: args.threads.count(),
         examples: args.examples,
         ..VerifyOptions::default()
     };
-    signals.catch(&options.cancel).context("cannot catch signals")?;
-    let mut meter = Meter::new(&args.messages, Unit::Pages);
-    let findings = kdumpconv::verify(&dump, against.as_ref(), &options, &mut |progress| {
-        meter.show(progress);
-    })?;
-    meter.clear();
-    let verified = Verified {
+    job.catch_signals(&options.cancel)?;
+    let findings =
+        job.with_progress(Unit::Pages, |show| verify(&dump, source.as_ref(), &options, show))?;
+    let report = VerifyReport {
         dump: &dump,
         findings: &findings,
-        input: &messages.input,
+        input: &job.messages.input,
         against: args.against.as_ref().map(|path| path.display().to_string()),
         threads: options.threads,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: job.seconds(),
     };
-    report::tell(&messages, &verified);
-    Ok(exit(&findings, &signals))
+    report.print(&job.messages);
+    Ok(exit(&findings, &job))
 }
 
-fn exit(findings: &Findings, signals: &Signals) -> Exit {
-    let signal = signals.caught().filter(|_| findings.cancelled);
+fn exit(findings: &Findings, job: &Job) -> Exit {
+    let signal = job.caught_signal().filter(|_| findings.cancelled);
     match (signal, findings.severity()) {
         (Some(signal), _) => Exit::Signal(signal),
         (None, Some(Severity::Damage)) => Exit::FoundDamage,

@@ -1,0 +1,115 @@
+//! INPUT and the files beside it, opened.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use kdumpconv::{Dump, Error, Input, OpenOptions, find_vmcoreinfo};
+
+use super::Job;
+use super::output::folder_of;
+use super::signals::Interruptible;
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs};
+
+/// The largest VMCOREINFO that is read; the kernel allots one page to it.
+const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
+
+impl Job {
+    /// Opens the dump that the arguments name.
+    ///
+    /// # Errors
+    /// Why one of its files cannot be opened, or is not what it should be.
+    pub(crate) fn open_dump(
+        &self,
+        args: &DumpArgs,
+        output: Option<&OutputArgs>,
+    ) -> anyhow::Result<Dump> {
+        let spool_dir = spool_dir(output);
+        let vmcoreinfo = args.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
+        let options = OpenOptions { page_size: args.page_size, vmcoreinfo };
+        let mut inputs = vec![self.open(&args.input, spool_dir.clone())?];
+        for part in &args.part {
+            inputs.push(Input::open(part, spool_dir.clone())?);
+        }
+        if args.find_vmcoreinfo {
+            // The search reads all of memory before a page of it is converted.
+            let at_random = |input: Input| input.at_random().map(Input::from);
+            inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
+        }
+        let dump = Dump::open_all(inputs, &options).with_context(|| args.input.name())?;
+        if args.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
+            return self.attach_found_vmcoreinfo(dump, options, &args.input);
+        }
+        Ok(dump)
+    }
+
+    /// Opens INPUT; parts of a pipe that are needed out of order are spooled beside `output`.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub(crate) fn open_input(
+        &self,
+        input: &InputArgs,
+        output: &OutputArgs,
+    ) -> anyhow::Result<Input> {
+        self.open(input, spool_dir(Some(output)))
+    }
+
+    fn open(&self, input: &InputArgs, spool_dir: PathBuf) -> anyhow::Result<Input> {
+        let pipe = match input.path() {
+            None => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
+                File::from(stdin)
+            }
+            Some(path) if Input::is_pipe(path) => File::open(path).with_context(|| input.name())?,
+            Some(path) => return Ok(Input::open(path, spool_dir)?),
+        };
+        let interruptible = Interruptible::new(pipe, &self.signals)?;
+        Ok(Input::from_reader(Box::new(interruptible), spool_dir)?)
+    }
+
+    /// Searches the dump's memory for VMCOREINFO, and opens the dump again with what was found.
+    fn attach_found_vmcoreinfo(
+        &self,
+        dump: Dump,
+        mut options: OpenOptions,
+        input: &InputArgs,
+    ) -> anyhow::Result<Dump> {
+        let Some(found) = find_vmcoreinfo(&dump, &AtomicBool::new(false), &mut |_| ())? else {
+            let warning = "no VMCOREINFO in this memory: no page of it begins with one";
+            self.messages.warn(&[warning.to_owned()]);
+            return Ok(dump);
+        };
+        let doubt = if found.is_proven { "" } else { ", but the kernel is not where it says" };
+        self.messages.note(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
+        options.vmcoreinfo = Some(found.text);
+        dump.reopen(&options).with_context(|| input.name())
+    }
+}
+
+/// The folder for parts of a pipe that are needed out of order: that of OUTPUT, which has room
+/// for a dump, if it is on a disk.
+fn spool_dir(output: Option<&OutputArgs>) -> PathBuf {
+    match output.and_then(OutputArgs::path) {
+        Some(target) if folder_of(target).is_dir() && !target.starts_with("/dev") => {
+            folder_of(target).to_owned()
+        }
+        _ => std::env::temp_dir(),
+    }
+}
+
+fn read_vmcoreinfo(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_VMCOREINFO_BYTES + 1).read_to_end(&mut text))
+        .with_context(name)?;
+    if !text.starts_with(b"OSRELEASE=") || text.len() as u64 > MAX_VMCOREINFO_BYTES {
+        let why = format!("{}: not the text of a VMCOREINFO, which begins with OSRELEASE=", name());
+        return Err(Error::NotRecognised(why).into());
+    }
+    Ok(text)
+}

@@ -1,0 +1,210 @@
+//! OUTPUT: created, written and published.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use kdumpconv::{
+    Disposition, FlattenedSink, IncompleteReason, NullSink, Output, OutputFormat, PageCounts,
+    Progress, Published, Sink,
+};
+
+use super::{Job, signals};
+use crate::cli::args::shared_args::OutputArgs;
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::ui::progress::Unit;
+
+/// Where a command writes.
+pub(crate) enum Target {
+    /// To OUTPUT.
+    Output(Output),
+    /// Nowhere, as a dry run does: the sink only counts.
+    Nowhere { sink: Box<dyn Sink>, is_flattened: bool },
+}
+
+impl Target {
+    /// The target of a dry run.
+    pub(crate) fn nowhere(format: OutputFormat) -> Self {
+        let is_flattened = format == OutputFormat::Flat;
+        let sink: Box<dyn Sink> = if is_flattened {
+            Box::new(FlattenedSink::new(io::sink()))
+        } else {
+            Box::new(NullSink)
+        };
+        Target::Nowhere { sink, is_flattened }
+    }
+
+    pub(crate) fn sink(&mut self) -> &mut dyn Sink {
+        match self {
+            Target::Output(output) => output.sink(),
+            Target::Nowhere { sink, .. } => &mut **sink,
+        }
+    }
+
+    pub(crate) fn is_flattened(&self) -> bool {
+        match self {
+            Target::Output(output) => output.is_flat(),
+            Target::Nowhere { is_flattened, .. } => *is_flattened,
+        }
+    }
+
+    /// The output, if what was written to it can be read back.
+    pub(crate) fn readable(&mut self) -> Option<&mut Output> {
+        match self {
+            Target::Output(output) if output.outlives_an_interruption() => Some(output),
+            _ => None,
+        }
+    }
+
+    /// Removes what was written.
+    pub(crate) fn discard(self) {
+        if let Target::Output(output) = self {
+            let _ = output.discard();
+        }
+    }
+}
+
+/// How the writing of an output ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteStatus {
+    /// A signal ended it.
+    pub(crate) cancelled: bool,
+    /// Something is missing.
+    pub(crate) incomplete: bool,
+    /// What was written is of no use.
+    pub(crate) unusable: bool,
+}
+
+impl WriteStatus {
+    /// The status of a dump with these pages, incomplete for these reasons.
+    pub(crate) fn of_pages(reasons: &[IncompleteReason], pages: &PageCounts) -> Self {
+        let incomplete = !reasons.is_empty();
+        WriteStatus {
+            cancelled: reasons.iter().any(|reason| matches!(reason, IncompleteReason::Cancelled)),
+            incomplete,
+            unusable: incomplete && pages.written() == 0,
+        }
+    }
+}
+
+impl Job {
+    /// Creates OUTPUT, which must be none of the `inputs` (`None` is standard input). From then on
+    /// a signal sets `cancel`, unless there is nothing to keep or remove.
+    ///
+    /// # Errors
+    /// [`Usage`] for an input that would be overwritten; why OUTPUT cannot be created.
+    pub(crate) fn create_output(
+        &self,
+        inputs: &[Option<&Path>],
+        args: &OutputArgs,
+        format: OutputFormat,
+        cancel: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Target> {
+        if overwrites_an_input(inputs, args) {
+            return Err(Usage("INPUT and OUTPUT are the same file").into());
+        }
+        let output = match args.path() {
+            Some(target) => Output::create(target, format, args.force)?,
+            None => Output::stdout(format)?,
+        };
+        if output.outlives_an_interruption() {
+            if let Err(error) = self.catch_signals(cancel) {
+                let _ = output.discard();
+                return Err(error);
+            }
+        }
+        Ok(Target::Output(output))
+    }
+
+    /// Writes to `target` by `work`, with progress; discards what was written if `work` fails.
+    ///
+    /// # Errors
+    /// What `work` returns.
+    pub(crate) fn write<R>(
+        &self,
+        mut target: Target,
+        unit: Unit,
+        work: impl FnOnce(&mut dyn Sink, &mut (dyn FnMut(Progress) + Send)) -> kdumpconv::Result<R>,
+    ) -> kdumpconv::Result<(Target, R)> {
+        match self.with_progress(unit, |show| work(target.sink(), show)) {
+            Ok(report) => Ok((target, report)),
+            Err(error) => {
+                target.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the output its name, keeps it as incomplete, or removes it. Returns how the command
+    /// ends, and what became of the output; `None` of a dry run.
+    pub(crate) fn publish(
+        &self,
+        target: Target,
+        status: WriteStatus,
+        args: &OutputArgs,
+    ) -> (Exit, Option<Published>) {
+        let signal = if status.cancelled { self.caught_signal() } else { None };
+        let sync = !args.no_sync;
+        let published = match target {
+            Target::Nowhere { .. } => None,
+            Target::Output(output) => {
+                Some(if status.unusable || signal.is_some_and(signals::discards_output) {
+                    output.discard()
+                } else if status.incomplete {
+                    output.keep_incomplete(sync)
+                } else {
+                    output.commit(sync)
+                })
+            }
+        };
+        let fate = published.as_ref().map(|published| published.fate);
+        let exit = match (signal, fate) {
+            (Some(signal), _) => Exit::Signal(signal),
+            _ if status.unusable => Exit::Failed,
+            (None, Some(Disposition::Removed)) => Exit::Failed,
+            (None, Some(Disposition::Kept)) => Exit::Incomplete,
+            _ if status.incomplete => Exit::Incomplete,
+            _ => Exit::Done,
+        };
+        (exit, published)
+    }
+}
+
+/// Refuses to write a dump to a terminal.
+///
+/// # Errors
+/// [`Usage`] if standard output is the OUTPUT, and a terminal.
+pub(crate) fn refuse_terminal(output: &OutputArgs) -> Result<(), Usage> {
+    if output.path().is_none() && io::stdout().is_terminal() {
+        return Err(Usage("the dump would go to the terminal: name an OUTPUT, or use a pipe"));
+    }
+    Ok(())
+}
+
+/// The folder that `target` is in or will be in.
+pub(super) fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether OUTPUT is one of the `inputs`, under whatever names.
+fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
+    let of = |path: Option<&Path>, standard: &dyn AsFd| match path {
+        Some(path) => std::fs::metadata(path).ok(),
+        None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),
+    };
+    let identity = |metadata: Metadata| {
+        let kind = metadata.file_type();
+        let device = kind.is_block_device().then(|| (0, metadata.rdev()));
+        device.or_else(|| kind.is_file().then(|| (metadata.dev(), metadata.ino())))
+    };
+    let target = of(output.path(), &io::stdout()).and_then(identity);
+    let is_target = |input: &Option<&Path>| of(*input, &io::stdin()).and_then(identity) == target;
+    target.is_some() && inputs.iter().any(is_target)
+}
