@@ -139,7 +139,7 @@ fn store(encoder: &mut Encoder, page: &[u8]) -> (Codec, Vec<u8>) {
     let mut out = vec![0; encoder.room()];
     let stored = encoder.encode(page, &mut out);
     out.truncate(stored.size as usize);
-    (Codec::of_flags(stored.flags).unwrap(), out)
+    (Codec::from_flags(stored.flags).unwrap(), out)
 }
 
 fn decode(criterion: &mut Criterion) {

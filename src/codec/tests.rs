@@ -1,6 +1,7 @@
 mod decoder;
 
 use super::*;
+use crate::error::Error;
 use std::io::Read;
 
 fn page(class: u32, size: usize) -> Vec<u8> {
@@ -35,7 +36,7 @@ fn decode(codec: Codec, stored: &[u8], size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn every_codec_gives_every_page_back_or_stores_it_raw() {
+fn every_codec_stores_pages_that_decode_to_the_same_or_stores_them_raw() {
     for codec in Codec::ALL {
         for size in [4096, 8192, 16384, 65536, 262_144] {
             let mut encoder = Encoder::new(codec, None, size).unwrap();
@@ -59,7 +60,7 @@ fn every_codec_gives_every_page_back_or_stores_it_raw() {
 }
 
 #[test]
-fn a_page_becomes_the_same_bytes_whatever_came_before_it() {
+fn stored_bytes_depend_on_the_page_alone() {
     for codec in Codec::ALL {
         let mut used = Encoder::new(codec, None, 4096).unwrap();
         let mut out = vec![0; used.room()];
@@ -79,7 +80,7 @@ fn a_page_becomes_the_same_bytes_whatever_came_before_it() {
 fn levels_are_those_of_the_codec() {
     let refused = |codec, level| match Encoder::new(codec, Some(level), 4096) {
         Err(Error::Codec { codec, why }) => format!("{codec}: {why}"),
-        _ => panic!("level {level} was taken"),
+        _ => panic!("level {level} was accepted"),
     };
     assert_eq!(refused(Codec::Zlib, 0), "zlib: level 0 is not in 1..=12");
     assert_eq!(refused(Codec::Zstd, 23), "zstd: level 23 is not in -7..=22");

@@ -55,7 +55,7 @@ fn encoded() -> impl Strategy<Value = (Codec, Vec<u8>, Vec<u8>)> {
         let mut out = vec![0; encoder.room()];
         let stored = encoder.encode(&page, &mut out);
         out.truncate(stored.size.try_into().unwrap());
-        (Codec::of_flags(stored.flags).unwrap(), page, out)
+        (Codec::from_flags(stored.flags).unwrap(), page, out)
     })
 }
 

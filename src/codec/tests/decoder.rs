@@ -1,8 +1,10 @@
-//! What the decoder takes and refuses, in the words that the user will read.
+//! What the decoder accepts and refuses, in the words that a user reads.
+
+use zstd::zstd_safe;
 
 use super::{page, *};
 
-/// A page of 4096 zeros and what each codec's own library makes of it: zlib 1.2.13, liblzo2 2.10,
+/// A page of 4096 zeros as each codec's own library stores it: zlib 1.2.13, liblzo2 2.10,
 /// libsnappy 1.1.9, libzstd 1.5.4.
 const ZEROS: [(Codec, &[u8]); 5] = [
     (Codec::Zlib, ZLIB_ZEROS),
@@ -32,25 +34,25 @@ fn stored(codec: Codec, page: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn one_bit_names_a_codec() {
-    let of_bits = [0, 1, 2, 4, 0x20].map(Codec::of_flags);
+fn one_bit_identifies_a_codec() {
+    let of_bits = [0, 1, 2, 4, 0x20].map(Codec::from_flags);
     let [none, zlib, lzo, snappy, zstd] =
         [Codec::Raw, Codec::Zlib, Codec::Lzo, Codec::Snappy, Codec::Zstd].map(Some);
     assert_eq!(of_bits, [none, zlib, lzo, snappy, zstd]);
     for flags in [3, 5, 6, 8, 0x10, 0x21, 0x40, 1 << 31, u32::MAX] {
-        assert_eq!(Codec::of_flags(flags), None, "{flags:#x}");
+        assert_eq!(Codec::from_flags(flags), None, "{flags:#x}");
     }
 }
 
 #[test]
-fn what_the_peers_libraries_compressed_is_a_page() {
+fn pages_compressed_by_other_libraries_decode() {
     for (codec, stored) in ZEROS {
         assert_eq!(decode_page(codec, stored, 4096).unwrap(), [0; 4096], "{codec:?}");
     }
 }
 
 #[test]
-fn one_decoder_gives_every_page_of_every_codec_and_size_back() {
+fn one_decoder_decodes_pages_of_every_codec_and_size() {
     let mut decoder = Decoder::new().unwrap();
     for size in [4096, 8192, 16384, 65536, 262_144] {
         let mut decoded = vec![0xee; size];
@@ -61,10 +63,10 @@ fn one_decoder_gives_every_page_of_every_codec_and_size_back() {
                 let page = page(class, size);
                 let stored = encoder.encode(&page, &mut out);
                 let bytes = &out[..stored.size as usize];
-                let codec = Codec::of_flags(stored.flags).unwrap();
+                let codec = Codec::from_flags(stored.flags).unwrap();
                 decoder.decode(codec, bytes, &mut decoded).unwrap();
                 assert_eq!(decoded, page, "{codec:?} {size} {class}");
-                // Damage before a page does not reach it.
+                // A damaged page does not affect the next.
                 decoder.decode(codec, &bytes[1..], &mut decoded).unwrap_err();
             }
         }
@@ -72,7 +74,7 @@ fn one_decoder_gives_every_page_of_every_codec_and_size_back() {
 }
 
 #[test]
-fn a_page_comes_out_exactly_full() {
+fn a_page_must_be_filled_exactly() {
     for (codec, short, long) in [
         (Codec::Zlib, "zlib: 4096 bytes, a page has 4097", "zlib: more bytes than a page's 4095"),
         (Codec::Lzo, "lzo: 4096 bytes, a page has 4097", "lzo: more bytes than a page's 4095"),
@@ -91,7 +93,7 @@ fn a_page_comes_out_exactly_full() {
 }
 
 #[test]
-fn no_page_is_cut_short_anywhere() {
+fn a_page_cut_at_any_length_is_refused() {
     for codec in Codec::ALL {
         let whole = if codec == Codec::Raw { page(2, 4096) } else { stored(codec, &page(2, 4096)) };
         for len in 0..whole.len() {
@@ -103,7 +105,7 @@ fn no_page_is_cut_short_anywhere() {
 }
 
 #[test]
-fn bytes_behind_the_stream_are_ignored_by_zlib_alone_as_its_own_library_does() {
+fn zlib_alone_ignores_bytes_after_the_stream_as_its_own_library_does() {
     for (codec, refused) in [
         (Codec::Zlib, None),
         (Codec::Lzo, Some("lzo: 1 bytes after the end of the stream")),
@@ -119,7 +121,7 @@ fn bytes_behind_the_stream_are_ignored_by_zlib_alone_as_its_own_library_does() {
 
 #[test]
 fn zlib_is_checked_at_both_ends() {
-    let refused = "zlib: not a whole stream, or one that its checksum belies";
+    let refused = "zlib: truncated, invalid, or not the data of its checksum";
     let (_, zeros) = ZEROS[0];
     let last = zeros.len() - 1;
     // CINFO above 7, not CM 8, FCHECK, FDICT, and each byte of the Adler-32.
@@ -134,21 +136,21 @@ fn zlib_is_checked_at_both_ends() {
 }
 
 #[test]
-fn snappy_believes_no_size() {
+fn snappy_trusts_no_size() {
     // 2^32 - 1, as five bytes of seven bits, then nothing or what a page of zeros has.
     let announced = [0xff, 0xff, 0xff, 0xff, 0x0f];
     let refused = "snappy: 4294967295 bytes, a page has 4096";
     assert_eq!(refusal(Codec::Snappy, &announced, 4096), refused);
     let zeros = [&announced, &SNAPPY_ZEROS[2..]].concat();
     assert_eq!(refusal(Codec::Snappy, &zeros, 4096), refused);
-    // 4096 announced, 1 there; 1 byte from 5 back, 1 there.
+    // It claims 4096 bytes and has 1; then a match of 1 byte starts 5 back.
     let short = "snappy: 1 bytes, a page has 4096";
     assert_eq!(refusal(Codec::Snappy, &[0x80, 0x20, 0, 7], 4096), short);
-    let reach = "snappy: a match reaches 5 bytes back, 1 are there";
+    let reach = "snappy: a match starts 5 bytes back, after 1 bytes";
     assert_eq!(refusal(Codec::Snappy, &[0x80, 0x20, 0, 7, 1, 5], 4096), reach);
 }
 
-/// A zstd frame without its size, in a window of 2 KiB to 2 TiB, of 4096 zeros.
+/// A zstd frame of 4096 zeros that does not say its size and claims a window of 2 KiB to 2 TiB.
 fn zstd_frame(window: u8) -> Vec<u8> {
     // The magic number, no flags, the window; a last block (1) that repeats (1 << 1) one byte.
     let block = u32::to_le_bytes(1 | 1 << 1 | 4096 << 3);
@@ -156,11 +158,11 @@ fn zstd_frame(window: u8) -> Vec<u8> {
 }
 
 #[test]
-fn zstd_needs_no_size_and_no_memory_for_a_window() {
+fn zstd_needs_no_size_and_allocates_no_window() {
     let mut decoder = Decoder::new().unwrap();
     let before = decoder.zstd.sizeof();
     let mut page = [0xee; 4096];
-    // 10 + 21 is the greatest window that zstd reads on a 64-bit machine: 2 GiB.
+    // The greatest window that zstd accepts on a 64-bit machine is 2^(10 + 21), 2 GiB.
     for window in [1 << 3, 10 << 3, 17 << 3, 21 << 3] {
         decoder.decode(Codec::Zstd, &zstd_frame(window), &mut page).unwrap();
         assert_eq!(page, [0; 4096]);
@@ -172,7 +174,7 @@ fn zstd_needs_no_size_and_no_memory_for_a_window() {
 }
 
 #[test]
-fn zstd_frames_may_follow_each_other_and_be_skippable() {
+fn zstd_pages_may_have_several_frames_and_skippable_ones() {
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 1, 2];
     let frame = zstd_frame(8);
     let both = [&skippable[..], &frame, &skippable, &frame].concat();

@@ -220,7 +220,7 @@ impl Kdump {
     fn check_sense(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
         let PageDesc { offset, size, flags } = *desc;
         let codec =
-            Codec::of_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
+            Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
         let bytes = u64::from(size);
         let page_size = self.page_size;
         if codec == Codec::Raw && bytes != page_size {

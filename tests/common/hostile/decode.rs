@@ -56,7 +56,7 @@ fn there_and_back(codec: Codec, bytes: &[u8], page_bytes: usize) {
     let mut room = vec![0; page_bytes + encoder.room()];
     let stored = encoder.encode(&page, &mut room);
     assert!(stored.size as usize <= page_bytes);
-    let by = Codec::of_flags(stored.flags).expect("it is stored by one codec");
+    let by = Codec::from_flags(stored.flags).expect("it is stored by one codec");
     assert!(by == codec || by == Codec::Raw);
     let mut back = vec![0; page_bytes];
     let data = &room[..stored.size as usize];

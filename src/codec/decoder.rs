@@ -1,0 +1,69 @@
+//! Stored bytes to their pages.
+
+use zstd::zstd_safe;
+
+use super::{Codec, Damage, Fault};
+use crate::error::{Error, Result};
+
+/// Decodes stored pages one after the other and reuses its state.
+///
+/// No page costs an allocation, whatever its stored bytes claim to need.
+pub struct Decoder {
+    zlib: libdeflater::Decompressor,
+    snappy: snap::raw::Decoder,
+    pub(super) zstd: zstd_safe::DCtx<'static>,
+}
+
+impl Decoder {
+    /// A decoder for pages of every codec and size.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if a codec's library cannot start.
+    pub fn new() -> Result<Self> {
+        let zstd = zstd_safe::DCtx::try_create().ok_or_else(|| Error::Codec {
+            codec: Codec::Zstd.name(),
+            why: "no memory for its state".to_owned(),
+        })?;
+        let (zlib, snappy) = (libdeflater::Decompressor::new(), snap::raw::Decoder::new());
+        Ok(Decoder { zlib, snappy, zstd })
+    }
+
+    /// Decodes `stored` into `page`, which it must fill exactly.
+    ///
+    /// Bytes after the stream are damage, except with zlib: crash, libkdumpfile and makedumpfile
+    /// read such a page, as zlib's `uncompress` stops at the checksum, so this does too. With lzo,
+    /// snappy and zstd they refuse it. A zstd page may consist of several frames, some of them
+    /// skippable, as `ZSTD_decompress` allows.
+    ///
+    /// # Errors
+    /// What is wrong with `stored`; the contents of `page` are then unspecified.
+    pub fn decode(&mut self, codec: Codec, stored: &[u8], page: &mut [u8]) -> Result<(), Damage> {
+        let page_size = page.len();
+        let size = match codec {
+            Codec::Zlib => self
+                .zlib
+                .zlib_decompress(stored, page)
+                .map_err(|error| Fault::from_zlib(&error, page_size)),
+            Codec::Lzo => lzokit::decompress_into(stored, page)
+                .map_err(|error| Fault::from_lzo(error, page_size)),
+            Codec::Snappy => self
+                .snappy
+                .decompress(stored, page)
+                .map_err(|error| Fault::from_snappy(&error, page_size)),
+            Codec::Zstd => {
+                self.zstd.decompress(page, stored).map_err(|code| Fault::from_zstd(code, page_size))
+            }
+            Codec::Raw if stored.len() == page_size => {
+                page.copy_from_slice(stored);
+                Ok(page_size)
+            }
+            Codec::Raw => Ok(stored.len()),
+        };
+        let fault = match size {
+            Ok(size) if size == page_size => return Ok(()),
+            Ok(size) => Fault::WrongSize { size: size as u64, page_size },
+            Err(fault) => fault,
+        };
+        Err(Damage { codec, fault })
+    }
+}
