@@ -1,4 +1,4 @@
-//! The architectures whose dumps we know: layout, page size, names, where memory starts.
+//! The architectures: word size, page size, names, and where their memory starts.
 
 use goblin::elf::header::{
     EM_386, EM_AARCH64, EM_ARM, EM_IA_64, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV,
@@ -16,7 +16,7 @@ pub(crate) const START_KERNEL_MAP: VirtAddr = VirtAddr::new(0xffff_ffff_8000_000
 /// The number that Linux uses for Alpha (include/uapi/linux/elf-em.h); the official one is 41.
 const EM_ALPHA: u16 = 0x9026;
 
-/// An architecture of `crash`'s list.
+/// An architecture that Linux dumps come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Architecture {
@@ -36,7 +36,7 @@ pub enum Architecture {
     Sparc64,
     Alpha,
     Ia64,
-    /// An `e_machine` that we have no facts for.
+    /// An architecture that this crate has no facts about.
     Other {
         machine: u16,
         is_64bit: bool,
@@ -44,8 +44,8 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The architecture of a core, by `e_machine` (include/uapi/linux/elf-em.h) and, where one
-    /// number serves two word sizes, by its class.
+    /// The architecture of a core: by `e_machine` (include/uapi/linux/elf-em.h) and, where one
+    /// number serves two word sizes, by the ELF class.
     #[must_use]
     pub fn of(header: &FileHeader) -> Self {
         match (header.machine, header.is_64bit) {
@@ -69,8 +69,8 @@ impl Architecture {
         }
     }
 
-    /// The layout of the kdump headers: it follows the kernel's word size, not the core's class.
-    /// QEMU writes an ELF64 core of an i386 guest whose BIOS ends at 4 GiB.
+    /// The layout of the kdump headers. It follows the kernel's word size, not the core's class:
+    /// QEMU writes an ELF64 core for an i386 guest, whose BIOS ends at 4 GiB.
     #[must_use]
     pub fn layout(self, order: ByteOrder) -> StructLayout {
         match self {
@@ -85,7 +85,7 @@ impl Architecture {
         }
     }
 
-    /// The page size in bytes of a kernel that does not tell, and whether it is the only one.
+    /// The usual page size in bytes, and whether it is the only one.
     #[must_use]
     pub fn default_page_size(self) -> Option<(u64, bool)> {
         match self {
@@ -106,7 +106,7 @@ impl Architecture {
         }
     }
 
-    /// The `machine` of `uname`, by which `crash` and libkdumpfile know the architecture.
+    /// The `machine` of `uname`, which identifies the architecture to `crash` and libkdumpfile.
     #[must_use]
     pub fn uts_machine(self, order: ByteOrder) -> &'static str {
         use ByteOrder::{Big, Little};
@@ -133,8 +133,8 @@ impl Architecture {
         }
     }
 
-    /// The architecture by the `machine` of `uname` (`UTS_MACHINE` of the kernel's makefiles, and
-    /// what 32-bit kernels make of it), or `None`: QEMU's files say "Unknown".
+    /// The architecture with this `machine` of `uname`: `UTS_MACHINE` of the kernel's makefiles, and
+    /// the variants that 32-bit kernels report. `None` for others: QEMU writes "Unknown".
     #[must_use]
     pub fn of_uts_machine(name: &str) -> Option<Self> {
         Some(match name {
@@ -158,8 +158,8 @@ impl Architecture {
         })
     }
 
-    /// The architecture by what only its VMCOREINFO has (the kernel's vmcoreinfo.rst and each
-    /// `arch_crash_save_vmcoreinfo`), for a kdump file whose header does not say it.
+    /// The architecture of a kdump file whose header does not name it: by items that only its
+    /// VMCOREINFO has (the kernel's vmcoreinfo.rst and each `arch_crash_save_vmcoreinfo`).
     #[must_use]
     pub fn of_vmcoreinfo(info: &Vmcoreinfo, layout: StructLayout) -> Option<Self> {
         let has = |key: &str| info.get(key).is_some();
@@ -193,8 +193,8 @@ impl Architecture {
         })
     }
 
-    /// The architecture by the size of its `struct elf_prstatus` in bytes (each architecture's
-    /// `elf_gregset_t` with what is around it), the last resort.
+    /// The architecture whose `struct elf_prstatus` has this size in bytes: the last resort. The size
+    /// depends on the architecture's `elf_gregset_t`.
     #[must_use]
     pub fn of_prstatus(bytes: u32, layout: StructLayout) -> Option<Self> {
         Some(match (layout, bytes) {
@@ -204,14 +204,14 @@ impl Architecture {
             (StructLayout::Bits64(ByteOrder::Little), 480) => Architecture::LoongArch64,
             (StructLayout::Bits64(_), 504) => Architecture::Ppc64,
             (StructLayout::Bits64(ByteOrder::Big), 336) => Architecture::S390x,
-            // QEMU gives 64-bit headers to an i386 guest that has something below 4 GiB.
+            // In any layout: QEMU writes 64-bit headers for an i386 guest.
             (_, 144) if layout.byte_order() == ByteOrder::Little => Architecture::I386,
             (_, 148) => Architecture::Arm,
             _ => return None,
         })
     }
 
-    /// Whether bit 0 of `e_flags` has no meaning of the machine's own, as the psABIs have it.
+    /// Whether the psABI gives bit 0 of `e_flags` no meaning, so that dump tools may use it.
     #[must_use]
     pub fn leaves_elf_flags_to_dumps(self) -> bool {
         matches!(
@@ -245,29 +245,34 @@ impl Architecture {
         }
     }
 
-    /// The sub header's `phys_base`: what `crash` needs to translate the first addresses.
+    /// The sub header's `phys_base`, by which `crash` translates the first addresses:
     ///
-    /// x86_64: NUMBER(phys_base), else from the segment of the kernel's text. arm64: the start of
-    /// memory (PHYS_OFFSET), which `crash` takes from here. riscv64: phys_ram_base. arm: the
-    /// lowest segment. Others: 0.
+    /// | architecture | value |
+    /// |---|---|
+    /// | x86_64 | NUMBER(phys_base), else from the segment of the kernel's text: physical address minus offset from `__START_KERNEL_map` |
+    /// | arm64 | NUMBER(PHYS_OFFSET), the start of memory |
+    /// | riscv | NUMBER(phys_ram_base), the start of memory |
+    /// | arm | the lowest segment |
+    /// | others | 0 |
     #[must_use]
     pub fn phys_base(self, info: Option<&Vmcoreinfo>, segments: &[Segment]) -> u64 {
         let in_memory =
             |load: &&Segment| load.kind == PT_LOAD && load.memory_bytes > 0 && load.paddr.is_some();
         let loads = || segments.iter().filter(in_memory);
-        let told = info.and_then(|info| self.phys_base_told(info));
-        told.or_else(|| match self {
-            Architecture::X86_64 => {
-                let text = loads().find(|load| load.vaddr >= START_KERNEL_MAP)?;
-                Some(text.paddr?.get().wrapping_sub(text.vaddr - START_KERNEL_MAP))
-            }
-            Architecture::Arm => loads().filter_map(|load| load.paddr).min().map(PhysAddr::get),
-            _ => None,
-        })
-        .unwrap_or(0)
+        let by_vmcoreinfo = info.and_then(|info| self.phys_base_told(info));
+        by_vmcoreinfo
+            .or_else(|| match self {
+                Architecture::X86_64 => {
+                    let text = loads().find(|load| load.vaddr >= START_KERNEL_MAP)?;
+                    Some(text.paddr?.get().wrapping_sub(text.vaddr - START_KERNEL_MAP))
+                }
+                Architecture::Arm => loads().filter_map(|load| load.paddr).min().map(PhysAddr::get),
+                _ => None,
+            })
+            .unwrap_or(0)
     }
 
-    /// `phys_base` as VMCOREINFO tells it.
+    /// `phys_base` as VMCOREINFO has it.
     #[must_use]
     pub fn phys_base_told(self, info: &Vmcoreinfo) -> Option<u64> {
         match self {
@@ -278,20 +283,20 @@ impl Architecture {
         }
     }
 
-    /// Whether a kdump file counts pfns from `phys_base` rather than from 0.
+    /// Whether pfns in a kdump file count from `phys_base` rather than from 0.
     ///
-    /// So do `crash` and makedumpfile on 32-bit arm (`ARCH_PFN_OFFSET`); libkdumpfile counts
-    /// from 0 there, and no file suits both.
+    /// They do so for `crash` and makedumpfile on 32-bit arm (`ARCH_PFN_OFFSET`). libkdumpfile
+    /// counts from 0 there; no file suits both.
     #[must_use]
     pub fn counts_pfns_from_phys_base(self) -> bool {
         self == Architecture::Arm
     }
 
-    /// Physical addresses that a kernel virtual address of the kernel's image may have, likeliest
-    /// first. The caller must be able to tell right from wrong by what it finds there.
-    #[must_use]
+    /// Physical addresses that a virtual address of the kernel's image may have, the likeliest first.
+    /// The caller must recognise the right one by its contents.
     ///
-    /// `phys_base` is what [`phys_base`](Self::phys_base) told, or a kdump file's header.
+    /// `phys_base` comes from [`phys_base`](Self::phys_base) or from a kdump file's header.
+    #[must_use]
     pub fn image_addresses(
         self,
         vaddr: VirtAddr,
@@ -309,8 +314,8 @@ impl Architecture {
             Architecture::Riscv64 => {
                 info.number("va_kernel_pa_offset").map(|offset| vaddr.get().wrapping_sub(offset))
             }
-            // The kernel's own linear mappings: PAGE_OFFSET of the usual 3G/1G split, the top
-            // nibble of ppc64's region, the DMW windows of loongarch64, kernel == physical.
+            // The linear mappings: PAGE_OFFSET of the usual 3G/1G split; ppc64's region in the top
+            // nibble; loongarch64's direct mapping windows; s390, where both are equal.
             Architecture::I386 | Architecture::Ppc => vaddr.get().checked_sub(0xc000_0000),
             Architecture::Ppc64 => Some(vaddr.get() & 0x0fff_ffff_ffff_ffff),
             Architecture::LoongArch64 => Some(vaddr.get() & 0x0000_ffff_ffff_ffff),
@@ -381,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn phys_base_is_where_each_architecture_has_it() {
+    fn phys_base_comes_from_where_each_architecture_has_it() {
         let info = |line: &str| Vmcoreinfo::parse(line.as_bytes());
         let x86 = Architecture::X86_64;
         let kaslr = info("NUMBER(phys_base)=-872415232");
@@ -390,7 +395,7 @@ mod tests {
         assert_eq!(x86.phys_base(None, &text), 0x1400_0000, "from the kernel's own segment");
         assert_eq!(x86.phys_base(None, &[load(0, 0)]), 0);
         let no_address = Segment { paddr: None, ..text[1] };
-        assert_eq!(x86.phys_base(None, &[no_address, text[1]]), 0x1400_0000, "the next one");
+        assert_eq!(x86.phys_base(None, &[no_address, text[1]]), 0x1400_0000, "the next segment");
         let arm64 = info("NUMBER(PHYS_OFFSET)=0x40000000");
         assert_eq!(Architecture::Aarch64.phys_base(Some(&arm64), &[]), 0x4000_0000);
         let riscv = info("NUMBER(phys_ram_base)=0x80000000");
@@ -403,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_the_image_is_translated_by_formula_and_by_segment() {
+    fn an_address_of_the_image_may_follow_the_formula_or_a_segment() {
         let info = Vmcoreinfo::parse(b"NUMBER(phys_base)=1048576");
         let segments = [load(0xffff_ffff_8200_0000, 0x220_0000)];
         let x86 = Architecture::X86_64;

@@ -105,7 +105,7 @@ pub enum AddressError {
         bits: u32,
     },
 
-    /// The address is in no window, and this kernel's page tables cannot be walked.
+    /// The address is in no linear range, and this kernel's page tables cannot be walked.
     #[error("virtual address {vaddr:#x} cannot be translated")]
     NoTables {
         /// The address.

@@ -1,8 +1,8 @@
-//! Memory that certainly is the kernel's own image, from boot to crash.
+//! Memory that certainly holds the kernel's image, from boot to crash.
 //!
-//! The sections are taken that the kernel never gives back, from the bounds that its symbol table
-//! has of them. A page that has a byte of one of them is never free: what is given back after boot
-//! (`free_initmem`, the gaps between the sections on x86) is rounded inwards to whole pages.
+//! It consists of the sections that the kernel never frees; the symbol table has their bounds. A page
+//! with a byte of such a section is never free: what the kernel frees after boot (`free_initmem`,
+//! the gaps between sections on x86) is rounded inwards to whole pages.
 //!
 //! Source: include/asm-generic/vmlinux.lds.h and include/asm-generic/sections.h.
 
@@ -11,7 +11,7 @@ use super::kallsyms::Kallsyms;
 use super::translate::{Kernel, Translator};
 use crate::pages::{PhysRange, Position, VirtAddr, VirtRange};
 
-/// Bounds of what stays.
+/// Bounds of the sections that stay.
 const SECTIONS: [(&str, &str); 4] = [
     ("_stext", "_etext"),
     ("__start_rodata", "__end_rodata"),
@@ -19,9 +19,9 @@ const SECTIONS: [(&str, &str); 4] = [
     ("__bss_start", "__bss_stop"),
 ];
 
-/// Bounds of what is given back, and may lie within what stays: what is for boot alone, the first
-/// processor's variables before each has its own, what x86 leaves unencrypted
-/// (mem_encrypt_free_decrypted_mem(), arch/x86/mm/mem_encrypt_amd.c).
+/// Bounds of memory that the kernel frees and that may lie within sections that stay: code and data
+/// for boot, the first processor's variables before each has its own, and what x86 leaves
+/// unencrypted (mem_encrypt_free_decrypted_mem(), arch/x86/mm/mem_encrypt_amd.c).
 const FREED: [(&str, &str); 4] = [
     ("__init_begin", "__init_end"),
     ("_sinittext", "_einittext"),
@@ -29,19 +29,20 @@ const FREED: [(&str, &str); 4] = [
     ("__start_bss_decrypted", "__end_bss_decrypted"),
 ];
 
-/// The largest section that is believed: KERNEL_IMAGE_SIZE of x86_64, and more than others have.
+/// The largest plausible section: KERNEL_IMAGE_SIZE of x86_64, more than other architectures have.
 const MAX_SECTION_BYTES: u64 = 1 << 30;
 
-/// Ranges of physical addresses of whole pages that are the kernel's image, sorted and disjoint.
+/// The physical addresses of the kernel's image: whole pages, sorted and disjoint.
 ///
-/// Where the kernel's symbol table cannot be read these are the pages alone that have what
-/// VMCOREINFO names.
+/// If the kernel's symbol table cannot be read, these are only the pages with symbols that VMCOREINFO
+/// names.
 #[must_use]
 pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
     let page = kernel.page_size.max(1);
-    let mut ranges = sections(kernel, translator).unwrap_or_default();
-    // Values of some symbols are addresses of what was allocated at boot (mem_section): the kernel's
-    // own as well.
+    // Without the symbol table no section is certain.
+    let mut ranges = sections(kernel, translator).unwrap_or_else(|_| Vec::new());
+    // Some symbols are addresses of memory that was allocated at boot, such as mem_section: the
+    // kernel never frees that either.
     let named = kernel.info.symbols().filter(|&vaddr| vaddr != VirtAddr::ZERO);
     ranges.extend(named.map(|vaddr| VirtRange::new(vaddr, vaddr.saturating_add(1))));
     let mut pages = Vec::new();
@@ -55,7 +56,7 @@ pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange>
     merged(pages)
 }
 
-/// What stays of the sections, as virtual addresses.
+/// The virtual addresses of what stays of the sections.
 fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<VirtRange>, Error> {
     let bounds = || SECTIONS.into_iter().chain(FREED);
     let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
@@ -65,20 +66,20 @@ fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Virt
         _ => (None, None),
     });
     let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
-    let sound = |range: &VirtRange| !range.is_empty() && range.len() <= max_bytes;
+    let is_plausible = |range: &VirtRange| !range.is_empty() && range.len() <= max_bytes;
     let known = pairs
         .by_ref()
         .take(SECTIONS.len())
         .filter_map(|(start, end)| Some(VirtRange::new(start?, end?)));
-    let mut sections: Vec<_> = known.filter(sound).collect();
+    let mut sections: Vec<_> = known.filter(is_plausible).collect();
     for freed in pairs {
         sections = sections.into_iter().flat_map(|section| without(section, freed)).collect();
     }
     Ok(sections)
 }
 
-/// What of `range` is not in the hole of these bounds. A table that has code alone may have one of
-/// them alone: what of the range may be in the hole is left out then.
+/// `range` without the hole between two bounds. If the symbol table has only one of them, as one of
+/// functions alone may, nothing of the range that may be in the hole remains.
 fn without(range: VirtRange, hole: (Option<VirtAddr>, Option<VirtAddr>)) -> [VirtRange; 2] {
     let hole = match hole {
         (Some(start), Some(end)) => VirtRange::new(start, end),

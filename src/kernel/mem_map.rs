@@ -1,10 +1,10 @@
-//! `mem_map`: where the struct page of each page frame is.
+//! `mem_map`: the address of the struct page of each page frame.
 //!
-//! | model | told by | struct pages are |
+//! | model | identified by | struct pages are |
 //! |---|---|---|
-//! | SPARSEMEM, also EXTREME, VMEMMAP | SYMBOL(mem_section) | in a piece for each section of memory |
+//! | SPARSEMEM, also EXTREME, VMEMMAP | SYMBOL(mem_section) | in one array for each section of memory |
 //! | FLATMEM | SYMBOL(mem_map), SYMBOL(contig_page_data) | in one array |
-//! | DISCONTIGMEM (before 5.14) | OFFSET(pglist_data.node_mem_map) | in one array a node |
+//! | DISCONTIGMEM (before 5.14) | OFFSET(pglist_data.node_mem_map) | in one array for each node |
 
 mod sparse;
 
@@ -16,30 +16,30 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Item;
 use crate::pages::{Position, VirtAddr};
 
-/// Page frames whose struct pages follow one another.
+/// Page frames whose struct pages are consecutive in virtual memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     /// The page frames.
     pub pfns: Range<u64>,
-    /// Virtual address of the first one's struct page.
+    /// Virtual address of the struct page of the first.
     pub vaddr: VirtAddr,
 }
 
-/// Where struct pages are.
+/// The struct pages of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemMap {
     /// In ascending order, disjoint.
     pub stretches: Vec<Stretch>,
-    /// Bytes of a struct page.
+    /// The size of a struct page in bytes.
     pub struct_bytes: u64,
 }
 
 impl MemMap {
-    /// Finds the struct pages of a kernel's page frames, as far as the sections or nodes that `known`
-    /// reaches into have any.
+    /// Finds the struct pages of the sections or nodes that `known` reaches into.
     ///
     /// # Errors
-    /// What VMCOREINFO lacks, or what of the kernel's tables cannot be read or makes no sense.
+    /// [`Error`] if VMCOREINFO lacks an item, or if a table of the kernel cannot be read or is
+    /// implausible.
     pub fn find(
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
@@ -60,10 +60,10 @@ impl MemMap {
     }
 }
 
-/// The arrays of the nodes: one of all memory with FLATMEM.
+/// The arrays of the nodes; with FLATMEM, one for all memory.
 fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Vec<Stretch>, Error> {
     let mem_map = kernel.info.symbol("mem_map");
-    // Nothing else tells how long an array is.
+    // Only the nodes have the lengths of the arrays.
     let nodes = nodes::nodes(kernel, translator)
         .map_err(Error::no_substitute(Item::symbol("mem_section"), "its memory nodes"))?;
     let mut stretches = Vec::new();
@@ -84,7 +84,7 @@ fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Ve
     Ok(stretches)
 }
 
-/// In order, and neighbours that follow one another in both ways as one.
+/// Sorts the stretches, and joins those that are consecutive in physical and in virtual memory.
 fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>, Error> {
     stretches.sort_by_key(|stretch| stretch.pfns.start);
     let mut merged: Vec<Stretch> = Vec::new();
@@ -99,9 +99,9 @@ fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>
             return Err(Error::implausible("mem_map", why));
         }
         let bytes = (last.pfns.end - last.pfns.start).wrapping_mul(struct_bytes);
-        let follows =
+        let is_next =
             last.pfns.end == stretch.pfns.start && last.vaddr.wrapping_add(bytes) == stretch.vaddr;
-        if follows {
+        if is_next {
             last.pfns.end = stretch.pfns.end;
         } else {
             merged.push(stretch);

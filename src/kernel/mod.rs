@@ -1,5 +1,17 @@
-//! What we know of the crashed kernel: its architecture, its VMCOREINFO, where its memory lies,
-//! how its addresses are translated, what its struct pages say, what it logged.
+//! The crashed kernel, out of its VMCOREINFO and its memory.
+//!
+//! | module | answers |
+//! |---|---|
+//! | `vmcoreinfo`, `arch` | how the kernel describes itself; what its architecture fixes |
+//! | `physical` | the memory by physical address: the only way to a dump's data |
+//! | `translate`, `virtual_reader` | the memory by virtual address, through the kernel's page tables |
+//! | `kallsyms`, `image`, `nodes`, `utsname` | symbols, the kernel's image, memory nodes, its name |
+//! | `mem_map`, `struct_page` | where struct pages are, and what they say of their pages |
+//! | `log` | what the kernel logged |
+//!
+//! No dump, no input and no file may be in this folder: it reads through [`physical::PhysicalMemory`]
+//! alone, so that tests can build a machine of a few bytes. All it reads is hostile: every count is
+//! bounded by the memory that the dump has, and every error is an [`Error`].
 
 pub mod arch;
 mod error;
@@ -9,10 +21,10 @@ pub mod log;
 pub mod mem_map;
 pub mod nodes;
 pub mod physical;
-mod pieces;
 pub mod struct_page;
 pub mod translate;
 pub mod utsname;
+mod virtual_reader;
 pub mod vmcoreinfo;
 
 pub use error::{AddressError, Error};

@@ -1,14 +1,14 @@
-//! The kernel's memory nodes: which pages each has, and how many of them are free.
+//! The kernel's memory nodes: the pages of each, and how many of them are free.
 //!
 //! ```text
-//! SYMBOL(node_data) --> pglist_data *[MAX_NUMNODES], of which SYMBOL(node_online_map) has those
-//!   in use; without NUMA, SYMBOL(contig_page_data) is the only pglist_data
+//! SYMBOL(node_data) --> pglist_data *[MAX_NUMNODES]; SYMBOL(node_online_map) has a bit for each
+//!   node in use. Without NUMA, SYMBOL(contig_page_data) is the only pglist_data
 //! pglist_data { node_zones[nr_zones], node_start_pfn, node_spanned_pages, node_mem_map, node_id }
 //! zone { free_area[MAX_ORDER] }, free_area { free_list[MIGRATE_TYPES], nr_free }
 //! ```
 //!
-//! Source: include/linux/mmzone.h; what of it VMCOREINFO has, kernel/vmcore_info.c (before 6.9
-//! kernel/crash_core.c).
+//! Source: include/linux/mmzone.h; kernel/vmcore_info.c (before 6.9 kernel/crash_core.c) for the items
+//! of VMCOREINFO.
 
 use crate::kernel::error::Error;
 use crate::kernel::kallsyms::Kallsyms;
@@ -16,86 +16,92 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Position, VirtAddr};
 
-/// No kernel has more nodes (NODES_SHIFT is at most 10), with room for those to come.
+/// Maximum nodes: four times those of NODES_SHIFT=10, the largest that a kernel can have.
 const MAX_NODES: u64 = 4096;
 
-/// No kernel has more zones (enum zone_type), with room for those to come.
+/// Maximum zones of a node: more than enum zone_type has.
 const MAX_ZONES: u64 = 16;
 
-/// No kernel has more orders of free blocks (MAX_ORDER), with room for those to come.
-const MAX_ORDERS: u64 = 32;
+/// Maximum orders of free blocks (LENGTH(zone.free_area)) that a kernel can be configured to:
+/// ARCH_FORCE_MAX_ORDER in arch/*/Kconfig.
+pub const MAX_ORDERS: u64 = 20;
 
-/// One past the highest pfn that makes sense: 64 bits of physical address, 4 KiB pages.
-const MAX_PFN: u64 = 1 << 52;
+/// One past the highest plausible pfn: 64 bits of physical address in pages of 4 KiB. Nodes may span
+/// more than the memory that a dump can have.
+const PFN_LIMIT: u64 = 1 << 52;
 
 /// A memory node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its first page frame.
     pub start_pfn: u64,
-    /// Page frames from there on, holes included.
+    /// Its page frames, holes included.
     pub spanned_pages: u64,
-    /// Virtual address of its array of struct pages, in kernels that have one for each node
+    /// The virtual address of its array of struct pages, if the kernel has one for each node
     /// (FLATMEM, DISCONTIGMEM).
     pub mem_map: Option<VirtAddr>,
-    /// Pages on its zones' lists of free blocks, by the lists' own counts, if those make sense.
-    /// Exact, unlike NR_FREE_PAGES, which counts pages not accepted yet and none of isolated blocks.
+    /// Pages on the zones' lists of free blocks, as the lists count them; `None` if a count is
+    /// implausible. Exact, unlike NR_FREE_PAGES, which includes pages that are not accepted yet and
+    /// lacks those of isolated blocks.
     pub free_pages: Option<u64>,
 }
 
-/// The nodes that are online, in the order of their numbers.
+/// The nodes that are online, by ascending number.
 ///
 /// # Errors
-/// What VMCOREINFO lacks, or what could not be read or makes no sense.
+/// [`Error`] if VMCOREINFO lacks an item, or if a node cannot be read or is implausible.
 pub fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, Error> {
-    let reader = Reader { kernel, translator, layout: Layout::of(kernel.info)? };
+    let reader = NodeReader { kernel, translator, offsets: NodeOffsets::of(kernel.info)? };
     let online = reader.online()?;
     online.into_iter().map(|(id, pgdat)| reader.node(id, pgdat)).collect()
 }
 
-/// Where members are.
-struct Layout {
+/// Offsets in pglist_data.
+struct NodeOffsets {
     start_pfn: u64,
     spanned_pages: u64,
     node_id: Option<u64>,
     mem_map: Option<u64>,
-    zones: Option<Zones>,
+    zones: Option<ZoneOffsets>,
 }
 
-struct Zones {
-    first: u64,
+/// Offsets and sizes for the free counts of zones.
+struct ZoneOffsets {
+    /// Of the first zone in pglist_data.
+    node_zones: u64,
+    /// Of the number of zones in pglist_data.
     nr_zones: u64,
     zone_bytes: u64,
-    /// Of the first list's count within a zone.
+    /// Of the first `free_area.nr_free` in a zone.
     nr_free: u64,
     free_area_bytes: u64,
     orders: u64,
 }
 
-impl Layout {
+impl NodeOffsets {
     fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
         let offset = |member: &str| info.offset(&format!("pglist_data.{member}"));
         let needed = |member: &str| info.require_offset(&format!("pglist_data.{member}"));
-        Ok(Layout {
+        Ok(NodeOffsets {
             start_pfn: needed("node_start_pfn")?,
             spanned_pages: needed("node_spanned_pages")?,
             node_id: offset("node_id"),
             mem_map: offset("node_mem_map"),
-            zones: Zones::of(info),
+            zones: ZoneOffsets::of(info),
         })
     }
 }
 
-impl Zones {
+impl ZoneOffsets {
     fn of(info: &Vmcoreinfo) -> Option<Self> {
-        // VMCOREINFO does not tell where nr_free is: behind the lists.
+        // VMCOREINFO does not have the offset of nr_free, which follows the lists.
         let list_bytes = info.size("list_head")?;
         let lists_bytes = info.length("free_area.free_list")?.checked_mul(list_bytes)?;
         let free_area_bytes = info.size("free_area")?;
         let nr_free = info.offset("free_area.free_list")?.checked_add(lists_bytes)?;
         let is_inside = nr_free < free_area_bytes;
-        Some(Zones {
-            first: info.offset("pglist_data.node_zones")?,
+        Some(ZoneOffsets {
+            node_zones: info.offset("pglist_data.node_zones")?,
             nr_zones: info.offset("pglist_data.nr_zones")?,
             zone_bytes: info.size("zone")?,
             nr_free: info.offset("zone.free_area")?.checked_add(nr_free).filter(|_| is_inside)?,
@@ -105,14 +111,14 @@ impl Zones {
     }
 }
 
-struct Reader<'t, 'a> {
+struct NodeReader<'t, 'a> {
     kernel: &'t Kernel<'a>,
     translator: &'t Translator<'a>,
-    layout: Layout,
+    offsets: NodeOffsets,
 }
 
-impl Reader<'_, '_> {
-    /// Of each node in use its number and the address of its pglist_data.
+impl NodeReader<'_, '_> {
+    /// The number of each node in use and the address of its pglist_data.
     fn online(&self) -> Result<Vec<(u64, VirtAddr)>, Error> {
         let info = self.kernel.info;
         if let Some(only) = info.symbol("contig_page_data") {
@@ -126,13 +132,16 @@ impl Reader<'_, '_> {
         let long_bytes = self.kernel.layout.long_bytes() as u64;
         let long_bits = long_bytes * 8;
         let mut nodes = Vec::new();
-        for first in (0..self.max_nodes()?).step_by(usize::try_from(long_bits).unwrap_or(64)) {
+        let count = self.max_nodes()?;
+        let mut first = 0;
+        while first < count {
             let at = map.wrapping_add(first / 8);
             let bits = self.long(at, "node_online_map")?;
             for id in (first..first + long_bits).filter(|id| bits >> (id - first) & 1 == 1) {
                 let pointer = node_data.wrapping_add(id * long_bytes);
                 nodes.push((id, VirtAddr::new(self.long(pointer, "node_data")?)));
             }
+            first += long_bits;
         }
         if nodes.is_empty() {
             return Err(Error::implausible("node_online_map", "no node is online"));
@@ -140,7 +149,7 @@ impl Reader<'_, '_> {
         Ok(nodes)
     }
 
-    /// The array of pointers; VMCOREINFO has it on x86_64 alone.
+    /// The address of the array of pointers. VMCOREINFO has it on x86_64 only.
     fn node_data(&self) -> Result<VirtAddr, Error> {
         if let Some(node_data) = self.kernel.info.symbol("node_data") {
             return Ok(node_data);
@@ -155,7 +164,7 @@ impl Reader<'_, '_> {
             .map_err(Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"))
     }
 
-    /// Bits of node_online_map.
+    /// The number of bits of node_online_map.
     fn max_nodes(&self) -> Result<u64, Error> {
         let info = self.kernel.info;
         let by_mask = || info.size("nodemask_t")?.checked_mul(8);
@@ -172,12 +181,12 @@ impl Reader<'_, '_> {
 
     fn node(&self, id: u64, pgdat: VirtAddr) -> Result<Node, Error> {
         let member = |offset: u64, what: &'static str| self.long(pgdat.wrapping_add(offset), what);
-        let layout = &self.layout;
+        let offsets = &self.offsets;
         if pgdat == VirtAddr::ZERO {
             let why = format!("null for node {id}, which is online");
             return Err(Error::implausible("node_data", why));
         }
-        if let Some(offset) = layout.node_id {
+        if let Some(offset) = offsets.node_id {
             let what = "pglist_data.node_id";
             let found = self
                 .translator
@@ -188,15 +197,15 @@ impl Reader<'_, '_> {
                 return Err(Error::implausible(what, format!("node_id is {found}, not {id}")));
             }
         }
-        let start_pfn = member(layout.start_pfn, "pglist_data.node_start_pfn")?;
-        let spanned_pages = member(layout.spanned_pages, "pglist_data.node_spanned_pages")?;
-        if start_pfn.checked_add(spanned_pages).is_none_or(|end| end > MAX_PFN) {
+        let start_pfn = member(offsets.start_pfn, "pglist_data.node_start_pfn")?;
+        let spanned_pages = member(offsets.spanned_pages, "pglist_data.node_spanned_pages")?;
+        if start_pfn.checked_add(spanned_pages).is_none_or(|end| end > PFN_LIMIT) {
             return Err(Error::implausible(
                 format!("pglist_data at {pgdat:#x}"),
                 format!("{spanned_pages:#x} pages from pfn {start_pfn:#x} end beyond any memory"),
             ));
         }
-        let mem_map = match layout.mem_map {
+        let mem_map = match offsets.mem_map {
             Some(offset) => Some(member(offset, "pglist_data.node_mem_map")?),
             None => None,
         };
@@ -209,12 +218,12 @@ impl Reader<'_, '_> {
     }
 
     fn free_pages(&self, pgdat: VirtAddr, spanned_pages: u64) -> Option<u64> {
-        let zones = self.layout.zones.as_ref()?;
+        let zones = self.offsets.zones.as_ref()?;
         let nr_zones = self.translator.read_u32(pgdat.wrapping_add(zones.nr_zones)).ok()?;
         let nr_zones = Some(u64::from(nr_zones)).filter(|&count| count <= MAX_ZONES)?;
         let mut sum = 0u64;
         for nth in 0..nr_zones {
-            let zone = zones.first.wrapping_add(nth.wrapping_mul(zones.zone_bytes));
+            let zone = zones.node_zones.wrapping_add(nth.wrapping_mul(zones.zone_bytes));
             let zone = pgdat.wrapping_add(zone).wrapping_add(zones.nr_free);
             for order in 0..zones.orders {
                 let at = zone.wrapping_add(order.wrapping_mul(zones.free_area_bytes));

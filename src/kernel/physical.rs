@@ -1,4 +1,4 @@
-//! The crashed machine's memory by physical address: all that translation and the log need of a dump.
+//! The crashed machine's memory by physical address: all that the kernel's modules read of a dump.
 
 use crate::pages::PhysAddr;
 
@@ -11,10 +11,11 @@ pub trait PhysicalMemory {
     /// Fills `buf` with the bytes from `paddr` on.
     ///
     /// # Errors
-    /// [`Unreadable`] names the first byte that is not there; what `buf` then holds is undefined.
+    /// [`Unreadable`] with the first byte that could not be read; the contents of `buf` are then
+    /// undefined.
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable>;
 
-    /// Bytes that can be read at the most: nothing in this memory can be larger.
+    /// An upper bound of the bytes that can be read: no structure in this memory is larger.
     fn readable_bytes(&self) -> u64;
 }
 
@@ -22,22 +23,22 @@ pub trait PhysicalMemory {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("physical address {paddr:#x} cannot be read: {why}")]
 pub struct Unreadable {
-    /// The first byte that is not there.
+    /// The first byte that could not be read.
     pub paddr: PhysAddr,
-    /// Why it is not.
+    /// Why not.
     pub why: Missing,
 }
 
-/// Why memory is not there.
+/// Why memory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// The dump knows no memory there.
+    /// The machine has no memory there, as far as the dump says.
     #[error("the dump has no memory there")]
     Hole,
-    /// The dump says that there is memory, but left it out.
-    #[error("the page was left out of the dump")]
+    /// The machine has memory there, but the page was excluded from the dump.
+    #[error("the page was excluded from the dump")]
     Excluded,
-    /// The dump's own bytes could not be read or decoded.
+    /// The page is in the dump, but its data could not be read or decoded.
     #[error("{0}")]
     Input(String),
 }

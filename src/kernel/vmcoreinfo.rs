@@ -1,4 +1,4 @@
-//! VMCOREINFO: the lines by which a kernel describes itself to dump tools.
+//! VMCOREINFO: the text in which a kernel describes itself to dump tools.
 //!
 //! Source: the kernel's Documentation/admin-guide/kdump/vmcoreinfo.rst. `SYMBOL()` is hexadecimal
 //! without prefix, `OFFSET()`, `SIZE()` and `LENGTH()` are decimal, `NUMBER()` is signed decimal,
@@ -10,27 +10,27 @@ use std::fmt;
 use crate::kernel::error::Error;
 use crate::pages::VirtAddr;
 
-/// The kinds of items that VMCOREINFO has about the kernel's variables and types.
+/// The kinds of items that describe the kernel's variables and types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ItemKind {
     /// `SYMBOL()`: the virtual address of a variable or function.
     Symbol,
-    /// `OFFSET()`: of a member within its struct, in bytes.
+    /// `OFFSET()`: the offset of a member within its struct, in bytes.
     Offset,
-    /// `SIZE()`: of a type, in bytes.
+    /// `SIZE()`: the size of a type in bytes.
     Size,
-    /// `LENGTH()`: of an array, in elements.
+    /// `LENGTH()`: the number of elements of an array.
     Length,
-    /// `NUMBER()`: any value.
+    /// `NUMBER()`: any other value.
     Number,
 }
 
 /// An item of VMCOREINFO by kind and name, such as `SYMBOL(mem_section)`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Item {
-    /// What it says.
+    /// The kind.
     pub kind: ItemKind,
-    /// What it says it of.
+    /// The variable, member or type.
     pub name: String,
 }
 
@@ -86,15 +86,15 @@ pub struct Vmcoreinfo {
 }
 
 impl Vmcoreinfo {
-    /// Splits the note's text into its `KEY=value` lines; others are passed over, and of a
-    /// repeated key the first counts. Blanks and NULs around a value are none of it.
+    /// Splits the note's text into `KEY=value` lines and ignores all others. The first line of a
+    /// repeated key counts. Blanks and NULs around a value are not part of it.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let mut lines = HashMap::new();
-        let around = |c: char| c.is_whitespace() || c == '\0';
+        let is_padding = |c: char| c.is_whitespace() || c == '\0';
         for line in String::from_utf8_lossy(text).lines() {
             if let Some((key, value)) = line.split_once('=') {
-                let value = value.trim_matches(around);
+                let value = value.trim_matches(is_padding);
                 lines.entry(key.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
@@ -125,46 +125,46 @@ impl Vmcoreinfo {
         address(self.get(&format!("SYMBOL({name})"))?)
     }
 
-    /// The addresses of all symbols, in no order.
+    /// The addresses of all symbols, in no particular order.
     pub fn symbols(&self) -> impl Iterator<Item = VirtAddr> + '_ {
         let is_symbol = |key: &str| key.starts_with("SYMBOL(") && key.ends_with(')');
         let symbols = self.lines.iter().filter(move |(key, _)| is_symbol(key));
         symbols.filter_map(|(_, value)| address(value))
     }
 
-    /// `OFFSET(member)=`, in bytes, such as `uts_namespace.name`.
+    /// `OFFSET(member)=`: the offset in bytes of a member, such as `uts_namespace.name`.
     #[must_use]
     pub fn offset(&self, member: &str) -> Option<u64> {
         self.get(&format!("OFFSET({member})"))?.parse().ok()
     }
 
-    /// `SIZE(name)=`: bytes of a struct, such as `printk_log`.
+    /// `SIZE(name)=`: the size in bytes of a type, such as `printk_log`.
     #[must_use]
     pub fn size(&self, name: &str) -> Option<u64> {
         self.get(&format!("SIZE({name})"))?.parse().ok()
     }
 
-    /// `LENGTH(name)=`: elements of an array, such as `mem_section`.
+    /// `LENGTH(name)=`: the number of elements of an array, such as `mem_section`.
     #[must_use]
     pub fn length(&self, name: &str) -> Option<u64> {
         self.get(&format!("LENGTH({name})"))?.parse().ok()
     }
 
-    /// Whether the kernel was built with an option, such as `X86_PAE` of `CONFIG_X86_PAE=y`.
+    /// Whether the kernel was built with a `CONFIG_` option, such as `X86_PAE`.
     #[must_use]
     pub fn config(&self, option: &str) -> bool {
         self.get(&format!("CONFIG_{option}")) == Some("y")
     }
 
-    /// The address and name of the first of `names` that there is; list the newest name first.
+    /// The first of `names` that has an address, and that; list the newest name first.
     #[must_use]
     pub fn first_symbol(&self, names: &[&'static str]) -> Option<(&'static str, VirtAddr)> {
         names.iter().find_map(|&name| Some((name, self.symbol(name)?)))
     }
 
-    /// `NUMBER(name)=`, negative ones as two's complement.
+    /// `NUMBER(name)=`; a negative number is in two's complement.
     ///
-    /// x86_64 prints phys_base with %ld: a KASLR kernel below its link address has a negative one.
+    /// x86_64 prints phys_base with %ld: it is negative if KASLR put the kernel below its link address.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u64> {
         let text = self.get(&format!("NUMBER({name})"))?;
@@ -177,15 +177,15 @@ impl Vmcoreinfo {
         }
     }
 
-    /// [`symbol`](Self::symbol), where nothing can be done without it.
+    /// As [`symbol`](Self::symbol), but an error without it.
     ///
     /// # Errors
-    /// [`Error::MissingItem`]; [`Error::Implausible`] if it is there, but is not a number.
+    /// [`Error::MissingItem`], or [`Error::Implausible`] if its value is not a number.
     pub fn require_symbol(&self, name: &str) -> Result<VirtAddr, Error> {
         self.require(self.symbol(name), || Item::symbol(name))
     }
 
-    /// [`offset`](Self::offset), where nothing can be done without it.
+    /// As [`offset`](Self::offset), but an error without it.
     ///
     /// # Errors
     /// As [`require_symbol`](Self::require_symbol).
@@ -193,7 +193,7 @@ impl Vmcoreinfo {
         self.require(self.offset(member), || Item::offset(member))
     }
 
-    /// [`size`](Self::size), where nothing can be done without it.
+    /// As [`size`](Self::size), but an error without it.
     ///
     /// # Errors
     /// As [`require_symbol`](Self::require_symbol).
@@ -201,7 +201,7 @@ impl Vmcoreinfo {
         self.require(self.size(name), || Item::size(name))
     }
 
-    /// [`length`](Self::length), where nothing can be done without it.
+    /// As [`length`](Self::length), but an error without it.
     ///
     /// # Errors
     /// As [`require_symbol`](Self::require_symbol).
@@ -209,7 +209,7 @@ impl Vmcoreinfo {
         self.require(self.length(name), || Item::length(name))
     }
 
-    /// [`number`](Self::number), where nothing can be done without it.
+    /// As [`number`](Self::number), but an error without it.
     ///
     /// # Errors
     /// As [`require_symbol`](Self::require_symbol).
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_line_is_read_in_its_own_notation() {
+    fn each_kind_of_line_is_parsed_in_its_own_notation() {
         let info = Vmcoreinfo::parse(
             b"OSRELEASE=6.1.0-56-cloud-amd64\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff9a81a580\n\
               OFFSET(uts_namespace.name)=4\nNUMBER(phys_base)=-16777216\nNUMBER(PHYS_OFFSET)=0x40000000\n\
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_names_the_first_that_is_there_counts() {
+    fn the_first_symbol_that_has_an_address_counts() {
         let info = Vmcoreinfo::parse(b"SYMBOL(init_level4_pgt)=10\nSYMBOL(init_top_pgt)=20");
         let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
         assert_eq!(info.first_symbol(&names), Some(("init_top_pgt", VirtAddr::new(0x20))));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn all_symbols_are_listed_and_nothing_else() {
+    fn only_symbols_are_listed() {
         let info = Vmcoreinfo::parse(b"SYMBOL(a)=10\nSIZE(b)=20\nSYMBOL(c)=ff\nSYMBOL(d)=x\n");
         let mut symbols: Vec<u64> = info.symbols().map(VirtAddr::get).collect();
         symbols.sort_unstable();
@@ -294,13 +294,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_around_a_value_is_none_of_it() {
+    fn padding_is_not_part_of_a_value() {
         let info = Vmcoreinfo::parse(b"A=1\r\nB= 2 \nC=3\0\0\r\nD=4\0 \0\r");
         assert_eq!(["A", "B", "C", "D"].map(|key| info.get(key)), ["1", "2", "3", "4"].map(Some));
     }
 
     #[test]
-    fn text_that_is_no_vmcoreinfo_has_no_values() {
+    fn text_other_than_vmcoreinfo_has_no_values() {
         let info = Vmcoreinfo::parse(&[0xff; 64]);
         assert_eq!(info.page_size(), None);
         assert_eq!(Vmcoreinfo::parse(b"PAGESIZE=x\nCRASHTIME=-1").page_size(), None);

@@ -2,6 +2,7 @@
 //!
 //! Knows no file format, no kernel and no I/O.
 
+mod page_cache;
 pub mod page_set;
 mod page_size;
 mod position;
@@ -9,6 +10,7 @@ pub mod ranges;
 mod span;
 pub mod zero;
 
+pub(crate) use page_cache::PageCache;
 pub use page_size::PageSize;
 pub use position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};
 pub use span::{FileRange, PfnRange, PhysRange, Span, VirtRange};

@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use super::{Ended, LogBuf, Record, Visit, int};
 use crate::error::chain;
 use crate::kernel::error::Error;
-use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
+use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Position;
 
@@ -25,7 +25,7 @@ pub(super) fn read(
     // Counts all characters since boot. unsigned int since 2.6.25, unsigned long before.
     let log_end = int(info, translator, "log_end", "SYMBOL(log_end)")?;
 
-    let mut pieces = VirtualReader::new(translator);
+    let mut reader = VirtualReader::new(translator);
     let mut ended = Ended::default();
     let mut line = Vec::new();
     let mut at = log_end.saturating_sub(bytes);
@@ -34,7 +34,7 @@ pub(super) fn read(
         let wanted = PIECE_BYTES.min(log_end - at).min(bytes - place);
         at += wanted;
         let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
-        if let Err(why) = pieces.read(start.wrapping_add(place), &mut piece) {
+        if let Err(why) = reader.read(start.wrapping_add(place), &mut piece) {
             ended.lost(format_args!("{wanted} characters at {place:#x}: {}", chain(&why)));
             continue;
         }

@@ -9,8 +9,8 @@ use super::ring::level;
 use super::{Caller, Ended, LogBuf, Record, Visit, int};
 use crate::error::chain;
 use crate::kernel::error::{AddressError, Error};
-use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
+use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Position, VirtAddr};
 
@@ -53,7 +53,7 @@ impl Offsets {
 /// The buffer and how far it is read.
 struct Buffer<'t, 'a> {
     offsets: Offsets,
-    pieces: VirtualReader<'t, 'a>,
+    reader: VirtualReader<'t, 'a>,
     translator: &'t Translator<'a>,
     start: VirtAddr,
 }
@@ -66,7 +66,7 @@ impl Buffer<'_, '_> {
     }
 
     fn read(&mut self, index: u64, bytes: &mut [u8]) -> Result<(), AddressError> {
-        self.pieces.read(self.start.wrapping_add(index), bytes)
+        self.reader.read(self.start.wrapping_add(index), bytes)
     }
 
     /// The record of `length` bytes, with its text in `text`.
@@ -117,7 +117,7 @@ pub(super) fn read(
     let first = int(info, translator, "log_first_idx", "SYMBOL(log_first_idx)")?;
     let next = int(info, translator, "log_next_idx", "SYMBOL(log_next_idx)")?;
 
-    let mut buffer = Buffer { offsets, pieces: VirtualReader::new(translator), translator, start };
+    let mut buffer = Buffer { offsets, reader: VirtualReader::new(translator), translator, start };
     let mut ended = Ended::default();
     let mut text = Vec::new();
     let mut index = first;

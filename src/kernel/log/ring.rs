@@ -15,8 +15,8 @@ use super::{Caller, Ended, Record, Visit, plausible};
 use crate::error::chain;
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::error::{AddressError, Error};
-use crate::kernel::pieces::VirtualReader;
 use crate::kernel::translate::Translator;
+use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
 
@@ -186,18 +186,18 @@ impl Readers<'_, '_> {
 }
 
 fn long(
-    pieces: &mut VirtualReader<'_, '_>,
+    reader: &mut VirtualReader<'_, '_>,
     layout: StructLayout,
     vaddr: VirtAddr,
 ) -> Result<u64, AddressError> {
     let order = layout.byte_order();
     if layout.long_bytes() == 8 {
         let mut bytes = [0; 8];
-        pieces.read(vaddr, &mut bytes)?;
+        reader.read(vaddr, &mut bytes)?;
         return Ok(order.read_u64(bytes));
     }
     let mut bytes = [0; 4];
-    pieces.read(vaddr, &mut bytes)?;
+    reader.read(vaddr, &mut bytes)?;
     Ok(order.read_u32(bytes).into())
 }
 

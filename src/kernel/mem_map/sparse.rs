@@ -1,9 +1,9 @@
-//! SPARSEMEM: memory by sections, each with its own struct pages (include/linux/mmzone.h).
+//! SPARSEMEM: memory in sections, each with an array of struct pages (include/linux/mmzone.h).
 //!
 //! `mem_section` is an array of sections, or, with SPARSEMEM_EXTREME, of pointers to pages full of
-//! them. Since 4.15 (83e3c48729d9) the latter array is allocated, and the symbol is a pointer to it; the
-//! kernel's own VMCOREINFO has the array's address in both cases (a0b1280368d1), one made from a
-//! vmlinux the pointer's. So both are tried.
+//! them. Since 4.15 (83e3c48729d9) the latter array is allocated, and the symbol is a pointer to it. The
+//! kernel's VMCOREINFO has the array's address in both cases (a0b1280368d1), but one that was made from
+//! a vmlinux has the pointer's address. So this module tries both.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -17,17 +17,17 @@ use crate::pages::{Position, VirtAddr};
 /// SECTION_MARKED_PRESENT of `section_mem_map`.
 const PRESENT: u64 = 1;
 
-/// The bits of `section_mem_map` that are flags: six since the vmemmap of a section can be filled
-/// early (SECTION_IS_VMEMMAP_PREINIT, bit 5, 6.15), fewer before, when the others were 0.
+/// The flags in `section_mem_map`: six bits since SECTION_IS_VMEMMAP_PREINIT (bit 5, 6.15). Before,
+/// they were fewer and the other bits 0.
 const FLAGS: u64 = 0x3f;
 
-/// Page frames of a section, as a shift: 2^24 bytes in pages of 64 KiB (ppc64) are the fewest.
+/// Plausible page frames of a section, as a shift. The fewest are 2^24 bytes in pages of 64 KiB (ppc64).
 const SECTION_PAGE_BITS: RangeInclusive<u64> = 8..=24;
 
-/// Sections at the most: MAX_PHYSMEM_BITS less SECTION_SIZE_BITS is 30 with riscv64's 57.
+/// Maximum sections, as a shift: MAX_PHYSMEM_BITS minus SECTION_SIZE_BITS is 30 with riscv64's 57 bits.
 const MAX_SECTION_BITS: u64 = 32;
 
-/// `SECTION_SIZE_BITS` of kernels that do not tell it (before 5.13), from each architecture's
+/// `SECTION_SIZE_BITS` of kernels before 5.13, whose VMCOREINFO lacks it: from each architecture's
 /// asm/sparsemem.h.
 fn section_size_bits(kernel: &Kernel<'_>) -> Option<u64> {
     Some(match kernel.arch {
@@ -51,7 +51,7 @@ struct Sections<'a> {
     mem_map_offset: u64,
     /// Page frames of a section.
     pages: u64,
-    /// Numbers of the sections that are looked for; ascending, disjoint.
+    /// The numbers of the sections to look for; ascending, disjoint.
     wanted: Vec<Range<u64>>,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn stretches(
     })?;
     let per_root = kernel.page_size / section_bytes;
     let length = info.length("mem_section");
-    // How many sections there may be, and whether they are told by pointers: there are then fewer
-    // elements than sections. Before 5.8 only the elements are told.
+    // The number of sections, and whether the array has pointers to pages of sections: it then has
+    // fewer elements than there are sections. Before 5.8 only the number of elements is known.
     let (count, is_extreme) = match (info.number("MAX_PHYSMEM_BITS"), length) {
         (Some(bits), _) => {
             let number = bits.checked_sub(section_bits).filter(|&bits| bits <= MAX_SECTION_BITS);
@@ -115,16 +115,16 @@ pub(super) fn stretches(
         return sections.of_array(symbol);
     }
     sections.of_roots(symbol, per_root).or_else(|why| {
-        // The pointer itself, or an array after all, where the first form is not what is there.
+        // Not the array of pointers: the symbol may be the pointer to that, or SPARSEMEM's array.
         let array = translator.read_long(symbol).map_err(|_| why.clone())?;
         let found = sections.of_roots(VirtAddr::new(array), per_root);
-        let is_told = info.number("MAX_PHYSMEM_BITS").is_some();
-        found.or_else(|_| if is_told { Err(why) } else { sections.of_array(symbol) })
+        let is_known = info.number("MAX_PHYSMEM_BITS").is_some();
+        found.or_else(|_| if is_known { Err(why) } else { sections.of_array(symbol) })
     })
 }
 
 impl Sections<'_> {
-    /// SPARSEMEM: an array of sections.
+    /// The sections of an array of sections: SPARSEMEM.
     fn of_array(&self, array: VirtAddr) -> Result<Vec<Stretch>, Error> {
         let mut found = Vec::new();
         for number in self.wanted.iter().cloned().flatten() {
@@ -133,7 +133,7 @@ impl Sections<'_> {
         self.checked(found)
     }
 
-    /// SPARSEMEM_EXTREME: an array of pointers to pages of sections.
+    /// The sections of an array of pointers to pages of sections: SPARSEMEM_EXTREME.
     fn of_roots(&self, array: VirtAddr, per_root: u64) -> Result<Vec<Stretch>, Error> {
         let long = self.kernel.layout.long_bytes() as u64;
         let mut found = Vec::new();
@@ -158,7 +158,7 @@ impl Sections<'_> {
         self.checked(found)
     }
 
-    /// Reads section `number`, which is the `nth` from `at` on.
+    /// Reads section `number`, the `nth` of those from `at` on.
     fn read_section(
         &self,
         at: VirtAddr,
@@ -179,7 +179,7 @@ impl Sections<'_> {
             }
             return Ok(());
         }
-        // sparse_encode_mem_map() has taken the first page frame's place off.
+        // sparse_encode_mem_map() has subtracted the offset of the section's first page frame.
         let start = number * self.pages;
         let offset = start.wrapping_mul(self.struct_bytes);
         let vaddr = VirtAddr::new((coded & !FLAGS).wrapping_add(offset) & self.address_mask());
@@ -191,7 +191,7 @@ impl Sections<'_> {
         if self.kernel.layout.long_bytes() == 8 { u64::MAX } else { u64::from(u32::MAX) }
     }
 
-    /// What was found, if there is anything at all where the first of it says.
+    /// Accepts the sections found if the struct pages of at least one are mapped.
     fn checked(&self, found: Vec<Stretch>) -> Result<Vec<Stretch>, Error> {
         let mut last = None;
         for stretch in &found {
@@ -207,7 +207,8 @@ impl Sections<'_> {
     }
 }
 
-/// Numbers of the sections, of `pages` page frames and `count` in all, that `known` reaches into.
+/// The numbers of the sections that `known` reaches into: each has `pages` page frames, and there are
+/// `count` in all.
 fn sections_of(
     known: &mut dyn Iterator<Item = Range<u64>>,
     pages: u64,

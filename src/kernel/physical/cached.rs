@@ -1,23 +1,19 @@
-//! Memory that remembers what was read last, so that neighbouring words cost one read.
+//! Memory with a cache, so that neighbouring words cost one read.
 
 use std::cell::RefCell;
 
 use super::{PhysicalMemory, Unreadable};
-use crate::pages::{PhysAddr, Position};
+use crate::pages::{PageCache, PageSize, PhysAddr, Position};
 
-/// Bytes that are read and remembered together: the smallest page of any kernel.
-const PAGE_BYTES: u64 = 4096;
-
-/// Pages that are remembered: a walk's tables, with what is looked at beside them.
+/// Cached pages: enough for the tables of a walk and the pages they lead to.
 const PAGES: usize = 16;
 
-/// Another memory with the pages that were read last at hand.
+/// Another memory with a cache of the pages that were used last.
 ///
-/// What cannot be read is asked for anew each time, and whole pages and more are read directly.
+/// Whole pages and more bypass the cache.
 pub struct CachedMemory<'a> {
     memory: &'a dyn PhysicalMemory,
-    /// The last ones with their addresses, the newest first.
-    pages: RefCell<Vec<(PhysAddr, Vec<u8>)>>,
+    pages: RefCell<PageCache<PhysAddr>>,
 }
 
 impl std::fmt::Debug for CachedMemory<'_> {
@@ -27,55 +23,22 @@ impl std::fmt::Debug for CachedMemory<'_> {
 }
 
 impl<'a> CachedMemory<'a> {
-    /// Nothing is read before it is asked for.
+    /// Caches `memory`; reads nothing yet.
     #[must_use]
     pub fn new(memory: &'a dyn PhysicalMemory) -> Self {
-        CachedMemory { memory, pages: RefCell::default() }
-    }
-
-    /// Fills `part`, which lies in one page.
-    fn read_within_page(&self, paddr: PhysAddr, part: &mut [u8]) -> Result<(), Unreadable> {
-        let offset = paddr.get() % PAGE_BYTES;
-        let start = paddr - offset;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut pages = self.pages.borrow_mut();
-        match pages.iter().position(|(known, _)| *known == start) {
-            Some(0) => {}
-            Some(nth) => pages.get_mut(..=nth).unwrap_or_default().rotate_right(1),
-            None => {
-                let oldest = if pages.len() < PAGES { None } else { pages.pop() };
-                let mut page = oldest.map(|(_, page)| page).unwrap_or_default();
-                page.resize(usize::try_from(PAGE_BYTES).unwrap_or(0), 0);
-                if self.memory.read_physical(start, &mut page).is_err() {
-                    // What is asked for may be there all the same: memory ends within a page.
-                    return self.memory.read_physical(paddr, part);
-                }
-                pages.insert(0, (start, page));
-            }
-        }
-        let page = pages.first().map(|(_, page)| page.as_slice()).unwrap_or_default();
-        match page.get(offset..).and_then(|page| page.get(..part.len())) {
-            Some(found) => part.copy_from_slice(found),
-            None => return self.memory.read_physical(paddr, part),
-        }
-        Ok(())
+        // The smallest page of any kernel: little is read in vain.
+        CachedMemory { memory, pages: RefCell::new(PageCache::new(PageSize::MIN, PAGES)) }
     }
 }
 
 impl PhysicalMemory for CachedMemory<'_> {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let end = paddr.checked_add(buf.len() as u64);
-        if buf.len() as u64 >= PAGE_BYTES || end.is_none() {
+        let is_beyond_64_bits = paddr.checked_add(buf.len() as u64).is_none();
+        if buf.len() >= PageSize::MIN.in_memory() || is_beyond_64_bits {
             return self.memory.read_physical(paddr, buf);
         }
-        let to_next_page =
-            usize::try_from(PAGE_BYTES - paddr.get() % PAGE_BYTES).unwrap_or(usize::MAX);
-        let (here, behind) = buf.split_at_mut(to_next_page.min(buf.len()));
-        self.read_within_page(paddr, here)?;
-        if behind.is_empty() {
-            return Ok(());
-        }
-        self.read_within_page(paddr.wrapping_add(here.len() as u64), behind)
+        let read = |paddr, part: &mut [u8]| self.memory.read_physical(paddr, part);
+        self.pages.borrow_mut().read(paddr, buf, read)
     }
 
     fn readable_bytes(&self) -> u64 {
@@ -90,7 +53,7 @@ mod tests {
     use super::*;
     use crate::kernel::physical::Missing;
 
-    /// Memory from an address to another: each byte is the number of its page plus its place.
+    /// Memory between two addresses; each byte is its page's number plus its offset.
     struct Part {
         start: u64,
         end: u64,
@@ -145,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_that_was_not_needed_for_longest_is_forgotten() {
+    fn the_least_recently_used_page_is_dropped() {
         let memory = part(0, 1 << 20);
         let cached = CachedMemory::new(&memory);
         for page in 0..16 {
@@ -155,14 +118,14 @@ mod tests {
         assert_eq!(memory.reads.get(), 16);
         read(&cached, 16 * 4096, 8).unwrap();
         read(&cached, 0, 8).unwrap();
-        assert_eq!(memory.reads.get(), 17, "the first was needed last");
+        assert_eq!(memory.reads.get(), 17, "the first was used last");
         read(&cached, 4096, 8).unwrap();
-        assert_eq!(memory.reads.get(), 18, "the second was forgotten for the 17th");
+        assert_eq!(memory.reads.get(), 18, "the 17th replaced the second");
     }
 
     #[test]
-    fn it_reads_what_the_memory_behind_it_reads() {
-        // Memory that begins and ends within a page, and one at the very end of all addresses.
+    fn a_cached_read_equals_an_uncached_one() {
+        // Memory that begins and ends within a page, and memory up to the highest address.
         for memory in
             [part(0x1800, 0x5123), part(0x1000, 0x3000), part(u64::MAX - 0x17ff, u64::MAX)]
         {
@@ -182,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_not_remembered() {
+    fn an_error_is_not_cached() {
         let memory = part(0, 0x4000);
         let cached = CachedMemory::new(&memory);
         memory.broken.set(true);
@@ -190,11 +153,11 @@ mod tests {
         memory.broken.set(false);
         assert_eq!(read(&cached, 0x2008, 2), Ok(vec![10, 11]));
         memory.broken.set(true);
-        assert_eq!(read(&cached, 0x2009, 1), Ok(vec![11]), "the page is remembered");
+        assert_eq!(read(&cached, 0x2009, 1), Ok(vec![11]), "the page is cached");
     }
 
     #[test]
-    fn whole_pages_leave_what_is_remembered_alone() {
+    fn whole_pages_bypass_the_cache() {
         let memory = part(0, 1 << 20);
         let cached = CachedMemory::new(&memory);
         read(&cached, 0, 8).unwrap();

@@ -1,10 +1,11 @@
-//! aarch64: granules of 4, 16 and 64 KiB, 36 to 52 bits of address, both layouts of its space.
+//! Page tables of aarch64: granules of 4, 16 and 64 KiB, 36 to 52 bits of address, both layouts of the
+//! address space.
 //!
 //! Entries: arch/arm64/include/asm/pgtable-hwdef.h; Arm ARM chapter D8. Layout of the address space:
 //! Documentation/arch/arm64/memory.rst, arch/arm64/include/asm/memory.h.
 
-use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, page_size_unsupported};
+use super::tables::{AddressForm, Entry, Level, TableFormat, Tables};
+use super::{AddressSpace, Kernel, LinearRange, page_size_unsupported};
 use crate::kernel::error::Error;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PhysAddr, Position, VirtAddr};
@@ -12,34 +13,36 @@ use crate::pages::{PhysAddr, Position, VirtAddr};
 /// One past the highest physical address of any arm64.
 const MAX_PADDR: PhysAddr = PhysAddr::new(1 << 52);
 
-const NAMES: [&str; 5] = ["pgd", "p4d", "pud", "pmd", "pte"];
+/// Names of the levels, the lowest first.
+const NAMES: [&str; 5] = ["pte", "pmd", "pud", "p4d", "pgd"];
 
-/// How the address in an entry is put together.
+/// The format of the address in an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entries {
+pub(super) struct EntryFormat {
     page_shift: u32,
-    /// 52-bit addresses of 4 and 16 KiB granules: bits 8 and 9, else shareability, are 50 and 51.
+    /// 52-bit addresses with granules of 4 and 16 KiB: bits 8 and 9 of the entry, else shareability,
+    /// are bits 50 and 51 of the address.
     lpa2: bool,
 }
 
-impl Entries {
+impl EntryFormat {
     fn address(self, entry: u64) -> PhysAddr {
         let low = |bits: u32| entry & ((1 << bits) - 1) & !((1 << self.page_shift) - 1);
         PhysAddr::new(if self.lpa2 {
             low(50) | ((entry >> 8) & 3) << 50
         } else if self.page_shift == 16 {
-            // ARMv8.2-LPA; without it the bits are 0.
+            // ARMv8.2-LPA; without it these bits are 0.
             low(48) | ((entry >> 12) & 0xf) << 48
         } else {
             low(48)
         })
     }
 
-    pub(super) fn meaning(self, entry: u64, level: &Level, last: bool) -> Entry {
+    pub(super) fn decode_entry(self, entry: u64, level: &Level, last: bool) -> Entry {
         match (entry & 3, last) {
             (3, false) => Entry::Table(self.address(entry)),
             (3, true) => Entry::Leaf(self.address(entry), None),
-            // Blocks: down from the level that four levels have at the top, not from a fifth.
+            // Blocks exist in the highest of four levels and below, not in a fifth.
             (1, false) if level.shift <= self.page_shift + 3 * (self.page_shift - 3) => {
                 Entry::Leaf(self.address(entry), None)
             }
@@ -56,7 +59,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
     }
     // Since 4.12 (20a166243328).
     let (config_bits, bits) = address_bits(info)?;
-    let space = Layout { kernel, config_bits, bits };
+    let space = AddressLayout { info, config_bits, bits };
     let root = info.require_symbol("swapper_pg_dir")?;
     let paddr = space.image(root).filter(|&paddr| paddr < MAX_PADDR).ok_or_else(|| {
         Error::implausible(
@@ -71,20 +74,20 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
         levels: levels(page_shift, config_bits, bits),
         entry_bytes: 8,
         order: kernel.layout.byte_order(),
-        // CONFIG_ARM64_LPA2 comes with 52 bits of virtual address, and both are in use or neither
+        // With CONFIG_ARM64_LPA2 either both 52-bit virtual addresses and LPA2 are in use or neither
         // (arch/arm64/Kconfig; lpa2_is_enabled() and vabits_actual in head.S).
-        format: TableFormat::Arm64(Entries { page_shift, lpa2: page_shift < 16 && bits == 52 }),
-        span: Span::Top(bits),
+        format: TableFormat::Arm64(EntryFormat { page_shift, lpa2: page_shift < 16 && bits == 52 }),
+        form: AddressForm::Top(bits),
     };
-    let fallback = space.windows();
+    let fallback = Vec::from_iter(space.linear_map());
     let linear = fallback.first().copied();
     Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }
 
-/// Bits of a virtual address as configured and as in use: fewer where the processor has no more.
+/// Bits of a virtual address as configured, and as in use: these are fewer if the processor lacks some.
 fn address_bits(info: &Vmcoreinfo) -> Result<(u32, u32), Error> {
     let config_bits = info.require_number("VA_BITS")?;
-    // TCR_EL1_T1SZ since 5.9 (bbdbc11804ff); the other name is that of distributions before.
+    // TCR_EL1_T1SZ since 5.9 (bbdbc11804ff); distributions used the other name before.
     let by_t1sz = info.number("TCR_EL1_T1SZ").and_then(|t1sz| 64u64.checked_sub(t1sz));
     let bits = by_t1sz.or_else(|| info.number("VA_BITS_ACTUAL")).unwrap_or(config_bits);
     let known = |bits| u32::try_from(bits).ok().filter(|bits| (36..=52).contains(bits));
@@ -98,18 +101,15 @@ fn address_bits(info: &Vmcoreinfo) -> Result<(u32, u32), Error> {
 
 /// Levels from the root down: ARM64_HW_PGTABLE_LEVELS() in pgtable-hwdef.h.
 ///
-/// The root of a kernel configured for 52 bits is used whole when only 48 are in use, and the
-/// addresses' upper ones choose its last entries (TTBR1_BADDR_4852_OFFSET); where the processor
-/// takes a level less, the table is used as one of that level (p4d_to_folded_pud() and the like).
+/// The root of a kernel configured for 52 bits is a whole table even if only 48 bits are in use: the
+/// upper bits of an address then select its last entries (TTBR1_BADDR_4852_OFFSET). If the processor
+/// uses one level less, the root is a table of that level (p4d_to_folded_pud() and its like).
 fn levels(page_shift: u32, config_bits: u32, bits: u32) -> Vec<Level> {
     let index_bits = page_shift - 3;
     let count = (bits - 4) / index_bits;
-    let names = NAMES.iter().rev().take(usize::try_from(count).unwrap_or(0)).rev();
-    let shift_of = |nth: u32| page_shift + index_bits * nth;
-    let mut levels: Vec<Level> = names
-        .zip((0..count).rev())
-        .map(|(&name, nth)| Level { name, shift: shift_of(nth), index_bits })
-        .collect();
+    let level = |(nth, name)| Level { name, shift: page_shift + index_bits * nth, index_bits };
+    let mut levels: Vec<Level> = (0..count).zip(NAMES).map(level).collect();
+    levels.reverse();
     if let Some(top) = levels.first_mut() {
         top.index_bits = (config_bits.max(bits) - top.shift).min(index_bits);
         top.name = "pgd";
@@ -117,36 +117,35 @@ fn levels(page_shift: u32, config_bits: u32, bits: u32) -> Vec<Level> {
     levels
 }
 
-/// Where the kernel's image and its linear map are.
-struct Layout<'k, 'a> {
-    kernel: &'k Kernel<'a>,
+/// What VMCOREINFO says of the layout of the address space.
+struct AddressLayout<'a> {
+    info: &'a Vmcoreinfo,
     config_bits: u32,
     bits: u32,
 }
 
-impl Layout<'_, '_> {
+impl AddressLayout<'_> {
     /// Physical address of a symbol of the image.
     ///
-    /// By kimage_voffset (in VMCOREINFO since 4.10, the image left the linear map in 4.6); before,
-    /// the image is in the linear map.
+    /// VMCOREINFO has kimage_voffset since 4.10. The image left the linear map in 4.6; before, it is
+    /// there.
     fn image(&self, vaddr: VirtAddr) -> Option<PhysAddr> {
-        match self.kernel.info.number("kimage_voffset") {
+        match self.info.number("kimage_voffset") {
             Some(voffset) => Some(PhysAddr::new(vaddr.get().wrapping_sub(voffset))),
-            None => {
-                let windows = self.windows();
-                windows.iter().find_map(|w| w.translate(vaddr)).map(|mapping| mapping.paddr)
-            }
+            None => Some(self.linear_map()?.translate(vaddr)?.paddr),
         }
     }
 
-    /// The linear map: the lower half of the space since 5.4 (14c127c957c1), the upper one before.
+    /// The linear map: the lower half of the address space since 5.4 (14c127c957c1), the upper half
+    /// before.
     ///
-    /// Which it is tells the image, that is in the other half. PHYS_OFFSET is what belongs to the
-    /// first address; with 52 bits configured and 48 in use, that is the first of 48 bits from
-    /// 5.4 on, the first of 52 from 5.10 on (7bc1a0f9e176). The wrong one ends beyond all memory.
-    fn windows(&self) -> Vec<Window> {
-        let info = self.kernel.info;
-        let Some(phys_offset) = info.number("PHYS_OFFSET") else { return Vec::new() };
+    /// The image is in the other half, which shows which layout it is. PHYS_OFFSET is the physical
+    /// address of the first virtual one. With 52 bits configured and 48 in use, that is the first
+    /// address of 48 bits from 5.4 on, and of 52 bits from 5.10 on (7bc1a0f9e176). The wrong choice
+    /// puts the map beyond all memory.
+    fn linear_map(&self) -> Option<LinearRange> {
+        let info = self.info;
+        let phys_offset = info.number("PHYS_OFFSET")?;
         let start_of = |bits: u32| VirtAddr::new(0u64.wrapping_sub(1 << bits));
         let half = start_of(self.config_bits.min(48) - 1);
         let image = info.symbol("_stext").or_else(|| info.symbol("swapper_pg_dir"));
@@ -157,12 +156,12 @@ impl Layout<'_, '_> {
         let origins = [start, start_of(self.config_bits)];
         let paddr =
             |origin: VirtAddr| PhysAddr::new(phys_offset.wrapping_add(start.wrapping_sub(origin)));
-        // A window may begin below address 0: KASLR moves the linear map (memstart_addr).
-        let sound = |&&origin: &&VirtAddr| {
+        // KASLR may move the start of the linear map to below physical address 0 (memstart_addr).
+        let is_plausible = |&&origin: &&VirtAddr| {
             let first = paddr(origin);
             first < MAX_PADDR || first.get().wrapping_neg() < MAX_PADDR.get() >> 4
         };
-        let origin = origins.iter().find(sound).copied();
-        origin.map(|origin| Window { start, last, paddr: paddr(origin) }).into_iter().collect()
+        let origin = origins.iter().find(is_plausible).copied()?;
+        Some(LinearRange { start, last, paddr: paddr(origin) })
     }
 }

@@ -1,16 +1,16 @@
-//! The kernel's direct map: where it has all of memory in one piece, so that a core's segments can
-//! have virtual addresses.
+//! The kernel's direct map of all memory: it gives the segments of an ELF core virtual addresses.
 
 use super::tables::Tables;
-use super::{Kernel, Translator, Window};
+use super::{Kernel, LinearRange, Translator};
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::kernel::arch::{Architecture, START_KERNEL_MAP};
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
 use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
 
-/// Where x86_64 may have its direct map (Documentation/arch/x86/x86_64/mm.rst; KASLR moves it, but
-/// no further than the areas behind it are pushed), and what it is aligned to: PUD_SIZE.
+/// The range of addresses in which x86_64's direct map begins, by the number of page table levels
+/// (Documentation/arch/x86/x86_64/mm.rst). KASLR moves it within that range, by multiples of
+/// PUD_SIZE.
 const X86_64_SPACE: [(u32, VirtRange); 2] = [
     (4, range(0xffff_8800_0000_0000, 0xffff_ea00_0000_0000)),
     (5, range(0xff10_0000_0000_0000, 0xffd4_0000_0000_0000)),
@@ -21,26 +21,26 @@ const fn range(start: u64, end: u64) -> VirtRange {
 }
 const X86_64_ALIGNMENT: u64 = 1 << 30;
 
-/// Addresses that are looked up at the most in search of it.
+/// Maximum addresses that the search for it translates.
 const MAX_STEPS: u32 = 1 << 16;
 
 /// Physical memory that is mapped at its own addresses plus `offset`, modulo 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectMap {
-    /// The physical addresses that it has room for.
+    /// The physical addresses that it covers.
     pub paddrs: PhysRange,
     /// Virtual minus physical address.
     pub offset: u64,
 }
 
 impl DirectMap {
-    /// The direct map as the segments of an ELF core have it: those with a virtual address must be
-    /// of one, but for x86_64's segment of the kernel's text.
+    /// The direct map that the segments of an ELF core describe: all of those with a virtual
+    /// address must agree, except for x86_64's segment of the kernel's text.
     #[must_use]
     pub fn of_segments(arch: Architecture, segments: &[Segment]) -> Option<Self> {
         let is_text =
             |segment: &Segment| arch == Architecture::X86_64 && segment.vaddr >= START_KERNEL_MAP;
-        // kexec-tools have -1 where i386's direct map does not reach.
+        // kexec-tools write -1 for memory that i386's direct map does not reach.
         let nowhere = [0, u64::from(u32::MAX), u64::MAX].map(VirtAddr::new);
         let mut found: Option<DirectMap> = None;
         for segment in segments {
@@ -65,19 +65,19 @@ impl DirectMap {
         found
     }
 
-    /// The direct map of a kernel, if what it tells and its page tables agree on one.
+    /// The direct map of a kernel, if VMCOREINFO and the page tables agree on one.
     #[must_use]
     pub fn find(kernel: &Kernel<'_>) -> Option<Self> {
         let translator = Translator::new(kernel).ok()?;
         let space = &translator.space;
         let tables = space.tables.as_ref().ok();
-        let window = match (kernel.arch, tables) {
+        let range = match (kernel.arch, tables) {
             (Architecture::X86_64, Some(tables)) => x86_64(tables, kernel.memory)?,
             _ => space.linear?,
         };
-        let map = DirectMap::of_window(&window)?;
-        // A window that is asked before the tables is the processor's own.
-        let is_exact = space.exact.iter().any(|exact| exact.start == window.start);
+        let map = DirectMap::of_range(&range)?;
+        // The processor itself defines an exact range: no table has to confirm it.
+        let is_exact = space.exact.iter().any(|exact| exact.start == range.start);
         let confirmed = || {
             let tables = tables?;
             let vaddr = map.vaddr(tables.root)?;
@@ -86,18 +86,18 @@ impl DirectMap {
         (is_exact || confirmed() == Some(true)).then_some(map)
     }
 
-    /// Where the direct map has `paddr`.
+    /// The virtual address of `paddr` in the direct map, if that covers it.
     #[must_use]
     pub fn vaddr(&self, paddr: PhysAddr) -> Option<VirtAddr> {
         let vaddr = VirtAddr::new(paddr.get().wrapping_add(self.offset));
         self.paddrs.contains(paddr).then_some(vaddr)
     }
 
-    fn of_window(window: &Window) -> Option<Self> {
-        let offset = offset(window.start, window.paddr);
-        let last = PhysAddr::new(window.last.get().wrapping_sub(offset));
-        // It may begin below address 0: KASLR of arm64 moves it so.
-        let start = if last < window.paddr { PhysAddr::ZERO } else { window.paddr };
+    fn of_range(range: &LinearRange) -> Option<Self> {
+        let offset = offset(range.start, range.paddr);
+        let last = PhysAddr::new(range.last.get().wrapping_sub(offset));
+        // KASLR of arm64 may move its start to below physical address 0.
+        let start = if last < range.paddr { PhysAddr::ZERO } else { range.paddr };
         Some(DirectMap { paddrs: PhysRange::new(start, last.checked_add(1)?), offset })
     }
 }
@@ -107,9 +107,8 @@ fn offset(vaddr: VirtAddr, paddr: PhysAddr) -> u64 {
     vaddr.get().wrapping_sub(paddr.get())
 }
 
-/// The first of x86_64's mappings in the space that the direct map is the first area of, which
-/// maps the page tables themselves.
-fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
+/// x86_64's direct map: the first mapping in its range that also maps the root of the page tables.
+fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<LinearRange> {
     let levels = u32::try_from(tables.levels.len()).ok()?;
     let (_, space) = X86_64_SPACE.into_iter().find(|(known, _)| *known == levels)?;
     let mut vaddr = space.start;
@@ -124,7 +123,7 @@ fn x86_64(tables: &Tables, memory: &dyn PhysicalMemory) -> Option<Window> {
                 let root = VirtAddr::new(tables.root.get().wrapping_add(offset));
                 let maps_root = || tables.walk(memory, root).ok().map(|found| found.paddr);
                 if offset % X86_64_ALIGNMENT == 0 && maps_root() == Some(tables.root) {
-                    return Some(Window { start, last: space.end - 1, paddr: PhysAddr::ZERO });
+                    return Some(LinearRange { start, last: space.end - 1, paddr: PhysAddr::ZERO });
                 }
                 X86_64_ALIGNMENT
             }
@@ -148,7 +147,7 @@ mod tests {
     use crate::kernel::physical::{Missing, Unreadable};
     use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-    /// Memory of zeros but for some words.
+    /// Memory of zeros and some words.
     struct Words(BTreeMap<u64, u64>);
 
     impl PhysicalMemory for Words {
@@ -194,7 +193,7 @@ mod tests {
     const ROOT: &str = "SYMBOL(init_top_pgt)=ffffffff80100000\n";
 
     #[test]
-    fn x86_64s_is_found_wherever_kaslr_put_it() {
+    fn x86_64s_direct_map_is_found_wherever_kaslr_put_it() {
         let tables = [(0x10_0000 + 8 * 0x134, 0x20_0001), (0x20_0000 + 8 * 0x55, 0x81)];
         let map = x86_64(&tables, ROOT).unwrap();
         assert_eq!((map.paddrs.start.get(), map.offset), (0, 0xffff_9a15_4000_0000));
@@ -210,18 +209,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_map_the_page_tables_is_no_direct_map() {
+    fn a_mapping_that_does_not_map_the_page_tables_is_no_direct_map() {
         assert_eq!(x86_64(&[], ROOT), None, "nothing is mapped");
         // The first GiB of memory is elsewhere: 2 GiB is mapped at the start.
         let tables = [(0x10_0000 + 8 * 0x134, 0x20_0001), (0x20_0000, 0x8000_0081)];
         assert_eq!(x86_64(&tables, ROOT), None);
         let wild = [(0x10_0000 + 8 * 0x134, 0x7fff_f001)];
-        assert_eq!(x86_64(&wild, ROOT), None, "a table that is not there");
+        assert_eq!(x86_64(&wild, ROOT), None, "a table in no memory");
         assert_eq!(x86_64(&tables, "OSRELEASE=1"), None);
     }
 
     #[test]
-    fn segments_tell_of_it_when_they_agree() {
+    fn segments_that_agree_describe_the_direct_map() {
         let of = DirectMap::of_segments;
         let base = 0xffff_8880_0000_0000;
         let kexec =
@@ -238,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn a_window_may_begin_below_address_0() {
-        let below = Window {
+    fn a_linear_range_may_begin_below_physical_address_0() {
+        let below = LinearRange {
             start: VirtAddr::new(0xffff_0000_0000_0000),
             last: VirtAddr::new(0xffff_7fff_ffff_ffff),
             paddr: PhysAddr::new(0u64.wrapping_sub(0x1000_0000)),
         };
-        let map = DirectMap::of_window(&below).unwrap();
+        let map = DirectMap::of_range(&below).unwrap();
         assert_eq!(map.paddrs, PhysRange::of(PhysAddr::ZERO, (1 << 47) - 0x1000_0000));
         assert_eq!(map.vaddr(PhysAddr::ZERO), Some(VirtAddr::new(0xffff_0000_1000_0000)));
         assert_eq!(map.vaddr(map.paddrs.end), None);

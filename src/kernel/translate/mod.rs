@@ -1,14 +1,13 @@
-//! Kernel virtual addresses to physical ones, for every architecture by the same walk.
+//! Translates kernel virtual addresses to physical ones; one walk serves every architecture.
 //!
 //! ```text
-//! VMCOREINFO + phys_base --> AddressSpace { exact windows, tables, fallback windows }
-//! address --> exact window? --> page tables, level by level --> fallback window
+//! VMCOREINFO + phys_base --> AddressSpace { exact ranges, tables, fallback ranges }
+//! address --> exact range? --> page tables, level by level --> fallback range
 //! ```
 //!
-//! An architecture's file says where its tables are, how many levels they have and what an entry
-//! means; it walks nothing itself. The tables say what is mapped; a window is a range that
-//! the kernel maps by adding a constant, for what the tables cannot tell: where they are themselves,
-//! and memory whose tables are not in the dump.
+//! An architecture's file says where its tables are, how many levels they have and how to decode an
+//! entry; only `tables` walks. A linear range is one that the kernel maps by adding a constant.
+//! It finds the tables themselves, and memory whose tables are not in the dump.
 
 mod arm64;
 pub mod direct_map;
@@ -38,23 +37,23 @@ use tables::Tables;
 pub use enumerate::TablesFound;
 pub use runs::PhysicalRuns;
 
-/// What a dump tells of its kernel: all that translation and the log start from.
+/// A crashed kernel, as its dump presents it.
 #[derive(Clone, Copy)]
 pub struct Kernel<'a> {
-    /// Whose memory it is.
+    /// Its architecture.
     pub arch: Architecture,
-    /// Word size and byte order of the kernel.
+    /// Its word size and byte order.
     pub layout: StructLayout,
-    /// Bytes of a page.
+    /// The size of its pages in bytes.
     pub page_size: u64,
     /// The kernel's description of itself.
     pub info: &'a Vmcoreinfo,
-    /// See [`Architecture::phys_base`]; from a kdump file's header, the same value.
+    /// See [`Architecture::phys_base`]; a kdump file's header has the same value.
     pub phys_base: u64,
-    /// Program headers of an ELF core: their virtual addresses, where a kernel wrote them, tell
-    /// of the direct map. Empty for a kdump file.
+    /// The program headers of an ELF core, empty for a kdump file. A kernel that wrote them put
+    /// addresses of its direct map there.
     pub segments: &'a [Segment],
-    /// The memory.
+    /// Its memory.
     pub memory: &'a dyn PhysicalMemory,
 }
 
@@ -67,15 +66,16 @@ impl std::fmt::Debug for Kernel<'_> {
     }
 }
 
-/// Addresses from `start` to `last` that lie one by one from `paddr` on.
+/// Virtual addresses `start` to `last`, which the kernel maps to consecutive physical addresses from
+/// `paddr` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Window {
+struct LinearRange {
     start: VirtAddr,
     last: VirtAddr,
     paddr: PhysAddr,
 }
 
-impl Window {
+impl LinearRange {
     fn translate(&self, vaddr: VirtAddr) -> Option<Mapping> {
         let offset = vaddr.checked_sub(self.start).filter(|_| vaddr <= self.last)?;
         let bytes = (self.last - vaddr).saturating_add(1);
@@ -86,26 +86,26 @@ impl Window {
 /// How the addresses of one kernel are translated.
 #[derive(Debug)]
 struct AddressSpace {
-    /// Asked before the tables.
-    exact: Vec<Window>,
+    /// Ranges that count before the tables.
+    exact: Vec<LinearRange>,
     /// The tables, or why they cannot be walked.
     tables: Result<Tables, Arc<Error>>,
-    /// Asked when an entry of the tables cannot be read.
-    fallback: Vec<Window>,
-    /// The direct map of all of memory, where the kernel tells of it.
-    linear: Option<Window>,
+    /// Ranges that count where an entry of the tables cannot be read.
+    fallback: Vec<LinearRange>,
+    /// The direct map of all memory, where VMCOREINFO or the architecture defines it.
+    linear: Option<LinearRange>,
 }
 
-/// Where a virtual address is, and how many bytes from there on follow it in physical memory too.
+/// The physical address of a virtual one, and how far both stay consecutive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapping {
     /// The physical address.
     pub paddr: PhysAddr,
-    /// Bytes to the end of the page, leaf or window; at least 1.
+    /// Bytes to the end of the page, leaf or linear range; at least 1.
     pub bytes: u64,
 }
 
-/// Translates a kernel's virtual addresses, and reads its memory by them.
+/// Translates a kernel's virtual addresses and reads the memory there.
 pub struct Translator<'a> {
     memory: &'a dyn PhysicalMemory,
     layout: StructLayout,
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Translator<'_> {
 }
 
 impl<'a> Translator<'a> {
-    /// Finds out where the page tables of a kernel are and what they look like.
+    /// Finds the page tables of a kernel and their format.
     ///
     /// # Errors
     /// [`Error::NoTranslation`], whose source says what VMCOREINFO lacks.
@@ -146,7 +146,7 @@ impl<'a> Translator<'a> {
         self.layout
     }
 
-    /// The memory behind it.
+    /// The memory that it reads.
     #[must_use]
     pub fn memory(&self) -> &'a dyn PhysicalMemory {
         self.memory
@@ -160,56 +160,58 @@ impl<'a> Translator<'a> {
         self.map(vaddr).map(|mapping| mapping.paddr)
     }
 
-    /// Where `vaddr` is, and how far its neighbours follow it.
+    /// The physical address of `vaddr`, and how far the addresses after it are consecutive.
     ///
     /// # Errors
-    /// [`AddressError`] names the level and the entry that end the walk.
+    /// [`AddressError`] with the level and the entry that ended the walk.
     pub fn map(&self, vaddr: VirtAddr) -> Result<Mapping, AddressError> {
         self.map_by(self.memory, vaddr)
     }
 
-    /// The same by tables that are read from `memory`.
+    /// As [`map`](Self::map), with tables read from `memory`.
     fn map_by(
         &self,
         memory: &dyn PhysicalMemory,
         vaddr: VirtAddr,
     ) -> Result<Mapping, AddressError> {
-        let by_window = |windows: &[Window]| windows.iter().find_map(|w| w.translate(vaddr));
-        if let Some(mapping) = by_window(&self.space.exact) {
+        let in_ranges =
+            |ranges: &[LinearRange]| ranges.iter().find_map(|range| range.translate(vaddr));
+        if let Some(mapping) = in_ranges(&self.space.exact) {
             return Ok(mapping);
         }
         let tables = match &self.space.tables {
             Ok(tables) => tables,
             Err(why) => {
                 let none = || AddressError::NoTables { vaddr, source: why.clone() };
-                return by_window(&self.space.fallback).ok_or_else(none);
+                return in_ranges(&self.space.fallback).ok_or_else(none);
             }
         };
         tables.walk(memory, vaddr).or_else(|error| match error {
             AddressError::UnreadableEntry { .. } => {
-                // No further than that entry: the next one may be there, and counts.
-                let bytes = tables.alike(&error, vaddr);
-                let found = by_window(&self.space.fallback).ok_or(error)?;
+                // Only as far as that entry maps: the next one may be readable, and then counts.
+                let bytes = tables.same_extent(&error, vaddr);
+                let found = in_ranges(&self.space.fallback).ok_or(error)?;
                 Ok(Mapping { bytes: found.bytes.min(bytes), ..found })
             }
             _ => Err(error),
         })
     }
 
-    /// Fills `buf` with the bytes from `vaddr` on, however many pages they are spread over.
+    /// Fills `buf` with the bytes from `vaddr` on; they may cross pages.
     ///
     /// # Errors
-    /// [`AddressError`] of the first byte that could not be had; what `buf` then holds is undefined.
+    /// [`AddressError`] for the first byte that could not be read; the contents of `buf` are then
+    /// undefined.
     pub fn read(&self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
             let mapping = self.map(at)?;
             let here = usize::try_from(mapping.bytes).unwrap_or(usize::MAX).min(rest.len());
-            let (part, behind) = rest.split_at_mut(here);
-            let lost = |source| AddressError::UnreadableMemory { vaddr: at, source };
-            self.memory.read_physical(mapping.paddr, part).map_err(lost)?;
-            rest = behind;
+            let (part, after) = rest.split_at_mut(here);
+            let unreadable = |source| AddressError::UnreadableMemory { vaddr: at, source };
+            self.memory.read_physical(mapping.paddr, part).map_err(unreadable)?;
+            rest = after;
             at = at.wrapping_add(here as u64);
         }
         Ok(())
@@ -247,21 +249,17 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// The integer of 4 or 8 bytes at a physical address.
+/// The integer of `bytes` bytes, 8 at most, at a physical address.
 fn read_word(
     memory: &dyn PhysicalMemory,
     order: ByteOrder,
     bytes: usize,
     paddr: PhysAddr,
 ) -> Result<u64, Unreadable> {
-    if bytes == 4 {
-        let mut word = [0; 4];
-        memory.read_physical(paddr, &mut word)?;
-        return Ok(order.read_u32(word).into());
-    }
-    let mut word = [0; 8];
-    memory.read_physical(paddr, &mut word)?;
-    Ok(order.read_u64(word))
+    let mut buf = [0; 8];
+    let (word, _) = buf.split_at_mut(bytes);
+    memory.read_physical(paddr, word)?;
+    Ok(order.read_uint(word))
 }
 
 fn page_size_unsupported(kernel: &Kernel<'_>) -> Error {

@@ -1,14 +1,14 @@
 //! ppc64 and ppc64le: the linear map, and the page tables of the radix MMU.
 //!
-//! With the hash MMU the linear map can be translated, and where the struct pages are: whatever else lies
-//! outside is in the hash table.
+//! With the hash MMU only the linear map and the struct pages can be translated: all else is in the
+//! hash table.
 //!
 //! Entries: Power ISA 3.0 book III, 5.7.10; arch/powerpc/include/asm/book3s/64/pgtable.h, radix.h.
 
 use std::sync::Arc;
 
-use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, page_size_unsupported, read_word};
+use super::tables::{AddressForm, Entry, Level, TableFormat, Tables};
+use super::{AddressSpace, Kernel, LinearRange, page_size_unsupported, read_word};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::Error;
 use crate::pages::{PhysAddr, Position, VirtAddr};
@@ -16,10 +16,10 @@ use crate::pages::{PhysAddr, Position, VirtAddr};
 const VALID: u64 = 1 << 63;
 const LEAF: u64 = 1 << 62;
 
-/// Bits of a leaf that are the address: PTE_RPN_MASK, 57 bits without the page's own.
+/// The address in a leaf: PTE_RPN_MASK, 57 bits; those below the page size are flags.
 const LEAF_ADDRESS: u64 = (1 << 57) - 1;
 
-/// Bits of a directory entry that are none of the address: PMD_MASKED_BITS and its like.
+/// Bits of a directory entry that are not part of the address: PMD_MASKED_BITS and its like.
 const DIRECTORY_FLAGS: u64 = 0xe000_0000_0000_00ff;
 
 /// Bit of cpu_spec.mmu_features: MMU_FTR_TYPE_RADIX in arch/powerpc/include/asm/mmu.h.
@@ -27,7 +27,7 @@ const RADIX_FEATURE: u64 = 0x40;
 
 const LINEAR: VirtAddr = VirtAddr::new(0xc000_0000_0000_0000);
 
-pub(super) fn meaning(entry: u64) -> Entry {
+pub(super) fn decode_entry(entry: u64) -> Entry {
     if entry & VALID == 0 {
         Entry::None
     } else if entry & LEAF != 0 {
@@ -39,9 +39,10 @@ pub(super) fn meaning(entry: u64) -> Entry {
 
 pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     // The kernel's virtual areas begin at 0xc0003d00... with the hash MMU's 4 KiB pages, else at
-    // 0xc008..., 0xd000... (hash-4k.h, hash-64k.h, radix.h).
+    // 0xc008... or 0xd000... (hash-4k.h, hash-64k.h, radix.h).
     let linear_bytes = if kernel.page_size == 4096 { 0x3d00_0000_0000 } else { 1 << 51 };
-    let linear = Window { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: PhysAddr::ZERO };
+    let linear =
+        LinearRange { start: LINEAR, last: LINEAR + (linear_bytes - 1), paddr: PhysAddr::ZERO };
     let tables = tables(kernel, linear).map_err(Arc::new);
     let mut exact = vec![linear];
     if tables.is_err() {
@@ -50,11 +51,11 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
     Ok(AddressSpace { exact, tables, fallback: Vec::new(), linear: Some(linear) })
 }
 
-/// Where the struct pages are, which the hash MMU's table alone maps: the kernel keeps a list of the
-/// blocks (struct vmemmap_backing, vmemmap_list_populate() in arch/powerpc/mm/init_64.c).
+/// The struct pages, as ascending ranges. Only the hash table maps them, but the kernel keeps a list of
+/// their blocks (struct vmemmap_backing, vmemmap_list_populate() in arch/powerpc/mm/init_64.c).
 ///
-/// As windows that ascend; `None` if there is no list, or it cannot be followed to its end.
-fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
+/// `None` if there is no list, or if it cannot be followed to its end.
+fn vmemmap(kernel: &Kernel<'_>, linear: LinearRange) -> Option<Vec<LinearRange>> {
     let info = kernel.info;
     let order = kernel.layout.byte_order();
     let word = |vaddr: VirtAddr, bytes: usize| {
@@ -70,40 +71,37 @@ fn vmemmap(kernel: &Kernel<'_>, linear: Window) -> Option<Vec<Window>> {
     let offset = |member: &str| info.offset(&format!("vmemmap_backing.{member}"));
     let (next, phys, virt) = (offset("list")?, offset("phys")?, offset("virt_addr")?);
 
-    let mut windows = Vec::new();
+    let mut ranges = Vec::new();
     let mut at = VirtAddr::new(word(info.symbol("vmemmap_list")?, 8)?);
-    // Each block is memory of its own: a list with more of them goes in circles.
+    // Each block takes memory: a list with more blocks than pages goes round in circles.
     let mut room = kernel.memory.readable_bytes() / kernel.page_size;
     while at != VirtAddr::ZERO {
         room = room.checked_sub(1)?;
         let start = VirtAddr::new(word(at.checked_add(virt)?, 8)?);
         let paddr = PhysAddr::new(word(at.checked_add(phys)?, 8)?);
-        windows.push(Window { start, last: start.checked_add(bytes - 1)?, paddr });
+        ranges.push(LinearRange { start, last: start.checked_add(bytes - 1)?, paddr });
         at = VirtAddr::new(word(at.checked_add(next)?, 8)?);
     }
-    windows.sort_unstable_by_key(|window| window.start);
-    windows.dedup_by(|window, last| {
-        let behind = window
-            .start
-            .checked_sub(last.start)
-            .filter(|_| last.last.checked_add(1) == Some(window.start));
-        let follows =
-            behind.is_some_and(|bytes| last.paddr.checked_add(bytes) == Some(window.paddr));
-        if follows {
-            last.last = window.last;
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|range, last| {
+        let bytes = range.start.checked_sub(last.start);
+        let is_next = last.last.checked_add(1) == Some(range.start)
+            && bytes.is_some_and(|bytes| last.paddr.checked_add(bytes) == Some(range.paddr));
+        if is_next {
+            last.last = range.last;
         }
-        follows
+        is_next
     });
-    Some(windows)
+    Some(ranges)
 }
 
-fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
+fn tables(kernel: &Kernel<'_>, linear: LinearRange) -> Result<Tables, Error> {
     let tables = radix_tables(kernel, linear)?;
     match radix(kernel, linear) {
         Some(true) => Ok(tables),
         Some(false) => Err(Error::Unsupported("the hash MMU's page table is not supported".into())),
-        // Radix maps the linear map by these tables too, and so the tables themselves; with the
-        // hash MMU they have nothing but vmalloc's areas.
+        // The radix MMU maps the linear map by these tables too, and thus the tables themselves. With
+        // the hash MMU they only map vmalloc's areas.
         None => {
             let root = VirtAddr::new(LINEAR.get() | tables.root.get());
             let found = tables.walk(kernel.memory, root);
@@ -115,7 +113,7 @@ fn tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
     }
 }
 
-fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
+fn radix_tables(kernel: &Kernel<'_>, linear: LinearRange) -> Result<Tables, Error> {
     let root = kernel.info.require_symbol("swapper_pg_dir")?;
     let root = linear.translate(root).ok_or_else(|| {
         Error::implausible("SYMBOL(swapper_pg_dir)", format!("{root:#x} is not in the linear map"))
@@ -135,16 +133,16 @@ fn radix_tables(kernel: &Kernel<'_>, linear: Window) -> Result<Tables, Error> {
         root: root.paddr,
         levels,
         entry_bytes: 8,
-        // Whatever the kernel's own order is: so the processor reads them.
+        // The processor reads them so, whatever the kernel's byte order is.
         order: ByteOrder::Big,
         format: TableFormat::Ppc64Radix,
-        span: Span::Any,
+        form: AddressForm::Any,
     })
 }
 
-/// Whether the MMU is in radix mode, if there is a way to tell: NUMBER(RADIX_MMU) since 6.7
-/// (36e826b568e4), else the features of the processor.
-fn radix(kernel: &Kernel<'_>, linear: Window) -> Option<bool> {
+/// Whether the MMU is in radix mode, if that is known: by NUMBER(RADIX_MMU) since 6.7 (36e826b568e4),
+/// else by the features of the processor.
+fn radix(kernel: &Kernel<'_>, linear: LinearRange) -> Option<bool> {
     let info = kernel.info;
     if let Some(radix) = info.number("RADIX_MMU") {
         return Some(radix == 1);

@@ -1,31 +1,31 @@
-//! Ranges of virtual addresses as runs of physical ones: how large arrays are read.
+//! Ranges of virtual addresses as runs of physical ones, for reading large arrays.
 
 use super::Translator;
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::CachedMemory;
 use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 
-/// What a range of virtual addresses is mapped to, run by run from its start to its end.
+/// The physical memory that a range of virtual addresses is mapped to, run by run.
 ///
-/// An item is a part of the range, and the physical address of its first byte, which the others
-/// follow one by one, or the first reason why none of it is mapped. Neighbours that go on alike are
-/// one item.
+/// An item is a part of the range with the physical address of its first byte, or with the reason why
+/// the part is not mapped. Consecutive parts that are consecutive in physical memory too, or
+/// unmapped for the same kind of reason, are one item.
 #[derive(Debug)]
 pub struct PhysicalRuns<'t, 'a> {
     translator: &'t Translator<'a>,
     memory: CachedMemory<'a>,
     rest: VirtRange,
-    /// The run behind the one that was given out last.
+    /// The run after the one that was returned last.
     ahead: Option<Run>,
 }
 
 type Run = (VirtRange, Result<PhysAddr, AddressError>);
 
 impl<'a> Translator<'a> {
-    /// What `vaddrs` are mapped to.
+    /// The physical memory of `vaddrs`.
     ///
-    /// This costs a walk for each entry that maps some of them, or that says that nothing is mapped
-    /// there: it is for the caller to ask for no more than memory can hold.
+    /// Costs one walk for each entry that covers some of them, mapped or not: callers bound the
+    /// range by what memory can hold.
     #[must_use]
     pub fn runs<'t>(&'t self, vaddrs: VirtRange) -> PhysicalRuns<'t, 'a> {
         let memory = CachedMemory::new(self.memory);
@@ -34,7 +34,7 @@ impl<'a> Translator<'a> {
 }
 
 impl PhysicalRuns<'_, '_> {
-    /// What the next entry says.
+    /// The run of the next entry.
     fn step(&mut self) -> Option<Run> {
         let vaddr = self.rest.start;
         if self.rest.is_empty() {
@@ -54,12 +54,13 @@ impl PhysicalRuns<'_, '_> {
 
     fn bytes_unmapped(&self, error: &AddressError, vaddr: VirtAddr) -> u64 {
         let space = &self.translator.space;
-        let (bytes, windows) = match &space.tables {
-            Ok(tables) => (tables.alike(error, vaddr), [space.exact.as_slice(), &[]]),
+        let (bytes, ranges) = match &space.tables {
+            Ok(tables) => (tables.same_extent(error, vaddr), [space.exact.as_slice(), &[]]),
             Err(_) => (u64::MAX, [space.exact.as_slice(), space.fallback.as_slice()]),
         };
-        let to_window = windows.into_iter().flatten().filter_map(|w| w.start.checked_sub(vaddr));
-        to_window.filter(|&bytes| bytes > 0).fold(bytes, u64::min)
+        // A linear range that begins later ends what is not mapped.
+        let to_range = ranges.into_iter().flatten().filter_map(|r| r.start.checked_sub(vaddr));
+        to_range.filter(|&bytes| bytes > 0).fold(bytes, u64::min)
     }
 }
 
@@ -69,14 +70,14 @@ impl Iterator for PhysicalRuns<'_, '_> {
     fn next(&mut self) -> Option<Run> {
         let (mut vaddrs, paddr) = self.ahead.take().or_else(|| self.step())?;
         while let Some(next) = self.step() {
-            let goes_on = match (&paddr, &next.1) {
+            let continues = match (&paddr, &next.1) {
                 (Ok(paddr), Ok(next)) => paddr.checked_add(vaddrs.len()) == Some(*next),
                 (Err(why), Err(next)) => {
                     std::mem::discriminant(why) == std::mem::discriminant(next)
                 }
                 _ => false,
             };
-            if !goes_on {
+            if !continues {
                 self.ahead = Some(next);
                 break;
             }

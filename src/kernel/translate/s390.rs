@@ -1,12 +1,12 @@
-//! s390x: region, segment and page tables.
+//! Page tables of s390x: region, segment and page tables.
 //!
 //! Entries: z/Architecture Principles of Operation, chapter 3, Dynamic Address Translation;
 //! arch/s390/include/asm/pgtable.h. A dump has absolute addresses.
 
 use std::sync::Arc;
 
-use super::tables::{Entry, Level, Span, TableFormat, Tables};
-use super::{AddressSpace, Kernel, Window, read_word};
+use super::tables::{AddressForm, Entry, Level, TableFormat, Tables};
+use super::{AddressSpace, Kernel, LinearRange, read_word};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::{AddressError, Error};
 use crate::kernel::physical::PhysicalMemory;
@@ -16,10 +16,10 @@ use crate::pages::{PhysAddr, Position, VirtAddr};
 const REGION_INVALID: u64 = 0x20;
 const LARGE: u64 = 0x400;
 const PAGE_INVALID: u64 = 0x400;
-/// Bit 52 of a page table entry, that must be zero.
+/// Bit 52 of a page table entry, which must be zero.
 const PAGE_ZERO: u64 = 0x800;
 
-/// By the type that an entry has in bits 60 and 61: 3, 2, 1 and 0 from the top.
+/// All levels. Their entries have the types 3, 2, 1 and 0 from the top, see [`table_type`].
 const LEVELS: [Level; 5] = [
     Level { name: "region-first", shift: 53, index_bits: 11 },
     Level { name: "region-second", shift: 42, index_bits: 11 },
@@ -28,8 +28,8 @@ const LEVELS: [Level; 5] = [
     Level { name: "page", shift: 12, index_bits: 8 },
 ];
 
-/// Linux makes whole tables only, so the length and offset in an entry are not looked at.
-pub(super) fn meaning(entry: u64, level: &Level, last: bool) -> Entry {
+/// Linux only creates whole tables, so the length and offset in an entry are ignored.
+pub(super) fn decode_entry(entry: u64, level: &Level, last: bool) -> Entry {
     if last {
         let invalid = entry & (PAGE_INVALID | PAGE_ZERO) != 0;
         return if invalid {
@@ -38,7 +38,7 @@ pub(super) fn meaning(entry: u64, level: &Level, last: bool) -> Entry {
             Entry::Leaf(PhysAddr::new(entry & !0xfff), None)
         };
     }
-    if entry & REGION_INVALID != 0 || kind(entry) != kind_of(level) {
+    if entry & REGION_INVALID != 0 || table_type(entry) != type_of(level) {
         return Entry::None;
     }
     match level.shift {
@@ -48,40 +48,43 @@ pub(super) fn meaning(entry: u64, level: &Level, last: bool) -> Entry {
     }
 }
 
-/// The type of table that an entry says it is in.
-fn kind(entry: u64) -> u64 {
+/// The type of table that an entry belongs to: bits 60 and 61.
+fn table_type(entry: u64) -> u64 {
     (entry >> 2) & 3
 }
 
-fn kind_of(level: &Level) -> u64 {
+fn type_of(level: &Level) -> u64 {
     u64::from(level.shift.saturating_sub(20) / 11)
 }
 
-/// Where the image and the identity mapping are.
-struct Places {
+/// Where the kernel put its image and the identity mapping.
+struct Placement {
     /// Virtual and physical address of the image.
     image: (VirtAddr, PhysAddr),
     /// Virtual address of physical address 0.
     identity: VirtAddr,
 }
 
-impl Places {
-    /// Since 6.10 (c98d2ecae08f) the image and the identity mapping may be anywhere, and VMCOREINFO
-    /// tells; the same is in the os_info block that the lowcore points to. Before, a virtual
-    /// address of either is a physical one.
-    fn find(info: &Vmcoreinfo, memory: &dyn PhysicalMemory) -> Places {
+impl Placement {
+    /// Since 6.10 (c98d2ecae08f) the image and the identity mapping may be anywhere. VMCOREINFO says
+    /// where, and so does the os_info block that the lowcore points to. Before, virtual addresses
+    /// of both equal physical ones.
+    fn find(info: &Vmcoreinfo, memory: &dyn PhysicalMemory) -> Placement {
         let hex = |key| u64::from_str_radix(info.get(key)?, 16).ok();
         if let (Some(image), Some(physical)) = (hex("KERNELOFFSET"), hex("KERNELOFFPHYS")) {
             let identity = VirtAddr::new(hex("IDENTITYBASE").unwrap_or(0));
-            return Places { image: (VirtAddr::new(image), PhysAddr::new(physical)), identity };
+            return Placement { image: (VirtAddr::new(image), PhysAddr::new(physical)), identity };
         }
-        Places::of_os_info(memory)
-            .unwrap_or(Places { image: (VirtAddr::ZERO, PhysAddr::ZERO), identity: VirtAddr::ZERO })
+        Placement::of_os_info(memory).unwrap_or(Placement {
+            image: (VirtAddr::ZERO, PhysAddr::ZERO),
+            identity: VirtAddr::ZERO,
+        })
     }
 
-    /// struct os_info of arch/s390/include/asm/os_info.h, packed: the entries of 20 bytes begin at
-    /// 32, each with its value first; 4 to 6 are identity base, offset and physical offset.
-    fn of_os_info(memory: &dyn PhysicalMemory) -> Option<Places> {
+    /// From struct os_info of arch/s390/include/asm/os_info.h, which is packed. Its entries of 20
+    /// bytes begin at offset 32, each with its value first; entries 4 to 6 are the identity base,
+    /// the kernel's offset and its physical offset.
+    fn of_os_info(memory: &dyn PhysicalMemory) -> Option<Placement> {
         const OS_INFO_POINTER: PhysAddr = PhysAddr::new(0xe18);
         const MAGIC: u64 = 0x4f53_494e_464f_535a;
         let word = |paddr: PhysAddr| read_word(memory, ByteOrder::Big, 8, paddr).ok();
@@ -92,37 +95,37 @@ impl Places {
         let value = |nth: u64| word(block.checked_add(32 + 20 * nth)?);
         let image = VirtAddr::new(value(5).filter(|&offset| offset != 0)?);
         let physical = PhysAddr::new(value(6)?);
-        Some(Places { image: (image, physical), identity: VirtAddr::new(value(4)?) })
+        Some(Placement { image: (image, physical), identity: VirtAddr::new(value(4)?) })
     }
 
-    /// The image behind the identity mapping, as since 6.10, or within it.
-    fn windows(&self) -> Vec<Window> {
+    /// The image and the identity mapping that it lies after, as since 6.10, or within.
+    fn ranges(&self) -> Vec<LinearRange> {
         let (image, paddr) = self.image;
-        let image = Window { start: image, last: VirtAddr::MAX, paddr };
+        let image = LinearRange { start: image, last: VirtAddr::MAX, paddr };
         // The identity mapping is at most as large as memory may be: MAX_PHYSMEM_BITS is 46.
         let last = self.identity.saturating_add((1 << 46) - 1);
-        let identity = Window { start: self.identity, last, paddr: PhysAddr::ZERO };
+        let identity = LinearRange { start: self.identity, last, paddr: PhysAddr::ZERO };
         if image.start > self.identity { vec![image, identity] } else { vec![identity] }
     }
 }
 
 pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
     let symbol = kernel.info.require_symbol("swapper_pg_dir")?;
-    let fallback = Places::find(kernel.info, kernel.memory).windows();
-    let root = fallback.iter().find_map(|window| window.translate(symbol));
+    let fallback = Placement::find(kernel.info, kernel.memory).ranges();
+    let root = fallback.iter().find_map(|range| range.translate(symbol));
     let root = root.map_or(PhysAddr::new(symbol.get()), |mapping| mapping.paddr);
     let linear = fallback.last().copied();
     let tables = tables(kernel, symbol, root).map_err(Arc::new);
     Ok(AddressSpace { exact: Vec::new(), tables, fallback, linear })
 }
 
-/// How many levels there are, tells any entry of the root: valid or not, it has its table's type.
+/// The tables. Any entry of the root, valid or not, has the type of its level: that is the highest.
 fn tables(kernel: &Kernel<'_>, symbol: VirtAddr, root: PhysAddr) -> Result<Tables, Error> {
     let entry = read_word(kernel.memory, ByteOrder::Big, 8, root)
         .map_err(|source| AddressError::UnreadableMemory { vaddr: symbol, source })
         .map_err(Error::unreadable("swapper_pg_dir"))?;
-    let skipped = usize::try_from(3 - kind(entry)).unwrap_or(0);
-    let levels = LEVELS.get(skipped..).unwrap_or_default().to_vec();
+    let is_above = |level: &Level| type_of(level) > table_type(entry);
+    let levels: Vec<Level> = LEVELS.into_iter().skip_while(is_above).collect();
     let bits = levels.first().map_or(0, |top| top.shift + top.index_bits);
     Ok(Tables {
         root,
@@ -130,6 +133,6 @@ fn tables(kernel: &Kernel<'_>, symbol: VirtAddr, root: PhysAddr) -> Result<Table
         entry_bytes: 8,
         order: ByteOrder::Big,
         format: TableFormat::S390,
-        span: Span::Low(bits),
+        form: AddressForm::Low(bits),
     })
 }

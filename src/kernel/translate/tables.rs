@@ -1,4 +1,5 @@
-//! The walk down page tables of any depth: bounded by the number of levels, whatever they point to.
+//! The walk down page tables of any depth. It ends after as many reads as levels, whatever the
+//! entries point to.
 
 use super::{Mapping, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
 use crate::format::wire::ByteOrder;
@@ -6,10 +7,10 @@ use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
 use crate::pages::{PhysAddr, Position, VirtAddr};
 
-/// One level of tables: which bits of an address choose an entry.
+/// One level of page tables: which bits of an address select an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
-    /// As the kernel names it.
+    /// The kernel's name for it.
     pub(super) name: &'static str,
     /// An entry maps `1 << shift` bytes.
     pub(super) shift: u32,
@@ -17,66 +18,68 @@ pub(super) struct Level {
     pub(super) index_bits: u32,
 }
 
-/// The lower ones of `levels`: a kernel that uses fewer still calls the highest pgd.
+/// All but the `skipped` highest of `levels`. The kernel calls its highest level pgd, however many it
+/// has.
 pub(super) fn without_upper(levels: &[Level], skipped: usize) -> Vec<Level> {
-    let mut levels = levels.get(skipped..).unwrap_or_default().to_vec();
+    let mut levels: Vec<Level> = levels.iter().skip(skipped).copied().collect();
     if let Some(top) = levels.first_mut() {
         top.name = "pgd";
     }
     levels
 }
 
-/// What an entry says.
+/// A decoded entry of a page table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// Nothing is mapped.
+    /// It maps nothing.
     None,
-    /// The next table is at this physical address.
+    /// It points to the table of the next level.
     Table(PhysAddr),
-    /// Memory at this physical address is mapped, as much as an entry of the level maps, or
-    /// where given, as many bytes.
+    /// It maps memory: as many bytes as given, else as any entry of the level maps. Bits of the
+    /// address below that size are flags.
     Leaf(PhysAddr, Option<u64>),
 }
 
-/// Whose entries they are.
+/// How the entries are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TableFormat {
-    X86(x86::Entries),
-    Arm64(arm64::Entries),
+    X86(x86::EntryFormat),
+    Arm64(arm64::EntryFormat),
     Riscv,
     S390,
     Ppc64Radix,
     LoongArch,
 }
 
-/// Which addresses the tables have a place for.
+/// The form of the addresses that the tables can map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum AddressForm {
     /// The bits above the lowest `n` repeat the highest of them.
     SignExtended(u32),
     /// The bits above the lowest `n` are all ones.
     Top(u32),
     /// The bits above the lowest `n` are all zero.
     Low(u32),
-    /// The bits that no level uses choose a region, and say nothing to the tables.
+    /// Any: the bits that no level uses select a region.
     Any,
 }
 
-impl Span {
-    /// How many bits the tables map, if they have no place for `vaddr`.
+impl AddressForm {
+    /// How many bits the tables map, if they cannot map `vaddr`.
     fn refuses(self, vaddr: VirtAddr) -> Option<u32> {
         let (bits, above, allowed): (u32, u64, &[u64]) = match self {
-            Span::SignExtended(bits) => {
+            AddressForm::SignExtended(bits) => {
                 (bits, high(vaddr, bits - 1), &[0, high(VirtAddr::MAX, bits - 1)])
             }
-            Span::Top(bits) => (bits, high(vaddr, bits), &[high(VirtAddr::MAX, bits)]),
-            Span::Low(bits) => (bits, high(vaddr, bits), &[0]),
-            Span::Any => return None,
+            AddressForm::Top(bits) => (bits, high(vaddr, bits), &[high(VirtAddr::MAX, bits)]),
+            AddressForm::Low(bits) => (bits, high(vaddr, bits), &[0]),
+            AddressForm::Any => return None,
         };
         (!allowed.contains(&above)).then_some(bits)
     }
 }
 
+/// The bits of an address above the lowest `bits`: none if all 64 are low.
 fn high(vaddr: VirtAddr, bits: u32) -> u64 {
     vaddr.get().checked_shr(bits).unwrap_or(0)
 }
@@ -84,24 +87,24 @@ fn high(vaddr: VirtAddr, bits: u32) -> u64 {
 /// The page tables of a kernel.
 #[derive(Debug, Clone)]
 pub(super) struct Tables {
-    /// Physical address of the table that the walk begins at.
+    /// Physical address of the highest table.
     pub(super) root: PhysAddr,
-    /// The levels, that of the root first.
+    /// The levels, the highest first.
     pub(super) levels: Vec<Level>,
     pub(super) entry_bytes: usize,
     pub(super) order: ByteOrder,
     pub(super) format: TableFormat,
-    pub(super) span: Span,
+    pub(super) form: AddressForm,
 }
 
 impl Tables {
-    /// Follows the tables from the root to the page of `vaddr`.
+    /// Walks the tables from the root to the page of `vaddr`.
     pub(super) fn walk(
         &self,
         memory: &dyn PhysicalMemory,
         vaddr: VirtAddr,
     ) -> Result<Mapping, AddressError> {
-        if let Some(bits) = self.span.refuses(vaddr) {
+        if let Some(bits) = self.form.refuses(vaddr) {
             return Err(AddressError::OutOfRange { vaddr, bits });
         }
         let mut table = self.root;
@@ -112,10 +115,10 @@ impl Tables {
                 AddressError::UnreadableEntry { vaddr, level: level.name, at, source }
             })?;
             let last = index + 1 == self.levels.len();
-            match self.meaning(entry, level, last) {
+            match self.decode_entry(entry, level, last) {
                 Entry::Table(next) if !last => table = next,
                 Entry::Leaf(base, bytes) => {
-                    // What the base has below the leaf's size are flags (the PAT bit of x86).
+                    // Bits of the base below the leaf's size are flags, such as PAT of x86.
                     let bytes = bytes.unwrap_or(1 << level.shift);
                     let offset = vaddr.get() & (bytes - 1);
                     let paddr = PhysAddr::new((base.get() & !(bytes - 1)) | offset);
@@ -131,28 +134,28 @@ impl Tables {
         Err(AddressError::OutOfRange { vaddr, bits: 0 })
     }
 
-    /// How many bytes from `vaddr` on a walk ends in the same `error` for: those that the entry
-    /// which ended it is for.
-    pub(super) fn alike(&self, error: &AddressError, vaddr: VirtAddr) -> u64 {
+    /// How many bytes from `vaddr` on share `error`: all that the entry which ended the walk covers.
+    pub(super) fn same_extent(&self, error: &AddressError, vaddr: VirtAddr) -> u64 {
         let level = match error {
             AddressError::NotMapped { level, .. } | AddressError::UnreadableEntry { level, .. } => {
                 self.levels.iter().find(|known| known.name == *level)
             }
-            // Where the tables have no place for addresses begins and ends with an entry of the root.
+            // Addresses that the tables cannot map start and end where an entry of the root does.
             _ => self.levels.first(),
         };
         let bytes = level.map_or(1, |level| 1 << level.shift);
         bytes - (vaddr.get() & (bytes - 1))
     }
 
-    pub(super) fn meaning(&self, entry: u64, level: &Level, last: bool) -> Entry {
+    /// Decodes an entry of `level`; `last` says whether that is the lowest.
+    pub(super) fn decode_entry(&self, entry: u64, level: &Level, last: bool) -> Entry {
         match self.format {
-            TableFormat::X86(entries) => entries.meaning(entry, level, last),
-            TableFormat::Arm64(entries) => entries.meaning(entry, level, last),
-            TableFormat::Riscv => riscv::meaning(entry, last),
-            TableFormat::S390 => s390::meaning(entry, level, last),
-            TableFormat::Ppc64Radix => ppc64::meaning(entry),
-            TableFormat::LoongArch => loongarch::meaning(entry, last),
+            TableFormat::X86(entries) => entries.decode_entry(entry, level, last),
+            TableFormat::Arm64(entries) => entries.decode_entry(entry, level, last),
+            TableFormat::Riscv => riscv::decode_entry(entry, last),
+            TableFormat::S390 => s390::decode_entry(entry, level, last),
+            TableFormat::Ppc64Radix => ppc64::decode_entry(entry),
+            TableFormat::LoongArch => loongarch::decode_entry(entry, last),
         }
     }
 }

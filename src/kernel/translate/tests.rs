@@ -1,4 +1,4 @@
-//! Entries of real and made-up tables, byte by byte as the manuals have them.
+//! Entries of real and made-up tables, bit by bit as the manuals define them.
 
 use super::tables::{Entry, Level};
 use super::*;
@@ -15,81 +15,91 @@ fn table_at(paddr: u64) -> Entry {
 }
 
 #[test]
-fn entries_of_x86_are_read_as_intel_has_them() {
-    let wide = x86::Entries::Wide { address: 0x000f_ffff_ffff_f000 };
+fn entries_of_x86_are_decoded_as_intel_defines_them() {
+    let wide = x86::EntryFormat::Wide { address: 0x000f_ffff_ffff_f000 };
     // From the x86_64-kexec vmcore, as crash's vtop decodes them.
-    assert_eq!(wide.meaning(0x8000_0000_183e_6163, &LAST, true), leaf_at(0x183e_6000, None));
-    assert_eq!(wide.meaning(0x8000_0000_1f40_01e3, &MIDDLE, false), leaf_at(0x1f40_0000, None));
-    assert_eq!(wide.meaning(0x1_2345_6067, &MIDDLE, false), table_at(0x1_2345_6000));
-    assert_eq!(wide.meaning(0x1f40_01e2, &MIDDLE, false), Entry::None, "not present");
-    // Above the largest pages bit 7 maps nothing.
+    assert_eq!(wide.decode_entry(0x8000_0000_183e_6163, &LAST, true), leaf_at(0x183e_6000, None));
+    assert_eq!(
+        wide.decode_entry(0x8000_0000_1f40_01e3, &MIDDLE, false),
+        leaf_at(0x1f40_0000, None)
+    );
+    assert_eq!(wide.decode_entry(0x1_2345_6067, &MIDDLE, false), table_at(0x1_2345_6000));
+    assert_eq!(wide.decode_entry(0x1f40_01e2, &MIDDLE, false), Entry::None, "not present");
+    // Bit 7 has no meaning above the largest pages.
     let top = Level { name: "pgd", shift: 39, index_bits: 9 };
-    assert_eq!(wide.meaning(0x1_2345_60e7, &top, false), table_at(0x1_2345_6000));
-    let sme = x86::Entries::Wide { address: 0x000f_7fff_ffff_f000 };
-    let leaf = |entry| sme.meaning(entry, &LAST, true);
-    assert_eq!(leaf(0x0000_8000_1234_5063), leaf_at(0x1234_5000, None), "bit 47 is the mark");
+    assert_eq!(wide.decode_entry(0x1_2345_60e7, &top, false), table_at(0x1_2345_6000));
+    let sme = x86::EntryFormat::Wide { address: 0x000f_7fff_ffff_f000 };
+    let leaf = |entry| sme.decode_entry(entry, &LAST, true);
+    assert_eq!(leaf(0x0000_8000_1234_5063), leaf_at(0x1234_5000, None), "bit 47 marks encryption");
     assert_eq!(leaf(0x0008_0000_1234_5063), leaf_at(0x8_0000_1234_5000, None));
-    let narrow = x86::Entries::Narrow;
+    let narrow = x86::EntryFormat::Narrow;
     let top = Level { name: "pgd", shift: 22, index_bits: 10 };
-    assert_eq!(narrow.meaning(0x0040_01e3, &top, false), leaf_at(0x0040_0000, None));
-    assert_eq!(narrow.meaning(0x0040_21e3, &top, false), leaf_at(0x1_0040_0000, None));
-    assert_eq!(narrow.meaning(0x0040_2063, &top, false), table_at(0x0040_2000));
+    assert_eq!(narrow.decode_entry(0x0040_01e3, &top, false), leaf_at(0x0040_0000, None));
+    assert_eq!(narrow.decode_entry(0x0040_21e3, &top, false), leaf_at(0x1_0040_0000, None));
+    assert_eq!(narrow.decode_entry(0x0040_2063, &top, false), table_at(0x0040_2000));
 }
 
 #[test]
-fn entries_of_riscv_are_read_as_the_privileged_architecture_has_them() {
-    assert_eq!(riscv::meaning(0x2080_0001, false), table_at(0x8200_0000));
-    assert_eq!(riscv::meaning(0x2080_00ef, false), leaf_at(0x8200_0000, None));
-    assert_eq!(riscv::meaning(0x2080_00ee, true), Entry::None);
-    assert_eq!(riscv::meaning(0x8000_0000_2080_20ef, true), leaf_at(0x8200_8000, Some(0x1_0000)));
+fn entries_of_riscv_are_decoded_as_the_privileged_architecture_defines_them() {
+    assert_eq!(riscv::decode_entry(0x2080_0001, false), table_at(0x8200_0000));
+    assert_eq!(riscv::decode_entry(0x2080_00ef, false), leaf_at(0x8200_0000, None));
+    assert_eq!(riscv::decode_entry(0x2080_00ee, true), Entry::None);
+    assert_eq!(
+        riscv::decode_entry(0x8000_0000_2080_20ef, true),
+        leaf_at(0x8200_8000, Some(0x1_0000))
+    );
     // Memory type in bits 61 and 62.
-    assert_eq!(riscv::meaning(0x6000_0000_2080_00ef, true), leaf_at(0x8200_0000, None));
+    assert_eq!(riscv::decode_entry(0x6000_0000_2080_00ef, true), leaf_at(0x8200_0000, None));
 }
 
 #[test]
-fn entries_of_s390_are_read_as_the_principles_of_operation_have_them() {
+fn entries_of_s390_are_decoded_as_the_principles_of_operation_define_them() {
     let third = Level { name: "region-third", shift: 31, index_bits: 11 };
     let segment = Level { name: "segment", shift: 20, index_bits: 11 };
     let page = Level { name: "page", shift: 12, index_bits: 8 };
-    assert_eq!(s390::meaning(0x0129_8007, &third, false), table_at(0x0129_8000));
-    assert_eq!(s390::meaning(0x0129_8027, &third, false), Entry::None, "invalid");
-    assert_eq!(s390::meaning(0x0129_800b, &third, false), Entry::None, "of another table");
-    assert_eq!(s390::meaning(0x0012_9800, &segment, false), table_at(0x0012_9800));
-    assert_eq!(s390::meaning(0x0ff0_0400, &segment, false), leaf_at(0x0ff0_0400, None));
-    assert_eq!(s390::meaning(0x027b_9000, &page, true), leaf_at(0x027b_9000, None));
-    assert_eq!(s390::meaning(0x027b_9400, &page, true), Entry::None);
+    assert_eq!(s390::decode_entry(0x0129_8007, &third, false), table_at(0x0129_8000));
+    assert_eq!(s390::decode_entry(0x0129_8027, &third, false), Entry::None, "invalid");
+    assert_eq!(
+        s390::decode_entry(0x0129_800b, &third, false),
+        Entry::None,
+        "belongs to another level"
+    );
+    assert_eq!(s390::decode_entry(0x0012_9800, &segment, false), table_at(0x0012_9800));
+    assert_eq!(s390::decode_entry(0x0ff0_0400, &segment, false), leaf_at(0x0ff0_0400, None));
+    assert_eq!(s390::decode_entry(0x027b_9000, &page, true), leaf_at(0x027b_9000, None));
+    assert_eq!(s390::decode_entry(0x027b_9400, &page, true), Entry::None);
 }
 
 #[test]
-fn entries_of_ppc64_radix_are_read_as_power_isa_has_them() {
-    assert_eq!(ppc64::meaning(0x8000_0000_1fff_0009), table_at(0x1fff_0000));
-    assert_eq!(ppc64::meaning(0xc000_0000_0245_018e), leaf_at(0x0245_018e, None));
-    assert_eq!(ppc64::meaning(0x4000_0000_0245_018e), Entry::None);
+fn entries_of_ppc64_radix_are_decoded_as_power_isa_defines_them() {
+    assert_eq!(ppc64::decode_entry(0x8000_0000_1fff_0009), table_at(0x1fff_0000));
+    assert_eq!(ppc64::decode_entry(0xc000_0000_0245_018e), leaf_at(0x0245_018e, None));
+    assert_eq!(ppc64::decode_entry(0x4000_0000_0245_018e), Entry::None);
 }
 
 #[test]
-fn entries_of_loongarch_name_tables_by_their_window() {
-    assert_eq!(loongarch::meaning(0x9000_0000_0123_4000, false), table_at(0x0123_4000));
-    assert_eq!(loongarch::meaning(0x1000_0000_0123_4000, false), Entry::None);
-    assert_eq!(loongarch::meaning(0x0000_0000_0200_00d3, false), leaf_at(0x0200_0000, None));
-    assert_eq!(loongarch::meaning(0x0000_0000_0123_4093, true), leaf_at(0x0123_4000, None));
-    assert_eq!(loongarch::meaning(0x0000_0000_0123_4013, true), Entry::None);
+fn entries_of_loongarch_point_to_tables_through_a_window() {
+    assert_eq!(loongarch::decode_entry(0x9000_0000_0123_4000, false), table_at(0x0123_4000));
+    assert_eq!(loongarch::decode_entry(0x1000_0000_0123_4000, false), Entry::None);
+    assert_eq!(loongarch::decode_entry(0x0000_0000_0200_00d3, false), leaf_at(0x0200_0000, None));
+    assert_eq!(loongarch::decode_entry(0x0000_0000_0123_4093, true), leaf_at(0x0123_4000, None));
+    assert_eq!(loongarch::decode_entry(0x0000_0000_0123_4013, true), Entry::None);
 }
 
 #[test]
-fn a_window_ends_with_its_last_address() {
-    let window = |start, last, paddr| Window {
+fn a_linear_range_includes_its_last_address() {
+    let range = |start, last, paddr| LinearRange {
         start: VirtAddr::new(start),
         last: VirtAddr::new(last),
         paddr: PhysAddr::new(paddr),
     };
-    let found = |window: &Window, vaddr| {
-        window.translate(VirtAddr::new(vaddr)).map(|found| (found.paddr.get(), found.bytes))
+    let found = |range: &LinearRange, vaddr| {
+        range.translate(VirtAddr::new(vaddr)).map(|found| (found.paddr.get(), found.bytes))
     };
-    let all = window(0, u64::MAX, 5);
+    let all = range(0, u64::MAX, 5);
     assert_eq!(found(&all, 0), Some((5, u64::MAX)));
     assert_eq!(found(&all, u64::MAX), Some((4, 1)));
-    let part = window(16, 31, 0x100);
+    let part = range(16, 31, 0x100);
     assert_eq!(found(&part, 15), None);
     assert_eq!(found(&part, 31), Some((0x10f, 1)));
     assert_eq!(found(&part, 32), None);

@@ -1,0 +1,29 @@
+//! Kernel memory read from front to back in small steps, at the cost of one translation a page.
+
+use crate::kernel::error::AddressError;
+use crate::kernel::translate::Translator;
+use crate::pages::{PageCache, PageSize, VirtAddr};
+
+/// Reads by virtual address and caches the page that was read last.
+#[derive(Debug)]
+pub(crate) struct VirtualReader<'t, 'a> {
+    translator: &'t Translator<'a>,
+    page: PageCache<VirtAddr>,
+}
+
+impl<'t, 'a> VirtualReader<'t, 'a> {
+    pub(crate) fn new(translator: &'t Translator<'a>) -> Self {
+        // The smallest page of any kernel: one unreadable byte costs no more than that.
+        VirtualReader { translator, page: PageCache::new(PageSize::MIN, 1) }
+    }
+
+    /// Fills `buf` with the bytes from `vaddr` on.
+    pub(crate) fn read(&mut self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
+        self.page.read(vaddr, buf, |vaddr, part| self.translator.read(vaddr, part))
+    }
+
+    /// The bytes from `vaddr` on that are cached; there may be none.
+    pub(crate) fn cached(&self, vaddr: VirtAddr) -> &[u8] {
+        self.page.cached(vaddr)
+    }
+}
