@@ -3,41 +3,79 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::fixtures::BuildError;
-
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a dump could not be converted, read or built.
+/// Why a dump could not be read, converted or checked.
+///
+/// The text says what failed, where and why. It starts in lower case and has no full stop; the
+/// cause of an I/O error is its [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The input is not a file that we know.
+    // Another input may do.
+    /// The input is no file that this crate reads.
     #[error("{0}")]
     NotRecognised(String),
 
-    /// The input is of a known kind, but damaged beyond use.
+    /// The input is damaged beyond use.
     #[error("{what} at offset {offset:#x}: {why}")]
     Damaged {
         /// The record.
         what: String,
-        /// Where it is in the input, in bytes.
+        /// Where the record is in the input, in bytes.
         offset: u64,
         /// What is wrong with it.
         why: String,
     },
 
-    /// The input's page size is not known.
-    #[error("the page size is not known: {0}")]
-    PageSize(String),
+    /// A part of the input that nothing can be done without, such as a header, could not be read.
+    #[error("cannot read {what}")]
+    Read {
+        /// The part.
+        what: String,
+        /// The cause.
+        source: io::Error,
+    },
 
-    /// What is to be left out is not proven by the kernel's tables, and was to be.
+    /// The dump to be checked and the one to compare it with have pages of different sizes.
+    #[error("pages of {dump_bytes} bytes cannot be compared with pages of {source_bytes}")]
+    PageSizesDiffer {
+        /// Bytes of the dump's pages.
+        dump_bytes: u64,
+        /// Bytes of the other dump's pages.
+        source_bytes: u64,
+    },
+
+    // Other options may do.
+    /// The page size given is none that Linux has.
+    #[error("a page size of {bytes} is not a power of two from 4096 to 262144")]
+    UnsupportedPageSize {
+        /// The size given, in bytes.
+        bytes: u64,
+    },
+
+    /// The core does not say how large a page is, and neither did the caller.
+    #[error(
+        "the page size is not known: no PAGESIZE= in the core, and its architecture ({architecture}) has no default"
+    )]
+    UnknownPageSize {
+        /// The architecture's name, or its `e_machine`.
+        architecture: String,
+    },
+
+    /// A strict selection of pages was asked for, and the kernel's tables do not prove it.
     #[error("the dump level cannot be honoured: {0}")]
     NotProven(String),
 
-    /// A vmcore cannot be built as it was described.
-    #[error(transparent)]
-    Build(BuildError),
+    /// The codec refused a page or a level.
+    #[error("{codec}: {why}")]
+    Codec {
+        /// The codec's name.
+        codec: &'static str,
+        /// The codec's own message.
+        why: String,
+    },
 
     /// A value does not fit its field in the output.
     #[error("{field}: {value:#x} does not fit in {bits} bits")]
@@ -50,42 +88,16 @@ pub enum Error {
         bits: usize,
     },
 
-    /// The input could not be read where it must be: headers, notes.
-    #[error("cannot read {what}")]
-    Read {
-        /// What was read.
-        what: String,
-        /// Why not.
-        source: io::Error,
-    },
-
-    /// The output could not be written.
-    #[error("cannot write {what}")]
-    Write {
-        /// What was written.
-        what: String,
-        /// Why not.
-        source: io::Error,
-    },
-
-    /// The codec refused a page or a level.
-    #[error("{codec}: {why}")]
-    Codec {
-        /// The codec's name.
-        codec: &'static str,
-        /// What it said.
-        why: String,
-    },
-
-    /// The output is there already and may not be replaced.
-    #[error("{} exists already; --force replaces it", .0.display())]
+    // Another output may do.
+    /// The output file exists, and may not be replaced.
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
 
-    /// The output cannot seek, and is to be a plain file.
+    /// The output cannot seek, but the format needs that.
     #[error("{0} cannot seek: only a flattened stream can be written to it")]
     CannotSeek(String),
 
-    /// The output would be larger than allowed before the first page.
+    /// The headers alone would be larger than the output may be.
     #[error("headers and bitmaps alone take {needed} bytes, more than the {limit} allowed")]
     TooLarge {
         /// Bytes that come before the page data.
@@ -93,17 +105,32 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+
+    /// The output could not be written.
+    #[error("cannot write {what}")]
+    Write {
+        /// The part that was being written.
+        what: String,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 impl Error {
-    /// For `map_err`: an I/O error of the input, with what was read.
+    /// For `map_err`: an I/O error of the input while `what` was read.
     pub(crate) fn read(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let what = what.into();
         move |source| Error::Read { what, source }
     }
 
-    /// Of an input that failed before it came to its end: what is missing in it is that failure's
-    /// doing, and no damage.
+    /// For `map_err`: an I/O error of the output while `what` was written.
+    pub(crate) fn write(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let what = what.into();
+        move |source| Error::Write { what, source }
+    }
+
+    /// The error, unless the input `broke_off`: then what looks like damage is only what the failed
+    /// read left missing, and that read is the error.
     pub(crate) fn or_failure(self, broke_off: Option<io::Error>) -> Error {
         match (self, broke_off) {
             (error @ (Error::Damaged { .. } | Error::NotRecognised(_)), Some(source)) => {
@@ -113,7 +140,7 @@ impl Error {
         }
     }
 
-    /// As an I/O error that says all of it: the source's text is not lost where one is shown alone.
+    /// Turns it into an I/O error. Its text includes the source's: many callers show it alone.
     pub(crate) fn into_io(self) -> io::Error {
         let text = self.to_string();
         match self {
@@ -123,15 +150,9 @@ impl Error {
             _ => io::Error::other(text),
         }
     }
-
-    /// For `map_err`: an I/O error of the output, with what was written.
-    pub(crate) fn write(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-        let what = what.into();
-        move |source| Error::Write { what, source }
-    }
 }
 
-/// An error with all that caused it.
+/// The text of an error and of everything that caused it.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut parts: Vec<String> = causes.map(ToString::to_string).collect();

@@ -57,6 +57,7 @@ extern crate self as kdumpconv;
 pub mod codec;
 pub mod dump;
 mod error;
+#[cfg(feature = "fixtures")]
 pub mod fixtures;
 pub mod format;
 pub mod input;
@@ -96,7 +97,7 @@ pub use kernel::log;
 pub use kernel::translate::Kernel;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};
-pub use pages::{PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange};
+pub use pages::{PageSize, PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange};
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
 pub use progress::Progress;

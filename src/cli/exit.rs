@@ -40,7 +40,9 @@ impl Exit {
             Some(
                 Error::NotRecognised(_)
                 | Error::Damaged { .. }
-                | Error::PageSize(_)
+                | Error::UnsupportedPageSize { .. }
+                | Error::UnknownPageSize { .. }
+                | Error::PageSizesDiffer { .. }
                 | Error::NotProven(_),
             ) => Exit::Input,
             // A decoder of .gz or .zst that stopped before the headers were out.

@@ -134,7 +134,7 @@ impl Dump {
     ///
     /// # Errors
     /// [`Error::NotRecognised`] for what is no dump, [`Error::Damaged`] when no page of it can be
-    /// found, [`Error::PageSize`] when neither an ELF core nor `options` tells it,
+    /// found, [`Error::UnknownPageSize`] when neither an ELF core nor `options` tells it,
     /// [`Error::Read`] when the headers cannot be read.
     pub fn open(input: impl Into<Input>, options: &OpenOptions) -> Result<Dump> {
         Self::open_input(input.into(), options)

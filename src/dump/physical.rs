@@ -7,11 +7,10 @@ use crate::dump::kdump::Kdump;
 use crate::dump::reader::PageReader;
 use crate::dump::{Body, Dump};
 use crate::error::Result;
-use crate::format::kdump::is_page_size;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PhysAddr, Position};
+use crate::pages::{PageSize, PhysAddr, Position};
 
 /// Decoded pages that are kept: a walk comes back to the upper tables again and again.
 const CACHED_PAGES: usize = 64;
@@ -52,7 +51,7 @@ impl<'a> DumpMemory<'a> {
             // QEMU's files of aarch64 have blocks of 64 KiB whatever the kernel's pages are.
             page_size: info
                 .page_size()
-                .filter(|&size| is_page_size(size))
+                .filter(|&size| PageSize::new(size).is_some())
                 .unwrap_or(self.dump.page_size),
             info,
             phys_base: self.dump.phys_base,

@@ -9,7 +9,10 @@
 //! All integers are signed, 64 bits, big-endian whatever the dump is (makedumpfile.h,
 //! `makedumpfile_header` and `makedumpfile_data_header`).
 
-use crate::format::kdump::is_page_size;
+use byteorder::{BE, ByteOrder as _, ReadBytesExt};
+
+use crate::format::FormatError;
+use crate::pages::PageSize;
 
 /// The size of the header in front of the first record.
 pub const HEADER_BYTES: usize = 4096;
@@ -20,9 +23,6 @@ pub const RECORD_HEADER_BYTES: usize = 16;
 /// The first bytes of every stream.
 pub const SIGNATURE: &[u8; 16] = b"makedumpfile\0\0\0\0";
 
-/// `type` and `version` follow the signature; all behind them is padding.
-const TYPE_OFFSET: usize = 16;
-const VERSION_OFFSET: usize = 24;
 const TYPE_FLAT_HEADER: i64 = 1;
 const VERSION_FLAT_HEADER: i64 = 1;
 const END_FLAG_FLAT_HEADER: i64 = -1;
@@ -42,9 +42,9 @@ pub fn header() -> Vec<u8> {
 #[must_use]
 pub fn record_header(offset: i64, size: i64) -> [u8; RECORD_HEADER_BYTES] {
     let mut bytes = [0; RECORD_HEADER_BYTES];
-    let (first, second) = bytes.split_at_mut(8);
-    first.copy_from_slice(&offset.to_be_bytes());
-    second.copy_from_slice(&size.to_be_bytes());
+    let (offset_field, size_field) = bytes.split_at_mut(8);
+    BE::write_i64(offset_field, offset);
+    BE::write_i64(size_field, size);
     bytes
 }
 
@@ -60,24 +60,21 @@ pub fn is_flattened(bytes: &[u8]) -> bool {
     bytes.starts_with(SIGNATURE)
 }
 
-/// Checks the fields of a stream's header as far as `bytes` has them: a stream may be cut
+/// Checks the header at the start of a stream, as far as `bytes` have it: a stream may be cut off
 /// anywhere.
 ///
-/// makedumpfile -R takes any version, libkdumpfile only 1, and no other was ever written.
+/// makedumpfile -R accepts any version, libkdumpfile only 1, and no other was ever written.
 ///
 /// # Errors
-/// What is wrong.
-pub fn check_header(bytes: &[u8]) -> Result<(), String> {
-    if !is_flattened(bytes) {
-        return Err("it does not start with the signature of a flattened stream".to_owned());
-    }
-    for (name, at, expected) in
-        [("type", TYPE_OFFSET, TYPE_FLAT_HEADER), ("version", VERSION_OFFSET, VERSION_FLAT_HEADER)]
-    {
-        let field = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>);
-        let Some(value) = field.map(|field| i64::from_be_bytes(*field)) else { return Ok(()) };
+/// [`FormatError::NoFlattenedSignature`], [`FormatError::FlattenedHeader`].
+pub fn check_header(bytes: &[u8]) -> Result<(), FormatError> {
+    let Some(mut fields) = bytes.strip_prefix(SIGNATURE) else {
+        return Err(FormatError::NoFlattenedSignature);
+    };
+    for (field, expected) in [("type", TYPE_FLAT_HEADER), ("version", VERSION_FLAT_HEADER)] {
+        let Ok(value) = fields.read_i64::<BE>() else { return Ok(()) };
         if value != expected {
-            return Err(format!("{name} {value} of its header is not {expected}"));
+            return Err(FormatError::FlattenedHeader { field, value, expected });
         }
     }
     Ok(())
@@ -93,30 +90,26 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the header of a record; `None` is the end mark.
+    /// Decodes the header of a record; `None` is the end mark.
     ///
-    /// A record may be of any size: makedumpfile -R holds none of 2 GiB or more, but the format
-    /// has 64 bits for it.
+    /// A record may have any size: makedumpfile -R takes none of 2 GiB or more, but the field has
+    /// 64 bits.
     ///
     /// # Errors
-    /// What is wrong: an offset below 0, a size below 1, an end that is no file offset.
-    pub fn decode(header: [u8; RECORD_HEADER_BYTES]) -> Result<Option<Self>, String> {
-        if header == end_mark() {
+    /// [`FormatError::RecordPlace`] for an offset below 0, a size below 1, or an end that is no file
+    /// offset.
+    pub fn decode(header: [u8; RECORD_HEADER_BYTES]) -> Result<Option<Self>, FormatError> {
+        let (offset_field, size_field) = header.split_at(8);
+        let (offset, size) = (BE::read_i64(offset_field), BE::read_i64(size_field));
+        if (offset, size) == (END_FLAG_FLAT_HEADER, END_FLAG_FLAT_HEADER) {
             return Ok(None);
         }
-        let [o0, o1, o2, o3, o4, o5, o6, o7, s0, s1, s2, s3, s4, s5, s6, s7] = header;
-        let offset = i64::from_be_bytes([o0, o1, o2, o3, o4, o5, o6, o7]);
-        let size = i64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
         match (u64::try_from(offset), u64::try_from(size)) {
-            (Ok(offset), Ok(size @ 1..)) if Self::fits(offset, size) => {
-                Ok(Some(Record { offset, size }))
+            (Ok(start), Ok(bytes @ 1..)) if offset.checked_add(size).is_some() => {
+                Ok(Some(Record { offset: start, size: bytes }))
             }
-            _ => Err(format!("offset {offset}, size {size}: no place in a file")),
+            _ => Err(FormatError::RecordPlace { offset, size }),
         }
-    }
-
-    fn fits(offset: u64, size: u64) -> bool {
-        offset.checked_add(size).is_some_and(|end| i64::try_from(end).is_ok())
     }
 
     /// One past its last byte in the file.
@@ -133,7 +126,8 @@ impl Record {
     /// the program headers, when the sizes of their segments are known (`write_elf_pages_cyclic`).
     #[must_use]
     pub fn may_be_replaced(self) -> bool {
-        let is_sub_header = is_page_size(self.offset) && SUB_HEADER_BYTES.contains(&self.size);
+        let is_sub_header =
+            PageSize::new(self.offset).is_some() && SUB_HEADER_BYTES.contains(&self.size);
         let is_program_headers =
             PROGRAM_HEADERS.iter().any(|(at, each)| self.offset == *at && self.size % each == 0);
         is_sub_header || is_program_headers
@@ -178,7 +172,10 @@ mod tests {
             [(0, 0), (-1, 0), (0, -1), (-1, 1), (1, -1), (-2, -2), (1, i64::MAX), (i64::MAX, 1)]
         {
             let why = decode(offset, size).unwrap_err();
-            assert_eq!(why, format!("offset {offset}, size {size}: no place in a file"));
+            assert_eq!(
+                why.to_string(),
+                format!("offset {offset}, size {size}: no place in a file")
+            );
         }
     }
 

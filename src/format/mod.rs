@@ -18,6 +18,9 @@
 
 pub mod dump_level;
 pub mod elf;
+mod error;
 pub mod flattened;
 pub mod kdump;
 pub mod wire;
+
+pub use error::FormatError;

@@ -9,15 +9,14 @@ use crate::sink::{Sink, write_zeros};
 /// What `out` has behind the dump's end stays there: give it something empty. It cannot be read
 /// back, so [`unflatten`](fn@crate::unflatten) fails on a stream that breaks off.
 ///
-/// ```
+#[cfg_attr(feature = "fixtures", doc = "```")]
+#[cfg_attr(not(feature = "fixtures"), doc = "```ignore")]
 /// use std::io::{BufWriter, Cursor};
 ///
 /// use kdumpconv::fixtures::{Load, VmcoreBuilder};
-/// use kdumpconv::kernel::arch::Architecture;
-/// use kdumpconv::sink::seek::SeekSink;
-/// use kdumpconv::dump::Dump;
+/// use kdumpconv::{Architecture, Dump, SeekSink};
 ///
-/// # fn main() -> kdumpconv::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let vmcore = VmcoreBuilder::new(Architecture::S390x).load(Load::new(0..1 << 20)).to_vec()?;
 /// // Or a File in place of the Cursor.
 /// let mut sink = SeekSink::new(BufWriter::new(Cursor::new(Vec::new())));

@@ -7,10 +7,11 @@ use crate::codec::Codec;
 use crate::dump::elf::Core;
 use crate::dump::kdump::Kdump;
 use crate::dump::{Body, Dump};
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, is_page_size};
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::PageSize;
 
 use super::{Pages, Stored};
 
@@ -152,7 +153,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         ),
     );
     remarks.add(
-        matches!(dump.layout(), StructLayout::Bits64(_)) && is_page_size(header.tv_usec),
+        matches!(dump.layout(), StructLayout::Bits64(_)) && PageSize::new(header.tv_usec).is_some(),
         "tv-usec",
         "the timestamp's microseconds look like a page size: libkdumpfile takes it for a 32-bit file, 0.5.1 crashes",
     );

@@ -16,11 +16,12 @@ use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, DiskDumpHeader, HEADER_VERSION,
-    NewUtsname, is_page_size,
+    NewUtsname,
 };
 use crate::format::wire::StructLayout;
 use crate::kernel::utsname as kernel_name;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::PageSize;
 use crate::pipeline::MAX_THREADS;
 use crate::pipeline::batch::{self, Batch, Feed};
 use crate::pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
@@ -220,7 +221,7 @@ fn main_header(
         tv_sec = 0;
     }
     // libkdumpfile would take such a header for one of 32 bits.
-    if is_page_size(tv_usec) || tv_usec >= MICROSECONDS {
+    if PageSize::new(tv_usec).is_some() || tv_usec >= MICROSECONDS {
         tv_usec = 0;
     }
     let utsname = Some(old.utsname).filter(kernel_name::is_usable);

@@ -59,7 +59,7 @@ impl FlattenedStream {
         let damaged =
             |offset, why| Err(Error::Damaged { what: "flattened header".to_owned(), offset, why });
         match flattened::check_header(&header) {
-            Err(why) => damaged(0, why),
+            Err(why) => damaged(0, why.to_string()),
             Ok(()) if header.len() < HEADER_BYTES => {
                 damaged(header.len() as u64, "the stream is cut off".to_owned())
             }
@@ -108,7 +108,7 @@ impl FlattenedStream {
             rest.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
             done += part.len();
         }
-        Ok(Record::decode(header).map_err(|why| damaged(number, at, why))?)
+        Ok(Record::decode(header).map_err(|why| damaged(number, at, why.to_string()))?)
     }
 
     /// How much of the stream was taken; the whole is 0 as long as it is not known.

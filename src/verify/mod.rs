@@ -73,7 +73,7 @@ impl Default for VerifyOptions {
 /// pages lie in wild order up to 64 MiB.
 ///
 /// # Errors
-/// [`Error::PageSize`] when the source has pages of another size, [`Error::Codec`] when a codec
+/// [`Error::PageSizesDiffer`] when the source has pages of another size, [`Error::Codec`] when a codec
 /// cannot start.
 pub fn verify(
     dump: &Dump,
@@ -102,11 +102,10 @@ pub fn verify(
     }
     if let Some(source) = source {
         if source.page_size() != dump.page_size() {
-            return Err(Error::PageSize(format!(
-                "pages of {} bytes cannot be compared with pages of {}",
-                dump.page_size(),
-                source.page_size()
-            )));
+            return Err(Error::PageSizesDiffer {
+                dump_bytes: dump.page_size(),
+                source_bytes: source.page_size(),
+            });
         }
         against::check(dump, source, &mut findings);
     }
@@ -160,7 +159,7 @@ pub fn mark_incomplete(written: &dyn ReadAt, sink: &mut dyn Sink) -> Result<()> 
     let decoded = DiskDumpHeader::decode(bytes.get(..read).unwrap_or_default());
     let what = || "main header".to_owned();
     let (mut header, layout) =
-        decoded.map_err(|why| Error::Damaged { what: what(), offset: 0, why })?;
+        decoded.map_err(|why| Error::Damaged { what: what(), offset: 0, why: why.to_string() })?;
     header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
     sink.write_at(0, &header.encode(layout).bytes).map_err(Error::write("the main header"))
 }

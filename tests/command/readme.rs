@@ -30,6 +30,6 @@ fn the_version_that_examples_ask_for_is_this_one() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(block(README, HEADING, "yaml").contains(&format!("KDUMPCONV: {version}\n")));
     let (minor, _) = version.rsplit_once('.').unwrap();
-    let dependency = format!("kdumpconv = {{ version = \"{minor}\", default-features = false }}");
-    assert!(README.contains(&dependency));
+    let dependency = format!("kdumpconv = {{ version = \"{minor}\", default-features = false, ");
+    assert!(README.contains(&(dependency + "features = [\"fixtures\"] }")));
 }

@@ -104,7 +104,7 @@ impl Wanted {
             .vmcoreinfo(text);
         for (start, bytes, vaddr, has_data) in &self.loads {
             let load = Load::new(*start..start + bytes).vaddr((*vaddr).into());
-            builder = builder.load(if *has_data { load } else { load.left_out() });
+            builder = builder.load(if *has_data { load } else { load.excluded() });
         }
         for (paddr, bytes) in self.contents() {
             builder = builder.bytes(paddr, &bytes);
@@ -245,7 +245,7 @@ proptest! {
 fn a_page_that_a_dump_does_not_have_is_told_by_why() {
     let vmcore = VmcoreBuilder::new(Architecture::X86_64)
         .load(Load::new(0..0x2000))
-        .load(Load::new(0x2000..0x3000).left_out())
+        .load(Load::new(0x2000..0x3000).excluded())
         .to_vec()
         .unwrap();
     let kdump = kdump_of(vmcore.clone(), &ConvertOptions::default());

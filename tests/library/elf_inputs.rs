@@ -266,9 +266,9 @@ fn the_page_size_is_vmcoreinfos_else_the_users_else_the_architectures() {
     }
     for wrong in [0, 1, 2048, 5000, 1 << 19, u64::MAX] {
         let refused = core(machine::X86_64, None, Some(wrong));
-        assert!(matches!(refused, Err(Error::PageSize(_))), "{wrong}");
+        assert!(matches!(refused, Err(Error::UnsupportedPageSize { .. })), "{wrong}");
     }
     const EM_HEXAGON: u16 = 164;
-    assert!(matches!(core(EM_HEXAGON, None, None), Err(Error::PageSize(_))));
+    assert!(matches!(core(EM_HEXAGON, None, None), Err(Error::UnknownPageSize { .. })));
     assert_eq!(size(EM_HEXAGON, None, Some(4096)).0, 4096);
 }

@@ -43,7 +43,7 @@ fn fixture(builder: VmcoreBuilder, page_bytes: u64) -> VmcoreBuilder {
         .cpu(1, &[0x10, 0x11, 0x12])
         .cpu(2, &[0x20, 0x21, 0x22])
         .load(Load::new(page_bytes..33 * page_bytes))
-        .load(Load::new(40 * page_bytes..44 * page_bytes).left_out())
+        .load(Load::new(40 * page_bytes..44 * page_bytes).excluded())
         .load(Load::new(48 * page_bytes..50 * page_bytes + 0x123));
     let mut state = 1_u32;
     for pfn in (1..33).chain(48..50).filter(|pfn| pfn % 4 != 0) {

@@ -72,7 +72,7 @@ fn vmcore(arch: Architecture, order: ByteOrder, page_bytes: u64) -> Vec<u8> {
         .cpu(101, &[0x1234_5678])
         .cpu(102, &[0x2345_6789])
         .load(Load::new(0..16 * page_bytes))
-        .load(Load::new(16 * page_bytes..17 * page_bytes).left_out())
+        .load(Load::new(16 * page_bytes..17 * page_bytes).excluded())
         .page(3, b"hello")
         .bytes(16 * page_bytes - 3, b"end")
         .to_vec()

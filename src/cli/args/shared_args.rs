@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
-use kdumpconv::format::kdump::is_page_size;
+use kdumpconv::PageSize;
 
 /// The file to read.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -210,7 +210,10 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 /// As [`parse_size`], but only page sizes that dumps may have.
 fn parse_page_size(text: &str) -> Result<u64, String> {
     let size = parse_size(text)?;
-    if is_page_size(size) { Ok(size) } else { Err("a power of two from 4096 to 262144".to_owned()) }
+    match PageSize::new(size) {
+        Some(_) => Ok(size),
+        None => Err("a power of two from 4096 to 262144".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
-use crate::format::kdump::is_page_size;
 use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::PhysAddr;
+use crate::pages::{PageSize, PhysAddr};
 
 pub mod memory;
 
@@ -35,7 +34,7 @@ pub struct Core {
 ///
 /// # Errors
 /// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
-/// core can be found, [`Error::PageSize`] when neither the core nor `options` tells it,
+/// core can be found, [`Error::UnknownPageSize`] when neither the core nor `options` tells it,
 /// [`Error::Read`] when the headers cannot be read.
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
@@ -169,13 +168,15 @@ fn page_size(
     options: &OpenOptions,
     warnings: &mut Vec<String>,
 ) -> Result<u64> {
-    if let Some(size) = options.page_size.filter(|&size| !is_page_size(size)) {
-        return Err(Error::PageSize(format!("{size} is not a power of two from 4096 to 262144")));
+    if let Some(bytes) = options.page_size.filter(|&size| PageSize::new(size).is_none()) {
+        return Err(Error::UnsupportedPageSize { bytes });
     }
     if let Some(size) = info.and_then(Vmcoreinfo::page_size) {
-        if is_page_size(size) {
+        if PageSize::new(size).is_some() {
             if options.page_size.is_some_and(|wanted| wanted != size) {
-                warnings.push(format!("--page-size is ignored: VMCOREINFO says PAGESIZE={size}"));
+                warnings.push(format!(
+                    "the page size given is ignored: VMCOREINFO says PAGESIZE={size}"
+                ));
             }
             return Ok(size);
         }
@@ -190,12 +191,10 @@ fn page_size(
         Some((size, true)) => Ok(size),
         Some((size, false)) => {
             warnings.push(format!(
-                "no PAGESIZE= in the core: {size} is assumed; --page-size sets another"
+                "no PAGESIZE= in the core: {size} is assumed, which is usual for {arch:?}"
             ));
             Ok(size)
         }
-        None => Err(Error::PageSize(format!(
-            "no PAGESIZE= in the core, and its architecture ({arch:?}) has no default: give --page-size"
-        ))),
+        None => Err(Error::UnknownPageSize { architecture: format!("{arch:?}") }),
     }
 }

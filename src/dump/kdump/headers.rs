@@ -100,8 +100,8 @@ impl File {
             offset,
             why,
         };
-        let (header, layout) =
-            DiskDumpHeader::decode(bytes).map_err(|why| damaged("main header", 0, why))?;
+        let (header, layout) = DiskDumpHeader::decode(bytes)
+            .map_err(|why| damaged("main header", 0, why.to_string()))?;
         let block_size = u64::from(header.block_size);
         let (sub_header, layout) = if header.header_version >= 1 {
             let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
@@ -113,8 +113,8 @@ impl File {
             KdumpSubHeader::decode(&[], &header, layout)
         };
         let geometry = Geometry::of(&header, &sub_header)
-            .map_err(|why| damaged("sub header", block_size, why))?;
-        let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors } = geometry;
+            .map_err(|why| damaged("sub header", block_size, why.to_string()))?;
+        let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors, .. } = geometry;
         if max_mapnr > MAX_PFN {
             let why = format!("max_mapnr {max_mapnr:#x}: {MAX_PFN:#x} is the most");
             return Err(damaged("sub header", block_size, why));

@@ -1,19 +1,24 @@
-//! Where the bitmaps and descriptors of a kdump-compressed file are, as its headers tell.
+//! Where the headers of a kdump-compressed file place its bitmaps and descriptors.
 
 use std::ops::Range;
 
+use crate::format::FormatError;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
+use crate::pages::PageSize;
 
-/// Where things are in a file, in bytes from its start, and of which pages.
+/// What a file has where, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
+    /// The size of a page, which is a block.
+    pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: u64,
-    /// The pages whose descriptors the file has, of those in the 2nd bitmap: all but in a set.
+    /// The pages whose descriptors the file has, if they are in the 2nd bitmap: all pages, but in a
+    /// split set those of this file.
     pub pfns: Range<u64>,
-    /// The 1st bitmap, as far as it has pages.
+    /// The 1st bitmap, without its padding.
     pub bitmap1: Range<u64>,
-    /// The 2nd bitmap, as far as it has pages; the 1st again in a file with one alone.
+    /// The 2nd bitmap, without its padding; the 1st again in a file with only one.
     pub bitmap2: Range<u64>,
     /// Where the descriptors start.
     pub descriptors: u64,
@@ -22,27 +27,30 @@ pub struct Geometry {
 impl Geometry {
     /// Works it out from the headers.
     ///
-    /// There are two bitmaps if there is room for two that are each padded to a block, as crash
-    /// tells it.
+    /// There are two bitmaps if `bitmap_blocks` has room for two, each padded to a block: crash's
+    /// rule.
     ///
     /// # Errors
-    /// What makes no sense: a `max_mapnr` that the bitmaps have no bits for, or that is 0, or
-    /// pfns of a set that end before they start.
-    pub fn of(main: &DiskDumpHeader, sub: &KdumpSubHeader) -> Result<Self, String> {
-        let block_size = u64::from(main.block_size);
+    /// [`FormatError::BlockSize`]; [`FormatError::MaxMapnr`] if the bitmaps are too small for
+    /// `max_mapnr`, or that is 0; [`FormatError::SplitRange`].
+    pub fn of(main: &DiskDumpHeader, sub: &KdumpSubHeader) -> Result<Self, FormatError> {
+        let page_size = PageSize::new(main.block_size.into());
+        let page_size = page_size.ok_or(FormatError::BlockSize(main.block_size))?;
         let max_mapnr = match sub.max_mapnr_64 {
             0 => u64::from(main.max_mapnr),
             pages => pages,
         };
         // Less than 2^18 * 2^33: nothing here overflows.
+        let block_size = page_size.bytes();
         let bitmap1 = block_size * (1 + u64::from(main.sub_hdr_size));
-        let blocks_bytes = block_size * u64::from(main.bitmap_blocks);
+        let blocks = main.bitmap_blocks;
+        let blocks_bytes = block_size * u64::from(blocks);
         let bits = 8 * blocks_bytes;
         if max_mapnr == 0 || max_mapnr > bits {
-            return Err(format!("max_mapnr {max_mapnr:#x}, but the bitmaps have {bits:#x} bits"));
+            return Err(FormatError::MaxMapnr { max_mapnr, bits, blocks });
         }
         let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
-        let has_two = u64::from(main.bitmap_blocks) / 2 >= blocks_of_one;
+        let has_two = u64::from(blocks) / 2 >= blocks_of_one;
         let bitmap2 = if has_two { bitmap1 + blocks_bytes / 2 } else { bitmap1 };
         let bytes = max_mapnr.div_ceil(8);
         let pfns = if sub.split == 0 {
@@ -51,9 +59,10 @@ impl Geometry {
             sub.start_pfn_64.min(max_mapnr)..sub.end_pfn_64.min(max_mapnr)
         };
         if pfns.start > pfns.end {
-            return Err(format!("start_pfn {:#x} is behind end_pfn {:#x}", pfns.start, pfns.end));
+            return Err(FormatError::SplitRange { start: pfns.start, end: pfns.end });
         }
         Ok(Geometry {
+            page_size,
             max_mapnr,
             pfns,
             bitmap1: bitmap1..bitmap1 + bytes,
@@ -71,7 +80,7 @@ mod tests {
         bitmap_blocks: u32,
         max_mapnr: u64,
         sub: &KdumpSubHeader,
-    ) -> Result<Geometry, String> {
+    ) -> Result<Geometry, FormatError> {
         let main = DiskDumpHeader {
             block_size: 4096,
             sub_hdr_size: 2,
@@ -103,14 +112,17 @@ mod tests {
         assert_eq!(geometry(4, 1000, &part).unwrap().pfns, 64..1000);
         let back = KdumpSubHeader { end_pfn_64: 3, ..part };
         let why = geometry(4, 1000, &back).unwrap_err();
-        assert_eq!(why, "start_pfn 0x40 is behind end_pfn 0x3");
+        assert_eq!(why.to_string(), "start_pfn 0x40 is after end_pfn 0x3");
     }
 
     #[test]
     fn pages_without_a_bit_make_no_sense() {
         let whole = KdumpSubHeader::default();
         let why = geometry(2, 65537, &whole).unwrap_err();
-        assert_eq!(why, "max_mapnr 0x10001, but the bitmaps have 0x10000 bits");
+        assert_eq!(
+            why.to_string(),
+            "max_mapnr 0x10001, but the bitmaps have 0x10000 bits in 2 blocks"
+        );
         assert!(geometry(2, 0, &whole).is_err());
     }
 }

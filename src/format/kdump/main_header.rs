@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::format::FormatError;
 use crate::format::kdump::{HEADER_VERSION, KDUMP_SIGNATURE, MAX_SUB_HEADER_BLOCKS, NewUtsname};
 use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
 use crate::pages::PageSize;
@@ -113,20 +114,22 @@ impl DiskDumpHeader {
         }
     }
 
-    /// The struct at the start of a file, with its layout told by what makes sense; of a 32-bit
-    /// one, [`KdumpSubHeader::decode`] tells whether it is packed.
+    /// Decodes the struct at the start of a file, in the one layout that makes sense of it.
     ///
-    /// A dump of 32 bits may have a `max_mapnr` that looks like the `block_size` of 64 bits, and
-    /// the other way round `tv_usec` may: so all that must agree is looked at.
+    /// Of the 32-bit layouts, only [`KdumpSubHeader::decode`] can tell the packed one. One field is
+    /// not enough to tell the width: `max_mapnr` of a 32-bit header may look like `block_size` of
+    /// a 64-bit one, and `tv_usec` the other way round. So all fields must agree.
     ///
     /// # Errors
-    /// What is wrong, when it makes sense in no layout.
-    pub fn decode(bytes: &[u8]) -> Result<(Self, StructLayout), String> {
+    /// What is wrong, if it makes sense in no layout.
+    ///
+    /// [`KdumpSubHeader::decode`]: crate::format::kdump::KdumpSubHeader::decode
+    pub fn decode(bytes: &[u8]) -> Result<(Self, StructLayout), FormatError> {
         if !bytes.starts_with(KDUMP_SIGNATURE) {
-            return Err("no kdump signature".to_owned());
+            return Err(FormatError::NoKdumpSignature);
         }
         let [little, big] = [ByteOrder::Little, ByteOrder::Big];
-        let mut why = None;
+        let mut error = None;
         let mut loose = None;
         for layout in [
             StructLayout::Bits64(little),
@@ -135,48 +138,40 @@ impl DiskDumpHeader {
             StructLayout::Padded32(big),
         ] {
             let header: Self = wire::decode(bytes, layout);
-            match header.implausible() {
-                None if header.has_tight_bitmaps() => return Ok((header, layout)),
-                None => loose = loose.or(Some((header, layout))),
-                // The byte order of the version is right: what else is wrong is worth telling.
-                Some(wrong) if header.header_version <= HEADER_VERSION => {
-                    why = why.or(Some(wrong));
-                }
-                Some(_) => {}
+            match header.check_plausible() {
+                Ok(()) if header.has_tight_bitmaps() => return Ok((header, layout)),
+                Ok(()) => loose = loose.or(Some((header, layout))),
+                // In the wrong byte order, the version is wrong, too.
+                Err(FormatError::HeaderVersion) => {}
+                Err(wrong) => error = error.or(Some(wrong)),
             }
         }
-        let unknown = "header_version is none of 0 to 6, in either byte order";
-        loose.ok_or_else(|| why.unwrap_or_else(|| unknown.to_owned()))
+        loose.ok_or(error.unwrap_or(FormatError::HeaderVersion))
     }
 
-    /// Whether the bitmaps are as large as they must be, as every writer makes them.
+    /// Whether the bitmaps have exactly the blocks that they need, as every writer gives them.
     fn has_tight_bitmaps(&self) -> bool {
         let blocks = u64::from(self.max_mapnr).div_ceil(8 * u64::from(self.block_size).max(1));
         u64::from(self.bitmap_blocks) == 2 * blocks || self.max_mapnr == u32::MAX
     }
 
-    /// What is wrong with the fields that the rest of the file is found by.
-    fn implausible(&self) -> Option<String> {
-        let block_size = u64::from(self.block_size);
+    /// Checks the fields by which the rest of the file is found.
+    fn check_plausible(&self) -> Result<(), FormatError> {
         if self.header_version > HEADER_VERSION {
-            return Some(format!("header_version {} is not known", self.header_version));
+            return Err(FormatError::HeaderVersion);
         }
-        if PageSize::new(block_size).is_none() {
-            return Some(format!(
-                "block_size {block_size} is not a power of two from 4096 to 262144"
-            ));
-        }
+        let Some(page_size) = PageSize::new(self.block_size.into()) else {
+            return Err(FormatError::BlockSize(self.block_size));
+        };
         if self.header_version >= 1 && !(1..=MAX_SUB_HEADER_BLOCKS).contains(&self.sub_hdr_size) {
-            return Some(format!("sub_hdr_size {}", self.sub_hdr_size));
+            return Err(FormatError::SubHdrSize(self.sub_hdr_size));
         }
-        // At most 2^53, as the block size is one.
-        let bits = 8 * block_size * u64::from(self.bitmap_blocks);
-        if bits == 0 || u64::from(self.max_mapnr) > bits {
-            return Some(format!(
-                "max_mapnr {:#x}, but the bitmaps have {bits:#x} bits in {} blocks",
-                self.max_mapnr, self.bitmap_blocks
-            ));
+        // Less than 2^53.
+        let bits = 8 * page_size.bytes() * u64::from(self.bitmap_blocks);
+        let max_mapnr = u64::from(self.max_mapnr);
+        if bits == 0 || max_mapnr > bits {
+            return Err(FormatError::MaxMapnr { max_mapnr, bits, blocks: self.bitmap_blocks });
         }
-        None
+        Ok(())
     }
 }

@@ -18,17 +18,8 @@ pub use utsname::{NewUtsname, UTS_FIELD_BYTES};
 /// `header_version` of the files we write: the first with 64-bit pfns.
 pub const HEADER_VERSION: u32 = 6;
 
-/// Page sizes that the format and its readers know.
-const PAGE_SIZES: std::ops::RangeInclusive<u64> = 4096..=262_144;
-
-/// `sub_hdr_size` at the most: it is an `int`.
+/// The largest `sub_hdr_size`: it is an `int`.
 const MAX_SUB_HEADER_BLOCKS: u32 = 0x7fff_ffff;
-
-/// Whether the format and its readers know pages of `size` bytes.
-#[must_use]
-pub fn is_page_size(size: u64) -> bool {
-    size.is_power_of_two() && PAGE_SIZES.contains(&size)
-}
 
 /// Bytes of a page descriptor, in every layout.
 pub const PAGE_DESC_BYTES: usize = 24;

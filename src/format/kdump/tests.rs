@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::FormatError;
 use crate::format::wire::{ByteOrder, StructLayout};
 
 const LE64: StructLayout = StructLayout::Bits64(ByteOrder::Little);
@@ -270,8 +271,9 @@ fn numbers_that_look_like_a_page_size_do_not_make_a_layout() {
 
 #[test]
 fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
-    let why =
-        |header: DiskDumpHeader| DiskDumpHeader::decode(&header.encode(BE64).bytes).unwrap_err();
+    let why = |header: DiskDumpHeader| {
+        DiskDumpHeader::decode(&header.encode(BE64).bytes).unwrap_err().to_string()
+    };
     let block = DiskDumpHeader { block_size: 5000, ..sensible() };
     assert_eq!(why(block), "block_size 5000 is not a power of two from 4096 to 262144");
     assert_eq!(why(DiskDumpHeader { sub_hdr_size: 0, ..sensible() }), "sub_hdr_size 0");
@@ -279,7 +281,7 @@ fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
     assert_eq!(why(DiskDumpHeader { max_mapnr: 0x40001, ..sensible() }), bits);
     let version = "header_version is none of 0 to 6, in either byte order";
     assert_eq!(why(DiskDumpHeader { header_version: 7, ..sensible() }), version);
-    assert_eq!(DiskDumpHeader::decode(b"KDUMP"), Err("no kdump signature".to_owned()));
+    assert_eq!(DiskDumpHeader::decode(b"KDUMP"), Err(FormatError::NoKdumpSignature));
     assert!(DiskDumpHeader::decode(b"KDUMP   ").is_err());
 }
 
@@ -356,6 +358,6 @@ fn fields_that_a_version_does_not_have_are_not_read() {
 fn sizes_whose_product_has_no_64_bits_are_refused() {
     let huge = DiskDumpHeader { block_size: u32::MAX, bitmap_blocks: u32::MAX, ..sensible() };
     let bytes = huge.encode(LE64).bytes;
-    let why = DiskDumpHeader::decode(&bytes).unwrap_err();
+    let why = DiskDumpHeader::decode(&bytes).unwrap_err().to_string();
     assert!(why.contains("block_size 4294967295"), "{why}");
 }

@@ -154,7 +154,8 @@ impl Scan<'_> {
                     return Ok((records, End::Cut(cut)));
                 }
             };
-            let record = Record::decode(header).map_err(|why| damaged(number, at, why))?;
+            let record =
+                Record::decode(header).map_err(|why| damaged(number, at, why.to_string()))?;
             at += RECORD_HEADER_BYTES as u64;
             let Some(Record { offset: target, size }) = record else {
                 return Ok((records, End::Mark { at }));

@@ -52,7 +52,7 @@ impl FlattenedInput {
         flattened::check_header(header).map_err(|why| Error::Damaged {
             what: "flattened header".to_owned(),
             offset: 0,
-            why,
+            why: why.to_string(),
         })?;
         let Index { records, count, cut, surplus } = Index::read(&*input, stream_bytes)?;
         let mut flat = FlattenedInput { input, records, cut, surplus, count };
