@@ -1,11 +1,28 @@
-//! The dump level: which classes of pages a dump excludes, as headers and makedumpfile's `-d` encode it.
+//! The dump level: which classes of pages a dump excludes, as `makedumpfile -d` and the sub header
+//! encode it.
+//!
+//! | bit | makedumpfile excludes | which pages |
+//! |---|---|---|
+//! | 1 | zero pages | pages of zeros; in a kdump file they only share one stored page |
+//! | 2 | cache pages | page cache without private data |
+//! | 4 | cache pages with private data | page cache with private data, such as buffers, *and* that without |
+//! | 8 | user process data | anonymous memory |
+//! | 16 | free pages | pages that nobody has allocated |
+//!
+//! A level is a sum, 0 to 31. Bit 4 implies bit 2. At any level, makedumpfile and this crate also exclude
+//! hardware-poisoned and offline pages, which have no bit.
+//!
+//! Bit 1 takes no struct page to decide and loses nothing: readers see zeros. All others need the
+//! kernel's own tables; an excluded page is lost. A header's level says what was asked of the
+//! writer, and crash prints `[PARTIAL DUMP]` if it is not 0. A dump that is filtered twice has the
+//! union of both levels.
 
-/// What is left out of a dump, in the bits of makedumpfile's `-d`.
+/// The classes of pages that a dump excludes, in the bits of `makedumpfile -d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DumpLevel(u32);
 
 impl Default for DumpLevel {
-    /// Level 1: nothing is lost by sharing pages of zeros.
+    /// Level 1: pages of zeros share one stored page, which loses nothing.
     fn default() -> Self {
         DumpLevel(Self::ZERO)
     }
@@ -14,42 +31,42 @@ impl Default for DumpLevel {
 impl DumpLevel {
     /// Pages of zeros share one stored page.
     pub const ZERO: u32 = 1;
-    /// Page cache without private data.
+    /// Excludes the page cache without private data.
     pub const CACHE: u32 = 2;
-    /// Page cache with private data and without.
+    /// Excludes the page cache with private data and without.
     pub const PRIVATE_CACHE: u32 = 4;
-    /// Memory of processes.
+    /// Excludes the memory of processes.
     pub const USER: u32 = 8;
-    /// Free pages.
+    /// Excludes free pages.
     pub const FREE: u32 = 16;
-    /// Every bit that makedumpfile knows.
+    /// All bits.
     pub const MAX: u32 = 31;
 
-    /// A level of 0..=31; `None` beyond.
+    /// A level from 0 to 31; `None` for any other number.
     #[must_use]
     pub fn new(level: u32) -> Option<Self> {
         (level <= Self::MAX).then_some(DumpLevel(level))
     }
 
-    /// The number as headers have it.
+    /// The number, as headers have it.
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Whether it leaves out classes that the kernel's struct pages tell.
+    /// Whether it excludes classes that only the kernel's struct pages identify.
     #[must_use]
     pub fn leaves_out_classes(self) -> bool {
         self.0 & !Self::ZERO != 0
     }
 
-    /// What a header says was left out; bits without meaning are passed over.
+    /// The level in a header, without the bits that have no meaning.
     #[must_use]
     pub(crate) fn of_header(level: u32) -> Self {
         DumpLevel(level & Self::MAX)
     }
 
-    /// The classes that either level excludes: a dump that is filtered twice lacks both.
+    /// The classes that either level excludes: those that a dump filtered twice does not have.
     #[must_use]
     pub(crate) fn union(self, other: DumpLevel) -> Self {
         DumpLevel(self.0 | other.0)

@@ -1,20 +1,35 @@
-//! Every byte of every format, read and written: ELF cores, kdump-compressed and flattened files.
-//! No I/O.
+//! Every byte of every format that is read or written: ELF cores, kdump-compressed files and
+//! flattened streams.
 //!
-//! A kdump-compressed file, block by block (a block is a page of the crashed kernel):
+//! Only bytes in memory become records here, and records bytes: no I/O, no decision about pages, and
+//! nothing about the kernel's own data. Each page teaches one record: a picture of its bytes, eight to
+//! a row, who writes and who reads each field, and what readers do with odd values. A `*` in a picture
+//! marks a field that is obsolete or that nobody reads; padding is 0. Tests hold the pictures against
+//! the code.
 //!
-//! ```text
-//! block 0               disk_dump_header          464 bytes (64-bit) or 452 (32-bit)
-//! block 1               kdump_sub_header          104, 80 or 96 bytes, see `wire::StructLayout`
-//!   right behind it     the ELF notes, verbatim   VMCOREINFO is one of them
-//! block 1+sub_hdr_size  1st bitmap                a bit a pfn: RAM is there
-//!   + bitmap_blocks/2   2nd bitmap                a bit a pfn: the file has the page
-//!   + bitmap_blocks/2   page_desc[]               24 bytes a set bit of the 2nd bitmap
-//!   right behind them   page data                 unaligned; descriptors may share data
-//! ```
+//! | module | records |
+//! |---|---|
+//! | [`elf`] | ELF file header, program header, section header 0; notes, `PRSTATUS`, VMCOREINFO |
+//! | [`kdump`] | main header, sub header, bitmaps, page descriptors; rules for writers, readers compared |
+//! | [`flattened`] | the stream that carries a kdump file through a pipe |
+//! | [`dump_level`] | the bits that say which pages a dump excludes |
+//! | [`wire`] | word size, alignment and byte order of the crashed kernel's structs |
 //!
-//! Integers have the crashed kernel's byte order; `unsigned long` has its word size, and the
-//! padding follows its C ABI. The flattened stream is big-endian throughout, its payload is not.
+//! # Sources
+//!
+//! None of the formats has a specification. These programs define them:
+//!
+//! | program | files |
+//! |---|---|
+//! | Linux | `include/linux/vmcore_info.h`, `kernel/vmcore_info.c`, `kernel/crash_core.c`, `include/linux/elfcore.h`, `fs/proc/vmcore.c` |
+//! | makedumpfile | `makedumpfile.c`, `makedumpfile.h`, `diskdump_mod.h`, `IMPLEMENTATION` |
+//! | crash | `diskdump.c`, `diskdump.h`, `netdump.c`, `netdump.h`, `makedumpfile.c` |
+//! | libkdumpfile (and drgn, through it) | `src/kdumpfile/diskdump.c`, `elfdump.c`, `flatmap.c` |
+//! | QEMU | `dump/dump.c`, `include/sysemu/dump.h` |
+//!
+//! What the pages say of crash was seen with 8.0.2 and 8.0.6, of libkdumpfile with 0.5.1 and its git
+//! of 2026, of drgn with 0.3.0, of makedumpfile with 1.7.2 and its git of 2026, of QEMU with 10.0.2,
+//! except where it says "by its code".
 
 pub mod dump_level;
 pub mod elf;
@@ -22,5 +37,8 @@ mod error;
 pub mod flattened;
 pub mod kdump;
 pub mod wire;
+
+#[cfg(test)]
+mod pictures;
 
 pub use error::FormatError;

@@ -1,9 +1,128 @@
-//! ELF cores: the file header, program headers and note headers, of either class and byte order.
+//! ELF cores: file header, program headers and notes, of either class and byte order.
 //!
-//! goblin decodes the fields; what is read where is decided by `dump::elf`. Beyond the
-//! standard, QEMU >= 7.2 writes section headers before the program headers and `e_ehsize` = 8
-//! (so `e_phoff` is honoured and `e_ehsize` is not), and more than 65534 program headers put
-//! `PN_XNUM` into `e_phnum` and their number into `sh_info` of section header 0 (elf(5)).
+//! The kernel's `/proc/vmcore`, QEMU's `dump-guest-memory` and `makedumpfile -E` write them. Each
+//! `PT_LOAD` is a range of physical memory, and the `PT_NOTE`s have the registers and VMCOREINFO:
+//!
+//! ```text
+//! file header | program headers | section header 0 (under PN_XNUM) | notes | memory
+//! ```
+//!
+//! goblin decodes and encodes the records; this module checks them and gives them the types of this
+//! crate. `dump::elf` decides what to read where.
+//!
+//! # File header
+//!
+//! 64-bit (ELFCLASS64), 64 bytes:
+//!
+//! ```text
+//!           0     1     2     3     4     5     6     7
+//!        +-----+-----+-----+-----+-----+-----+-----+-----+
+//!      0 |                    e_ident                    |
+//!        +-----------------------------------------------+
+//!      8 |                    e_ident                    |
+//!        +-----------+-----------+-----------------------+
+//!     16 |   e_type  | e_machine |       e_version       |
+//!        +-----------+-----------+-----------------------+
+//!     24 |                   e_entry *                   |
+//!        +-----------------------------------------------+
+//!     32 |                    e_phoff                    |
+//!        +-----------------------------------------------+
+//!     40 |                    e_shoff                    |
+//!        +-----------------------+-----------+-----------+
+//!     48 |        e_flags        |  e_ehsize |e_phentsize|
+//!        +-----------+-----------+-----------+-----------+
+//!     56 |  e_phnum  |e_shentsize|  e_shnum  | e_shstrndx|
+//!        +-----------+-----------+-----------+-----------+
+//! ```
+//!
+//! 32-bit (ELFCLASS32), 52 bytes:
+//!
+//! ```text
+//!           0     1     2     3     4     5     6     7
+//!        +-----+-----+-----+-----+-----+-----+-----+-----+
+//!      0 |                    e_ident                    |
+//!        +-----------------------------------------------+
+//!      8 |                    e_ident                    |
+//!        +-----------+-----------+-----------------------+
+//!     16 |   e_type  | e_machine |       e_version       |
+//!        +-----------+-----------+-----------------------+
+//!     24 |       e_entry *       |        e_phoff        |
+//!        +-----------------------+-----------------------+
+//!     32 |        e_shoff        |        e_flags        |
+//!        +-----------+-----------+-----------+-----------+
+//!     40 |  e_ehsize |e_phentsize|  e_phnum  |e_shentsize|
+//!        +-----------+-----------+-----------+-----------+
+//!     48 |  e_shnum  | e_shstrndx|
+//!        +-----------+-----------+
+//! ```
+//!
+//! | field | writers | readers |
+//! |---|---|---|
+//! | `e_ident` | `\\x7fELF`, the class (byte 4: 1 or 2), the byte order (byte 5: 1 little, 2 big), version 1 | |
+//! | `e_type` | 4, ET_CORE | another one is no core |
+//! | `e_machine` | the machine's | the architecture, and so the width of its `long` |
+//! | `e_phoff` | after the file header; QEMU from 7.2 on writes the section headers first, so it is 192 | must be honoured |
+//! | `e_ehsize` | the size of this header; QEMU from 7.2 on writes 8 | must not be relied on |
+//! | `e_phentsize` | 56 or 32 | the step from one program header to the next; may be more |
+//! | `e_phnum` | the number of program headers; 0xffff (PN_XNUM) if it is 65535 or more | then `sh_info` of section header 0 has the number |
+//! | `e_shoff` | section header 0, under PN_XNUM | for nothing else: QEMU swaps `sh_size` wrongly on big-endian guests |
+//! | `e_flags` | 0; makedumpfile -E sets bit 0 in an incomplete core, see [`DUMP_ELF_INCOMPLETE`] | crash, this crate |
+//! | `e_entry` | 0 | nobody |
+//!
+//! crash knows PN_XNUM only in ELF64. A machine of 32 bits has an ELF64 core where memory goes beyond
+//! 4 GiB.
+//!
+//! # Program header
+//!
+//! 64-bit, 56 bytes:
+//!
+//! ```text
+//!           0     1     2     3     4     5     6     7
+//!        +-----+-----+-----+-----+-----+-----+-----+-----+
+//!      0 |         p_type        |        p_flags        |
+//!        +-----------------------+-----------------------+
+//!      8 |                    p_offset                   |
+//!        +-----------------------------------------------+
+//!     16 |                    p_vaddr                    |
+//!        +-----------------------------------------------+
+//!     24 |                    p_paddr                    |
+//!        +-----------------------------------------------+
+//!     32 |                    p_filesz                   |
+//!        +-----------------------------------------------+
+//!     40 |                    p_memsz                    |
+//!        +-----------------------------------------------+
+//!     48 |                    p_align                    |
+//!        +-----------------------------------------------+
+//! ```
+//!
+//! 32-bit, 32 bytes, with `p_flags` elsewhere:
+//!
+//! ```text
+//!           0     1     2     3     4     5     6     7
+//!        +-----+-----+-----+-----+-----+-----+-----+-----+
+//!      0 |         p_type        |        p_offset       |
+//!        +-----------------------+-----------------------+
+//!      8 |        p_vaddr        |        p_paddr        |
+//!        +-----------------------+-----------------------+
+//!     16 |        p_filesz       |        p_memsz        |
+//!        +-----------------------+-----------------------+
+//!     24 |        p_flags        |        p_align        |
+//!        +-----------------------+-----------------------+
+//! ```
+//!
+//! | field | of a `PT_LOAD` | of a `PT_NOTE` |
+//! |---|---|---|
+//! | `p_type` | 1 | 4 |
+//! | `p_offset` | its bytes in the file | its notes in the file |
+//! | `p_vaddr` | the kernel's virtual address, or 0 (QEMU) | 0 |
+//! | `p_paddr` | the physical address; -1: none | 0 |
+//! | `p_filesz` | bytes in the file, from `p_paddr` on; 0 if the range was excluded | bytes of the notes |
+//! | `p_memsz` | bytes of memory; those after `p_filesz` were excluded (`makedumpfile -E`) | the same |
+//! | `p_flags` | readable, writable, executable | 0 |
+//! | `p_align` | 0: crash takes the core for a netdump otherwise | 0 |
+//!
+//! Neither offset nor size need be a multiple of the page size, and segments may overlap: `/proc/vmcore`
+//! has the kernel's text twice, under two virtual addresses.
 
 mod note;
 mod prstatus;
@@ -27,19 +146,19 @@ pub use write::MAX_PLAIN_SEGMENTS;
 /// Bytes to read at the start of a file for [`FileHeader::parse`].
 pub const FILE_HEADER_BYTES: usize = 64;
 
-/// `e_flags` of a core that lacks memory which it should have: makedumpfile -E sets it when the disk
-/// is full, and crash looks at it (makedumpfile.h, crash's netdump.h).
+/// `e_flags` of an incomplete core. `makedumpfile -E` sets it when the disk is full, and crash warns
+/// of it (makedumpfile.h, crash's netdump.h). Some architectures give the bit another meaning.
 pub const DUMP_ELF_INCOMPLETE: u32 = 0x1;
 
 const PN_XNUM: u16 = 0xffff;
 
-/// Whether a file that starts with `bytes` is ELF.
+/// Whether `bytes` are the start of an ELF file.
 #[must_use]
 pub fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(ELFMAG)
 }
 
-/// What an ELF file header says of a core.
+/// The file header of a core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileHeader {
     /// ELFCLASS64.
@@ -48,7 +167,7 @@ pub struct FileHeader {
     pub byte_order: ByteOrder,
     /// `e_machine`.
     pub machine: u16,
-    /// `e_flags`: [`DUMP_ELF_INCOMPLETE`], where the machine gives the bit no other meaning.
+    /// `e_flags`: [`DUMP_ELF_INCOMPLETE`], unless the machine gives the bit another meaning.
     pub flags: u32,
     /// File offset of the program headers.
     pub phoff: u64,
@@ -126,19 +245,19 @@ impl FileHeader {
         if self.is_64bit { u64::MAX } else { u64::from(u32::MAX) }
     }
 
-    /// Bytes of a program header that carry fields; `phentsize` may be more.
+    /// `sizeof` a program header; `phentsize` may be more.
     #[must_use]
     pub fn program_header_bytes(&self) -> usize {
         ProgramHeader::size(self.context())
     }
 
-    /// Bytes of a section header.
+    /// `sizeof` a section header.
     #[must_use]
     pub fn section_header_bytes(&self) -> usize {
         SectionHeader::size(self.context())
     }
 
-    /// The program header at the start of `bytes`; `None` when they are too few.
+    /// The program header at the start of `bytes`; `None` if there are too few bytes.
     #[must_use]
     pub fn segment(&self, bytes: &[u8]) -> Option<Segment> {
         let header = ProgramHeader::parse(bytes, 0, 1, self.context()).ok()?.pop()?;
@@ -152,8 +271,8 @@ impl FileHeader {
         })
     }
 
-    /// `sh_info` of the section header at the start of `bytes`: the number of program headers
-    /// under `PN_XNUM`.
+    /// `sh_info` of the section header at the start of `bytes`: the number of program headers under
+    /// `PN_XNUM`. `None` if there are too few bytes.
     #[must_use]
     pub fn section_info(&self, bytes: &[u8]) -> Option<u32> {
         bytes.pread_with::<SectionHeader>(0, self.context()).ok().map(|section| section.sh_info)

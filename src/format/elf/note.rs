@@ -1,4 +1,4 @@
-//! The notes of a core.
+//! The notes of a core, and how one is encoded.
 
 use goblin::elf::note::Nhdr32;
 use scroll::Pread;
@@ -9,19 +9,69 @@ use crate::format::wire::ByteOrder;
 /// Bytes of the header before a note's name, in every class.
 pub const NOTE_HEADER_BYTES: usize = 12;
 
-/// The header of one note.
+/// `Elf32_Nhdr`, the header of one note, 12 bytes in both classes:
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |        n_namesz       |        n_descsz       |
+///        +-----------------------+-----------------------+
+///      8 |         n_type        |
+///        +-----------------------+
+/// ```
+///
+/// The name follows, with its NUL, then the descriptor. Each is padded to 4 bytes, in ELF64, too,
+/// where the specification asks for 8. The last note of a segment need not be padded.
+///
+/// Notes that kernel dumps have:
+///
+/// | name | `n_type` | descriptor | needed by |
+/// |---|---|---|---|
+/// | CORE | 1, `NT_PRSTATUS` | registers of one CPU, see [`Prstatus`](super::Prstatus) | crash, libkdumpfile |
+/// | VMCOREINFO | 0 | text, below | all readers |
+/// | QEMU | 0 | QEMU's state of one CPU | crash: registers, and in place of VMCOREINFO |
+/// | ERASEINFO | 0 | text: what `makedumpfile --config` erased | makedumpfile, crash |
+/// | LINUX | 0x700, `NT_VMCOREDD` | a device's own dump, any size; the first notes of /proc/vmcore | |
+/// | Xen, VMCOREINFO_XEN | | state of a Xen hypervisor | |
+///
+/// - crash counts any note with `n_type` 1 as a CPU, whatever its name, and maps notes to CPUs in
+///   order: never add one. libkdumpfile wants the name CORE, and fails to open the file if the
+///   descriptor is too short for the architecture.
+/// - Without any note crash works, but "registers not collected". Without VMCOREINFO it works if there
+///   are QEMU's notes, and exits otherwise. drgn needs VMCOREINFO.
+///
+/// # VMCOREINFO
+///
+/// Lines of ASCII text, `KEY=value` and a newline each, which the kernel writes about itself
+/// (kernel/vmcore_info.c and arch/*/kernel/vmcore_info.c; documented in the kernel's
+/// Documentation/admin-guide/kdump/vmcoreinfo.rst). Readers take the first of two lines with the same
+/// key.
+///
+/// ```text
+/// OSRELEASE=6.12.0                        uname -r
+/// BUILD-ID=0a1b...                        of vmlinux, hexadecimal
+/// PAGESIZE=4096                           decimal
+/// SYMBOL(init_uts_ns)=ffffffff8280d3c0    a virtual address, hexadecimal without 0x
+/// SIZE(page)=64                           sizeof, decimal bytes
+/// OFFSET(page.flags)=0                    offsetof, decimal bytes
+/// LENGTH(zone.free_area)=11               elements of an array, decimal
+/// NUMBER(phys_base)=-16777216             any number, signed decimal; some of arm64 and riscv64 are 0x...
+/// CONFIG_X86_PAE=y                        a build option
+/// KERNELOFFSET=1c00000                    KASLR's offset, hexadecimal without 0x
+/// CRASHTIME=1700000000                    seconds since the epoch, decimal; only after a panic
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoteHeader {
-    /// Bytes of the name, its NUL included.
+    /// `n_namesz`: bytes of the name, with its NUL.
     pub name_bytes: u32,
-    /// Bytes of the descriptor.
+    /// `n_descsz`: bytes of the descriptor.
     pub desc_bytes: u32,
     /// `n_type`.
     pub kind: u32,
 }
 
 impl NoteHeader {
-    /// The note header at the start of `bytes`; `None` when they are too few.
+    /// The note header at the start of `bytes`; `None` if there are too few bytes.
     #[must_use]
     pub fn decode(bytes: &[u8], order: ByteOrder) -> Option<NoteHeader> {
         let header = bytes.pread_with::<Nhdr32>(0, endian(order)).ok()?;
@@ -32,13 +82,13 @@ impl NoteHeader {
         })
     }
 
-    /// Offset of the descriptor from the note's start: cores align to 4 bytes in both classes.
+    /// Offset of the descriptor from the start of the note.
     #[must_use]
     pub fn desc_offset(&self) -> u64 {
         NOTE_HEADER_BYTES as u64 + u64::from(self.name_bytes).next_multiple_of(4)
     }
 
-    /// Offset of the next note from this one's start.
+    /// Offset of the next note from the start of this one.
     #[must_use]
     pub fn note_bytes(&self) -> u64 {
         self.desc_offset() + u64::from(self.desc_bytes).next_multiple_of(4)

@@ -22,20 +22,78 @@ impl RegisterGroup {
     }
 }
 
-/// `struct elf_prstatus` (the kernel's include/linux/elfcore.h), as far as a kernel dump has it.
+/// `struct elf_prstatus` (the kernel's include/linux/elfcore.h): the registers of one CPU.
+///
+/// 64-bit; x86_64, with its 27 registers:
 ///
 /// ```text
-///                64-bit   32-bit
-/// pr_info             0        0   three ints: 0
-/// pr_cursig          12       12   short: 0
-/// pr_sigpend         16       16   unsigned long: 0
-/// pr_sighold         24       20   unsigned long: 0
-/// pr_pid             32       24   int
-/// pr_ppid            36       28   int, as are pr_pgrp and pr_sid: 0
-/// pr_utime           48       40   four pairs of longs: 0
-/// pr_reg            112       72   elf_gregset_t, of the architecture
-/// pr_fpvalid  behind it            int: 0
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                    pr_info                    |
+///        +-----------------------+-----------+-----------+
+///      8 |        pr_info        | pr_cursig |  padding  |
+///        +-----------------------+-----------+-----------+
+///     16 |                   pr_sigpend                  |
+///        +-----------------------------------------------+
+///     24 |                   pr_sighold                  |
+///        +-----------------------+-----------------------+
+///     32 |         pr_pid        |        pr_ppid        |
+///        +-----------------------+-----------------------+
+///     40 |        pr_pgrp        |         pr_sid        |
+///        +-----------------------+-----------------------+
+///     48 |                    pr_utime                   |
+///        +-----------------------------------------------+
+///     56 |                    pr_utime                   |
+///        +-----------------------------------------------+
+///     64 |                    pr_stime                   |
+///        +-----------------------------------------------+
+///     72 |                    pr_stime                   |
+///        +-----------------------------------------------+
+///     80 |                   pr_cutime                   |
+///        +-----------------------------------------------+
+///     88 |                   pr_cutime                   |
+///        +-----------------------------------------------+
+///     96 |                   pr_cstime                   |
+///        +-----------------------------------------------+
+///    104 |                   pr_cstime                   |
+///        :                 ... pr_reg ...                :
+///        +-----------------------+-----------------------+
+///    328 |       pr_fpvalid      |        padding        |
+///        +-----------------------+-----------------------+
 /// ```
+///
+/// 32-bit; i386, with its 17 registers:
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                    pr_info                    |
+///        +-----------------------+-----------+-----------+
+///      8 |        pr_info        | pr_cursig |  padding  |
+///        +-----------------------+-----------+-----------+
+///     16 |       pr_sigpend      |       pr_sighold      |
+///        +-----------------------+-----------------------+
+///     24 |         pr_pid        |        pr_ppid        |
+///        +-----------------------+-----------------------+
+///     32 |        pr_pgrp        |         pr_sid        |
+///        +-----------------------+-----------------------+
+///     40 |                    pr_utime                   |
+///        +-----------------------------------------------+
+///     48 |                    pr_stime                   |
+///        +-----------------------------------------------+
+///     56 |                   pr_cutime                   |
+///        +-----------------------------------------------+
+///     64 |                   pr_cstime                   |
+///        :                 ... pr_reg ...                :
+///        +-----------------------+-----------------------+
+///    136 |         pr_reg        |       pr_fpvalid      |
+///        +-----------------------+-----------------------+
+/// ```
+///
+/// `pr_info` is three `int`s, and each time is a `struct timeval` of two `long`s. A dump of the kernel
+/// has only `pr_pid`, the process that the CPU ran, and `pr_reg`; all other fields are 0, and nobody
+/// reads them. `pr_reg` is the architecture's `elf_gregset_t`, so the size of the note gives
+/// the architecture away where nothing else does. The layout is the kernel's, whatever the class of the core.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Prstatus<'a> {
     /// `pr_pid`: of the process that the CPU ran.

@@ -10,49 +10,98 @@ use crate::pages::PageSize;
 
 /// `struct disk_dump_header`, block 0.
 ///
+/// 64-bit, 464 bytes:
+///
 /// ```text
-///                    64-bit   32-bit
-/// signature               0        0   "KDUMP   "
-/// header_version          8        8
-/// utsname                12       12   6 x 65 chars
-/// timestamp             408      404   struct timeval: two longs
-/// status                424      412   codec bit, INCOMPLETE
-/// block_size            428      416   the kernel's page size
-/// sub_hdr_size          432      420   in blocks, notes included
-/// bitmap_blocks         436      424   of both bitmaps together
-/// max_mapnr             440      428   the 64-bit one, cut to 2^32-1
-/// total_ram_blocks      444      432   0, as are the next three: nobody reads them
-/// device_blocks         448      436
-/// written_blocks        452      440
-/// current_cpu           456      444
-/// nr_cpus               460      448
-/// sizeof                464      452
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                   signature                   |
+///        +-----------------------+-----------------------+
+///      8 |     header_version    |        utsname        |
+///        :                ... utsname ...                :
+///        +-----------+-----------------------------------+
+///    400 |  utsname  |              padding              |
+///        +-----------+-----------------------------------+
+///    408 |                     tv_sec                    |
+///        +-----------------------------------------------+
+///    416 |                    tv_usec                    |
+///        +-----------------------+-----------------------+
+///    424 |         status        |       block_size      |
+///        +-----------------------+-----------------------+
+///    432 |      sub_hdr_size     |     bitmap_blocks     |
+///        +-----------------------+-----------------------+
+///    440 |       max_mapnr       |   total_ram_blocks *  |
+///        +-----------------------+-----------------------+
+///    448 |    device_blocks *    |    written_blocks *   |
+///        +-----------------------+-----------------------+
+///    456 |     current_cpu *     |        nr_cpus        |
+///        +-----------------------+-----------------------+
 /// ```
+///
+/// 32-bit, 452 bytes, in the packed and the padded layout alike:
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                   signature                   |
+///        +-----------------------+-----------------------+
+///      8 |     header_version    |        utsname        |
+///        :                ... utsname ...                :
+///        +-----------+-----------+-----------------------+
+///    400 |  utsname  |  padding  |         tv_sec        |
+///        +-----------+-----------+-----------------------+
+///    408 |        tv_usec        |         status        |
+///        +-----------------------+-----------------------+
+///    416 |       block_size      |      sub_hdr_size     |
+///        +-----------------------+-----------------------+
+///    424 |     bitmap_blocks     |       max_mapnr       |
+///        +-----------------------+-----------------------+
+///    432 |   total_ram_blocks *  |    device_blocks *    |
+///        +-----------------------+-----------------------+
+///    440 |    written_blocks *   |     current_cpu *     |
+///        +-----------------------+-----------------------+
+///    448 |        nr_cpus        |
+///        +-----------------------+
+/// ```
+///
+/// `tv_sec` and `tv_usec` are the `struct timeval timestamp`. Fields are read as follows; each field of
+/// this type says more.
+///
+/// - The byte order is that in which `header_version` is 0 to 6. Nothing says the width: libkdumpfile
+///   takes the one that gives a plausible `block_size`, crash and makedumpfile their own.
+/// - makedumpfile and this crate write 0 to the fields marked `*`; nobody reads them. A kdump file that
+///   is converted keeps its values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiskDumpHeader {
-    /// Which fields there are: 1 sub header, 2 split, 3 VMCOREINFO, 4 notes, 5 ERASEINFO,
-    /// 6 the 64-bit pfns.
+    /// Which fields exist: from 1 on the sub header, 2 `split`, 3 VMCOREINFO, 4 the notes,
+    /// 5 ERASEINFO, 6 the 64-bit pfns. All readers go by it, but libkdumpfile reads ERASEINFO from
+    /// version 4 on.
     pub header_version: u32,
-    /// What the crashed kernel called itself.
+    /// What the crashed kernel calls itself.
     pub utsname: NewUtsname,
-    /// Seconds since the epoch.
+    /// When the kernel crashed, in seconds since the epoch: CRASHTIME of VMCOREINFO.
     pub tv_sec: u64,
     /// Microseconds. libkdumpfile takes a 64-bit header whose `tv_usec` is a page size for a
-    /// 32-bit one.
+    /// 32-bit one, whose `block_size` is there.
     pub tv_usec: u64,
-    /// Codec bit and INCOMPLETE.
+    /// One bit for the codec of the pages, plus [`DUMP_DH_COMPRESSED_INCOMPLETE`] and
+    /// [`DUMP_DH_EXCLUDED_VMEMMAP`]. Readers go by the flags of each page instead.
+    ///
+    /// [`DUMP_DH_COMPRESSED_INCOMPLETE`]: crate::format::kdump::DUMP_DH_COMPRESSED_INCOMPLETE
+    /// [`DUMP_DH_EXCLUDED_VMEMMAP`]: crate::format::kdump::DUMP_DH_EXCLUDED_VMEMMAP
     pub status: u32,
-    /// Bytes of a block, which is a page.
+    /// Bytes of a block, which is a page: a [`PageSize`].
     pub block_size: u32,
-    /// Blocks of sub header and notes.
+    /// Blocks of the sub header and the notes, a signed `int`; the bitmaps follow.
     pub sub_hdr_size: u32,
-    /// Blocks of both bitmaps.
+    /// Blocks of *both* bitmaps together: 2 * ceil(ceil(max_mapnr / 8) / block_size).
     pub bitmap_blocks: u32,
-    /// One past the highest pfn, cut to 32 bits; the sub header has the whole.
+    /// One past the highest pfn, or 2^32 - 1 if it is more: `max_mapnr_64` of the sub header has
+    /// the whole number. libkdumpfile wants a bit in the bitmaps for each.
     pub max_mapnr: u32,
     /// `total_ram_blocks`, `device_blocks`, `written_blocks`, `current_cpu`: unused by all readers.
     pub unused: [u32; 4],
-    /// CPUs with an `NT_PRSTATUS` note, at least 1.
+    /// CPUs: the `NT_PRSTATUS` notes, at least 1. crash warns if it is 0 or negative.
     pub nr_cpus: u32,
 }
 

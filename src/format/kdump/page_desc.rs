@@ -7,14 +7,44 @@ use byteorder::{BE, LE, ReadBytesExt, WriteBytesExt};
 use crate::format::kdump::PAGE_DESC_BYTES;
 use crate::format::wire::ByteOrder;
 
-/// `struct page_desc`: where a page's data is and how it is stored.
+/// `struct page_desc`: where a page's data is, and how it is stored. 24 bytes in every layout:
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                     offset                    |
+///        +-----------------------+-----------------------+
+///      8 |          size         |         flags         |
+///        +-----------------------+-----------------------+
+///     16 |                  page_flags *                 |
+///        +-----------------------------------------------+
+/// ```
+///
+/// The table follows the bitmaps. It has one entry for each page of the 2nd bitmap, in ascending order
+/// (in a split set: for each of those within the file's pfns).
+///
+/// | `flags` | the data is |
+/// |---|---|
+/// | 0 | the page itself; `size` is the page size |
+/// | 0x1 | an RFC 1950 zlib stream |
+/// | 0x2 | an LZO1X stream |
+/// | 0x4 | a raw snappy block, without framing |
+/// | 0x20 | one zstd frame |
+///
+/// Decoded data must be exactly one page. A `size` above the page size is an error for every reader.
+/// crash takes a page with an unknown flag for a raw one, without a word. `page_flags` was meant for the
+/// flags of the page; writers put 0, and nobody reads it.
+///
+/// Several entries may point to the same data. makedumpfile (at dump level bit 1), QEMU and this crate
+/// store one page of zeros for all, and every reader copes. An entry of all zeros is a page that the
+/// writer, marked incomplete, never came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageDesc {
     /// File offset of the data.
     pub offset: u64,
-    /// Bytes stored: a whole page when raw, fewer when compressed.
+    /// Bytes of the data: a whole page when raw, fewer when compressed.
     pub size: u32,
-    /// The codec bit, or 0 for a raw page.
+    /// The bit of the codec, or 0 for a raw page.
     pub flags: u32,
 }
 

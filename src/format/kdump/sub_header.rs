@@ -4,50 +4,139 @@ use crate::error::Result;
 use crate::format::kdump::DiskDumpHeader;
 use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
 
-/// `struct kdump_sub_header`, block 1; the notes follow right behind it.
+/// `struct kdump_sub_header`, block 1; the notes follow it.
+///
+/// 64-bit, 104 bytes:
 ///
 /// ```text
-///                           64-bit   i386   arm, ppc, mips, riscv32
-/// phys_base                      0      0       0   unsigned long
-/// dump_level                     8      4       4
-/// split                         12      8       8   0 but in a split set
-/// start_pfn, end_pfn        16, 24 12, 16  12, 16   of a split set; obsolete in version 6
-/// offset_vmcoreinfo, size   32, 40 20, 28  24, 32   long long, unsigned long
-/// offset_note, size         48, 56 32, 40  40, 48
-/// offset_eraseinfo, size    64, 72 44, 52  56, 64
-/// start_pfn_64, end_pfn_64  80, 88 56, 64  72, 80   of a split set
-/// max_mapnr_64                  96     72      88
-/// sizeof                       104     80      96
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |                   phys_base                   |
+///        +-----------------------+-----------------------+
+///      8 |       dump_level      |         split         |
+///        +-----------------------+-----------------------+
+///     16 |                  start_pfn *                  |
+///        +-----------------------------------------------+
+///     24 |                   end_pfn *                   |
+///        +-----------------------------------------------+
+///     32 |               offset_vmcoreinfo               |
+///        +-----------------------------------------------+
+///     40 |                size_vmcoreinfo                |
+///        +-----------------------------------------------+
+///     48 |                  offset_note                  |
+///        +-----------------------------------------------+
+///     56 |                   size_note                   |
+///        +-----------------------------------------------+
+///     64 |                offset_eraseinfo               |
+///        +-----------------------------------------------+
+///     72 |                 size_eraseinfo                |
+///        +-----------------------------------------------+
+///     80 |                  start_pfn_64                 |
+///        +-----------------------------------------------+
+///     88 |                   end_pfn_64                  |
+///        +-----------------------------------------------+
+///     96 |                  max_mapnr_64                 |
+///        +-----------------------------------------------+
 /// ```
+///
+/// 32-bit packed, 80 bytes: i386, which aligns 64-bit integers to 4 bytes.
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |       phys_base       |       dump_level      |
+///        +-----------------------+-----------------------+
+///      8 |         split         |      start_pfn *      |
+///        +-----------------------+-----------------------+
+///     16 |       end_pfn *       |   offset_vmcoreinfo   |
+///        +-----------------------+-----------------------+
+///     24 |   offset_vmcoreinfo   |    size_vmcoreinfo    |
+///        +-----------------------+-----------------------+
+///     32 |                  offset_note                  |
+///        +-----------------------+-----------------------+
+///     40 |       size_note       |    offset_eraseinfo   |
+///        +-----------------------+-----------------------+
+///     48 |    offset_eraseinfo   |     size_eraseinfo    |
+///        +-----------------------+-----------------------+
+///     56 |                  start_pfn_64                 |
+///        +-----------------------------------------------+
+///     64 |                   end_pfn_64                  |
+///        +-----------------------------------------------+
+///     72 |                  max_mapnr_64                 |
+///        +-----------------------------------------------+
+/// ```
+///
+/// 32-bit padded, 96 bytes: arm, ppc, mips, riscv32, which align them to 8 bytes.
+///
+/// ```text
+///           0     1     2     3     4     5     6     7
+///        +-----+-----+-----+-----+-----+-----+-----+-----+
+///      0 |       phys_base       |       dump_level      |
+///        +-----------------------+-----------------------+
+///      8 |         split         |      start_pfn *      |
+///        +-----------------------+-----------------------+
+///     16 |       end_pfn *       |        padding        |
+///        +-----------------------+-----------------------+
+///     24 |               offset_vmcoreinfo               |
+///        +-----------------------+-----------------------+
+///     32 |    size_vmcoreinfo    |        padding        |
+///        +-----------------------+-----------------------+
+///     40 |                  offset_note                  |
+///        +-----------------------+-----------------------+
+///     48 |       size_note       |        padding        |
+///        +-----------------------+-----------------------+
+///     56 |                offset_eraseinfo               |
+///        +-----------------------+-----------------------+
+///     64 |     size_eraseinfo    |        padding        |
+///        +-----------------------+-----------------------+
+///     72 |                  start_pfn_64                 |
+///        +-----------------------------------------------+
+///     80 |                   end_pfn_64                  |
+///        +-----------------------------------------------+
+///     88 |                  max_mapnr_64                 |
+///        +-----------------------------------------------+
+/// ```
+///
+/// Fields end where the version does that brought them: version 1 has two fields, 2 five, 3 seven,
+/// 4 nine, 5 eleven, 6 all. From version 6 on, the fields marked `*` are obsolete.
+///
+/// No field says whether a 32-bit struct is packed. libkdumpfile's git guesses by whether VMCOREINFO lies
+/// where the fields say, so it misreads a padded file without VMCOREINFO; 0.5.1 knows only the packed
+/// one. [`decode`](Self::decode) looks at all fields that must agree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KdumpSubHeader {
-    /// Physical address that the kernel (x86_64) or memory (arm, arm64, riscv64) starts at.
+    /// The offset between the kernel's virtual and physical addresses, in the sense of the
+    /// architecture. x86_64: `NUMBER(phys_base)` of VMCOREINFO, which is signed decimal (QEMU parses
+    /// it as hexadecimal, and is wrong), else from the first segment at or above
+    /// 0xffffffff80000000. arm64: `NUMBER(PHYS_OFFSET)`, which crash takes from here. riscv64:
+    /// `NUMBER(phys_ram_base)`. arm: the lowest physical address. Elsewhere 0.
     pub phys_base: u64,
-    /// What was left out, as makedumpfile's -d counts it.
+    /// Which classes of pages were excluded, see [`dump_level`](crate::format::dump_level).
     pub dump_level: u32,
-    /// Not 0 in a file of a set (makedumpfile --split), which has the pages of its pfns alone.
+    /// Not 0 in a file of a split set, which has only the pages of its own pfns.
     pub split: u32,
-    /// The first pfn of a file of a set.
+    /// The first pfn of this file of a split set; before version 6.
     pub start_pfn: u64,
-    /// One past the last pfn of a file of a set.
+    /// One past the last pfn of this file of a split set; before version 6.
     pub end_pfn: u64,
-    /// File offset of the VMCOREINFO text, inside the notes.
+    /// File offset of the VMCOREINFO text, inside the notes; 0 if there is none.
     pub offset_vmcoreinfo: u64,
     /// Bytes of the VMCOREINFO text.
     pub size_vmcoreinfo: u64,
-    /// File offset of the notes.
+    /// File offset of the notes; 0 if there are none.
     pub offset_note: u64,
     /// Bytes of the notes.
     pub size_note: u64,
-    /// File offset of the ERASEINFO text, inside the notes.
+    /// File offset of the ERASEINFO text, which says what `makedumpfile --config` erased; 0 if there
+    /// is none. It is in the notes, or at the end of the file.
     pub offset_eraseinfo: u64,
     /// Bytes of the ERASEINFO text.
     pub size_eraseinfo: u64,
-    /// As `start_pfn`, of every memory.
+    /// The first pfn of this file of a split set.
     pub start_pfn_64: u64,
-    /// As `end_pfn`, of every memory.
+    /// One past the last pfn of this file of a split set.
     pub end_pfn_64: u64,
-    /// One past the highest pfn.
+    /// One past the highest pfn. If it is 0 in version 6, libkdumpfile rejects every read.
     pub max_mapnr_64: u64,
 }
 
@@ -91,13 +180,14 @@ impl KdumpSubHeader {
         wire::encode(self, layout)
     }
 
-    /// The struct at the start of block 1, with the layout that it has.
+    /// Decodes the struct at the start of block 1, and finds its layout.
     ///
-    /// `main` and its `layout` are what [`DiskDumpHeader::decode`] returned. Fields that the
-    /// version does not have are 0, but of the 64-bit pfns, which are then the old ones. Whether
-    /// a 32-bit struct is packed does not follow from the machine (QEMU packs it for all), but
-    /// from what makes sense: the highest pfn stands in both headers, and notes lie behind the
-    /// struct in its blocks.
+    /// `main` and its `layout` come from [`DiskDumpHeader::decode`]. Fields that the version does not
+    /// have are 0, but the 64-bit pfns, which are then those of the older fields.
+    ///
+    /// Whether a 32-bit struct is packed does not follow from the machine, as QEMU packs it for all
+    /// of them. Both layouts are tried, and the one with fewer contradictions wins: the highest pfn
+    /// is in both headers, and the notes lie after the struct, within its blocks.
     #[must_use]
     pub fn decode(
         bytes: &[u8],
@@ -106,7 +196,7 @@ impl KdumpSubHeader {
     ) -> (Self, StructLayout) {
         let decode_as = |layout| {
             let mut header: KdumpSubHeader = wire::decode(bytes, layout);
-            header.without_later_fields(main);
+            header.clear_later_fields(main);
             header
         };
         let padded = decode_as(layout);
@@ -114,13 +204,13 @@ impl KdumpSubHeader {
             return (padded, layout);
         }
         let packed = decode_as(StructLayout::Packed32);
-        if packed.nonsense(main) < padded.nonsense(main) {
+        if packed.contradictions(main) < padded.contradictions(main) {
             return (packed, StructLayout::Packed32);
         }
         (padded, layout)
     }
 
-    fn without_later_fields(&mut self, main: &DiskDumpHeader) {
+    fn clear_later_fields(&mut self, main: &DiskDumpHeader) {
         let version = main.header_version;
         if version < 1 {
             (self.phys_base, self.dump_level) = (0, 0);
@@ -143,8 +233,8 @@ impl KdumpSubHeader {
         }
     }
 
-    /// How many of the fields make no sense beside the main header.
-    fn nonsense(&self, main: &DiskDumpHeader) -> usize {
+    /// How many of the fields contradict the main header.
+    fn contradictions(&self, main: &DiskDumpHeader) -> usize {
         let block_size = u64::from(main.block_size);
         let blocks_end = block_size * (1 + u64::from(main.sub_hdr_size));
         let outside = |offset: u64, size: u64| {
@@ -157,7 +247,7 @@ impl KdumpSubHeader {
             max_mapnr != main.max_mapnr,
             outside(self.offset_vmcoreinfo, self.size_vmcoreinfo),
             outside(self.offset_note, self.size_note),
-            // Makedumpfile appends it to the file.
+            // makedumpfile may append the text to the file, so its offset says nothing.
             (self.offset_eraseinfo == 0) != (self.size_eraseinfo == 0),
         ]
         .into_iter()

@@ -5,14 +5,20 @@ use crate::format::wire::{self, FieldVisitor, Record, StructLayout};
 /// Bytes of each string of `struct new_utsname`, the closing NUL included.
 pub const UTS_FIELD_BYTES: usize = 65;
 
-/// The kernel's `struct new_utsname`.
+/// The kernel's `struct new_utsname`: six strings of 65 bytes, each with its NUL.
 ///
 /// ```text
-/// 0 sysname  65 nodename  130 release  195 version  260 machine  325 domainname  390
+/// 0 sysname  65 nodename  130 release  195 version  260 machine  325 domainname  390 (sizeof)
 /// ```
 ///
+/// It is the same in every layout. The kernel keeps it in memory, at `SYMBOL(init_uts_ns)` +
+/// `OFFSET(uts_namespace.name)` of VMCOREINFO; makedumpfile and this crate read it there, while QEMU
+/// leaves all but `machine` empty ("Unknown").
+///
 /// libkdumpfile sets no architecture, and drgn then refuses the file, unless sysname is "Linux",
-/// release, version and machine are not empty, and the last byte of each is 0.
+/// release, version and machine are not empty, and the last byte of each string is 0: so no kdump file
+/// of QEMU opens in drgn, and filling these four mends it. crash refuses a file whose `machine` it knows
+/// and was not built for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewUtsname {
     /// "Linux".

@@ -74,8 +74,13 @@ pub(crate) fn decode<R: Record + Default>(bytes: &[u8], layout: StructLayout) ->
 
 /// `sizeof` the struct in `layout`.
 pub(crate) fn size_of<R: Record + Default>(layout: StructLayout) -> usize {
+    size_of_record(&R::default(), layout)
+}
+
+/// `sizeof` a struct that may have arrays of any length.
+pub(crate) fn size_of_record<R: Record>(record: &R, layout: StructLayout) -> usize {
     let mut ruler = Ruler { placement: Placement::new(layout), places: Vec::new() };
-    R::default().visit(&mut ruler);
+    record.clone().visit(&mut ruler);
     ruler.placement.size()
 }
 
@@ -85,16 +90,17 @@ pub(crate) fn size_of<R: Record + Default>(layout: StructLayout) -> usize {
 /// If the struct has no such field.
 #[expect(clippy::expect_used, reason = "the field's name is a literal in the caller")]
 pub(crate) fn offset_of<R: Record + Default>(layout: StructLayout, field: &str) -> Range<usize> {
-    let place = fields::<R>(layout).into_iter().find(|(name, _)| *name == field);
+    let place = fields(&R::default(), layout).into_iter().find(|(name, _)| *name == field);
     place.map(|(_, place)| place).expect("the struct has the field")
 }
 
 /// The name and the bytes of every field, in order.
-pub(crate) fn fields<R: Record + Default>(
+pub(crate) fn fields<R: Record>(
+    record: &R,
     layout: StructLayout,
 ) -> Vec<(&'static str, Range<usize>)> {
     let mut ruler = Ruler { placement: Placement::new(layout), places: Vec::new() };
-    R::default().visit(&mut ruler);
+    record.clone().visit(&mut ruler);
     ruler.places
 }
 
@@ -317,7 +323,7 @@ mod tests {
         let layout = StructLayout::Padded32(ByteOrder::Big);
         assert_eq!(offset_of::<Sample>(layout, "long"), 16..20);
         assert_eq!(
-            fields::<Sample>(StructLayout::Bits64(ByteOrder::Big)),
+            fields(&SAMPLE, StructLayout::Bits64(ByteOrder::Big)),
             [("chars", 0..1), ("int", 4..8), ("long_long", 8..16), ("long", 16..24)]
         );
     }
