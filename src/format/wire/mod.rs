@@ -8,11 +8,11 @@ mod byte_order;
 mod fields;
 
 pub use byte_order::ByteOrder;
-#[cfg(test)]
-pub(crate) use fields::{fields, size_of_record};
 pub(crate) use fields::{
     FieldVisitor, Record, check, check_width, decode, encode, offset_of, size_of,
 };
+#[cfg(test)]
+pub(crate) use fields::{fields, size_of_record};
 
 /// The C ABI of the crashed kernel, which lays out the kdump headers: the five that occur.
 ///
