@@ -31,7 +31,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("cli", "output"),
     ("cli", "select"),
     ("cli", "verify"),
-    ("error", "fixtures"),
     ("pipeline", "select"),
 ];
 
