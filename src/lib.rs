@@ -101,7 +101,7 @@ pub use pages::{PageSize, PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRan
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
 pub use progress::Progress;
-pub use select::{Census, Class, SelectRequest, Selection, Share as ClassShare, select};
+pub use select::{Census, Class, ClassCount, SelectRequest, Selection, select};
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;

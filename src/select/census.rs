@@ -1,64 +1,70 @@
-//! How many pages of each class a memory has.
+//! How many pages of each class a dump has.
 
 use super::class::Class;
 
 /// One class of a census.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    /// Which one.
+pub struct ClassCount {
+    /// The class.
     pub class: Class,
-    /// Pages of it that the input has, whether they are left out or not.
+    /// Pages of the class that the input has, excluded or not.
     pub pages: u64,
-    /// Pages of it that are left out.
+    /// Excluded pages: those of the class, and pages counted in a class before it that it excludes.
     pub excluded: u64,
-    /// Why the class cannot be told, or is not trusted.
-    pub off: Option<String>,
+    /// Why the class is disabled, if it is: its pages cannot be identified, or its evidence
+    /// contradicts itself. Then no page counts as one of the class.
+    pub disabled: Option<String>,
 }
 
 /// The pages of a dump by class.
+///
+/// A page counts once, in the first class of [`Class::ALL`] that matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Each class, in the order of [`Class::ALL`]; empty when nothing was looked at.
-    pub shares: Vec<Share>,
-    /// Struct pages that were looked at: pages of the input that have one.
+    /// Each class, in the order of [`Class::ALL`]; empty when no selection was asked for.
+    pub classes: Vec<ClassCount>,
+    /// Pages of the input whose struct page was read.
     pub struct_pages: u64,
-    /// Pages of the input whose struct page is not there or cannot be read; they are kept.
+    /// Pages of the input without a struct page that can be read; they are kept.
     pub unknown: u64,
-    /// Pages that the input has.
+    /// Pages of the input.
     pub pages: u64,
 }
 
 impl Census {
-    /// The share of a class.
+    /// The count of a class.
     #[must_use]
-    pub fn share(&self, class: Class) -> Option<&Share> {
-        self.shares.iter().find(|share| share.class == class)
+    pub fn class(&self, class: Class) -> Option<&ClassCount> {
+        self.classes.iter().find(|count| count.class == class)
     }
 
-    /// Why those classes are off that `which` wants, each reason once with the names of all of its
-    /// classes.
-    pub fn reasons(&self, which: impl Fn(&Share) -> bool) -> Vec<(Vec<&'static str>, &str)> {
+    /// Why classes are disabled, of those that `filter` accepts: each reason once, with the names
+    /// of all classes that it disables.
+    pub fn disable_reasons(
+        &self,
+        filter: impl Fn(&ClassCount) -> bool,
+    ) -> Vec<(Vec<&'static str>, &str)> {
         let mut reasons: Vec<(Vec<&'static str>, &str)> = Vec::new();
-        for share in self.shares.iter().filter(|share| which(share)) {
-            let Some(why) = share.off.as_deref() else { continue };
+        for count in self.classes.iter().filter(|count| filter(count)) {
+            let Some(why) = count.disabled.as_deref() else { continue };
             match reasons.iter_mut().find(|(_, other)| *other == why) {
-                Some((names, _)) => names.push(share.class.name()),
-                None => reasons.push((vec![share.class.name()], why)),
+                Some((names, _)) => names.push(count.class.name()),
+                None => reasons.push((vec![count.class.name()], why)),
             }
         }
         reasons
     }
 
-    /// Pages that are left out.
+    /// Excluded pages of all classes.
     #[must_use]
     pub fn excluded(&self) -> u64 {
-        self.shares.iter().map(|share| share.excluded).sum()
+        self.classes.iter().map(|count| count.excluded).sum()
     }
 
-    /// Pages of no class: the kernel's own, and those that are not known.
+    /// Pages of no class: other pages of the kernel, and those counted in `unknown`.
     #[must_use]
-    pub fn others(&self) -> u64 {
-        let classed: u64 = self.shares.iter().map(|share| share.pages).sum();
-        self.pages.saturating_sub(classed)
+    pub fn unclassified(&self) -> u64 {
+        let classified: u64 = self.classes.iter().map(|count| count.pages).sum();
+        self.pages.saturating_sub(classified)
     }
 }

@@ -1,15 +1,20 @@
-//! Whether a class can be trusted: what speaks for it and against it in a whole memory.
+//! Whether the classes can be trusted: what a whole memory says for and against them.
+//!
+//! A crash may leave a few struct pages half written; they cost only their own pages. Many of them
+//! mean that the struct pages are read wrongly: a class is disabled, or all classes are.
 
 use std::ops::AddAssign;
 
 use super::class::{Class, PerClass};
-use super::own::What;
+use super::kernel_pages::KernelPageKind;
+use super::reasons::{Contradiction, FreeMissing, Inconsistency};
+use crate::pages::Pfn;
 
-/// So few contradictions may come from the crash itself, and cost their own pages alone.
-const FEW: u64 = 4;
+/// Up to this many contradictions may come from the crash itself.
+const MAX_FROM_CRASH: u64 = 4;
 
-/// More than one in so many are too many.
-const SHARE: u64 = 16;
+/// More contradictions than one in this many sound struct pages are too many.
+const SOUND_PER_CONTRADICTION: u64 = 16;
 
 /// The crash may have come between a page and its zone's count of it.
 const ZONE_SLACK_PAGES: u64 = 1024;
@@ -18,134 +23,150 @@ const ZONE_SLACK_SHARE: u64 = 8;
 /// What speaks for and against one class.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClassEvidence {
-    /// Blocks of it.
+    /// Blocks of the class, those with kernel pages included.
     pub(super) blocks: u64,
-    /// Pages that seem to be of it, but contradict themselves.
-    pub(super) odd: u64,
-    /// The first of these.
-    pub(super) first_odd: Option<(u64, &'static str)>,
-    /// Blocks of it with pages that are certainly the kernel's own.
-    pub(super) own: u64,
-    /// The first such page.
-    pub(super) first_own: Option<(u64, What)>,
+    /// Blocks of the class that contain pages that certainly belong to the kernel.
+    pub(super) blocks_of_kernel: u64,
+    /// The first of these kernel pages.
+    pub(super) first_of_kernel: Option<(Pfn, KernelPageKind)>,
+    /// Struct pages that contradict themselves as ones of the class.
+    pub(super) inconsistent: u64,
+    /// The first of these pages.
+    pub(super) first_inconsistent: Option<(Pfn, Inconsistency)>,
 }
 
 impl AddAssign<&ClassEvidence> for ClassEvidence {
     fn add_assign(&mut self, other: &ClassEvidence) {
         self.blocks += other.blocks;
-        self.odd += other.odd;
-        self.own += other.own;
-        self.first_odd = self.first_odd.or(other.first_odd);
-        self.first_own = self.first_own.or(other.first_own);
+        self.blocks_of_kernel += other.blocks_of_kernel;
+        self.first_of_kernel = self.first_of_kernel.or(other.first_of_kernel);
+        self.inconsistent += other.inconsistent;
+        self.first_inconsistent = self.first_inconsistent.or(other.first_inconsistent);
     }
 }
 
 impl ClassEvidence {
-    /// Why the class is not to be trusted, if it is not.
-    fn contradiction(&self) -> Option<String> {
-        let Self { blocks, odd, own, .. } = self;
-        if let Some((pfn, what)) = self.first_own.filter(|_| *own > FEW) {
-            let what = what.name();
-            return Some(format!(
-                "{own} of their {blocks} blocks have pages of the kernel's own, the first is pfn {pfn:#x} with {what}"
-            ));
+    /// Why the class cannot be trusted, if it cannot.
+    fn contradiction(&self) -> Option<Contradiction> {
+        let &ClassEvidence { blocks, blocks_of_kernel, inconsistent, .. } = self;
+        if blocks_of_kernel > MAX_FROM_CRASH {
+            let (pfn, kind) = self.first_of_kernel?;
+            return Some(Contradiction::KernelPages { blocks_of_kernel, blocks, pfn, kind });
         }
-        let (pfn, why) = self.first_odd.filter(|_| too_many(*odd, *blocks))?;
-        Some(format!(
-            "{odd} of them contradict themselves, and {blocks} do not; the first is pfn {pfn:#x}: {why}"
-        ))
+        let (pfn, why) = self.first_inconsistent.filter(|_| too_many(inconsistent, blocks))?;
+        Some(Contradiction::Inconsistent { inconsistent, blocks, pfn, why })
     }
 }
 
-/// Few of many are the crash's own doing; many, or most, mean that we read them wrongly.
-fn too_many(bad: u64, good: u64) -> bool {
-    bad > FEW && bad.saturating_mul(SHARE) > good
+/// Struct pages of compounds: those that fit together, and those that do not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CompoundEvidence {
+    /// Struct pages that fit: tails that point to a head, heads with tails of their own.
+    pub(super) good: u64,
+    /// Struct pages that do not fit.
+    pub(super) lost: u64,
+    /// The first page whose struct page does not fit.
+    pub(super) first_lost: Option<Pfn>,
 }
 
-/// All classes for one reason.
-fn all(why: &str) -> Vec<(Class, String)> {
-    Class::ALL.into_iter().map(|class| (class, why.to_owned())).collect()
+impl CompoundEvidence {
+    /// Counts the struct page of `pfn`.
+    pub(super) fn add(&mut self, pfn: Pfn, is_good: bool) {
+        if is_good {
+            self.good += 1;
+        } else {
+            self.lost += 1;
+            self.first_lost.get_or_insert(pfn);
+        }
+    }
+
+    /// The first misfit, if there are too many.
+    fn too_many_lost(&self) -> Option<Pfn> {
+        self.first_lost.filter(|_| too_many(self.lost, self.good))
+    }
+}
+
+impl AddAssign<&CompoundEvidence> for CompoundEvidence {
+    fn add_assign(&mut self, other: &CompoundEvidence) {
+        self.good += other.good;
+        self.lost += other.lost;
+        self.first_lost = self.first_lost.or(other.first_lost);
+    }
 }
 
 /// What speaks for and against the struct pages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
     pub(super) classes: PerClass<ClassEvidence>,
-    /// Tails of compounds that lead to where a head can be, and those that do not.
-    pub(super) tails: u64,
-    pub(super) lost_tails: u64,
-    /// The first of these.
-    pub(super) first_lost_tail: Option<u64>,
-    /// Heads of compounds whose tails are theirs, and those that cannot be heads.
-    pub(super) heads: u64,
-    pub(super) lost_heads: u64,
-    /// The first of these.
-    pub(super) first_lost_head: Option<u64>,
-    /// Pages of the buddy allocator, whether the input has them or not.
+    pub(super) tails: CompoundEvidence,
+    pub(super) heads: CompoundEvidence,
+    /// Pages of the buddy allocator, excluded from the input or not.
     pub(super) buddy_pages: u64,
 }
 
-impl Evidence {
-    pub(super) fn add(&mut self, other: &Evidence) {
+impl AddAssign<&Evidence> for Evidence {
+    fn add_assign(&mut self, other: &Evidence) {
         self.classes += &other.classes;
-        self.tails += other.tails;
-        self.lost_tails += other.lost_tails;
-        self.first_lost_tail = self.first_lost_tail.or(other.first_lost_tail);
-        self.heads += other.heads;
-        self.lost_heads += other.lost_heads;
-        self.first_lost_head = self.first_lost_head.or(other.first_lost_head);
+        self.tails += &other.tails;
+        self.heads += &other.heads;
         self.buddy_pages += other.buddy_pages;
-    }
-
-    /// The classes that are not to be trusted, and why.
-    ///
-    /// `zones` is how many free pages the zones have on their lists, where that can be read and
-    /// held against what was found.
-    pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, String)> {
-        if let Some(pfn) = self.first_lost_tail.filter(|_| too_many(self.lost_tails, self.tails)) {
-            let why = format!(
-                "{} tails of compound pages lead to no struct page, and {} do; the first is pfn {pfn:#x}",
-                self.lost_tails, self.tails
-            );
-            return all(&why);
-        }
-        if let Some(pfn) = self.first_lost_head.filter(|_| too_many(self.lost_heads, self.heads)) {
-            return all(&format!(
-                "{} heads of compound pages have no tails of their own, and {} do; the first is pfn {pfn:#x}",
-                self.lost_heads, self.heads
-            ));
-        }
-        let mut found: Vec<_> = self
-            .classes
-            .iter()
-            .filter_map(|(class, evidence)| Some((class, evidence.contradiction()?)))
-            .collect();
-        let free = self.buddy_pages;
-        let is_told =
-            |found: &[(Class, String)]| found.iter().any(|(class, _)| *class == Class::Free);
-        if let Some(zones) = zones.filter(|zones| free < zones / 2 && !is_told(&found)) {
-            // Then they are not where or what VMCOREINFO says, whatever they seem to be.
-            return all(&self.found_of(zones));
-        }
-        let too_free = zones.filter(|zones| free > zones.saturating_add(slack(*zones)));
-        if let (Some(zones), false) = (too_free, is_told(&found)) {
-            let why = format!("{free} pages seem to be free, but the zones have {zones}");
-            found.push((Class::Free, why));
-        }
-        found
-    }
-
-    /// That free pages were not found, if so.
-    pub(super) fn missing_free(&self, zones: u64) -> Option<String> {
-        (self.buddy_pages.saturating_add(slack(zones)) < zones).then(|| self.found_of(zones))
-    }
-
-    fn found_of(&self, zones: u64) -> String {
-        let free = self.buddy_pages;
-        format!("the zones have {zones} free pages on their lists, of which {free} were found")
     }
 }
 
-fn slack(zones: u64) -> u64 {
+impl Evidence {
+    /// The classes that cannot be trusted, and why.
+    ///
+    /// `zones` is how many free pages the zones count, where that can be compared with what was
+    /// found.
+    pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, Contradiction)> {
+        if let Some(why) = self.against_all(zones) {
+            return Class::ALL.map(|class| (class, why.clone())).to_vec();
+        }
+        let of_class = |(class, evidence): (Class, &ClassEvidence)| {
+            let excess = || self.free_excess(zones).filter(|_| class == Class::Free);
+            Some((class, evidence.contradiction().or_else(excess)?))
+        };
+        self.classes.iter().filter_map(of_class).collect()
+    }
+
+    /// Why no struct page can be trusted, if so.
+    fn against_all(&self, zones: Option<u64>) -> Option<Contradiction> {
+        if let Some(pfn) = self.tails.too_many_lost() {
+            let CompoundEvidence { good, lost, .. } = self.tails;
+            return Some(Contradiction::LostTails { lost, good, pfn });
+        }
+        if let Some(pfn) = self.heads.too_many_lost() {
+            let CompoundEvidence { good, lost, .. } = self.heads;
+            return Some(Contradiction::LostHeads { lost, good, pfn });
+        }
+        // Then the struct pages are not where VMCOREINFO says, or not what it says. If the class
+        // free has a contradiction of its own, that explains the missing pages.
+        let zones = zones.filter(|&zones| {
+            self.buddy_pages < zones / 2 && self.classes[Class::Free].contradiction().is_none()
+        })?;
+        Some(FreeMissing { zones, found: self.buddy_pages }.into())
+    }
+
+    fn free_excess(&self, zones: Option<u64>) -> Option<Contradiction> {
+        let found = self.buddy_pages;
+        let zones = zones.filter(|&zones| found > zones.saturating_add(zone_slack(zones)))?;
+        Some(Contradiction::FreeExcess { found, zones })
+    }
+
+    /// Whether fewer free pages were found than the zones count.
+    pub(super) fn missing_free(&self, zones: u64) -> Option<FreeMissing> {
+        let found = self.buddy_pages;
+        let is_missing = found.saturating_add(zone_slack(zones)) < zones;
+        is_missing.then_some(FreeMissing { zones, found })
+    }
+}
+
+/// Whether there are more contradictions than a crash leaves.
+fn too_many(contradictions: u64, sound: u64) -> bool {
+    contradictions > MAX_FROM_CRASH
+        && contradictions.saturating_mul(SOUND_PER_CONTRADICTION) > sound
+}
+
+fn zone_slack(zones: u64) -> u64 {
     ZONE_SLACK_PAGES + zones / ZONE_SLACK_SHARE
 }

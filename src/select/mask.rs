@@ -1,95 +1,139 @@
-//! A bit for each page of a chunk: what a thread looks at in one go, and a block of a [`PageSet`].
+//! A bit for each page of a chunk: the unit of a scan, and a block of a [`PageSet`].
 //!
 //! [`PageSet`]: crate::pages::page_set::PageSet
 
-use std::ops::Range;
-
 use crate::pages::page_set::BLOCK_BYTES;
+use crate::pages::{Pfn, PfnRange};
 
 /// Pages of a chunk.
 pub(super) const CHUNK_PAGES: u64 = 8 * BLOCK_BYTES as u64;
 
+const WORD_BITS: u64 = 64;
 const WORDS: usize = BLOCK_BYTES / 8;
 
-/// The bits, by pfn within the chunk.
+/// The pages of a chunk.
+pub(super) fn chunk_pfns(number: u64) -> PfnRange {
+    PfnRange::of(Pfn::new(number * CHUNK_PAGES), CHUNK_PAGES)
+}
+
+/// A set of pages of one chunk.
 #[derive(Debug, Clone)]
-pub(super) struct Mask(Box<[u64; WORDS]>);
+pub(super) struct Mask {
+    /// The first page of the chunk.
+    first: Pfn,
+    words: Box<[u64; WORDS]>,
+}
 
 impl Mask {
-    pub(super) fn new() -> Self {
-        Mask(Box::new([0; WORDS]))
+    /// No page of the chunk with this number.
+    pub(super) fn new(chunk: u64) -> Self {
+        Mask { first: chunk_pfns(chunk).start, words: Box::new([0; WORDS]) }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.fill(0);
+    /// Becomes the empty set of another chunk.
+    pub(super) fn reset(&mut self, chunk: u64) {
+        self.first = chunk_pfns(chunk).start;
+        self.words.fill(0);
     }
 
-    /// The words that `range` reaches into, with the bits of them that are in it.
-    fn parts(range: &Range<u64>) -> impl Iterator<Item = (usize, u64)> + use<> {
-        let (start, end) = (range.start, range.end.min(CHUNK_PAGES));
-        let words = if start < end { start / 64..end.div_ceil(64) } else { 0..0 };
-        words.map(move |word| {
-            let first = start.saturating_sub(word * 64);
-            let behind = (end - word * 64).min(64);
-            let below = if behind == 64 { u64::MAX } else { (1 << behind) - 1 };
-            (usize::try_from(word).unwrap_or(WORDS), below & (u64::MAX << first))
+    /// Adds the pages of `pfns` that are in the chunk.
+    pub(super) fn set(&mut self, pfns: PfnRange) {
+        // Most blocks are single pages.
+        if pfns.len() == 1 && self.spans(pfns.start) {
+            let (word, bit) = self.place(pfns.start);
+            *self.word_mut(word) |= bit;
+            return;
+        }
+        for (word, bits) in self.parts(pfns) {
+            *self.word_mut(word) |= bits;
+        }
+    }
+
+    /// Whether the set has a page of the chunk.
+    pub(super) fn contains(&self, pfn: Pfn) -> bool {
+        let (word, bit) = self.place(pfn);
+        self.word(word) & bit != 0
+    }
+
+    /// Whether the set has any page of `pfns`.
+    pub(super) fn any(&self, pfns: PfnRange) -> bool {
+        if pfns.len() == 1 && self.spans(pfns.start) {
+            return self.contains(pfns.start);
+        }
+        self.parts(pfns).any(|(word, bits)| self.word(word) & bits != 0)
+    }
+
+    /// How many pages of `pfns` the set has.
+    pub(super) fn count(&self, pfns: PfnRange) -> u64 {
+        let ones = |(word, bits): (u64, u64)| u64::from((self.word(word) & bits).count_ones());
+        self.parts(pfns).map(ones).sum()
+    }
+
+    /// How many pages of `pfns` the set has that `other` has not, which is of the same chunk.
+    pub(super) fn count_without(&self, pfns: PfnRange, other: &Mask) -> u64 {
+        let ones = |(word, bits): (u64, u64)| {
+            u64::from((self.word(word) & !other.word(word) & bits).count_ones())
+        };
+        self.parts(pfns).map(ones).sum()
+    }
+
+    /// Removes all pages that `other` has not, which is of the same chunk.
+    pub(super) fn retain(&mut self, other: &Mask) {
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= other);
+    }
+
+    /// The bitmap, least significant bit first.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        self.words.iter().flat_map(|word| word.to_le_bytes())
+    }
+
+    /// Whether all pages of `pfns` are pages of the chunk.
+    pub(super) fn covers(&self, pfns: PfnRange) -> bool {
+        pfns.intersection(PfnRange::of(self.first, CHUNK_PAGES)) == pfns
+    }
+
+    /// Whether `pfn` is a page of the chunk.
+    fn spans(&self, pfn: Pfn) -> bool {
+        self.first <= pfn && pfn - self.first < CHUNK_PAGES
+    }
+
+    /// The word of a page of the chunk, and its bit in it.
+    fn place(&self, pfn: Pfn) -> (u64, u64) {
+        let bit = pfn - self.first;
+        (bit / WORD_BITS, 1 << (bit % WORD_BITS))
+    }
+
+    /// The words that `pfns` reaches into within the chunk, and the bits of `pfns` in each.
+    fn parts(&self, pfns: PfnRange) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let within = pfns.intersection(PfnRange::of(self.first, CHUNK_PAGES));
+        let (start, end) = if within.is_empty() {
+            (0, 0)
+        } else {
+            (within.start - self.first, within.end - self.first)
+        };
+        (start / WORD_BITS..end.div_ceil(WORD_BITS)).map(move |word| {
+            let first = start.saturating_sub(word * WORD_BITS);
+            let unused = WORD_BITS - (end - word * WORD_BITS).min(WORD_BITS);
+            (word, (u64::MAX >> unused) & (u64::MAX << first))
         })
     }
 
-    /// Sets the bits of a range.
-    pub(super) fn set(&mut self, range: &Range<u64>) {
-        if range.end == range.start + 1 {
-            let word = usize::try_from(range.start / 64).unwrap_or(WORDS);
-            if let Some(word) = self.0.get_mut(word) {
-                *word |= 1 << (range.start % 64);
-            }
-            return;
-        }
-        for (word, bits) in Self::parts(range) {
-            if let Some(word) = self.0.get_mut(word) {
-                *word |= bits;
-            }
-        }
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "callers ask for pages of the chunk alone; a page of another is a bug"
+    )]
+    fn word(&self, index: u64) -> u64 {
+        self.words[index as usize]
     }
 
-    /// Whether one bit is set.
-    pub(super) fn has(&self, bit: u64) -> bool {
-        self.word(usize::try_from(bit / 64).unwrap_or(WORDS)) & (1 << (bit % 64)) != 0
-    }
-
-    /// Whether any bit of a range is set.
-    pub(super) fn any(&self, range: &Range<u64>) -> bool {
-        if range.end == range.start + 1 {
-            return self.has(range.start);
-        }
-        Self::parts(range).any(|(word, bits)| self.word(word) & bits != 0)
-    }
-
-    /// How many bits of a range are set.
-    pub(super) fn count(&self, range: &Range<u64>) -> u64 {
-        Self::parts(range)
-            .map(|(word, bits)| u64::from((self.word(word) & bits).count_ones()))
-            .sum()
-    }
-
-    /// How many bits of a range are set here and not in `but`.
-    pub(super) fn count_without(&self, range: &Range<u64>, but: &Mask) -> u64 {
-        let ones = |word: usize, bits: u64| (self.word(word) & !but.word(word) & bits).count_ones();
-        Self::parts(range).map(|(word, bits)| u64::from(ones(word, bits))).sum()
-    }
-
-    /// Takes out all bits that `other` has not.
-    pub(super) fn and(&mut self, other: &Mask) {
-        self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word &= other);
-    }
-
-    /// Its bytes, least significant bit first.
-    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0.iter().flat_map(|word| word.to_le_bytes())
-    }
-
-    fn word(&self, index: usize) -> u64 {
-        self.0.get(index).copied().unwrap_or(0)
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "callers ask for pages of the chunk alone; a page of another is a bug"
+    )]
+    fn word_mut(&mut self, index: u64) -> &mut u64 {
+        &mut self.words[index as usize]
     }
 }
 
@@ -100,18 +144,35 @@ mod tests {
     #[test]
     fn ranges_are_set_found_and_counted_to_the_bit() {
         let edges = [0, 1, 7, 63, 64, 65, 127, 128, 4096, CHUNK_PAGES - 1, CHUNK_PAGES];
+        let all = chunk_pfns(3);
+        let at = |bit: u64| all.start + bit;
         for start in edges {
             for end in edges.into_iter().filter(|&end| start <= end) {
-                let mut mask = Mask::new();
-                mask.set(&(start..end));
-                assert_eq!(mask.count(&(0..CHUNK_PAGES)), end - start);
-                assert_eq!(mask.count_without(&(0..CHUNK_PAGES), &mask), 0);
-                assert!(!mask.any(&(0..start)), "{start}..{end}");
-                assert!(!mask.any(&(end..CHUNK_PAGES)), "{start}..{end}");
-                assert_eq!(mask.any(&(start..end)), start < end);
+                let mut mask = Mask::new(3);
+                mask.set(PfnRange::new(at(start), at(end)));
+                assert_eq!(mask.count(all), end - start);
+                assert_eq!(mask.count_without(all, &mask), 0);
+                assert!(!mask.any(PfnRange::new(at(0), at(start))), "{start}..{end}");
+                assert!(!mask.any(PfnRange::new(at(end), all.end)), "{start}..{end}");
+                assert_eq!(mask.any(PfnRange::new(at(start), at(end))), start < end);
                 let first = mask.bytes().position(|byte| byte != 0);
                 assert_eq!(first, (start < end).then_some(start as usize / 8));
             }
         }
+    }
+
+    #[test]
+    fn pages_of_other_chunks_are_never_in_the_set() {
+        let mut mask = Mask::new(1);
+        let (before, after) = (chunk_pfns(0), chunk_pfns(2));
+        mask.set(before);
+        mask.set(after);
+        mask.set(PfnRange::of(before.start, 1));
+        mask.set(PfnRange::of(after.start, 1));
+        assert!(mask.bytes().all(|byte| byte == 0));
+        assert!(!mask.any(PfnRange::of(after.start, 1)));
+        mask.set(PfnRange::new(before.start, after.end));
+        assert!(mask.bytes().all(|byte| byte == 0xff));
+        assert_eq!(mask.count(PfnRange::ALL), CHUNK_PAGES);
     }
 }

@@ -1,28 +1,72 @@
-//! Which pages are kept: what the kernel's own struct pages say of each.
+//! Which pages are kept: the dump level, applied to what the kernel's struct pages say of each page.
 //!
 //! ```text
-//! VMCOREINFO --> struct_page::StructPageFormat, mem_map --> scan (in parallel): each struct page to its class
-//!            --> evidence: does a class contradict itself, or claim what cannot be? then without it
-//!            --> Selection: the pages left out, the census of all of them
+//! VMCOREINFO, page tables, mem_map --> struct_pages: where the struct pages are
+//!                                  --> kernel_pages: pages that certainly belong to the kernel
+//! scan, in parallel, chunk by chunk: rules (classes/) give each struct page a verdict
+//! evidence: if a class contradicts itself, disable it and scan again
+//! selection: the excluded pages, the census of all pages, the warnings
 //! ```
+//!
+//! # When a page is excluded
+//!
+//! To lose a page that matters is worse than to keep one that does not. So a page is excluded only
+//! if all of this holds:
+//!
+//! - The level excludes its class. Poisoned and offline pages are excluded at every level.
+//! - Its struct page, or the struct page of the block's head, can be read and matches the class's
+//!   rule (see `classes`).
+//! - The struct page does not contradict itself: a block is aligned to its order, a compound's tails
+//!   point to its head, a page on the LRU lists is no slab page, and so on.
+//! - Its block contains no page that certainly belongs to the kernel. (A poisoned page is excluded
+//!   even then, and even if its struct page contradicts itself: reading it may crash the machine.)
+//! - Its class is not disabled.
+//!
+//! # When a class is disabled
+//!
+//! One class, if
+//!
+//! - VMCOREINFO lacks what identifies its pages,
+//! - more than 4 of its blocks contain kernel pages,
+//! - more than 4 of its struct pages contradict themselves, and more than one in 16, or
+//! - more free pages were found than the zones count.
+//!
+//! All classes, if
+//!
+//! - the struct pages cannot be found, or more than one in 4 cannot be read,
+//! - a page table is where struct pages should be, or the memory holds another kernel's name,
+//! - more than 4 heads or tails of compounds do not fit together, and more than one in 16, or
+//! - less than half as many free pages were found as the zones count.
+//!
+//! Then the class's pages are kept, a warning gives the reason, and [`Selection::level`] lacks the
+//! class's bit.
+//!
+//! # What may not be here
+//!
+//! The layout of struct pages and the search for them (`kernel`), reading of dumps (`dump`), pages of
+//! zeros (their bytes decide, which are not read here), and what becomes of the pages (`to_kdump`,
+//! `to_elf`).
 
 mod census;
+mod chunk;
 mod class;
 mod classes;
 mod evidence;
+mod kernel_pages;
 mod mask;
-mod own;
+mod reasons;
 mod rules;
 mod scan;
+mod selection;
 mod struct_pages;
+mod verdict;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::iter;
+use std::sync::atomic::Ordering;
 
+use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
-use crate::dump::{Dump, Runs};
-use crate::error::{Error, Result, chain};
-use crate::format::dump_level::DumpLevel;
+use crate::error::{Error, Result};
 use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
@@ -30,244 +74,179 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
-use crate::pages::page_set::PageSet;
-use crate::pages::{PhysAddr, Position};
-use own::Own;
+use crate::pages::{Pfn, PfnRange, PhysAddr, Position};
+use kernel_pages::KernelPages;
+use reasons::SelectError;
 use rules::Rules;
-use scan::{Counts, Subject};
+use scan::{Scan, ScanInput, scan};
 use struct_pages::StructPages;
 
-pub use census::{Census, Share};
+pub use census::{Census, ClassCount};
 pub use class::Class;
+pub use selection::{SelectRequest, Selection};
 
-/// Of the struct pages, one in so many may be unreadable before the others are not trusted either.
-const MAX_SHARE_UNREADABLE: u64 = 4;
+/// Give up if more than one in this many struct pages is unreadable.
+const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 
-/// Of the pages of a dump, one in so many may have no struct page before that is worth a warning.
-const MAX_SHARE_WITHOUT: u64 = 16;
-
-/// What is to be left out, and how to find it.
-#[derive(Debug, Clone, Default)]
-pub struct SelectRequest {
-    /// What is to be left out; poisoned and offline pages are at every level.
-    pub level: DumpLevel,
-    /// Threads, the caller's included; 0 is 1. The result does not depend on their number.
-    pub threads: usize,
-    /// Set from elsewhere to stop; nothing is left out then.
-    pub cancel: Arc<AtomicBool>,
-}
-
-/// Which pages are left out of a dump.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// The pages that are left out.
-    pub excluded: PageSet,
-    /// Pages by class, whether left out or not.
-    pub census: Census,
-    /// What of the asked level could be honoured.
-    pub level: DumpLevel,
-    /// What the user should know: which class is off, and why.
-    pub warnings: Vec<String>,
-}
-
-impl Selection {
-    /// The runs of pages of `dump` that are kept.
-    #[must_use]
-    pub fn kept<'a>(&'a self, dump: &'a Dump) -> Runs<'a> {
-        if self.excluded.count() == 0 {
-            return dump.kept();
-        }
-        Box::new(dump.kept().flat_map(|run| self.excluded.gaps_within(run)))
-    }
-
-    /// A selection of nothing, as no class can be told.
-    fn nothing(dump: &Dump, level: DumpLevel, why: &str) -> Self {
-        let off = |class| Share { class, pages: 0, excluded: 0, off: Some(why.to_owned()) };
-        let (_, pages) = dump.counts();
-        let census = Census {
-            shares: Class::ALL.map(off).to_vec(),
-            unknown: pages,
-            pages,
-            ..Census::default()
-        };
-        Selection::new(PageSet::default(), census, level, &[])
-    }
-
-    /// Of the classes that are off, `distrusted` are those whose evidence contradicts itself.
-    fn new(excluded: PageSet, census: Census, asked: DumpLevel, distrusted: &[Class]) -> Self {
-        let is_missed = |share: &Share| {
-            let class = share.class;
-            // Where nothing can be told, nobody asked for those that go at every level.
-            let matters = class.level_bit().is_some() || distrusted.contains(&class);
-            share.off.is_some() && matters && class.is_excluded_by(asked)
-        };
-        let missed = census.shares.iter().filter(|share| is_missed(share));
-        let bits = missed.filter_map(|share| share.class.level_bit());
-        let level = asked.without(bits.fold(0, |bits, bit| bits | bit));
-        let warnings = census
-            .reasons(is_missed)
-            .into_iter()
-            .map(|(names, why)| format!("{} pages are all kept: {why}", names.join(", ")));
-        Selection { excluded, level, warnings: warnings.collect(), census }
-    }
-}
-
-/// Finds out what each page of `dump` is, and which are left out.
+/// Classifies each page of `dump`, and excludes the pages of `request`'s level.
 ///
-/// What cannot be proven stays in: a class that cannot be told, or whose evidence contradicts
-/// itself, is off, which [`Census`] and the warnings say.
+/// Pages whose class cannot be proven are kept: a class that cannot be identified, or whose evidence
+/// contradicts itself, is disabled. [`Selection::census`] and [`Selection::warnings`] say why.
 ///
 /// # Errors
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
 pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     if dump.is_sequential() {
-        let why = "the kernel's tables cannot be read from a pipe, or from a packed file";
-        return Ok(Selection::nothing(dump, request.level, why));
+        return Ok(Selection::nothing(dump, request.level, &SelectError::Sequential));
     }
-    let memories =
-        (0..request.threads.max(1)).map(|_| DumpMemory::new(dump)).collect::<Result<Vec<_>>>()?;
-    let found = memories.first().map(|memory| find(dump, memory, &memories, request));
-    let mut selection = match found {
-        Some(Ok(selection)) => selection,
-        Some(Err(why)) => Selection::nothing(dump, request.level, &why),
-        None => Selection::default(),
-    };
+    let memory = DumpMemory::new(dump)?;
+    let others = (1..request.threads).map(|_| DumpMemory::new(dump));
+    let others = others.collect::<Result<Vec<_>>>()?;
+    let all: Vec<_> = iter::once(&memory).chain(&others).map(|memory| memory as _).collect();
+
+    let selection = Prepared::new(dump, &memory, request).and_then(|mut prepared| {
+        let scan = prepared.scan_until_consistent(dump, &all, request)?;
+        let zones = prepared.comparable_zones(dump, &scan);
+        Ok(Selection::of_scan(dump, request.level, scan, &prepared.rules, zones))
+    });
+    let mut selection =
+        selection.unwrap_or_else(|why| Selection::nothing(dump, request.level, &why));
     if request.cancel.load(Ordering::Relaxed) {
-        // Whoever asked to stop knows why.
+        // The caller stopped the search and needs no warning.
         selection.warnings.clear();
     }
     Ok(selection)
 }
 
-/// The same with the dump's memory at hand, `memories` are one a thread.
-fn find(
-    dump: &Dump,
-    memory: &DumpMemory<'_>,
-    memories: &[DumpMemory<'_>],
-    request: &SelectRequest,
-) -> Result<Selection, String> {
-    let kernel = memory.kernel().ok_or("the dump has no VMCOREINFO")?;
-    if kernel.page_size != dump.page_size() {
-        let (block, page) = (dump.page_size(), kernel.page_size);
-        return Err(format!("the dump counts in blocks of {block} bytes, the kernel in {page}"));
-    }
-    if dump.origin() != PhysAddr::ZERO {
-        return Err("the dump does not count its pages from physical address 0".to_owned());
-    }
-    if dump.notes().of_xen {
-        return Err("the memory is Xen's, where struct pages count otherwise".to_owned());
-    }
-    let format = StructPageFormat::of(&kernel).map_err(|why| chain(&why))?;
-    let translator = Translator::new(&kernel).map_err(|why| chain(&why))?;
-    let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())
-        .map_err(|why| chain(&why))?;
-    let pages = StructPages::locate(&map, &translator, &mut dump.known(), &request.cancel)?;
-    let own = Own::find(&kernel, &translator, &pages)?;
-    check_release(&kernel, &translator)?;
-    let zones = zones_free_pages(&kernel, &translator);
-    let mut rules = Rules::new(kernel.info, &format, request.level);
-    let memories: Vec<&(dyn PhysicalMemory + Sync)> =
-        memories.iter().map(|memory| memory as &(dyn PhysicalMemory + Sync)).collect();
-    let mut distrusted = Vec::new();
-    loop {
-        let subject = Subject { dump, format: &format, pages: &pages, own: &own, rules: &rules };
-        let Some((excluded, counts)) = scan::scan(subject, &memories, &request.cancel) else {
-            return Err("interrupted".to_owned());
-        };
-        // What the dump lacks, nobody finds.
-        let is_whole = counts.unreadable == 0 && dump.missing().is_empty() && !dump.is_incomplete();
-        let told = zones.filter(|_| is_whole && rules.off(Class::Free).is_none());
-        let in_map = counts.looked_at + counts.unreadable;
-        if counts.unreadable > in_map / MAX_SHARE_UNREADABLE {
-            return Err(format!(
-                "the struct pages of {} of {in_map} pages cannot be read",
-                counts.unreadable
-            ));
-        }
-        let mut contradictions = counts.evidence.contradictions(told);
-        contradictions.retain(|(class, _)| rules.off(*class).is_none());
-        if contradictions.is_empty() {
-            let census = census(dump, &rules, &counts);
-            let mut selection = Selection::new(excluded, census, request.level, &distrusted);
-            selection.warnings.extend(doubts(&selection, &counts, told));
-            return Ok(selection);
-        }
-        // Once more without them: what they had may be of another class.
-        for (class, why) in contradictions {
-            rules.switch_off(class, why);
-            distrusted.push(class);
-        }
-    }
-}
-
-/// Looks whether VMCOREINFO is of this kernel: the memory has its release as well.
-fn check_release(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<(), String> {
-    let name = utsname::address(kernel.info);
-    let mut bytes = [0; NewUtsname::BYTES];
-    let is_read = name.is_some_and(|vaddr| translator.read(vaddr, &mut bytes).is_ok());
-    if !is_read || utsname::recognise(&bytes, kernel.info).is_some() {
-        return Ok(());
-    }
-    let release = kernel.info.get("OSRELEASE").unwrap_or_default();
-    Err(format!(
-        "VMCOREINFO is of a kernel {release}, which is not the name that this memory has where it says"
-    ))
-}
-
-/// Free pages as the zones count them, where all of them can be read.
-fn zones_free_pages(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<u64> {
-    let nodes = nodes::nodes(kernel, translator).ok()?;
-    nodes.iter().try_fold(0u64, |sum, node| sum.checked_add(node.free_pages?))
-}
-
-fn census(dump: &Dump, rules: &Rules, counts: &Counts) -> Census {
-    let (_, pages) = dump.counts();
-    let shares = Class::ALL.map(|class| Share {
-        class,
-        pages: counts.pages[class],
-        excluded: counts.excluded[class],
-        off: rules.off(class).map(str::to_owned),
-    });
-    Census {
-        shares: shares.to_vec(),
-        struct_pages: counts.looked_at,
-        unknown: pages.saturating_sub(counts.looked_at),
-        pages,
-    }
-}
-
-/// What speaks against a selection that is made all the same.
-fn doubts(selection: &Selection, counts: &Counts, zones: Option<u64>) -> Vec<String> {
-    if !selection.level.leaves_out_classes() {
-        return Vec::new();
-    }
-    let mut doubts = Vec::new();
-    let census = &selection.census;
-    if counts.unreadable > 0 {
-        doubts.push(format!(
-            "{} of {} pages are kept, as their struct pages cannot be read",
-            counts.unreadable, census.pages
-        ));
-    }
-    // Firmware has none, nor has what the kernel was told not to use.
-    let without = census.unknown.saturating_sub(counts.unreadable);
-    if without.saturating_mul(MAX_SHARE_WITHOUT) > census.pages {
-        let pages = census.pages;
-        doubts.push(format!("{without} of {pages} pages are kept, as they have no struct page"));
-    }
-    doubts.extend(zones.and_then(|zones| counts.evidence.missing_free(zones)));
-    doubts
-}
-
-/// As [`select`], but if `strict`, what is not proven or contradicts itself is an error.
+/// As [`select`], but if `strict`, any warning is an error.
 ///
 /// # Errors
 /// As [`select`], and [`Error::NotProven`].
-pub(crate) fn as_asked(dump: &Dump, request: &SelectRequest, strict: bool) -> Result<Selection> {
+pub(crate) fn select_strictly(
+    dump: &Dump,
+    request: &SelectRequest,
+    strict: bool,
+) -> Result<Selection> {
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
     match selection.warnings.first().filter(|_| strict && !is_cancelled) {
         Some(why) => Err(Error::NotProven(why.clone())),
         None => Ok(selection),
     }
+}
+
+/// What is known of the kernel before its struct pages are scanned.
+struct Prepared {
+    format: StructPageFormat,
+    struct_pages: StructPages,
+    kernel_pages: KernelPages,
+    rules: Rules,
+    /// Free pages as the zones count them, where all zones can be read.
+    zones_free_pages: Option<u64>,
+}
+
+impl Prepared {
+    /// Finds the struct pages and the kernel's pages, and ensures that they are of this kernel.
+    fn new(
+        dump: &Dump,
+        memory: &DumpMemory<'_>,
+        request: &SelectRequest,
+    ) -> std::result::Result<Self, SelectError> {
+        let kernel = memory.kernel().ok_or(SelectError::NoVmcoreinfo)?;
+        check_page_numbers(dump, &kernel)?;
+        let format = StructPageFormat::of(&kernel)?;
+        let translator = Translator::new(&kernel)?;
+        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
+        let known = dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
+        let struct_pages = StructPages::locate(&map, &translator, known, &request.cancel)?;
+        let kernel_pages = KernelPages::find(&kernel, &translator, &struct_pages)?;
+        check_release(&kernel, &translator)?;
+        Ok(Prepared {
+            zones_free_pages: zones_free_pages(&kernel, &translator),
+            rules: Rules::new(kernel.info, &format, request.level),
+            format,
+            struct_pages,
+            kernel_pages,
+        })
+    }
+
+    /// Scans the struct pages again and again, until no class that is left contradicts itself.
+    fn scan_until_consistent(
+        &mut self,
+        dump: &Dump,
+        memories: &[&(dyn PhysicalMemory + Sync)],
+        request: &SelectRequest,
+    ) -> std::result::Result<Scan, SelectError> {
+        loop {
+            let input = ScanInput {
+                dump,
+                format: &self.format,
+                struct_pages: &self.struct_pages,
+                kernel_pages: &self.kernel_pages,
+                rules: &self.rules,
+            };
+            let found = scan(input, memories, &request.cancel)?;
+            let unreadable = found.counts.unreadable;
+            let pages = found.counts.struct_pages + unreadable;
+            if unreadable > pages / STRUCT_PAGES_PER_UNREADABLE {
+                return Err(SelectError::Unreadable { unreadable, pages });
+            }
+            let zones = self.comparable_zones(dump, &found);
+            let mut contradictions = found.counts.evidence.contradictions(zones);
+            contradictions.retain(|(class, _)| self.rules.disabled(*class).is_none());
+            if contradictions.is_empty() {
+                return Ok(found);
+            }
+            // Without these classes, their pages may match another one.
+            for (class, why) in contradictions {
+                self.rules.disable(class, why.into());
+            }
+        }
+    }
+
+    /// Free pages as the zones count them, if the scan must have found as many: not if pages are
+    /// missing from the dump, or the class is disabled.
+    fn comparable_zones(&self, dump: &Dump, scan: &Scan) -> Option<u64> {
+        let is_whole =
+            scan.counts.unreadable == 0 && dump.missing().is_empty() && !dump.is_incomplete();
+        let is_enabled = self.rules.disabled(Class::Free).is_none();
+        self.zones_free_pages.filter(|_| is_whole && is_enabled)
+    }
+}
+
+/// Ensures that a page frame number of the dump is one of the kernel.
+fn check_page_numbers(dump: &Dump, kernel: &Kernel<'_>) -> std::result::Result<(), SelectError> {
+    if kernel.page_size != dump.page_size() {
+        let (block, page) = (dump.page_size(), kernel.page_size);
+        return Err(SelectError::BlockSize { block, page });
+    }
+    if dump.origin() != PhysAddr::ZERO {
+        return Err(SelectError::Origin);
+    }
+    if dump.notes().of_xen {
+        return Err(SelectError::Xen);
+    }
+    Ok(())
+}
+
+/// Ensures that VMCOREINFO describes the kernel in memory, whose release is in its utsname, too. A
+/// utsname that cannot be read proves nothing.
+fn check_release(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+) -> std::result::Result<(), SelectError> {
+    let Some(address) = utsname::address(kernel.info) else { return Ok(()) };
+    let mut bytes = [0; NewUtsname::BYTES];
+    let is_read = translator.read(address, &mut bytes).is_ok();
+    if !is_read || utsname::recognise(&bytes, kernel.info).is_some() {
+        return Ok(());
+    }
+    let release = kernel.info.get("OSRELEASE").unwrap_or("(unknown release)").to_owned();
+    Err(SelectError::OtherKernel { release })
+}
+
+/// Free pages as the zones count them, where all zones can be read.
+fn zones_free_pages(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<u64> {
+    let nodes = nodes::nodes(kernel, translator).ok()?;
+    nodes.iter().try_fold(0u64, |sum, node| sum.checked_add(node.free_pages?))
 }

@@ -1,206 +1,154 @@
-//! A struct page to its class: the rules, one file each, in the order in which they are asked.
+//! The rules of all classes on one struct page, in the order of [`Class::ALL`].
 
-use super::class::Class;
+use super::class::{Class, PerClass};
 use super::classes::{cache, free, hwpoison, offline, user};
+use super::reasons::{DisableReason, Inconsistency};
+use super::verdict::{ClassBlock, Exclusion, RuleMatch, Verdict};
 use crate::format::dump_level::DumpLevel;
+use crate::kernel;
 use crate::kernel::struct_page::{Page, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::Pfn;
 
-/// What a rule says of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is not of the class.
-    No,
-    /// It and those behind it, `1 << order` in all, are.
-    Block(u32),
-    /// What it says contradicts itself; it is kept.
-    Odd(&'static str),
-}
-
-impl Verdict {
-    /// The whole compound that `page` is the head of, or the page alone.
-    pub(super) fn compound(page: &Page<'_>, pfn: u64) -> Verdict {
-        match page.compound_order(pfn) {
-            Some(order) => Verdict::Block(order),
-            None => Verdict::Odd("a compound page is not aligned to its order"),
-        }
-    }
-}
-
-/// What became of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// It is of no class.
-    Nothing,
-    /// A block.
-    Block(Block),
-    /// A class has contradictory evidence; the page may have to be left out all the same.
-    Odd { class: Class, why: &'static str, excluded: Option<Excluded> },
-}
-
-/// Pages of a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
-    /// What they are.
-    pub(super) class: Class,
-    /// There are `1 << order` of them.
-    pub(super) order: u32,
-    /// What of them is left out.
-    pub(super) excluded: Option<Excluded>,
-}
-
-/// Pages that are left out: the first of a block, or all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Excluded {
-    /// As what they are.
-    pub(super) class: Class,
-    /// There are `1 << order` of them.
-    pub(super) order: u32,
-}
-
-/// The rules of one kernel; each may be off, which says why.
+/// The rules of one kernel, and which classes are disabled.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
-    free: Result<free::Rule, String>,
-    cache: Result<cache::Rule, String>,
-    private_cache: Result<cache::Rule, String>,
-    user: Result<user::Rule, String>,
-    hwpoison: Result<hwpoison::Rule, String>,
-    offline: Result<offline::Rule, String>,
+    free: Option<free::Rule>,
+    cache: Option<cache::Rule>,
+    user: Option<user::Rule>,
+    hwpoison: hwpoison::Rule,
+    offline: offline::Rule,
+    disabled: PerClass<Option<DisableReason>>,
     level: DumpLevel,
 }
 
 impl Rules {
-    /// The rules for a kernel, by which the pages of `level` are left out.
+    /// The rules for a kernel, by which the classes of `level` are excluded.
+    ///
+    /// A class that VMCOREINFO does not describe is disabled from the start.
     pub(super) fn new(info: &Vmcoreinfo, format: &StructPageFormat, level: DumpLevel) -> Self {
-        let cache = cache::Rule::of(info, format);
+        fn or_disable<Rule>(
+            rule: Result<Rule, kernel::Error>,
+            disabled: &mut PerClass<Option<DisableReason>>,
+            classes: &[Class],
+        ) -> Option<Rule> {
+            if let Err(why) = &rule {
+                classes.iter().for_each(|&class| disabled[class] = Some(why.clone().into()));
+            }
+            rule.ok()
+        }
+        let mut disabled = PerClass::default();
+        let caches = [Class::Cache, Class::PrivateCache];
         Rules {
-            free: free::Rule::of(info, format),
-            private_cache: cache.clone(),
-            cache,
-            user: user::Rule::of(format),
-            hwpoison: Ok(hwpoison::Rule::of(info)),
-            offline: Ok(offline::Rule::of(info, format)),
+            free: or_disable(free::Rule::new(info, format), &mut disabled, &[Class::Free]),
+            cache: or_disable(cache::Rule::new(info, format), &mut disabled, &caches),
+            user: or_disable(user::Rule::new(format), &mut disabled, &[Class::User]),
+            hwpoison: hwpoison::Rule::new(info),
+            offline: offline::Rule::new(info, format),
+            disabled,
             level,
         }
     }
 
-    /// Why a class is off, if it is.
-    pub(super) fn off(&self, class: Class) -> Option<&str> {
-        fn why<T>(rule: &Result<T, String>) -> Option<&str> {
-            rule.as_ref().err().map(String::as_str)
-        }
-        match class {
-            Class::Free => why(&self.free),
-            Class::Cache => why(&self.cache),
-            Class::PrivateCache => why(&self.private_cache),
-            Class::User => why(&self.user),
-            Class::Hwpoison => why(&self.hwpoison),
-            Class::Offline => why(&self.offline),
-        }
+    /// Why a class is disabled, if it is.
+    pub(super) fn disabled(&self, class: Class) -> Option<&DisableReason> {
+        self.disabled[class].as_ref()
     }
 
-    /// Switches a class off.
-    pub(super) fn switch_off(&mut self, class: Class, why: String) {
-        match class {
-            Class::Free => self.free = Err(why),
-            Class::Cache => self.cache = Err(why),
-            Class::PrivateCache => self.private_cache = Err(why),
-            Class::User => self.user = Err(why),
-            Class::Hwpoison => self.hwpoison = Err(why),
-            Class::Offline => self.offline = Err(why),
-        }
+    /// Disables a class: no page matches it any more.
+    pub(super) fn disable(&mut self, class: Class, why: DisableReason) {
+        self.disabled[class] = Some(why);
     }
 
-    /// Whether pages of a class are to be left out.
-    pub(super) fn excludes(&self, class: Class) -> bool {
-        class.is_excluded_by(self.level) && self.off(class).is_none()
-    }
-
-    /// What `page` is.
-    pub(super) fn look(&self, page: &Page<'_>, pfn: u64) -> Found {
-        let (class, verdict) = self.first(page, pfn);
-        let order = match verdict {
-            Verdict::No => {
-                return match self.set_apart(page, pfn) {
-                    Ok(Some(Excluded { class, order })) => Found::Block(Block {
-                        class,
-                        order,
-                        excluded: Some(Excluded { class, order }),
-                    }),
-                    Ok(None) => Found::Nothing,
-                    Err((class, why)) => Found::Odd { class, why, excluded: None },
+    /// What `page` is, and what of it is excluded.
+    pub(super) fn classify(&self, page: &Page<'_>, pfn: Pfn) -> Verdict {
+        let (class, order) = match self.match_by_level(page, pfn) {
+            (_, RuleMatch::No) => {
+                return match self.match_at_every_level(page, pfn) {
+                    (_, RuleMatch::No) => Verdict::Unclassified,
+                    (class, RuleMatch::Inconsistent(why)) => {
+                        Verdict::Inconsistent { class, why, exclusion: None }
+                    }
+                    (class, RuleMatch::Block(order)) => {
+                        let exclusion = Some(Exclusion { class, order });
+                        Verdict::Block(ClassBlock { class, order, exclusion })
+                    }
                 };
             }
-            Verdict::Odd(why) => {
-                // What must not be read is left out whatever else it is, but alone.
-                let poisoned = Excluded { class: Class::Hwpoison, order: 0 };
-                let excluded = self.is_poisoned(page, pfn).then_some(poisoned);
-                return Found::Odd { class, why, excluded };
+            (class, RuleMatch::Inconsistent(why)) => {
+                return self.inconsistent(page, pfn, class, why);
             }
-            Verdict::Block(order) => order,
+            (class, RuleMatch::Block(order)) => (class, order),
         };
-        let excluded = if self.excludes(class) {
-            Some(Excluded { class, order })
+        let exclusion = if class.is_excluded_by(self.level) {
+            Some(Exclusion { class, order })
         } else {
-            // No more than what the block is known to be.
-            let part = self.set_apart(page, pfn).ok().flatten();
-            part.map(|part| Excluded { order: part.order.min(order), ..part })
+            match self.match_at_every_level(page, pfn) {
+                // The block is no larger than its own class says.
+                (class, RuleMatch::Block(part)) => {
+                    Some(Exclusion { class, order: part.min(order) })
+                }
+                _ => None,
+            }
         };
-        Found::Block(Block { class, order, excluded })
+        Verdict::Block(ClassBlock { class, order, exclusion })
     }
 
-    fn ask<Rule>(rule: &Result<Rule, String>, look: impl Fn(&Rule) -> Verdict) -> Verdict {
-        rule.as_ref().map_or(Verdict::No, look)
+    /// Poisoned pages must not be read: such a page is excluded whatever else it is, but only itself.
+    fn inconsistent(&self, page: &Page<'_>, pfn: Pfn, class: Class, why: Inconsistency) -> Verdict {
+        let poisoned = Exclusion { class: Class::Hwpoison, order: 0 };
+        let exclusion = self.is_poisoned(page, pfn).then_some(poisoned);
+        Verdict::Inconsistent { class, why, exclusion }
     }
 
-    /// Whether it is the first page of a block that is on a zone's list of free ones.
+    /// Whether the page begins a block on a free list of its zone.
     pub(super) fn is_buddy(&self, page: &Page<'_>) -> bool {
-        self.free.as_ref().is_ok_and(|rule| rule.is_buddy(page))
+        self.enabled(Class::Free, self.free.as_ref()).is_some_and(|rule| rule.is_buddy(page))
     }
 
-    /// The first class that a page is of, but for those that are left out at every level.
-    fn first(&self, page: &Page<'_>, pfn: u64) -> (Class, Verdict) {
-        let free = Self::ask(&self.free, |rule| rule.look(page, pfn));
-        if free != Verdict::No {
-            return (Class::Free, free);
-        }
-        for (class, rule) in
-            [(Class::Cache, &self.cache), (Class::PrivateCache, &self.private_cache)]
-        {
-            let cached = Self::ask(rule, |rule| {
-                let is_of_class = rule.is_private(page) == (class == Class::PrivateCache);
-                if is_of_class { rule.look(page, pfn) } else { Verdict::No }
-            });
-            if cached != Verdict::No {
-                return (class, cached);
+    /// Whether the page, or any page of its hugetlb page, is poisoned.
+    pub(super) fn is_poisoned(&self, page: &Page<'_>, pfn: Pfn) -> bool {
+        matches!(self.match_hwpoison(page, pfn), RuleMatch::Block(_))
+    }
+
+    /// The first class with a level bit that the page matches.
+    fn match_by_level(&self, page: &Page<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+        if let Some(rule) = self.enabled(Class::Free, self.free.as_ref()) {
+            let free = rule.matches(page, pfn);
+            if free != RuleMatch::No {
+                return (Class::Free, free);
             }
         }
-        (Class::User, Self::ask(&self.user, |rule| rule.look(page, pfn)))
-    }
-
-    /// Whether there is broken memory behind a page.
-    pub(super) fn is_poisoned(&self, page: &Page<'_>, pfn: u64) -> bool {
-        let verdict = Self::ask(&self.hwpoison, |rule| rule.look(page, pfn));
-        matches!(verdict, Verdict::Block(_))
-    }
-
-    /// What is left out at every level.
-    fn set_apart(
-        &self,
-        page: &Page<'_>,
-        pfn: u64,
-    ) -> Result<Option<Excluded>, (Class, &'static str)> {
-        for (class, verdict) in [
-            (Class::Hwpoison, Self::ask(&self.hwpoison, |rule| rule.look(page, pfn))),
-            (Class::Offline, Self::ask(&self.offline, |rule| rule.look(page, pfn))),
-        ] {
-            match verdict {
-                Verdict::No => {}
-                Verdict::Odd(why) => return Err((class, why)),
-                Verdict::Block(order) => return Ok(Some(Excluded { class, order })),
+        if let Some(rule) = &self.cache {
+            let class = if rule.is_private(page) { Class::PrivateCache } else { Class::Cache };
+            if let Some(rule) = self.enabled(class, Some(rule)) {
+                let cached = rule.matches(page, pfn);
+                if cached != RuleMatch::No {
+                    return (class, cached);
+                }
             }
         }
-        Ok(None)
+        let user = self.enabled(Class::User, self.user.as_ref());
+        (Class::User, user.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
+    }
+
+    /// The first class that the page matches of those that every level excludes.
+    fn match_at_every_level(&self, page: &Page<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+        let poisoned = self.match_hwpoison(page, pfn);
+        if poisoned != RuleMatch::No {
+            return (Class::Hwpoison, poisoned);
+        }
+        let offline = self.enabled(Class::Offline, Some(&self.offline));
+        (Class::Offline, offline.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
+    }
+
+    fn match_hwpoison(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+        let rule = self.enabled(Class::Hwpoison, Some(&self.hwpoison));
+        rule.map_or(RuleMatch::No, |rule| rule.matches(page, pfn))
+    }
+
+    /// The rule of a class, unless the class is disabled.
+    fn enabled<'r, Rule>(&self, class: Class, rule: Option<&'r Rule>) -> Option<&'r Rule> {
+        rule.filter(|_| self.disabled[class].is_none())
     }
 }

@@ -1,228 +1,302 @@
-//! Struct pages in the dump: found once, then read in long pieces by physical address.
+//! The struct pages of a dump: located once, then read in long pieces by physical address.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::reasons::SelectError;
 use crate::kernel::mem_map::{MemMap, Stretch};
 use crate::kernel::physical::PhysicalMemory;
+use crate::kernel::struct_page::{Page, StructPageFormat};
 use crate::kernel::translate::Translator;
-use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
+use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
 
-/// How often the same memory may stand for struct pages: huge pages of hugetlb share those of their
-/// tails.
+/// How often the same memory may appear as struct pages: the tails of hugetlb pages may share theirs.
 const MAX_REPEATS: u64 = 64;
 
-/// When a piece cannot be read as a whole, it is tried by so many bytes.
+/// A piece that cannot be read whole is read in parts of this many bytes.
 const SMALL_PIECE: usize = 4096;
 
-/// Where the struct pages of a stretch of page frames are in physical memory.
+/// The struct pages of consecutive page frames, which are consecutive in virtual memory.
 #[derive(Debug, Clone)]
-struct Located {
-    pfns: Range<u64>,
-    /// Virtual address of the first.
+struct StructPageArray {
+    pfns: PfnRange,
+    /// Virtual address of the first struct page.
     vaddr: VirtAddr,
-    /// Bytes of them that are mapped, counted from the first, and where they are; ascending.
-    pieces: Vec<(Range<u64>, PhysAddr)>,
+    /// Where the array is in physical memory, as far as it is mapped; ascending.
+    pieces: Vec<MappedPiece>,
+}
+
+/// A part of an array in consecutive physical memory.
+#[derive(Debug, Clone)]
+struct MappedPiece {
+    /// The part, in bytes from the start of the array.
+    bytes: Range<u64>,
+    /// Physical address of the part.
+    paddr: PhysAddr,
+}
+
+impl MappedPiece {
+    /// The end of the piece in physical memory; [`StructPageArray::locate`] ensures that there is one.
+    fn paddr_end(&self) -> PhysAddr {
+        self.paddr + (self.bytes.end - self.bytes.start)
+    }
 }
 
 /// The struct pages of a dump.
 #[derive(Debug, Clone)]
 pub(super) struct StructPages {
-    stretches: Vec<Located>,
+    /// Ascending, disjoint.
+    arrays: Vec<StructPageArray>,
+    /// Bytes of a struct page.
     struct_bytes: u64,
 }
 
 impl StructPages {
-    /// Finds those of the page frames in `known`, which ascend.
+    /// Locates the struct pages of the page frames in `known`, which ascend.
     ///
     /// # Errors
-    /// When they would be more than any memory has, or `cancel` is set.
+    /// [`SelectError::TooManyStructPages`], or [`SelectError::Interrupted`] when `cancel` is set.
     pub(super) fn locate(
         map: &MemMap,
         translator: &Translator<'_>,
-        known: &mut dyn Iterator<Item = Range<u64>>,
+        known: impl Iterator<Item = PfnRange>,
         cancel: &AtomicBool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SelectError> {
         let size = map.struct_bytes;
-        let place = |stretch: &Stretch| Located {
-            pfns: stretch.pfns.clone(),
+        let array = |stretch: &Stretch| StructPageArray {
+            pfns: PfnRange::new(Pfn::new(stretch.pfns.start), Pfn::new(stretch.pfns.end)),
             vaddr: stretch.vaddr,
             pieces: Vec::new(),
         };
-        let mut stretches: Vec<Located> = map.stretches.iter().map(place).collect();
+        let mut arrays: Vec<StructPageArray> = map.stretches.iter().map(array).collect();
         let mut room = translator.memory().readable_bytes().saturating_mul(MAX_REPEATS);
         for run in known {
-            let first = stretches.partition_point(|stretch| stretch.pfns.end <= run.start);
-            for stretch in stretches.get_mut(first..).unwrap_or_default() {
-                let start = run.start.max(stretch.pfns.start);
-                let end = run.end.min(stretch.pfns.end);
-                if start >= end {
+            let first = arrays.partition_point(|array| array.pfns.end <= run.start);
+            for array in arrays.iter_mut().skip(first) {
+                let pfns = run.intersection(array.pfns);
+                if pfns.is_empty() {
                     break;
                 }
-                let bytes = (end - start).saturating_mul(size);
-                room = room.checked_sub(bytes).ok_or_else(|| {
-                    "the kernel would have more struct pages than the dump has memory".to_owned()
-                })?;
-                let first = (start - stretch.pfns.start).saturating_mul(size);
-                stretch.locate(first..first.saturating_add(bytes), translator, cancel)?;
+                let offset = |pfn: Pfn| (pfn - array.pfns.start).checked_mul(size);
+                let bytes = offset(pfns.start).zip(offset(pfns.end));
+                let (start, end) = bytes.ok_or(SelectError::TooManyStructPages)?;
+                room = room.checked_sub(end - start).ok_or(SelectError::TooManyStructPages)?;
+                array.locate(start..end, translator, cancel)?;
             }
         }
-        Ok(StructPages { stretches, struct_bytes: size })
+        Ok(StructPages { arrays, struct_bytes: size })
     }
 
-    /// Physical addresses of all of them.
+    /// Physical addresses of all struct pages.
     pub(super) fn extents(&self) -> impl Iterator<Item = PhysRange> + '_ {
-        let pieces = self.stretches.iter().flat_map(|stretch| &stretch.pieces);
-        pieces.map(|(bytes, paddr)| {
-            PhysRange::new(*paddr, paddr.saturating_add(bytes.end - bytes.start))
-        })
+        let pieces = self.arrays.iter().flat_map(|array| &array.pieces);
+        pieces.map(|piece| PhysRange::new(piece.paddr, piece.paddr_end()))
     }
 
-    /// One past the last page frame that has any.
-    pub(super) fn end(&self) -> u64 {
-        self.stretches.last().map_or(0, |stretch| stretch.pfns.end)
+    /// One past the last page frame that has a struct page.
+    pub(super) fn end(&self) -> Pfn {
+        self.arrays.last().map_or(Pfn::ZERO, |array| array.pfns.end)
     }
 
-    /// Whether any page frame of `pfns` has one.
-    pub(super) fn has_any(&self, pfns: &Range<u64>) -> bool {
-        self.within(pfns.clone()).next().is_some()
+    /// Whether any page frame of `pfns` has a struct page.
+    pub(super) fn has_any(&self, pfns: PfnRange) -> bool {
+        self.within(pfns).next().is_some()
     }
 
-    /// The parts of `pfns` whose struct pages follow one another.
-    pub(super) fn within(&self, pfns: Range<u64>) -> impl Iterator<Item = Part<'_>> {
-        let first = self.stretches.partition_point(|stretch| stretch.pfns.end <= pfns.start);
-        self.stretches
+    /// The parts of the arrays that describe `pfns`.
+    pub(super) fn within(&self, pfns: PfnRange) -> impl Iterator<Item = ArrayPart<'_>> {
+        let first = self.arrays.partition_point(|array| array.pfns.end <= pfns.start);
+        self.arrays
             .iter()
             .skip(first)
-            .map(move |stretch| Part {
-                pfns: pfns.start.max(stretch.pfns.start)..pfns.end.min(stretch.pfns.end),
-                stretch,
-                size: self.struct_bytes,
+            .map(move |array| ArrayPart {
+                pfns: pfns.intersection(array.pfns),
+                array,
+                struct_bytes: self.struct_bytes,
             })
             .take_while(|part| !part.pfns.is_empty())
     }
 }
 
-impl Located {
-    /// Adds the pieces of `bytes`, which are behind all before.
+impl StructPageArray {
+    /// Adds the pieces of `bytes`, which are after all pieces so far.
     fn locate(
         &mut self,
         bytes: Range<u64>,
         translator: &Translator<'_>,
         cancel: &AtomicBool,
-    ) -> Result<(), String> {
+    ) -> Result<(), SelectError> {
         let vaddrs = VirtRange::new(
             self.vaddr.wrapping_add(bytes.start),
             self.vaddr.wrapping_add(bytes.end),
         );
         for (vaddrs, found) in translator.runs(vaddrs) {
             if cancel.load(Ordering::Relaxed) {
-                return Err("interrupted".to_owned());
+                return Err(SelectError::Interrupted);
             }
             let length = vaddrs.end.wrapping_sub(vaddrs.start);
             let Some(paddr) = found.ok().filter(|paddr| paddr.checked_add(length).is_some()) else {
                 continue;
             };
             let start = vaddrs.start.wrapping_sub(self.vaddr);
-            let part = start..start.saturating_add(length);
+            let bytes = start..start.saturating_add(length);
             match self.pieces.last_mut() {
-                Some((last, at))
-                    if last.end == part.start
-                        && at.checked_add(last.end - last.start) == Some(paddr) =>
-                {
-                    last.end = part.end;
+                Some(last) if last.bytes.end == bytes.start && last.paddr_end() == paddr => {
+                    last.bytes.end = bytes.end;
                 }
-                _ => self.pieces.push((part, paddr)),
+                _ => self.pieces.push(MappedPiece { bytes, paddr }),
             }
         }
         Ok(())
     }
 }
 
-/// Page frames whose struct pages follow one another.
+/// The part of an array that describes `pfns`.
 #[derive(Debug, Clone)]
-pub(super) struct Part<'a> {
-    pub(super) pfns: Range<u64>,
-    stretch: &'a Located,
-    size: u64,
+pub(super) struct ArrayPart<'a> {
+    pub(super) pfns: PfnRange,
+    array: &'a StructPageArray,
+    struct_bytes: u64,
 }
 
-impl Part<'_> {
+impl ArrayPart<'_> {
     /// The virtual address of a struct page.
-    pub(super) fn vaddr(&self, pfn: u64) -> VirtAddr {
-        let offset = (pfn - self.stretch.pfns.start).wrapping_mul(self.size);
-        self.stretch.vaddr.wrapping_add(offset)
+    #[inline]
+    pub(super) fn vaddr(&self, pfn: Pfn) -> VirtAddr {
+        let offset = (pfn - self.array.pfns.start).wrapping_mul(self.struct_bytes);
+        self.array.vaddr.wrapping_add(offset)
     }
 
-    /// How many bytes of struct pages there are before the one at `vaddr`.
-    pub(super) fn bytes_to(&self, vaddr: VirtAddr) -> u64 {
-        vaddr.wrapping_sub(self.stretch.vaddr)
+    /// How many bytes the struct page at `vaddr` is after the start of its array.
+    pub(super) fn bytes_before(&self, vaddr: VirtAddr) -> u64 {
+        vaddr.wrapping_sub(self.array.vaddr)
     }
 
-    /// Reads the struct pages of `pfns` into `buf`; `readable` are those that could be.
-    pub(super) fn read(
-        &self,
-        pfns: &Range<u64>,
-        memory: &dyn PhysicalMemory,
-        buf: &mut Vec<u8>,
-        readable: &mut Vec<Range<u64>>,
-    ) {
-        let bytes = usize::try_from((pfns.end - pfns.start) * self.size).unwrap_or(0);
-        buf.resize(bytes, 0);
-        readable.clear();
-        let start = (pfns.start - self.stretch.pfns.start) * self.size;
-        let wanted = start..start + bytes as u64;
-        let pieces = &self.stretch.pieces;
-        let first = pieces.partition_point(|(piece, _)| piece.end <= wanted.start);
-        let mut good = Good { ranges: readable, pfns: pfns.clone(), size: self.size, bytes: 0..0 };
-        for (piece, paddr) in pieces.iter().skip(first) {
-            let part = piece.start.max(wanted.start)..piece.end.min(wanted.end);
-            if part.is_empty() {
+    /// Reads the struct pages of `pfns`, which are of this part, into `batch`.
+    pub(super) fn read(&self, pfns: PfnRange, memory: &dyn PhysicalMemory, batch: &mut Batch) {
+        batch.reset(pfns, self.struct_bytes);
+        let first = (pfns.start - self.array.pfns.start) * self.struct_bytes;
+        let wanted = first..first + pfns.len() * self.struct_bytes;
+        let pieces = &self.array.pieces;
+        let from = pieces.partition_point(|piece| piece.bytes.end <= wanted.start);
+        for piece in pieces.iter().skip(from) {
+            let start = piece.bytes.start.max(wanted.start);
+            let end = piece.bytes.end.min(wanted.end);
+            if start >= end {
                 break;
             }
-            let paddr = paddr.saturating_add(part.start - piece.start);
-            let at = part.start - start;
-            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-            let into = buf.get_mut(place(at)..place(part.end - start)).unwrap_or_default();
-            if memory.read_physical(paddr, into).is_ok() {
-                good.add(at..part.end - start);
-                continue;
-            }
-            for (nth, small) in (0..).zip(into.chunks_mut(SMALL_PIECE)) {
-                let offset = nth * SMALL_PIECE as u64;
-                if memory.read_physical(paddr.saturating_add(offset), small).is_ok() {
-                    good.add(at + offset..at + offset + small.len() as u64);
-                }
-            }
+            let paddr = piece.paddr + (start - piece.bytes.start);
+            batch.read(start - first..end - first, memory, paddr);
         }
-        good.end();
+        batch.end_run();
     }
 }
 
-/// What could be read: bytes that become whole struct pages.
-struct Good<'a> {
-    ranges: &'a mut Vec<Range<u64>>,
-    pfns: Range<u64>,
-    size: u64,
-    /// The last bytes, which may go on.
-    bytes: Range<u64>,
+/// Struct pages in memory, of consecutive page frames.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pfns: PfnRange,
+    struct_bytes: u64,
+    bytes: Vec<u8>,
+    /// The page frames whose struct pages were read whole; ascending, disjoint.
+    readable: Vec<PfnRange>,
+    /// The last bytes that were read: the next ones may continue them.
+    last_read: Range<u64>,
 }
 
-impl Good<'_> {
-    fn add(&mut self, bytes: Range<u64>) {
-        if self.bytes.end == bytes.start {
-            self.bytes.end = bytes.end;
+impl Batch {
+    pub(super) fn new() -> Self {
+        Batch {
+            pfns: PfnRange::default(),
+            struct_bytes: 0,
+            bytes: Vec::new(),
+            readable: Vec::new(),
+            last_read: 0..0,
+        }
+    }
+
+    /// The page frames whose struct pages could be read.
+    pub(super) fn readable(&self) -> &[PfnRange] {
+        &self.readable
+    }
+
+    /// The bytes of the struct pages of `run`, one of [`readable`](Self::readable).
+    pub(super) fn run(&self, run: PfnRange) -> RunBytes<'_> {
+        let index = |pfn: Pfn| in_memory((pfn - self.pfns.start) * self.struct_bytes);
+        #[expect(clippy::indexing_slicing, reason = "readable runs are within the batch")]
+        let bytes = &self.bytes[index(run.start)..index(run.end)];
+        RunBytes { first: run.start, bytes }
+    }
+
+    fn reset(&mut self, pfns: PfnRange, struct_bytes: u64) {
+        self.pfns = pfns;
+        self.struct_bytes = struct_bytes;
+        self.bytes.resize(in_memory(pfns.len() * struct_bytes), 0);
+        self.readable.clear();
+        self.last_read = 0..0;
+    }
+
+    /// Fills the part of the batch's bytes from the memory at `paddr`, as far as that can be read.
+    fn read(&mut self, part: Range<u64>, memory: &dyn PhysicalMemory, paddr: PhysAddr) {
+        let place = in_memory(part.start)..in_memory(part.end);
+        #[expect(clippy::indexing_slicing, reason = "pieces are clipped to the batch")]
+        if memory.read_physical(paddr, &mut self.bytes[place.clone()]).is_ok() {
+            self.add_read(part);
+            return;
+        }
+        for start in (0..place.len()).step_by(SMALL_PIECE) {
+            let end = place.len().min(start + SMALL_PIECE);
+            #[expect(clippy::indexing_slicing, reason = "pieces are clipped to the batch")]
+            let small = &mut self.bytes[place.start + start..place.start + end];
+            if memory.read_physical(paddr + start as u64, small).is_ok() {
+                self.add_read(part.start + start as u64..part.start + end as u64);
+            }
+        }
+    }
+
+    fn add_read(&mut self, part: Range<u64>) {
+        if self.last_read.end == part.start {
+            self.last_read.end = part.end;
         } else {
-            self.end();
-            self.bytes = bytes;
+            self.end_run();
+            self.last_read = part;
         }
     }
 
-    fn end(&mut self) {
-        let first = self.pfns.start + self.bytes.start.div_ceil(self.size);
-        let behind = self.pfns.start + self.bytes.end / self.size;
-        if first < behind {
-            self.ranges.push(first..behind);
+    /// Adds the struct pages that are whole in the last bytes that were read.
+    fn end_run(&mut self) {
+        let start = self.pfns.start + self.last_read.start.div_ceil(self.struct_bytes);
+        let end = self.pfns.start + self.last_read.end / self.struct_bytes;
+        if start < end {
+            self.readable.push(PfnRange::new(start, end));
         }
     }
+}
+
+/// The bytes of the struct pages of a run.
+#[derive(Clone, Copy)]
+pub(super) struct RunBytes<'a> {
+    first: Pfn,
+    bytes: &'a [u8],
+}
+
+impl<'a> RunBytes<'a> {
+    /// The struct page of a page of the run.
+    #[inline]
+    pub(super) fn page(
+        self,
+        pfn: Pfn,
+        format: &'a StructPageFormat,
+        part: &ArrayPart<'_>,
+    ) -> Page<'a> {
+        let index = in_memory(pfn - self.first) * format.size;
+        #[expect(clippy::indexing_slicing, reason = "callers ask for pages of the run alone")]
+        format.page(&self.bytes[index..], part.vaddr(pfn))
+    }
+}
+
+/// An offset in a batch.
+#[expect(clippy::expect_used, reason = "a batch is in memory: usize holds its size and offsets")]
+fn in_memory(offset: u64) -> usize {
+    usize::try_from(offset).expect("an offset within a batch")
 }

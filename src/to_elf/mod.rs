@@ -150,7 +150,7 @@ fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
     let Some(level) = options.dump_level else { return Ok(Selection::default()) };
     let threads = options.threads.clamp(1, MAX_THREADS);
     let request = SelectRequest { level, threads, cancel: options.cancel.clone() };
-    select::as_asked(dump, &request, options.strict)
+    select::select_strictly(dump, &request, options.strict)
 }
 
 /// The direct map of the kernel: as an ELF core's own segments have it, else as the kernel's page

@@ -97,7 +97,7 @@ pub fn convert(
         threads: options.threads.clamp(1, MAX_THREADS),
         cancel: options.cancel.clone(),
     };
-    let selection = select::as_asked(dump, &request, options.strict)?;
+    let selection = select::select_strictly(dump, &request, options.strict)?;
     let pages = PageCounts::before(dump, &selection);
     let kept_pages = pages.kept - pages.unreadable;
     let dump_level = selection.level.union(dump.dump_level());

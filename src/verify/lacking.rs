@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::format::dump_level::DumpLevel;
 use crate::pages::page_set::PageSet;
 use crate::pipeline::MAX_THREADS;
-use crate::select::{Census, SelectRequest, Share, select};
+use crate::select::{Census, ClassCount, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
@@ -44,12 +44,12 @@ impl MissingPages {
             cancel: options.cancel.clone(),
         };
         let selection = select(source, &request)?;
-        let shares = &selection.census.shares;
-        let set_apart = |share: &&Share| share.class.level_bit().is_none();
+        let shares = &selection.census.classes;
+        let set_apart = |share: &&ClassCount| share.class.level_bit().is_none();
         Ok(MissingPages {
             exact: false,
             unknown: unknown(&selection.census, dump.dump_level()),
-            knows_set_apart: shares.iter().filter(set_apart).all(|share| share.off.is_none()),
+            knows_set_apart: shares.iter().filter(set_apart).all(|share| share.disabled.is_none()),
             left_out: Arc::new(selection.excluded),
         })
     }
@@ -98,11 +98,11 @@ fn lacks_any(dump: &Dump, source: &Dump) -> bool {
 /// Why classes that `level` leaves out cannot be told.
 fn unknown(census: &Census, level: DumpLevel) -> Vec<String> {
     let is_asked =
-        |share: &Share| share.class.level_bit().is_some() && share.class.is_excluded_by(level);
+        |share: &ClassCount| share.class.level_bit().is_some() && share.class.is_excluded_by(level);
     let line = |(names, why): (Vec<&str>, &str)| {
         format!("{} pages cannot be told: {why}", names.join(", "))
     };
-    census.reasons(is_asked).into_iter().map(line).collect()
+    census.disable_reasons(is_asked).into_iter().map(line).collect()
 }
 
 #[cfg(test)]

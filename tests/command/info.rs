@@ -236,7 +236,7 @@ fn classes_that_cannot_be_told_are_no_failure_and_have_their_reason() {
         let output = folder.shell(script);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let said = String::from_utf8(output.stdout).unwrap();
-        let line = "Classes     no class of pages can be identified: the kernel's tables cannot be read from a pipe, or from a packed file\n";
+        let line = "Classes     no class of pages can be identified: the kernel's tables cannot be read from a pipe or a compressed file\n";
         assert!(said.contains(line), "{said}");
     }
 }

@@ -68,7 +68,7 @@ fn pfns_of(kdump: &Kdump) -> Pfns {
 /// The pages that we keep, as the library says.
 fn selected(dump: &Dump, level: u32) -> Pfns {
     let level = DumpLevel::new(level).unwrap();
-    let request = SelectRequest { level, threads: 2, ..SelectRequest::default() };
+    let request = SelectRequest::new(level).threads(2);
     let selection = select(dump, &request).unwrap();
     assert_eq!(selection.warnings, [""; 0], "{level:?}");
     assert_eq!(selection.level, level);

@@ -1,6 +1,6 @@
 //! Memory by what the kernel used it for: a table and a bar for people, an object for scripts.
 
-use kdumpconv::{Census, Class, ClassShare};
+use kdumpconv::{Census, Class, ClassCount};
 use serde_json::{Map, Value, json};
 
 use super::messages::printable;
@@ -45,8 +45,8 @@ impl CensusView<'_> {
     /// A page counts in the first class that it belongs to, even if it is excluded for another.
     pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
         let census = self.census;
-        let off = census.reasons(|_| true);
-        if census.shares.iter().all(|share| share.off.is_some()) {
+        let off = census.disable_reasons(|_| true);
+        if census.classes.iter().all(|share| share.disabled.is_some()) {
             let why = off.first().map_or("no struct page was read", |(_, why)| *why);
             return vec![format!("no class of pages can be identified: {}", printable(why))];
         }
@@ -75,8 +75,8 @@ impl CensusView<'_> {
     fn table(&self) -> Vec<String> {
         let census = self.census;
         let mut rows = vec![["class", "-d", "pages", "memory", "share"].map(str::to_owned).into()];
-        rows.extend(census.shares.iter().map(|share| self.row(share)));
-        let others = self.cells(OTHERS, "", census.others());
+        rows.extend(census.classes.iter().map(|share| self.row(share)));
+        let others = self.cells(OTHERS, "", census.unclassified());
         let kept = if self.shows_excluded { "kept" } else { "" };
         rows.push([others, vec![kept.to_owned()]].concat());
         let kept = census.pages.saturating_sub(census.excluded());
@@ -85,10 +85,10 @@ impl CensusView<'_> {
         aligned(&rows)
     }
 
-    fn row(&self, share: &ClassShare) -> Vec<String> {
+    fn row(&self, share: &ClassCount) -> Vec<String> {
         let class = share.class;
         let bit = class.level_bit().map_or("any".to_owned(), |bit| bit.to_string());
-        if share.off.is_some() {
+        if share.disabled.is_some() {
             let excluded = if self.shows_excluded { "kept" } else { "" };
             let cells = [class.name(), &bit, "?", "?", "?", excluded];
             return cells.map(str::to_owned).into();
@@ -117,10 +117,10 @@ impl CensusView<'_> {
     fn picture(&self, columns: usize, terminal: &Terminal) -> [String; 2] {
         let census = self.census;
         let parts: Vec<(Look, u64)> = census
-            .shares
+            .classes
             .iter()
             .map(|share| (look(share.class), share.pages))
-            .chain([(KERNEL, census.others())])
+            .chain([(KERNEL, census.unclassified())])
             .collect();
         let pages: Vec<u64> = parts.iter().map(|(_, pages)| *pages).collect();
         let mut cells = Vec::new();
@@ -137,20 +137,20 @@ impl CensusView<'_> {
     /// The census as JSON, whose names never change.
     pub(crate) fn json(&self) -> Value {
         let census = self.census;
-        let class = |share: &ClassShare| {
-            let known = share.off.is_none();
+        let class = |share: &ClassCount| {
+            let known = share.disabled.is_none();
             let told = json!({
                 "level_bit": share.class.level_bit(),
                 "pages": known.then_some(share.pages),
                 "bytes": known.then(|| share.pages.saturating_mul(self.page_size)),
                 "left_out": share.excluded,
-                "off": share.off,
+                "off": share.disabled,
             });
             (share.class.name().to_owned(), told)
         };
         json!({
-            "class": census.shares.iter().map(class).collect::<Map<_, _>>(),
-            "others": census.others(),
+            "class": census.classes.iter().map(class).collect::<Map<_, _>>(),
+            "others": census.unclassified(),
             "unknown": census.unknown,
             "struct_pages": census.struct_pages,
             "pages": census.pages,
@@ -162,11 +162,11 @@ impl CensusView<'_> {
 /// How many pages of which classes are excluded, if any are.
 pub(crate) fn excluded_by_class(census: &Census, page_size: u64) -> Option<String> {
     let pages = census.excluded();
-    let of_class = |share: &ClassShare| match share.excluded {
+    let of_class = |share: &ClassCount| match share.excluded {
         0 => None,
         pages => Some(format!("{pages} {}", share.class.name())),
     };
-    let classes: Vec<String> = census.shares.iter().filter_map(of_class).collect();
+    let classes: Vec<String> = census.classes.iter().filter_map(of_class).collect();
     (pages > 0).then(|| {
         format!(
             "excluded by class: {pages} ({}, {:.1} % of the pages): {}",
@@ -219,13 +219,16 @@ mod tests {
     const PLAIN: Terminal = Terminal { columns: Some(20), colour: false, unicode: false };
 
     fn census() -> Census {
-        let share = |class, pages, excluded| ClassShare { class, pages, excluded, off: None };
+        let share = |class, pages, excluded| ClassCount { class, pages, excluded, disabled: None };
         Census {
-            shares: vec![
+            classes: vec![
                 share(Class::Free, 4096, 4096),
                 share(Class::Cache, 2048, 0),
                 share(Class::PrivateCache, 1, 0),
-                ClassShare { off: Some("no NUMBER(x)".to_owned()), ..share(Class::User, 0, 0) },
+                ClassCount {
+                    disabled: Some("no NUMBER(x)".to_owned()),
+                    ..share(Class::User, 0, 0)
+                },
                 share(Class::Hwpoison, 0, 1),
                 share(Class::Offline, 0, 0),
             ],
@@ -288,7 +291,10 @@ mod tests {
     #[test]
     fn a_census_without_known_classes_is_one_line() {
         let mut census = census();
-        census.shares.iter_mut().for_each(|share| share.off = Some("it is a pipe".to_owned()));
+        census
+            .classes
+            .iter_mut()
+            .for_each(|share| share.disabled = Some("it is a pipe".to_owned()));
         let expected = ["no class of pages can be identified: it is a pipe"];
         assert_eq!(view(&census).lines(&PLAIN), expected);
         assert_eq!(view(&Census::default()).lines(&PLAIN).len(), 1);

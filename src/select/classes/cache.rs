@@ -1,64 +1,65 @@
-//! The page cache: pages of files (level bit 2), and swapped ones on their way.
+//! The page cache: pages of files (level bits 2 and 4), and pages in the swap cache.
 
+use super::no_slab;
+use crate::kernel::Error;
 use crate::kernel::struct_page::{Mapping, Page, StructPageFormat, flag};
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::select::rules::Verdict;
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::Pfn;
+use crate::select::reasons::Inconsistency;
+use crate::select::verdict::RuleMatch;
 
-/// The rule, private data or not.
+/// The rule for pages with private data and without.
 #[derive(Debug, Clone)]
 pub(in crate::select) struct Rule {
     /// NUMBER(PG_lru).
     lru: u64,
-    /// NUMBER(PG_swapcache) and, since 4.10 (6326fec1122c), PG_swapbacked, without which the
-    /// former's bit means something else. 0 if there is none.
-    swap: u64,
+    /// NUMBER(PG_swapcache) with PG_swapbacked, which exists since 4.10 (6326fec1122c): without
+    /// PG_swapbacked set, the bit of PG_swapcache means something else. `None` without PG_swapcache.
+    swap: Option<u64>,
     /// NUMBER(PG_private).
     private: u64,
 }
 
 impl Rule {
-    pub(in crate::select) fn of(
+    pub(in crate::select) fn new(
         info: &Vmcoreinfo,
         format: &StructPageFormat,
-    ) -> Result<Self, String> {
-        let lacks = |name: &str| format!("VMCOREINFO has no NUMBER({name})");
+    ) -> Result<Self, Error> {
         if !format.knows_slab() {
-            return Err(lacks("PAGE_SLAB_MAPCOUNT_VALUE) and no NUMBER(PG_slab"));
+            return Err(no_slab());
         }
-        let swapcache = flag(info, "PG_swapcache").unwrap_or(0);
+        let needed = |name| flag(info, name).ok_or_else(|| Error::missing(Item::number(name)));
         let swapbacked = flag(info, "PG_swapbacked").unwrap_or(0);
         Ok(Rule {
-            lru: flag(info, "PG_lru").ok_or_else(|| lacks("PG_lru"))?,
-            swap: if swapcache == 0 { 0 } else { swapcache | swapbacked },
-            private: flag(info, "PG_private").ok_or_else(|| lacks("PG_private"))?,
+            lru: needed("PG_lru")?,
+            swap: flag(info, "PG_swapcache").map(|swapcache| swapcache | swapbacked),
+            private: needed("PG_private")?,
         })
     }
 
-    /// Whether the file system, or what else owns the page, has data of its own for it.
+    /// Whether the file system, or another owner of the page, keeps data of its own for it.
     pub(in crate::select) fn is_private(&self, page: &Page<'_>) -> bool {
         page.flags & self.private != 0
     }
 
-    pub(in crate::select) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
-        let is_swap = self.swap != 0 && page.flags & self.swap == self.swap;
-        if page.flags & self.lru == 0 && !is_swap {
-            return Verdict::No;
+    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+        let is_on_lru = page.flags & self.lru != 0;
+        let is_in_swap_cache = self.swap.is_some_and(|swap| page.flags & swap == swap);
+        if !is_on_lru && !is_in_swap_cache {
+            return RuleMatch::No;
         }
         if page.is_slab() || page.has_type() {
-            // Bits of the flags may mean something else there, but no such page is on the LRU.
-            let on_lru = page.flags & self.lru != 0;
-            return if on_lru {
-                Verdict::Odd("a page of the kernel is on the LRU lists")
+            // Such pages may use the other flags for something else, but are never on the LRU lists.
+            return if is_on_lru {
+                RuleMatch::Inconsistent(Inconsistency::KernelPageOnLru)
             } else {
-                Verdict::No
+                RuleMatch::No
             };
         }
         match page.mapping() {
-            Mapping::Anon => Verdict::No,
-            Mapping::Wild => {
-                Verdict::Odd("the mapping of a cached page is no address of the kernel")
-            }
-            Mapping::None | Mapping::Other => Verdict::compound(page, pfn),
+            Mapping::Anon => RuleMatch::No,
+            Mapping::Wild => RuleMatch::Inconsistent(Inconsistency::WildMapping),
+            Mapping::None | Mapping::Other => RuleMatch::compound(page, pfn),
         }
     }
 }

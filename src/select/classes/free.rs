@@ -1,18 +1,22 @@
-//! Free pages (level bit 16): what the buddy allocator has, and what it may not touch yet.
+//! Free pages (level bit 16): pages of the buddy allocator, and memory that it may not use yet.
 
+use crate::kernel::Error;
 use crate::kernel::struct_page::{
     Page, PageType, StructPageFormat, aligned_order, flag, page_type,
 };
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::select::rules::Verdict;
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::Pfn;
+use crate::select::reasons::Inconsistency;
+use crate::select::verdict::RuleMatch;
 
-/// Orders that a free block may have, where VMCOREINFO does not tell: MAX_ORDER by default.
+/// The number of orders that a free block may have if VMCOREINFO does not say: MAX_ORDER by default.
 const USUAL_ORDERS: u64 = 11;
 
-/// The most that any kernel can be configured to (arch/*/Kconfig, ARCH_FORCE_MAX_ORDER).
+/// The highest number of orders that any kernel can be configured for (arch/*/Kconfig,
+/// ARCH_FORCE_MAX_ORDER).
 const MAX_ORDERS: u64 = 20;
 
-/// How the first page of a free block is told.
+/// How the first page of a free block is marked.
 #[derive(Debug, Clone, Copy)]
 enum Buddy {
     /// PAGE_BUDDY_MAPCOUNT_VALUE, since 2.6.38 (5f24ce5fd34c).
@@ -25,44 +29,46 @@ enum Buddy {
 #[derive(Debug, Clone)]
 pub(in crate::select) struct Rule {
     buddy: Buddy,
-    /// PAGE_UNACCEPTED_MAPCOUNT_VALUE, since 6.16: memory that a confidential guest has not taken
+    /// PAGE_UNACCEPTED_MAPCOUNT_VALUE, since 6.16: memory that a confidential guest has not accepted
     /// from its hypervisor yet, always in blocks of the highest order.
     unaccepted: Option<PageType>,
     /// LENGTH(zone.free_area): one more than the highest order.
     orders: u64,
-    /// PG_lru, which no free page has set (PAGE_FLAGS_CHECK_AT_FREE in page-flags.h).
-    in_use: u64,
+    /// PG_lru, which no free page has set (PAGE_FLAGS_CHECK_AT_FREE in page-flags.h); 0 if unknown.
+    lru: u64,
 }
 
 impl Rule {
-    pub(in crate::select) fn of(
+    pub(in crate::select) fn new(
         info: &Vmcoreinfo,
         format: &StructPageFormat,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Error> {
         let buddy = page_type(info, "PAGE_BUDDY_MAPCOUNT_VALUE").map(Buddy::Type);
         let buddy = buddy.or_else(|| flag(info, "PG_buddy").map(Buddy::Flag));
-        let buddy = buddy.ok_or("VMCOREINFO has no NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)")?;
+        let buddy =
+            buddy.ok_or_else(|| Error::missing(Item::number("PAGE_BUDDY_MAPCOUNT_VALUE")))?;
         if !format.has_private() {
-            return Err("VMCOREINFO has no OFFSET(page.private)".to_owned());
+            return Err(Error::missing(Item::offset("page.private")));
         }
         if matches!(buddy, Buddy::Type(_)) && !format.has_mapcount() {
-            return Err("VMCOREINFO has no OFFSET(page._mapcount)".to_owned());
+            return Err(Error::missing(Item::offset("page._mapcount")));
         }
-        let told = info.length("zone.free_area");
-        let orders = told.unwrap_or(USUAL_ORDERS);
+        let known_orders = info.length("zone.free_area");
+        let orders = known_orders.unwrap_or(USUAL_ORDERS);
         if !(1..=MAX_ORDERS).contains(&orders) {
-            return Err(format!("LENGTH(zone.free_area)={orders} makes no sense"));
+            let why = format!("{orders} orders, where kernels have 1 to {MAX_ORDERS}");
+            return Err(Error::implausible("LENGTH(zone.free_area)", why));
         }
         Ok(Rule {
             buddy,
             unaccepted: page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE")
-                .filter(|_| told.is_some()),
+                .filter(|_| known_orders.is_some()),
             orders,
-            in_use: flag(info, "PG_lru").unwrap_or(0),
+            lru: flag(info, "PG_lru").unwrap_or(0),
         })
     }
 
-    /// Whether it is the first page of a block that is on a zone's list of free ones.
+    /// Whether the page begins a block on a free list of its zone.
     pub(in crate::select) fn is_buddy(&self, page: &Page<'_>) -> bool {
         match self.buddy {
             Buddy::Type(value) => value.is(page.mapcount),
@@ -70,39 +76,39 @@ impl Rule {
         }
     }
 
-    /// Whether the middle of a block, where another would begin if the order were less, says that
-    /// it is none of this one.
+    /// Whether the page in the middle of a block, where the block would end if its order were one
+    /// less, cannot be part of the block.
     fn is_in_use(&self, page: &Page<'_>, order: u32) -> bool {
         let middle = order.checked_sub(1).and_then(|half| page.next(1 << half));
         middle.is_some_and(|middle| {
-            middle.is_tail() || self.is_buddy(&middle) || middle.flags & self.in_use != 0
+            middle.is_tail() || self.is_buddy(&middle) || middle.flags & self.lru != 0
         })
     }
 
-    pub(in crate::select) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
         let order = if self.is_buddy(page) {
             page.private()
         } else if self.unaccepted.is_some_and(|value| value.is(page.mapcount)) {
             self.orders - 1
         } else {
-            return Verdict::No;
+            return RuleMatch::No;
         };
         if page.is_slab() {
-            // Before 4.18 a slab page kept numbers of its own there.
-            return Verdict::No;
+            // Before 4.18 a slab page kept numbers of its own in the same place.
+            return RuleMatch::No;
         }
-        if page.flags & self.in_use != 0 {
-            return Verdict::Odd("a free block is on the LRU lists as well");
+        if page.flags & self.lru != 0 {
+            return RuleMatch::Inconsistent(Inconsistency::FreeBlockOnLru);
         }
         if order >= self.orders {
-            return Verdict::Odd("a free block has an order that no zone has a list for");
+            return RuleMatch::Inconsistent(Inconsistency::FreeBlockOrder);
         }
-        match aligned_order(pfn, order) {
+        match aligned_order(pfn.get(), order) {
             Some(order) if self.is_in_use(page, order) => {
-                Verdict::Odd("the middle of a free block is in use")
+                RuleMatch::Inconsistent(Inconsistency::FreeBlockInUse)
             }
-            Some(order) => Verdict::Block(order),
-            None => Verdict::Odd("a free block is not aligned to its order"),
+            Some(order) => RuleMatch::Block(order),
+            None => RuleMatch::Inconsistent(Inconsistency::MisalignedFreeBlock),
         }
     }
 }

@@ -1,29 +1,31 @@
-//! Pages with broken memory behind them: reading one may crash the machine that reads.
+//! Pages in broken memory: reading one may crash the machine. Every level excludes them.
 
 use crate::kernel::struct_page::{Page, flag};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::select::rules::Verdict;
+use crate::pages::Pfn;
+use crate::select::verdict::RuleMatch;
 
-/// The rule: NUMBER(PG_hwpoison), 0 where the kernel marks none (CONFIG_MEMORY_FAILURE).
+/// The rule: NUMBER(PG_hwpoison).
 #[derive(Debug, Clone)]
 pub(in crate::select) struct Rule {
+    /// The flag; 0 for kernels without CONFIG_MEMORY_FAILURE, which mark no page.
     mask: u64,
 }
 
 impl Rule {
-    pub(in crate::select) fn of(info: &Vmcoreinfo) -> Self {
+    pub(in crate::select) fn new(info: &Vmcoreinfo) -> Self {
         Rule { mask: flag(info, "PG_hwpoison").unwrap_or(0) }
     }
 
-    pub(in crate::select) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
         if page.flags & self.mask == 0 {
-            Verdict::No
+            RuleMatch::No
         } else if page.is_hugetlb() {
-            // Its head is marked for any of its pages (folio_set_hugetlb_hwpoison()).
-            Verdict::compound(page, pfn)
+            // The head is marked for any page of the hugetlb page (folio_set_hugetlb_hwpoison()).
+            RuleMatch::compound(page, pfn)
         } else {
-            // Of others memory_failure() marks the very page.
-            Verdict::Block(0)
+            // Elsewhere memory_failure() marks the broken page itself.
+            RuleMatch::Block(0)
         }
     }
 }

@@ -1,44 +1,42 @@
-//! Memory of processes (level bit 8): anonymous pages, and huge pages of hugetlb.
+//! Memory of processes (level bit 8): anonymous pages and hugetlb pages.
 
+use super::no_slab;
+use crate::kernel::Error;
 use crate::kernel::struct_page::{Mapping, Page, StructPageFormat};
-use crate::select::rules::Verdict;
+use crate::kernel::vmcoreinfo::Item;
+use crate::pages::Pfn;
+use crate::select::verdict::RuleMatch;
 
 /// The rule.
 #[derive(Debug, Clone)]
 pub(in crate::select) struct Rule;
 
 impl Rule {
-    pub(in crate::select) fn of(format: &StructPageFormat) -> Result<Self, String> {
+    pub(in crate::select) fn new(format: &StructPageFormat) -> Result<Self, Error> {
         if !format.knows_slab() {
-            // Since 6.2 a slab page has its own data where others have the mapping.
-            return Err(
-                "VMCOREINFO has no NUMBER(PAGE_SLAB_MAPCOUNT_VALUE) and no NUMBER(PG_slab)"
-                    .to_owned(),
-            );
+            // Since 6.2 slab pages have data of their own where other pages have the mapping.
+            return Err(no_slab());
         }
         if !format.knows_tails() && !format.knows_heads() {
-            // A tail has other things where single pages have the mapping.
-            return Err(
-                "VMCOREINFO has no OFFSET(page.compound_head), and compound pages cannot be told without it"
-                    .to_owned(),
-            );
+            // Tails have other data where single pages have the mapping.
+            return Err(Error::missing(Item::offset("page.compound_head")));
         }
         Ok(Rule)
     }
 
-    pub(in crate::select) fn look(&self, page: &Page<'_>, pfn: u64) -> Verdict {
+    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
         if page.is_slab() {
-            return Verdict::No;
+            return RuleMatch::No;
         }
         if page.is_hugetlb() {
-            return Verdict::compound(page, pfn);
+            return RuleMatch::compound(page, pfn);
         }
         if page.has_type() {
-            return Verdict::No;
+            return RuleMatch::No;
         }
         match page.mapping() {
-            Mapping::Anon => Verdict::compound(page, pfn),
-            _ => Verdict::No,
+            Mapping::Anon => RuleMatch::compound(page, pfn),
+            _ => RuleMatch::No,
         }
     }
 }

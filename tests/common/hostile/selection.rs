@@ -247,7 +247,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let before = core.bytes_read();
     let start = Instant::now();
     let at = |level, threads| {
-        let request = SelectRequest { level, threads, ..SelectRequest::default() };
+        let request = SelectRequest::new(level).threads(threads);
         select(&dump, &request).expect("no codec is needed")
     };
     let one = at(level, 1);
@@ -267,8 +267,11 @@ pub fn look(bytes: &[u8]) -> u64 {
 
 /// What the classes are is the same at each level, and the highest leaves out all that others do.
 fn check_levels(found: &Selection, at_most: &Selection) {
-    for (ours, most) in found.census.shares.iter().zip(&at_most.census.shares) {
-        assert_eq!((ours.class, ours.pages, &ours.off), (most.class, most.pages, &most.off));
+    for (ours, most) in found.census.classes.iter().zip(&at_most.census.classes) {
+        assert_eq!(
+            (ours.class, ours.pages, &ours.disabled),
+            (most.class, most.pages, &most.disabled)
+        );
     }
     for pfn in found.excluded.runs().flatten() {
         assert!(at_most.excluded.contains(pfn), "pfn {pfn:#x} is kept at the highest level");
@@ -283,7 +286,7 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     assert_eq!(census.struct_pages + census.unknown, pages, "{census:?}");
     let excluded = found.excluded.count();
     assert_eq!(census.excluded(), excluded, "{census:?}");
-    let classed: u64 = census.shares.iter().map(|share| share.pages).sum();
+    let classed: u64 = census.classes.iter().map(|share| share.pages).sum();
     assert!(classed <= pages, "{census:?}");
     let of_dump: u64 = dump
         .kept()
@@ -294,12 +297,12 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     assert_eq!(kept + excluded, pages);
 
     assert_eq!(found.level.bits() & !asked.bits(), 0, "more than {asked:?}: {:?}", found.level);
-    assert_eq!(census.shares.iter().map(|share| share.class).collect::<Vec<_>>(), Class::ALL);
-    for share in &census.shares {
-        if share.off.is_some() || !share.class.is_excluded_by(asked) {
+    assert_eq!(census.classes.iter().map(|share| share.class).collect::<Vec<_>>(), Class::ALL);
+    for share in &census.classes {
+        if share.disabled.is_some() || !share.class.is_excluded_by(asked) {
             assert_eq!(share.excluded, 0, "{share:?}");
         }
-        if share.off.is_some() {
+        if share.disabled.is_some() {
             assert_eq!(share.pages, 0, "{share:?}");
         }
     }
@@ -316,7 +319,7 @@ fn check_own(edits: &Edits<'_>, found: &Selection) {
     let machine = edits.machine();
     let lost: Vec<u64> =
         machine.held.iter().copied().filter(|pfn| found.excluded.contains(*pfn)).collect();
-    let broken = found.census.share(Class::Hwpoison).map_or(0, |share| share.excluded);
+    let broken = found.census.class(Class::Hwpoison).map_or(0, |share| share.excluded);
     let (name, count) = (machine.name, lost.len());
     assert!(count as u64 <= broken, "{name}: {count} pages of the kernel's own, {lost:x?}");
     if edits.format {

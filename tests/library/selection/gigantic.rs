@@ -28,7 +28,7 @@ fn a_gigantic_page_goes_as_a_whole_whatever_its_struct_pages_save() {
             check(&judge, level);
             let found = select_at(&judge.dump, level, 2);
             assert_eq!((found.level.bits(), &found.warnings[..]), (level, &[][..]));
-            let pages = found.census.share(Class::User).unwrap().pages;
+            let pages = found.census.class(Class::User).unwrap().pages;
             assert_eq!(pages, (1 << ORDER) + 500);
         }
     }

@@ -78,7 +78,7 @@ pub fn open(core: &Core, options: &OpenOptions) -> Dump {
 /// Selects pages of a level.
 pub fn select_at(dump: &Dump, level: u32, threads: usize) -> Selection {
     let level = DumpLevel::new(level).unwrap();
-    select(dump, &SelectRequest { level, threads, ..SelectRequest::default() }).unwrap()
+    select(dump, &SelectRequest::new(level).threads(threads)).unwrap()
 }
 
 /// That a level leaves out what it should.

@@ -52,7 +52,7 @@ fn a_census_counts_each_page_once_whatever_the_level() {
                     .filter(|what| what.left_out(&kernel) == Some(expected))
                     .map(|what| 1 << what.order(&kernel))
                     .sum();
-                let share = census.share(class).unwrap();
+                let share = census.class(class).unwrap();
                 assert_eq!(share.pages, pages, "{name}, level {level}: {}", class.name());
             }
             let excluded = judge.mm.left_out(level).len() as u64;
@@ -69,8 +69,7 @@ fn the_number_of_threads_changes_nothing() {
         for threads in [2, 3, 8] {
             let many = select_at(&judge.dump, 31, threads);
             assert_eq!(many.census, one.census, "{name}, {threads} threads");
-            let runs =
-                |found: &kdumpconv::select::Selection| found.excluded.runs().collect::<Vec<_>>();
+            let runs = |found: &kdumpconv::Selection| found.excluded.runs().collect::<Vec<_>>();
             assert_eq!(runs(&many), runs(&one), "{name}, {threads} threads");
         }
     }

@@ -168,7 +168,7 @@ fn a_huge_page_whose_struct_pages_are_copies_goes_as_a_whole() {
             println!("{name}, level {level}");
             check(&judge, level);
             let users = if level & 8 == 0 { 0 } else { 3 * 512 + 300 };
-            let share = select_at(&judge.dump, level, 2).census.share(Class::User).unwrap().clone();
+            let share = select_at(&judge.dump, level, 2).census.class(Class::User).unwrap().clone();
             assert_eq!((share.pages, share.excluded), (3 * 512 + 300, users));
         }
         assert!(blocks.iter().all(|block| block % 512 == 0));

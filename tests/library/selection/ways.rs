@@ -176,7 +176,7 @@ fn a_dump_that_lacks_the_struct_pages_of_some_pages_has_these_kept() {
     let (file, _) = plain(&judge.dump, &options(Codec::Zlib, 16, 1)).unwrap();
     let again: Dump = core_of(file).unwrap();
     let census = select_at(&again, 31, 1).census;
-    let free = census.share(Class::Free).unwrap();
+    let free = census.class(Class::Free).unwrap();
     assert_eq!((free.pages, free.excluded), (0, 0));
-    assert!(free.off.is_none(), "{free:?}");
+    assert!(free.disabled.is_none(), "{free:?}");
 }

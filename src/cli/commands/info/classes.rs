@@ -24,7 +24,7 @@ impl Classes {
     pub(super) fn of(dump: &Dump) -> kdumpconv::Result<Self> {
         let threads = ThreadArgs::default().count();
         let level = DumpLevel::new(DumpLevel::MAX).unwrap_or_default();
-        let request = SelectRequest { level, threads, ..SelectRequest::default() };
+        let request = SelectRequest::new(level).threads(threads);
         let started = Instant::now();
         let selection = select(dump, &request)?;
         let seconds = started.elapsed().as_secs_f64();
@@ -46,10 +46,9 @@ impl Classes {
         let census = &self.selection.census;
         // The table has the reasons why classes are unknown.
         let is_in_table = |warning: &&String| {
-            census
-                .shares
-                .iter()
-                .any(|share| share.off.as_ref().is_some_and(|why| warning.ends_with(why.as_str())))
+            census.classes.iter().any(|share| {
+                share.disabled.as_ref().is_some_and(|why| warning.ends_with(why.as_str()))
+            })
         };
         let others = self.selection.warnings.iter().filter(|warning| !is_in_table(warning));
         lines.extend(others.map(|warning| printable(warning)));

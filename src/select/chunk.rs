@@ -1,0 +1,144 @@
+//! A chunk: the pages that one thread scans at a time, and what the scan makes of them.
+
+use std::ops::AddAssign;
+
+use super::class::{Class, PerClass};
+use super::evidence::Evidence;
+use super::mask::{Mask, chunk_pfns};
+use crate::pages::PfnRange;
+
+/// Pages counted by a scan, of one chunk or of all.
+#[derive(Debug, Default)]
+pub(super) struct ScanCounts {
+    /// Pages of the input by class.
+    pub(super) pages: PerClass<u64>,
+    /// Excluded pages by the class they are excluded for.
+    pub(super) excluded: PerClass<u64>,
+    /// Pages of the input whose struct page was read.
+    pub(super) struct_pages: u64,
+    /// Pages of the input that should have a struct page, but it cannot be read.
+    pub(super) unreadable: u64,
+    pub(super) evidence: Evidence,
+}
+
+impl AddAssign<&ScanCounts> for ScanCounts {
+    fn add_assign(&mut self, other: &ScanCounts) {
+        self.pages += &other.pages;
+        self.excluded += &other.excluded;
+        self.struct_pages += other.struct_pages;
+        self.unreadable += other.unreadable;
+        self.evidence += &other.evidence;
+    }
+}
+
+/// The pages of a block beyond the end of its chunk: gigantic hugetlb pages are larger than chunks.
+#[derive(Debug, Clone)]
+pub(super) struct Continuation {
+    pfns: PfnRange,
+    class: Class,
+    excluded_for: Option<Class>,
+}
+
+/// A chunk and what its scan found.
+pub(super) struct Chunk {
+    pub(super) number: u64,
+    /// Pages of the input.
+    kept: Mask,
+    /// Pages that have a class already.
+    classified: Mask,
+    /// Excluded pages; some may not be in the input until [`finish`](Self::finish).
+    pub(super) excluded: Mask,
+    pub(super) counts: ScanCounts,
+    /// What goes on after the chunk, if its last block does.
+    pub(super) continuation: Option<Continuation>,
+}
+
+impl Chunk {
+    /// A chunk of which the input has the pages of `kept`.
+    pub(super) fn new(number: u64, kept: impl Iterator<Item = PfnRange>) -> Self {
+        let mut mask = Mask::new(number);
+        kept.for_each(|run| mask.set(run));
+        Chunk {
+            number,
+            kept: mask,
+            classified: Mask::new(number),
+            excluded: Mask::new(number),
+            counts: ScanCounts::default(),
+            continuation: None,
+        }
+    }
+
+    /// The pages of the chunk.
+    pub(super) fn pfns(&self) -> PfnRange {
+        chunk_pfns(self.number)
+    }
+
+    /// How many pages of `pfns` the input has.
+    pub(super) fn kept_within(&self, pfns: PfnRange) -> u64 {
+        self.kept.count(pfns)
+    }
+
+    /// Counts the pages of `pfns` in a class, unless they have one.
+    pub(super) fn classify(&mut self, pfns: PfnRange, class: Class) {
+        self.counts.pages[class] += count_new(&self.kept, &mut self.classified, pfns);
+    }
+
+    /// Excludes pages.
+    pub(super) fn exclude(&mut self, pfns: PfnRange, class: Class) {
+        self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, pfns);
+    }
+
+    /// Classifies and excludes the pages of a block; those beyond the chunk become its continuation.
+    #[inline]
+    pub(super) fn add_block(
+        &mut self,
+        pfns: PfnRange,
+        class: Class,
+        exclusion: Option<(Class, PfnRange)>,
+    ) {
+        self.classify(pfns, class);
+        if let Some((class, pfns)) = exclusion {
+            self.exclude(pfns, class);
+        }
+        let end = self.pfns().end;
+        if pfns.end > end {
+            let whole = exclusion.filter(|(_, excluded)| *excluded == pfns);
+            self.continuation = Some(Continuation {
+                pfns: PfnRange::new(end, pfns.end),
+                class,
+                excluded_for: whole.map(|(class, _)| class),
+            });
+        }
+    }
+
+    /// Goes on with a block of an earlier chunk; returns it again if it goes on after this chunk.
+    pub(super) fn continue_block(&mut self, block: Continuation) -> Option<Continuation> {
+        let here = block.pfns.intersection(self.pfns());
+        if !here.is_empty() {
+            self.classify(here, block.class);
+            if let Some(class) = block.excluded_for {
+                self.exclude(here, class);
+            }
+            self.excluded.retain(&self.kept);
+        }
+        (block.pfns.end > self.pfns().end).then_some(block)
+    }
+
+    /// Ends the scan of the chunk: only pages of the input can be excluded.
+    pub(super) fn finish(&mut self) {
+        self.excluded.retain(&self.kept);
+    }
+}
+
+/// Adds pages to `mask`; returns how many pages of `kept` are new in it.
+#[inline]
+fn count_new(kept: &Mask, mask: &mut Mask, pfns: PfnRange) -> u64 {
+    // Most blocks are single pages.
+    let new = if pfns.len() == 1 {
+        u64::from(kept.contains(pfns.start) && !mask.contains(pfns.start))
+    } else {
+        kept.count_without(pfns, mask)
+    };
+    mask.set(pfns);
+    new
+}

@@ -1,0 +1,114 @@
+//! Pages that certainly belong to the kernel: no class can have them, whatever a struct page says.
+
+use std::fmt;
+
+use super::reasons::SelectError;
+use super::struct_pages::StructPages;
+use crate::kernel::translate::{Kernel, Translator};
+use crate::kernel::{image, log};
+use crate::pages::ranges::page_runs;
+use crate::pages::{Pfn, PfnRange, PhysRange, Position};
+
+/// What a page of the kernel holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum KernelPageKind {
+    StructPages,
+    PageTable,
+    Image,
+    Log,
+}
+
+impl fmt::Display for KernelPageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KernelPageKind::StructPages => "struct pages",
+            KernelPageKind::PageTable => "a page table of the kernel",
+            KernelPageKind::Image => "the kernel's image",
+            KernelPageKind::Log => "the kernel's log",
+        })
+    }
+}
+
+/// The kernel's pages, as far as they can be found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KernelPages {
+    /// By what they hold; the runs of each kind ascend and are disjoint.
+    kinds: Vec<(KernelPageKind, Vec<PfnRange>)>,
+}
+
+impl KernelPages {
+    /// Finds the kernel's image, log, page tables and struct pages.
+    ///
+    /// # Errors
+    /// [`SelectError::PageTable`] when the supposed struct pages are page tables.
+    pub(super) fn find(
+        kernel: &Kernel<'_>,
+        translator: &Translator<'_>,
+        struct_pages: &StructPages,
+    ) -> Result<Self, SelectError> {
+        let mut tables = Vec::new();
+        // Tables that cannot be followed are missing here: their pages have no class anyway.
+        let _ = translator.tables(&mut |table| tables.push(table));
+        let runs = |extents: Vec<PhysRange>| -> Vec<PfnRange> {
+            let extents = extents.iter().filter(|extent| !extent.is_empty());
+            let bytes = extents.map(|extent| extent.start.get()..extent.end.get()).collect();
+            let runs = page_runs(bytes, kernel.page_size).into_iter();
+            runs.map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end))).collect()
+        };
+        let pages = KernelPages {
+            kinds: vec![
+                (KernelPageKind::Image, runs(image::image(kernel, translator))),
+                (KernelPageKind::Log, runs(log_extents(kernel, translator))),
+                (KernelPageKind::PageTable, runs(tables)),
+                (KernelPageKind::StructPages, runs(struct_pages.extents().collect())),
+            ],
+        };
+        match pages.struct_pages_in_a_table() {
+            Some(pfn) => Err(SelectError::PageTable(pfn)),
+            None => Ok(pages),
+        }
+    }
+
+    /// The first page that holds both a page table and struct pages.
+    fn struct_pages_in_a_table(&self) -> Option<Pfn> {
+        let of = |what| self.kinds.iter().filter(move |(kind, _)| *kind == what);
+        let structs = of(KernelPageKind::StructPages).flat_map(|(_, runs)| runs);
+        let tables: Vec<_> = of(KernelPageKind::PageTable).flat_map(|(_, runs)| runs).collect();
+        structs.into_iter().find_map(|run| {
+            let first = tables.partition_point(|table| table.end <= run.start);
+            let both = tables.get(first)?.intersection(*run);
+            (!both.is_empty()).then_some(both.start)
+        })
+    }
+
+    /// The runs of kernel pages within `pfns`, kind by kind.
+    pub(super) fn within(
+        &self,
+        pfns: PfnRange,
+    ) -> impl Iterator<Item = (KernelPageKind, PfnRange)> {
+        self.kinds.iter().flat_map(move |(kind, runs)| {
+            let first = runs.partition_point(|run| run.end <= pfns.start);
+            let inside = runs.iter().skip(first).take_while(move |run| run.start < pfns.end);
+            inside.map(move |run| (*kind, run.intersection(pfns)))
+        })
+    }
+
+    /// The first kernel page of `pfns`, and what it holds.
+    pub(super) fn first_within(&self, pfns: PfnRange) -> Option<(Pfn, KernelPageKind)> {
+        self.within(pfns).map(|(kind, run)| (run.start, kind)).min_by_key(|(pfn, _)| *pfn)
+    }
+}
+
+/// Physical addresses of the log, as far as it can be found.
+fn log_extents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
+    let mut extents = Vec::new();
+    // Without symbols of the log it is one of the kernel's pages that cannot be found.
+    let Ok(vaddr_ranges) = log::memory(kernel) else { return extents };
+    for vaddrs in vaddr_ranges {
+        for (vaddrs, found) in translator.runs(vaddrs) {
+            let Ok(paddr) = found else { continue };
+            extents.push(PhysRange::new(paddr, paddr.saturating_add(vaddrs.len())));
+        }
+    }
+    extents
+}

@@ -1,0 +1,154 @@
+//! What to select, and what was selected.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::census::{Census, ClassCount};
+use super::class::Class;
+use super::reasons::{Doubt, SelectError};
+use super::rules::Rules;
+use super::scan::Scan;
+use crate::dump::{Dump, Runs};
+use crate::error::chain;
+use crate::format::dump_level::DumpLevel;
+use crate::pages::page_set::PageSet;
+
+/// More pages than one in this many without a struct page are worth a warning: firmware has none, nor
+/// has memory that the kernel was told not to use.
+const PAGES_PER_WITHOUT: u64 = 16;
+
+/// What to exclude, and how to find it.
+///
+/// ```
+/// use kdumpconv::{DumpLevel, SelectRequest};
+///
+/// let level = DumpLevel::new(31).expect("31 is the highest level");
+/// let request = SelectRequest::new(level).threads(4);
+/// # assert_eq!(request.threads, 4);
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SelectRequest {
+    /// The classes to exclude; every level excludes poisoned and offline pages.
+    pub level: DumpLevel,
+    /// Number of threads, the caller's included; 0 means 1. The result does not depend on it.
+    pub threads: usize,
+    /// Set it from another thread to stop the search; then nothing is excluded.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl SelectRequest {
+    /// Asks for the pages of `level`, to be found by one thread.
+    #[must_use]
+    pub fn new(level: DumpLevel) -> Self {
+        SelectRequest { level, ..SelectRequest::default() }
+    }
+
+    /// Uses this many threads.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        SelectRequest { threads, ..self }
+    }
+
+    /// Stops when `cancel` is set.
+    #[must_use]
+    pub fn cancel(self, cancel: Arc<AtomicBool>) -> Self {
+        SelectRequest { cancel, ..self }
+    }
+}
+
+/// Which pages of a dump are excluded.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Selection {
+    /// The excluded pages; all of them are pages of the input.
+    pub excluded: PageSet,
+    /// Pages by class, excluded or not.
+    pub census: Census,
+    /// The part of the requested level that could be honoured.
+    pub level: DumpLevel,
+    /// What the user should know: which classes are disabled, and why.
+    pub warnings: Vec<String>,
+}
+
+impl Selection {
+    /// The runs of pages of `dump` that are kept.
+    #[must_use]
+    pub fn kept<'a>(&'a self, dump: &'a Dump) -> Runs<'a> {
+        if self.excluded.count() == 0 {
+            return dump.kept();
+        }
+        Box::new(dump.kept().flat_map(|run| self.excluded.gaps_within(run)))
+    }
+
+    /// Excludes nothing: no page can be classified.
+    pub(super) fn nothing(dump: &Dump, asked: DumpLevel, why: &SelectError) -> Self {
+        let why = chain(why);
+        let disabled =
+            |class| ClassCount { class, pages: 0, excluded: 0, disabled: Some(why.clone()) };
+        let (_, pages) = dump.counts();
+        let census = Census {
+            classes: Class::ALL.map(disabled).to_vec(),
+            struct_pages: 0,
+            unknown: pages,
+            pages,
+        };
+        // Nobody asked for the classes that every level excludes, so those are not missed.
+        Selection::new(PageSet::default(), census, asked, |class| class.level_bit().is_some())
+    }
+
+    /// What a scan found. `zones` is how many free pages the zones count, where that can be
+    /// compared.
+    pub(super) fn of_scan(
+        dump: &Dump,
+        asked: DumpLevel,
+        scan: Scan,
+        rules: &Rules,
+        zones: Option<u64>,
+    ) -> Self {
+        let Scan { excluded, counts } = scan;
+        let classes = Class::ALL.map(|class| ClassCount {
+            class,
+            pages: counts.pages[class],
+            excluded: counts.excluded[class],
+            disabled: rules.disabled(class).map(|why| chain(why)),
+        });
+        let (_, pages) = dump.counts();
+        let unknown = pages - counts.struct_pages;
+        let struct_pages = counts.struct_pages;
+        let census = Census { classes: classes.to_vec(), struct_pages, unknown, pages };
+        let mut selection = Selection::new(excluded, census, asked, |_| true);
+        if selection.level.leaves_out_classes() {
+            let unreadable = counts.unreadable;
+            let without = unknown - unreadable;
+            let doubts = [
+                (unreadable > 0).then_some(Doubt::Unreadable { unreadable, pages }),
+                (without.saturating_mul(PAGES_PER_WITHOUT) > pages)
+                    .then_some(Doubt::NoStructPage { without, pages }),
+                zones.and_then(|zones| counts.evidence.missing_free(zones)).map(Doubt::from),
+            ];
+            selection.warnings.extend(doubts.iter().flatten().map(ToString::to_string));
+        }
+        selection
+    }
+
+    /// Warns of each disabled class that `asked` excludes and whose pages matter to the user.
+    fn new(
+        excluded: PageSet,
+        census: Census,
+        asked: DumpLevel,
+        matters: impl Fn(Class) -> bool,
+    ) -> Self {
+        let is_missed = |count: &ClassCount| {
+            count.disabled.is_some() && matters(count.class) && count.class.is_excluded_by(asked)
+        };
+        let missed = census.classes.iter().filter(|count| is_missed(count));
+        let bits = missed.filter_map(|count| count.class.level_bit());
+        let level = asked.without(bits.fold(0, |bits, bit| bits | bit));
+        let warning = |(names, why): (Vec<&str>, &str)| {
+            format!("all {} pages are kept: {why}", names.join(", "))
+        };
+        let warnings = census.disable_reasons(is_missed).into_iter().map(warning).collect();
+        Selection { excluded, census, level, warnings }
+    }
+}
