@@ -176,7 +176,7 @@ fn a_note_header_is_pictured_as_it_is_encoded() {
     let note = encode_note("CORE", NT_PRSTATUS, &[0; 0x10], ByteOrder::Big);
     assert_eq!(note[..12], [0, 0, 0, 5, 0, 0, 0, 0x10, 0, 0, 0, 1]);
     let header = NoteHeader::decode(&note, ByteOrder::Big).unwrap();
-    assert_eq!((header.name_bytes, header.desc_bytes, header.kind), (5, 0x10, NT_PRSTATUS));
+    assert_eq!((header.n_namesz, header.n_descsz, header.n_type), (5, 0x10, NT_PRSTATUS));
     let fields = [("n_namesz", 0..4), ("n_descsz", 4..8), ("n_type", 8..12)];
     let fields = fields.map(|(name, place)| (name.to_owned(), place)).to_vec();
     assert_pictures(include_str!("elf/note.rs"), &[(fields, 12)]);
@@ -196,23 +196,23 @@ fn elf_headers_are_pictured_as_they_are_encoded() {
             place
         };
         let header = FileHeader {
-            flags: 0,
-            phoff: 0,
-            phentsize: 0,
-            phnum: Some(0),
-            ..FileHeader::of_new(is_64bit, ByteOrder::Big, 0)
+            e_flags: 0,
+            e_phoff: 0,
+            e_phentsize: 0,
+            e_phnum: Some(0),
+            ..FileHeader::new(is_64bit, ByteOrder::Big, 0)
         };
         let word = if is_64bit { u64::MAX } else { u32::MAX.into() };
         for (name, changed) in [
-            ("e_machine", FileHeader { machine: u16::MAX, ..header }),
-            ("e_phoff", FileHeader { phoff: word, ..header }),
-            ("e_flags", FileHeader { flags: u32::MAX, ..header }),
-            ("e_phentsize", FileHeader { phentsize: u16::MAX, ..header }),
+            ("e_machine", FileHeader { e_machine: u16::MAX, ..header }),
+            ("e_phoff", FileHeader { e_phoff: word, ..header }),
+            ("e_flags", FileHeader { e_flags: u32::MAX, ..header }),
+            ("e_phentsize", FileHeader { e_phentsize: u16::MAX, ..header }),
         ] {
             let place = difference(&header.encode(), &changed.encode());
             assert_eq!(find(file, name), place, "{name}");
         }
-        let encoded = FileHeader { phnum: None, shoff: word, ..header }.encode();
+        let encoded = FileHeader { e_phnum: None, e_shoff: word, ..header }.encode();
         assert_eq!(encoded.len(), sizes[file]);
         for (name, value) in [
             ("e_type", 4),
@@ -231,25 +231,25 @@ fn elf_headers_are_pictured_as_they_are_encoded() {
             [0x7f, b'E', b'L', b'F', if is_64bit { 2 } else { 1 }, 2]
         });
         let none = Segment {
-            kind: 0,
-            offset: 0,
-            vaddr: VirtAddr::default(),
-            paddr: Some(PhysAddr::default()),
-            file_bytes: 0,
-            memory_bytes: 0,
+            p_type: 0,
+            p_offset: 0,
+            p_vaddr: VirtAddr::default(),
+            p_paddr: Some(PhysAddr::default()),
+            p_filesz: 0,
+            p_memsz: 0,
         };
         for (name, changed) in [
-            ("p_offset", Segment { offset: word, ..none }),
-            ("p_vaddr", Segment { vaddr: VirtAddr::new(word), ..none }),
-            ("p_paddr", Segment { paddr: None, ..none }),
-            ("p_filesz", Segment { file_bytes: word, ..none }),
-            ("p_memsz", Segment { memory_bytes: word, ..none }),
+            ("p_offset", Segment { p_offset: word, ..none }),
+            ("p_vaddr", Segment { p_vaddr: VirtAddr::new(word), ..none }),
+            ("p_paddr", Segment { p_paddr: None, ..none }),
+            ("p_filesz", Segment { p_filesz: word, ..none }),
+            ("p_memsz", Segment { p_memsz: word, ..none }),
         ] {
             let none = header.encode_segment(&none);
             let place = difference(&none, &header.encode_segment(&changed));
             assert_eq!((find(program, name), none.len()), (place, sizes[program]), "{name}");
         }
-        let load = header.encode_segment(&Segment { kind: PT_LOAD, ..none });
+        let load = header.encode_segment(&Segment { p_type: PT_LOAD, ..none });
         for (name, value) in [("p_type", 1), ("p_flags", 7), ("p_align", 0)] {
             assert_eq!(ByteOrder::Big.read_uint(&load[find(program, name)]), value, "{name}");
         }

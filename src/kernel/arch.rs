@@ -48,7 +48,7 @@ impl Architecture {
     /// number serves two word sizes, by the ELF class.
     #[must_use]
     pub fn of(header: &FileHeader) -> Self {
-        match (header.machine, header.is_64bit) {
+        match (header.e_machine, header.is_64bit) {
             (EM_X86_64, _) => Architecture::X86_64,
             (EM_386, _) => Architecture::I386,
             (EM_AARCH64, _) => Architecture::Aarch64,
@@ -257,16 +257,18 @@ impl Architecture {
     #[must_use]
     pub fn phys_base(self, info: Option<&Vmcoreinfo>, segments: &[Segment]) -> u64 {
         let in_memory =
-            |load: &&Segment| load.kind == PT_LOAD && load.memory_bytes > 0 && load.paddr.is_some();
+            |load: &&Segment| load.p_type == PT_LOAD && load.p_memsz > 0 && load.p_paddr.is_some();
         let loads = || segments.iter().filter(in_memory);
         let by_vmcoreinfo = info.and_then(|info| self.phys_base_told(info));
         by_vmcoreinfo
             .or_else(|| match self {
                 Architecture::X86_64 => {
-                    let text = loads().find(|load| load.vaddr >= START_KERNEL_MAP)?;
-                    Some(text.paddr?.get().wrapping_sub(text.vaddr - START_KERNEL_MAP))
+                    let text = loads().find(|load| load.p_vaddr >= START_KERNEL_MAP)?;
+                    Some(text.p_paddr?.get().wrapping_sub(text.p_vaddr - START_KERNEL_MAP))
                 }
-                Architecture::Arm => loads().filter_map(|load| load.paddr).min().map(PhysAddr::get),
+                Architecture::Arm => {
+                    loads().filter_map(|load| load.p_paddr).min().map(PhysAddr::get)
+                }
                 _ => None,
             })
             .unwrap_or(0)
@@ -323,9 +325,9 @@ impl Architecture {
             _ => None,
         };
         let by_segment = segments.iter().filter_map(|segment| {
-            let offset = vaddr.checked_sub(segment.vaddr)?;
-            let inside = segment.kind == PT_LOAD && segment.vaddr != VirtAddr::ZERO;
-            (inside && offset < segment.file_bytes).then_some(segment.paddr?.checked_add(offset)?)
+            let offset = vaddr.checked_sub(segment.p_vaddr)?;
+            let inside = segment.p_type == PT_LOAD && segment.p_vaddr != VirtAddr::ZERO;
+            (inside && offset < segment.p_filesz).then_some(segment.p_paddr?.checked_add(offset)?)
         });
         let linear = linear.map(PhysAddr::new);
         let mut candidates: Vec<_> = linear.into_iter().chain(by_segment.take(4)).collect();
@@ -339,17 +341,17 @@ mod tests {
     use super::*;
 
     fn header(machine: u16, is_64bit: bool, byte_order: ByteOrder) -> FileHeader {
-        FileHeader::of_new(is_64bit, byte_order, machine)
+        FileHeader::new(is_64bit, byte_order, machine)
     }
 
     fn load(vaddr: u64, paddr: u64) -> Segment {
         Segment {
-            kind: PT_LOAD,
-            offset: 0,
-            vaddr: VirtAddr::new(vaddr),
-            paddr: Some(PhysAddr::new(paddr)),
-            file_bytes: 0x1000,
-            memory_bytes: 0x1000,
+            p_type: PT_LOAD,
+            p_offset: 0,
+            p_vaddr: VirtAddr::new(vaddr),
+            p_paddr: Some(PhysAddr::new(paddr)),
+            p_filesz: 0x1000,
+            p_memsz: 0x1000,
         }
     }
 
@@ -394,14 +396,14 @@ mod tests {
         let text = [load(0xffff_8880_0000_0000, 0), load(0xffff_ffff_8100_0000, 0x1500_0000)];
         assert_eq!(x86.phys_base(None, &text), 0x1400_0000, "from the kernel's own segment");
         assert_eq!(x86.phys_base(None, &[load(0, 0)]), 0);
-        let no_address = Segment { paddr: None, ..text[1] };
+        let no_address = Segment { p_paddr: None, ..text[1] };
         assert_eq!(x86.phys_base(None, &[no_address, text[1]]), 0x1400_0000, "the next segment");
         let arm64 = info("NUMBER(PHYS_OFFSET)=0x40000000");
         assert_eq!(Architecture::Aarch64.phys_base(Some(&arm64), &[]), 0x4000_0000);
         let riscv = info("NUMBER(phys_ram_base)=0x80000000");
         assert_eq!(Architecture::Riscv64.phys_base(Some(&riscv), &[]), 0x8000_0000);
-        let nowhere = Segment { paddr: None, ..load(0, 0) };
-        let empty = Segment { memory_bytes: 0, file_bytes: 0, ..load(0, 0x100) };
+        let nowhere = Segment { p_paddr: None, ..load(0, 0) };
+        let empty = Segment { p_memsz: 0, p_filesz: 0, ..load(0, 0x100) };
         let ram = [nowhere, empty, load(0, 0x8000_0000), load(0, 0x6000_0000)];
         assert_eq!(Architecture::Arm.phys_base(None, &ram), 0x6000_0000, "the lowest segment");
         assert_eq!(Architecture::S390x.phys_base(Some(&kaslr), &ram), 0);

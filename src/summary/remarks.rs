@@ -55,11 +55,11 @@ pub(super) fn of(dump: &Dump, pages: &Pages, stored: Option<&Stored>) -> Vec<Rem
 fn of_elf(core: &Core, pages: &Pages, remarks: &mut Remarks) {
     let behind_header = if core.header.is_64bit { 64 } else { 52 };
     remarks.add(
-        core.header.phoff != behind_header,
+        core.header.e_phoff != behind_header,
         "program-headers-moved",
         format!(
             "the program headers are at {:#x}, as QEMU >= 7.2 has them: makedumpfile looks for them at {behind_header:#x} and refuses the file",
-            core.header.phoff
+            core.header.e_phoff
         ),
     );
     remarks.add(

@@ -79,11 +79,11 @@ impl<'a> ElfLayout<'a> {
         }
         let plan = |is_64bit: bool| {
             let order = dump.layout().byte_order();
-            let mut header = FileHeader::of_new(is_64bit, order, dump.arch().elf_machine());
+            let mut header = FileHeader::new(is_64bit, order, dump.arch().elf_machine());
             // One more for the notes.
             let capacity = 1 + count + SPARE_SEGMENTS;
             let sum = |a: u64, b: u64| a.checked_add(b);
-            let section = sum(header.phoff, capacity.checked_mul(header.phentsize.into())?)?;
+            let section = sum(header.e_phoff, capacity.checked_mul(header.e_phentsize.into())?)?;
             let notes = sum(section, header.section_header_bytes() as u64)?;
             let notes = notes..sum(notes, dump.notes().bytes)?;
             let data = notes.end.checked_next_multiple_of(dump.page_size())?;
@@ -97,7 +97,7 @@ impl<'a> ElfLayout<'a> {
                 || (narrow(last)
                     && narrow(data.end + ELF32_MARGIN)
                     && capacity < MAX_PLAIN_SEGMENTS);
-            header.shoff = section;
+            header.e_shoff = section;
             let cuts = cuts.clone();
             let page_size = dump.page_size();
             let plan = ElfLayout {
@@ -140,21 +140,21 @@ impl<'a> ElfLayout<'a> {
         let failed = || Error::write("the program headers");
         let all = || segments(self.dump.present(), self.kept(), gone, &self.cuts);
         let count = 1 + all().count() as u64;
-        let stride = u64::from(self.header.phentsize);
+        let stride = u64::from(self.header.e_phentsize);
         let mut header = self.header;
         if incomplete && self.dump.arch().leaves_elf_flags_to_dumps() {
-            header.flags |= DUMP_ELF_INCOMPLETE;
+            header.e_flags |= DUMP_ELF_INCOMPLETE;
         }
         let mut written = Written { segments: count, file_bytes, moved: count > self.capacity };
         if written.moved {
-            header.phoff = file_bytes;
+            header.e_phoff = file_bytes;
             written.file_bytes += count * stride;
         }
         let section = header.set_segments(count)?;
         header.check()?;
         sink.write_at(0, &header.encode()).map_err(failed())?;
         let mut table = header.encode_segment(&Segment::notes(&self.notes));
-        let mut at = header.phoff;
+        let mut at = header.e_phoff;
         for segment in all() {
             table.extend(header.encode_segment(&self.segment(&segment)));
             if table.len() >= TABLE_BUFFER_BYTES {
@@ -180,17 +180,17 @@ impl<'a> ElfLayout<'a> {
             self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= VirtAddr::new(1 << 32)
         };
         Segment {
-            kind: PT_LOAD,
+            p_type: PT_LOAD,
             // Without data it is behind all of it: crash looks for the lowest offset, and
             // makedumpfile for the segment that the offset of a page is in.
-            offset: match pages.rank {
+            p_offset: match pages.rank {
                 Some(rank) => self.data.start + rank * self.page_size,
                 None => self.data.end,
             },
-            vaddr: Some(vaddr).filter(in_class).unwrap_or(VirtAddr::ZERO),
-            paddr: Some(paddr),
-            file_bytes: if pages.rank.is_some() { memory_bytes } else { 0 },
-            memory_bytes,
+            p_vaddr: Some(vaddr).filter(in_class).unwrap_or(VirtAddr::ZERO),
+            p_paddr: Some(paddr),
+            p_filesz: if pages.rank.is_some() { memory_bytes } else { 0 },
+            p_memsz: memory_bytes,
         }
     }
 

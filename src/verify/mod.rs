@@ -91,7 +91,7 @@ pub fn verify(
             notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
             for paddr in core.memory.rejected() {
                 let why = format!("PT_LOAD at physical address {paddr:#x} ends beyond what can be");
-                findings.push(Finding::new(FindingKind::Header, why).at(core.header.phoff));
+                findings.push(Finding::new(FindingKind::Header, why).at(core.header.e_phoff));
             }
             for run in dump.missing() {
                 let why = "the file ends before it";

@@ -163,12 +163,12 @@ fn x86_64_falls_back_on_the_direct_map_of_the_program_headers() {
     let (mut world, _) = world(X86_4);
     world.machine.memory.forget(ROOT);
     world.segments = vec![Segment {
-        kind: PT_LOAD,
-        offset: 0,
-        vaddr: virt(0xffff_9000_0010_0000),
-        paddr: Some(phys(0x10_0000)),
-        file_bytes: 0x10_0000,
-        memory_bytes: 0x10_0000,
+        p_type: PT_LOAD,
+        p_offset: 0,
+        p_vaddr: virt(0xffff_9000_0010_0000),
+        p_paddr: Some(phys(0x10_0000)),
+        p_filesz: 0x10_0000,
+        p_memsz: 0x10_0000,
     }];
     let translator = world.translator();
     assert_eq!(translator.translate(virt(0xffff_9000_001f_ffff)), Ok(phys(0x1f_ffff)));

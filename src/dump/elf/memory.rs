@@ -69,24 +69,24 @@ impl ElfMemory {
         let mut rejected = Vec::new();
         let mut memory = Vec::new();
         let mut data = Vec::new();
-        for segment in segments.iter().filter(|segment| segment.kind == PT_LOAD) {
-            let Some(paddr) = segment.paddr.filter(|_| segment.memory_bytes > 0) else { continue };
+        for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
+            let Some(paddr) = segment.p_paddr.filter(|_| segment.p_memsz > 0) else { continue };
             // The checks that make every sum below fit in 63 bits.
             let range = paddr
                 .checked_sub(origin)
-                .and_then(|start| Some(start..start.checked_add(segment.memory_bytes)?))
+                .and_then(|start| Some(start..start.checked_add(segment.p_memsz)?))
                 .filter(|range| range.end <= limit);
             let in_file = segment
-                .offset
-                .checked_add(segment.file_bytes)
+                .p_offset
+                .checked_add(segment.p_filesz)
                 .is_some_and(|end| i64::try_from(end).is_ok());
             let Some(range) = range.filter(|_| in_file) else {
                 rejected.push(paddr);
                 continue;
             };
-            if segment.file_bytes > 0 {
-                let addresses = range.start..range.start + segment.file_bytes;
-                data.push(Extent { addresses, offset: segment.offset });
+            if segment.p_filesz > 0 {
+                let addresses = range.start..range.start + segment.p_filesz;
+                data.push(Extent { addresses, offset: segment.p_offset });
             }
             memory.push(range);
         }

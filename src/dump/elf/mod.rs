@@ -42,8 +42,8 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let order = header.byte_order;
     let places = segments
         .iter()
-        .filter(|segment| segment.kind == PT_NOTE)
-        .map(|segment| (segment.offset, segment.file_bytes));
+        .filter(|segment| segment.p_type == PT_NOTE)
+        .map(|segment| (segment.p_offset, segment.p_filesz));
     let mut notes = Notes::find(&*input, order, places);
     let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
     let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
@@ -64,12 +64,12 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     if memory.present().is_empty() {
         return Err(Error::Damaged {
             what: format!("{} program headers", segments.len()),
-            offset: header.phoff,
+            offset: header.e_phoff,
             why: "no PT_LOAD with a physical address and a size: there is no memory in this core"
                 .to_owned(),
         });
     }
-    let says_so = arch.leaves_elf_flags_to_dumps() && header.flags & DUMP_ELF_INCOMPLETE != 0;
+    let says_so = arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
     if says_so {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
@@ -100,20 +100,20 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
         offset,
         why,
     };
-    let count = match header.phnum {
+    let count = match header.e_phnum {
         Some(count) => count,
         None => extended_count(input, header)?,
     };
     if count > MAX_PROGRAM_HEADERS {
         return Err(damaged(
-            header.phoff,
+            header.e_phoff,
             format!("{count} of them; {MAX_PROGRAM_HEADERS} are the most"),
         ));
     }
-    let stride = usize::from(header.phentsize);
+    let stride = usize::from(header.e_phentsize);
     if stride < header.program_header_bytes() {
         return Err(damaged(
-            header.phoff,
+            header.e_phoff,
             format!(
                 "e_phentsize is {stride}, at least {} are needed",
                 header.program_header_bytes()
@@ -126,7 +126,8 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
     let mut index = 0;
     while index < count {
         let batch = per_window.min(count - index);
-        let offset = header.phoff.saturating_add(u64::from(index) * u64::from(header.phentsize));
+        let offset =
+            header.e_phoff.saturating_add(u64::from(index) * u64::from(header.e_phentsize));
         let bytes = usize::try_from(batch).unwrap_or(0) * stride;
         let part = window.get_mut(..bytes).unwrap_or_default();
         let n = read_full(input, part, offset).map_err(Error::read("the program headers"))?;
@@ -148,11 +149,12 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
 /// The number of program headers under `PN_XNUM`.
 fn extended_count(input: &dyn ReadAt, header: &FileHeader) -> Result<u32> {
     let mut bytes = vec![0; header.section_header_bytes()];
-    let n = read_full(input, &mut bytes, header.shoff).map_err(Error::read("section header 0"))?;
+    let n =
+        read_full(input, &mut bytes, header.e_shoff).map_err(Error::read("section header 0"))?;
     bytes.truncate(n);
-    header.section_info(&bytes).filter(|_| header.shoff > 0).ok_or_else(|| Error::Damaged {
+    header.section_info(&bytes).filter(|_| header.e_shoff > 0).ok_or_else(|| Error::Damaged {
         what: "section header 0".to_owned(),
-        offset: header.shoff,
+        offset: header.e_shoff,
         why: "missing, but e_phnum is PN_XNUM: the number of program headers is not known"
             .to_owned(),
     })

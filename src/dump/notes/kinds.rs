@@ -28,18 +28,18 @@ impl Notes {
         let mut places: HashMap<(&[u8], u32), usize> = HashMap::new();
         for (_, note) in &self.known {
             let Some(header) = NoteHeader::decode(note, order) else { continue };
-            let bytes = usize::try_from(header.name_bytes).unwrap_or(usize::MAX);
+            let bytes = usize::try_from(header.n_namesz).unwrap_or(usize::MAX);
             let behind = note.get(NOTE_HEADER_BYTES..).unwrap_or_default();
             let name = behind.get(..bytes).unwrap_or_default();
             let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-            let place = *places.entry((name, header.kind)).or_insert(kinds.len());
+            let place = *places.entry((name, header.n_type)).or_insert(kinds.len());
             if place == kinds.len() {
                 let name = String::from_utf8_lossy(name).into_owned();
-                kinds.push(NoteKind { name, kind: header.kind, count: 0, desc_bytes: 0 });
+                kinds.push(NoteKind { name, kind: header.n_type, count: 0, desc_bytes: 0 });
             }
             if let Some(kind) = kinds.get_mut(place) {
                 kind.count += 1;
-                kind.desc_bytes += u64::from(header.desc_bytes);
+                kind.desc_bytes += u64::from(header.n_descsz);
             }
         }
         kinds

@@ -135,7 +135,7 @@ impl Notes {
             .ok_or(());
         let note = note.map_err(|()| window.why("cannot be read"))?;
         // The last note need not be padded.
-        let used = note.desc_offset() + u64::from(note.desc_bytes);
+        let used = note.desc_offset() + u64::from(note.n_descsz);
         if used > left {
             return Err(format!("{used} bytes, but {left} are left of its segment"));
         }
@@ -145,7 +145,7 @@ impl Notes {
         if input.size().is_some_and(|size| place.saturating_add(used) > size) {
             return Err("the file ends in it".to_owned());
         }
-        let name_bytes = usize::try_from(note.name_bytes).unwrap_or(usize::MAX);
+        let name_bytes = usize::try_from(note.n_namesz).unwrap_or(usize::MAX);
         let name = match name_bytes {
             0..=MAX_NAME_BYTES => {
                 let name = window.at(input, place + NOTE_HEADER_BYTES as u64, name_bytes);
@@ -159,18 +159,18 @@ impl Notes {
             self.known.extend(window.at(input, place, head).map(|head| (area, head.to_vec())));
         }
         let desc = area + note.desc_offset()..area + used;
-        match (name.strip_suffix(b"\0").unwrap_or(&name), note.kind) {
+        match (name.strip_suffix(b"\0").unwrap_or(&name), note.n_type) {
             (b"CORE", NT_PRSTATUS) => {
                 self.cpus = self.cpus.saturating_add(1);
-                self.prstatus_bytes = self.prstatus_bytes.or(Some(note.desc_bytes));
+                self.prstatus_bytes = self.prstatus_bytes.or(Some(note.n_descsz));
             }
             (b"VMCOREINFO", _)
                 if self.vmcoreinfo.is_none()
-                    && (1..=MAX_VMCOREINFO_BYTES).contains(&note.desc_bytes) =>
+                    && (1..=MAX_VMCOREINFO_BYTES).contains(&note.n_descsz) =>
             {
                 let mut whole = vec![0; usize::try_from(used).unwrap_or(0)];
                 match read_or_zero(input, &mut whole, place) {
-                    Some(lost) if lost.ended || lost.bytes >= u64::from(note.desc_bytes) => {
+                    Some(lost) if lost.ended || lost.bytes >= u64::from(note.n_descsz) => {
                         return Err(format!("VMCOREINFO: {}", lost.why));
                     }
                     // Lines that were not hit, and the other notes, are none the worse.

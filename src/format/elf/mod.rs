@@ -161,39 +161,39 @@ pub fn is_elf(bytes: &[u8]) -> bool {
 /// The file header of a core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileHeader {
-    /// ELFCLASS64.
+    /// Whether the class is ELFCLASS64, otherwise ELFCLASS32.
     pub is_64bit: bool,
-    /// `EI_DATA`.
+    /// The byte order, `EI_DATA`.
     pub byte_order: ByteOrder,
-    /// `e_machine`.
-    pub machine: u16,
-    /// `e_flags`: [`DUMP_ELF_INCOMPLETE`], unless the machine gives the bit another meaning.
-    pub flags: u32,
+    /// The machine, one of goblin's `EM_*`.
+    pub e_machine: u16,
+    /// [`DUMP_ELF_INCOMPLETE`] or 0, unless the machine gives the bits another meaning.
+    pub e_flags: u32,
     /// File offset of the program headers.
-    pub phoff: u64,
+    pub e_phoff: u64,
     /// Bytes from one program header to the next.
-    pub phentsize: u16,
-    /// Number of program headers, or `None` when section header 0 has it (`PN_XNUM`).
-    pub phnum: Option<u32>,
+    pub e_phentsize: u16,
+    /// Number of program headers; `None` for `PN_XNUM`: section header 0 has it.
+    pub e_phnum: Option<u32>,
     /// File offset of section header 0.
-    pub shoff: u64,
+    pub e_shoff: u64,
 }
 
 /// One program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// `p_type`.
-    pub kind: u32,
-    /// `p_offset`: where the segment's bytes are in the file.
-    pub offset: u64,
-    /// `p_vaddr`.
-    pub vaddr: VirtAddr,
-    /// `p_paddr`; `None` for -1, "no physical address".
-    pub paddr: Option<PhysAddr>,
-    /// `p_filesz`.
-    pub file_bytes: u64,
-    /// `p_memsz`.
-    pub memory_bytes: u64,
+    /// What it is of: [`PT_LOAD`], [`PT_NOTE`] or another.
+    pub p_type: u32,
+    /// File offset of the segment's bytes.
+    pub p_offset: u64,
+    /// The kernel's virtual address of the memory, or 0.
+    pub p_vaddr: VirtAddr,
+    /// The physical address; `None` if it is -1, which means "none".
+    pub p_paddr: Option<PhysAddr>,
+    /// Bytes in the file.
+    pub p_filesz: u64,
+    /// Bytes of memory; never fewer than those in the file, whatever the header says.
+    pub p_memsz: u64,
 }
 
 fn endian(order: ByteOrder) -> Endian {
@@ -226,12 +226,12 @@ impl FileHeader {
         Ok(FileHeader {
             is_64bit,
             byte_order,
-            machine: header.e_machine,
-            flags: header.e_flags,
-            phoff: header.e_phoff,
-            phentsize: header.e_phentsize,
-            phnum: (header.e_phnum != PN_XNUM).then_some(u32::from(header.e_phnum)),
-            shoff: header.e_shoff,
+            e_machine: header.e_machine,
+            e_flags: header.e_flags,
+            e_phoff: header.e_phoff,
+            e_phentsize: header.e_phentsize,
+            e_phnum: (header.e_phnum != PN_XNUM).then_some(u32::from(header.e_phnum)),
+            e_shoff: header.e_shoff,
         })
     }
 
@@ -262,12 +262,12 @@ impl FileHeader {
     pub fn segment(&self, bytes: &[u8]) -> Option<Segment> {
         let header = ProgramHeader::parse(bytes, 0, 1, self.context()).ok()?.pop()?;
         Some(Segment {
-            kind: header.p_type,
-            offset: header.p_offset,
-            vaddr: VirtAddr::new(header.p_vaddr),
-            paddr: (header.p_paddr != self.no_address()).then_some(PhysAddr::new(header.p_paddr)),
-            file_bytes: header.p_filesz,
-            memory_bytes: header.p_memsz.max(header.p_filesz),
+            p_type: header.p_type,
+            p_offset: header.p_offset,
+            p_vaddr: VirtAddr::new(header.p_vaddr),
+            p_paddr: (header.p_paddr != self.no_address()).then_some(PhysAddr::new(header.p_paddr)),
+            p_filesz: header.p_filesz,
+            p_memsz: header.p_memsz.max(header.p_filesz),
         })
     }
 

@@ -62,12 +62,12 @@ pub const NOTE_HEADER_BYTES: usize = 12;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoteHeader {
-    /// `n_namesz`: bytes of the name, with its NUL.
-    pub name_bytes: u32,
-    /// `n_descsz`: bytes of the descriptor.
-    pub desc_bytes: u32,
-    /// `n_type`.
-    pub kind: u32,
+    /// Bytes of the name, with its NUL.
+    pub n_namesz: u32,
+    /// Bytes of the descriptor.
+    pub n_descsz: u32,
+    /// The type, which means something only together with the name.
+    pub n_type: u32,
 }
 
 impl NoteHeader {
@@ -76,22 +76,22 @@ impl NoteHeader {
     pub fn decode(bytes: &[u8], order: ByteOrder) -> Option<NoteHeader> {
         let header = bytes.pread_with::<Nhdr32>(0, endian(order)).ok()?;
         Some(NoteHeader {
-            name_bytes: header.n_namesz,
-            desc_bytes: header.n_descsz,
-            kind: header.n_type,
+            n_namesz: header.n_namesz,
+            n_descsz: header.n_descsz,
+            n_type: header.n_type,
         })
     }
 
     /// Offset of the descriptor from the start of the note.
     #[must_use]
     pub fn desc_offset(&self) -> u64 {
-        NOTE_HEADER_BYTES as u64 + u64::from(self.name_bytes).next_multiple_of(4)
+        NOTE_HEADER_BYTES as u64 + u64::from(self.n_namesz).next_multiple_of(4)
     }
 
     /// Offset of the next note from the start of this one.
     #[must_use]
     pub fn note_bytes(&self) -> u64 {
-        self.desc_offset() + u64::from(self.desc_bytes).next_multiple_of(4)
+        self.desc_offset() + u64::from(self.n_descsz).next_multiple_of(4)
     }
 }
 

@@ -26,12 +26,12 @@ fn program_headers_are_where_e_phoff_says_and_e_ehsize_does_not_matter() {
         FileHeader {
             is_64bit: true,
             byte_order: ByteOrder::Little,
-            machine: 62,
-            flags: 0,
-            phoff: 192,
-            phentsize: 56,
-            phnum: Some(3),
-            shoff: 64,
+            e_machine: 62,
+            e_flags: 0,
+            e_phoff: 192,
+            e_phentsize: 56,
+            e_phnum: Some(3),
+            e_shoff: 64,
         }
     );
 }
@@ -39,7 +39,7 @@ fn program_headers_are_where_e_phoff_says_and_e_ehsize_does_not_matter() {
 #[test]
 fn under_pn_xnum_the_number_is_in_section_header_0() {
     let header = FileHeader::parse(&XNUM_BE32).unwrap();
-    assert_eq!((header.phnum, header.shoff, header.machine), (None, 0x1000, 40));
+    assert_eq!((header.e_phnum, header.e_shoff, header.e_machine), (None, 0x1000, 40));
     let mut section = [0; 40];
     section[28..32].copy_from_slice(&[0, 1, 0x86, 0xa0]);
     assert_eq!(header.section_info(&section), Some(100_000));
@@ -55,8 +55,8 @@ fn a_program_header_of_either_class() {
         0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     assert_eq!(segment, Some(Segment {
-        kind: PT_LOAD, offset: 0x1000, vaddr: VirtAddr::new(0xffff_ffff_8000_0000), paddr: Some(PhysAddr::new(0x100_0000)),
-        file_bytes: 0x2000, memory_bytes: 0x3000,
+        p_type: PT_LOAD, p_offset: 0x1000, p_vaddr: VirtAddr::new(0xffff_ffff_8000_0000), p_paddr: Some(PhysAddr::new(0x100_0000)),
+        p_filesz: 0x2000, p_memsz: 0x3000,
     }));
     // p_memsz below p_filesz is taken as p_filesz; p_paddr is -1 in 32 bits.
     let segment = FileHeader::parse(&XNUM_BE32).unwrap().segment(&[
@@ -64,8 +64,8 @@ fn a_program_header_of_either_class() {
         0, 0, 0x20, 0,  0, 0, 0, 1,  0, 0, 0, 0,  0, 0, 0, 4,
     ]);
     assert_eq!(segment, Some(Segment {
-        kind: PT_NOTE, offset: 0x1000, vaddr: VirtAddr::new(0), paddr: None,
-        file_bytes: 0x2000, memory_bytes: 0x2000,
+        p_type: PT_NOTE, p_offset: 0x1000, p_vaddr: VirtAddr::new(0), p_paddr: None,
+        p_filesz: 0x2000, p_memsz: 0x2000,
     }));
 }
 
@@ -73,7 +73,7 @@ fn a_program_header_of_either_class() {
 fn notes_are_padded_to_4_bytes_in_both_classes() {
     let note =
         NoteHeader::decode(&[5, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0], ByteOrder::Little).unwrap();
-    assert_eq!(note, NoteHeader { name_bytes: 5, desc_bytes: 7, kind: NT_PRSTATUS });
+    assert_eq!(note, NoteHeader { n_namesz: 5, n_descsz: 7, n_type: NT_PRSTATUS });
     assert_eq!((note.desc_offset(), note.note_bytes()), (20, 28));
     assert_eq!(NoteHeader::decode(&[0; 11], ByteOrder::Little), None);
     let most = NoteHeader::decode(&[0xff; 12], ByteOrder::Little).unwrap();
@@ -104,8 +104,8 @@ fn what_is_no_core_is_not_recognised() {
 #[rustfmt::skip]
 fn headers_are_written_in_either_class_and_order() {
     let header = FileHeader {
-        is_64bit: true, byte_order: ByteOrder::Little, machine: 62, flags: 0, phoff: 64, phentsize: 56,
-        phnum: Some(3), shoff: 0x1234,
+        is_64bit: true, byte_order: ByteOrder::Little, e_machine: 62, e_flags: 0, e_phoff: 64, e_phentsize: 56,
+        e_phnum: Some(3), e_shoff: 0x1234,
     };
     assert_eq!(header.encode(), [
         0x7f, b'E', b'L', b'F', 2, 1, 1, 0,  0, 0, 0, 0, 0, 0, 0, 0,
@@ -114,8 +114,8 @@ fn headers_are_written_in_either_class_and_order() {
         0, 0, 0, 0,  64, 0,  56, 0,  3, 0,  0, 0,  0, 0,  0, 0,
     ]);
     let load = Segment {
-        kind: PT_LOAD, offset: 0x1000, vaddr: VirtAddr::new(0xffff_8880_0000_0000), paddr: Some(PhysAddr::new(0x100_0000)),
-        file_bytes: 0x2000, memory_bytes: 0x3000,
+        p_type: PT_LOAD, p_offset: 0x1000, p_vaddr: VirtAddr::new(0xffff_8880_0000_0000), p_paddr: Some(PhysAddr::new(0x100_0000)),
+        p_filesz: 0x2000, p_memsz: 0x3000,
     };
     assert_eq!(header.encode_segment(&load), [
         1, 0, 0, 0,  7, 0, 0, 0,  0, 0x10, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 0x80, 0x88, 0xff, 0xff,
@@ -125,8 +125,8 @@ fn headers_are_written_in_either_class_and_order() {
     let xnum = FileHeader::parse(&XNUM_BE32).unwrap();
     let mut expected = XNUM_BE32;
     expected[31] = 52; // e_phoff
-    assert_eq!(FileHeader { phoff: 52, ..xnum }.encode(), expected);
-    let load = Segment { vaddr: VirtAddr::new(0xc000_0000), paddr: None, ..load };
+    assert_eq!(FileHeader { e_phoff: 52, ..xnum }.encode(), expected);
+    let load = Segment { p_vaddr: VirtAddr::new(0xc000_0000), p_paddr: None, ..load };
     assert_eq!(xnum.encode_segment(&load), [
         0, 0, 0, 1,  0, 0, 0x10, 0,  0xc0, 0, 0, 0,  0xff, 0xff, 0xff, 0xff,
         0, 0, 0x20, 0,  0, 0, 0x30, 0,  0, 0, 0, 7,  0, 0, 0, 0,
@@ -140,22 +140,22 @@ fn headers_are_written_in_either_class_and_order() {
 #[test]
 fn a_value_that_its_class_has_no_room_for_is_an_error() {
     let narrow = FileHeader::parse(&XNUM_BE32).unwrap();
-    assert!(FileHeader { phoff: 1 << 32, ..narrow }.check().is_err());
-    assert!(FileHeader { phnum: Some(0xffff), ..narrow }.check().is_err());
+    assert!(FileHeader { e_phoff: 1 << 32, ..narrow }.check().is_err());
+    assert!(FileHeader { e_phnum: Some(0xffff), ..narrow }.check().is_err());
     let load = Segment {
-        kind: PT_LOAD,
-        offset: 0,
-        vaddr: VirtAddr::new(0),
-        paddr: Some(PhysAddr::new(0)),
-        file_bytes: 0,
-        memory_bytes: 0,
+        p_type: PT_LOAD,
+        p_offset: 0,
+        p_vaddr: VirtAddr::new(0),
+        p_paddr: Some(PhysAddr::new(0)),
+        p_filesz: 0,
+        p_memsz: 0,
     };
     for wrong in [
-        Segment { offset: 1 << 32, ..load },
-        Segment { vaddr: VirtAddr::new(1 << 32), ..load },
-        Segment { paddr: Some(PhysAddr::new(1 << 32)), ..load },
-        Segment { file_bytes: 1 << 32, ..load },
-        Segment { memory_bytes: 1 << 32, ..load },
+        Segment { p_offset: 1 << 32, ..load },
+        Segment { p_vaddr: VirtAddr::new(1 << 32), ..load },
+        Segment { p_paddr: Some(PhysAddr::new(1 << 32)), ..load },
+        Segment { p_filesz: 1 << 32, ..load },
+        Segment { p_memsz: 1 << 32, ..load },
     ] {
         assert!(matches!(narrow.check_segment(&wrong), Err(Error::FieldOverflow { .. })));
     }

@@ -1,4 +1,4 @@
-//! ELF cores, written: the file header, program headers, and section header 0 under `PN_XNUM`.
+//! Encodes the headers of ELF cores: file header, program headers, section header 0 (`PN_XNUM`).
 
 use std::ops::Range;
 
@@ -21,60 +21,58 @@ pub const MAX_PLAIN_SEGMENTS: u64 = PN_XNUM_64 - 1;
 const PN_XNUM_64: u64 = PN_XNUM as u64;
 
 impl Segment {
-    /// The `PT_NOTE` of the notes that lie at `place` in the file.
+    /// The `PT_NOTE` for the notes at `place` in the file.
     #[must_use]
     pub fn notes(place: &Range<u64>) -> Segment {
         let bytes = place.end.saturating_sub(place.start);
-        // p_memsz as the kernel and QEMU have it.
+        // The kernel and QEMU set p_memsz, too, though notes are not memory.
         Segment {
-            kind: PT_NOTE,
-            offset: place.start,
-            vaddr: VirtAddr::ZERO,
-            paddr: Some(PhysAddr::ZERO),
-            file_bytes: bytes,
-            memory_bytes: bytes,
+            p_type: PT_NOTE,
+            p_offset: place.start,
+            p_vaddr: VirtAddr::ZERO,
+            p_paddr: Some(PhysAddr::ZERO),
+            p_filesz: bytes,
+            p_memsz: bytes,
         }
     }
 }
 
 impl FileHeader {
-    /// The header of a core that is written: program headers right behind it, none so far.
+    /// The header of a core to be written. Program headers follow it; there are none yet.
     #[must_use]
-    pub fn of_new(is_64bit: bool, byte_order: ByteOrder, machine: u16) -> FileHeader {
+    pub fn new(is_64bit: bool, byte_order: ByteOrder, machine: u16) -> FileHeader {
         let mut header = FileHeader {
             is_64bit,
             byte_order,
-            machine,
-            flags: 0,
-            phoff: 0,
-            phentsize: 0,
-            phnum: Some(0),
-            shoff: 0,
+            e_machine: machine,
+            e_flags: 0,
+            e_phoff: 0,
+            e_phentsize: 0,
+            e_phnum: Some(0),
+            e_shoff: 0,
         };
-        header.phoff = header.bytes() as u64;
-        header.phentsize = half(header.program_header_bytes());
+        header.e_phoff = header.bytes() as u64;
+        header.e_phentsize = half(header.program_header_bytes());
         header
     }
 
-    /// Has the header tell of `count` program headers; returns section header 0, which tells of
-    /// them where the header itself cannot (`PN_XNUM`), and else is zeros that nobody reads.
+    /// Sets the number of program headers, and returns section header 0: under `PN_XNUM` it has that
+    /// number, otherwise it is all zeros, and nobody reads it.
     ///
     /// # Errors
-    /// [`Error::FieldOverflow`] when there are more than 2^32.
+    /// [`Error::FieldOverflow`] if `count` has more than 32 bits.
     pub fn set_segments(&mut self, count: u64) -> Result<Vec<u8>> {
-        let sh_info = u32::try_from(count).map_err(|_| Error::FieldOverflow {
-            field: "sh_info",
-            value: count,
-            bits: 32,
-        })?;
-        self.phnum = (count <= MAX_PLAIN_SEGMENTS).then_some(sh_info);
-        Ok(match self.phnum {
+        let sh_info = u32::try_from(count);
+        let overflow = Error::FieldOverflow { field: "sh_info", value: count, bits: 32 };
+        let sh_info = sh_info.map_err(|_| overflow)?;
+        self.e_phnum = (count <= MAX_PLAIN_SEGMENTS).then_some(sh_info);
+        Ok(match self.e_phnum {
             Some(_) => vec![0; self.section_header_bytes()],
             None => self.encode_section(sh_info),
         })
     }
 
-    /// Bytes of the file header itself.
+    /// `sizeof` the file header.
     #[must_use]
     pub fn bytes(&self) -> usize {
         Header::size(self.context())
@@ -85,9 +83,9 @@ impl FileHeader {
     /// # Errors
     /// [`Error::FieldOverflow`].
     pub fn check(&self) -> Result<()> {
-        self.check_word("e_phoff", self.phoff)?;
-        self.check_word("e_shoff", self.shoff)?;
-        match self.phnum.map(u64::from) {
+        self.check_word("e_phoff", self.e_phoff)?;
+        self.check_word("e_shoff", self.e_shoff)?;
+        match self.e_phnum.map(u64::from) {
             Some(count @ PN_XNUM_64..) => {
                 Err(Error::FieldOverflow { field: "e_phnum", value: count, bits: 16 })
             }
@@ -105,8 +103,8 @@ impl FileHeader {
     #[expect(clippy::expect_used, reason = "callers check the header")]
     pub fn encode(&self) -> Vec<u8> {
         self.check().expect("the fields fit the class");
-        let sections: u16 = self.phnum.is_none().into();
-        let e_phnum = self.phnum.map_or(PN_XNUM, |count| {
+        let sections: u16 = self.e_phnum.is_none().into();
+        let e_phnum = self.e_phnum.map_or(PN_XNUM, |count| {
             u16::try_from(count).expect("a header with more segments has no phnum")
         });
         let class = if self.is_64bit { ELFCLASS64 } else { ELFCLASS32 };
@@ -118,14 +116,14 @@ impl FileHeader {
         let header = Header {
             e_ident: [m0, m1, m2, m3, class, data, EV_CURRENT, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             e_type: ET_CORE,
-            e_machine: self.machine,
+            e_machine: self.e_machine,
             e_version: u32::from(EV_CURRENT),
             e_entry: 0,
-            e_phoff: self.phoff,
-            e_shoff: if sections > 0 { self.shoff } else { 0 },
-            e_flags: self.flags,
+            e_phoff: self.e_phoff,
+            e_shoff: if sections > 0 { self.e_shoff } else { 0 },
+            e_flags: self.e_flags,
             e_ehsize: half(self.bytes()),
-            e_phentsize: self.phentsize,
+            e_phentsize: self.e_phentsize,
             e_phnum,
             e_shentsize: if sections > 0 { half(self.section_header_bytes()) } else { 0 },
             e_shnum: sections,
@@ -140,11 +138,11 @@ impl FileHeader {
     /// # Errors
     /// [`Error::FieldOverflow`].
     pub fn check_segment(&self, segment: &Segment) -> Result<()> {
-        self.check_word("p_offset", segment.offset)?;
-        self.check_word("p_vaddr", segment.vaddr.get())?;
-        self.check_word("p_paddr", segment.paddr.map_or(0, PhysAddr::get))?;
-        self.check_word("p_filesz", segment.file_bytes)?;
-        self.check_word("p_memsz", segment.memory_bytes)
+        self.check_word("p_offset", segment.p_offset)?;
+        self.check_word("p_vaddr", segment.p_vaddr.get())?;
+        self.check_word("p_paddr", segment.p_paddr.map_or(0, PhysAddr::get))?;
+        self.check_word("p_filesz", segment.p_filesz)?;
+        self.check_word("p_memsz", segment.p_memsz)
     }
 
     /// A program header. `p_align` is 0: crash then takes the core for one of kdump, not of netdump.
@@ -157,13 +155,13 @@ impl FileHeader {
     pub fn encode_segment(&self, segment: &Segment) -> Vec<u8> {
         self.check_segment(segment).expect("the fields fit the class");
         let header = ProgramHeader {
-            p_type: segment.kind,
-            p_flags: if segment.kind == PT_LOAD { PF_R | PF_W | PF_X } else { 0 },
-            p_offset: segment.offset,
-            p_vaddr: segment.vaddr.get(),
-            p_paddr: segment.paddr.map_or_else(|| self.no_address(), PhysAddr::get),
-            p_filesz: segment.file_bytes,
-            p_memsz: segment.memory_bytes,
+            p_type: segment.p_type,
+            p_flags: if segment.p_type == PT_LOAD { PF_R | PF_W | PF_X } else { 0 },
+            p_offset: segment.p_offset,
+            p_vaddr: segment.p_vaddr.get(),
+            p_paddr: segment.p_paddr.map_or_else(|| self.no_address(), PhysAddr::get),
+            p_filesz: segment.p_filesz,
+            p_memsz: segment.p_memsz,
             p_align: 0,
         };
         encoded(header, self.program_header_bytes(), self.context())

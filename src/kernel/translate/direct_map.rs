@@ -39,17 +39,19 @@ impl DirectMap {
     #[must_use]
     pub fn of_segments(arch: Architecture, segments: &[Segment]) -> Option<Self> {
         let is_text =
-            |segment: &Segment| arch == Architecture::X86_64 && segment.vaddr >= START_KERNEL_MAP;
+            |segment: &Segment| arch == Architecture::X86_64 && segment.p_vaddr >= START_KERNEL_MAP;
         // kexec-tools write -1 for memory that i386's direct map does not reach.
         let nowhere = [0, u64::from(u32::MAX), u64::MAX].map(VirtAddr::new);
         let mut found: Option<DirectMap> = None;
         for segment in segments {
-            let Some(paddr) = segment.paddr.filter(|_| segment.kind == PT_LOAD) else { continue };
-            if nowhere.contains(&segment.vaddr) || is_text(segment) {
+            let Some(paddr) = segment.p_paddr.filter(|_| segment.p_type == PT_LOAD) else {
+                continue;
+            };
+            if nowhere.contains(&segment.p_vaddr) || is_text(segment) {
                 continue;
             }
-            let paddrs = PhysRange::checked(paddr, segment.memory_bytes)?;
-            let this = DirectMap { paddrs, offset: offset(segment.vaddr, paddr) };
+            let paddrs = PhysRange::checked(paddr, segment.p_memsz)?;
+            let this = DirectMap { paddrs, offset: offset(segment.p_vaddr, paddr) };
             found = Some(match found {
                 None => this,
                 Some(map) if map.offset == this.offset => DirectMap {
@@ -167,12 +169,12 @@ mod tests {
 
     fn load(vaddr: u64, paddr: u64) -> Segment {
         Segment {
-            kind: PT_LOAD,
-            offset: 0,
-            vaddr: VirtAddr::new(vaddr),
-            paddr: Some(PhysAddr::new(paddr)),
-            file_bytes: 0x1000,
-            memory_bytes: 0x2000,
+            p_type: PT_LOAD,
+            p_offset: 0,
+            p_vaddr: VirtAddr::new(vaddr),
+            p_paddr: Some(PhysAddr::new(paddr)),
+            p_filesz: 0x1000,
+            p_memsz: 0x2000,
         }
     }
 

@@ -128,9 +128,9 @@ pub(super) fn x86_64(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> {
 /// (`crash_prepare_elf64_headers`, kernel/crash_core.c): the virtual address of each range of memory.
 fn direct_map(kernel: &Kernel<'_>) -> Vec<LinearRange> {
     let range = |segment: &Segment| {
-        let last = segment.vaddr.checked_add(segment.memory_bytes.checked_sub(1)?)?;
-        let kernel_half = segment.vaddr.get() >> 63 == 1 && segment.vaddr < START_KERNEL_MAP;
-        kernel_half.then_some(LinearRange { start: segment.vaddr, last, paddr: segment.paddr? })
+        let last = segment.p_vaddr.checked_add(segment.p_memsz.checked_sub(1)?)?;
+        let kernel_half = segment.p_vaddr.get() >> 63 == 1 && segment.p_vaddr < START_KERNEL_MAP;
+        kernel_half.then_some(LinearRange { start: segment.p_vaddr, last, paddr: segment.p_paddr? })
     };
     kernel.segments.iter().filter_map(range).collect()
 }

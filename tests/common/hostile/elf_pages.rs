@@ -61,8 +61,8 @@ impl<'a> Pages<'a> {
     pub fn new(core: &Dump, file: &'a [u8], bad: Range<u64>) -> Self {
         let page_size = core.page_size();
         let mut pages = Pages { file, bad, page_size, loads: Vec::new(), rejected: 0 };
-        for segment in core.segments().iter().filter(|segment| segment.kind == PT_LOAD) {
-            let Some(paddr) = segment.paddr.filter(|_| segment.memory_bytes > 0) else { continue };
+        for segment in core.segments().iter().filter(|segment| segment.p_type == PT_LOAD) {
+            let Some(paddr) = segment.p_paddr.filter(|_| segment.p_memsz > 0) else { continue };
             let start =
                 core_of(core).memory.locate(paddr).map(|(pfn, offset)| pfn * page_size + offset);
             match start.and_then(|start| load(segment, start, page_size)) {
@@ -151,9 +151,9 @@ impl<'a> Pages<'a> {
 
 /// The rules by which a segment is taken.
 fn load(segment: &Segment, start: u64, page_size: u64) -> Option<Load> {
-    let memory_end = start.checked_add(segment.memory_bytes)?;
-    let in_file = segment.offset.checked_add(segment.file_bytes)?;
+    let memory_end = start.checked_add(segment.p_memsz)?;
+    let in_file = segment.p_offset.checked_add(segment.p_filesz)?;
     let fits = memory_end <= page_size * MAX_PFN && in_file <= 1 << 63 && in_file < 1 << 63;
-    let file_end = start + segment.file_bytes;
-    fits.then_some(Load { start, memory_end, file_end, offset: segment.offset })
+    let file_end = start + segment.p_filesz;
+    fits.then_some(Load { start, memory_end, file_end, offset: segment.p_offset })
 }

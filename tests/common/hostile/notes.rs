@@ -40,14 +40,14 @@ pub fn check(bytes: &[u8]) {
     let header = FileHeader {
         is_64bit: true,
         byte_order: if big { ByteOrder::Big } else { ByteOrder::Little },
-        machine: 62,
-        flags: 0,
-        phoff: 0,
-        phentsize: 56,
-        phnum: Some(segments.len() as u32),
-        shoff: 0,
+        e_machine: 62,
+        e_flags: 0,
+        e_phoff: 0,
+        e_phentsize: 56,
+        e_phnum: Some(segments.len() as u32),
+        e_shoff: 0,
     };
-    let places = segments.iter().map(|s| (s.offset, s.file_bytes));
+    let places = segments.iter().map(|s| (s.p_offset, s.p_filesz));
     let notes = Notes::find(&input, header.byte_order, places);
     check_found(&notes, &input, &header, &segments);
 }
@@ -66,7 +66,14 @@ pub fn encode(big: bool, segments: &[(u16, u16)], file: &[u8]) -> Vec<u8> {
 
 fn note_segment(offset: u64, file_bytes: u64) -> Segment {
     let (vaddr, paddr) = (VirtAddr::new(0), Some(PhysAddr::new(0)));
-    Segment { kind: PT_NOTE, offset, vaddr, paddr, file_bytes, memory_bytes: 0 }
+    Segment {
+        p_type: PT_NOTE,
+        p_offset: offset,
+        p_vaddr: vaddr,
+        p_paddr: paddr,
+        p_filesz: file_bytes,
+        p_memsz: 0,
+    }
 }
 
 /// What the notes of a file must be.
@@ -83,8 +90,8 @@ struct Expected {
 /// Checks what [`Notes::find`], the first to read from `input` but for headers, has found.
 pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: &[Segment]) {
     let len = input.bytes.len() as u64;
-    let claimed = |segment: &Segment| segment.file_bytes.min(len.saturating_sub(segment.offset));
-    let claims: u64 = segments.iter().filter(|s| s.kind == PT_NOTE).map(claimed).sum();
+    let claimed = |segment: &Segment| segment.p_filesz.min(len.saturating_sub(segment.p_offset));
+    let claims: u64 = segments.iter().filter(|s| s.p_type == PT_NOTE).map(claimed).sum();
     // A header, a name and a descriptor may each begin anew.
     let most = 4 * claims + 64 * segments.len() as u64 + (1 << 20);
     assert!(input.read() <= most + len, "{} bytes read of {len}, {claims} claimed", input.read());
@@ -135,8 +142,8 @@ pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: 
         let whole = Input { bad: 0..0, ..input.clone() };
         let before = segments
             .iter()
-            .filter(|s| s.kind == PT_NOTE)
-            .take_while(|segment| segment.offset.saturating_add(segment.file_bytes) <= hit);
+            .filter(|s| s.p_type == PT_NOTE)
+            .take_while(|segment| segment.p_offset.saturating_add(segment.p_filesz) <= hit);
         let before: Vec<Segment> = before.copied().collect();
         let unharmed = expect(&whole, big, &before);
         let kept = unharmed.area.len() - unharmed.tail;
@@ -159,30 +166,30 @@ fn copy(notes: &Notes, input: &Input) -> (Vec<u8>, u64) {
 fn expect(input: &Input, big: bool, segments: &[Segment]) -> Expected {
     let mut expected = Expected::default();
     let file = &input.bytes;
-    for segment in segments.iter().filter(|segment| segment.kind == PT_NOTE) {
+    for segment in segments.iter().filter(|segment| segment.p_type == PT_NOTE) {
         expected.area.truncate(expected.area.len() - expected.tail);
         expected.tail = 0;
         let area_start = expected.area.len() as u64;
         let mut at = 0;
-        let mut bytes = segment.file_bytes;
-        while segment.file_bytes - at >= 12 {
-            let start = segment.offset.saturating_add(at);
-            let Some(note) = note_at(file, big, start, segment.file_bytes - at, area_start + at)
+        let mut bytes = segment.p_filesz;
+        while segment.p_filesz - at >= 12 {
+            let start = segment.p_offset.saturating_add(at);
+            let Some(note) = note_at(file, big, start, segment.p_filesz - at, area_start + at)
             else {
                 expected.damaged = true;
                 bytes = at;
                 break;
             };
             expected.remember(file, &note, start, area_start + at);
-            at += note.padded.min(segment.file_bytes - at);
+            at += note.padded.min(segment.p_filesz - at);
         }
-        let Some(end) = segment.offset.checked_add(bytes) else {
+        let Some(end) = segment.p_offset.checked_add(bytes) else {
             expected.damaged = true;
             continue;
         };
         let place = |at: u64| usize::try_from(at).ok();
         let byte = |at: u64| place(at).and_then(|at| file.get(at)).copied().unwrap_or(0);
-        expected.area.extend((segment.offset..end).map(byte));
+        expected.area.extend((segment.p_offset..end).map(byte));
         expected.area.resize(expected.area.len().next_multiple_of(4), 0);
         expected.tail = (bytes.next_multiple_of(4) - at.next_multiple_of(4)) as usize;
     }

@@ -100,7 +100,7 @@ pub(super) fn report(
 fn of_elf(core: &Core) -> Value {
     json!({
         "class": if core.header.is_64bit { 64 } else { 32 },
-        "machine": core.header.machine,
+        "machine": core.header.e_machine,
         "program_headers": core.segments.len(),
     })
 }

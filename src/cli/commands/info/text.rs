@@ -191,7 +191,7 @@ fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
     match dump.body() {
         Body::Elf(core) => page.line(
             "Headers",
-            format!("{} segments, e_machine {}", core.segments.len(), core.header.machine),
+            format!("{} segments, e_machine {}", core.segments.len(), core.header.e_machine),
         ),
         Body::Kdump(kdump) => headers(dump, kdump, summary.stored.as_ref(), page),
     }

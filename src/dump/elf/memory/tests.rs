@@ -3,7 +3,14 @@ use crate::pages::VirtAddr;
 
 fn load(paddr: u64, offset: u64, file_bytes: u64, memory_bytes: u64) -> Segment {
     let (vaddr, paddr) = (VirtAddr::ZERO, Some(PhysAddr::new(paddr)));
-    Segment { kind: PT_LOAD, offset, vaddr, paddr, file_bytes, memory_bytes }
+    Segment {
+        p_type: PT_LOAD,
+        p_offset: offset,
+        p_vaddr: vaddr,
+        p_paddr: paddr,
+        p_filesz: file_bytes,
+        p_memsz: memory_bytes,
+    }
 }
 
 fn map(segments: &[Segment]) -> ElfMemory {
@@ -143,7 +150,7 @@ fn impossible_segments_are_rejected_one_by_one() {
 
 #[test]
 fn segments_without_address_or_size_are_passed_over() {
-    let nowhere = Segment { paddr: None, ..load(0, 0, 0x1000, 0x1000) };
+    let nowhere = Segment { p_paddr: None, ..load(0, 0, 0x1000, 0x1000) };
     let map = map(&[nowhere, load(0x5000, 0x1000, 0, 0), load(0x7000, 0x1000, 0x10, 0x10)]);
     assert_eq!(map.present(), [7..8]);
     assert!(map.rejected().is_empty());
