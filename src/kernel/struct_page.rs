@@ -182,14 +182,8 @@ impl StructPageFormat {
     }
 
     fn read(&self, bytes: &[u8], field: Field) -> u64 {
-        let at = bytes.get(field.offset..).unwrap_or_default();
-        match field.bytes {
-            8 => at.first_chunk().map(|&bytes| self.order.read_u64(bytes)),
-            4 => at.first_chunk().map(|&bytes| self.order.read_u32(bytes).into()),
-            2 => at.first_chunk().map(|&bytes| self.order.read_u16(bytes).into()),
-            _ => at.first().map(|&byte| byte.into()),
-        }
-        .unwrap_or(0)
+        let bytes = bytes.get(field.offset..field.offset + field.bytes);
+        bytes.map_or(0, |bytes| self.order.read_uint(bytes))
     }
 }
 

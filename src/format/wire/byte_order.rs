@@ -21,8 +21,8 @@ impl ByteOrder {
     #[must_use]
     pub fn read_uint(self, bytes: &[u8]) -> u64 {
         match self {
-            ByteOrder::Little => LE::read_uint(bytes, bytes.len()),
-            ByteOrder::Big => BE::read_uint(bytes, bytes.len()),
+            ByteOrder::Little => read_uint::<LE>(bytes),
+            ByteOrder::Big => read_uint::<BE>(bytes),
         }
     }
 
@@ -72,6 +72,16 @@ impl ByteOrder {
             ByteOrder::Little => LE::read_u64(&bytes),
             ByteOrder::Big => BE::read_u64(&bytes),
         }
+    }
+}
+
+/// The common widths take one load each; byteorder's `read_uint` copies any number of bytes.
+fn read_uint<E: byteorder::ByteOrder>(bytes: &[u8]) -> u64 {
+    match bytes.len() {
+        8 => E::read_u64(bytes),
+        4 => E::read_u32(bytes).into(),
+        2 => E::read_u16(bytes).into(),
+        width => E::read_uint(bytes, width),
     }
 }
 

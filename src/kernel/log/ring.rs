@@ -190,15 +190,10 @@ fn long(
     layout: StructLayout,
     vaddr: VirtAddr,
 ) -> Result<u64, AddressError> {
-    let order = layout.byte_order();
-    if layout.long_bytes() == 8 {
-        let mut bytes = [0; 8];
-        reader.read(vaddr, &mut bytes)?;
-        return Ok(order.read_u64(bytes));
-    }
-    let mut bytes = [0; 4];
-    reader.read(vaddr, &mut bytes)?;
-    Ok(order.read_u32(bytes).into())
+    let mut bytes = [0; 8];
+    let bytes = bytes.split_at_mut(layout.long_bytes()).0;
+    reader.read(vaddr, bytes)?;
+    Ok(layout.byte_order().read_uint(bytes))
 }
 
 pub(super) fn memory(
