@@ -4,6 +4,7 @@ use super::class::Class;
 
 /// One class of a census.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClassCount {
     /// The class.
     pub class: Class,
@@ -16,10 +17,25 @@ pub struct ClassCount {
     pub disabled: Option<String>,
 }
 
+impl ClassCount {
+    /// The count of a class that is not disabled.
+    #[must_use]
+    pub fn new(class: Class, pages: u64, excluded: u64) -> Self {
+        ClassCount { class, pages, excluded, disabled: None }
+    }
+
+    /// A disabled class, and why it is.
+    #[must_use]
+    pub fn disabled(class: Class, why: String) -> Self {
+        ClassCount { class, pages: 0, excluded: 0, disabled: Some(why) }
+    }
+}
+
 /// The pages of a dump by class.
 ///
 /// A page counts once, in the first class of [`Class::ALL`] that matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Census {
     /// Each class, in the order of [`Class::ALL`]; empty when no selection was asked for.
     pub classes: Vec<ClassCount>,

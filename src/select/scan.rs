@@ -14,7 +14,7 @@ use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::{MAX_ORDER, Page, StructPageFormat};
 use crate::pages::page_set::PageSet;
-use crate::pages::{Pfn, PfnRange, Position};
+use crate::pages::{Pfn, PfnRange};
 use crate::pipeline;
 
 /// Struct pages that are read at a time: 512 KiB of the usual 64-byte ones fit a processor's cache.
@@ -171,7 +171,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn add_block(&self, chunk: &mut Chunk, page: &Page<'_>, pfn: Pfn, block: ClassBlock) -> u64 {
         let pages = 1 << block.order;
-        let pfns = PfnRange::new(pfn, pfn.saturating_add(pages));
+        let pfns = PfnRange::of(pfn, pages);
         let evidence = &mut chunk.counts.evidence;
         if block.class == Class::Free && self.input.rules.is_buddy(page) {
             evidence.buddy_pages += pages;
@@ -187,10 +187,9 @@ impl<'a> Scanner<'a> {
             }
             return 1;
         }
-        let exclusion = block.exclusion.map(|exclusion| {
-            let end = pfn.saturating_add(1 << exclusion.order);
-            (exclusion.class, PfnRange::new(pfn, end))
-        });
+        let exclusion = block
+            .exclusion
+            .map(|exclusion| (exclusion.class, PfnRange::of(pfn, 1 << exclusion.order)));
         chunk.add_block(pfns, block.class, exclusion);
         pages
     }

@@ -84,8 +84,7 @@ impl Selection {
     /// Excludes nothing: no page can be classified.
     pub(super) fn nothing(dump: &Dump, asked: DumpLevel, why: &SelectError) -> Self {
         let why = chain(why);
-        let disabled =
-            |class| ClassCount { class, pages: 0, excluded: 0, disabled: Some(why.clone()) };
+        let disabled = |class| ClassCount::disabled(class, why.clone());
         let (_, pages) = dump.counts();
         let census = Census {
             classes: Class::ALL.map(disabled).to_vec(),

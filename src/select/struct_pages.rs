@@ -139,7 +139,7 @@ impl StructPageArray {
                 continue;
             };
             let start = vaddrs.start.wrapping_sub(self.vaddr);
-            let bytes = start..start.saturating_add(length);
+            let bytes = start..start + length;
             match self.pieces.last_mut() {
                 Some(last) if last.bytes.end == bytes.start && last.paddr_end() == paddr => {
                     last.bytes.end = bytes.end;

@@ -27,17 +27,18 @@ pub(crate) struct ExcludeArgs {
 
 /// A class of pages, whose number is its bit of the dump level.
 #[derive(Debug, Clone, Copy, ValueEnum)]
+#[repr(u32)]
 enum Class {
     /// Pages of zeros, which share one stored page
-    Zero = 1,
+    Zero = DumpLevel::ZERO,
     /// Page cache without private data
-    Cache = 2,
+    Cache = DumpLevel::CACHE,
     /// Page cache, with private data or without
-    PrivateCache = 4,
+    PrivateCache = DumpLevel::PRIVATE_CACHE,
     /// Memory of processes
-    User = 8,
+    User = DumpLevel::USER,
     /// Free pages
-    Free = 16,
+    Free = DumpLevel::FREE,
 }
 
 impl ExcludeArgs {

@@ -219,23 +219,19 @@ mod tests {
     const PLAIN: Terminal = Terminal { columns: Some(20), colour: false, unicode: false };
 
     fn census() -> Census {
-        let share = |class, pages, excluded| ClassCount { class, pages, excluded, disabled: None };
-        Census {
-            classes: vec![
-                share(Class::Free, 4096, 4096),
-                share(Class::Cache, 2048, 0),
-                share(Class::PrivateCache, 1, 0),
-                ClassCount {
-                    disabled: Some("no NUMBER(x)".to_owned()),
-                    ..share(Class::User, 0, 0)
-                },
-                share(Class::Hwpoison, 0, 1),
-                share(Class::Offline, 0, 0),
-            ],
-            struct_pages: 8000,
-            unknown: 192,
-            pages: 8192,
-        }
+        let mut census = Census::default();
+        census.classes = vec![
+            ClassCount::new(Class::Free, 4096, 4096),
+            ClassCount::new(Class::Cache, 2048, 0),
+            ClassCount::new(Class::PrivateCache, 1, 0),
+            ClassCount::disabled(Class::User, "no NUMBER(x)".to_owned()),
+            ClassCount::new(Class::Hwpoison, 0, 1),
+            ClassCount::new(Class::Offline, 0, 0),
+        ];
+        census.struct_pages = 8000;
+        census.unknown = 192;
+        census.pages = 8192;
+        census
     }
 
     fn view(census: &Census) -> CensusView<'_> {
