@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::reasons::SelectError;
 use super::struct_pages::StructPages;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
@@ -38,16 +37,13 @@ pub(super) struct KernelPages {
 
 impl KernelPages {
     /// Finds the kernel's image, log, page tables and struct pages.
-    ///
-    /// # Errors
-    /// [`SelectError::PageTable`] when the supposed struct pages are page tables.
     pub(super) fn find(
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_pages: &StructPages,
-    ) -> Result<Self, SelectError> {
+    ) -> Self {
         let mut tables = Vec::new();
-        // Tables that cannot be followed are missing here: their pages have no class anyway.
+        // Where a table cannot be read, those that it leads to are not found.
         let _ = translator.tables(&mut |table| tables.push(table));
         let runs = |extents: Vec<PhysRange>| -> Vec<PfnRange> {
             let extents = extents.iter().filter(|extent| !extent.is_empty());
@@ -55,22 +51,19 @@ impl KernelPages {
             let runs = page_runs(bytes, kernel.page_size).into_iter();
             runs.map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end))).collect()
         };
-        let pages = KernelPages {
+        KernelPages {
             kinds: vec![
                 (KernelPageKind::Image, runs(image::image(kernel, translator))),
                 (KernelPageKind::Log, runs(log_extents(kernel, translator))),
                 (KernelPageKind::PageTable, runs(tables)),
                 (KernelPageKind::StructPages, runs(struct_pages.extents().collect())),
             ],
-        };
-        match pages.struct_pages_in_a_table() {
-            Some(pfn) => Err(SelectError::PageTable(pfn)),
-            None => Ok(pages),
         }
     }
 
-    /// The first page that holds both a page table and struct pages.
-    fn struct_pages_in_a_table(&self) -> Option<Pfn> {
+    /// The first page that would hold both a page table and struct pages: the supposed struct pages
+    /// are none.
+    pub(super) fn struct_pages_in_a_table(&self) -> Option<Pfn> {
         let of = |what| self.kinds.iter().filter(move |(kind, _)| *kind == what);
         let structs = of(KernelPageKind::StructPages).flat_map(|(_, runs)| runs);
         let tables: Vec<_> = of(KernelPageKind::PageTable).flat_map(|(_, runs)| runs).collect();
@@ -102,7 +95,7 @@ impl KernelPages {
 /// Physical addresses of the log, as far as it can be found.
 fn log_extents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
     let mut extents = Vec::new();
-    // Without symbols of the log it is one of the kernel's pages that cannot be found.
+    // Without the symbols of the log, its pages cannot be found.
     let Ok(vaddr_ranges) = log::memory(kernel) else { return extents };
     for vaddrs in vaddr_ranges {
         for (vaddrs, found) in translator.runs(vaddrs) {

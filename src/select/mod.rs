@@ -93,6 +93,17 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 /// Pages whose class cannot be proven are kept: a class that cannot be identified, or whose evidence
 /// contradicts itself, is disabled. [`Selection::census`] and [`Selection::warnings`] say why.
 ///
+/// ```
+/// use kdumpconv::{Class, Dump, DumpLevel, Result, SelectRequest, select};
+///
+/// /// How many free pages the dump has, if they can be identified.
+/// fn free_pages(dump: &Dump) -> Result<Option<u64>> {
+///     let selection = select(dump, &SelectRequest::new(DumpLevel::default()))?;
+///     let free = selection.census.class(Class::Free);
+///     Ok(free.filter(|free| free.disabled.is_none()).map(|free| free.pages))
+/// }
+/// ```
+///
 /// # Errors
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
 pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
@@ -159,7 +170,10 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
         let known = dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
         let struct_pages = StructPages::locate(&map, &translator, known, &request.cancel)?;
-        let kernel_pages = KernelPages::find(&kernel, &translator, &struct_pages)?;
+        let kernel_pages = KernelPages::find(&kernel, &translator, &struct_pages);
+        if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
+            return Err(SelectError::PageTable(pfn));
+        }
         check_release(&kernel, &translator)?;
         Ok(Prepared {
             zones_free_pages: zones_free_pages(&kernel, &translator),
