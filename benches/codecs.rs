@@ -1,7 +1,10 @@
-//! What a page costs: each codec on each class of page, there and back, and the search for zeros.
+//! The cost of a page: converting and verifying dumps in memory, by codec and by what pages hold.
 //!
 //! `cargo bench --bench codecs`, or a part of it: `cargo bench --bench codecs -- zstd/pointers`.
 //! `KDUMPCONV_BENCH_VMCORE=FILE` adds the class `vmcore`: pages of a real one, spread over all of it.
+//! The groups are `CODEC` (conversion at dump level 0, so that pages of zeros are compressed as well),
+//! `CODEC-verify`, and `is_zero` (the search for zeros, of pages that are stored raw or not at all).
+//! `cargo bench -p lzokit` measures LZO1X alone.
 
 #![allow(
     missing_docs,
@@ -11,13 +14,14 @@
     reason = "a benchmark may panic; criterion's macros write functions without documentation"
 )]
 
-use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kdumpconv::Codec;
-use kdumpconv::codec::{Decoder, Encoder};
-use kdumpconv::pages::zero::is_zero;
+use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
+use kdumpconv::{
+    Architecture, Codec, ConvertOptions, Dump, DumpLevel, NullSink, SeekSink, Severity,
+    VerifyOptions, convert, verify,
+};
 use support::elf_reader::ElfCore;
 use support::model::{Expected, PageClass};
 
@@ -73,7 +77,7 @@ fn noise(random: &mut Random, bytes: usize) -> Page {
     (0..bytes / 8).flat_map(|_| random.next().to_le_bytes()).collect()
 }
 
-/// A quarter of each.
+/// A quarter each of text, pointers, noise and zeros.
 fn mixed(random: &mut Random, bytes: usize) -> Page {
     let part = bytes / 4;
     [text(random, part), pointers(random, part), noise(random, part), vec![0; part]].concat()
@@ -84,10 +88,10 @@ fn real_pages(path: &Path) -> Vec<Page> {
     let model = ElfCore::open(path).unwrap().model(PAGE_BYTES as u64);
     let data = model.runs().iter().filter(|run| run.class == PageClass::Data);
     let pfns: Vec<u64> = data.flat_map(|run| run.pfns.clone()).collect();
-    // Half of a usual memory is zeros.
+    // Half of a typical memory is zeros.
     let step = (pfns.len() / PAGES_OF_A_CLASS / 2).max(1);
     let pages = pfns.into_iter().step_by(step).filter_map(|pfn| match model.page(pfn) {
-        Expected::Data(page) if !is_zero(&page) => Some(page),
+        Expected::Data(page) if page.iter().any(|&byte| byte != 0) => Some(page),
         _ => None,
     });
     pages.take(PAGES_OF_A_CLASS).collect()
@@ -114,58 +118,61 @@ fn classes() -> Vec<(&'static str, Vec<Page>)> {
     all
 }
 
-fn encode(criterion: &mut Criterion) {
-    let classes = classes();
-    for codec in Codec::ALL {
-        let mut group = criterion.benchmark_group(codec.name());
-        let mut encoder = Encoder::new(codec, None, PAGE_BYTES).unwrap();
-        let mut out = vec![0; encoder.room()];
-        for (class, pages) in &classes {
-            group.throughput(Throughput::Bytes((pages.len() * PAGE_BYTES) as u64));
-            group.bench_function(*class, |bencher| {
-                bencher.iter(|| {
-                    for page in pages {
-                        black_box(encoder.encode(black_box(page), &mut out));
-                    }
-                });
+/// An ELF vmcore of these pages.
+fn vmcore(pages: &[Page]) -> Dump {
+    let vmcoreinfo = VmcoreinfoText::new("6.12.0-bench", PAGE_BYTES as u64);
+    let memory = 0..(pages.len() * PAGE_BYTES) as u64;
+    let mut builder =
+        VmcoreBuilder::new(Architecture::X86_64).vmcoreinfo(vmcoreinfo).load(Load::new(memory));
+    for (pfn, page) in (0..).zip(pages) {
+        builder = builder.page(pfn, page);
+    }
+    Dump::of_bytes(builder.to_vec().unwrap()).unwrap()
+}
+
+fn options(codec: Codec, level: u32) -> ConvertOptions {
+    let dump_level = DumpLevel::new(level).unwrap();
+    ConvertOptions { codec, dump_level, threads: 1, ..ConvertOptions::default() }
+}
+
+fn throughput(pages: &[Page]) -> Throughput {
+    Throughput::Bytes((pages.len() * PAGE_BYTES) as u64)
+}
+
+fn bench_convert(criterion: &mut Criterion) {
+    for (class, pages) in classes() {
+        let dump = vmcore(&pages);
+        for codec in Codec::ALL {
+            let mut group = criterion.benchmark_group(codec.name());
+            group.throughput(throughput(&pages));
+            let options = options(codec, 0);
+            group.bench_function(class, |bencher| {
+                bencher.iter(|| convert(&dump, &mut NullSink, &options, &mut |_| ()).unwrap());
             });
+            group.finish();
         }
-        group.finish();
     }
 }
 
-/// A page as it is stored.
-fn store(encoder: &mut Encoder, page: &[u8]) -> (Codec, Vec<u8>) {
-    let mut out = vec![0; encoder.room()];
-    let stored = encoder.encode(page, &mut out);
-    out.truncate(stored.size as usize);
-    (Codec::from_flags(stored.flags).unwrap(), out)
-}
-
-fn decode(criterion: &mut Criterion) {
-    let classes = classes();
-    let mut decoder = Decoder::new().unwrap();
-    let mut page = vec![0; PAGE_BYTES];
-    for codec in Codec::ALL {
-        let mut group = criterion.benchmark_group(format!("{}-decode", codec.name()));
-        let mut encoder = Encoder::new(codec, None, PAGE_BYTES).unwrap();
-        for (class, pages) in &classes {
-            let pages: Vec<_> = pages.iter().map(|page| store(&mut encoder, page)).collect();
-            group.throughput(Throughput::Bytes((pages.len() * PAGE_BYTES) as u64));
-            group.bench_function(*class, |bencher| {
-                bencher.iter(|| {
-                    for (codec, stored) in &pages {
-                        decoder.decode(*codec, black_box(stored), &mut page).unwrap();
-                        black_box(&page);
-                    }
-                });
-            });
+fn bench_verify(criterion: &mut Criterion) {
+    let verify_options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
+    for (class, pages) in classes() {
+        let dump = vmcore(&pages);
+        for codec in Codec::ALL {
+            let mut sink = SeekSink::in_memory();
+            convert(&dump, &mut sink, &options(codec, 0), &mut |_| ()).unwrap();
+            let kdump = Dump::of_bytes(sink.into_vec()).unwrap();
+            let check = || verify(&kdump, None, &verify_options, &mut |_| ()).unwrap();
+            assert_ne!(check().severity(), Some(Severity::Damage), "{class}, {codec:?}");
+            let mut group = criterion.benchmark_group(format!("{}-verify", codec.name()));
+            group.throughput(throughput(&pages));
+            group.bench_function(class, |bencher| bencher.iter(check));
+            group.finish();
         }
-        group.finish();
     }
 }
 
-fn find_zeros(criterion: &mut Criterion) {
+fn bench_is_zero(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("is_zero");
     let mut classes = classes();
     let last_byte = (0..PAGES_OF_A_CLASS).map(|_| {
@@ -174,14 +181,16 @@ fn find_zeros(criterion: &mut Criterion) {
         page
     });
     classes.push(("last-byte", last_byte.collect()));
+    let options = options(Codec::Raw, 1);
     for (class, pages) in &classes {
-        group.throughput(Throughput::Bytes((pages.len() * PAGE_BYTES) as u64));
+        let dump = vmcore(pages);
+        group.throughput(throughput(pages));
         group.bench_function(*class, |bencher| {
-            bencher.iter(|| pages.iter().filter(|page| is_zero(black_box(page))).count());
+            bencher.iter(|| convert(&dump, &mut NullSink, &options, &mut |_| ()).unwrap());
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, encode, decode, find_zeros);
+criterion_group!(benches, bench_convert, bench_verify, bench_is_zero);
 criterion_main!(benches);
