@@ -1,10 +1,10 @@
 //! The bit stream of RFC 1951 section 3.1.1: bits fill bytes from the least significant end.
 
-/// Appends bits to a slice that the caller found large enough beforehand.
+/// Appends bits to a slice that the caller has checked to be large enough.
 pub(super) struct BitWriter<'a> {
-    /// What is not written yet.
+    /// The part of the slice that is not written yet.
     rest: &'a mut [u8],
-    /// Bits on their way to `rest`.
+    /// Bits that are not in the slice yet.
     bits: u64,
     /// Number of those bits: below 8 after a flush.
     count: u32,
@@ -37,8 +37,8 @@ impl<'a> BitWriter<'a> {
     pub(super) fn flush(&mut self) {
         let whole = (self.count >> 3 & 7) as usize;
         let rest = std::mem::take(&mut self.rest);
-        // Eight bytes at a time, of which the next flush overwrites the unfinished
-        // ones. The cold half takes no reference to self, which stays in registers.
+        // Writes eight bytes; the next flush overwrites the unfinished ones. The cold
+        // half takes no reference to self, so that self stays in registers.
         self.rest = match rest.first_chunk_mut::<8>() {
             Some(chunk) => {
                 *chunk = self.bits.to_le_bytes();
@@ -56,7 +56,7 @@ impl<'a> BitWriter<'a> {
         self.flush();
     }
 
-    /// Adds bytes as they are, after `align`; None when they do not fit.
+    /// Adds whole bytes, after `align`; `None` if they do not fit.
     pub(super) fn put_bytes(&mut self, bytes: &[u8]) -> Option<()> {
         let (now, after) = std::mem::take(&mut self.rest).split_at_mut_checked(bytes.len())?;
         now.copy_from_slice(bytes);
@@ -64,7 +64,7 @@ impl<'a> BitWriter<'a> {
         Some(())
     }
 
-    /// Bits that the slice still has room for.
+    /// Bits that still fit into the slice.
     pub(super) fn room(&self) -> usize {
         self.rest.len().saturating_mul(8).saturating_sub(self.count as usize)
     }
@@ -80,7 +80,7 @@ impl<'a> BitWriter<'a> {
     }
 }
 
-/// Writes the last bytes of the slice, where eight bytes no longer fit.
+/// Writes the last bytes of the slice, where eight bytes do not fit.
 #[cold]
 fn flush_tail(rest: &mut [u8], bits: u64, whole: usize) -> &mut [u8] {
     let (now, after) = rest.split_at_mut(whole.min(rest.len()));

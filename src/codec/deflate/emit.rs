@@ -16,19 +16,20 @@ const _: () = assert!(2 * LITERAL_LIMIT + 5 + DISTANCE_LIMIT + 13 <= BitWriter::
 /// Which of a third and a fourth literal to keep, by the number of literals.
 static KEEP: [[u32; 2]; 8] = [[0, 0], [0, 0], [0, 0], [!0, 0], [!0, !0], [0, 0], [0, 0], [0, 0]];
 
-/// Four bytes of the window from `at` on.
+/// Reads four bytes of the window from `at` on.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "the mask and the padding keep it in bounds")]
 fn four(window: &Window, at: usize) -> [usize; 4] {
     let at = at & 0xffff;
-    window[at..at + 4].first_chunk::<4>().copied().unwrap_or_default().map(usize::from)
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&window[at..at + 4]);
+    bytes.map(usize::from)
 }
 
-/// Writes the sequences, of which the first starts at `pos` in the window, and the end.
+/// Writes the sequences, the first of which starts at `pos` in the window, and the end symbol.
 ///
-/// The writer comes and goes by value to stay in registers. Words of literals
-/// that a short run does not have are masked to nothing rather than branched
-/// around, as the length of a run is hard to predict.
+/// The writer is passed by value so that it stays in registers. The length of a run is hard to
+/// predict, so literals beyond a short run are masked out instead of branched around.
 #[expect(clippy::indexing_slicing, reason = "bytes and masked symbols are in bounds")]
 pub(super) fn emit<'a>(
     mut w: BitWriter<'a>,

@@ -1,13 +1,13 @@
-//! The code lengths in front of a dynamic block (RFC 1951 section 3.2.7).
+//! The header of a dynamic block: the lengths of its codes (RFC 1951 section 3.2.7).
 use super::bits::BitWriter;
 use super::huffman::{Huffman, Scratch};
 use super::tables::{DISTANCES, END, LITERALS};
 
-/// Symbols of the code for code lengths, rounded up.
+/// Symbols of the code for code lengths, rounded up to a power of two.
 const SYMBOLS: usize = 32;
 /// The longest word of that code.
 const LIMIT: usize = 7;
-/// Repeats the length before 3 to 6 times.
+/// Repeats the previous length 3 to 6 times.
 const REPEAT: u16 = 16;
 /// Stands for 3 to 10 zeros.
 const ZEROS: u16 = 17;
@@ -22,7 +22,7 @@ const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
 
 /// Literal and distance lengths together, with room to write a few too many.
 const ROOM: usize = 512;
-/// What keeps an index below `ROOM`.
+/// Keeps an index below `ROOM`.
 const MASK: usize = ROOM - 1;
 
 /// A planned header.
@@ -70,7 +70,7 @@ impl Header {
         lens[..literal].copy_from_slice(&literals[..literal]);
         lens[literal..total].copy_from_slice(&distances[..distance]);
 
-        // Where runs of the same length start, found without a branch.
+        // The starts of runs of equal lengths, found without a branch.
         let mut starts = [0u16; ROOM];
         let mut runs = 0usize;
         let mut before = u8::MAX;
@@ -84,7 +84,7 @@ impl Header {
         self.freqs = [0; SYMBOLS];
         for pair in starts[..=runs].windows(2) {
             let start = usize::from(pair[0]);
-            self.run(lens.get(start).copied().unwrap_or(0), usize::from(pair[1]) - start);
+            self.run(lens[start], usize::from(pair[1]) - start);
         }
 
         self.code.build(&self.freqs, LIMIT, scratch);
@@ -100,11 +100,11 @@ impl Header {
     #[expect(clippy::indexing_slicing, reason = "masked")]
     #[expect(clippy::cast_possible_truncation, reason = "runs are below 512")]
     fn run(&mut self, len: u8, mut run: usize) {
-        // Most runs are too short for a repetition.
+        // Few runs are long enough for a repetition.
         if run + usize::from(len == 0) > 3 {
             run = self.long_run(u16::from(len), run);
         }
-        // Up to three single lengths: all are written, the surplus is overwritten.
+        // Up to three single lengths: always writes three; the next token overwrites the surplus.
         for at in 0..3 {
             self.tokens[self.count.wrapping_add(at) & MASK] = u16::from(len);
         }
@@ -113,7 +113,7 @@ impl Header {
         *freq = freq.wrapping_add(run as u16);
     }
 
-    /// Adds repetitions and returns how many single lengths are left to write.
+    /// Adds repetitions and returns the number of single lengths that remain.
     #[expect(clippy::cast_possible_truncation, reason = "runs are below 512")]
     fn long_run(&mut self, len: u16, mut run: usize) -> usize {
         if len > 0 {
@@ -153,7 +153,7 @@ impl Header {
             }
             w.flush();
         }
-        // A token takes 14 bits at most, so that four of them fit between flushes.
+        // A token takes at most 14 bits, so four of them fit between two flushes.
         for tokens in self.tokens[..self.count].chunks(4) {
             for &token in tokens {
                 let symbol = usize::from(token) & (SYMBOLS - 1);

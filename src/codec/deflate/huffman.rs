@@ -4,7 +4,7 @@
 pub(super) struct Huffman<const N: usize> {
     /// Length of each symbol's word, 0 where the symbol does not occur.
     pub(super) lens: [u8; N],
-    /// Word of each symbol that occurs, first bit lowest, and its length above bit 16.
+    /// Word of each symbol that occurs, its first bit lowest, and its length from bit 16 on.
     pub(super) words: [u32; N],
 }
 
@@ -16,22 +16,22 @@ impl<const N: usize> Default for Huffman<N> {
 
 /// A power of two above the number of symbols of any alphabet.
 const ROOM: usize = 512;
-/// What keeps an index below `ROOM`.
+/// Keeps an index below `ROOM`.
 const MASK: usize = ROOM - 1;
-/// Bits of a key that hold the symbol; the frequency is above.
+/// Low bits of a key, which hold the symbol; the frequency is above them.
 const SYMBOL_BITS: u32 = 9;
 /// Frequencies from this one on share a bucket of the counting sort.
 const BUCKETS: usize = 64;
 /// No word of RFC 1951 is longer than 15 bits, no Huffman tree of 2^17 symbols deeper than 25.
 const DEPTHS: usize = 32;
 
-/// Room for building codes: each use overwrites what it reads.
+/// Buffers for building codes; each use overwrites what it reads.
 pub(super) struct Scratch {
     /// Keys of the symbols that occur, by symbol.
     used: [u32; ROOM],
-    /// The same by frequency.
+    /// The same keys by frequency.
     sorted: [u32; ROOM],
-    /// Weights of the inner nodes of the tree in the order of their making.
+    /// Weights of the inner nodes of the tree in the order of creation.
     nodes: [u32; ROOM],
     /// Parent of each inner node.
     parents: [u16; ROOM],
@@ -50,10 +50,10 @@ fn symbol(key: u32) -> usize {
 }
 
 impl<const N: usize> Huffman<N> {
-    /// Makes the best code for symbols of these frequencies with words of at most `limit` bits.
+    /// Builds a code for symbols of these frequencies with words of at most `limit` bits.
     ///
-    /// The code is complete, as some decoders want: of fewer than two symbols it
-    /// makes two, each of one bit.
+    /// The code is complete, as some decoders require: fewer than two symbols become two of one
+    /// bit each.
     #[expect(clippy::indexing_slicing, reason = "symbols are below N, lengths below 16")]
     #[expect(clippy::cast_possible_truncation, reason = "lengths are below 16")]
     pub(super) fn build(&mut self, freqs: &[u16; N], limit: usize, scratch: &mut Scratch) {
@@ -82,8 +82,8 @@ impl<const N: usize> Huffman<N> {
             }
             rest = after;
         }
-        // Words are counted up with their first bit at bit 15, so that reversing
-        // all 16 bits puts it at bit 0 whatever the length.
+        // Words count up with their first bit at bit 15, so reversing all 16 bits puts it at bit 0
+        // whatever the length.
         for len in 1..=limit {
             next[len] = first;
             first = first.wrapping_add((counts[len] << (16 - len)) as u16);
@@ -129,7 +129,7 @@ impl Scratch {
         n
     }
 
-    /// Number of words of each length in the best code of the `n` >= 2 sorted symbols.
+    /// Number of words of each length in a code of the `n` >= 2 sorted symbols.
     #[expect(clippy::indexing_slicing, reason = "masked, or below n < 512")]
     #[expect(clippy::cast_possible_truncation, reason = "node numbers are below 512")]
     fn counts(&mut self, n: usize, limit: usize) -> [u32; DEPTHS] {
@@ -142,7 +142,7 @@ impl Scratch {
         let (mut leaf, mut inner) = (0usize, 0usize);
         for made in 0..n - 1 {
             nodes[made.wrapping_add(1) & MASK] = u32::MAX;
-            // The first of the two is a leaf or a node; so is the second, of what is left.
+            // Each of the two is the lighter of the first leaf and the first node that remain.
             let (a, a1) = (
                 sorted[leaf & MASK] >> SYMBOL_BITS,
                 sorted[leaf.wrapping_add(1) & MASK] >> SYMBOL_BITS,
@@ -158,8 +158,8 @@ impl Scratch {
             leaf = leaf.wrapping_add(2).wrapping_sub(taken);
             nodes[made & MASK] = weight;
         }
-        // Later nodes are higher up, so that the nodes of a level are neighbours. Each
-        // has two places on the level below, and what is no node there is a leaf.
+        // Later nodes are higher up in the tree, so the nodes of a level are neighbours. Each has
+        // two children on the level below; those that are not nodes are leaves.
         let mut counts = [0; DEPTHS];
         let (mut first, mut inner, mut deepest) = (n - 2, 1u32, 0);
         while inner > 0 {
@@ -213,7 +213,7 @@ mod tests {
     /// Builds a code and checks that it is complete and within its limit.
     fn code<const N: usize>(freqs: [u16; N], limit: usize) -> Huffman<N> {
         let mut code = Huffman::default();
-        // A dirty scratch must not matter.
+        // Old contents of the scratch must not matter.
         let mut scratch = Scratch::default();
         code.build(&freqs.map(|freq| freq / 3 + 1), limit, &mut scratch);
         code.build(&freqs, limit, &mut scratch);

@@ -10,18 +10,18 @@ const PAD: usize = 16;
 /// The window and its padding.
 pub(super) type Window = [u8; WINDOW + PAD];
 
-/// Bits of a hash: the table takes 8 KiB; one twice as large gains half a thousandth in size
-/// and loses more than that in time, as it is cleared for each page.
+/// Bits of a hash: the table takes 8 KiB. One twice as large saves half a thousandth of the size
+/// and costs more than that in time, as it is cleared for each page.
 const HASH_BITS: u32 = 11;
-/// Farthest useful distance of a match of three bytes: beyond, literals are shorter.
+/// Farthest useful distance of a match of three bytes; beyond it, literals are shorter.
 const FAR: u32 = 512;
 /// The least useful rank: three bytes at that distance.
 const WORTH: u32 = rank(24, FAR);
-/// What the rank of the next position must have more to win: one byte.
+/// The lead that the rank of the next position needs to win: one byte.
 const MARGIN: u32 = rank(8, 0) - rank(0, 0);
-/// Literals without a match after which the search gets sparser.
+/// The search gets sparser after this many literals without a match.
 const GAP: usize = 192;
-/// How fast it does: it skips half the gap.
+/// By how much: it skips half the gap.
 const GAP_SHIFT: u32 = 1;
 /// The longest match of RFC 1951.
 const LONGEST: usize = 258;
@@ -41,7 +41,7 @@ pub(super) struct Sequence {
     pub(super) distance_symbol: u8,
 }
 
-/// Places for sequences: more than a block has, as a match takes three bytes or more.
+/// Room for sequences: more than a block has, as a match has three bytes or more.
 const SEQUENCES: usize = 1 << 14;
 
 /// The search for matches and its result for one block.
@@ -83,8 +83,9 @@ impl Default for Matcher {
 #[expect(clippy::indexing_slicing, reason = "the mask and the padding keep it in bounds")]
 fn load(window: &Window, at: usize) -> u64 {
     let at = at & (WINDOW - 1);
-    let bytes = window[at..at + 8].first_chunk::<8>();
-    u64::from_le_bytes(bytes.copied().unwrap_or_default())
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&window[at..at + 8]);
+    u64::from_le_bytes(bytes)
 }
 
 /// The hash of three bytes: those above are shifted out by the product.
@@ -97,7 +98,7 @@ fn hash(bytes: u64) -> usize {
 /// Two positions, the later one first.
 type Places = [u16; 2];
 
-/// Puts a position in front of the two places and returns what they were.
+/// Puts a position before the two places, drops the older one, and returns what they were.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "positions are below 2^16")]
 fn insert(places: &mut Places, pos: usize) -> Places {
@@ -106,21 +107,21 @@ fn insert(places: &mut Places, pos: usize) -> Places {
     before
 }
 
-/// Whether three bytes or more are the same, by the differences of eight.
+/// Whether at least the first three of eight bytes are equal, by their XOR.
 #[inline(always)]
 fn matches([new, old]: [u64; 2]) -> bool {
     (new << 40 == 0) | (old << 40 == 0)
 }
 
-/// The worth of a match by its equal bits, then by its distance: more is better.
+/// Ranks a match by its equal bytes, then by its distance; the higher rank is better.
 #[inline(always)]
 const fn rank(bits: u32, distance: u32) -> u32 {
     (bits >> 3) << 16 | distance.wrapping_neg() & 0xffff
 }
 
-/// The rank of the better one of two candidates for position `at`.
+/// The rank of the better of two candidates for position `at`.
 ///
-/// The older one is farther away and must have a whole byte more.
+/// The older one is farther away and must match a whole byte more.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "positions are below 2^16")]
 fn better(at: usize, places: Places, differ: [u64; 2]) -> u32 {
@@ -146,35 +147,36 @@ impl Matcher {
         for (to, from) in to.iter_mut().zip(input) {
             *to = *from;
         }
-        // What the last input left must not be seen.
+        // Loads that reach past the input must not see the last one.
         pad.iter_mut().take(PAD).for_each(|byte| *byte = 0);
         self.table.fill([0; 2]);
     }
 
     /// The window, and the sequences of the block in it.
     pub(super) fn block(&self) -> (&Window, &[Sequence]) {
-        (&self.window, self.sequences.get(..self.count).unwrap_or_default())
+        let (sequences, _) = self.sequences.split_at(self.count);
+        (&self.window, sequences)
     }
 
     /// Turns the bytes from `start` to `end` of the window into sequences.
     ///
-    /// Each step looks for matches at two positions. That costs less than two
-    /// steps, as one branch serves both, and takes the better one: the lazy
-    /// evaluation that RFC 1951 section 4 describes.
+    /// Each step looks for matches at two positions and takes the better one, which is the lazy
+    /// evaluation of RFC 1951 section 4. That costs less than two steps, as one branch serves
+    /// both.
     #[expect(clippy::indexing_slicing, reason = "hashes and masked positions are in bounds")]
     #[expect(clippy::cast_possible_truncation, reason = "the window has 2^16 bytes")]
     pub(super) fn run(&mut self, start: usize, end: usize) {
         let window = &*self.window;
         let table = &mut *self.table;
         let sequences = &mut *self.sequences;
-        // Locals, as those need no address computed through self.
+        // Local copies need no address computed through self.
         let mut literals = [0u16; 256];
         let mut lengths = [0u16; 32];
         let mut distances = [0u16; DISTANCES];
         let mut found = 0usize;
         let mut anchor = start;
         let mut pos = start;
-        // Position 0 stands for an empty place and has no match itself.
+        // Nothing precedes position 0, and empty places of the table hold it already.
         if start == 0 && end > 0 {
             count(&mut literals, usize::from(window[0]), true);
             pos = 1;
@@ -236,7 +238,7 @@ impl Matcher {
             found = found.wrapping_add(1);
             pos = pos.wrapping_add(len);
             anchor = pos;
-            // Of the positions within the match, the last one is worth most.
+            // Of the positions within the match, entering the last one gains most.
             let within = pos.wrapping_sub(1);
             insert(&mut table[hash(load(window, within))], within);
         }

@@ -1,8 +1,9 @@
-//! A zlib encoder (RFC 1950 and RFC 1951) made for memory pages.
+//! A zlib encoder (RFC 1950 and RFC 1951) for memory pages.
 //!
 //! General-purpose encoders are made for long streams: they clear tables of
 //! 64 KiB and more per stream, which takes as long as compressing a page.
-//! Here all tables are small, and the output depends on the input alone.
+//! Here all tables are small. The output depends on the input alone.
+
 mod bits;
 mod emit;
 mod header;
@@ -38,9 +39,9 @@ pub(super) struct Zlib {
 }
 
 impl Zlib {
-    /// Compresses `input` into a zlib stream at the start of `output`; None when it does not fit.
+    /// Compresses `input` into a zlib stream at the start of `output`; `None` if it does not fit.
     ///
-    /// Windows of 64 KiB are compressed apart from each other.
+    /// No match crosses from one window of 64 KiB into the next.
     pub(super) fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         let size = output.len();
         let (start, rest) = output.split_first_chunk_mut()?;
@@ -74,7 +75,8 @@ impl Zlib {
         Some(end)
     }
 
-    /// Writes the block that the matcher found, starting at `start`, in the shortest of the forms.
+    /// Writes the block of the matcher, which starts at `start` in the window, in the shortest of
+    /// the three forms; `None` if that does not fit.
     fn block<'a>(
         &mut self,
         start: usize,
@@ -83,7 +85,7 @@ impl Zlib {
         mut w: BitWriter<'a>,
     ) -> Option<BitWriter<'a>> {
         let Self { matcher, literals, distances, header, scratch } = self;
-        // A stored block starts at a whole byte with its length, twice.
+        // A stored block starts at a whole byte with its length and the complement of that.
         let stored = (8 - (w.pending() + 3) % 8) % 8 + 32 + bytes.len() * 8;
         let (mut best, mut fixed) = (stored, usize::MAX);
         if !hopeless(matcher, bytes.len()) {
@@ -124,14 +126,14 @@ impl Zlib {
     }
 }
 
-/// Whether the bytes of a block are so evenly distributed that no code gains its own header.
+/// Whether the bytes of a block are so evenly distributed that no code saves what its header costs.
 ///
-/// This saves making the codes. N literals take at least N times the entropy of
+/// Then no codes need to be built. N literals take at least N times the entropy of
 /// order 2, which is 8 - log2(1 + y) bits with 256 * sum(f^2) = N^2 * (1 + y).
 fn hopeless(matcher: &Matcher, len: usize) -> bool {
-    /// The least gain in bytes: the header for all literals has about that size.
+    /// The least gain in bytes: about the size of a header with all literals.
     const GAIN: usize = 96;
-    /// Bytes below which it need not have.
+    /// A header is smaller for a block of fewer bytes.
     const LEAST: usize = 1024;
     if len < LEAST || matcher.block().1.len() > GAIN / 3 {
         return false;
@@ -139,13 +141,13 @@ fn hopeless(matcher: &Matcher, len: usize) -> bool {
     let Some(bytes) = matcher.literals.first_chunk::<END>() else { return false };
     let literals: u64 = bytes.iter().map(|&freq| u64::from(freq)).sum();
     let squares: u64 = bytes.iter().map(|&freq| u64::from(freq) * u64::from(freq)).sum();
-    // What matches cover is counted as gained. Of literals, log2(1 + y) is below
-    // y / ln(2), and 8 * ln(2) is 11 / 2.
+    // Bytes that matches cover count as gained. log2(1 + y) is below y / ln(2), and 8 * ln(2)
+    // is about 11 / 2.
     let Some(left) = (literals + GAIN as u64).checked_sub(len as u64) else { return false };
     256 * squares <= literals * (literals + left * 11 / 2)
 }
 
-/// Bits of the symbols that occur so often, each having so many.
+/// Bits of all symbols together: the frequency of each times its bits.
 fn weigh<const N: usize>(freqs: &[u16; N], bits: &[u8; N]) -> usize {
     let products = freqs.iter().zip(bits).map(|(&f, &b)| u32::from(f).wrapping_mul(u32::from(b)));
     products.fold(0, u32::wrapping_add) as usize
