@@ -295,7 +295,7 @@ fn a_sink_that_seeks_gets_the_bytes_that_a_file_gets() {
         .unwrap();
     let dump = Dump::of_bytes(vmcore.clone()).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut sink = kdumpconv::sink::file::FileSink::new_file(file.reopen().unwrap());
+    let mut sink = kdumpconv::FileSink::new_file(file.reopen().unwrap());
     convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
     let expected = std::fs::read(file.path()).unwrap();
     assert!(kdump_of(vmcore, &ConvertOptions::default()) == expected);

@@ -18,7 +18,7 @@ use support::vmcore::VmcoreBuilder;
 
 const TIMESTAMP: u64 = 1_234_567_890;
 
-fn open(vmcore: &SmallVmcore) -> kdumpconv::dump::Dump {
+fn open(vmcore: &SmallVmcore) -> kdumpconv::Dump {
     let page_size = (!vmcore.states_page_size).then_some(vmcore.page_size);
     open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
 }
