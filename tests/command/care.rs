@@ -24,7 +24,7 @@ fn folder() -> Folder {
 }
 
 #[test]
-fn a_wrong_checksum_behind_the_last_page_makes_the_dump_incomplete() {
+fn a_wrong_checksum_after_the_last_page_makes_the_dump_incomplete() {
     let folder = folder();
     let vmcore = folder.read("vmcore");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -80,7 +80,7 @@ fn a_signal_that_the_parent_ignores_stays_ignored() {
 }
 
 #[test]
-fn a_stream_that_promises_16_tib_and_ends_is_done_with_at_once() {
+fn a_stream_that_claims_16_tib_and_ends_is_finished_at_once() {
     let folder = folder();
     let (mut bytes, layout) = (builder().build(), builder().layout());
     for field in ["p_filesz", "p_memsz"] {
@@ -95,7 +95,7 @@ fn a_stream_that_promises_16_tib_and_ends_is_done_with_at_once() {
 }
 
 #[test]
-fn a_shells_next_command_writes_behind_the_dump() {
+fn a_shells_next_command_writes_after_the_dump() {
     let folder = folder();
     assert_eq!(code(&folder.run(&["vmcore", "expected"])), 0);
     let output = folder.shell("( \"$KDUMPCONV\" vmcore; echo end ) > out");
@@ -117,7 +117,7 @@ fn a_forced_run_that_fails_leaves_the_incomplete_dump_that_was_there() {
 }
 
 #[test]
-fn a_page_size_that_cannot_be_is_wrong_usage() {
+fn an_impossible_page_size_is_wrong_usage() {
     let folder = folder();
     for size in ["5000", "2048", "1M"] {
         assert_eq!(code(&folder.run(&["--page-size", size, "vmcore", "out"])), 2, "{size}");

@@ -61,7 +61,7 @@ fn kept(mm: &Mm, level: u32) -> BTreeSet<u64> {
 }
 
 #[test]
-fn a_conversion_leaves_out_what_its_report_says_and_is_read_back_as_that() {
+fn a_conversion_excludes_what_its_report_says_and_reads_back_so() {
     let mm = machine();
     let folder = folder(&mm);
     for level in [0, 1, 4, 8, 18, 31] {
@@ -98,7 +98,7 @@ fn a_conversion_leaves_out_what_its_report_says_and_is_read_back_as_that() {
 }
 
 #[test]
-fn names_are_the_levels() {
+fn class_names_select_the_same_pages_as_levels() {
     let mm = machine();
     let folder = folder(&mm);
     for (names, level) in [
@@ -167,7 +167,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
 }
 
 #[test]
-fn a_class_that_contradicts_itself_is_kept_with_a_warning_or_refused_if_so_asked() {
+fn an_inconsistent_class_is_kept_with_a_warning_or_refused_with_strict() {
     let mm = doubtful();
     let folder = folder(&mm);
     let output = folder.run(&["--verify", "-d", "31", "vmcore", "out"]);
@@ -214,7 +214,7 @@ fn without_its_last_page(file: &[u8], level: u8) -> (Vec<u8>, u64) {
 }
 
 #[test]
-fn verify_tells_a_page_that_was_left_out_from_one_that_is_lost() {
+fn verify_distinguishes_an_excluded_page_from_a_lost_one() {
     let mm = machine();
     let folder = folder(&mm);
     assert_eq!(code(&folder.run(&["-q", "-Cnone", "-d0", "vmcore", "good"])), 0);
@@ -239,7 +239,7 @@ fn verify_tells_a_page_that_was_left_out_from_one_that_is_lost() {
 }
 
 #[test]
-fn a_kdump_file_is_filtered_again_and_a_pipe_keeps_what_it_has() {
+fn a_kdump_file_is_filtered_again_and_a_pipe_is_not() {
     let mm = machine();
     let folder = folder(&mm);
     for arguments in

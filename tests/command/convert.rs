@@ -63,7 +63,7 @@ fn fails(output: &Output, expected: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_complete_dump_is_0_and_appears_alone_under_its_name() {
+fn a_complete_dump_exits_0_and_only_its_file_appears() {
     let (folder, expected) = folder();
     let output = folder.run(&["vmcore", "out"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -76,7 +76,7 @@ fn a_complete_dump_is_0_and_appears_alone_under_its_name() {
 }
 
 #[test]
-fn threads_and_codecs_of_the_command_are_the_librarys() {
+fn the_command_gives_the_librarys_bytes_for_any_threads_and_codec() {
     let (folder, expected) = folder();
     for (name, arguments) in [("a", ["-j", "1"]), ("b", ["--num-threads", "7"])] {
         let output = folder.run(&[&arguments[..], &["-q", "vmcore", name]].concat());
@@ -91,7 +91,7 @@ fn threads_and_codecs_of_the_command_are_the_librarys() {
 }
 
 #[test]
-fn an_output_that_exists_is_refused_and_with_force_replaced() {
+fn an_existing_output_is_refused_and_with_force_replaced() {
     let (folder, expected) = folder();
     folder.write("out", b"precious");
     fails(&folder.run(&["vmcore", "out"]), 1, &["out", "exists", "--force"]);
@@ -116,7 +116,7 @@ fn a_forced_output_that_fails_leaves_the_old_one() {
 }
 
 #[test]
-fn usage_errors_are_2_and_touch_nothing() {
+fn usage_errors_exit_2_and_touch_nothing() {
     let (folder, _) = folder();
     let wrong: &[&[&str]] = &[
         &[],
@@ -144,7 +144,7 @@ fn usage_errors_are_2_and_touch_nothing() {
 }
 
 #[test]
-fn inputs_that_are_no_cores_are_3_and_called_by_their_kind() {
+fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let (folder, kdump) = folder();
     let flattened = support::flattened::flatten(&kdump[..100], 1 << 20);
     let xz = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46".repeat(50);
@@ -171,7 +171,7 @@ fn inputs_that_are_no_cores_are_3_and_called_by_their_kind() {
 }
 
 #[test]
-fn a_truncated_core_is_4_and_kept_as_incomplete_beside_earlier_ones() {
+fn a_truncated_core_exits_4_and_is_kept_as_incomplete_beside_earlier_ones() {
     let (folder, _) = folder();
     let bytes = builder().build();
     folder.write("cut", &bytes[..bytes.len() - 100_000]);
@@ -187,7 +187,7 @@ fn a_truncated_core_is_4_and_kept_as_incomplete_beside_earlier_ones() {
 }
 
 #[test]
-fn max_size_is_kept_to_and_leaves_an_incomplete_dump() {
+fn max_size_is_respected_and_leaves_an_incomplete_dump() {
     let (folder, expected) = folder();
     for flat in [false, true] {
         let limit = 500_000;
@@ -263,7 +263,7 @@ fn json(bytes: &[u8]) -> Value {
 }
 
 #[test]
-fn json_tells_the_same_as_the_file() {
+fn json_agrees_with_the_file() {
     let (folder, expected) = folder();
     let output = folder.run(&["--json", "-j", "2", "vmcore", "out"]);
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
@@ -292,7 +292,7 @@ fn json_tells_the_same_as_the_file() {
 }
 
 #[test]
-fn a_dry_run_writes_nothing_and_says_what_a_run_writes() {
+fn a_dry_run_writes_nothing_and_reports_what_a_run_would_write() {
     let (folder, _) = folder();
     for arguments in [&[][..], &["-l", "-d0"], &["-Cnone"], &["--max-size", "500000"]] {
         check_dry_run(&folder, arguments);
@@ -306,7 +306,7 @@ fn a_dry_run_writes_nothing_and_says_what_a_run_writes() {
 
 /// A core whose page size must be guessed, which is warned of.
 #[test]
-fn json_is_all_that_is_said_where_it_is_said_and_has_the_warnings() {
+fn with_json_nothing_else_is_printed_and_it_has_the_warnings() {
     use support::elf::{Class, Endian, machine};
     let folder = Folder::new();
     let builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::AARCH64)
@@ -338,7 +338,7 @@ fn check_dry_run(folder: &Folder, arguments: &[&str]) {
 }
 
 #[test]
-fn a_dry_run_of_a_flattened_output_says_its_size() {
+fn a_dry_run_of_a_flattened_output_reports_its_size() {
     check_dry_run(&folder().0, &["-F", "-z"]);
 }
 
@@ -346,7 +346,7 @@ fn a_dry_run_of_a_flattened_output_says_its_size() {
 const NO_TABLES: &str = "VMCOREINFO has no SIZE(page)";
 
 #[test]
-fn a_level_that_nothing_proves_is_warned_of_and_only_zeros_are_left_out() {
+fn without_evidence_for_its_classes_a_level_excludes_only_zeros_with_a_warning() {
     let (folder, expected) = folder();
     let output = folder.run(&["-d", "31", "vmcore", "out"]);
     let warning =
@@ -401,7 +401,7 @@ fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
 }
 
 #[test]
-fn strict_is_3_and_writes_nothing_where_a_class_cannot_be_told() {
+fn strict_exits_3_and_writes_nothing_if_a_class_cannot_be_determined() {
     let (folder, expected) = folder();
     for arguments in [&["-d", "31", "vmcore", "out"][..], &["--exclude", "free", "vmcore", "out"]] {
         let output = folder.run(&[&["--strict"], arguments].concat());
@@ -433,7 +433,7 @@ fn a_dry_run_prints_the_classes_unless_told_to_be_quiet() {
 }
 
 #[test]
-fn nothing_but_whole_lines_is_said_to_a_file() {
+fn messages_to_a_file_are_whole_lines() {
     let (folder, _) = folder();
     let log = File::create(folder.path("log")).unwrap();
     let mut child = folder

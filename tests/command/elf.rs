@@ -48,7 +48,7 @@ fn a_file_and_a_pipe_get_the_same_bytes_from_every_kind_of_dump() {
 }
 
 #[test]
-fn an_output_that_is_there_is_not_touched_without_force() {
+fn an_existing_output_is_not_touched_without_force() {
     let folder = folder();
     folder.write("out", b"precious");
     assert_eq!(code(&folder.run(&["elf", "kdump", "out"])), 1);

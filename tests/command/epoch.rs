@@ -65,7 +65,7 @@ fn a_32_bit_header_has_its_timestamp_too() {
 }
 
 #[test]
-fn a_vmcore_that_tells_its_time_is_believed() {
+fn the_crash_time_of_a_vmcore_wins() {
     let folder = folder(Architecture::X86_64);
     let info = VmcoreinfoText::new("6.12.0-epoch", 4096).crash_time(1_600_000_000);
     let builder = VmcoreBuilder::new(Architecture::X86_64).vmcoreinfo(info);
@@ -76,7 +76,7 @@ fn a_vmcore_that_tells_its_time_is_believed() {
 }
 
 #[test]
-fn a_source_date_epoch_that_is_no_time_is_wrong_usage_and_nothing_is_written() {
+fn an_invalid_source_date_epoch_is_wrong_usage_and_nothing_is_written() {
     let folder = folder(Architecture::X86_64);
     for wrong in ["", "now", "-1", "1e9"] {
         let mut command = folder.command(&["vmcore", "out"]);

@@ -73,7 +73,7 @@ fn a_file_as_standard_output_gets_a_plain_file_from_its_start() {
 }
 
 #[test]
-fn what_is_appended_to_gets_a_flattened_stream_behind_what_is_there() {
+fn an_output_opened_for_appending_gets_a_flattened_stream_after_its_old_bytes() {
     let (folder, expected) = folder();
     shell(&folder, "printf 123 > a; \"$KDUMPCONV\" vmcore >> a");
     shell(&folder, "{ printf 123; \"$KDUMPCONV\" vmcore; } > b");
@@ -88,7 +88,7 @@ fn what_is_appended_to_gets_a_flattened_stream_behind_what_is_there() {
 }
 
 #[test]
-fn a_flat_file_is_the_flattened_stream_of_the_plain_one() {
+fn a_flattened_file_is_the_stream_of_the_plain_file() {
     let (folder, expected) = folder();
     shell(&folder, "\"$KDUMPCONV\" -F vmcore a; \"$KDUMPCONV\" --format flat vmcore b");
     assert!(folder.read("a") == folder.read("b"));
@@ -98,7 +98,7 @@ fn a_flat_file_is_the_flattened_stream_of_the_plain_one() {
 }
 
 #[test]
-fn a_plain_file_to_what_cannot_seek_is_refused() {
+fn a_plain_file_to_an_output_that_cannot_seek_is_refused() {
     let (folder, _) = folder();
     let output = folder.shell(
         "\"$KDUMPCONV\" --format file vmcore | cat > a; \
@@ -112,7 +112,7 @@ fn a_plain_file_to_what_cannot_seek_is_refused() {
 }
 
 #[test]
-fn a_device_that_is_full_is_1() {
+fn a_full_device_exits_1() {
     let (folder, _) = folder();
     for script in ["vmcore /dev/full", "vmcore > /dev/full", "-F vmcore > /dev/full"] {
         let output = folder.shell(&format!("\"$KDUMPCONV\" {script}"));
@@ -124,7 +124,7 @@ fn a_device_that_is_full_is_1() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn a_closed_pipe_is_not_a_panic() {
     let (folder, _) = folder();
     let script = "{ \"$KDUMPCONV\" vmcore; echo $? > status; } | head -c 10000 > /dev/null";
     let said = stderr(&folder.shell(script));
@@ -135,7 +135,7 @@ fn a_reader_that_goes_away_is_no_panic() {
 
 /// As `cp` does, and because /dev/stdout is a link: what is replaced must not be the link.
 #[test]
-fn a_forced_output_behind_a_link_replaces_the_file_and_leaves_the_link() {
+fn a_forced_output_through_a_link_replaces_the_file_and_keeps_the_link() {
     let (folder, expected) = folder();
     folder.write("target", b"old");
     symlink("target", folder.path("link")).unwrap();
@@ -148,7 +148,7 @@ fn a_forced_output_behind_a_link_replaces_the_file_and_leaves_the_link() {
 }
 
 #[test]
-fn a_name_taken_meanwhile_costs_neither_file() {
+fn a_name_taken_during_the_conversion_costs_neither_file() {
     let (folder, expected) = folder();
     let script = "mkfifo fifo; \"$KDUMPCONV\" fifo out & pid=$!; \
                   { head -c 1000000; echo mine > out; cat; } < vmcore > fifo; wait $pid";
@@ -181,7 +181,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[test]
-fn a_full_disk_keeps_what_fits_on_it() {
+fn a_full_disk_keeps_what_fits() {
     let (folder, _) = folder();
     let path = folder.path("disk");
     let Some(disk) = SmallDisk::mount(&path, 1200) else {
@@ -218,7 +218,7 @@ fn a_full_disk_keeps_what_fits_of_a_flattened_file() {
 }
 
 #[test]
-fn a_disk_without_room_for_the_headers_is_1_and_stays_empty() {
+fn a_disk_without_room_for_the_headers_exits_1_and_stays_empty() {
     let (folder, _) = folder();
     let path = folder.path("disk");
     let Some(disk) = SmallDisk::mount(&path, 8) else {
@@ -246,7 +246,7 @@ fn a_limit_on_the_file_size_keeps_what_fits() {
 /// A bit of p_filesz flipped, or a core of 256 GiB cut short: its size is known, so that what
 /// is missing needs no room and no time.
 #[test]
-fn a_small_file_that_says_256_gib_is_dumped_at_once() {
+fn a_small_file_that_claims_256_gib_is_converted_at_once() {
     let (folder, _) = folder();
     let (mut bytes, layout) = (builder().build(), builder().layout());
     let field = layout.phdr(layout.load(1), "p_filesz");

@@ -77,7 +77,7 @@ fn the_long_version_lists_the_codecs() {
 }
 
 #[test]
-fn pages_that_cannot_be_written_fail_by_name() {
+fn manual_pages_that_cannot_be_written_are_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_kdumpconv"))
         .args(["man", "/nowhere/at/all"])
         .output()

@@ -30,7 +30,7 @@ fn json_of(folder: &Folder, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn a_kdump_file_is_told_on_one_screen() {
+fn a_kdump_file_is_described_on_one_screen() {
     let expected = "\
 kdump: kdump-compressed file, x86_64 little-endian
 
@@ -65,7 +65,7 @@ CPUs        2
 }
 
 #[test]
-fn a_core_and_a_flattened_file_are_told_as_what_they_are() {
+fn a_core_and_a_flattened_file_are_described_as_such() {
     let folder = folder();
     let core = text(&folder, &["vmcore"]);
     assert!(core.starts_with("vmcore: ELF vmcore, 64 bit, x86_64 little-endian\n"), "{core}");
@@ -86,7 +86,7 @@ fn verbose_prints_vmcoreinfo() {
 }
 
 #[test]
-fn json_has_everything_by_names_that_stay() {
+fn json_has_everything_by_stable_names() {
     let folder = folder();
     let report = json_of(&folder, &["kdump"]);
     let names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
@@ -188,7 +188,7 @@ fn json_has_everything_by_names_that_stay() {
 }
 
 #[test]
-fn json_of_a_core_and_of_a_flattened_file_differ_where_they_must() {
+fn the_json_of_a_core_and_of_a_flattened_file_differ_where_they_must() {
     let folder = folder();
     let core = json_of(&folder, &["vmcore"]);
     assert_eq!(core["kind"], "elf");
@@ -209,7 +209,7 @@ fn json_of_a_core_and_of_a_flattened_file_differ_where_they_must() {
 }
 
 #[test]
-fn classes_that_cannot_be_told_are_no_failure_and_have_their_reason() {
+fn classes_that_cannot_be_counted_are_explained_and_not_a_failure() {
     let folder = folder();
     let why = "VMCOREINFO has no SIZE(page)";
     for name in ["vmcore", "kdump", "flat"] {
@@ -242,7 +242,7 @@ fn classes_that_cannot_be_told_are_no_failure_and_have_their_reason() {
 }
 
 #[test]
-fn an_incomplete_dump_is_told_and_no_failure() {
+fn an_incomplete_dump_is_reported_and_not_a_failure() {
     let folder = folder();
     let mut bytes = flatten(&folder.read("kdump"), 10_000);
     bytes.truncate(bytes.len() - 5000);
@@ -258,7 +258,7 @@ fn an_incomplete_dump_is_told_and_no_failure() {
 }
 
 #[test]
-fn what_is_no_dump_is_3_and_what_is_not_there_is_1() {
+fn an_input_that_is_no_dump_exits_3_and_a_missing_one_exits_1() {
     let folder = folder();
     folder.write("junk", &[7; 9000]);
     folder.write("empty", b"");
@@ -273,7 +273,7 @@ fn what_is_no_dump_is_3_and_what_is_not_there_is_1() {
 }
 
 #[test]
-fn it_reads_pipes_and_packed_files() {
+fn info_reads_pipes_and_packed_files() {
     let folder = folder();
     let packed = zstd::encode_all(folder.read("kdump").as_slice(), 1).unwrap();
     folder.write("kdump.zst", &packed);
@@ -293,7 +293,7 @@ fn it_reads_pipes_and_packed_files() {
 }
 
 #[test]
-fn a_reader_that_goes_is_no_failure_and_a_full_disk_is_one() {
+fn a_closed_pipe_is_not_a_failure_and_a_full_disk_is() {
     let folder = folder();
     let output = folder.shell("\"$KDUMPCONV\" info -v kdump | head -n 1; exit ${PIPESTATUS:-0}");
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
@@ -316,7 +316,7 @@ fn nothing_in_a_dump_reaches_the_terminal_raw() {
 }
 
 #[test]
-fn a_long_list_is_cut_unless_asked_for() {
+fn a_long_list_is_shortened_unless_asked_for() {
     let folder = Folder::new();
     let core = (0..40).fold(x86_64(), |core, n| core.load(Load::new(n * 0x2000, noise(n, 4096))));
     folder.write("vmcore", &core.build());

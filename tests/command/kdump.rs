@@ -66,7 +66,7 @@ fn vmcoreinfo_is_found_in_memory_and_becomes_a_note() {
 }
 
 #[test]
-fn what_looks_like_vmcoreinfo_but_is_not_borne_out_is_said_to_be_so() {
+fn an_unconfirmed_vmcoreinfo_is_reported_as_such() {
     let folder = Folder::new();
     folder.write("vmcore", &guest(false).build());
     let output = folder.run(&["--find-vmcoreinfo", "vmcore", "out"]);
@@ -106,7 +106,7 @@ fn vmcoreinfo_is_attached_from_a_file_to_a_dump_without_one() {
 }
 
 #[test]
-fn a_kdump_file_is_converted_to_another_codec_and_kind() {
+fn a_kdump_file_is_converted_to_another_codec_and_to_flattened() {
     let folder = Folder::new();
     folder.write("vmcore", &guest(true).build());
     folder.run(&["-z", "vmcore", "zstd"]);
@@ -172,7 +172,7 @@ fn dmesg_says_why_there_is_no_log() {
 }
 
 #[test]
-fn a_wrong_checksum_is_no_less_damage_where_memory_is_searched_first() {
+fn a_wrong_checksum_is_found_although_memory_is_searched_first() {
     let folder = Folder::new();
     folder.write("vmcore", &guest(true).build());
     folder.run(&["vmcore", "kdump"]);

@@ -15,7 +15,7 @@ fn packages(features: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_library_user_gets_none_of_the_commands_dependencies() {
+fn the_library_alone_has_none_of_the_commands_dependencies() {
     let of_the_command = ["clap", "indicatif", "anyhow", "serde_json", "signal-hook"];
     let (all, alone) = (packages(&[]), packages(&["--no-default-features"]));
     for name in of_the_command {

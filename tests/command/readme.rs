@@ -26,7 +26,7 @@ fn the_rust_example_is_the_one_of_the_documentation() {
 
 /// The version that a user is told to depend on is this one's.
 #[test]
-fn the_version_that_examples_ask_for_is_this_one() {
+fn the_examples_ask_for_the_current_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(block(README, HEADING, "yaml").contains(&format!("KDUMPCONV: {version}\n")));
     let (minor, _) = version.rsplit_once('.').unwrap();

@@ -76,7 +76,7 @@ fn check_incomplete(bytes: &[u8]) -> u64 {
 }
 
 #[test]
-fn sigterm_and_sighup_keep_the_pages_so_far_at_once() {
+fn sigterm_and_sighup_keep_the_pages_so_far_and_end_at_once() {
     for (name, number) in [("TERM", 15), ("HUP", 1)] {
         for threads in ["1", "3"] {
             let waiting = started(&["-j", threads, "fifo", "out"], 5 << 20);
@@ -159,7 +159,7 @@ fn sigterm_while_the_dump_goes_to_a_pipe_ends_it_at_once() {
 }
 
 #[test]
-fn a_second_signal_ends_what_does_not_end() {
+fn a_second_signal_ends_a_command_that_has_not_ended() {
     // However the second falls: a dump that has its name is sound.
     for pause in [0, 1, 20] {
         let waiting = started(&["fifo", "out"], 5 << 20);

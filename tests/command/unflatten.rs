@@ -70,7 +70,7 @@ fn every_spelling_makes_the_same_file() {
 }
 
 #[test]
-fn a_stream_that_is_cut_is_4_and_kept_under_a_name_that_says_so() {
+fn a_cut_stream_exits_4_and_is_kept_as_incomplete() {
     let (folder, dump) = folder();
     let stream = folder.read("stream");
     folder.write("cut", &stream[..stream.len() - 1_000_000]);
@@ -91,7 +91,7 @@ fn a_stream_that_is_cut_is_4_and_kept_under_a_name_that_says_so() {
 }
 
 #[test]
-fn a_stream_that_is_of_no_use_is_3_and_leaves_nothing() {
+fn a_useless_stream_exits_3_and_leaves_nothing() {
     let (folder, dump) = folder();
     let stream = folder.read("stream");
     let overlapping = [&stream[..stream.len() - 16], &stream[4096..4096 + 16 + 60_000]].concat();
@@ -118,7 +118,7 @@ fn a_stream_that_is_of_no_use_is_3_and_leaves_nothing() {
 }
 
 #[test]
-fn an_output_that_cannot_seek_is_2() {
+fn an_output_that_cannot_seek_exits_2() {
     let (folder, _) = folder();
     for script in [
         "{ $K unflatten stream 2>err; echo $? > status; } | cat",
@@ -141,7 +141,7 @@ fn an_output_that_cannot_seek_is_2() {
 }
 
 #[test]
-fn an_output_that_exists_is_not_replaced_unasked() {
+fn an_existing_output_is_not_replaced_without_force() {
     let (folder, dump) = folder();
     folder.write("out", b"precious");
     let output = folder.run(&["unflatten", "stream", "out"]);
@@ -152,7 +152,7 @@ fn an_output_that_exists_is_not_replaced_unasked() {
 }
 
 #[test]
-fn json_tells_what_was_done() {
+fn json_reports_what_was_done() {
     let (folder, dump) = folder();
     let mut stream = folder.read("stream");
     let length = stream.len();
@@ -176,7 +176,7 @@ fn json_tells_what_was_done() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_keeps_what_fits() {
+fn a_file_at_its_size_limit_keeps_what_fits() {
     let (folder, _) = folder();
     let output = folder.shell("ulimit -f 4000; \"$KDUMPCONV\" unflatten stream out");
     let said = stderr(&output);
@@ -190,7 +190,7 @@ fn a_file_that_may_not_grow_keeps_what_fits() {
 }
 
 #[test]
-fn signals_end_it_as_they_end_a_conversion() {
+fn signals_end_unflatten_as_they_end_a_conversion() {
     for (name, number, kept) in [("TERM", 15, true), ("HUP", 1, true), ("INT", 2, false)] {
         let (folder, _) = folder();
         let stream = folder.read("stream");

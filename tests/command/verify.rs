@@ -55,7 +55,7 @@ fn changed(folder: &Folder, name: &str, at: usize, by: u8) {
 }
 
 #[test]
-fn exit_codes_tell_good_from_incomplete_damaged_and_unknown() {
+fn exit_codes_distinguish_good_incomplete_damaged_and_unknown() {
     let folder = folder();
     says(&folder, &["good"], 0, &["good: good: 90 of 90 pages decode (30 zlib, 60 raw)"]);
     changed(&folder, "incomplete", 424, 8);
@@ -80,7 +80,7 @@ fn exit_codes_tell_good_from_incomplete_damaged_and_unknown() {
 }
 
 #[test]
-fn a_raw_page_is_any_bytes_until_it_is_compared_with_the_source() {
+fn a_changed_raw_page_is_found_only_by_comparison_with_the_source() {
     let folder = folder();
     let end = folder.read("good").len() - 1;
     changed(&folder, "changed", end, 1);
@@ -125,7 +125,7 @@ fn the_json_report_has_every_finding() {
 
 /// Without the kernel's tables, nothing is proven of a page that a file of level 31 lacks.
 #[test]
-fn what_is_not_proven_is_a_remark_with_its_first_page() {
+fn unproven_exclusions_are_a_remark_with_the_first_page() {
     let folder = folder();
     let mut bytes = folder.read("good");
     bytes[4096 + 8] = 31;
@@ -155,7 +155,7 @@ fn read_back(output: &Output) -> Value {
 }
 
 #[test]
-fn an_output_is_read_back_before_it_has_its_name() {
+fn an_output_is_read_back_before_it_is_renamed() {
     let folder = folder();
     for format in ["file", "flat"] {
         let arguments = ["--verify", "--json", "--format", format, "vmcore", format];
@@ -175,7 +175,7 @@ fn an_output_is_read_back_before_it_has_its_name() {
 }
 
 #[test]
-fn what_goes_to_a_pipe_cannot_be_read_back() {
+fn an_output_to_a_pipe_cannot_be_read_back() {
     let folder = folder();
     for script in [
         "$KDUMPCONV --verify vmcore | cat > /dev/null; exit ${PIPESTATUS:-2}",
@@ -189,7 +189,7 @@ fn what_goes_to_a_pipe_cannot_be_read_back() {
 }
 
 #[test]
-fn a_signal_ends_it() {
+fn a_signal_ends_verify() {
     let folder = folder();
     let core = folder.read("vmcore");
     for (signal, expected) in [("INT", 130), ("TERM", 143)] {

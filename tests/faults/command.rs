@@ -136,7 +136,7 @@ fn attempt(
 }
 
 #[test]
-fn no_fault_of_a_system_call_costs_more_than_it_says() {
+fn no_failing_system_call_costs_more_than_is_reported() {
     let started = Instant::now();
     let device = or_skip(LoopDevice::new(4 << 20));
     let mut cases = cases::all(device.as_ref());

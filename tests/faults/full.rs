@@ -115,7 +115,7 @@ fn can_mount(file_system: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_disk_that_fills_at_any_size_keeps_what_it_has_or_nothing() {
+fn a_disk_that_fills_at_any_size_keeps_a_sound_dump_or_nothing() {
     let started = Instant::now();
     let mut cases = cases::all(None);
     cases.retain(|case| CASES.contains(&case.name));

@@ -100,7 +100,7 @@ fn judge(case: &Case, expected: &Expected, at: &Try, left: &mut Left) -> Result<
 }
 
 #[test]
-fn no_signal_leaves_a_file_that_is_not_what_it_says() {
+fn no_signal_leaves_a_file_that_claims_more_than_it_has() {
     let started = Instant::now();
     let mut cases = cases::all(None);
     cases.retain(|case| {

@@ -100,7 +100,7 @@ fn wrong(file: &[u8], report: &ConvertReport, model: &Model) -> Result<(), Strin
 }
 
 #[test]
-fn a_read_that_fails_costs_no_more_than_what_it_read() {
+fn a_failed_read_costs_only_the_pages_it_was_reading() {
     let (builder, bytes) = (core(), core().build());
     let model = Model::new(&builder, 4096);
     let (expected, reads) = with_faults(&bytes, |_, _| None);
@@ -126,7 +126,7 @@ fn a_read_that_fails_costs_no_more_than_what_it_read() {
 }
 
 #[test]
-fn a_bad_sector_costs_the_pages_in_it_alone() {
+fn a_bad_sector_costs_only_the_pages_in_it() {
     let (builder, bytes) = (core(), core().build());
     let model = Model::new(&builder, 4096);
     let start = builder.layout().data(builder.layout().load(1)).start as u64;
@@ -275,7 +275,7 @@ fn fail_writes(builder: &VmcoreBuilder, options: &ConvertOptions, which: fn(&[u6
 }
 
 #[test]
-fn a_write_that_fails_leaves_a_sound_dump_of_the_pages_before_or_none() {
+fn a_failed_write_leaves_a_sound_dump_of_the_earlier_pages_or_none() {
     for level in [0, 1] {
         fail_writes(&core(), &options(Codec::Snappy, level, 1), |all| (0..all.len()).collect());
         fail_writes(&core(), &options(Codec::Raw, level, 2), |all| (0..all.len()).collect());
@@ -284,7 +284,7 @@ fn a_write_that_fails_leaves_a_sound_dump_of_the_pages_before_or_none() {
 
 /// More than 5461 pages, so that descriptors are written between the data.
 #[test]
-fn so_does_one_between_the_descriptors_of_a_large_dump() {
+fn a_failed_write_between_the_descriptors_of_a_large_dump_leaves_a_sound_dump() {
     let mut memory = vec![0; 0x40_0000];
     memory[..4096].copy_from_slice(&noise(1, 4096));
     memory[0x20_0000..0x20_1000].copy_from_slice(&text(2, 4096));
@@ -331,7 +331,7 @@ impl Write for FailingWriter {
 }
 
 #[test]
-fn a_flattened_stream_that_fails_is_an_error_or_sound() {
+fn a_failed_flattened_stream_is_an_error_or_sound() {
     let mut builder = x86_64().prstatus(0);
     for index in 0..5 {
         builder = builder.load(Load::new(index * 0x100_0000, noise(index, 900_000)));

@@ -46,6 +46,6 @@ mod tracer;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 #[test]
-fn faults_of_the_command_are_not_tried_here() {
+fn faults_of_the_command_are_not_injected_on_this_machine() {
     eprintln!("SKIPPED: the tracer knows the registers of x86_64 alone");
 }

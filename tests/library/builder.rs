@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_vmcore_is_what_was_described_and_so_is_the_kdump_file_of_it(wanted in wanted()) {
+    fn every_vmcore_and_its_kdump_file_hold_what_was_described(wanted in wanted()) {
         let vmcore = wanted.builder().to_vec().unwrap();
         prop_assert_eq!(&vmcore, &wanted.builder().to_vec().unwrap(), "twice the same");
         check_core(&wanted, &vmcore);
@@ -242,7 +242,7 @@ proptest! {
 }
 
 #[test]
-fn a_page_that_a_dump_does_not_have_is_told_by_why() {
+fn a_page_that_a_dump_does_not_have_is_reported_with_the_reason() {
     let vmcore = VmcoreBuilder::new(Architecture::X86_64)
         .load(Load::new(0..0x2000))
         .load(Load::new(0x2000..0x3000).excluded())
@@ -285,7 +285,7 @@ fn an_incomplete_vmcore_becomes_an_incomplete_kdump_file() {
 }
 
 #[test]
-fn a_sink_that_seeks_gets_the_bytes_that_a_file_gets() {
+fn a_seekable_sink_gets_the_same_bytes_as_a_file() {
     let vmcore = VmcoreBuilder::new(Architecture::S390x)
         .vmcoreinfo(VmcoreinfoText::new("6.12.0", 4096))
         .load(Load::new(0..0x8000))

@@ -36,7 +36,7 @@ fn data(kdump: &Kdump, pfn: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_core_that_says_it_is_incomplete_is_believed() {
+fn a_core_marked_incomplete_stays_incomplete() {
     let mut bytes = x86_64().load(Load::new(0, text(1, 0x4000))).build();
     assert!(!core_of(bytes.clone()).unwrap().is_incomplete());
     bytes[48] = 1; // e_flags, as makedumpfile -E sets it on a full disk
@@ -47,7 +47,7 @@ fn a_core_that_says_it_is_incomplete_is_believed() {
 }
 
 #[test]
-fn qemus_headers_are_taken() {
+fn headers_in_qemus_order_are_accepted() {
     for class in [Class::Elf32, Class::Elf64] {
         for endian in [Endian::Little, Endian::Big] {
             let builder = VmcoreBuilder::new(class, endian, machine::MIPS)
@@ -62,7 +62,7 @@ fn qemus_headers_are_taken() {
 }
 
 #[test]
-fn program_headers_may_be_anywhere_and_far_apart() {
+fn program_headers_may_be_anywhere_and_have_a_large_stride() {
     let builder = x86_64().prstatus(0).load(Load::new(0x3000, noise(1, 10_000)));
     for stride in [56, 57, 64, 1000, 65535] {
         converted(&builder.clone().phentsize(stride));
@@ -117,7 +117,7 @@ fn nested(count: u64) -> VmcoreBuilder {
 }
 
 #[test]
-fn a_hundred_thousand_segments_take_no_square_of_the_time() {
+fn a_hundred_thousand_segments_do_not_take_quadratic_time() {
     for builder in [crumbs, nested] {
         let (few, many) = (builder(10_000).build(), builder(100_000).build());
         let few = (0..3).map(|_| time_of(&few)).min().unwrap();
@@ -129,7 +129,7 @@ fn a_hundred_thousand_segments_take_no_square_of_the_time() {
 }
 
 #[test]
-fn of_nested_segments_the_first_has_its_bytes() {
+fn where_segments_nest_the_first_one_gives_the_bytes() {
     converted(&nested(500));
 }
 
@@ -151,7 +151,7 @@ fn several_note_segments_are_all_kept() {
 }
 
 #[test]
-fn no_notes_at_all_are_fine() {
+fn a_core_without_notes_converts() {
     let kdump = converted(&x86_64().load(Load::new(0, text(1, 4096))));
     assert_eq!(kdump.header.size_note, 0);
     assert_eq!(kdump.header.nr_cpus, 1);
@@ -172,7 +172,7 @@ fn a_large_device_dump_before_the_other_notes_is_kept() {
 
 /// A PT_NOTE may be padded with zeros: to its alignment, to a page.
 #[test]
-fn zeros_behind_the_notes_are_no_damage() {
+fn zeros_after_the_notes_are_not_damage() {
     let notes = Note::prstatus(machine::X86_64, Class::Elf64, Endian::Little, 0);
     for zeros in [4, 8, 16, 100, 4096] {
         let mut area = notes.encode(Endian::Little);
@@ -201,7 +201,7 @@ fn data_beats_no_data_and_the_first_segment_beats_the_others() {
 }
 
 #[test]
-fn segments_that_share_a_page_are_glued_to_one_descriptor() {
+fn segments_that_share_a_page_are_joined_in_one_descriptor() {
     let builder = x86_64()
         .load(Load::new(0x1fff, vec![0xbb; 3]))
         .load(Load::new(0x1000, vec![0xaa; 0xf00]))
@@ -215,7 +215,7 @@ fn segments_that_share_a_page_are_glued_to_one_descriptor() {
 }
 
 #[test]
-fn memory_beyond_the_files_bytes_is_present_without_data() {
+fn memory_beyond_p_filesz_is_present_without_data() {
     let builder = x86_64()
         .load(Load::new(0x1000, vec![7; 0x1001]).memsz(0x5000))
         .load(Load::no_data(0x100_0000, 0x1001))
@@ -230,13 +230,13 @@ fn memory_beyond_the_files_bytes_is_present_without_data() {
 }
 
 #[test]
-fn a_core_all_of_whose_memory_has_no_data_is_a_dump_without_pages() {
+fn a_core_without_any_data_becomes_a_dump_without_pages() {
     let kdump = converted(&x86_64().prstatus(0).load(Load::no_data(0x1000, 0x3000)));
     assert_eq!((kdump.present.count(), kdump.dumped.count()), (3, 0));
 }
 
 #[test]
-fn the_page_size_is_vmcoreinfos_else_the_users_else_the_architectures() {
+fn the_page_size_comes_from_vmcoreinfo_else_the_user_else_the_architecture() {
     let core = |e_machine, info: Option<&str>, asked| {
         let mut builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, e_machine);
         builder = builder.load(Load::new(0, noise(1, 70_000)));

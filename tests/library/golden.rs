@@ -96,13 +96,13 @@ fn options(codec: Codec) -> ConvertOptions {
 }
 
 #[test]
-fn the_hash_of_abc_is_what_fips_180_says() {
+fn the_hash_of_abc_is_that_of_fips_180() {
     let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(sha256(b"abc"), expected);
 }
 
 #[test]
-fn the_builders_vmcores_are_the_same_for_ever() {
+fn the_builders_vmcores_never_change() {
     let found: Vec<_> = machines()
         .map(|(name, builder)| (name.to_owned(), sha256(&builder.to_vec().unwrap())))
         .to_vec();
@@ -110,7 +110,7 @@ fn the_builders_vmcores_are_the_same_for_ever() {
 }
 
 #[test]
-fn every_header_layout_is_the_same_for_ever() {
+fn the_file_of_every_header_layout_never_changes() {
     let found: Vec<_> = machines()
         .iter()
         .flat_map(|(name, builder)| {
@@ -124,7 +124,7 @@ fn every_header_layout_is_the_same_for_ever() {
 }
 
 #[test]
-fn every_codec_is_the_same_for_ever_plain_and_flattened() {
+fn the_file_of_every_codec_never_changes_plain_or_flattened() {
     let vmcore = fixture(VmcoreBuilder::new(Architecture::X86_64), 4096).to_vec().unwrap();
     let dump = Dump::of_bytes(vmcore.clone()).unwrap();
     let report = convert(&dump, &mut NullSink, &options(Codec::Zlib), &mut |_| ()).unwrap();
@@ -147,7 +147,7 @@ fn every_codec_is_the_same_for_ever_plain_and_flattened() {
 }
 
 #[test]
-fn other_levels_of_zlib_and_zstd_are_the_same_for_ever() {
+fn files_of_other_levels_of_zlib_and_zstd_never_change() {
     let vmcore = fixture(VmcoreBuilder::new(Architecture::X86_64), 4096).to_vec().unwrap();
     let levels = [(Codec::Zlib, 6), (Codec::Zlib, 12), (Codec::Zstd, -3), (Codec::Zstd, 19)];
     let found: Vec<_> = levels

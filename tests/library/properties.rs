@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn the_number_of_threads_does_not_show(vmcore in small_vmcores()) {
+    fn the_number_of_threads_does_not_change_the_file(vmcore in small_vmcores()) {
         let core = open(&vmcore);
         for codec in [Codec::Zlib, Codec::Zstd] {
             let (file, _) = plain(&core, &options(codec, 1, 1)).unwrap();
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn headers_and_notes_say_what_the_vmcore_says(vmcore in small_vmcores()) {
+    fn headers_and_notes_agree_with_the_vmcore(vmcore in small_vmcores()) {
         prop_assume!(!starts_beyond_its_header(&vmcore));
         let options = ConvertOptions { timestamp: TIMESTAMP, ..ConvertOptions::default() };
         let (file, _) = plain(&open(&vmcore), &options).unwrap();
@@ -190,7 +190,7 @@ fn phys_base_is_read_from_vmcoreinfo_as_signed_decimal() {
 }
 
 #[test]
-fn phys_base_follows_the_kernels_text_when_vmcoreinfo_does_not_tell() {
+fn phys_base_follows_the_kernels_text_when_vmcoreinfo_does_not_give_it() {
     let builder = x86_64()
         .load(Load::new(0, text(1, 4096)).vaddr(0xffff_8880_0000_0000))
         .load(Load::new(0x1f00_0000, text(2, 4096)).vaddr(0xffff_ffff_8100_0000));

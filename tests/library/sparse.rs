@@ -227,7 +227,7 @@ fn hostile_addresses_and_sizes_of_memory_cost_nothing() {
 }
 
 #[test]
-fn a_32_bit_core_up_to_its_last_byte_is_whole() {
+fn a_32_bit_core_that_reaches_the_last_byte_converts_whole() {
     let folder = Folder::new();
     let builder = VmcoreBuilder::new(Class::Elf32, Endian::Little, machine::I386)
         .load(Load::new(0, text(1, 4096)))

@@ -59,7 +59,7 @@ proptest! {
 }
 
 #[test]
-fn frames_and_members_in_a_row_are_one_input() {
+fn consecutive_frames_and_members_are_one_input() {
     let bytes = x86_64().prstatus(0).load(Load::new(0x1000, noise(1, 50_000))).build();
     let (expected, _) =
         plain(&core_of(bytes.clone()).unwrap(), &ConvertOptions::default()).unwrap();
@@ -196,7 +196,7 @@ fn check_utsname(builder: &VmcoreBuilder, expected: &[&str; 6]) {
 }
 
 #[test]
-fn utsname_is_found_in_memory_wherever_its_pages_come_in_the_stream() {
+fn utsname_is_found_wherever_its_pages_are_in_the_stream() {
     check_utsname(&x86_kernel(&new_utsname(&NAME)), &NAME);
     let arm64 = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::AARCH64);
     let info = "SYMBOL(init_uts_ns)=ffff800009001f00\nNUMBER(kimage_voffset)=0xffff7fffc8000000\n";
@@ -219,7 +219,7 @@ fn utsname_is_found_by_the_segments_virtual_address() {
 }
 
 #[test]
-fn bytes_that_only_look_like_a_utsname_are_not_taken_for_one() {
+fn bytes_that_only_look_like_a_utsname_are_rejected() {
     let fallback = ["Linux", "", "6.1.0-9", "unknown", "x86_64", ""];
     let mut other_release = NAME;
     other_release[2] = "5.10.0";

@@ -52,7 +52,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn of_a_conversion_it_tells_what_the_report_and_the_strict_reader_tell(
+    fn the_summary_of_a_conversion_agrees_with_the_report_and_the_strict_reader(
         vmcore in small_vmcores(),
         codec in codecs(),
         level in 0u32..2,
@@ -186,7 +186,7 @@ fn wherever_a_file_is_cut_what_is_lost_is_counted() {
 }
 
 #[test]
-fn no_cut_and_no_flipped_byte_harms_it() {
+fn no_cut_and_no_flipped_byte_makes_it_fail() {
     let core = core_of(builder().build()).unwrap();
     let flattened = flat(&core, &options(Codec::Lzo, 1, 1)).unwrap().0;
     for whole in [builder().build(), flattened, converted(Codec::Snappy)] {
@@ -214,7 +214,7 @@ fn no_cut_and_no_flipped_byte_harms_it() {
 }
 
 #[test]
-fn the_name_and_the_time_come_from_whoever_knows_them() {
+fn the_kernel_name_and_the_crash_time_come_from_the_first_place_that_has_them() {
     let by_kernel = Some(CrashTime { seconds: 1_700_000_000, by_kernel: true });
     let of_core = Summary::of(&core_of(builder().build()).unwrap());
     assert_eq!(of_core.crash_time, by_kernel);
@@ -245,7 +245,7 @@ fn the_name_and_the_time_come_from_whoever_knows_them() {
 }
 
 #[test]
-fn what_a_reader_would_stumble_on_is_remarked() {
+fn what_readers_stumble_on_is_remarked() {
     assert_eq!(remarks(builder().build()), [] as [&str; 0]);
     assert_eq!(remarks(builder().qemu_headers().build()), ["program-headers-moved"]);
     assert_eq!(remarks(converted(Codec::Lzo)), [] as [&str; 0]);
@@ -266,7 +266,7 @@ fn what_a_reader_would_stumble_on_is_remarked() {
 }
 
 #[test]
-fn header_fields_that_readers_trip_over_are_remarked() {
+fn header_fields_that_mislead_readers_are_remarked() {
     // Offsets of struct disk_dump_header of 64 bits, and of kdump_sub_header in block 1.
     let patched = |at: usize, bytes: &[u8]| {
         let mut file = converted(Codec::Zlib);
@@ -297,7 +297,7 @@ fn header_fields_that_readers_trip_over_are_remarked() {
 }
 
 #[test]
-fn other_machines_are_remarked() {
+fn architectures_with_known_problems_are_remarked() {
     for (layout, machine, expected) in [
         (KdumpLayout::Be64, "s390x", &["foreign-host"][..]),
         (KdumpLayout::Le32Packed, "i686", &["foreign-host"]),
@@ -320,7 +320,7 @@ fn stretch(ram: u64, kept: u64) -> Cell {
 }
 
 #[test]
-fn a_picture_shows_ram_holes_and_what_is_left_out() {
+fn a_picture_shows_ram_holes_and_excluded_pages() {
     let dump = core_of(
         x86_64()
             .load(Load::new(0x1000 * 10, noise(1, 0x1000 * 8)).memsz(0x1000 * 12))

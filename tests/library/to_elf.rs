@@ -180,7 +180,7 @@ fn kdump() -> (Vec<u8>, Model) {
 }
 
 #[test]
-fn a_damaged_page_is_ram_without_data_and_every_other_one_is_there() {
+fn a_damaged_page_becomes_memory_without_data_and_every_other_page_is_kept() {
     let (mut file, model) = kdump();
     let damaged = [0x100, 0x103, 0x104, 0x106, 0x800];
     {
@@ -210,7 +210,7 @@ fn a_damaged_page_is_ram_without_data_and_every_other_one_is_there() {
 }
 
 #[test]
-fn a_pipe_ends_before_the_first_page_that_cannot_be_read() {
+fn a_pipe_ends_before_the_first_unreadable_page() {
     let (mut file, _) = kdump();
     let (whole, _) = piped(&core_of(file.clone()).unwrap());
     let stored = Kdump::from_bytes(&file).unwrap().stored(0x803).unwrap();
@@ -222,7 +222,7 @@ fn a_pipe_ends_before_the_first_page_that_cannot_be_read() {
 
 /// Where so many pages are damaged that the room for program headers does not do.
 #[test]
-fn damage_everywhere_leaves_every_page_between() {
+fn damage_everywhere_leaves_every_page_in_between() {
     let pages: Vec<u8> = (0..2400).flat_map(|n| text(n, 4096)).collect();
     let builder = x86_64().load(Load::new(0, pages));
     let model = Model::new(&builder, 4096);
@@ -237,7 +237,7 @@ fn damage_everywhere_leaves_every_page_between() {
 }
 
 #[test]
-fn a_kdump_file_cut_anywhere_gives_what_it_has() {
+fn a_kdump_file_cut_anywhere_gives_the_pages_it_has() {
     let (file, model) = kdump();
     let start = Kdump::from_bytes(&file).unwrap().data_start() as usize;
     for length in (start..file.len()).step_by(20_011) {
@@ -294,7 +294,7 @@ impl Sink for Full {
 }
 
 #[test]
-fn an_output_that_is_full_has_what_its_headers_say() {
+fn a_full_output_has_what_its_headers_claim() {
     let (file, model) = kdump();
     let dump = core_of(file).unwrap();
     let whole = written(&dump, 1).1.pages.written();
@@ -312,7 +312,7 @@ fn an_output_that_is_full_has_what_its_headers_say() {
 }
 
 #[test]
-fn a_cancelled_file_says_what_it_lacks() {
+fn a_cancelled_file_reports_what_is_missing() {
     let (file, model) = kdump();
     let options = ElfOptions::default();
     options.cancel.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -326,7 +326,7 @@ fn a_cancelled_file_says_what_it_lacks() {
 /// 65535 segments and the notes: one more than `e_phnum` can tell. ELF32 is no choice then, as
 /// crash reads `PN_XNUM` in ELF64 alone.
 #[test]
-fn more_segments_than_e_phnum_can_tell_are_told_by_section_header_0() {
+fn more_segments_than_e_phnum_can_count_are_counted_in_section_header_0() {
     for (e_machine, class) in [(machine::X86_64, Class::Elf64), (machine::I386, Class::Elf32)] {
         let mut builder = VmcoreBuilder::new(class, Endian::Little, e_machine)
             .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n")

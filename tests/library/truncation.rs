@@ -95,32 +95,32 @@ fn a_core_cut_at_any_length_gives_the_pages_before_the_cut_and_says_so() {
 }
 
 #[test]
-fn so_does_one_with_its_data_out_of_order_and_its_notes_last() {
+fn a_cut_core_with_data_out_of_order_and_notes_last_gives_the_pages_before_the_cut() {
     cut_at_every_length(&cores()[1], |bytes| core_of(bytes.to_vec()));
 }
 
 #[test]
-fn so_does_a_32_bit_big_endian_one() {
+fn a_cut_32_bit_big_endian_core_gives_the_pages_before_the_cut() {
     cut_at_every_length(&cores()[2], |bytes| core_of(bytes.to_vec()));
 }
 
 #[test]
-fn so_does_a_stream_that_ends_early() {
+fn a_stream_that_ends_early_gives_the_pages_before_the_cut() {
     cut_at_every_length(&cores()[0], stream);
 }
 
 #[test]
-fn so_does_a_stream_with_its_notes_last() {
+fn a_cut_stream_with_its_notes_last_gives_the_pages_before_the_cut() {
     cut_at_every_length(&cores()[1], stream);
 }
 
 #[test]
-fn so_does_a_32_bit_big_endian_stream() {
+fn a_cut_32_bit_big_endian_stream_gives_the_pages_before_the_cut() {
     cut_at_every_length(&cores()[2], stream);
 }
 
 #[test]
-fn a_cut_in_the_memory_gives_a_stream_the_bytes_of_a_file() {
+fn a_stream_cut_within_memory_gives_the_same_bytes_as_a_file() {
     let builder = &cores()[0];
     let (bytes, layout) = (builder.build(), builder.layout());
     let memory = layout.data(layout.load(0)).start;
@@ -205,7 +205,7 @@ fn a_flipped_header_byte_gives_an_error_or_a_sound_file() {
 }
 
 #[test]
-fn what_is_no_core_is_told_by_its_kind() {
+fn an_input_that_is_not_a_core_is_refused_by_its_kind() {
     let message = |bytes: &[u8]| match core_of(bytes.to_vec()) {
         Err(Error::NotRecognised(message)) => message,
         other => panic!("{other:?}"),

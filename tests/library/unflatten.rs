@@ -17,7 +17,7 @@ fn refused(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn records_of_any_order_go_to_their_places() {
+fn records_in_any_order_go_to_their_places() {
     let bytes = stream(&[(10, b"klm"), (0, b"ab"), (2, b"cd"), (13, b"n")]);
     for (got, result) in [file(&bytes).unwrap(), pipe(&bytes).unwrap()] {
         assert_eq!(got, b"abcd\0\0\0\0\0\0klmn");
@@ -37,7 +37,7 @@ fn a_long_stream_is_not_spooled_and_is_right_to_the_last_byte() {
 }
 
 #[test]
-fn what_follows_the_end_mark_is_told_and_left_out() {
+fn bytes_after_the_end_mark_are_reported_and_not_written() {
     let bytes = [stream(&[(0, b"abc")]), b"more".to_vec()].concat();
     for (got, result) in [file(&bytes).unwrap(), pipe(&bytes).unwrap()] {
         assert_eq!(got, b"abc");
@@ -52,7 +52,7 @@ fn what_follows_the_end_mark_is_told_and_left_out() {
 }
 
 #[test]
-fn records_that_overlap_or_have_no_place_are_refused_by_their_numbers() {
+fn records_that_overlap_or_have_no_place_are_refused_by_number() {
     assert_eq!(
         refused(&stream(&[(0, b"abcd"), (8, b"xy"), (2, b"zzz")])),
         "flattened record 2 at offset 0x1026: bytes 0x2..0x5 of the file overlap 0x0..0x4 of \
@@ -81,7 +81,7 @@ fn records_that_overlap_or_have_no_place_are_refused_by_their_numbers() {
 }
 
 #[test]
-fn a_sub_header_that_is_sent_again_is_the_later_one() {
+fn a_sub_header_that_is_sent_twice_is_the_later_one() {
     let (old, new) = ([1; 104], [2; 104]);
     let bytes = stream(&[(0, b"abc"), (4096, &old), (4200, b"notes"), (4096, &new)]);
     let got = file(&bytes).unwrap().0;
@@ -91,7 +91,7 @@ fn a_sub_header_that_is_sent_again_is_the_later_one() {
 }
 
 #[test]
-fn other_files_are_named_for_what_they_are() {
+fn other_files_are_refused_by_their_kind() {
     let nothing = "not flattened: nothing to rearrange";
     assert_eq!(refused(b"KDUMP   \x06\0\0\0"), format!("a plain kdump file, {nothing}"));
     assert_eq!(refused(b"\x7fELF\x02\x01\x01"), format!("an ELF file, {nothing}"));
@@ -102,7 +102,7 @@ fn other_files_are_named_for_what_they_are() {
 
 proptest! {
     #[test]
-    fn any_split_of_a_file_in_any_order_is_put_together_as_by_makedumpfile(
+    fn a_file_split_anyhow_in_any_order_is_rearranged_as_makedumpfile_does(
         parts in proptest::collection::vec((1..3000_usize, 0..200_usize), 1..40),
         seed in 1..u64::MAX,
     ) {

@@ -86,7 +86,7 @@ fn cut_everywhere(
 }
 
 #[test]
-fn a_stream_cut_anywhere_leaves_what_came_in_every_layout() {
+fn a_stream_cut_anywhere_leaves_the_pages_that_arrived_in_every_layout() {
     let model = Model::new(&builder(), 4096);
     for layout in [
         KdumpLayout::Le64,
@@ -123,7 +123,7 @@ fn as_makedumpfile_sends_it(plain: &[u8], table: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bitmap_that_came_in_part_keeps_the_pages_that_it_has() {
+fn a_bitmap_that_arrived_in_part_keeps_the_pages_it_covers() {
     let model = Model::new(&builder(), 4096);
     let (plain, table) = kdump(KdumpLayout::Le64, &model);
     let stream = as_makedumpfile_sends_it(&plain, table);
@@ -222,7 +222,7 @@ fn an_elf_file_that_is_cut_is_kept_without_a_mark() {
 
 proptest! {
     #[test]
-    fn no_records_make_it_panic_or_write_without_bounds(
+    fn no_records_cause_a_panic_or_unbounded_writes(
         headers in proptest::collection::vec((-2..70_000_i64, -2..300_i64), 0..20),
         tail in proptest::collection::vec(any::<u8>(), 0..600),
         dump in any::<bool>(),

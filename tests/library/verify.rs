@@ -103,7 +103,7 @@ fn assert_same(dump: &Dump, model: &Model, at: usize) {
 }
 
 #[test]
-fn an_incomplete_dump_that_says_so_is_not_damaged() {
+fn a_dump_marked_incomplete_is_not_damaged() {
     let mut bytes = good_file(Codec::Snappy);
     bytes[424] |= 8;
     put(&mut bytes, TABLE + 24 * 5, &[0; 24]);
@@ -126,7 +126,7 @@ fn with(loads: &[(u64, Vec<u8>)]) -> VmcoreBuilder {
 }
 
 #[test]
-fn a_page_that_differs_from_the_source_is_told_with_its_first_byte() {
+fn a_page_that_differs_from_the_source_is_reported_with_its_first_differing_byte() {
     let mut other = text(1, 8 * 4096);
     let file = with(&[(0x1000, other.clone())]);
     other[3 * 4096 + 7] ^= 1;
@@ -141,7 +141,7 @@ fn a_page_that_differs_from_the_source_is_told_with_its_first_byte() {
 }
 
 #[test]
-fn pages_that_are_missing_or_invented_are_told_and_what_makedumpfile_drops_is_not() {
+fn missing_and_invented_pages_are_reported_and_what_makedumpfile_drops_is_not() {
     let page = |n| text(n, 4096);
     let source = with(&[
         (0x1000, page(1)),
@@ -163,7 +163,7 @@ fn pages_that_are_missing_or_invented_are_told_and_what_makedumpfile_drops_is_no
 }
 
 #[test]
-fn what_a_level_leaves_out_by_class_is_not_damage_but_not_proven_either() {
+fn pages_excluded_by_class_are_not_damage_but_not_proven_either() {
     let source = source();
     let mut bytes = good_file(Codec::Zlib);
     bytes[4096 + 8] = 31;
@@ -194,7 +194,7 @@ fn what_a_level_leaves_out_by_class_is_not_damage_but_not_proven_either() {
 }
 
 #[test]
-fn other_notes_than_the_source_has_are_told() {
+fn notes_that_differ_from_the_source_are_reported() {
     let memory = text(1, 4096);
     let file = with(&[(0, memory.clone())]);
     let other = x86_64().prstatus(1).vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n");
@@ -207,7 +207,7 @@ fn other_notes_than_the_source_has_are_told() {
 }
 
 #[test]
-fn memory_behind_the_dumps_end_is_excused_only_if_it_lies_apart() {
+fn memory_after_the_dumps_end_is_excused_only_if_a_gap_separates_it() {
     let half = x86_64().prstatus(0).load(Load::new(0, text(1, 4 * 4096)));
     let whole = x86_64().prstatus(0).load(Load::new(0, text(1, 8 * 4096)));
     let found = against(&half, &whole);
@@ -268,7 +268,7 @@ fn set(parts: Vec<Vec<u8>>) -> kdumpconv::Result<Dump> {
 }
 
 #[test]
-fn a_set_is_verified_as_one_and_lacks_the_file_that_is_not_given() {
+fn a_set_is_verified_as_one_dump_and_a_file_that_is_not_given_is_missed() {
     let good = good_file(Codec::Zlib);
     let (first, second) = (part(&good, 0..3, 0..2), part(&good, 3..0x13, 2..6));
     let whole = set(vec![second.clone(), first.clone()]).unwrap();
@@ -290,7 +290,7 @@ fn a_set_is_verified_as_one_and_lacks_the_file_that_is_not_given() {
 }
 
 #[test]
-fn it_stops_when_told_to() {
+fn verify_stops_when_asked_to() {
     let cancelled = kdumpconv::VerifyOptions::default();
     cancelled.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     let dump = core_of(good_file(Codec::Zlib)).unwrap();
@@ -299,7 +299,7 @@ fn it_stops_when_told_to() {
 }
 
 #[test]
-fn findings_are_counted_beyond_those_that_are_told() {
+fn findings_are_counted_beyond_the_examples_that_are_kept() {
     let memory = text(1, 200 * 4096);
     let core = core_of(with(&[(0, memory)]).build()).unwrap();
     let (mut bytes, _) = plain(&core, &options(Codec::Zlib, 1, 1)).unwrap();
@@ -312,7 +312,7 @@ fn findings_are_counted_beyond_those_that_are_told() {
 
 /// 300 000 pages in wild order, which do not fit into what is remembered of places.
 #[test]
-fn pages_in_wild_order_are_told_apart_in_bounded_time() {
+fn pages_in_random_order_are_checked_for_overlap_in_bounded_time() {
     const PAGES: usize = 300_000;
     let core = core_of(x86_64().load(Load::new(0, vec![0; 4096])).build()).unwrap();
     let (one, _) = plain(&core, &options(Codec::Zstd, 0, 1)).unwrap();

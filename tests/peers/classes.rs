@@ -60,17 +60,17 @@ fn as_makedumpfile_counts(vmcore: &Packed, peer: &str, more: u64) {
 }
 
 #[test]
-fn classes_of_x86_64_kexec_are_makedumpfiles() {
+fn classes_of_x86_64_kexec_are_counted_as_by_makedumpfile() {
     as_makedumpfile_counts(&KEXEC, "x86_64-kexec", 1);
 }
 
 #[test]
-fn classes_of_aarch64_are_makedumpfiles() {
+fn classes_of_aarch64_are_counted_as_by_makedumpfile() {
     as_makedumpfile_counts(&AARCH64, "aarch64", 0);
 }
 
 #[test]
-fn a_kdump_file_has_the_classes_that_it_was_left() {
+fn a_kdump_file_has_the_classes_that_were_kept() {
     let core = need!(TINY.unpacked());
     let folder = Folder::new();
     let of_core = classes(&core);
@@ -86,7 +86,7 @@ fn a_kdump_file_has_the_classes_that_it_was_left() {
 }
 
 #[test]
-fn the_table_and_the_summary_tell_what_is_left_out() {
+fn the_table_and_the_summary_give_the_excluded_pages() {
     let core = need!(TINY.unpacked());
     let mut dry = subcommand("-n");
     let told = run(dry.args(["-d", "17"]).arg(&core));

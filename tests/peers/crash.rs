@@ -100,7 +100,7 @@ fn crash_answers_as_on_the_vmcore() {
 }
 
 #[test]
-fn crash_calls_a_dump_of_level_0_whole() {
+fn crash_does_not_call_a_dump_of_level_0_partial() {
     let core = need!(TINY.unpacked());
     let vmlinux = need!(TINY_VMLINUX.unpacked());
     let crash = need!(tools::crash());
@@ -115,7 +115,7 @@ fn crash_calls_a_dump_of_level_0_whole() {
 }
 
 #[test]
-fn crash_misses_nothing_that_dump_level_31_leaves_out() {
+fn crash_needs_nothing_that_dump_level_31_excludes() {
     let core = need!(TINY.unpacked());
     let vmlinux = need!(TINY_VMLINUX.unpacked());
     let crash = need!(tools::crash());

@@ -65,7 +65,7 @@ fn drgn_finds_aarch64_in_the_flattened_file() {
 }
 
 #[test]
-fn drgn_finds_all_that_the_kernel_has_allocated_when_dump_level_31_is_left_out() {
+fn drgn_finds_all_that_the_kernel_has_allocated_at_dump_level_31() {
     let core = need!(TINY.unpacked());
     let vmlinux = need!(TINY_VMLINUX.unpacked());
     need!(python("drgn"));

@@ -127,12 +127,12 @@ fn every_level(vmcore: &Packed, name: &str, only_ours: &[u64]) {
 }
 
 #[test]
-fn makedumpfile_leaves_the_same_pages_of_x86_64_kexec_out_at_every_level() {
+fn makedumpfile_excludes_the_same_pages_of_x86_64_kexec_at_every_level() {
     every_level(&KEXEC, "x86_64-kexec", &[KEXEC_PARTIAL_PFN]);
 }
 
 #[test]
-fn makedumpfile_leaves_the_same_pages_of_aarch64_out_at_every_level() {
+fn makedumpfile_excludes_the_same_pages_of_aarch64_at_every_level() {
     every_level(&AARCH64, "aarch64", &[]);
 }
 
@@ -169,12 +169,12 @@ fn tiny(makedumpfile: impl Fn() -> Result<Command, String>) {
 }
 
 #[test]
-fn makedumpfile_leaves_the_same_pages_of_tiny_x86_64_out() {
+fn makedumpfile_excludes_the_same_pages_of_tiny_x86_64() {
     tiny(makedumpfile);
 }
 
 #[test]
-fn newer_makedumpfile_leaves_the_same_pages_of_tiny_x86_64_out() {
+fn newer_makedumpfile_excludes_the_same_pages_of_tiny_x86_64() {
     tiny(makedumpfile_with_zstd);
 }
 
@@ -194,17 +194,17 @@ fn two_steps(vmcore: &Packed) {
 }
 
 #[test]
-fn tiny_x86_64_filtered_in_two_steps_is_as_filtered_at_once() {
+fn tiny_x86_64_filtered_in_two_steps_equals_one_step() {
     two_steps(&TINY);
 }
 
 #[test]
-fn x86_64_kexec_filtered_in_two_steps_is_as_filtered_at_once() {
+fn x86_64_kexec_filtered_in_two_steps_equals_one_step() {
     two_steps(&KEXEC);
 }
 
 #[test]
-fn aarch64_filtered_in_two_steps_is_as_filtered_at_once() {
+fn aarch64_filtered_in_two_steps_equals_one_step() {
     two_steps(&AARCH64);
 }
 
@@ -222,7 +222,7 @@ fn theirs_then_ours(core: &Path, theirs_reads: &Path, lost: &Pfns, folder: &Fold
 }
 
 #[test]
-fn a_tiny_x86_64_by_makedumpfile_is_filtered_as_the_vmcore_is() {
+fn makedumpfiles_file_of_tiny_x86_64_is_filtered_like_the_vmcore() {
     let core = need!(TINY.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();
@@ -232,7 +232,7 @@ fn a_tiny_x86_64_by_makedumpfile_is_filtered_as_the_vmcore_is() {
 }
 
 #[test]
-fn an_x86_64_kexec_by_makedumpfile_is_filtered_as_the_vmcore_is() {
+fn makedumpfiles_file_of_x86_64_kexec_is_filtered_like_the_vmcore() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     theirs_then_ours(&core, &core, &[KEXEC_PARTIAL_PFN].into(), &Folder::new());
@@ -240,7 +240,7 @@ fn an_x86_64_kexec_by_makedumpfile_is_filtered_as_the_vmcore_is() {
 
 /// makedumpfile opens what we left pages out of, leaves no other out, and keeps each as it is.
 #[test]
-fn makedumpfile_finds_nothing_more_to_leave_out_of_our_x86_64_kexec() {
+fn makedumpfile_finds_nothing_more_to_exclude_in_our_x86_64_kexec() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();

@@ -126,7 +126,7 @@ fn drgn_reads_built_dumps_by_physical_address() {
 }
 
 #[test]
-fn crash_tells_the_release_of_built_dumps() {
+fn crash_reads_the_release_of_built_dumps() {
     let crash = need!(tools::crash());
     let folder = Folder::new();
     for file in files(&folder, vmcore(Architecture::X86_64, ByteOrder::Little, 4096)) {

@@ -57,13 +57,13 @@ fn our_stream(vmcore: &Packed) {
 }
 
 #[test]
-fn our_streams_are_read_and_put_together_as_by_makedumpfile() {
+fn our_streams_are_read_and_rearranged_as_makedumpfile_does() {
     our_stream(&TINY);
     our_stream(&AARCH64);
 }
 
 #[test]
-fn makedumpfiles_streams_are_read_and_put_together_as_by_itself() {
+fn makedumpfiles_streams_are_read_and_rearranged_as_it_does() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();
@@ -76,7 +76,7 @@ fn makedumpfiles_streams_are_read_and_put_together_as_by_itself() {
 }
 
 #[test]
-fn makedumpfiles_stream_of_tiny_x86_64_is_put_together_as_by_itself() {
+fn makedumpfiles_stream_of_tiny_x86_64_is_rearranged_as_it_does() {
     let core = need!(TINY.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();

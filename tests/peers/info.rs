@@ -110,7 +110,7 @@ fn every_form(vmcore: &Packed, facts: &Facts) {
 }
 
 #[test]
-fn tiny_x86_64_is_told_in_every_form() {
+fn info_describes_tiny_x86_64_in_every_form() {
     // Not crashed: dumped while it ran.
     every_form(
         &TINY,
@@ -119,7 +119,7 @@ fn tiny_x86_64_is_told_in_every_form() {
 }
 
 #[test]
-fn x86_64_kexec_is_told_in_every_form() {
+fn info_describes_x86_64_kexec_in_every_form() {
     every_form(
         &KEXEC,
         &Facts {
@@ -133,7 +133,7 @@ fn x86_64_kexec_is_told_in_every_form() {
 }
 
 #[test]
-fn aarch64_is_told_in_every_form() {
+fn info_describes_aarch64_in_every_form() {
     every_form(
         &AARCH64,
         &Facts {
@@ -147,7 +147,7 @@ fn aarch64_is_told_in_every_form() {
 }
 
 #[test]
-fn a_dump_that_makedumpfile_filtered_is_told_with_what_it_left_out() {
+fn info_describes_what_makedumpfile_excluded() {
     let core = need!(KEXEC.unpacked());
     let mut makedumpfile = need!(makedumpfile());
     let folder = Folder::new();

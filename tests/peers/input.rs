@@ -41,17 +41,17 @@ fn every_way(vmcore: &Packed, poisoned: &[u64]) {
 }
 
 #[test]
-fn tiny_x86_64_by_a_pipe_or_packed_makes_the_same_file_but_for_a_poisoned_page() {
+fn tiny_x86_64_piped_or_packed_gives_the_same_file_except_for_a_poisoned_page() {
     every_way(&TINY, &[TINY_POISONED_PFN]);
 }
 
 #[test]
-fn x86_64_kexec_by_a_pipe_or_packed_makes_the_same_file() {
+fn x86_64_kexec_piped_or_packed_gives_the_same_file() {
     every_way(&KEXEC, &[]);
 }
 
 #[test]
-fn aarch64_by_a_pipe_or_packed_makes_the_same_file() {
+fn aarch64_piped_or_packed_gives_the_same_file() {
     every_way(&AARCH64, &[]);
 }
 

@@ -54,7 +54,7 @@ fn libkdumpfile_finds_x86_64_kexec_equal() {
 /// For arm64 the sub header's `phys_base` has `NUMBER(PHYS_OFFSET)`, where crash looks for it;
 /// libkdumpfile makes an attribute of it that an ELF vmcore of arm64 does not have.
 #[test]
-fn libkdumpfile_finds_aarch64_equal_but_for_phys_base() {
+fn libkdumpfile_finds_aarch64_equal_except_for_phys_base() {
     every_codec(&AARCH64, &[], 0, |ran| {
         let mismatches: Vec<&str> =
             ran.text.lines().filter(|line| line.starts_with("MISMATCH")).collect();

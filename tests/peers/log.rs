@@ -23,7 +23,7 @@ fn assert_same_lines(ours: &str, theirs: &str) {
 }
 
 #[test]
-fn our_log_of_tiny_x86_64_is_that_of_crash() {
+fn our_log_of_tiny_x86_64_equals_that_of_crash() {
     let core = need!(TINY.unpacked());
     let vmlinux = need!(TINY_VMLINUX.unpacked());
     let crash = need!(crash());
@@ -77,14 +77,14 @@ fn by_makedumpfile(ours_reads: &Path, theirs_reads: &Path, folder: &Folder) {
 }
 
 #[test]
-fn our_log_of_x86_64_kexec_is_that_of_makedumpfile() {
+fn our_log_of_x86_64_kexec_equals_that_of_makedumpfile() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     by_makedumpfile(&core, &core, &Folder::new());
 }
 
 #[test]
-fn our_log_of_tiny_x86_64_is_that_of_makedumpfile() {
+fn our_log_of_tiny_x86_64_equals_that_of_makedumpfile() {
     let core = need!(TINY.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();
@@ -94,7 +94,7 @@ fn our_log_of_tiny_x86_64_is_that_of_makedumpfile() {
 }
 
 #[test]
-fn our_log_of_a_kdump_file_is_that_of_its_vmcore() {
+fn our_log_of_a_kdump_file_equals_that_of_its_vmcore() {
     let core = need!(KEXEC.unpacked());
     let folder = Folder::new();
     let log = ours(&core, true);

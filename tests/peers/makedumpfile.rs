@@ -115,7 +115,7 @@ fn both_convert(ours_reads: &Path, theirs_reads: &Path, folder: &Folder, only_ou
 }
 
 #[test]
-fn makedumpfile_converts_x86_64_kexec_as_we_do_but_for_a_partial_page() {
+fn makedumpfile_converts_x86_64_kexec_as_we_do_except_for_a_partial_page() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     both_convert(&core, &core, &Folder::new(), &[KEXEC_PARTIAL_PFN]);
@@ -123,7 +123,7 @@ fn makedumpfile_converts_x86_64_kexec_as_we_do_but_for_a_partial_page() {
 
 /// makedumpfile ends at the end of the kernel's memory map and so leaves out the firmware.
 #[test]
-fn makedumpfile_converts_tiny_x86_64_as_we_do_but_for_firmware() {
+fn makedumpfile_converts_tiny_x86_64_as_we_do_except_for_firmware() {
     let core = need!(TINY.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();

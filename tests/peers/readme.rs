@@ -71,7 +71,7 @@ fn the_python_example_makes_a_fixture_that_drgn_opens() {
 
 /// All of it but what a network is needed for.
 #[test]
-fn the_workflow_makes_the_very_file_whose_hash_it_has() {
+fn the_workflow_makes_the_file_whose_hash_it_states() {
     let drgn = need!(python("drgn"));
     let mut yaml = need!(python("yaml"));
     let folder = Folder::new();

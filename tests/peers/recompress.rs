@@ -106,7 +106,7 @@ fn zstd_files_of_makedumpfile_convert_to_the_same_pages() {
 }
 
 #[test]
-fn a_split_set_of_makedumpfile_is_the_file_that_it_does_not_split() {
+fn a_split_set_of_makedumpfile_converts_like_its_unsplit_file() {
     let folder = Folder::new();
     let core = need!(tiny_ram(&folder));
     need!(makedumpfile());
@@ -164,7 +164,7 @@ fn crash_answers_as_on_the_file_of_makedumpfile() {
 }
 
 #[test]
-fn makedumpfile_filters_a_converted_file_as_its_own() {
+fn makedumpfile_filters_a_converted_file_like_its_own() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();

@@ -36,12 +36,12 @@ fn ours(vmcore: &Packed) {
 }
 
 #[test]
-fn ours_of_tiny_x86_64_are_its_equals() {
+fn our_files_of_tiny_x86_64_equal_their_source() {
     ours(&TINY);
 }
 
 #[test]
-fn ours_of_aarch64_are_its_equals() {
+fn our_files_of_aarch64_equal_their_source() {
     ours(&AARCH64);
 }
 
@@ -61,7 +61,7 @@ fn left_out(report: &Value) -> [u64; 3] {
 }
 
 #[test]
-fn makedumpfiles_of_x86_64_kexec_lack_the_partial_page_and_what_the_level_says() {
+fn makedumpfiles_files_of_x86_64_kexec_miss_only_the_partial_page_and_excluded_pages() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();
@@ -86,7 +86,7 @@ fn makedumpfiles_of_x86_64_kexec_lack_the_partial_page_and_what_the_level_says()
 }
 
 #[test]
-fn makedumpfiles_of_tiny_x86_64_lack_firmware_and_a_poisoned_page() {
+fn makedumpfiles_files_of_tiny_x86_64_miss_only_firmware_and_a_poisoned_page() {
     let core = need!(TINY.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();

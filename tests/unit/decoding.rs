@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_behind_a_header_come_out_whole_or_not_at_all(
+    fn any_bytes_after_a_header_come_out_whole_or_not_at_all(
         (codec, page, mut stored) in encoded(),
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         kept in 0..20_usize,

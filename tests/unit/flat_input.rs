@@ -65,7 +65,7 @@ fn borrowed(records: &[(i64, Vec<u8>)]) -> Vec<(i64, &[u8])> {
 }
 
 #[test]
-fn records_of_any_order_are_one_file_with_zeros_between() {
+fn records_in_any_order_are_one_file_with_zeros_between() {
     let flat = open(&stream(&[(10, b"klm"), (0, b"ab"), (2, b"cd"), (13, b"n")])).unwrap();
     assert_eq!(flat.size(), Some(14));
     assert_eq!((flat.ended(), flat.records(), flat.surplus_bytes()), (true, 4, 0));
@@ -92,7 +92,7 @@ fn offsets_beyond_4_gib_are_kept() {
 }
 
 #[test]
-fn what_follows_the_end_mark_is_counted_and_not_read() {
+fn bytes_after_the_end_mark_are_counted_and_not_read() {
     let mut bytes = stream(&[(0, b"abc")]);
     bytes.extend(b"old bytes of a device");
     let flat = open(&bytes).unwrap();
@@ -101,7 +101,7 @@ fn what_follows_the_end_mark_is_counted_and_not_read() {
 }
 
 #[test]
-fn records_that_make_no_sense_are_named() {
+fn implausible_records_are_named() {
     let wrong = |records: &[(i64, &[u8])]| match open(&stream(records)) {
         Err(error @ Error::Damaged { .. }) => error.to_string(),
         Err(other) => panic!("{other:?}"),
@@ -193,7 +193,7 @@ fn judge_cut(records: &[(i64, Vec<u8>)], length: usize) {
 }
 
 #[test]
-fn a_stream_cut_anywhere_has_what_came_and_invents_nothing() {
+fn a_stream_cut_anywhere_has_what_arrived_and_invents_nothing() {
     let records = like_makedumpfile();
     let length = stream(&borrowed(&records)).len();
     // In the stream's header one place is like the other.
@@ -201,7 +201,7 @@ fn a_stream_cut_anywhere_has_what_came_and_invents_nothing() {
 }
 
 #[test]
-fn records_of_a_cut_stream_in_any_order_invent_nothing() {
+fn records_of_a_cut_stream_invent_nothing_in_any_order() {
     let mut records = like_makedumpfile();
     let mut state = 7;
     for _ in 0..20 {
@@ -230,7 +230,7 @@ fn headers_of_a_cut_stream_are_read_with_their_padding() {
 }
 
 #[test]
-fn the_cut_is_told_with_its_place() {
+fn the_cut_is_reported_with_its_offset() {
     let bytes = stream(&[(0, b"abcd"), (8, b"efgh")]);
     let damage = |length: usize| open(&bytes[..length]).unwrap().damage().unwrap();
     let told = "the flattened file is cut off at offset ";
@@ -266,7 +266,7 @@ impl ReadAt for Watched {
 }
 
 #[test]
-fn headers_of_small_records_are_read_many_at_a_time() {
+fn many_small_record_headers_are_read_at_once() {
     let file = noise(1, 40_000);
     let bytes = support::flattened::flatten(&file, 4);
     let reads = Arc::new(AtomicUsize::new(0));
@@ -278,7 +278,7 @@ fn headers_of_small_records_are_read_many_at_a_time() {
 }
 
 #[test]
-fn data_that_cannot_be_read_is_an_error_of_that_read_alone() {
+fn unreadable_data_fails_only_the_reads_that_touch_it() {
     let bytes = stream(&[(0, &[1; 100_000]), (100_000, &[2; 100_000])]);
     let bad = Some(4096 + 16 + 50_000);
     let flat =
@@ -289,7 +289,7 @@ fn data_that_cannot_be_read_is_an_error_of_that_read_alone() {
 }
 
 #[test]
-fn behind_a_record_header_that_cannot_be_read_nothing_came() {
+fn after_an_unreadable_record_header_nothing_has_arrived() {
     let bytes = stream(&[(0, &[1; 100_000]), (100_000, &[2; 100_000])]);
     let bad = Some(4096 + 16 + 100_000 + 3);
     let flat =
@@ -301,7 +301,7 @@ fn behind_a_record_header_that_cannot_be_read_nothing_came() {
 
 proptest! {
     #[test]
-    fn any_split_of_a_file_in_any_order_reads_as_makedumpfile_puts_it_together(
+    fn a_file_split_anyhow_in_any_order_reads_as_makedumpfile_rearranges_it(
         parts in proptest::collection::vec((1..3000_usize, 0..200_usize), 1..40),
         seed in 1..u64::MAX,
         reads in proptest::collection::vec((0..70_000_u64, 0..9000_usize), 20),
@@ -330,7 +330,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic_or_read_forever(
+    fn no_bytes_cause_a_panic_or_endless_reads(
         headers in proptest::collection::vec((-2..70_000_i64, -2..300_i64), 0..20),
         tail in proptest::collection::vec(any::<u8>(), 0..600),
     ) {

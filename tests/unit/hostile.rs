@@ -100,14 +100,14 @@ proptest! {
     })]
 
     #[test]
-    fn a_core_of_any_bytes_gives_the_pages_and_notes_that_its_headers_speak_of(
+    fn a_core_of_any_bytes_gives_the_pages_and_notes_that_its_headers_describe(
         bytes in inputs("elf")
     ) {
         target("elf")(&bytes.0);
     }
 
     #[test]
-    fn a_stored_page_of_any_bytes_is_what_other_decoders_say(bytes in inputs("decode")) {
+    fn a_stored_page_of_any_bytes_decodes_as_in_other_decoders(bytes in inputs("decode")) {
         target("decode")(&bytes.0);
     }
 
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn a_kdump_file_of_any_bytes_has_the_pages_that_its_descriptors_speak_of(
+    fn a_kdump_file_of_any_bytes_has_the_pages_that_its_descriptors_describe(
         bytes in inputs("kdump")
     ) {
         target("kdump")(&bytes.0);
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn notes_of_any_bytes_are_found_and_copied_as_far_as_whole_ones_go(bytes in inputs("notes")) {
+    fn of_notes_of_any_bytes_the_whole_ones_are_found_and_copied(bytes in inputs("notes")) {
         target("notes")(&bytes.0);
     }
 
@@ -148,7 +148,7 @@ proptest! {
 
     /// Edits of a whole machine take longer than those of a few bytes.
     #[test]
-    fn a_memory_with_any_edits_is_not_left_out_by_what_they_claim(
+    fn no_edit_of_memory_excludes_a_page_it_does_not_concern(
         bytes in prop_oneof![inputs("selection"), vec(any::<u8>(), 2..120).prop_map(Bytes)]
     ) {
         target("selection")(&bytes.0);
@@ -156,7 +156,7 @@ proptest! {
 }
 
 #[test]
-fn seeds_cut_at_every_length_are_taken() {
+fn seeds_cut_at_every_length_are_handled() {
     for (name, check) in TARGETS {
         for (index, seed) in seeds::of(name).into_iter().enumerate() {
             for end in (0..seed.len()).step_by(1 + seed.len() / 150).chain([seed.len()]) {
@@ -197,14 +197,14 @@ fn vmcoreinfo() -> Vec<u8> {
 }
 
 #[test]
-fn padding_behind_a_note_segment_does_not_hide_the_notes_of_the_next_one() {
+fn padding_after_a_note_segment_does_not_hide_the_notes_of_the_next_one() {
     let file = [vec![0; 8], vmcoreinfo()].concat();
     let end = file.len() as u16;
     targets::notes::check(&targets::notes::encode(false, &[(0, 8), (8, end - 8)], &file));
 }
 
 #[test]
-fn a_bad_sector_behind_a_note_does_not_cost_the_note() {
+fn a_bad_sector_after_a_note_does_not_cost_the_note() {
     let mut file = vmcoreinfo();
     let end = file.len() as u16;
     file.resize(2048, 0);
@@ -215,13 +215,13 @@ fn a_bad_sector_behind_a_note_does_not_cost_the_note() {
 }
 
 #[test]
-fn a_note_segment_that_ends_beyond_2_to_the_64_is_damage_and_no_bytes() {
+fn a_note_segment_that_ends_beyond_2_to_the_64_is_damage_and_gives_no_bytes() {
     // 0xf000 stands for 2^64 - 1.
     targets::notes::check(&targets::notes::encode(false, &[(0xf000, 8)], &[]));
 }
 
 #[test]
-fn a_thousand_small_note_segments_cost_no_thousand_large_reads() {
+fn a_thousand_small_note_segments_do_not_cost_a_thousand_large_reads() {
     let mut core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
     for _ in 0..1000 {
         core = core.raw_notes(Note::new("X", 1, vec![1, 2, 3, 4]).encode(Endian::Little));
@@ -241,7 +241,7 @@ fn an_empty_vmcoreinfo_is_none_and_hides_none() {
 }
 
 #[test]
-fn notes_behind_the_pages_cost_a_pipe_no_page() {
+fn notes_after_the_pages_cost_a_pipe_no_page() {
     let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
     // Too short for a note: nobody looks at it before it is copied.
     let mut core =
@@ -289,7 +289,7 @@ fn a_flattened_file_that_claims_the_largest_memory_takes_no_time() {
 }
 
 #[test]
-fn offsets_near_2_to_the_64_lead_nowhere() {
+fn offsets_near_2_to_the_64_are_out_of_range() {
     for seed in seeds::of("dmesg") {
         let text = String::from_utf8_lossy(&seed).into_owned();
         for (at, _) in text.match_indices("OFFSET(") {

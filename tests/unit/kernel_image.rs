@@ -94,7 +94,7 @@ fn a_name_may_have_more_than_127_tokens() {
 }
 
 #[test]
-fn tables_that_disagree_with_vmcoreinfo_are_not_believed() {
+fn symbol_tables_that_disagree_with_vmcoreinfo_are_rejected() {
     let why = find(&world(FROM_BASE, &[('T', "_stext", STEXT + 16)]), &["_stext"]).unwrap_err();
     assert_eq!(
         why,
@@ -107,7 +107,7 @@ fn tables_that_disagree_with_vmcoreinfo_are_not_believed() {
 }
 
 #[test]
-fn damaged_tables_are_told_of() {
+fn damaged_symbol_tables_are_reported() {
     let damaged = |at: u64, bytes: &[u8]| {
         let mut world = world(FROM_BASE, &sections());
         world.machine.memory.write(at, bytes);
@@ -149,7 +149,7 @@ fn damaged_tables_are_told_of() {
 }
 
 #[test]
-fn the_image_is_what_of_the_sections_is_never_given_back() {
+fn the_image_is_the_sections_that_the_kernel_never_frees() {
     assert_eq!(
         image_of(&world(FROM_BASE, &sections())),
         [
@@ -178,7 +178,7 @@ SIZE(d)=c000000000600000\n";
 }
 
 #[test]
-fn bounds_without_sense_bound_nothing() {
+fn implausible_section_bounds_are_ignored() {
     let expect = |change: &[(&str, u64)], text: Option<Range<u64>>| {
         let mut symbols = vec![('T', "_stext", STEXT)];
         symbols.extend(change.iter().map(|&(name, address)| ('T', name, address)));
@@ -207,7 +207,7 @@ fn bounds_without_sense_bound_nothing() {
 }
 
 #[test]
-fn what_precedes_an_end_without_a_start_is_not_certain() {
+fn memory_before_an_end_without_a_start_is_not_certain() {
     let symbols = [
         ('T', "_stext", STEXT),
         ('T', "__start_rodata", STEXT + 0x10_0000),
@@ -248,7 +248,7 @@ const FROM_ALL: Addresses = Addresses::FromBase(LINEAR);
 
 proptest! {
     #[test]
-    fn tables_of_noise_end(
+    fn symbol_tables_of_noise_end(
         noise in proptest::collection::vec(any::<u8>(), 1..3000),
         at in 0x1_0000u64..0x1_8800,
     ) {

@@ -113,7 +113,7 @@ fn every_form(words: Words) -> Vec<(&'static str, LogImage)> {
 }
 
 #[test]
-fn a_ring_gives_what_is_in_it_after_it_has_gone_round() {
+fn a_ring_that_has_wrapped_gives_all_its_records() {
     for words in ALL_WORDS {
         for pushes in [0, 1, 7, 8, 9, 50, 1000] {
             let mut ring = Ring::new(words, 3, 8);
@@ -132,7 +132,7 @@ fn a_ring_gives_what_is_in_it_after_it_has_gone_round() {
 }
 
 #[test]
-fn of_a_ring_only_what_is_written_is_read() {
+fn only_the_written_part_of_a_ring_is_read() {
     for words in ALL_WORDS {
         let mut ring = Ring::new(words, 4, 10);
         let states = [State::Reserved, State::Committed, State::Finalized, State::Reusable];
@@ -177,7 +177,7 @@ fn a_block_may_end_where_the_ring_ends() {
 }
 
 #[test]
-fn old_records_are_read_after_the_buffer_has_gone_round() {
+fn old_records_are_read_after_the_buffer_has_wrapped() {
     for words in ALL_WORDS {
         for (name, has_caller) in [("printk_log", true), ("printk_log", false), ("log", false)] {
             for pushes in [0, 1, 10, 300] {
@@ -291,7 +291,7 @@ fn writing_fails_with_the_writers_error() {
 }
 
 #[test]
-fn what_vmcoreinfo_lacks_is_named() {
+fn what_is_missing_from_vmcoreinfo_is_named() {
     for words in ALL_WORDS {
         let own = world(words, &LogImage::default());
         assert_eq!(complaint(&own), "VMCOREINFO has neither SYMBOL(prb) nor SYMBOL(log_buf)");
@@ -330,7 +330,7 @@ fn a_kernel_that_cannot_be_translated_says_so() {
 }
 
 #[test]
-fn a_page_of_text_that_is_missing_costs_its_records_alone() {
+fn a_missing_page_of_text_costs_only_its_records() {
     let mut ring = Ring::new(LE64, 6, 14);
     for nth in 0..40 {
         ring.push(logged(&[b'a' + (nth % 26) as u8; 248], nth), State::Finalized);
@@ -371,7 +371,7 @@ fn sizes_beyond_all_memory_are_refused() {
 }
 
 #[test]
-fn ids_that_span_more_than_the_ring_are_told_and_the_newest_read() {
+fn ids_that_span_more_than_the_ring_are_reported_and_the_newest_are_read() {
     let mut ring = Ring::new(LE64, 3, 10);
     for nth in 0..8 {
         ring.push(logged(b"text", nth), State::Finalized);
@@ -385,7 +385,7 @@ fn ids_that_span_more_than_the_ring_are_told_and_the_newest_read() {
 }
 
 #[test]
-fn old_records_that_go_in_a_circle_end() {
+fn old_records_in_a_circle_end() {
     let mut records = Records::new(LE64, 1024, "printk_log", false);
     records.push(logged(b"first", 1), b"");
     records.push(logged(b"second", 2), b"");
@@ -417,7 +417,7 @@ fn old_records_that_go_in_a_circle_end() {
 }
 
 #[test]
-fn texts_that_overlap_end_when_they_are_more_than_the_ring() {
+fn overlapping_texts_end_when_they_exceed_the_ring() {
     let mut ring = Ring::new(LE64, 6, 9);
     for nth in 0..64 {
         ring.push(logged(b"", nth), State::Finalized);

@@ -74,7 +74,7 @@ fn the_nodes_that_are_online_are_found() {
 }
 
 #[test]
-fn without_numa_there_is_one_with_an_array_of_struct_pages() {
+fn without_numa_there_is_one_node_with_an_array_of_struct_pages() {
     let info = format!(
         "{MEMBERS}OFFSET(pglist_data.node_mem_map)=1064\nSYMBOL(contig_page_data)=c000000000003000\n"
     );
@@ -92,7 +92,7 @@ fn without_numa_there_is_one_with_an_array_of_struct_pages() {
 }
 
 #[test]
-fn a_32_bit_kernel_has_longs_of_4_bytes() {
+fn a_32_bit_kernels_longs_have_4_bytes() {
     let (mut world, mut tables) = crate::unit_tests::world::paging::world(Paging::I386);
     tables.map(&mut world.machine.memory, 0xc000_0000, 0, 0);
     let info = "SYMBOL(swapper_pg_dir)=c1200000\nSYMBOL(contig_page_data)=c0003000
@@ -121,7 +121,7 @@ SIZE(free_area)=28\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=3
 }
 
 #[test]
-fn counts_of_free_pages_that_make_no_sense_are_none() {
+fn implausible_counts_of_free_pages_are_ignored() {
     // More zones than any kernel has; more free pages than pages; more than there are numbers.
     for (at, bytes, value) in
         [(0x3000 + 1024, 4, 17), (0x3000 + 96, 8, 0x8000), (0x3000 + 176, 8, u64::MAX >> 1)]
@@ -143,7 +143,7 @@ fn info_without(key: &str) -> Vmcoreinfo {
 }
 
 #[test]
-fn what_is_no_node_is_said() {
+fn what_cannot_be_a_node_is_an_error() {
     let changed = |at: u64, bytes: usize, value: u64| {
         let mut world = numa();
         world.machine.memory.write_int(at, Endian::Little, bytes, value);
@@ -171,7 +171,7 @@ fn what_is_no_node_is_said() {
 }
 
 #[test]
-fn what_vmcoreinfo_lacks_is_named() {
+fn what_is_missing_from_vmcoreinfo_is_named() {
     for (key, why) in [
         (
             "OFFSET(pglist_data.node_start_pfn)",
@@ -193,7 +193,7 @@ fn what_vmcoreinfo_lacks_is_named() {
 }
 
 #[test]
-fn a_count_of_nodes_that_no_kernel_has_is_refused() {
+fn an_impossible_number_of_nodes_is_refused() {
     for count in ["0", "4097", "9223372036854775808"] {
         let text =
             format!("{MEMBERS}{NUMA}").replace("(node_data)=128", &format!("(node_data)={count}"));
@@ -207,7 +207,7 @@ fn a_count_of_nodes_that_no_kernel_has_is_refused() {
 }
 
 #[test]
-fn a_part_that_is_not_there_is_named() {
+fn a_missing_part_is_named() {
     for chunk in [0x1000, 0x2000, 0x3000, 0x4000] {
         let mut world = numa();
         world.machine.memory.forget(chunk);

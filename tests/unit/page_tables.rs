@@ -69,7 +69,7 @@ fn tables_have_the_bytes_of_their_level() {
 }
 
 #[test]
-fn large_pages_are_no_tables() {
+fn large_pages_are_not_tables() {
     let (mut world, mut built) = world(X86_4);
     let memory = &mut world.machine.memory;
     built.map(memory, 0xffff_8880_0000_0000, 0, 1);
@@ -120,7 +120,7 @@ fn tables_that_name_themselves_end_after_as_many_levels() {
 }
 
 #[test]
-fn wild_tables_are_no_more_than_memory_has_room_for() {
+fn wild_tables_are_no_more_than_fit_into_memory() {
     let (mut world, _) = world(X86_4);
     // Entries of the root name tables of which there are two; those name what is not there.
     for (table, step) in [(ROOT, 0x1000), (0x40_0000, 0x10_0000), (0x40_1000, 0x1000)] {
@@ -140,7 +140,7 @@ fn wild_tables_are_no_more_than_memory_has_room_for() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_told_of() {
+fn a_missing_root_table_is_reported() {
     let (mut world, _) = world(X86_4);
     world.machine.memory.forget(ROOT);
     let (all, found) = tables(&world);
@@ -167,7 +167,7 @@ fn runs(world: &World, vaddrs: Range<u64>) -> Vec<(u64, u64, Option<u64>)> {
 }
 
 #[test]
-fn neighbours_in_memory_are_one_run() {
+fn pages_contiguous_in_both_address_spaces_are_one_run() {
     const START: u64 = 0xffff_ea00_0000_0000;
     const MIB2: u64 = 2 << 20;
     let (mut world, mut built) = world(X86_4);
@@ -230,7 +230,7 @@ fn the_runs_of_a_range_agree_with_its_addresses_one_by_one() {
 }
 
 #[test]
-fn pages_of_4_kib_cost_a_read_of_each_table() {
+fn pages_of_4_kib_cost_one_read_per_table() {
     let (mut world, mut built) = world(X86_4);
     for nth in 0..2048u64 {
         let vaddr = 0xffff_ea00_0000_0000 + nth * 4096;
@@ -248,7 +248,7 @@ fn pages_of_4_kib_cost_a_read_of_each_table() {
 }
 
 #[test]
-fn what_is_not_mapped_is_passed_over_in_large_steps() {
+fn unmapped_addresses_are_skipped_in_large_steps() {
     let (world, _) = world(X86_4);
     let translator = world.translator();
     world.machine.reads.set(0);
@@ -272,7 +272,7 @@ fn what_is_not_mapped_is_passed_over_in_large_steps() {
 }
 
 #[test]
-fn a_table_that_is_not_there_ends_no_run_beyond_it() {
+fn a_missing_table_does_not_end_the_runs_after_it() {
     let (mut world, mut built) = world(X86_4);
     let memory = &mut world.machine.memory;
     const START: u64 = 0xffff_ea00_0000_0000;
@@ -290,7 +290,7 @@ fn a_table_that_is_not_there_ends_no_run_beyond_it() {
 }
 
 #[test]
-fn a_window_is_one_run_and_ends_what_is_not_mapped() {
+fn a_window_is_one_run_and_ends_an_unmapped_range() {
     let info = "SYMBOL(swapper_pg_dir)=c000000001200000\nNUMBER(RADIX_MMU)=0\n";
     let world = World::new(Architecture::Ppc64, 65536, info);
     assert_eq!(
@@ -303,7 +303,7 @@ fn a_window_is_one_run_and_ends_what_is_not_mapped() {
 }
 
 #[test]
-fn a_window_stands_in_for_a_missing_entry_and_no_further() {
+fn a_window_stands_in_for_exactly_the_missing_entry() {
     let (mut world, mut built) = world(X86_4);
     let memory = &mut world.machine.memory;
     // Within the image, whose window says 0x600000 and 0x800000.

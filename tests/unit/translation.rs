@@ -41,7 +41,7 @@ fn an_i386_page_of_4_mib_may_lie_beyond_4_gib() {
 }
 
 #[test]
-fn nothing_mapped_names_the_entry_that_says_so() {
+fn an_unmapped_address_names_the_entry_that_ends_the_walk() {
     for paging in every_paging() {
         let (mut world, mut tables) = world(paging);
         let vaddr = address(paging, 0x1234_5678_9abc);
@@ -113,7 +113,7 @@ fn a_root_that_names_itself_is_read_once_a_level() {
 }
 
 #[test]
-fn an_address_that_is_none_never_reaches_the_tables() {
+fn an_address_outside_every_range_never_reaches_the_tables() {
     for (paging, vaddr) in [
         (X86_4, 0x0000_8000_0000_0000),
         (X86_4, 0xff11_0000_0000_0000),
@@ -208,7 +208,7 @@ fn arm64_knows_its_linear_map_in_both_layouts() {
 }
 
 #[test]
-fn arm64_says_what_it_lacks() {
+fn arm64_names_what_is_missing() {
     for (info, page_size, complaint) in [
         ("", 4096, "VMCOREINFO has no NUMBER(VA_BITS)"),
         ("NUMBER(VA_BITS)=48", 4096, "VMCOREINFO has no SYMBOL(swapper_pg_dir)"),
@@ -288,7 +288,7 @@ fn s390x_finds_an_image_that_lies_elsewhere_than_its_address() {
 }
 
 #[test]
-fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
+fn ppc64_has_its_linear_map_with_either_mmu_and_explains_what_else_it_cannot_translate() {
     let hash = World::new(Architecture::Ppc64, 65536, "SYMBOL(swapper_pg_dir)=c000000001200000");
     assert_eq!(hash.translator().translate(virt(0xc000_0000_0253_6920)), Ok(phys(0x253_6920)));
     let error = hash.translator().translate(virt(0xc008_0000_0000_0000)).unwrap_err();
@@ -326,7 +326,7 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_says_why_no_more() {
 }
 
 #[test]
-fn ppc64s_hash_mmu_keeps_a_list_of_where_the_struct_pages_are() {
+fn with_ppc64s_hash_mmu_struct_pages_are_found_by_the_vmemmap_list() {
     let info = "SYMBOL(swapper_pg_dir)=c000000001200000\nNUMBER(RADIX_MMU)=0\n\
                 SYMBOL(vmemmap_list)=c000000000001000\nSYMBOL(mmu_vmemmap_psize)=c000000000001008\n\
                 SYMBOL(mmu_psize_defs)=c000000000002000\nSIZE(mmu_psize_def)=96\n\
@@ -370,7 +370,7 @@ fn ppc64s_hash_mmu_keeps_a_list_of_where_the_struct_pages_are() {
 }
 
 #[test]
-fn i386_finds_its_linear_map_by_tables_that_map_themselves() {
+fn i386_finds_its_linear_map_by_a_self_map() {
     for page_offset in [0xc000_0000, 0xb000_0000, 0x8000_0000, 0x7800_0000, 0x4000_0000u64] {
         let info = format!("SYMBOL(swapper_pg_dir)={:x}\nCONFIG_X86_PAE=y", page_offset + ROOT);
         let mut world = World::new(Architecture::I386, 4096, &info);
@@ -400,7 +400,7 @@ fn loongarch_has_three_direct_windows() {
 }
 
 #[test]
-fn an_architecture_without_facts_is_named() {
+fn an_architecture_that_cannot_be_translated_is_named() {
     let world = World::new(Architecture::Sparc64, 8192, "SYMBOL(swapper_pg_dir)=1");
     assert_eq!(
         world.complaint(),
@@ -409,7 +409,7 @@ fn an_architecture_without_facts_is_named() {
 }
 
 #[test]
-fn bytes_are_read_across_pages_that_lie_apart() {
+fn bytes_are_read_across_pages_that_are_not_contiguous() {
     for paging in every_paging() {
         let (mut world, mut tables) = world(paging);
         let last = paging.levels().len() - 1;
@@ -479,7 +479,7 @@ proptest! {
     }
 
     #[test]
-    fn vmcoreinfo_of_noise_is_no_kernel_or_one_that_can_be_asked(
+    fn a_vmcoreinfo_of_noise_gives_an_error_or_a_usable_translator(
         lines in prop::collection::vec((0usize..16, any::<u64>(), any::<bool>()), 0..16),
         arch in 0usize..7,
         page_shift in 8u32..20,

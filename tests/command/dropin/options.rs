@@ -13,7 +13,7 @@ use super::{assert_done, assert_whole, folder, made, makedumpfile, script, stdou
 use crate::process::{Folder, code, stderr};
 
 #[test]
-fn without_a_letter_nothing_is_compressed_and_without_d_nothing_left_out() {
+fn without_a_letter_nothing_is_compressed_and_without_d_nothing_excluded() {
     let folder = folder();
     assert_done(&makedumpfile(&folder, "vmcore out"));
     assert_done(&folder.run(&["-C", "none", "-d", "0", "vmcore", "ours"]));
@@ -27,7 +27,7 @@ fn without_a_letter_nothing_is_compressed_and_without_d_nothing_left_out() {
 }
 
 #[test]
-fn each_way_to_say_it_makes_the_same_file_as_our_own() {
+fn every_spelling_of_an_option_makes_the_same_file_as_our_own() {
     let folder = folder();
     for (theirs, ours) in [
         ("-c -d 31", "-c -d 31"),
@@ -53,7 +53,7 @@ fn each_way_to_say_it_makes_the_same_file_as_our_own() {
 }
 
 #[test]
-fn an_output_that_is_there_is_refused_without_f() {
+fn an_existing_output_is_refused_without_f() {
     let folder = folder();
     folder.write("out", b"precious");
     for line in ["-l -d 1 vmcore out", "-E vmcore out"] {
@@ -68,7 +68,7 @@ fn an_output_that_is_there_is_refused_without_f() {
 }
 
 #[test]
-fn an_elf_file_is_written_plain_or_flattened_without_what_the_level_leaves_out() {
+fn an_elf_file_is_written_plain_or_flattened_without_the_excluded_pages() {
     let mm = Mm::populated(releases::V6_12);
     let folder = folder();
     folder.write("vmcore", &mm.core().bytes());
@@ -104,7 +104,7 @@ fn an_elf_file_is_written_plain_or_flattened_without_what_the_level_leaves_out()
 }
 
 #[test]
-fn wrong_arguments_are_said_without_what_a_terminal_would_act_on() {
+fn wrong_arguments_are_quoted_without_control_characters() {
     let folder = folder();
     for line in ["--\x1b]0;PWN\x07foo vmcore out", "-L \x1b[2J vmcore out", "-d \x1b[2J vmcore out"]
     {
@@ -115,7 +115,7 @@ fn wrong_arguments_are_said_without_what_a_terminal_would_act_on() {
 }
 
 #[test]
-fn of_several_levels_the_last_is_taken_and_that_is_said() {
+fn of_several_levels_the_last_one_is_used_and_reported() {
     let mm = Mm::populated(releases::V6_12);
     let folder = folder();
     folder.write("vmcore", &mm.core().bytes());
@@ -146,7 +146,7 @@ fn the_version_names_the_codecs_as_makedumpfile_does() {
 }
 
 #[test]
-fn messages_are_as_many_as_the_level_has_bits_for() {
+fn the_message_level_selects_the_messages() {
     let folder = folder();
     let told = |level: &str| {
         let output = makedumpfile(&folder, &format!("-f -l -d 1 {level} vmcore out"));
@@ -193,7 +193,7 @@ fn rows(heading: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_the_readme_says_is_taken_without_effect_has_none() {
+fn options_that_the_readme_calls_ignored_have_no_effect() {
     let folder = folder();
     assert_done(&makedumpfile(&folder, "-l -d 1 vmcore ours"));
     let rows = rows("passed over");
@@ -216,7 +216,7 @@ fn what_the_readme_says_is_taken_without_effect_has_none() {
 }
 
 #[test]
-fn what_the_readme_says_is_refused_is_and_says_what_to_do() {
+fn options_that_the_readme_calls_refused_are_refused_with_advice() {
     let folder = folder();
     let rows = rows("refused");
     assert!(rows.len() >= 10, "{rows:?}");

@@ -16,7 +16,7 @@ use super::{assert_done, assert_whole, folder, made, makedumpfile, script, stdou
 use crate::process::{Folder, code, stderr};
 
 #[test]
-fn kdump_utils_checks_its_parameters_before_there_is_a_vmcore() {
+fn kdump_utils_checks_its_options_before_there_is_a_vmcore() {
     let folder = Folder::new();
     // mkdumprd's verify_core_collector.
     for line in [
@@ -78,7 +78,7 @@ fn kdump_utils_gets_its_file() {
 }
 
 #[test]
-fn kdump_utils_keeps_a_dump_that_has_no_room_under_its_own_name_for_it() {
+fn kdump_utils_keeps_a_dump_that_did_not_fit_under_its_name_for_incomplete_ones() {
     let folder = folder();
     assert_eq!(code(&dump_fs(&folder, "makedumpfile -l -L 300k --message-level 7 -d 31")), 4);
     assert_eq!(made(&folder), ["console", "vmcore-incomplete"]);
@@ -114,7 +114,7 @@ fn a_raw_device_is_read_back_to_the_end_of_the_stream() {
 }
 
 #[test]
-fn over_ssh_a_whole_stream_arrives_and_one_that_is_not_says_so() {
+fn over_ssh_a_whole_stream_arrives_and_a_cut_one_is_reported() {
     let folder = folder();
     let dump_ssh = |shell, collector: &str| {
         let text = format!(

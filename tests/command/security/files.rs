@@ -35,7 +35,7 @@ fn is_root() -> Result<(), String> {
 }
 
 #[test]
-fn what_is_written_is_0600_whatever_the_umask() {
+fn outputs_have_mode_0600_whatever_the_umask() {
     let folder = folder();
     for umask in ["000", "022", "077"] {
         for (script, name) in [
@@ -56,7 +56,7 @@ fn what_is_written_is_0600_whatever_the_umask() {
 }
 
 #[test]
-fn a_replaced_file_is_a_new_one_of_whoever_runs_the_command() {
+fn a_replaced_file_is_a_new_one_owned_by_the_user_of_the_command() {
     let folder = folder();
     folder.write("out", b"old");
     fs::hard_link(folder.path("out"), folder.path("other-name")).unwrap();
@@ -72,7 +72,7 @@ fn a_replaced_file_is_a_new_one_of_whoever_runs_the_command() {
 }
 
 #[test]
-fn an_output_that_is_the_input_by_a_hard_link_is_refused() {
+fn an_output_that_is_a_hard_link_to_the_input_is_refused() {
     let folder = folder();
     let vmcore = folder.read("vmcore");
     fs::hard_link(folder.path("vmcore"), folder.path("link")).unwrap();
@@ -90,7 +90,7 @@ fn an_output_that_is_the_input_by_a_hard_link_is_refused() {
 }
 
 #[test]
-fn an_output_that_is_a_link_is_what_it_leads_to_and_stays_a_link() {
+fn an_output_that_is_a_link_is_followed_and_stays_a_link() {
     let folder = folder();
     let is_link = |name: &str| fs::symlink_metadata(folder.path(name)).unwrap().is_symlink();
     fs::create_dir(folder.path("folder")).unwrap();
@@ -114,7 +114,7 @@ fn an_output_that_is_a_link_is_what_it_leads_to_and_stays_a_link() {
 }
 
 #[test]
-fn a_link_that_another_user_planted_where_all_may_write_is_not_followed() {
+fn a_link_planted_by_another_user_in_a_shared_folder_is_not_followed() {
     if or_skip(is_root()).is_none() {
         return;
     }
@@ -145,7 +145,7 @@ fn a_link_that_another_user_planted_where_all_may_write_is_not_followed() {
 
 /// Between the look at OUTPUT and the rename, somebody makes it a link.
 #[test]
-fn a_name_that_becomes_a_link_meanwhile_is_not_written_through() {
+fn a_name_that_becomes_a_link_during_the_conversion_is_not_written_through() {
     for (force, names) in [("", ["out", "out.1"]), ("-f", ["out", "out"])] {
         let folder = folder();
         folder.write("victim", b"precious");
@@ -164,7 +164,7 @@ fn a_name_that_becomes_a_link_meanwhile_is_not_written_through() {
 }
 
 #[test]
-fn a_name_as_long_as_can_be_is_a_name() {
+fn a_name_of_the_maximum_length_is_accepted() {
     let folder = folder();
     let name = "n".repeat(255);
     let output = folder.run(&["vmcore", &name]);

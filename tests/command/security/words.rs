@@ -41,7 +41,7 @@ fn builder(info: &str) -> VmcoreBuilder {
 }
 
 #[test]
-fn names_of_files_are_shown_with_their_control_characters_escaped() {
+fn control_characters_in_file_names_are_escaped() {
     let folder = Folder::new();
     let name = |before: &str| [before.as_bytes(), WILD].concat();
     let (core, kdump, flat) = (name("core"), name("kdump"), name("flat"));
@@ -105,7 +105,7 @@ fn names_of_files_are_shown_with_their_control_characters_escaped() {
 }
 
 #[test]
-fn strings_of_a_dump_are_shown_with_their_control_characters_escaped() {
+fn control_characters_in_strings_of_a_dump_are_escaped() {
     let folder = Folder::new();
     let wild = "6.1\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{202e}gnp.\r\u{7f}\u{8}\u{8}";
     let info = format!(

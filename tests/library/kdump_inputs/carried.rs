@@ -60,7 +60,7 @@ fn the_headers_and_notes_are_carried_over() {
 }
 
 #[test]
-fn a_level_is_only_ever_added_to() {
+fn dump_levels_only_ever_add_up() {
     let model = model();
     for (old, asked, new) in [(0, 0, 0), (0, 1, 1), (1, 0, 1), (31, 0, 31), (30, 1, 31), (2, 0, 2)]
     {
@@ -94,7 +94,7 @@ fn more_register_notes_than_cpus_make_more_cpus() {
 
 /// Readers of version 4 and later look for VMCOREINFO in the notes, or there and by its offset.
 #[test]
-fn a_vmcoreinfo_that_is_no_note_becomes_one() {
+fn a_vmcoreinfo_outside_the_notes_becomes_a_note() {
     let model = model();
     for (layout, version) in [
         (KdumpLayout::Le64, 3),

@@ -66,7 +66,7 @@ fn assert_lost_but_to(model: &Model, file: &[u8], lost: &[u64], why: &str, not_t
 }
 
 #[test]
-fn a_page_with_a_bad_descriptor_is_lost_alone() {
+fn only_the_page_with_a_bad_descriptor_is_lost() {
     let model = model();
     let (good, table) = file(&model, Codec::Zlib);
     let bad = |pfn: usize, field: usize, bytes: &[u8]| {
@@ -96,7 +96,7 @@ fn a_page_with_a_bad_descriptor_is_lost_alone() {
 }
 
 #[test]
-fn a_page_whose_data_does_not_decode_is_lost_alone() {
+fn only_the_page_whose_data_does_not_decode_is_lost() {
     let model = model();
     for codec in [Codec::Zlib, Codec::Snappy, Codec::Zstd] {
         let (good, table) = file(&model, codec);
@@ -133,7 +133,7 @@ fn a_wrong_checksum_loses_the_page() {
 }
 
 #[test]
-fn a_file_cut_off_in_its_data_loses_the_pages_behind_the_cut() {
+fn a_file_cut_off_in_its_data_loses_the_pages_after_the_cut() {
     let model = model();
     let (good, table) = file(&model, Codec::Zlib);
     for first_lost in [1, 3, 4, 10] {
@@ -157,7 +157,7 @@ fn a_file_cut_off_in_its_descriptors_loses_every_page() {
 }
 
 #[test]
-fn a_file_marked_incomplete_stays_so_by_any_way() {
+fn a_file_marked_incomplete_stays_incomplete_however_it_is_converted() {
     let model = model();
     let mark = KdumpWriter {
         codec: Codec::Zlib.flag(),

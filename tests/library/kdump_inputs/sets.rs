@@ -90,7 +90,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_missing_file_has_is_missing() {
+fn pages_of_a_file_missing_from_the_set_are_missing() {
     let model = model(1);
     // Pages from pfn 1 to 28 are kept.
     for (absent, pages) in [(0, 7), (1, 12), (2, 9)] {
@@ -115,7 +115,7 @@ fn what_a_missing_file_has_is_missing() {
 }
 
 #[test]
-fn one_file_of_a_set_says_that_it_is_one() {
+fn one_file_of_a_set_is_reported_as_such() {
     let files = three(&model(1));
     let dump = open(&files[1..2]).unwrap();
     assert_eq!(dump.warnings(), ["16 pages are in files of the set that are not given"]);
@@ -127,7 +127,7 @@ fn refused(files: &[Vec<u8>]) -> String {
 }
 
 #[test]
-fn files_that_are_not_of_one_set_are_refused() {
+fn files_of_different_sets_are_refused() {
     let one = model(1);
     let files = three(&one);
     let twice = [files.clone(), files[1..2].to_vec()].concat();
@@ -153,7 +153,7 @@ fn files_that_are_not_of_one_set_are_refused() {
 }
 
 #[test]
-fn the_command_takes_a_set_and_keeps_what_a_part_of_it_has() {
+fn the_command_converts_a_set_and_keeps_what_part_of_a_set_has() {
     let folder = Folder::new();
     let model = model(1);
     for (name, file) in ["a", "b", "c"].iter().zip(three(&model)) {

@@ -115,7 +115,7 @@ proptest! {
 }
 
 #[test]
-fn a_file_of_17_tebibytes_is_read_by_its_64_bit_pfns() {
+fn a_file_of_17_tebibytes_is_read_by_its_64_bit_page_frame_numbers() {
     let folder = Folder::new();
     let top = (17 << 40) - 8192;
     let builder =
@@ -133,7 +133,7 @@ fn a_file_of_17_tebibytes_is_read_by_its_64_bit_pfns() {
 
 /// As crash takes it: each of two bitmaps would be padded to a block.
 #[test]
-fn one_bitmap_of_one_block_is_one_bitmap() {
+fn a_single_block_of_bitmap_is_read_as_one_bitmap() {
     let model = Model::new(&x86_64().load(Load::new(0x1000, text(1, 8192))), 4096);
     let writer = KdumpWriter { one_bitmap: true, ..KdumpWriter::new(&model, KdumpLayout::Le64) };
     let (file, table) = writer.write();

@@ -77,7 +77,7 @@ fn is_off(found: &Selection, class: Class) -> bool {
 }
 
 #[test]
-fn a_size_that_no_struct_page_has_keeps_all() {
+fn an_impossible_size_of_struct_page_excludes_nothing() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         let told = format!("SIZE(page)={}\n", kernel.page.size);
@@ -92,7 +92,7 @@ fn a_size_that_no_struct_page_has_keeps_all() {
 }
 
 #[test]
-fn a_vmcoreinfo_of_another_kernel_keeps_all() {
+fn the_vmcoreinfo_of_another_kernel_excludes_nothing() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         let judge = machine.with_info(|text| text.replace("OSRELEASE=", "OSRELEASE=9"));
@@ -101,7 +101,7 @@ fn a_vmcoreinfo_of_another_kernel_keeps_all() {
 }
 
 #[test]
-fn a_size_of_another_kernel_leaves_out_nothing_wrongly() {
+fn the_struct_page_size_of_another_kernel_excludes_nothing_wrongly() {
     let mut wrong = Vec::new();
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
@@ -128,7 +128,7 @@ fn a_size_of_another_kernel_leaves_out_nothing_wrongly() {
 }
 
 #[test]
-fn an_offset_beyond_the_struct_page_keeps_all() {
+fn an_offset_beyond_the_struct_page_excludes_nothing() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         for (field, offset) in [("flags", kernel.page.flags), ("mapping", kernel.page.mapping)] {
@@ -160,7 +160,7 @@ fn each_line_of_vmcoreinfo_may_be_missing() {
 }
 
 #[test]
-fn pages_whose_struct_pages_are_not_mapped_are_kept_and_the_others_go() {
+fn pages_whose_struct_pages_are_not_mapped_are_kept_and_others_are_excluded() {
     let vmemmap = |kernel: &Kernel| matches!(kernel.model, Model::Sparse { vmemmap: true, .. });
     for (name, kernel) in releases::ALL.into_iter().filter(|(_, kernel)| vmemmap(kernel)) {
         let mut mm = Mm::populated(kernel);
@@ -190,7 +190,7 @@ fn pages_whose_struct_pages_are_not_mapped_are_kept_and_the_others_go() {
 }
 
 #[test]
-fn a_table_of_page_tables_that_leads_elsewhere_costs_its_own_pages_alone() {
+fn a_page_table_that_leads_elsewhere_affects_only_its_own_pages() {
     for (name, kernel) in [("6.1", releases::V6_1), ("s390x", releases::V6_12_S390X)] {
         let mm = Mm::populated(kernel);
         let entries = mm.core().struct_entries;
@@ -222,7 +222,7 @@ fn with_tables(mm: &Mm, change: impl Fn(&Core, &mut Mm)) -> Judge {
 }
 
 #[test]
-fn a_mem_section_that_leads_to_itself_keeps_all() {
+fn a_mem_section_that_points_to_itself_excludes_nothing() {
     let mut wrong = Vec::new();
     for (name, kernel) in releases::ALL {
         let Model::Sparse { roots, .. } = kernel.model else { continue };
@@ -250,7 +250,7 @@ fn a_mem_section_that_leads_to_itself_keeps_all() {
 }
 
 #[test]
-fn a_mem_section_that_is_gone_keeps_all() {
+fn a_missing_mem_section_excludes_nothing() {
     for (name, kernel) in releases::ALL {
         if kernel.model == Model::Flat {
             // The node has the array's address as well.
@@ -301,7 +301,7 @@ fn with_more_on_the_lists(kernel: Kernel, pages: u64) -> Judge {
 }
 
 #[test]
-fn free_pages_that_are_not_found_are_worth_a_warning() {
+fn free_pages_that_are_not_found_cause_a_warning() {
     let mut tried = 0;
     for (name, kernel) in releases::ALL {
         let found = Mm::populated(kernel).counted();
@@ -329,7 +329,7 @@ fn where_most_free_pages_are_not_found_no_struct_page_is_trusted() {
 }
 
 #[test]
-fn pages_of_the_kernels_own_are_kept_whatever_their_struct_pages_say() {
+fn kernel_pages_are_kept_whatever_their_struct_pages_say() {
     for (name, kernel) in releases::ALL {
         let mm = Mm::populated(kernel);
         let page = kernel.arch.page_bytes();
@@ -371,7 +371,7 @@ fn pages_of_the_kernels_own_are_kept_whatever_their_struct_pages_say() {
 }
 
 #[test]
-fn free_blocks_that_are_misaligned_in_bulk_switch_only_their_class_off() {
+fn many_misaligned_free_blocks_disable_only_the_free_class() {
     for (name, kernel) in releases::ALL {
         let mut mm = Mm::populated(kernel);
         for pfn in mm.blocks(|what| matches!(what, Use::Buddy { .. })) {

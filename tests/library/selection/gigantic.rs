@@ -9,7 +9,7 @@ use super::judge::{Judge, check, select_at};
 const ORDER: u32 = 16;
 
 #[test]
-fn a_gigantic_page_goes_as_a_whole_whatever_its_struct_pages_save() {
+fn a_gigantic_page_is_excluded_as_a_whole_however_its_struct_pages_are_stored() {
     let plain = Kernel { hvo: Hvo::None, ..releases::V6_6 };
     let kernels = [("all its own", plain), ("heads", releases::V6_1), ("tails", releases::V7_1)];
     for (name, kernel) in kernels {

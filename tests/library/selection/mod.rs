@@ -13,7 +13,7 @@ use kdumpconv::Class;
 use support::mm::{LeftOut, Mm, releases};
 
 #[test]
-fn each_level_leaves_out_what_it_should_on_each_kernel() {
+fn each_level_excludes_what_it_should_on_each_kernel() {
     let mut wrong = Vec::new();
     for (name, kernel) in releases::ALL {
         let judge = Judge::new(Mm::populated(kernel));
@@ -27,7 +27,7 @@ fn each_level_leaves_out_what_it_should_on_each_kernel() {
 }
 
 #[test]
-fn nothing_speaks_against_a_sound_memory() {
+fn sound_memory_gives_no_warning() {
     for (name, kernel) in releases::ALL {
         let judge = Judge::new(Mm::populated(kernel));
         let found = select_at(&judge.dump, 31, 2);
@@ -76,7 +76,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn memory_that_is_only_the_kernels_own_is_kept_whole() {
+fn memory_of_kernel_pages_only_is_kept_whole() {
     let mut mm = Mm::new(releases::V6_12);
     mm.fill(support::mm::Use::Kernel);
     check(&Judge::new(mm), 31);

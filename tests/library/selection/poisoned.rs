@@ -19,7 +19,7 @@ fn poisoned(mm: &Mm, bytes: &mut dyn FnMut() -> u8) -> Judge {
 }
 
 #[test]
-fn struct_pages_of_all_ones_keep_all() {
+fn struct_pages_of_all_ones_exclude_nothing() {
     for (name, kernel) in releases::ALL {
         let judge = poisoned(&Mm::populated(kernel), &mut || 0xff);
         let (got, found) = left_out(&judge, 31);
@@ -30,7 +30,7 @@ fn struct_pages_of_all_ones_keep_all() {
 }
 
 #[test]
-fn struct_pages_of_all_zeros_keep_all() {
+fn struct_pages_of_all_zeros_exclude_nothing() {
     for (name, kernel) in releases::ALL {
         let judge = poisoned(&Mm::populated(kernel), &mut || 0);
         let (got, found) = left_out(&judge, 31);
@@ -41,7 +41,7 @@ fn struct_pages_of_all_zeros_keep_all() {
 }
 
 #[test]
-fn struct_pages_of_noise_keep_all() {
+fn struct_pages_of_noise_exclude_nothing() {
     for (name, kernel) in releases::ALL {
         for seed in 1..4u64 {
             let mut state = seed;

@@ -61,7 +61,7 @@ fn a_slab_whose_words_look_like_anonymous_memory_is_kept() {
 }
 
 #[test]
-fn a_page_that_is_waited_for_is_no_slab() {
+fn a_page_with_waiters_is_not_a_slab() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         for _ in 0..40 {
@@ -81,7 +81,7 @@ fn a_page_that_is_waited_for_is_no_slab() {
 }
 
 #[test]
-fn what_pages_of_a_free_block_said_when_last_in_use_counts_for_nothing() {
+fn stale_fields_within_a_free_block_count_for_nothing() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let block = mm.place(Use::Buddy { order: 4 });
@@ -130,7 +130,7 @@ fn a_free_block_with_an_impossible_order_is_kept() {
 }
 
 #[test]
-fn the_bits_above_an_order_are_no_part_of_it() {
+fn bits_above_an_order_are_ignored() {
     let with_flags = |kernel: &Kernel| kernel.order == OrderPlace::Flags;
     for (_, kernel) in releases::ALL.into_iter().filter(|(_, kernel)| with_flags(kernel)) {
         let mut mm = usual(kernel);
@@ -143,7 +143,7 @@ fn the_bits_above_an_order_are_no_part_of_it() {
 }
 
 #[test]
-fn a_compound_that_is_not_aligned_to_its_order_is_kept() {
+fn a_compound_page_that_is_not_aligned_to_its_order_is_kept() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let mut block = mm.place(THP);
@@ -157,7 +157,7 @@ fn a_compound_that_is_not_aligned_to_its_order_is_kept() {
 }
 
 #[test]
-fn a_huge_page_whose_struct_pages_are_copies_goes_as_a_whole() {
+fn a_huge_page_whose_struct_pages_are_shared_is_excluded_as_a_whole() {
     for (name, kernel) in releases::ALL.into_iter().filter(|(_, kernel)| kernel.hvo != Hvo::None) {
         let mut mm = usual(kernel);
         let owners = [Owner::File, Owner::Process, Owner::Pool];
@@ -176,7 +176,7 @@ fn a_huge_page_whose_struct_pages_are_copies_goes_as_a_whole() {
 }
 
 #[test]
-fn a_typed_page_is_the_kernels_whatever_its_mapping_looks_like() {
+fn a_typed_page_is_a_kernel_page_whatever_its_mapping_looks_like() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         for nth in 0..6 {
@@ -190,7 +190,7 @@ fn a_typed_page_is_the_kernels_whatever_its_mapping_looks_like() {
 }
 
 #[test]
-fn a_slab_on_the_lru_lists_is_kept_and_costs_no_class() {
+fn a_slab_on_the_lru_lists_is_kept_and_disables_no_class() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let slab = mm.place(Use::Slab { order: 0, word: 0 });
@@ -202,7 +202,7 @@ fn a_slab_on_the_lru_lists_is_kept_and_costs_no_class() {
 }
 
 #[test]
-fn a_mapping_that_is_no_address_of_the_kernel_is_nobodys() {
+fn a_page_whose_mapping_is_not_a_kernel_address_is_kept() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let null = mm.place(ANON);
@@ -222,7 +222,7 @@ fn a_mapping_that_is_no_address_of_the_kernel_is_nobodys() {
 }
 
 #[test]
-fn the_bit_of_the_swap_cache_means_that_only_where_swap_backs_the_page() {
+fn the_swap_cache_bit_counts_only_on_swap_backed_pages() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let page = mm.place(Use::SwapCache { private: false });
@@ -236,7 +236,7 @@ fn the_bit_of_the_swap_cache_means_that_only_where_swap_backs_the_page() {
 }
 
 #[test]
-fn a_broken_page_is_left_out_at_every_level_and_a_huge_page_with_it() {
+fn a_poisoned_page_is_excluded_at_every_level_and_so_is_its_huge_page() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         let bits = &kernel.bits;
@@ -263,7 +263,7 @@ fn a_broken_page_is_left_out_at_every_level_and_a_huge_page_with_it() {
 }
 
 #[test]
-fn a_count_that_ran_below_zero_is_no_type() {
+fn a_count_below_zero_is_not_a_page_type() {
     on_each(|kernel| {
         let mut mm = usual(kernel);
         for low in [0xffff_fffe, 0xffff_fff0, 0xffff_ffc0] {
@@ -276,7 +276,7 @@ fn a_count_that_ran_below_zero_is_no_type() {
 }
 
 #[test]
-fn a_kernel_that_does_not_tell_the_order_of_compounds_has_them_kept() {
+fn compound_pages_are_kept_if_the_kernel_does_not_give_their_order() {
     let kernel = releases::V6_6_NO_HUGETLB;
     let mut mm = usual(kernel);
     let block = mm.place(THP);

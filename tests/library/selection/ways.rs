@@ -48,7 +48,7 @@ fn set(pfns: Vec<u64>) -> BTreeSet<u64> {
 }
 
 #[test]
-fn a_file_has_all_pages_but_those_that_its_level_leaves_out() {
+fn a_file_has_all_pages_except_those_that_its_level_excludes() {
     for kernel in KERNELS {
         let judge = Judge::new(Mm::populated(kernel));
         for level in [0, 2, 16, 31] {
@@ -78,7 +78,7 @@ fn a_file_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn what_one_conversion_keeps_another_leaves_out() {
+fn a_second_conversion_excludes_what_the_first_one_kept() {
     for kernel in KERNELS {
         let judge = Judge::new(Mm::populated(kernel));
         for (first, second) in [(1, 31), (0, 8), (16, 15), (31, 31), (31, 0)] {
@@ -116,7 +116,7 @@ fn page_size(kernel: &Kernel) -> OpenOptions {
 }
 
 #[test]
-fn a_pipe_gets_level_1_and_is_told_so() {
+fn a_dump_from_a_pipe_gets_level_1_and_a_warning() {
     let mm = Mm::populated(releases::V6_12);
     let bytes = mm.core().bytes();
     let dump = stream_of(bytes).unwrap();
@@ -130,7 +130,7 @@ fn a_pipe_gets_level_1_and_is_told_so() {
 }
 
 #[test]
-fn a_pipe_that_must_have_its_level_fails() {
+fn a_dump_from_a_pipe_fails_if_its_level_is_required() {
     let dump = stream_of(Mm::populated(releases::V6_12).core().bytes()).unwrap();
     let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 2) };
     let error = plain(&dump, &strict).unwrap_err().to_string();
@@ -138,7 +138,7 @@ fn a_pipe_that_must_have_its_level_fails() {
 }
 
 #[test]
-fn the_command_leaves_out_what_it_is_told_and_says_how_much() {
+fn the_command_excludes_what_the_level_says_and_reports_how_much() {
     let folder = Folder::new();
     let judge = Judge::new(Mm::populated(releases::V6_12));
     judge.mm.core().builder.write_sparse(&folder.path("vmcore")).unwrap();
@@ -151,7 +151,7 @@ fn the_command_leaves_out_what_it_is_told_and_says_how_much() {
 }
 
 #[test]
-fn a_memory_without_struct_pages_is_kept_and_strict_is_exit_3() {
+fn memory_without_struct_pages_is_kept_and_strict_exits_3() {
     let folder = Folder::new();
     let judge = Judge::new(Mm::populated(releases::V6_12));
     let mut core = judge.mm.core();
@@ -170,7 +170,7 @@ fn a_memory_without_struct_pages_is_kept_and_strict_is_exit_3() {
 }
 
 #[test]
-fn a_dump_that_lacks_the_struct_pages_of_some_pages_has_these_kept() {
+fn pages_whose_struct_pages_are_missing_from_the_dump_are_kept() {
     // Free pages were left out, and a class of theirs can be told no more; user pages can.
     let judge = Judge::new(Mm::populated(releases::V6_12));
     let (file, _) = plain(&judge.dump, &options(Codec::Zlib, 16, 1)).unwrap();

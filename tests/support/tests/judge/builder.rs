@@ -104,7 +104,7 @@ fn qemu_headers_lie_where_qemu_puts_them() {
 }
 
 #[test]
-fn headers_are_these_bytes() {
+fn headers_are_the_expected_bytes() {
     let builder = VmcoreBuilder::new(Class::Elf32, Endian::Big, machine::PPC)
         .load(Load::new(NO_PADDR, vec![7; 2]));
     let file = builder.align_data(1, 0).build();
@@ -132,7 +132,7 @@ fn the_stride_of_program_headers_may_be_larger() {
 }
 
 #[test]
-fn note_descs_lie_where_the_layout_says() {
+fn note_descs_are_where_the_layout_says() {
     let builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
         .vmcoredd(b"abc")
         .vmcoreinfo("X=1\n");

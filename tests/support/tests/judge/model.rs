@@ -32,7 +32,7 @@ fn memory_without_file_data_is_present_without_data() {
 }
 
 #[test]
-fn a_page_of_two_segments_is_glued() {
+fn a_page_of_two_segments_is_joined() {
     let builder =
         x86_64().load(Load::new(0x1234, vec![1; 0x100])).load(Load::new(0x1400, vec![2; 0xe00]));
     let model = Model::new(&builder, 4096);
@@ -54,7 +54,7 @@ fn the_first_segments_data_wins_and_data_beats_none() {
 }
 
 #[test]
-fn segments_of_no_address_or_size_do_not_exist() {
+fn segments_without_address_or_size_do_not_count() {
     let builder = x86_64()
         .load(Load::new(NO_PADDR, vec![1; 0x1000]))
         .load(Load::new(0x9000, Vec::new()))
@@ -92,7 +92,7 @@ fn shared_and_sparse_data_are_read_where_they_lie() {
 }
 
 #[test]
-fn terabytes_and_many_segments_take_no_time() {
+fn terabytes_and_many_segments_are_fast() {
     let mut builder =
         x86_64().load(Load::sparse(16 << 40, 8 << 40, vec![(5 << 40, vec![7; 4096])]));
     for index in 0..100_000 {

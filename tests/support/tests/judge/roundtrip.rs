@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn a_comparison_notices_another_dump(a in small_vmcores_of(KINDS[0]), b in small_vmcores_of(KINDS[0])) {
+    fn a_comparison_fails_for_another_dump(a in small_vmcores_of(KINDS[0]), b in small_vmcores_of(KINDS[0])) {
         let (one, other) = (a.model(), Model::new(&b.builder, a.page_size));
         let is_same = one.runs() == other.runs()
             && one.runs().iter().flat_map(|run| run.pfns.clone()).all(|pfn| one.page(pfn) == other.page(pfn));
@@ -87,7 +87,7 @@ proptest! {
 
 /// Strategies that never make what they promise test nothing.
 #[test]
-fn arbitrary_vmcores_are_of_every_sort() {
+fn the_strategies_make_vmcores_of_every_kind() {
     use proptest::strategy::ValueTree;
     use support::model::{Expected, PageClass};
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -173,7 +173,7 @@ fn incomplete_pages_are_allowed_in_incomplete_dumps_only_when_asked_for() {
 }
 
 #[test]
-fn every_wrong_presence_of_a_page_is_a_difference() {
+fn every_page_wrongly_present_or_absent_is_a_difference() {
     // Page 1 of four, in the file and as expected; page 3 keeps max_mapnr.
     let with = |second: Option<Load>| {
         let mut builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
