@@ -6,16 +6,19 @@
 //! | 1 | zero pages | pages of zeros; in a kdump file they only share one stored page |
 //! | 2 | cache pages | page cache without private data |
 //! | 4 | cache pages with private data | page cache with private data, such as buffers, *and* that without |
-//! | 8 | user process data | anonymous memory |
+//! | 8 | user process data | memory of processes: anonymous pages, hugetlb pages |
 //! | 16 | free pages | pages that nobody has allocated |
 //!
-//! A level is a sum, 0 to 31. Bit 4 implies bit 2. At any level, makedumpfile and this crate also exclude
-//! hardware-poisoned and offline pages, which have no bit.
+//! A level is the sum of its bits, 0 to 31. Bit 4 implies bit 2. Poisoned pages (hardware errors) and
+//! offline pages have no bit: this crate excludes them at every level, makedumpfile whenever it looks
+//! at struct pages.
 //!
-//! Bit 1 takes no struct page to decide and loses nothing: readers see zeros. All others need the
-//! kernel's own tables; an excluded page is lost. A header's level says what was asked of the
-//! writer, and crash prints `[PARTIAL DUMP]` if it is not 0. A dump that is filtered twice has the
+//! Bit 1 needs only the page itself, and loses nothing: readers see zeros. All others need the
+//! kernel's struct pages, and an excluded page is lost. The level in a header is what the writer was
+//! asked for; crash prints `[PARTIAL DUMP]` if it is not 0. A dump that was filtered twice has the
 //! union of both levels.
+//!
+//! `select` decides which pages belong to which class; here are only the numbers.
 
 /// The classes of pages that a dump excludes, in the bits of `makedumpfile -d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

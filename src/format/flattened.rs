@@ -50,7 +50,10 @@
 //! - Write the first record for offset 0, and leave no gap within headers, notes and bitmaps.
 //! - Never write a byte twice: which record wins is undefined in crash. (makedumpfile does it in two
 //!   places, see [`Record::may_be_replaced`].)
-//! - Write exactly the end mark: crash reads past the last record without it.
+//! - Write the end mark exactly: `makedumpfile -R` takes no other.
+//!
+//! crash calls itself once for each record that a single read touches, and reads out of bounds if
+//! bytes after the last record are asked for.
 //!
 //! libkdumpfile reads flattened files from 0.5.3 on.
 

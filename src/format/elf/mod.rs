@@ -58,7 +58,7 @@
 //!
 //! | field | writers | readers |
 //! |---|---|---|
-//! | `e_ident` | `\\x7fELF`, the class (byte 4: 1 or 2), the byte order (byte 5: 1 little, 2 big), version 1 | |
+//! | `e_ident` | `\x7fELF`, the class (byte 4: 1 or 2), the byte order (byte 5: 1 little, 2 big), version 1 | |
 //! | `e_type` | 4, ET_CORE | another one is no core |
 //! | `e_machine` | the machine's | the architecture, and so the width of its `long` |
 //! | `e_phoff` | after the file header; QEMU from 7.2 on writes the section headers first, so it is 192 | must be honoured |
@@ -69,7 +69,7 @@
 //! | `e_flags` | 0; makedumpfile -E sets bit 0 in an incomplete core, see [`DUMP_ELF_INCOMPLETE`] | crash, this crate |
 //! | `e_entry` | 0 | nobody |
 //!
-//! crash knows PN_XNUM only in ELF64. A machine of 32 bits has an ELF64 core where memory goes beyond
+//! crash knows PN_XNUM only in ELF64. The core of a 32-bit machine is ELF64 if it has memory above
 //! 4 GiB.
 //!
 //! # Program header
@@ -207,7 +207,7 @@ impl FileHeader {
     /// Decodes the first [`FILE_HEADER_BYTES`] of a file.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] when it is not an ELF core.
+    /// [`Error::NotRecognised`] if it is no ELF core.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let header = Elf::parse_header(bytes)
             .map_err(|error| Error::NotRecognised(format!("not an ELF core: {error}")))?;

@@ -37,8 +37,8 @@ pub const NOTE_HEADER_BYTES: usize = 12;
 /// - crash counts any note with `n_type` 1 as a CPU, whatever its name, and maps notes to CPUs in
 ///   order: never add one. libkdumpfile wants the name CORE, and fails to open the file if the
 ///   descriptor is too short for the architecture.
-/// - Without any note crash works, but "registers not collected". Without VMCOREINFO it works if there
-///   are QEMU's notes, and exits otherwise. drgn needs VMCOREINFO.
+/// - Without notes of CPUs crash works ("registers not collected"). Without VMCOREINFO it works if there
+///   are QEMU's notes, and otherwise exits with 1. drgn needs VMCOREINFO.
 ///
 /// # VMCOREINFO
 ///

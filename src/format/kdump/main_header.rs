@@ -64,13 +64,14 @@ use crate::pages::PageSize;
 ///        +-----------------------+
 /// ```
 ///
-/// `tv_sec` and `tv_usec` are the `struct timeval timestamp`. Fields are read as follows; each field of
-/// this type says more.
+/// `tv_sec` and `tv_usec` together are the `struct timeval timestamp`.
 ///
-/// - The byte order is that in which `header_version` is 0 to 6. Nothing says the width: libkdumpfile
-///   takes the one that gives a plausible `block_size`, crash and makedumpfile their own.
-/// - makedumpfile and this crate write 0 to the fields marked `*`; nobody reads them. A kdump file that
-///   is converted keeps its values.
+/// No field says which layout it is. The byte order is the one in which `header_version` is 0 to 6. As
+/// for the width, libkdumpfile takes the one that gives a plausible `block_size`; crash and makedumpfile
+/// assume their own.
+///
+/// Nobody reads the fields marked `*`. Writers put 0 there; when this crate converts a kdump file, it
+/// keeps what it finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiskDumpHeader {
     /// Which fields exist: from 1 on the sub header, 2 `split`, 3 VMCOREINFO, 4 the notes,

@@ -97,16 +97,16 @@ use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
 ///        +-----------------------------------------------+
 /// ```
 ///
-/// Fields end where the version does that brought them: version 1 has two fields, 2 five, 3 seven,
-/// 4 nine, 5 eleven, 6 all. From version 6 on, the fields marked `*` are obsolete.
+/// Each `header_version` appended fields: 1 has the first two, 2 also `split` and the old pfns, 3
+/// VMCOREINFO, 4 the notes, 5 ERASEINFO, 6 the 64-bit fields. From 6 on, the fields marked `*` are
+/// obsolete.
 ///
-/// No field says whether a 32-bit struct is packed. libkdumpfile's git guesses by whether VMCOREINFO lies
-/// where the fields say, so it misreads a padded file without VMCOREINFO; 0.5.1 knows only the packed
-/// one. [`decode`](Self::decode) looks at all fields that must agree.
+/// No field says whether a 32-bit struct is packed. libkdumpfile's git tells it from offset and size of
+/// VMCOREINFO, so it misreads a padded file without VMCOREINFO; 0.5.1 knows only the packed layout.
+/// [`decode`](Self::decode) compares all fields that must agree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KdumpSubHeader {
-    /// The offset between the kernel's virtual and physical addresses, in the sense of the
-    /// architecture. x86_64: `NUMBER(phys_base)` of VMCOREINFO, which is signed decimal (QEMU parses
+    /// A physical address by which readers translate the kernel's virtual addresses. x86_64: `NUMBER(phys_base)` of VMCOREINFO, which is signed decimal (QEMU parses
     /// it as hexadecimal, and is wrong), else from the first segment at or above
     /// 0xffffffff80000000. arm64: `NUMBER(PHYS_OFFSET)`, which crash takes from here. riscv64:
     /// `NUMBER(phys_ram_base)`. arm: the lowest physical address. Elsewhere 0.

@@ -2,7 +2,7 @@
 
 use crate::format::wire::{self, FieldVisitor, Record, StructLayout};
 
-/// Bytes of each string of `struct new_utsname`, the closing NUL included.
+/// Bytes of each string of `struct new_utsname`, with its NUL.
 pub const UTS_FIELD_BYTES: usize = 65;
 
 /// The kernel's `struct new_utsname`: six strings of 65 bytes, each with its NUL.
@@ -15,10 +15,10 @@ pub const UTS_FIELD_BYTES: usize = 65;
 /// `OFFSET(uts_namespace.name)` of VMCOREINFO; makedumpfile and this crate read it there, while QEMU
 /// leaves all but `machine` empty ("Unknown").
 ///
-/// libkdumpfile sets no architecture, and drgn then refuses the file, unless sysname is "Linux",
-/// release, version and machine are not empty, and the last byte of each string is 0: so no kdump file
-/// of QEMU opens in drgn, and filling these four mends it. crash refuses a file whose `machine` it knows
-/// and was not built for.
+/// libkdumpfile recognises the architecture only if sysname is "Linux", release, version and machine
+/// are not empty, and the last byte of each string is 0. Without an architecture, drgn refuses the
+/// file. So drgn opens no kdump file of QEMU until these four strings are filled in. crash refuses a
+/// file whose `machine` is another than the one it was built for, if it knows that name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewUtsname {
     /// "Linux".
@@ -39,8 +39,8 @@ impl NewUtsname {
     /// Bytes of the struct, in every layout.
     pub const BYTES: usize = 6 * UTS_FIELD_BYTES;
 
-    /// Reads the struct as it lies in the kernel's memory; `None` when it is too short, or a
-    /// string lacks its NUL or is not ASCII text.
+    /// Reads the struct from the kernel's memory; `None` if it is too short, or a string has no NUL
+    /// or is not printable ASCII.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = bytes.chunks_exact(UTS_FIELD_BYTES).map(|field| {
@@ -59,7 +59,7 @@ impl NewUtsname {
         })
     }
 
-    /// The struct as it lies in the kernel's memory. A string of more than 64 bytes is cut off.
+    /// The struct as the kernel has it in memory. A string of more than 64 bytes is cut off.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         // Only strings: they are the same in every layout.

@@ -14,10 +14,10 @@ pub(crate) use fields::{
 #[cfg(test)]
 pub(crate) use fields::{fields, size_of_record};
 
-/// The C ABI of the crashed kernel, which lays out the kdump headers: the five that occur.
+/// How the C ABI of the crashed kernel lays out a struct: the five layouts that occur.
 ///
-/// `crash` and makedumpfile read the headers as native structs. So a `crash` that is to read a dump
-/// must be built for an ABI with the same layout.
+/// crash and makedumpfile read the kdump headers as native structs, so they must be built for an ABI
+/// with the same layout as the crashed kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StructLayout {
     /// LP64 of either byte order.
