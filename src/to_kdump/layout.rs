@@ -121,12 +121,6 @@ impl KdumpLayout {
             data,
         })
     }
-
-    /// `max_mapnr` as the main header has it: readers that know the sub header's take that.
-    #[must_use]
-    pub fn max_mapnr_32(&self) -> u32 {
-        u32::try_from(self.sub_header.max_mapnr_64).unwrap_or(u32::MAX)
-    }
 }
 
 /// Blocks and sizes are `int` in C: 31 bits.
@@ -210,7 +204,7 @@ mod tests {
     #[test]
     fn a_max_mapnr_beyond_32_bits_is_cut_only_in_the_old_field() {
         let plan = KdumpLayout::new(&Contents { max_mapnr: (1 << 32) + 5, ..contents() }).unwrap();
-        assert_eq!(plan.max_mapnr_32(), u32::MAX);
+        assert_eq!(plan.sub_header.max_mapnr_32(), u32::MAX);
         assert_eq!(plan.sub_header.max_mapnr_64, (1 << 32) + 5);
         assert_eq!(plan.bitmap_blocks, 2 * (131072 + 1));
     }

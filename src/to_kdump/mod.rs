@@ -236,7 +236,7 @@ fn main_header(
         block_size: plan.block_size,
         sub_hdr_size: plan.sub_hdr_size,
         bitmap_blocks: plan.bitmap_blocks,
-        max_mapnr: plan.max_mapnr_32(),
+        max_mapnr: plan.sub_header.max_mapnr_32(),
         unused: old.unused,
         nr_cpus: Some(old.nr_cpus)
             .filter(|cpus| (1..=MAX_CPUS).contains(cpus))

@@ -56,7 +56,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
 fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
     let (header, sub) = (&file.header, &file.sub_header);
     let block_size = u64::from(header.block_size);
-    let low = u32::try_from(sub.max_mapnr_64).unwrap_or(u32::MAX);
+    let low = sub.max_mapnr_32();
     if header.header_version >= HEADER_VERSION && header.max_mapnr != low {
         push(
             Finding::new(

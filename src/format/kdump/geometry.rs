@@ -6,7 +6,7 @@ use crate::format::FormatError;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
 use crate::pages::PageSize;
 
-/// What a file has where, in bytes from its start.
+/// The bytes of each part of a file, and the pages that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
     /// The size of a page, which is a block.
@@ -25,7 +25,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Works it out from the headers.
+    /// Derives the places from the headers.
     ///
     /// There are two bitmaps if `bitmap_blocks` has room for two, each padded to a block: crash's
     /// rule.
@@ -49,8 +49,7 @@ impl Geometry {
         if max_mapnr == 0 || max_mapnr > bits {
             return Err(FormatError::MaxMapnr { max_mapnr, bits, blocks });
         }
-        let blocks_of_one = max_mapnr.div_ceil(8 * block_size);
-        let has_two = u64::from(blocks) / 2 >= blocks_of_one;
+        let has_two = u64::from(blocks) / 2 >= bitmap_blocks_each(max_mapnr, page_size);
         let bitmap2 = if has_two { bitmap1 + blocks_bytes / 2 } else { bitmap1 };
         let bytes = max_mapnr.div_ceil(8);
         let pfns = if sub.split == 0 {
@@ -70,6 +69,11 @@ impl Geometry {
             descriptors: bitmap1 + blocks_bytes,
         })
     }
+}
+
+/// Blocks of each bitmap: one bit for each page, padded to a block.
+pub(crate) fn bitmap_blocks_each(max_mapnr: u64, page_size: PageSize) -> u64 {
+    max_mapnr.div_ceil(8 * page_size.bytes())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::format::FormatError;
+use crate::format::kdump::geometry::bitmap_blocks_each;
 use crate::format::kdump::{HEADER_VERSION, KDUMP_SIGNATURE, MAX_SUB_HEADER_BLOCKS, NewUtsname};
 use crate::format::wire::{self, ByteOrder, FieldVisitor, Record, StructLayout};
 use crate::pages::PageSize;
@@ -189,8 +190,10 @@ impl DiskDumpHeader {
         ] {
             let header: Self = wire::decode(bytes, layout);
             match header.check_plausible() {
-                Ok(()) if header.has_tight_bitmaps() => return Ok((header, layout)),
-                Ok(()) => loose = loose.or(Some((header, layout))),
+                Ok(page_size) if header.has_tight_bitmaps(page_size) => {
+                    return Ok((header, layout));
+                }
+                Ok(_) => loose = loose.or(Some((header, layout))),
                 // In the wrong byte order, the version is wrong, too.
                 Err(FormatError::HeaderVersion) => {}
                 Err(wrong) => error = error.or(Some(wrong)),
@@ -200,13 +203,13 @@ impl DiskDumpHeader {
     }
 
     /// Whether the bitmaps have exactly the blocks that they need, as every writer gives them.
-    fn has_tight_bitmaps(&self) -> bool {
-        let blocks = u64::from(self.max_mapnr).div_ceil(8 * u64::from(self.block_size).max(1));
+    fn has_tight_bitmaps(&self, page_size: PageSize) -> bool {
+        let blocks = bitmap_blocks_each(self.max_mapnr.into(), page_size);
         u64::from(self.bitmap_blocks) == 2 * blocks || self.max_mapnr == u32::MAX
     }
 
-    /// Checks the fields by which the rest of the file is found.
-    fn check_plausible(&self) -> Result<(), FormatError> {
+    /// Checks the fields by which the rest of the file is found; returns the page size.
+    fn check_plausible(&self) -> Result<PageSize, FormatError> {
         if self.header_version > HEADER_VERSION {
             return Err(FormatError::HeaderVersion);
         }
@@ -222,6 +225,6 @@ impl DiskDumpHeader {
         if bits == 0 || max_mapnr > bits {
             return Err(FormatError::MaxMapnr { max_mapnr, bits, blocks: self.bitmap_blocks });
         }
-        Ok(())
+        Ok(page_size)
     }
 }

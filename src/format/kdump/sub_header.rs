@@ -242,9 +242,8 @@ impl KdumpSubHeader {
                 && offset.checked_add(size).is_some_and(|end| end <= blocks_end);
             (offset != 0 || size != 0) && !inside
         };
-        let max_mapnr = u32::try_from(self.max_mapnr_64).unwrap_or(u32::MAX);
         [
-            max_mapnr != main.max_mapnr,
+            self.max_mapnr_32() != main.max_mapnr,
             outside(self.offset_vmcoreinfo, self.size_vmcoreinfo),
             outside(self.offset_note, self.size_note),
             // makedumpfile may append the text to the file, so its offset says nothing.
@@ -253,6 +252,12 @@ impl KdumpSubHeader {
         .into_iter()
         .filter(|wrong| *wrong)
         .count()
+    }
+
+    /// `max_mapnr` of the main header: the highest number that it can have, if `max_mapnr_64` is more.
+    #[must_use]
+    pub fn max_mapnr_32(&self) -> u32 {
+        u32::try_from(self.max_mapnr_64).unwrap_or(u32::MAX)
     }
 
     /// `sizeof` in `layout`: the notes start that many bytes into block 1.
