@@ -59,7 +59,7 @@ impl DumpLevel {
 
     /// Whether it excludes classes that only the kernel's struct pages identify.
     #[must_use]
-    pub fn leaves_out_classes(self) -> bool {
+    pub fn excludes_classes(self) -> bool {
         self.0 & !Self::ZERO != 0
     }
 

@@ -29,7 +29,7 @@
 //! - VMCOREINFO lacks what identifies its pages,
 //! - more than 4 of its blocks contain kernel pages,
 //! - more than 4 of its struct pages contradict themselves, and more than one in 16, or
-//! - more free pages were found than the zones count.
+//! - clearly more free pages were found than the zones count.
 //!
 //! All classes, if
 //!
@@ -38,8 +38,8 @@
 //! - more than 4 heads or tails of compounds do not fit together, and more than one in 16, or
 //! - less than half as many free pages were found as the zones count.
 //!
-//! Then the class's pages are kept, a warning gives the reason, and [`Selection::level`] lacks the
-//! class's bit.
+//! Then the class's pages are kept, a warning gives the reason, and the class's bit is not in
+//! [`Selection::level`].
 //!
 //! # What may not be here
 //!

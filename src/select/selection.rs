@@ -117,7 +117,7 @@ impl Selection {
         let struct_pages = counts.struct_pages;
         let census = Census { classes: classes.to_vec(), struct_pages, unknown, pages };
         let mut selection = Selection::new(excluded, census, asked, |_| true);
-        if selection.level.leaves_out_classes() {
+        if selection.level.excludes_classes() {
             let unreadable = counts.unreadable;
             let without = unknown - unreadable;
             let doubts = [

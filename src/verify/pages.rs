@@ -290,7 +290,7 @@ impl Judge<'_> {
             Ok(page) if !exact && level.shares_zero_pages() && is_zero(page) => {
                 checked.tally.left_out_zero += 1;
             }
-            _ if !exact && level.leaves_out_classes() => {
+            _ if !exact && level.excludes_classes() => {
                 checked.tally.left_out_by_class += 1;
                 checked.tally.first_not_proven = checked.tally.first_not_proven.or(Some(pfn));
             }
