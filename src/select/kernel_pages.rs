@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::struct_pages::StructPages;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
 use crate::pages::ranges::page_runs;
@@ -36,11 +35,11 @@ pub(super) struct KernelPages {
 }
 
 impl KernelPages {
-    /// Finds the kernel's image, log, page tables and struct pages.
+    /// Finds the kernel's image, log and page tables, besides its `struct_pages`.
     pub(super) fn find(
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
-        struct_pages: &StructPages,
+        struct_pages: Vec<PhysRange>,
     ) -> Self {
         let mut tables = Vec::new();
         // Where a table cannot be read, those that it leads to are not found.
@@ -56,7 +55,7 @@ impl KernelPages {
                 (KernelPageKind::Image, runs(image::image(kernel, translator))),
                 (KernelPageKind::Log, runs(log_extents(kernel, translator))),
                 (KernelPageKind::PageTable, runs(tables)),
-                (KernelPageKind::StructPages, runs(struct_pages.extents().collect())),
+                (KernelPageKind::StructPages, runs(struct_pages)),
             ],
         }
     }

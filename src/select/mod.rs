@@ -47,6 +47,7 @@
 //! zeros (their bytes decide, which are not read here), and what becomes of the pages (`to_kdump`,
 //! `to_elf`).
 
+mod batch;
 mod census;
 mod chunk;
 mod class;
@@ -170,7 +171,8 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
         let known = dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
         let struct_pages = StructPages::locate(&map, &translator, known, &request.cancel)?;
-        let kernel_pages = KernelPages::find(&kernel, &translator, &struct_pages);
+        let kernel_pages =
+            KernelPages::find(&kernel, &translator, struct_pages.extents().collect());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));
         }

@@ -2,7 +2,7 @@
 
 use super::class::{Class, PerClass};
 use super::classes::{cache, free, hwpoison, offline, user};
-use super::reasons::{DisableReason, Inconsistency};
+use super::reasons::DisableReason;
 use super::verdict::{ClassBlock, Exclusion, RuleMatch, Verdict};
 use crate::format::dump_level::DumpLevel;
 use crate::kernel;
@@ -62,43 +62,33 @@ impl Rules {
 
     /// What `page` is, and what of it is excluded.
     pub(super) fn classify(&self, page: &Page<'_>, pfn: Pfn) -> Verdict {
-        let (class, order) = match self.match_by_level(page, pfn) {
-            (_, RuleMatch::No) => {
-                return match self.match_at_every_level(page, pfn) {
-                    (_, RuleMatch::No) => Verdict::Unclassified,
-                    (class, RuleMatch::Inconsistent(why)) => {
-                        Verdict::Inconsistent { class, why, exclusion: None }
+        let (class, matched) = match self.match_by_level(page, pfn) {
+            (_, RuleMatch::No) => self.match_at_every_level(page, pfn),
+            found => found,
+        };
+        match matched {
+            RuleMatch::No => Verdict::Unclassified,
+            RuleMatch::Inconsistent(why) => {
+                // A poisoned page must not be read, whatever else it is.
+                let poisoned = Exclusion { class: Class::Hwpoison, order: 0 };
+                let exclusion = self.is_poisoned(page, pfn).then_some(poisoned);
+                Verdict::Inconsistent { class, why, exclusion }
+            }
+            RuleMatch::Block(order) if class.is_excluded_by(self.level) => {
+                let exclusion = Some(Exclusion { class, order });
+                Verdict::Block(ClassBlock { class, order, exclusion })
+            }
+            RuleMatch::Block(order) => {
+                let exclusion = match self.match_at_every_level(page, pfn) {
+                    // The block is no larger than its own class says.
+                    (class, RuleMatch::Block(part)) => {
+                        Some(Exclusion { class, order: part.min(order) })
                     }
-                    (class, RuleMatch::Block(order)) => {
-                        let exclusion = Some(Exclusion { class, order });
-                        Verdict::Block(ClassBlock { class, order, exclusion })
-                    }
+                    _ => None,
                 };
+                Verdict::Block(ClassBlock { class, order, exclusion })
             }
-            (class, RuleMatch::Inconsistent(why)) => {
-                return self.inconsistent(page, pfn, class, why);
-            }
-            (class, RuleMatch::Block(order)) => (class, order),
-        };
-        let exclusion = if class.is_excluded_by(self.level) {
-            Some(Exclusion { class, order })
-        } else {
-            match self.match_at_every_level(page, pfn) {
-                // The block is no larger than its own class says.
-                (class, RuleMatch::Block(part)) => {
-                    Some(Exclusion { class, order: part.min(order) })
-                }
-                _ => None,
-            }
-        };
-        Verdict::Block(ClassBlock { class, order, exclusion })
-    }
-
-    /// Poisoned pages must not be read: such a page is excluded whatever else it is, but only itself.
-    fn inconsistent(&self, page: &Page<'_>, pfn: Pfn, class: Class, why: Inconsistency) -> Verdict {
-        let poisoned = Exclusion { class: Class::Hwpoison, order: 0 };
-        let exclusion = self.is_poisoned(page, pfn).then_some(poisoned);
-        Verdict::Inconsistent { class, why, exclusion }
+        }
     }
 
     /// Whether the page begins a block on a free list of its zone.

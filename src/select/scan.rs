@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::batch::Batch;
 use super::chunk::{Chunk, Continuation, ScanCounts};
 use super::class::Class;
 use super::kernel_pages::{KernelPageKind, KernelPages};
 use super::mask::{CHUNK_PAGES, Mask, chunk_pfns};
 use super::reasons::SelectError;
 use super::rules::Rules;
-use super::struct_pages::{ArrayPart, Batch, StructPages};
+use super::struct_pages::{ArrayPart, StructPages};
 use super::verdict::{ClassBlock, Verdict};
 use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
@@ -125,7 +126,7 @@ impl<'a> Scanner<'a> {
         let struct_pages = self.batch.run(run);
         let mut pfn = run.start.max(next);
         while pfn < run.end {
-            let page = struct_pages.page(pfn, self.input.format, part);
+            let page = struct_pages.page(pfn, part.vaddr(pfn), self.input.format);
             pfn += self.scan_page(chunk, part, &page, pfn);
         }
         pfn.max(next)
