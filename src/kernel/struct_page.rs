@@ -1,8 +1,8 @@
-//! `struct page`: where its fields are, and the numbers by which they say what a page is used for.
+//! `struct page`: the layout of its fields, and the values that say what a page is used for.
 //!
-//! Everything comes from VMCOREINFO (kernel/vmcore_info.c, before 6.9 kernel/crash_core.c); what is
-//! there decides, never a version. Where a field or number has had several names or forms, the newest
-//! is asked for first.
+//! All of it comes from VMCOREINFO (kernel/vmcore_info.c, before 6.9 kernel/crash_core.c). The presence
+//! of an item decides, never a version. Of several names or forms of a field or number, the newest
+//! counts.
 
 mod compound;
 mod types;
@@ -18,20 +18,21 @@ use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
 pub use types::{PageType, page_type};
 
-/// `sizeof(struct page)` at the most: 64 bytes and a word each for memcg, KMSAN, the last CPU.
+/// Maximum `sizeof(struct page)`: several times its 64 bytes, to which memcg, KMSAN and the last CPU
+/// add a word each.
 const MAX_BYTES: u64 = 512;
 
-/// Bits of `page.mapping` that are flags: PAGE_MAPPING_FLAGS in include/linux/page-flags.h.
+/// The flags in `page.mapping`: PAGE_MAPPING_FLAGS in include/linux/page-flags.h.
 const MAPPING_FLAGS: u64 = 3;
 const MAPPING_ANON: u64 = 1;
 
-/// The highest order of a compound: 16 GiB of hugetlb in pages of 4 KiB.
+/// The highest order of a compound page: 16 GiB of hugetlb in pages of 4 KiB.
 pub const MAX_ORDER: u64 = 22;
 
-/// Bits of page[1].flags that hold a folio's order since 6.6 (ebc1baf5c9b4).
+/// The order of a folio in page[1].flags, since 6.6 (ebc1baf5c9b4).
 const FOLIO_ORDER: u64 = 0xff;
 
-/// How slab pages are told.
+/// How slab pages are marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slab {
     /// PAGE_SLAB_MAPCOUNT_VALUE, since 6.10 (46df8e73a4a3).
@@ -47,10 +48,10 @@ struct Field {
     bytes: usize,
 }
 
-/// What struct pages of one kernel look like.
+/// The format of one kernel's struct pages.
 #[derive(Debug, Clone)]
 pub struct StructPageFormat {
-    /// Bytes of one.
+    /// The size of a struct page in bytes.
     pub size: usize,
     order: ByteOrder,
     flags: Field,
@@ -62,40 +63,40 @@ pub struct StructPageFormat {
     slab: Option<Slab>,
     hugetlb: Option<Hugetlb>,
     compound_order: Option<CompoundOrder>,
-    /// Any type of this kernel: they have one form.
+    /// Any page type of this kernel: all have one form.
     a_type: Option<PageType>,
-    /// A bit that all kernel addresses have set: the highest, or where tags may be above it
-    /// (arm64), bit 55. 0 if there is none.
+    /// A bit that is set in all kernel addresses: the highest, or bit 55 of arm64, where tags may be
+    /// above it. 0 if there is none.
     kernel_bit: u64,
 }
 
-/// `NUMBER(name)`, the number of a bit of `page.flags`, as a mask.
+/// The mask of a flag in `page.flags`, whose bit number is `NUMBER(name)`.
 #[must_use]
 pub fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
     1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
 }
 
 impl StructPageFormat {
-    /// The struct page of a kernel.
+    /// The format of a kernel's struct pages.
     ///
     /// # Errors
-    /// What VMCOREINFO lacks, or what of it cannot be.
+    /// [`Error`] if VMCOREINFO lacks an item, or one is implausible.
     pub fn of(kernel: &Kernel<'_>) -> Result<Self, Error> {
         let info = kernel.info;
         let long = kernel.layout.long_bytes();
         let size = info.require_size("page")?;
-        let is_sane = (long as u64 * 4..=MAX_BYTES).contains(&size) && size % long as u64 == 0;
-        let size = usize::try_from(size).ok().filter(|_| is_sane).ok_or_else(|| {
+        let is_plausible = (long as u64 * 4..=MAX_BYTES).contains(&size) && size % long as u64 == 0;
+        let size = usize::try_from(size).ok().filter(|_| is_plausible).ok_or_else(|| {
             Error::implausible("SIZE(page)", format!("no struct page has {size} bytes"))
         })?;
         let optional = |name: &str, bytes: usize| -> Result<Option<Field>, Error> {
             let Some(offset) = info.offset(name) else { return Ok(None) };
             let field = usize::try_from(offset).ok().map(|offset| Field { offset, bytes });
-            let inside = |field: &Field| {
+            let is_inside = |field: &Field| {
                 field.offset % bytes == 0
                     && field.offset.checked_add(bytes).is_some_and(|end| end <= size)
             };
-            let field = field.filter(inside).ok_or_else(|| {
+            let field = field.filter(is_inside).ok_or_else(|| {
                 Error::implausible(
                     Item::offset(name).to_string(),
                     format!("{offset} is not within the {size} bytes of a struct page"),
@@ -103,10 +104,10 @@ impl StructPageFormat {
             })?;
             Ok(Some(field))
         };
-        let needed = |name: &str, bytes: usize| {
+        let required = |name: &str, bytes: usize| {
             optional(name, bytes)?.ok_or_else(|| Error::missing(Item::offset(name)))
         };
-        // Renamed in 7.1, when it came to hold a mask as well.
+        // Renamed in 7.1, when it began to hold a mask as well.
         let head_link = match optional("page.compound_info", long)? {
             None => optional("page.compound_head", long)?,
             found => found,
@@ -116,11 +117,12 @@ impl StructPageFormat {
         let format = StructPageFormat {
             size,
             order: kernel.layout.byte_order(),
-            flags: needed("page.flags", long)?,
-            mapping: needed("page.mapping", long)?,
+            flags: required("page.flags", long)?,
+            mapping: required("page.mapping", long)?,
             mapcount: optional("page._mapcount", 4)?,
             private: optional("page.private", long)?,
             head_link,
+            // Without the mask no page is a head.
             head_mask: info.number("PG_head_mask").unwrap_or(0),
             slab: slab.or_else(|| flag(info, "PG_slab").map(Slab::Flag)),
             hugetlb: hugetlb(info, size),
@@ -136,31 +138,31 @@ impl StructPageFormat {
         Ok(format)
     }
 
-    /// Whether tails of compounds say so themselves (OFFSET(page.compound_head), since 4.6).
+    /// Whether tails of compound pages are marked (OFFSET(page.compound_head), since 4.6).
     #[must_use]
     pub fn knows_tails(&self) -> bool {
         self.head_link.is_some()
     }
 
-    /// Whether heads of compounds are known.
+    /// Whether heads of compound pages are marked.
     #[must_use]
     pub fn knows_heads(&self) -> bool {
         self.head_mask != 0 && self.compound_order.is_some()
     }
 
-    /// Whether it can be told which pages have a `_mapcount`.
+    /// Whether `page._mapcount` is known.
     #[must_use]
     pub fn has_mapcount(&self) -> bool {
         self.mapcount.is_some()
     }
 
-    /// Whether it can be told which pages have a `private`.
+    /// Whether `page.private` is known.
     #[must_use]
     pub fn has_private(&self) -> bool {
         self.private.is_some()
     }
 
-    /// Whether slab pages can be told from others.
+    /// Whether slab pages are marked.
     #[must_use]
     pub fn knows_slab(&self) -> bool {
         match self.slab {
@@ -170,8 +172,8 @@ impl StructPageFormat {
         }
     }
 
-    /// The struct page at the start of `bytes`, which go on with those of the next pages; `vaddr` is
-    /// its virtual address.
+    /// The struct page at the start of `bytes`, which may continue with those of the next pages. Its
+    /// virtual address is `vaddr`.
     #[must_use]
     pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> Page<'a> {
         let mapcount = self
@@ -181,13 +183,23 @@ impl StructPageFormat {
         Page { format: self, bytes, vaddr, flags, mapcount }
     }
 
+    /// The value of a field; 0 if `bytes` does not reach it, as it may not reach page[1].
+    ///
+    /// Each width has its own load: this is the hot loop of `select`, and `ByteOrder::read_uint` copies
+    /// bytes by a length that is not known at compile time.
     fn read(&self, bytes: &[u8], field: Field) -> u64 {
-        let bytes = bytes.get(field.offset..field.offset + field.bytes);
-        bytes.map_or(0, |bytes| self.order.read_uint(bytes))
+        let at = bytes.get(field.offset..).unwrap_or(&[]);
+        let value = match field.bytes {
+            8 => at.first_chunk().map(|&bytes| self.order.read_u64(bytes)),
+            4 => at.first_chunk().map(|&bytes| self.order.read_u32(bytes).into()),
+            2 => at.first_chunk().map(|&bytes| self.order.read_u16(bytes).into()),
+            _ => at.first().map(|&byte| byte.into()),
+        };
+        value.unwrap_or(0)
     }
 }
 
-/// One struct page, with those of the next pages behind it.
+/// One struct page, and the bytes of the next ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     format: &'a StructPageFormat,
@@ -195,20 +207,20 @@ pub struct Page<'a> {
     vaddr: VirtAddr,
     /// `page.flags`.
     pub flags: u64,
-    /// `page._mapcount`, which is the page's type as well.
+    /// `page._mapcount`, which may hold the page's type instead.
     pub mapcount: u32,
 }
 
-/// What `page.mapping` points to.
+/// The target of `page.mapping`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mapping {
     /// Nothing.
     None,
-    /// The anon_vma of anonymous memory, or what KSM merged.
+    /// The anon_vma of anonymous memory, or a node of KSM.
     Anon,
-    /// A file's address_space, or what else the kernel uses the field for.
+    /// A file's address_space, or another structure of the kernel.
     Other,
-    /// Something that is no address of the kernel.
+    /// A value that is not a kernel address.
     Wild,
 }
 
@@ -219,17 +231,17 @@ impl Page<'_> {
         self.vaddr
     }
 
-    /// Whether it belongs to a compound whose head is before it.
+    /// Whether it is a tail: part of a compound page, after its head.
     #[must_use]
     pub fn is_tail(&self) -> bool {
         self.head_link().is_some_and(|link| link & 1 != 0)
     }
 
-    /// Where a tail says that its head is; `None` for one that was never made, which is all ones
-    /// (PAGE_POISON_PATTERN).
+    /// The address of a tail's head. `None` for a struct page that was never initialised: its bits are
+    /// all ones (PAGE_POISON_PATTERN).
     ///
-    /// The address itself, or since 7.1, where struct pages allow it, the bits of the tail's own
-    /// address that are the head's.
+    /// The link is the address itself. Since 7.1 it may be a mask instead, which the head's address
+    /// is the tail's address ANDed with.
     #[must_use]
     pub fn head_of_tail(&self) -> Option<VirtAddr> {
         let is_wide = self.format.flags.bytes == 8;
@@ -240,15 +252,14 @@ impl Page<'_> {
         Some(VirtAddr::new(if is_mask { self.vaddr.get() & mask } else { mask }))
     }
 
-    /// How many bytes a tail is behind its head, if it says so.
+    /// The distance in bytes from a tail's head to the tail, if it has a head.
     #[must_use]
     pub fn distance_to_head(&self) -> Option<u64> {
         Some(self.vaddr.wrapping_sub(self.head_of_tail()?))
     }
 
-    /// Whether a head is none, but stands for the tails of another: huge pages may do without
-    /// most of their struct pages, and map the first of them over and over
-    /// (page_is_fake_head(), 5.18 to 7.0).
+    /// Whether a head is fake (page_is_fake_head(), 5.18 to 7.0): it stands for tails of a huge page
+    /// whose struct pages were freed. The kernel maps the first of them again in their place.
     #[must_use]
     pub fn is_fake_head(&self) -> bool {
         let next = self.next(1);
@@ -257,7 +268,7 @@ impl Page<'_> {
         })
     }
 
-    /// The struct page so many pages on, if it is there.
+    /// The struct page `pages` pages on, if the bytes reach that far.
     #[must_use]
     pub fn next(&self, pages: u64) -> Option<Page<'_>> {
         let size = self.format.size;
@@ -266,7 +277,7 @@ impl Page<'_> {
         Some(self.format.page(bytes, self.vaddr.wrapping_add(offset as u64)))
     }
 
-    /// Whether the page so many pages on is a tail of this head, as far as that can be told.
+    /// Whether the page `pages` pages on is a tail of this head, or tails are not marked.
     fn has_tail(&self, pages: u64) -> bool {
         self.format.head_link.is_none()
             || self.next(pages).is_some_and(|tail| {
@@ -278,13 +289,13 @@ impl Page<'_> {
         self.format.head_link.map(|field| self.format.read(self.bytes, field))
     }
 
-    /// Whether it is the first of a compound.
+    /// Whether it is the head of a compound page.
     #[must_use]
     pub fn is_head(&self) -> bool {
         self.flags & self.format.head_mask != 0
     }
 
-    /// Whether it is the allocator's for small objects: what other fields say is then the slab's.
+    /// Whether it is a slab page: its other fields then have other meanings.
     #[must_use]
     pub fn is_slab(&self) -> bool {
         match self.format.slab {
@@ -294,13 +305,13 @@ impl Page<'_> {
         }
     }
 
-    /// Whether `_mapcount` says what the page is rather than who maps it.
+    /// Whether `_mapcount` holds the page's type rather than a count of its mappings.
     #[must_use]
     pub fn has_type(&self) -> bool {
         self.format.a_type.is_some_and(|any| any.is_like(self.mapcount))
     }
 
-    /// Whether it is the head of a huge page of hugetlb.
+    /// Whether it is the head of a hugetlb page.
     #[must_use]
     pub fn is_hugetlb(&self) -> bool {
         self.is_head()
@@ -312,13 +323,13 @@ impl Page<'_> {
             }
     }
 
-    /// `page.private`, the order of a free block.
+    /// `page.private`: the order of a free block; 0 if its offset is not known.
     #[must_use]
     pub fn private(&self) -> u64 {
         self.format.private.map_or(0, |field| self.format.read(self.bytes, field))
     }
 
-    /// What `page.mapping` points to.
+    /// The target of `page.mapping`.
     #[must_use]
     pub fn mapping(&self) -> Mapping {
         let mapping = self.format.read(self.bytes, self.format.mapping);
@@ -334,10 +345,10 @@ impl Page<'_> {
         }
     }
 
-    /// The order of the compound that this page is the head of. A single page has order 0.
+    /// The order of the compound page that this page is the head of; 0 for a single page.
     ///
-    /// `None` for one that cannot be: a head is aligned to its compound, and its tails, the first
-    /// and the last if it is at hand, lead to it.
+    /// `None` if that is contradictory: a head must be aligned to its order, and its first tail, and
+    /// the last one if the bytes reach it, must point to it.
     #[must_use]
     pub fn compound_order(&self, pfn: u64) -> Option<u32> {
         let place = self.format.compound_order.filter(|_| self.is_head());
@@ -360,7 +371,7 @@ impl Page<'_> {
     }
 }
 
-/// An order that a block beginning at `pfn` can have.
+/// `order`, if a block that starts at `pfn` can have it: `pfn` must be aligned to it.
 #[must_use]
 pub fn aligned_order(pfn: u64, order: u64) -> Option<u32> {
     let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;

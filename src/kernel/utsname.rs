@@ -1,4 +1,4 @@
-//! What the crashed kernel calls itself: from its memory, else from what the core says.
+//! The crashed kernel's utsname: from its memory, else made from what the dump says.
 
 use crate::format::elf::Segment;
 use crate::format::kdump::NewUtsname;
@@ -9,17 +9,17 @@ use crate::pages::{PhysAddr, Position, VirtAddr};
 
 const UNKNOWN: &str = "unknown";
 
-/// A release that libkdumpfile can take apart; one without numbers makes it refuse translation.
+/// A release that libkdumpfile can parse; without numbers it refuses to translate addresses.
 const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
-/// The virtual address of `init_uts_ns.name`, if VMCOREINFO tells it.
+/// The virtual address of `init_uts_ns.name`, if VMCOREINFO has it.
 #[must_use]
 pub fn address(info: &Vmcoreinfo) -> Option<VirtAddr> {
     let (namespace, name) = info.symbol("init_uts_ns").zip(info.offset("uts_namespace.name"))?;
     namespace.checked_add(name)
 }
 
-/// Physical addresses that `init_uts_ns.name` may be at; empty when VMCOREINFO does not tell.
+/// Physical addresses that `init_uts_ns.name` may have; none if VMCOREINFO does not have it.
 #[must_use]
 pub fn candidates(
     arch: Architecture,
@@ -27,15 +27,14 @@ pub fn candidates(
     phys_base: u64,
     segments: &[Segment],
 ) -> Vec<PhysAddr> {
-    address(info)
-        .map(|vaddr| arch.image_addresses(vaddr, info, phys_base, segments))
-        .unwrap_or_default()
+    let Some(vaddr) = address(info) else { return Vec::new() };
+    arch.image_addresses(vaddr, info, phys_base, segments)
 }
 
-/// Reads the struct out of the bytes at a candidate address, if it is there.
+/// The utsname in the bytes at a candidate address, if they are one.
 ///
-/// Right is what says Linux and the very release that VMCOREINFO says, with a version and a
-/// machine: nothing that a wrong translation finds looks like that.
+/// It must name Linux and the release of VMCOREINFO, and have a version and a machine: the bytes at a
+/// wrong address do not.
 #[must_use]
 pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
     let name = NewUtsname::parse(bytes)?;
@@ -47,23 +46,23 @@ pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
     plausible.then_some(name)
 }
 
-/// Whether a header's name is one that readers can do with, and the kernel's own: QEMU's are
-/// empty, and our [`fallback`] may be bettered.
+/// Whether a header's utsname is the kernel's own and has all that readers need. QEMU writes an empty
+/// one, and [`fallback`] one that is better replaced.
 #[must_use]
 pub fn is_usable(name: &NewUtsname) -> bool {
     is_filled(name) && name.version != UNKNOWN
 }
 
-/// Whether libkdumpfile and drgn know by it what they have before them.
+/// Whether libkdumpfile and drgn can identify the dump by it.
 #[must_use]
 pub fn is_filled(name: &NewUtsname) -> bool {
     name.sysname == "Linux"
         && [&name.release, &name.version, &name.machine].iter().all(|field| !field.is_empty())
 }
 
-/// The name without the kernel's memory: release from `OSRELEASE=`, machine from `e_machine`.
+/// A utsname for want of the kernel's own: release from `OSRELEASE=`, machine from the architecture.
 ///
-/// No field that libkdumpfile insists on is left empty; what is not known is "unknown".
+/// No field that libkdumpfile requires is empty; the unknown ones are "unknown".
 #[must_use]
 pub fn fallback(arch: Architecture, order: ByteOrder, info: Option<&Vmcoreinfo>) -> NewUtsname {
     let release = info
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_name_that_vmcoreinfo_expects_is_recognised() {
+    fn only_a_utsname_of_vmcoreinfos_release_is_recognised() {
         let info = Vmcoreinfo::parse(b"OSRELEASE=6.1.0");
         let good = ["Linux", "box", "6.1.0", "#1", "x86_64", ""];
         assert_eq!(recognise(&bytes(good), &info).unwrap().version, "#1");

@@ -22,6 +22,25 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
         self.page.read(vaddr, buf, |vaddr, part| self.translator.read(vaddr, part))
     }
 
+    /// The `N` bytes from `vaddr` on.
+    pub(crate) fn read_bytes<const N: usize>(
+        &mut self,
+        vaddr: VirtAddr,
+    ) -> Result<[u8; N], AddressError> {
+        let mut bytes = [0; N];
+        self.read(vaddr, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The `unsigned long` or pointer at `vaddr`.
+    pub(crate) fn read_long(&mut self, vaddr: VirtAddr) -> Result<u64, AddressError> {
+        let order = self.translator.layout().byte_order();
+        Ok(match self.translator.layout().long_bytes() {
+            8 => order.read_u64(self.read_bytes(vaddr)?),
+            _ => order.read_u32(self.read_bytes(vaddr)?).into(),
+        })
+    }
+
     /// The bytes from `vaddr` on that are cached; there may be none.
     pub(crate) fn cached(&self, vaddr: VirtAddr) -> &[u8] {
         self.page.cached(vaddr)

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::dump::physical::DumpMemory;
 use crate::error::chain;
-use crate::kernel::log::{self, Ended, Panic, PanicFinder};
+use crate::kernel::log::{self, LogReport, Panic, PanicFinder};
 
 /// Records that are looked at: more than the largest log buffer (2^31 bytes) ever had in practice.
 const MAX_RECORDS: u64 = 1 << 22;
@@ -15,7 +15,7 @@ pub struct LogGlance {
     /// Why the kernel crashed.
     pub panic: Panic,
     /// How much of the log could be read.
-    pub ended: Ended,
+    pub ended: LogReport,
 }
 
 /// Looks for the panic.

@@ -7,7 +7,7 @@ use crate::unit_tests::world::{World, chain};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::Error;
-use kdumpconv::kernel::log::{self, Caller, Ended, PanicFinder, PrintOptions};
+use kdumpconv::kernel::log::{self, Caller, LogReport, PanicFinder, PrintOptions};
 use proptest::prelude::*;
 use support::elf::Endian;
 use support::machine::{PageTables, Paging};
@@ -62,7 +62,7 @@ fn world(words: Words, image: &LogImage) -> World {
 }
 
 /// What is read of a log.
-fn read(world: &World) -> (Vec<Logged>, Ended) {
+fn read(world: &World) -> (Vec<Logged>, LogReport) {
     let mut found = Vec::new();
     let ended = log::read(&world.kernel(), &mut |record| {
         found.push(Logged {
@@ -125,7 +125,7 @@ fn a_ring_that_has_wrapped_gives_all_its_records() {
             let (found, ended) = read(&world);
             assert_eq!(found, ring.expected(), "{words:?} {pushes}");
             let records = found.len() as u64;
-            assert_eq!(ended, Ended { records, lost: 0, why: None });
+            assert_eq!(ended, LogReport { records, lost: 0, why: None });
             assert_eq!(found.is_empty(), pushes == 0);
         }
     }
@@ -172,7 +172,7 @@ fn a_block_may_end_where_the_ring_ends() {
     descs[8..16].copy_from_slice(&192u64.to_le_bytes());
     descs[16..24].copy_from_slice(&256u64.to_le_bytes());
     let (found, ended) = read(&world(LE64, &image));
-    assert_eq!(ended, Ended { records: 1, lost: 0, why: None });
+    assert_eq!(ended, LogReport { records: 1, lost: 0, why: None });
     assert_eq!(found[0].text, [b'e'; 56]);
 }
 
@@ -432,7 +432,7 @@ fn overlapping_texts_end_when_they_exceed_the_ring() {
     }
     let (found, ended) = read(&world(LE64, &image));
     assert_eq!((found.len(), ended.lost), (4, 1));
-    assert!(ended.why.unwrap().ends_with("the texts are more than their ring holds"));
+    assert!(ended.why.unwrap().ends_with("the texts are larger than their ring"));
 }
 
 #[test]

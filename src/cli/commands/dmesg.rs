@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use kdumpconv::log::{self, Caller, Ended, PrintError, PrintOptions};
+use kdumpconv::log::{self, Caller, LogReport, PrintError, PrintOptions};
 use kdumpconv::{Dump, DumpMemory, Kernel, OutputFormat, Sink};
 use serde_json::json;
 
@@ -87,7 +87,7 @@ fn write_to_file(
         BufWriter::new(Appender { sink: target.sink(), written: 0, cancel: &cancel });
     let (ended, failed) = match print_log(args, kernel, &mut appender) {
         Ok(ended) => (ended, None),
-        Err(PrintError::Write(error)) => (Ended::default(), Some(error)),
+        Err(PrintError::Write(error)) => (LogReport::default(), Some(error)),
         Err(error) => {
             drop(appender.into_parts());
             target.discard();
@@ -113,7 +113,11 @@ fn write_to_file(
 }
 
 /// Prints the log as lines or as JSON objects.
-fn print_log(args: &Dmesg, kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, PrintError> {
+fn print_log(
+    args: &Dmesg,
+    kernel: &Kernel<'_>,
+    out: &mut dyn Write,
+) -> Result<LogReport, PrintError> {
     let ended = if args.messages.json {
         print_objects(kernel, out)
     } else {
@@ -124,7 +128,7 @@ fn print_log(args: &Dmesg, kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<E
 }
 
 /// Prints one JSON object for each record, one a line.
-fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, PrintError> {
+fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<LogReport, PrintError> {
     let mut written = Ok(());
     let ended = log::read(kernel, &mut |record| {
         let caller = record.caller.map(|caller| match caller {
@@ -146,7 +150,7 @@ fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<Ended, Prin
     Ok(ended)
 }
 
-fn warn_of_lost_records(ended: &Ended, messages: &Messages) {
+fn warn_of_lost_records(ended: &LogReport, messages: &Messages) {
     if let Some(why) = &ended.why {
         messages.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
     }

@@ -1,13 +1,40 @@
-//! The crashed kernel's log, record by record, from whichever of its three forms the kernel has.
+//! The crashed kernel's log (what `dmesg` prints), record by record.
 //!
-//! | kernel | form | told by | file |
-//! |---|---|---|---|
-//! | 5.10 on | lockless ring of descriptors and texts | SYMBOL(prb) | `ring` |
-//! | 3.5 to 5.9 | records of variable length in log_buf | SYMBOL(log_first_idx) | `records` |
-//! | before | characters in log_buf | SYMBOL(log_end) | `chars` |
+//! A kernel keeps its log in one of three forms; [`read`] knows them all:
 //!
-//! Structs are laid out as VMCOREINFO says, sizes and indices are believed only as far as the dump
-//! has memory for them, and a record that cannot be read costs itself alone.
+//! | kernel | form | identified by |
+//! |---|---|---|
+//! | since 5.10 | a lockless ring of descriptors and texts | SYMBOL(prb) |
+//! | 3.5 to 5.9 | records of variable length in log_buf | SYMBOL(log_first_idx) |
+//! | before 3.5 | characters in log_buf | SYMBOL(log_end) |
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use kdumpconv::{Dump, DumpMemory, Input, OpenOptions, log};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let path = std::path::Path::new("testdata/small.vmcore.zst");
+//! let dump = Dump::open(Input::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
+//! let memory = DumpMemory::new(&dump)?;
+//! if let Some(kernel) = memory.kernel() {
+//!     let report = log::read(&kernel, &mut |record| {
+//!         println!("{:?} {}", record.ts_nsec, String::from_utf8_lossy(record.text));
+//!         ControlFlow::Continue(())
+//!     });
+//!     match report {
+//!         Ok(report) => println!("{} records, {} lost", report.records, report.lost),
+//!         Err(error) => println!("no log: {error}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`print`] writes the log as text, [`PanicFinder`] looks for the reason of the crash.
+//!
+//! VMCOREINFO has the offsets in the kernel's structs. Sizes and indices count only as far as the dump
+//! has memory for them. A record that cannot be read is counted in [`LogReport`]; the others are not
+//! affected.
 
 mod chars;
 mod panic;
@@ -20,72 +47,74 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Position, VirtAddr, VirtRange};
 
+pub use crate::kernel::error::{AddressError, Error};
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};
 
-/// Who logged a record.
+/// The context that logged a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A task, by its pid.
+    /// A task, by its process id.
     Task(u32),
-    /// A processor, outside of a task.
+    /// A processor that was not running a task, by its number.
     Cpu(u32),
 }
 
 impl Caller {
-    /// `caller_id` of a record: the highest bit tells processors from tasks (printk_caller_id(),
+    /// Decodes `caller_id` of a record: its highest bit marks a processor (printk_caller_id(),
     /// kernel/printk/printk.c).
     fn of_id(id: u32) -> Caller {
         if id >> 31 == 1 { Caller::Cpu(id & (u32::MAX >> 1)) } else { Caller::Task(id) }
     }
 }
 
-/// What one printk said.
+/// What one printk logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Nanoseconds since boot; none where they are part of the text, if anything.
+    /// Nanoseconds since boot. `None` before 3.5, when the time was part of the text, if anywhere.
     pub ts_nsec: Option<u64>,
-    /// Who said it, where the kernel notes that.
+    /// The context that logged it, if the kernel records that.
     pub caller: Option<Caller>,
-    /// Urgency, from 0 (emergency) to 7 (debug), where it can be told.
+    /// The severity, from 0 (emergency) to 7 (debug), if known.
     pub level: Option<u8>,
-    /// syslog's facility, 0 is the kernel, where it can be told.
+    /// syslog's facility, of which 0 is the kernel, if known.
     pub facility: Option<u8>,
-    /// The text as the kernel has it: any bytes, perhaps several lines, no newline at its end.
+    /// The text as the kernel has it: any bytes, perhaps several lines, without a newline at its end.
     pub text: &'a [u8],
 }
 
-/// What became of a log that was read.
+/// How much of a log could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Records that were given out.
+pub struct LogReport {
+    /// Records that were read.
     pub records: u64,
-    /// Records, or unknown numbers of them, that could not be read.
+    /// Records that could not be read. Where the rest of a log is lost, it counts as one.
     pub lost: u64,
-    /// Why the first of them could not.
+    /// Why the first of those could not be read.
     pub why: Option<String>,
 }
 
-impl Ended {
-    fn lost(&mut self, why: impl std::fmt::Display) {
+impl LogReport {
+    /// Counts a record that could not be read.
+    fn add_lost(&mut self, why: impl std::fmt::Display) {
         self.lost += 1;
         self.why.get_or_insert_with(|| why.to_string());
     }
 }
 
-/// What is done with a record; [`ControlFlow::Break`] ends the reading.
+/// Called with each record; [`ControlFlow::Break`] stops the reading.
 pub type Visit<'v> = dyn FnMut(&Record<'_>) -> ControlFlow<()> + 'v;
 
-/// Reads the log of a kernel from its oldest record to its newest.
+/// Reads the log of a kernel, from its oldest record to its newest.
 ///
 /// # Errors
-/// [`Error`] when there is no log to be found; what is lost of a log that is there, [`Ended`] says.
-pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, Error> {
+/// [`Error`] if the log cannot be found. Records of a log that was found, but that cannot be read, are
+/// counted in [`LogReport::lost`].
+pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<LogReport, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
     let translator = Translator::new(kernel)?;
@@ -96,10 +125,10 @@ pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<Ended, Error> 
     }
 }
 
-/// Where the log is: ranges of virtual addresses of its texts and of all that describes them.
+/// The virtual addresses of the log: its texts and all that describes them.
 ///
 /// # Errors
-/// [`Error`] when there is no log to be found.
+/// [`Error`] if the log cannot be found.
 pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<VirtRange>, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
@@ -110,7 +139,7 @@ pub fn memory(kernel: &Kernel<'_>) -> Result<Vec<VirtRange>, Error> {
     }
 }
 
-/// The forms of log.
+/// The forms of a log.
 enum Form {
     Ring { prb: VirtAddr },
     Records,
@@ -133,9 +162,9 @@ impl Form {
     }
 }
 
-/// The buffer of the older forms.
+/// log_buf, the buffer of the older forms.
 struct LogBuf {
-    /// Its virtual address.
+    /// Its address.
     start: VirtAddr,
     bytes: u64,
 }
@@ -147,7 +176,7 @@ impl LogBuf {
         let start = VirtAddr::new(start);
         let bytes = int(info, translator, "log_buf_len", "SYMBOL(log_buf_len)")?;
         let readable = translator.memory().readable_bytes();
-        let bytes = plausible("log_buf_len", Some(bytes), readable)?;
+        let bytes = plausible("log_buf_len", bytes, readable)?;
         Ok(LogBuf { start, bytes })
     }
 
@@ -166,15 +195,14 @@ fn int(
     translator.read_u32(info.require_symbol(name)?).map_err(Error::unreadable(what)).map(u64::from)
 }
 
-/// `bytes` of a buffer that the kernel claims to have, if the dump has room for it.
-fn plausible(what: &'static str, bytes: Option<u64>, readable: u64) -> Result<u64, Error> {
+/// Accepts the size of a buffer if the dump has memory for it.
+fn plausible(what: &'static str, bytes: u64, readable: u64) -> Result<u64, Error> {
     let why = match bytes {
-        Some(bytes) if bytes > 0 && bytes <= readable => return Ok(bytes),
-        Some(0) => "it is empty".to_owned(),
-        Some(bytes) => {
+        0 => "it is empty".to_owned(),
+        _ if bytes > readable => {
             format!("{bytes} bytes are more than the {readable} of all memory in the dump")
         }
-        None => "it is larger than any memory".to_owned(),
+        _ => return Ok(bytes),
     };
     Err(Error::implausible(what, why))
 }

@@ -1,12 +1,12 @@
-//! Why the kernel crashed, as far as its log tells.
+//! Why the kernel crashed, by its log.
 
 use super::Record;
 
-/// How the line of a panic itself begins (vpanic(), kernel/panic.c).
+/// The start of a panic's own line (vpanic(), kernel/panic.c).
 const PANIC: &str = "Kernel panic - not syncing: ";
 
-/// How lines begin that name the cause: what oopses and triggers print first on the architectures
-/// we know (arch/*/kernel/traps.c, arch/*/mm/fault.c, drivers/tty/sysrq.c, lib/bug.c).
+/// Starts of lines that name a cause: what oopses and triggers print first on the supported
+/// architectures (arch/*/kernel/traps.c, arch/*/mm/fault.c, drivers/tty/sysrq.c, lib/bug.c).
 const CAUSES: [&str; 20] = [
     "sysrq: Trigger a crash",
     "SysRq : Trigger a crash",
@@ -30,19 +30,19 @@ const CAUSES: [&str; 20] = [
     "INFO: task ",
 ];
 
-/// Causes further apart than this are no lines of one oops.
+/// Causes that are further apart are not of one oops.
 const ONE_OOPS_NS: u64 = 1_000_000_000;
 
-/// What the log says of the end.
+/// What the log says about the crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Panic {
-    /// The panic's own line.
+    /// The line of the panic itself.
     pub message: Option<String>,
-    /// What led to it: the first line of the last oops before the panic.
+    /// The cause: the first line of the last oops before the panic.
     pub cause: Option<String>,
 }
 
-/// Looks for the end in the records of a log, from the oldest to the newest.
+/// Looks for the reason of the crash in the records of a log, from the oldest to the newest.
 #[derive(Debug, Clone, Default)]
 pub struct PanicFinder {
     found: Panic,
@@ -60,9 +60,10 @@ impl PanicFinder {
     fn look_at_line(&mut self, ts_nsec: Option<u64>, line: &[u8]) {
         let begins = |start: &&str| line.starts_with(start.as_bytes());
         if begins(&PANIC) {
-            // Others may follow from other processors.
+            // The first one counts: other processors may follow.
             self.found.message.get_or_insert_with(|| printable(line));
         } else if self.found.message.is_none() && CAUSES.iter().any(begins) {
+            // Without times all causes are of one oops.
             let now = ts_nsec.unwrap_or(0);
             let same =
                 self.found.cause.is_some() && now.saturating_sub(self.cause_ns) < ONE_OOPS_NS;
@@ -73,7 +74,7 @@ impl PanicFinder {
         }
     }
 
-    /// What was found.
+    /// The result.
     #[must_use]
     pub fn finish(self) -> Panic {
         self.found

@@ -1,20 +1,20 @@
-//! The log as text: what crash's `log` and makedumpfile's `--dump-dmesg` print.
+//! The log as text, as crash's `log` and makedumpfile's `--dump-dmesg` print it.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::{Caller, Ended, Record, read};
+use super::{Caller, LogReport, Record, read};
 use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 
-/// What is printed besides time and text.
+/// What to print besides time and text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PrintOptions {
-    /// Who logged it, as a kernel with CONFIG_PRINTK_CALLER prints it: `[    0.000000][    T1] text`.
+    /// The caller, as a kernel with CONFIG_PRINTK_CALLER prints it: `[    0.000000][    T1] text`.
     pub caller: bool,
 }
 
-/// A log that could not be printed.
+/// Why a log could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
     /// It could not be read.
@@ -28,12 +28,13 @@ pub enum PrintError {
 /// Prints the log of a kernel.
 ///
 /// # Errors
-/// [`PrintError`]; what could not be read of a log that is there, [`Ended`] says.
+/// [`PrintError`] if the log cannot be found or `out` fails. Records that cannot be read are counted in
+/// [`LogReport::lost`].
 pub fn print(
     kernel: &Kernel<'_>,
     out: &mut dyn Write,
     options: PrintOptions,
-) -> Result<Ended, PrintError> {
+) -> Result<LogReport, PrintError> {
     let mut written = Ok(());
     let mut line = Vec::new();
     let ended = read(kernel, &mut |record| {
@@ -47,11 +48,11 @@ pub fn print(
 
 /// Prints one record, with a newline at its end.
 ///
-/// Further lines of its text are indented to below the first. Bytes that are no printable ASCII
-/// are written as `\xNN`, as /dev/kmsg does: a log is no way to a terminal's escape codes.
+/// Indents the further lines of its text to below the first. Writes bytes other than printable ASCII as
+/// `\xNN`, as /dev/kmsg does: no escape code of a log reaches the terminal.
 ///
 /// # Errors
-/// What `out` says.
+/// Those of `out`.
 pub fn write_record(
     record: &Record<'_>,
     options: PrintOptions,

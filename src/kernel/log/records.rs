@@ -1,45 +1,46 @@
-//! The records of 3.5 to 5.9: header, text and dictionary one behind the other in log_buf.
+//! The records of kernels 3.5 to 5.9 in log_buf: each a header, a text and a dictionary.
 //!
-//! Source: kernel/printk/printk.c (kernel/printk.c before 3.11) of those kernels: struct printk_log,
-//! log_from_idx(), log_next().
+//! Source: kernel/printk/printk.c (before 3.11 kernel/printk.c): struct printk_log, log_from_idx(),
+//! log_next().
 
 use std::ops::ControlFlow;
 
 use super::ring::level;
-use super::{Caller, Ended, LogBuf, Record, Visit, int};
+use super::{Caller, LogBuf, LogReport, Record, Visit, int};
 use crate::error::chain;
+use crate::format::wire::ByteOrder;
 use crate::kernel::error::{AddressError, Error};
 use crate::kernel::translate::Translator;
 use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Position, VirtAddr};
 
-/// The struct's name: printk_log since 3.11 (62e32ac3505a), log before.
+/// Names of the struct: printk_log since 3.11 (62e32ac3505a), log before.
 const STRUCTS: [&str; 2] = ["printk_log", "log"];
 
-struct Offsets {
+/// The size of the struct, and offsets of its members.
+struct RecordOffsets {
     header_bytes: u64,
     ts_nsec: u64,
     len: u64,
     text_len: u64,
     caller_id: Option<u64>,
-    /// Of the facility, with the flags and the level behind it.
+    /// Of the facility; flags and level are in the next byte.
     facility: Option<u64>,
 }
 
-impl Offsets {
+impl RecordOffsets {
     fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
-        let name = STRUCTS.into_iter().find(|name| info.size(name).is_some());
-        let name = name.ok_or_else(|| Error::missing(Item::size("printk_log")))?;
+        let found = STRUCTS.into_iter().find_map(|name| Some((name, info.size(name)?)));
+        let (name, header_bytes) = found.ok_or_else(|| Error::missing(Item::size("printk_log")))?;
         let offset = |member: &str| info.offset(&format!("{name}.{member}"));
         let needed = |member: &str| info.require_offset(&format!("{name}.{member}"));
-        let header_bytes = info.size(name).unwrap_or(0);
-        // Not named by VMCOREINFO: the two bytes behind dict_len. In struct log they were a level of
-        // 16 bits at first.
+        // VMCOREINFO does not name them: they are the two bytes after dict_len. In struct log these
+        // were a level of 16 bits at first.
         let facility = offset("dict_len").and_then(|dict_len| dict_len.checked_add(2));
-        let inside = |at: u64| at.checked_add(2).is_some_and(|end| end <= header_bytes);
-        let facility = facility.filter(|&at| name == "printk_log" && inside(at));
-        Ok(Offsets {
+        let is_inside = |at: u64| at.checked_add(2).is_some_and(|end| end <= header_bytes);
+        let facility = facility.filter(|&at| name == "printk_log" && is_inside(at));
+        Ok(RecordOffsets {
             header_bytes,
             ts_nsec: needed("ts_nsec")?,
             len: needed("len")?,
@@ -50,53 +51,47 @@ impl Offsets {
     }
 }
 
-/// The buffer and how far it is read.
-struct Buffer<'t, 'a> {
-    offsets: Offsets,
+/// Reads records from log_buf.
+struct RecordReader<'t, 'a> {
+    offsets: RecordOffsets,
     reader: VirtualReader<'t, 'a>,
-    translator: &'t Translator<'a>,
+    order: ByteOrder,
     start: VirtAddr,
 }
 
-impl Buffer<'_, '_> {
-    fn u16_at(&mut self, index: u64, offset: u64) -> Result<u64, AddressError> {
-        let mut bytes = [0; 2];
-        self.read(index.wrapping_add(offset), &mut bytes)?;
-        Ok(self.translator.layout().byte_order().read_u16(bytes).into())
+impl RecordReader<'_, '_> {
+    fn read_bytes<const N: usize>(&mut self, index: u64) -> Result<[u8; N], AddressError> {
+        self.reader.read_bytes(self.start.wrapping_add(index))
     }
 
-    fn read(&mut self, index: u64, bytes: &mut [u8]) -> Result<(), AddressError> {
-        self.reader.read(self.start.wrapping_add(index), bytes)
+    fn read_u16(&mut self, index: u64) -> Result<u16, AddressError> {
+        Ok(self.order.read_u16(self.read_bytes(index)?))
     }
 
-    /// The record of `length` bytes, with its text in `text`.
+    /// Reads the record of `length` bytes at `index`, and its text into `text`.
     fn record(
         &mut self,
         index: u64,
         length: u64,
         text: &mut Vec<u8>,
     ) -> Result<Record<'static>, AddressError> {
-        let order = self.translator.layout().byte_order();
-        let mut ts_nsec = [0; 8];
-        self.read(index.wrapping_add(self.offsets.ts_nsec), &mut ts_nsec)?;
+        let order = self.order;
+        let ts_nsec = self.read_bytes(index.wrapping_add(self.offsets.ts_nsec))?;
         let mut caller = None;
         if let Some(at) = self.offsets.caller_id {
-            let mut bytes = [0; 4];
-            self.read(index.wrapping_add(at), &mut bytes)?;
-            caller = Some(Caller::of_id(order.read_u32(bytes)));
+            let id = self.read_bytes(index.wrapping_add(at))?;
+            caller = Some(Caller::of_id(order.read_u32(id)));
         }
         let mut facility = None;
         if let Some(at) = self.offsets.facility {
-            let mut bytes = [0; 2];
-            self.read(index.wrapping_add(at), &mut bytes)?;
-            facility = Some(bytes);
+            facility = Some(self.read_bytes(index.wrapping_add(at))?);
         }
         text.clear();
-        let text_len = self.u16_at(index, self.offsets.text_len)?;
-        let room = length.saturating_sub(self.offsets.header_bytes);
-        text.resize(usize::try_from(text_len.min(room)).unwrap_or(0), 0);
-        let behind_header = index.wrapping_add(self.offsets.header_bytes);
-        self.read(behind_header, text)?;
+        let text_len = usize::from(self.read_u16(index.wrapping_add(self.offsets.text_len))?);
+        let room = usize::try_from(length.saturating_sub(self.offsets.header_bytes));
+        text.resize(room.map_or(text_len, |room| text_len.min(room)), 0);
+        let text_at = index.wrapping_add(self.offsets.header_bytes);
+        self.reader.read(self.start.wrapping_add(text_at), text)?;
         Ok(Record {
             ts_nsec: Some(order.read_u64(ts_nsec)),
             caller,
@@ -111,53 +106,56 @@ pub(super) fn read(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
     visit: &mut Visit<'_>,
-) -> Result<Ended, Error> {
-    let offsets = Offsets::of(info)?;
+) -> Result<LogReport, Error> {
+    let offsets = RecordOffsets::of(info)?;
     let LogBuf { start, bytes } = LogBuf::find(info, translator)?;
     let first = int(info, translator, "log_first_idx", "SYMBOL(log_first_idx)")?;
     let next = int(info, translator, "log_next_idx", "SYMBOL(log_next_idx)")?;
 
-    let mut buffer = Buffer { offsets, reader: VirtualReader::new(translator), translator, start };
-    let mut ended = Ended::default();
+    let order = translator.layout().byte_order();
+    let mut reader = RecordReader { offsets, reader: VirtualReader::new(translator), order, start };
+    let mut report = LogReport::default();
     let mut text = Vec::new();
     let mut index = first;
-    // Bytes of the buffer that records may still take: once round and no further.
+    // Bytes of the buffer that records may still take: together they go round once at most.
     let mut left = bytes;
     while index != next {
-        let header_end = index.checked_add(buffer.offsets.header_bytes);
+        let header_end = index.checked_add(reader.offsets.header_bytes);
         if header_end.is_none_or(|end| end > bytes) {
-            ended.lost(format_args!("index {index:#x} leads out of log_buf ({bytes:#x} bytes)"));
+            report.add_lost(format_args!("index {index:#x} is beyond log_buf ({bytes:#x} bytes)"));
             break;
         }
-        // Without the length there is no way to the next record.
-        let length = match buffer.u16_at(index, buffer.offsets.len) {
-            Ok(length) => length,
+        // Without its length the next record cannot be found.
+        let length = match reader.read_u16(index.wrapping_add(reader.offsets.len)) {
+            Ok(length) => u64::from(length),
             Err(why) => {
-                ended.lost(format_args!("record at index {index:#x}: {}", chain(&why)));
+                report.add_lost(format_args!("record at index {index:#x}: {}", chain(&why)));
                 break;
             }
         };
         if length == 0 && index != 0 {
-            // What follows did not fit before the end, and is at the start.
+            // The next record did not fit before the end of the buffer: it is at the start.
             index = 0;
             continue;
         }
-        if length < buffer.offsets.header_bytes.max(1) || length > left {
-            let why = if length > left { "the records go round in a circle" } else { "too short" };
-            ended.lost(format_args!("record of {length} bytes at index {index:#x}: {why}"));
+        if length < reader.offsets.header_bytes.max(1) || length > left {
+            let why = if length > left { "the records go round in circles" } else { "too short" };
+            report.add_lost(format_args!("record of {length} bytes at index {index:#x}: {why}"));
             break;
         }
         left -= length;
-        match buffer.record(index, length, &mut text) {
+        match reader.record(index, length, &mut text) {
             Ok(record) => {
-                ended.records += 1;
+                report.records += 1;
                 if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
                     break;
                 }
             }
-            Err(why) => ended.lost(format_args!("record at index {index:#x}: {}", chain(&why))),
+            Err(why) => {
+                report.add_lost(format_args!("record at index {index:#x}: {}", chain(&why)));
+            }
         }
         index += length;
     }
-    Ok(ended)
+    Ok(report)
 }

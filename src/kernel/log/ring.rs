@@ -1,17 +1,17 @@
-//! The lockless ring of 5.10 on: descriptors with a state, what is known of each record, texts.
+//! The lockless ring of kernels since 5.10: descriptors with a state, infos, and texts.
 //!
 //! ```text
 //! prb --> printk_ringbuffer { desc_ring, text_data_ring }
-//! desc_ring { count_bits, descs, infos, head_id, tail_id }: ids tail..=head are the records;
-//!   id % 2^count_bits chooses descs[] (state, text block) and infos[] (time, length, caller)
-//! text_data_ring { size_bits, data }: a block begins with the id of its record
+//! desc_ring { count_bits, descs, infos, head_id, tail_id }: the records have the ids tail..=head;
+//!   id % 2^count_bits is the index in descs[] (state, text block) and infos[] (time, length, caller)
+//! text_data_ring { size_bits, data }: each block begins with the id of its record
 //! ```
 //!
 //! Source: kernel/printk/printk_ringbuffer.c and .h.
 
 use std::ops::ControlFlow;
 
-use super::{Caller, Ended, Record, Visit, plausible};
+use super::{Caller, LogReport, Record, Visit, plausible};
 use crate::error::chain;
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::error::{AddressError, Error};
@@ -20,23 +20,24 @@ use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
 
-/// States of a descriptor (enum desc_state): in the two uppermost bits of state_var, above the id.
+/// States of a descriptor with a text (enum desc_state): the two highest bits of state_var.
 const COMMITTED: u64 = 1;
 const FINALIZED: u64 = 2;
 
-/// text_blk_lpos of a record without text: of an empty line (NO_LPOS), else there was no room.
+/// text_blk_lpos of an empty line (NO_LPOS). Any other odd position means that there was no room for
+/// the text.
 const EMPTY_LINE: u64 = 3;
 
-/// The largest ring that a kernel makes: log_buf_len= is at most 2 GiB (LOG_BUF_LEN_MAX), with a
-/// descriptor for each 32 bytes of it (PRB_AVGBITS).
+/// The largest ring that a kernel creates: log_buf_len= is at most 2 GiB (LOG_BUF_LEN_MAX), with one
+/// descriptor for each 32 bytes (PRB_AVGBITS).
 const MAX_COUNT_BITS: u32 = 26;
 const MAX_SIZE_BITS: u32 = 31;
 
-/// Records in a row that are lost before the rest is given up: a ring that is not there at all.
+/// Maximum consecutive records that cannot be read: after them the ring itself is taken as missing.
 const MAX_LOST_IN_A_ROW: u32 = 1 << 16;
 
-/// Where the members are.
-struct Offsets {
+/// Sizes of the structs, and offsets of their members.
+struct RingOffsets {
     desc_bytes: u64,
     state: u64,
     begin: u64,
@@ -47,10 +48,10 @@ struct Offsets {
     caller_id: Option<u64>,
 }
 
-impl Offsets {
+impl RingOffsets {
     fn of(info: &Vmcoreinfo) -> Result<Self, Error> {
         let blk = info.require_offset("prb_desc.text_blk_lpos")?;
-        Ok(Offsets {
+        Ok(RingOffsets {
             desc_bytes: info.require_size("prb_desc")?,
             state: add(info.require_offset("prb_desc.state_var")?, counter(info)),
             begin: add(blk, info.require_offset("prb_data_blk_lpos.begin")?),
@@ -62,25 +63,27 @@ impl Offsets {
         })
     }
 
-    /// Where facility and level are, that VMCOREINFO does not name: in the two bytes between the
-    /// length and the caller, if there are just two.
+    /// The offset of facility and level, which VMCOREINFO does not name: they are the two bytes
+    /// between the length and the caller, if there are two.
     fn facility(&self) -> Option<u64> {
         (self.caller_id? == add(self.text_len, 4)).then(|| add(self.text_len, 2))
     }
 }
 
+/// Sums of offsets from VMCOREINFO wrap, as the kernel's addresses do.
 fn add(a: u64, b: u64) -> u64 {
     a.wrapping_add(b)
 }
 
-/// The value within an atomic_long_t, its only member.
+/// The offset of the value in an atomic_long_t: 0 unless VMCOREINFO says otherwise, as it is the only
+/// member.
 fn counter(info: &Vmcoreinfo) -> u64 {
     info.offset("atomic_long_t.counter").unwrap_or(0)
 }
 
-/// The ring as its head describes it, checked against the memory there is.
+/// The head of the ring, checked against the memory that the dump has.
 struct Ring {
-    offsets: Offsets,
+    offsets: RingOffsets,
     layout: StructLayout,
     descs: VirtAddr,
     infos: VirtAddr,
@@ -98,51 +101,47 @@ impl Ring {
         translator: &Translator<'_>,
         symbol: VirtAddr,
     ) -> Result<Ring, Error> {
-        let offsets = Offsets::of(info)?;
+        let offsets = RingOffsets::of(info)?;
         let prb = translator.read_long(symbol).map_err(Error::unreadable("SYMBOL(prb)"))?;
         let prb = VirtAddr::new(prb);
-        let pointer = |ring: &str, member: &str, what| {
-            let at = prb.wrapping_add(info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
-            let at = at.wrapping_add(info.require_offset(member)?);
-            translator.read_long(at).map(VirtAddr::new).map_err(Error::unreadable(what))
+        let part = |name: &str| Ok(prb.wrapping_add(info.require_offset(name)?));
+        let desc_ring = part("printk_ringbuffer.desc_ring")?;
+        let text_ring = part("printk_ringbuffer.text_data_ring")?;
+        let long = |ring: VirtAddr, name: &'static str, offset: u64| {
+            let at = ring.wrapping_add(info.require_offset(name)?).wrapping_add(offset);
+            translator.read_long(at).map_err(Error::unreadable(name))
         };
-        let bits = |ring: &str, member: &str, what| {
-            let at = prb.wrapping_add(info.require_offset(&format!("printk_ringbuffer.{ring}"))?);
-            let at = at.wrapping_add(info.require_offset(member)?);
-            translator.read_u32(at).map_err(Error::unreadable(what))
-        };
-        let id = |member: &str, what| {
-            let at = prb.wrapping_add(info.require_offset("printk_ringbuffer.desc_ring")?);
-            let at = at.wrapping_add(info.require_offset(member)?).wrapping_add(counter(info));
-            translator.read_long(at).map_err(Error::unreadable(what))
+        let power_of_two = |ring: VirtAddr, name: &'static str, max_bits: u32| {
+            let at = ring.wrapping_add(info.require_offset(name)?);
+            let bits = translator.read_u32(at).map_err(Error::unreadable(name))?;
+            let too_large =
+                || Error::implausible(name, format!("2^{bits} is more than any memory"));
+            (bits <= max_bits).then(|| 1u64 << bits).ok_or_else(too_large)
         };
         let readable = translator.memory().readable_bytes();
-        let count = bits("desc_ring", "prb_desc_ring.count_bits", "prb_desc_ring.count_bits")?;
-        let shifted = |bits: u32, max| (bits <= max).then_some(1u64 << bits.min(max));
-        let count = shifted(count, MAX_COUNT_BITS);
+        let count = power_of_two(desc_ring, "prb_desc_ring.count_bits", MAX_COUNT_BITS)?;
         let per_record = offsets.desc_bytes.max(offsets.info_bytes).max(1);
-        let claimed = count.and_then(|count| count.checked_mul(per_record));
-        plausible("prb_desc_ring.count_bits", claimed, readable)?;
-        let data = bits("text_data_ring", "prb_data_ring.size_bits", "prb_data_ring.size_bits")?;
-        let data_bytes = shifted(data, MAX_SIZE_BITS);
+        plausible("prb_desc_ring.count_bits", count.saturating_mul(per_record), readable)?;
+        let data_bytes = power_of_two(text_ring, "prb_data_ring.size_bits", MAX_SIZE_BITS)?;
         let data_bytes = plausible("prb_data_ring.size_bits", data_bytes, readable)?;
         let layout = translator.layout();
         let id_mask = if layout.long_bytes() == 8 { u64::MAX >> 2 } else { 0x3fff_ffff };
+        let value = counter(info);
         Ok(Ring {
             layout,
-            descs: pointer("desc_ring", "prb_desc_ring.descs", "prb_desc_ring.descs")?,
-            infos: pointer("desc_ring", "prb_desc_ring.infos", "prb_desc_ring.infos")?,
-            desc_mask: count.unwrap_or(1) - 1,
+            descs: VirtAddr::new(long(desc_ring, "prb_desc_ring.descs", 0)?),
+            infos: VirtAddr::new(long(desc_ring, "prb_desc_ring.infos", 0)?),
+            desc_mask: count - 1,
             id_mask,
-            tail: id("prb_desc_ring.tail_id", "prb_desc_ring.tail_id")? & id_mask,
-            head: id("prb_desc_ring.head_id", "prb_desc_ring.head_id")? & id_mask,
-            data: pointer("text_data_ring", "prb_data_ring.data", "prb_data_ring.data")?,
+            tail: long(desc_ring, "prb_desc_ring.tail_id", value)? & id_mask,
+            head: long(desc_ring, "prb_desc_ring.head_id", value)? & id_mask,
+            data: VirtAddr::new(long(text_ring, "prb_data_ring.data", 0)?),
             data_mask: data_bytes - 1,
             offsets,
         })
     }
 
-    /// Where the texts, the descriptors and what is known of each record are.
+    /// The virtual addresses of the texts, the descriptors and the infos.
     fn memory(&self) -> Vec<VirtRange> {
         let array =
             |start: VirtAddr, bytes: u64| VirtRange::new(start, start.saturating_add(bytes));
@@ -154,14 +153,15 @@ impl Ring {
         ]
     }
 
-    /// Addresses of the text of a block from `begin` to `next`: first byte, bytes.
+    /// The address of the text in the block from `begin` to `next`, and the most bytes that it can
+    /// have. `None` for a block that no writer creates.
     ///
-    /// `None` for a block that no writer makes. Logical positions only grow; their lower bits are the
-    /// place in the ring. A block that would reach over the end of the ring begins at its start.
+    /// Logical positions only grow; their lower bits are the offset in the ring. A block that would
+    /// cross the end of the ring is at its start instead.
     fn text(&self, begin: u64, next: u64) -> Option<(VirtAddr, u64)> {
         let (mut first, mut end) = (begin & self.data_mask, next & self.data_mask);
         if end == 0 {
-            // It ends where the ring ends.
+            // The block ends where the ring ends.
             end = self.data_mask + 1;
         } else if first > end {
             first = 0;
@@ -171,29 +171,11 @@ impl Ring {
     }
 }
 
-/// Reads that have their own place in the ring, so that each goes on where it was.
+/// One reader for each array, as each is read from front to back.
 struct Readers<'t, 'a> {
     descs: VirtualReader<'t, 'a>,
     infos: VirtualReader<'t, 'a>,
     texts: VirtualReader<'t, 'a>,
-    layout: StructLayout,
-}
-
-impl Readers<'_, '_> {
-    fn order(&self) -> ByteOrder {
-        self.layout.byte_order()
-    }
-}
-
-fn long(
-    reader: &mut VirtualReader<'_, '_>,
-    layout: StructLayout,
-    vaddr: VirtAddr,
-) -> Result<u64, AddressError> {
-    let mut bytes = [0; 8];
-    let bytes = bytes.split_at_mut(layout.long_bytes()).0;
-    reader.read(vaddr, bytes)?;
-    Ok(layout.byte_order().read_uint(bytes))
 }
 
 pub(super) fn memory(
@@ -209,26 +191,26 @@ pub(super) fn read(
     translator: &Translator<'_>,
     symbol: VirtAddr,
     visit: &mut Visit<'_>,
-) -> Result<Ended, Error> {
+) -> Result<LogReport, Error> {
     let ring = Ring::open(info, translator, symbol)?;
     let mut readers = Readers {
         descs: VirtualReader::new(translator),
         infos: VirtualReader::new(translator),
         texts: VirtualReader::new(translator),
-        layout: ring.layout,
     };
-    let mut ended = Ended::default();
+    let mut report = LogReport::default();
     let mut newer = ring.head.wrapping_sub(ring.tail) & ring.id_mask;
     if newer > ring.desc_mask {
         let (tail, head) = (ring.tail, ring.head);
         let count = ring.desc_mask + 1;
-        ended
-            .lost(format_args!("ids {tail:#x} to {head:#x} are more than the {count} of the ring"));
+        report.add_lost(format_args!(
+            "ids {tail:#x} to {head:#x} are more than the {count} of the ring"
+        ));
         newer = ring.desc_mask;
     }
     let mut text = Vec::new();
     let mut lost_in_a_row = 0;
-    // Texts never overlap: together they are no larger than their ring.
+    // Texts never overlap: their sum is at most the size of the ring.
     let mut text_room = ring.data_mask + 1;
     for back in (0..=newer).rev() {
         let id = ring.head.wrapping_sub(back) & ring.id_mask;
@@ -236,7 +218,7 @@ pub(super) fn read(
             Ok(Some(record)) => record,
             Ok(None) => continue,
             Err(why) => {
-                ended.lost(format_args!("record {id:#x}: {}", chain(&why)));
+                report.add_lost(format_args!("record {id:#x}: {}", chain(&why)));
                 lost_in_a_row += 1;
                 if lost_in_a_row == MAX_LOST_IN_A_ROW {
                     break;
@@ -246,75 +228,70 @@ pub(super) fn read(
         };
         lost_in_a_row = 0;
         let Some(rest) = text_room.checked_sub(text.len() as u64) else {
-            ended.lost(format_args!("record {id:#x}: the texts are more than their ring holds"));
+            report.add_lost(format_args!("record {id:#x}: the texts are larger than their ring"));
             break;
         };
         text_room = rest;
-        ended.records += 1;
+        report.records += 1;
         if visit(&Record { text: &text, ..record }) == ControlFlow::Break(()) {
             break;
         }
     }
-    Ok(ended)
+    Ok(report)
 }
 
-/// A record that could not be read.
+/// Why a record could not be read.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+enum RecordError {
     #[error(transparent)]
     Read(#[from] AddressError),
-    #[error("text block {begin:#x} to {next:#x} is no block")]
+    #[error("no writer creates a text block from {begin:#x} to {next:#x}")]
     Block { begin: u64, next: u64 },
 }
 
-/// The record of `id` with its text in `text`; `None` if there is none: not yet written, or no text.
+/// Reads record `id`, and its text into `text`. `None` if it is not written yet, or had no room for a
+/// text.
 fn record(
     ring: &Ring,
     readers: &mut Readers<'_, '_>,
     id: u64,
     text: &mut Vec<u8>,
-) -> Result<Option<Record<'static>>, Lost> {
+) -> Result<Option<Record<'static>>, RecordError> {
     let Ring { offsets, layout, .. } = ring;
-    let order = readers.order();
+    let order = layout.byte_order();
     let nth = id & ring.desc_mask;
     let desc = ring.descs.wrapping_add(nth.wrapping_mul(offsets.desc_bytes));
-    let state = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.state))?;
+    let state = readers.descs.read_long(desc.wrapping_add(offsets.state))?;
     let kind = (state >> (layout.long_bytes() * 8 - 2)) & 3;
     if state & ring.id_mask != id || !matches!(kind, COMMITTED | FINALIZED) {
         return Ok(None);
     }
-    let begin = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.begin))?;
-    let next = long(&mut readers.descs, *layout, desc.wrapping_add(offsets.next))?;
-    // Positions of text are multiples of a long: an odd one says that there is none.
+    let begin = readers.descs.read_long(desc.wrapping_add(offsets.begin))?;
+    let next = readers.descs.read_long(desc.wrapping_add(offsets.next))?;
+    // Positions of texts are multiples of a long; odd ones mean that there is no text.
     let textless = begin & next & 1 == 1;
     if textless && begin != EMPTY_LINE {
         return Ok(None);
     }
 
     let info = ring.infos.wrapping_add(nth.wrapping_mul(offsets.info_bytes));
-    let mut u16_bytes = [0; 2];
-    readers.infos.read(info.wrapping_add(offsets.text_len), &mut u16_bytes)?;
-    let mut ts_nsec = [0; 8];
-    readers.infos.read(info.wrapping_add(offsets.ts_nsec), &mut ts_nsec)?;
+    let text_len = readers.infos.read_bytes(info.wrapping_add(offsets.text_len))?;
+    let ts_nsec = readers.infos.read_bytes(info.wrapping_add(offsets.ts_nsec))?;
     let mut caller = None;
     if let Some(caller_id) = offsets.caller_id {
-        let mut bytes = [0; 4];
-        readers.infos.read(info.wrapping_add(caller_id), &mut bytes)?;
-        caller = Some(Caller::of_id(order.read_u32(bytes)));
+        let id = readers.infos.read_bytes(info.wrapping_add(caller_id))?;
+        caller = Some(Caller::of_id(order.read_u32(id)));
     }
     let mut facility_and_level = None;
     if let Some(at) = offsets.facility() {
-        let mut bytes = [0; 2];
-        readers.infos.read(info.wrapping_add(at), &mut bytes)?;
-        facility_and_level = Some(bytes);
+        facility_and_level = Some(readers.infos.read_bytes(info.wrapping_add(at))?);
     }
 
     text.clear();
     if !textless {
-        let (at, block_bytes) = ring.text(begin, next).ok_or(Lost::Block { begin, next })?;
-        let told = u64::from(order.read_u16(u16_bytes));
-        // At most 64 KiB.
-        text.resize(usize::try_from(told.min(block_bytes)).unwrap_or(0), 0);
+        let (at, block_bytes) = ring.text(begin, next).ok_or(RecordError::Block { begin, next })?;
+        let length = usize::from(order.read_u16(text_len));
+        text.resize(usize::try_from(block_bytes).map_or(length, |block| length.min(block)), 0);
         readers.texts.read(at, text)?;
     }
     Ok(Some(Record {
@@ -326,8 +303,8 @@ fn record(
     }))
 }
 
-/// The level out of `u8 flags:5; u8 level:3;`: the first bits are the lowest on little-endian
-/// machines, the highest on the others.
+/// The level in `u8 flags:5; u8 level:3;`. The first member of a bit field has the lowest bits on
+/// little-endian machines, the highest on others.
 pub(super) fn level(order: ByteOrder, flags: u8) -> u8 {
     match order {
         ByteOrder::Little => flags >> 5,

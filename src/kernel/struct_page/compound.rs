@@ -1,22 +1,22 @@
-//! Compound pages: what page[1] says of the whole.
+//! Compound pages: the fields of page[1] that describe the whole.
 
 use super::Field;
 use super::flag;
 use super::types::{PageType, page_type};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-/// How pages of hugetlb are told from other compounds.
+/// How hugetlb pages are marked among compound pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hugetlb {
     /// PAGE_HUGETLB_MAPCOUNT_VALUE of the head, since 6.9 (d99e3140a4d3).
     Type(PageType),
     /// NUMBER(PG_hugetlb), a bit of page[1].flags, 6.6 to 6.8 (9c5ccf2db04b).
     TailFlag(u64),
-    /// A destructor's id in page[1]: NUMBER(HUGETLB_PAGE_DTOR), 4.4 to 6.5 (f1e61557f023).
+    /// The id of a destructor in page[1]: NUMBER(HUGETLB_PAGE_DTOR), 4.4 to 6.5 (f1e61557f023).
     Destructor(Field, u64),
 }
 
-/// Where the order of a compound page is.
+/// The location of a compound page's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CompoundOrder {
     /// The lowest byte of page[1].flags, since 6.6.
@@ -25,7 +25,8 @@ pub(super) enum CompoundOrder {
     Field(Field),
 }
 
-/// A field of page[1] by its name in struct page, or in struct folio, whose second page it is.
+/// The offset in page[1] of a field by its name in struct folio, which covers page[0] and page[1], or in
+/// struct page.
 fn in_first_tail(info: &Vmcoreinfo, size: usize, names: [&str; 2]) -> Option<usize> {
     let [folio, page] = names;
     let of_folio =
@@ -33,8 +34,8 @@ fn in_first_tail(info: &Vmcoreinfo, size: usize, names: [&str; 2]) -> Option<usi
     of_folio.or_else(|| usize::try_from(info.offset(page)?).ok())
 }
 
-/// Destructor and order of a compound are neighbours in page[1], of the same size: bytes since 4.16
-/// (1378a5ee451a), before that 2 or 4 bytes. They are folio's since 6.3 (65a689f35a24).
+/// Destructor and order of a compound page. They are adjacent fields of page[1], of one byte each since
+/// 4.16 (1378a5ee451a), of 2 or 4 bytes before, and part of struct folio since 6.3 (65a689f35a24).
 fn destructor_and_order(info: &Vmcoreinfo, size: usize) -> Option<(Field, Field)> {
     let destructor = in_first_tail(info, size, ["folio._folio_dtor", "page.compound_dtor"])?;
     let order = in_first_tail(info, size, ["folio._folio_order", "page.compound_order"])?;

@@ -1,21 +1,21 @@
-//! Types of pages: values of `_mapcount` that count nobody.
+//! Page types: values of `_mapcount` that are not counts.
 
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
-/// A value of `_mapcount` that is no count, but says what a page is: PAGE_*_MAPCOUNT_VALUE.
+/// A value of `_mapcount` that says what a page is: PAGE_*_MAPCOUNT_VALUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageType {
-    /// Before 6.12: one bit of all ones is cleared (6e292b9be7f4, 4.18), or a number (-128).
+    /// All 32 bits. Before 6.12: all ones with one bit cleared (since 4.18, 6e292b9be7f4), or -128.
     Exact(u32),
-    /// Since 6.12 (4ffca5a96678): a number in the top byte, any data below.
+    /// The highest byte, with any data below it: since 6.12 (4ffca5a96678).
     TopByte(u32),
 }
 
 impl PageType {
-    /// `None` for a number that is no type: a count, as `_mapcount` usually has.
+    /// `None` if the number is missing or is a count.
     pub(super) fn of(info: &Vmcoreinfo, name: &str) -> Option<Self> {
         let number = info.number(name)?;
-        // It is printed as an int.
+        // VMCOREINFO prints an int.
         let value = u32::try_from(number & u64::from(u32::MAX)).ok()?;
         let kind = if value & 0x00ff_ffff == 0 {
             PageType::TopByte(value >> 24)
@@ -25,7 +25,7 @@ impl PageType {
         kind.is_like(value).then_some(kind)
     }
 
-    /// Whether a `_mapcount` says it.
+    /// Whether `mapcount` has this type.
     #[must_use]
     pub fn is(self, mapcount: u32) -> bool {
         match self {
@@ -34,8 +34,8 @@ impl PageType {
         }
     }
 
-    /// Whether `mapcount` is a type at all, in the form that this one has: no page of a process or
-    /// file is, but hugetlb's. Counts begin at -1.
+    /// Whether `mapcount` is any type in the form of this one. Counts begin at -1. Of the pages of
+    /// processes and files only hugetlb's have a type.
     pub(super) fn is_like(self, mapcount: u32) -> bool {
         match self {
             // PAGE_MAPCOUNT_RESERVE, -128.
@@ -46,7 +46,7 @@ impl PageType {
     }
 }
 
-/// `NUMBER(name)`, a value of `_mapcount`.
+/// The page type `NUMBER(name)`.
 #[must_use]
 pub fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
     PageType::of(info, name)
