@@ -8,19 +8,17 @@
 
 mod sparse;
 
-use std::ops::Range;
-
 use crate::kernel::error::Error;
 use crate::kernel::nodes;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Item;
-use crate::pages::{Position, VirtAddr};
+use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
 /// Page frames whose struct pages are consecutive in virtual memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     /// The page frames.
-    pub pfns: Range<u64>,
+    pub pfns: PfnRange,
     /// Virtual address of the struct page of the first.
     pub vaddr: VirtAddr,
 }
@@ -44,12 +42,12 @@ impl MemMap {
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_bytes: u64,
-        known: &mut dyn Iterator<Item = Range<u64>>,
+        known: &mut dyn Iterator<Item = PfnRange>,
     ) -> Result<Self, Error> {
         let stretches = if kernel.info.symbol("mem_section").is_some() {
             sparse::stretches(kernel, translator, struct_bytes, known)?
         } else {
-            flat(kernel, translator, known.last().map_or(0, |run| run.end))?
+            flat(kernel, translator, known.last().map_or(Pfn::ZERO, |run| run.end))?
         };
         let map = MemMap { stretches: merged(stretches, struct_bytes)?, struct_bytes };
         if map.stretches.is_empty() {
@@ -61,7 +59,7 @@ impl MemMap {
 }
 
 /// The arrays of the nodes; with FLATMEM, one for all memory.
-fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Vec<Stretch>, Error> {
+fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: Pfn) -> Result<Vec<Stretch>, Error> {
     let mem_map = kernel.info.symbol("mem_map");
     // Only the nodes have the lengths of the arrays.
     let nodes = nodes::nodes(kernel, translator)
@@ -69,7 +67,8 @@ fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: u64) -> Result<Ve
     let mut stretches = Vec::new();
     let is_only = nodes.len() == 1;
     for node in nodes {
-        let pfns = node.start_pfn..node.start_pfn.saturating_add(node.spanned_pages).min(end);
+        let start = Pfn::new(node.start_pfn);
+        let pfns = PfnRange::new(start, start.saturating_add(node.spanned_pages).min(end));
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
             (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
@@ -98,7 +97,7 @@ fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>
             let why = format!("pfn {pfn:#x} has two struct pages");
             return Err(Error::implausible("mem_map", why));
         }
-        let bytes = (last.pfns.end - last.pfns.start).wrapping_mul(struct_bytes);
+        let bytes = last.pfns.len().wrapping_mul(struct_bytes);
         let is_next =
             last.pfns.end == stretch.pfns.start && last.vaddr.wrapping_add(bytes) == stretch.vaddr;
         if is_next {

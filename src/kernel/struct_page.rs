@@ -13,7 +13,7 @@ use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
-use crate::pages::{Position, VirtAddr};
+use crate::pages::{Pfn, Position, VirtAddr};
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
 pub use types::{PageType, page_type};
@@ -350,7 +350,7 @@ impl Page<'_> {
     /// `None` if that is contradictory: a head must be aligned to its order, and its first tail, and
     /// the last one if the bytes reach it, must point to it.
     #[must_use]
-    pub fn compound_order(&self, pfn: u64) -> Option<u32> {
+    pub fn compound_order(&self, pfn: Pfn) -> Option<u32> {
         let place = self.format.compound_order.filter(|_| self.is_head());
         let order = match place {
             None => return Some(0),
@@ -373,7 +373,7 @@ impl Page<'_> {
 
 /// `order`, if a block that starts at `pfn` can have it: `pfn` must be aligned to it.
 #[must_use]
-pub fn aligned_order(pfn: u64, order: u64) -> Option<u32> {
+pub fn aligned_order(pfn: Pfn, order: u64) -> Option<u32> {
     let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
-    (pfn % (1 << order) == 0).then_some(order)
+    (pfn.get() % (1 << order) == 0).then_some(order)
 }

@@ -168,9 +168,10 @@ impl Prepared {
         check_page_numbers(dump, &kernel)?;
         let format = StructPageFormat::of(&kernel)?;
         let translator = Translator::new(&kernel)?;
-        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
-        let known = dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
-        let struct_pages = StructPages::locate(&map, &translator, known, &request.cancel)?;
+        let known =
+            || dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
+        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut known())?;
+        let struct_pages = StructPages::locate(&map, &translator, known(), &request.cancel)?;
         let kernel_pages =
             KernelPages::find(&kernel, &translator, struct_pages.extents().collect());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {

@@ -147,12 +147,12 @@ impl<'a> Scanner<'a> {
             if page.is_fake_head() {
                 return 1;
             }
-            evidence.heads.add(pfn, page.compound_order(pfn.get()).is_some());
+            evidence.heads.add(pfn, page.compound_order(pfn).is_some());
         }
         match self.input.rules.classify(page, pfn) {
             // Without marked tails, those of the kernel's compounds look like single pages.
             Verdict::Unclassified if !self.input.format.knows_tails() => {
-                page.compound_order(pfn.get()).map_or(1, |order| 1 << order)
+                page.compound_order(pfn).map_or(1, |order| 1 << order)
             }
             Verdict::Unclassified => 1,
             Verdict::Inconsistent { class, why, exclusion } => {

@@ -61,7 +61,7 @@ impl StructPages {
     ) -> Result<Self, SelectError> {
         let size = map.struct_bytes;
         let array = |stretch: &Stretch| StructPageArray {
-            pfns: PfnRange::new(Pfn::new(stretch.pfns.start), Pfn::new(stretch.pfns.end)),
+            pfns: stretch.pfns,
             vaddr: stretch.vaddr,
             pieces: Vec::new(),
         };

@@ -19,7 +19,7 @@ pub(super) enum RuleMatch {
 impl RuleMatch {
     /// The whole compound that `page` is the head of, or the single page.
     pub(super) fn compound(page: &Page<'_>, pfn: Pfn) -> RuleMatch {
-        match page.compound_order(pfn.get()) {
+        match page.compound_order(pfn) {
             Some(order) => RuleMatch::Block(order),
             None => RuleMatch::Inconsistent(Inconsistency::MisalignedCompound),
         }

@@ -12,7 +12,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Item;
-use crate::pages::{Position, VirtAddr};
+use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
 /// SECTION_MARKED_PRESENT of `section_mem_map`.
 const PRESENT: u64 = 1;
@@ -59,7 +59,7 @@ pub(super) fn stretches(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
     struct_bytes: u64,
-    known: &mut dyn Iterator<Item = Range<u64>>,
+    known: &mut dyn Iterator<Item = PfnRange>,
 ) -> Result<Vec<Stretch>, Error> {
     let info = kernel.info;
     let symbol = info.require_symbol("mem_section")?;
@@ -183,7 +183,7 @@ impl Sections<'_> {
         let start = number * self.pages;
         let offset = start.wrapping_mul(self.struct_bytes);
         let vaddr = VirtAddr::new((coded & !FLAGS).wrapping_add(offset) & self.address_mask());
-        found.push(Stretch { pfns: start..start + self.pages, vaddr });
+        found.push(Stretch { pfns: PfnRange::of(Pfn::new(start), self.pages), vaddr });
         Ok(())
     }
 
@@ -210,13 +210,13 @@ impl Sections<'_> {
 /// The numbers of the sections that `known` reaches into: each has `pages` page frames, and there are
 /// `count` in all.
 fn sections_of(
-    known: &mut dyn Iterator<Item = Range<u64>>,
+    known: &mut dyn Iterator<Item = PfnRange>,
     pages: u64,
     count: u64,
 ) -> Vec<Range<u64>> {
     let mut sections: Vec<Range<u64>> = Vec::new();
     for run in known {
-        let these = run.start / pages..run.end.div_ceil(pages).min(count);
+        let these = run.start.get() / pages..run.end.get().div_ceil(pages).min(count);
         match sections.last_mut() {
             _ if these.is_empty() => {}
             Some(last) if these.start <= last.end => last.end = last.end.max(these.end),

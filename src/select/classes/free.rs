@@ -1,6 +1,7 @@
 //! Free pages (level bit 16): pages of the buddy allocator, and memory that it may not use yet.
 
 use crate::kernel::Error;
+use crate::kernel::nodes::MAX_ORDERS;
 use crate::kernel::struct_page::{
     Page, PageType, StructPageFormat, aligned_order, flag, page_type,
 };
@@ -11,10 +12,6 @@ use crate::select::verdict::RuleMatch;
 
 /// The number of orders that a free block may have if VMCOREINFO does not say: MAX_ORDER by default.
 const USUAL_ORDERS: u64 = 11;
-
-/// The highest number of orders that any kernel can be configured for (arch/*/Kconfig,
-/// ARCH_FORCE_MAX_ORDER).
-const MAX_ORDERS: u64 = 20;
 
 /// How the first page of a free block is marked.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +100,7 @@ impl Rule {
         if order >= self.orders {
             return RuleMatch::Inconsistent(Inconsistency::FreeBlockOrder);
         }
-        match aligned_order(pfn.get(), order) {
+        match aligned_order(pfn, order) {
             Some(order) if self.is_in_use(page, order) => {
                 RuleMatch::Inconsistent(Inconsistency::FreeBlockInUse)
             }
