@@ -132,11 +132,12 @@ impl Encoder {
         let last = end.saturating_sub(MIN_MATCH + STEP - 1);
         let mut pos = 1;
         let mut anchor = 0; // where the literals start
+        // Until the first match: where the literals start, which may be in the block before.
         let mut first = Some(literals);
         while pos <= last {
             let Some((hit, candidate)) = find(table, window, pos) else {
-                // The longer there was no match, the farther the search jumps: incompressible
-                // data shall not take long.
+                // The longer there was no match, the farther the search jumps, so that
+                // incompressible data does not take long.
                 pos = pos.wrapping_add(STEP);
                 pos = pos.wrapping_add(pos.wrapping_sub(anchor).wrapping_mul(3) / 8);
                 continue;

@@ -57,23 +57,21 @@
 //!
 //! **Lengths.** If all bits of `L` are 0 in `0000LLLL`, `001LLLLL` or `0001DLLL`, the length
 //! goes on in the next bytes: start from the greatest value of the bits (15, 31 or 7), add 255 for
-//! each zero byte, then add the first byte that is not zero. The bytes of the distance follow
-//! after it.
+//! each zero byte, then add the first byte that is not zero. The bytes of the distance follow.
 //!
 //! **Distances.** In the forms of two bytes the second byte is the high part of the distance; in
 //! those of three bytes the second and third are a little-endian number with `SS` in its low bits.
-//! The number in `D` is added to the least distance of the row. In the last row that is 16 KiB + 0:
-//! there a `D` of 0 marks the end of the stream.
+//! `D` counts from the least distance of its row; in the last row it counts from 16 KiB.
 //!
-//! **End.** Every stream ends with a last-row instruction whose `D` is 0, in practice the bytes
-//! `11 00 00`. Its length and `SS` mean nothing.
+//! **End.** A last-row instruction whose `D` is 0 appends nothing and ends the stream, whatever its
+//! length and `SS`. Encoders write `11 00 00`.
 //!
 //! **After a run of literals** the next instruction is always a match: two runs in a row would be
 //! one run.
 //!
-//! The first byte 17 is not a run of zero literals. Linux marks streams of its extension LZO-RLE
-//! with it, which this crate does not read; the encoder never writes a 17 there except in the empty
-//! stream, which is the end marker alone.
+//! **A first byte of 17** is not a run of no literals. The Linux kernel marks streams of its
+//! extension LZO-RLE with it, which this crate does not read. The encoder writes it only for an
+//! empty block, whose stream is the end marker alone.
 //!
 //! The format is described in the Linux kernel's `Documentation/staging/lzo.rst`.
 
@@ -101,3 +99,8 @@ const MIDDLE: usize = 16 << 10;
 
 #[cfg(test)]
 mod random;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
