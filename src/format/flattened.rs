@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_lies_within_what_a_file_can_be() {
+    fn a_record_must_lie_within_a_file() {
         let decode = |offset, size| Record::decode(record_header(offset, size));
         assert_eq!(decode(0, 1), Ok(Some(Record { offset: 0, size: 1 })));
         assert_eq!(decode(-1, -1), Ok(None));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sub_header_and_program_headers_may_come_again() {
+    fn only_a_sub_header_and_program_headers_may_be_replaced() {
         let may = |offset, size| Record { offset, size }.may_be_replaced();
         assert!(may(4096, 104) && may(65536, 80) && may(4096, 96));
         assert!(!may(0, 104) && !may(4096, 103) && !may(8192 + 4096, 104));

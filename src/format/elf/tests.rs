@@ -48,7 +48,7 @@ fn under_pn_xnum_the_number_is_in_section_header_0() {
 
 #[test]
 #[rustfmt::skip]
-fn a_program_header_of_either_class() {
+fn a_program_header_of_either_class_is_decoded() {
     let segment = FileHeader::parse(&QEMU_LE64).unwrap().segment(&[
         1, 0, 0, 0,  7, 0, 0, 0,  0, 0x10, 0, 0, 0, 0, 0, 0,  0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff,
         0, 0, 0, 0x01, 0, 0, 0, 0,  0, 0x20, 0, 0, 0, 0, 0, 0,  0, 0x30, 0, 0, 0, 0, 0, 0,
@@ -81,7 +81,7 @@ fn notes_are_padded_to_4_bytes_in_both_classes() {
 }
 
 #[test]
-fn what_is_no_core_is_not_recognised() {
+fn files_other_than_cores_are_not_recognised() {
     let refused = |bytes: &[u8]| match FileHeader::parse(bytes) {
         Err(Error::NotRecognised(why)) => why,
         other => panic!("{other:?}"),
@@ -138,7 +138,7 @@ fn headers_are_written_in_either_class_and_order() {
 }
 
 #[test]
-fn a_value_that_its_class_has_no_room_for_is_an_error() {
+fn a_value_too_wide_for_the_class_is_an_error() {
     let narrow = FileHeader::parse(&XNUM_BE32).unwrap();
     assert!(FileHeader { e_phoff: 1 << 32, ..narrow }.check().is_err());
     assert!(FileHeader { e_phnum: Some(0xffff), ..narrow }.check().is_err());

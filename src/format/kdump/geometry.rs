@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn two_bitmaps_are_two_where_the_blocks_suffice() {
+    fn there_are_two_bitmaps_if_the_blocks_have_room_for_two() {
         let whole = KdumpSubHeader::default();
         let two = geometry(4, 32769, &whole).unwrap();
         assert_eq!((two.bitmap1, two.bitmap2), (12288..16385, 20480..24577));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_set_has_the_descriptors_of_its_pfns() {
+    fn a_file_of_a_split_set_has_the_descriptors_of_its_pfns() {
         let part = KdumpSubHeader {
             split: 1,
             start_pfn_64: 64,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_without_a_bit_make_no_sense() {
+    fn pages_without_a_bit_are_refused() {
         let whole = KdumpSubHeader::default();
         let why = geometry(2, 65537, &whole).unwrap_err();
         assert_eq!(

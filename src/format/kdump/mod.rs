@@ -1,7 +1,9 @@
 //! The kdump-compressed format: one file, pages compressed one by one.
 //!
-//! diskdump invented it, makedumpfile took it over, and QEMU and this crate write it, too. A block is a
-//! page of the crashed kernel, and the headers count in blocks:
+//! It comes from diskdump; makedumpfile took it over, and QEMU and this crate write it, too. Here are
+//! only its records: `dump::kdump` reads files, `to_kdump` writes them.
+//!
+//! A block is a page of the crashed kernel, and the headers count in blocks:
 //!
 //! ```text
 //! block 0                  disk_dump_header   464 bytes (64-bit) or 452 (32-bit)
@@ -29,7 +31,7 @@
 //! | 1 | 1 | in the file | its bytes | its bytes |
 //!
 //! The 1st bitmap covers every `PT_LOAD` by its `p_memsz`, so a segment without data still counts as
-//! RAM. Old files have one bitmap only. crash takes `bitmap_blocks` for two if it has room for two;
+//! RAM. Old files have only one bitmap. crash assumes two bitmaps if `bitmap_blocks` has room for two,
 //! libkdumpfile if all pages fit in half of the bits. crash maps the bitmaps into memory, so both must
 //! lie wholly inside the file.
 //!
@@ -39,8 +41,8 @@
 //!
 //! A segment may begin or end within a page: the capture kernel's `/proc/vmcore` has 0x1000..0x9fc00.
 //! makedumpfile drops the page (in its cyclic mode), QEMU and this crate fill it with zeros. Two segments
-//! may share a page. It must get one bit and one descriptor: QEMU gives it two descriptors, and so moves
-//! all later ones by one.
+//! may share a page, which must get one bit and one descriptor. QEMU gives it two descriptors, so that
+//! all later ones are off by one.
 //!
 //! A file's pfns count from physical address 0, but on 32-bit arm makedumpfile and crash count from
 //! `phys_base`. So does this crate. QEMU and libkdumpfile count from 0 there, too.
@@ -64,8 +66,8 @@
 //! 4. Never write a page size into `tv_usec`; 0 is best. libkdumpfile takes a 64-bit header whose
 //!    `tv_usec` is a power of two from 4096 to 262144 for a 32-bit one, and 0.5.1 crashes on it.
 //! 5. Write `dump_level` 0 if nothing was excluded: otherwise crash announces a `[PARTIAL DUMP]`.
-//! 6. Give each compressed page fewer bytes than a page and exactly one flag; store what does not shrink
-//!    as it is, with flags 0 and the full size.
+//! 6. Give each compressed page fewer bytes than a page, and exactly one flag. Store a page that does not
+//!    shrink raw, with flags 0 and the full size.
 //! 7. Never write a descriptor with `offset` 0 for a page that exists: it means "not written".
 //! 8. Write a page's data before its descriptor, its descriptor before its bit in the 2nd bitmap, and
 //!    [`DUMP_DH_COMPRESSED_INCOMPLETE`] in `status` until all are there: then a file that is cut off

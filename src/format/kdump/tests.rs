@@ -40,7 +40,7 @@ fn assert_utsname(bytes: &[u8]) {
 }
 
 #[test]
-fn the_64_bit_main_header_in_both_byte_orders() {
+fn the_64_bit_main_header_is_464_bytes_in_both_byte_orders() {
     let little = header().encode(LE64);
     assert_eq!(little.bytes.len(), 464);
     assert_eq!(little.deferred, 12..428);
@@ -70,7 +70,7 @@ fn the_64_bit_main_header_in_both_byte_orders() {
 }
 
 #[test]
-fn the_32_bit_main_header_is_one_whatever_the_padding_of_64_bit_members() {
+fn both_32_bit_layouts_have_the_same_main_header() {
     #[rustfmt::skip]
     let little_tail = [
         0, 0,
@@ -126,7 +126,7 @@ fn sub_header() -> KdumpSubHeader {
 
 #[test]
 #[rustfmt::skip]
-fn the_sub_header_in_each_of_the_five_layouts() {
+fn the_sub_header_is_encoded_in_each_of_the_five_layouts() {
     assert_eq!(sub_header().encode(LE64), [
         0xf1, 0, 0, 0, 0, 0, 0, 0,
         1, 0, 0, 0,  0, 0, 0, 0,
@@ -235,33 +235,33 @@ fn a_string_that_fills_its_field_keeps_its_last_byte_0() {
     assert_eq!(bytes[12 + 3 * 65..][..65], [[b'v'; 64].as_slice(), &[0]].concat());
 }
 
-/// A header that makes sense, unlike the one above, whose numbers are there to be told apart.
-fn sensible() -> DiskDumpHeader {
+/// A plausible header. (The numbers of the one above are all different, so that mix-ups show.)
+fn plausible() -> DiskDumpHeader {
     DiskDumpHeader { bitmap_blocks: 8, max_mapnr: 0x1_8001, sub_hdr_size: 1, ..header() }
 }
 
 #[test]
 fn the_main_header_is_read_back_in_every_layout() {
     for layout in [LE64, BE64, PADDED_LE, PADDED_BE] {
-        let all = DiskDumpHeader { unused: [1, 2, 3, 4], tv_usec: 77, ..sensible() };
+        let all = DiskDumpHeader { unused: [1, 2, 3, 4], tv_usec: 77, ..plausible() };
         let bytes = all.encode(layout).bytes;
         assert_eq!(DiskDumpHeader::decode(&bytes), Ok((all, layout)));
     }
-    let packed = sensible().encode(StructLayout::Packed32).bytes;
+    let packed = plausible().encode(StructLayout::Packed32).bytes;
     assert_eq!(
         DiskDumpHeader::decode(&packed),
-        Ok((sensible(), PADDED_LE)),
-        "told by the sub header"
+        Ok((plausible(), PADDED_LE)),
+        "only the sub header can tell packed from padded"
     );
 }
 
 #[test]
-fn numbers_that_look_like_a_page_size_do_not_make_a_layout() {
-    let usec = DiskDumpHeader { tv_usec: 4096, ..sensible() };
+fn a_number_that_looks_like_a_page_size_does_not_decide_the_layout() {
+    let usec = DiskDumpHeader { tv_usec: 4096, ..plausible() };
     let bytes = usec.encode(LE64).bytes;
     assert_eq!(DiskDumpHeader::decode(&bytes), Ok((usec, LE64)));
     // 512 MiB: max_mapnr is where 64 bits have their block_size.
-    let ram = DiskDumpHeader { max_mapnr: 0x2_0000, ..sensible() };
+    let ram = DiskDumpHeader { max_mapnr: 0x2_0000, ..plausible() };
     for header_version in 0..=6 {
         let ram = DiskDumpHeader { header_version, ..ram.clone() };
         let bytes = ram.encode(PADDED_LE).bytes;
@@ -270,23 +270,23 @@ fn numbers_that_look_like_a_page_size_do_not_make_a_layout() {
 }
 
 #[test]
-fn a_header_that_makes_no_sense_is_refused_with_the_reason() {
+fn an_implausible_header_is_refused_with_the_reason() {
     let why = |header: DiskDumpHeader| {
         DiskDumpHeader::decode(&header.encode(BE64).bytes).unwrap_err().to_string()
     };
-    let block = DiskDumpHeader { block_size: 5000, ..sensible() };
+    let block = DiskDumpHeader { block_size: 5000, ..plausible() };
     assert_eq!(why(block), "block_size 5000 is not a power of two from 4096 to 262144");
-    assert_eq!(why(DiskDumpHeader { sub_hdr_size: 0, ..sensible() }), "sub_hdr_size 0");
+    assert_eq!(why(DiskDumpHeader { sub_hdr_size: 0, ..plausible() }), "sub_hdr_size 0");
     let bits = "max_mapnr 0x40001, but the bitmaps have 0x40000 bits in 8 blocks";
-    assert_eq!(why(DiskDumpHeader { max_mapnr: 0x40001, ..sensible() }), bits);
+    assert_eq!(why(DiskDumpHeader { max_mapnr: 0x40001, ..plausible() }), bits);
     let version = "header_version is none of 0 to 6, in either byte order";
-    assert_eq!(why(DiskDumpHeader { header_version: 7, ..sensible() }), version);
+    assert_eq!(why(DiskDumpHeader { header_version: 7, ..plausible() }), version);
     assert_eq!(DiskDumpHeader::decode(b"KDUMP"), Err(FormatError::NoKdumpSignature));
     assert!(DiskDumpHeader::decode(b"KDUMP   ").is_err());
 }
 
-/// Notes and VMCOREINFO where a block has them behind the struct of `layout`.
-fn sensible_sub_header(layout: StructLayout) -> KdumpSubHeader {
+/// A sub header with notes and VMCOREINFO right after the struct of `layout`.
+fn plausible_sub_header(layout: StructLayout) -> KdumpSubHeader {
     let offset_note = 0x1000 + KdumpSubHeader::bytes_in(layout) as u64;
     KdumpSubHeader {
         offset_note,
@@ -299,20 +299,20 @@ fn sensible_sub_header(layout: StructLayout) -> KdumpSubHeader {
 }
 
 #[test]
-fn the_sub_header_is_read_back_and_tells_packed_from_padded() {
+fn decoding_the_sub_header_tells_packed_from_padded() {
     for layout in [LE64, BE64, PADDED_LE, PADDED_BE, StructLayout::Packed32] {
-        let wanted = sensible_sub_header(layout);
+        let wanted = plausible_sub_header(layout);
         let bytes = wanted.encode(layout);
         let seen = if layout == StructLayout::Packed32 { PADDED_LE } else { layout };
-        assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), seen), (wanted, layout));
+        assert_eq!(KdumpSubHeader::decode(&bytes, &plausible(), seen), (wanted, layout));
     }
     for layout in [PADDED_LE, StructLayout::Packed32] {
         let bare = KdumpSubHeader { max_mapnr_64: 0x1_8001, ..KdumpSubHeader::default() };
         let bytes = bare.encode(layout);
-        assert_eq!(KdumpSubHeader::decode(&bytes, &sensible(), PADDED_LE), (bare, layout));
+        assert_eq!(KdumpSubHeader::decode(&bytes, &plausible(), PADDED_LE), (bare, layout));
         // Version 4 says it by the place of the notes alone.
-        let old = DiskDumpHeader { header_version: 4, ..sensible() };
-        let bytes = sensible_sub_header(layout).encode(layout);
+        let old = DiskDumpHeader { header_version: 4, ..plausible() };
+        let bytes = plausible_sub_header(layout).encode(layout);
         assert_eq!(KdumpSubHeader::decode(&bytes, &old, PADDED_LE).1, layout);
     }
 }
@@ -325,11 +325,11 @@ fn fields_that_a_version_does_not_have_are_not_read() {
         end_pfn: 4,
         start_pfn_64: 5,
         end_pfn_64: 6,
-        ..sensible_sub_header(LE64)
+        ..plausible_sub_header(LE64)
     };
     let bytes = all.encode(LE64);
     let decoded = |header_version| {
-        let main = DiskDumpHeader { header_version, ..sensible() };
+        let main = DiskDumpHeader { header_version, ..plausible() };
         KdumpSubHeader::decode(&bytes, &main, LE64).0
     };
     assert_eq!(decoded(6), all);
@@ -355,8 +355,8 @@ fn fields_that_a_version_does_not_have_are_not_read() {
 }
 
 #[test]
-fn sizes_whose_product_has_no_64_bits_are_refused() {
-    let huge = DiskDumpHeader { block_size: u32::MAX, bitmap_blocks: u32::MAX, ..sensible() };
+fn sizes_whose_product_exceeds_64_bits_are_refused() {
+    let huge = DiskDumpHeader { block_size: u32::MAX, bitmap_blocks: u32::MAX, ..plausible() };
     let bytes = huge.encode(LE64).bytes;
     let why = DiskDumpHeader::decode(&bytes).unwrap_err().to_string();
     assert!(why.contains("block_size 4294967295"), "{why}");
