@@ -32,12 +32,12 @@ use crate::format::wire::ByteOrder;
 /// | 0x20 | one zstd frame |
 ///
 /// Decoded data must be exactly one page. A `size` above the page size is an error for every reader.
-/// crash takes a page with an unknown flag for a raw one, without a word. `page_flags` was meant for the
-/// flags of the page; writers put 0, and nobody reads it.
+/// crash takes a page with an unknown flag for a raw one, without a warning. Writers put 0 into
+/// `page_flags`, and nobody reads it.
 ///
 /// Several entries may point to the same data. makedumpfile (at dump level bit 1), QEMU and this crate
-/// store one page of zeros for all, and every reader copes. An entry of all zeros is a page that the
-/// writer, marked incomplete, never came to.
+/// store one page of zeros for all, and every reader copes. In an incomplete file, an entry of all zeros
+/// stands for a page that was never written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageDesc {
     /// File offset of the data.
