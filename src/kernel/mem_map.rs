@@ -16,7 +16,7 @@ use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
 /// Page frames whose struct pages are consecutive in virtual memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch {
+pub struct MemMapRun {
     /// The page frames.
     pub pfns: PfnRange,
     /// Virtual address of the struct page of the first.
@@ -27,7 +27,7 @@ pub struct Stretch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemMap {
     /// In ascending order, disjoint.
-    pub stretches: Vec<Stretch>,
+    pub runs: Vec<MemMapRun>,
     /// The size of a struct page in bytes.
     pub struct_bytes: u64,
 }
@@ -44,13 +44,13 @@ impl MemMap {
         struct_bytes: u64,
         known: &mut dyn Iterator<Item = PfnRange>,
     ) -> Result<Self, Error> {
-        let stretches = if kernel.info.symbol("mem_section").is_some() {
-            sparse::stretches(kernel, translator, struct_bytes, known)?
+        let runs = if kernel.info.symbol("mem_section").is_some() {
+            sparse::runs(kernel, translator, struct_bytes, known)?
         } else {
             flat(kernel, translator, known.last().map_or(Pfn::ZERO, |run| run.end))?
         };
-        let map = MemMap { stretches: merged(stretches, struct_bytes)?, struct_bytes };
-        if map.stretches.is_empty() {
+        let map = MemMap { runs: merged(runs, struct_bytes)?, struct_bytes };
+        if map.runs.is_empty() {
             let why = "no page frame of the dump has a struct page";
             return Err(Error::implausible("mem_map", why));
         }
@@ -59,51 +59,54 @@ impl MemMap {
 }
 
 /// The arrays of the nodes; with FLATMEM, one for all memory.
-fn flat(kernel: &Kernel<'_>, translator: &Translator<'_>, end: Pfn) -> Result<Vec<Stretch>, Error> {
+fn flat(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    end: Pfn,
+) -> Result<Vec<MemMapRun>, Error> {
     let mem_map = kernel.info.symbol("mem_map");
     // Only the nodes have the lengths of the arrays.
     let nodes = nodes::nodes(kernel, translator)
         .map_err(Error::no_substitute(Item::symbol("mem_section"), "its memory nodes"))?;
-    let mut stretches = Vec::new();
+    let mut runs = Vec::new();
     let is_only = nodes.len() == 1;
     for node in nodes {
-        let start = Pfn::new(node.start_pfn);
-        let pfns = PfnRange::new(start, start.saturating_add(node.spanned_pages).min(end));
+        let pfns = node.pfns.intersection(PfnRange::new(Pfn::ZERO, end));
         let vaddr = match (node.mem_map, mem_map) {
             (Some(vaddr), _) => vaddr,
-            (None, Some(symbol)) if is_only && node.start_pfn == 0 => {
+            (None, Some(symbol)) if is_only && node.pfns.start == Pfn::ZERO => {
                 VirtAddr::new(translator.read_long(symbol).map_err(Error::unreadable("mem_map"))?)
             }
             (None, _) => return Err(Error::missing(Item::offset("pglist_data.node_mem_map"))),
         };
         if !pfns.is_empty() {
-            stretches.push(Stretch { pfns, vaddr });
+            runs.push(MemMapRun { pfns, vaddr });
         }
     }
-    Ok(stretches)
+    Ok(runs)
 }
 
-/// Sorts the stretches, and joins those that are consecutive in physical and in virtual memory.
-fn merged(mut stretches: Vec<Stretch>, struct_bytes: u64) -> Result<Vec<Stretch>, Error> {
-    stretches.sort_by_key(|stretch| stretch.pfns.start);
-    let mut merged: Vec<Stretch> = Vec::new();
-    for stretch in stretches {
+/// Sorts the runs, and joins those whose page frames and struct pages are both consecutive.
+fn merged(mut runs: Vec<MemMapRun>, struct_bytes: u64) -> Result<Vec<MemMapRun>, Error> {
+    runs.sort_by_key(|run| run.pfns.start);
+    let mut merged: Vec<MemMapRun> = Vec::new();
+    for run in runs {
         let Some(last) = merged.last_mut() else {
-            merged.push(stretch);
+            merged.push(run);
             continue;
         };
-        if stretch.pfns.start < last.pfns.end {
-            let pfn = stretch.pfns.start;
+        if run.pfns.start < last.pfns.end {
+            let pfn = run.pfns.start;
             let why = format!("pfn {pfn:#x} has two struct pages");
             return Err(Error::implausible("mem_map", why));
         }
         let bytes = last.pfns.len().wrapping_mul(struct_bytes);
         let is_next =
-            last.pfns.end == stretch.pfns.start && last.vaddr.wrapping_add(bytes) == stretch.vaddr;
+            last.pfns.end == run.pfns.start && last.vaddr.wrapping_add(bytes) == run.vaddr;
         if is_next {
-            last.pfns.end = stretch.pfns.end;
+            last.pfns.end = run.pfns.end;
         } else {
-            merged.push(stretch);
+            merged.push(run);
         }
     }
     Ok(merged)

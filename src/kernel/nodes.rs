@@ -14,7 +14,7 @@ use crate::kernel::error::Error;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
-use crate::pages::{Position, VirtAddr};
+use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
 /// Maximum nodes: four times those of NODES_SHIFT=10, the largest that a kernel can have.
 const MAX_NODES: u64 = 4096;
@@ -33,10 +33,8 @@ const PFN_LIMIT: u64 = 1 << 52;
 /// A memory node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its first page frame.
-    pub start_pfn: u64,
-    /// Its page frames, holes included.
-    pub spanned_pages: u64,
+    /// The page frames that it spans, holes included.
+    pub pfns: PfnRange,
     /// The virtual address of its array of struct pages, if the kernel has one for each node
     /// (FLATMEM, DISCONTIGMEM).
     pub mem_map: Option<VirtAddr>,
@@ -210,8 +208,7 @@ impl NodeReader<'_, '_> {
             None => None,
         };
         Ok(Node {
-            start_pfn,
-            spanned_pages,
+            pfns: PfnRange::of(Pfn::new(start_pfn), spanned_pages),
             mem_map: mem_map.filter(|&mem_map| mem_map != 0).map(VirtAddr::new),
             free_pages: self.free_pages(pgdat, spanned_pages),
         })

@@ -175,12 +175,12 @@ impl StructPageFormat {
     /// The struct page at the start of `bytes`, which may continue with those of the next pages. Its
     /// virtual address is `vaddr`.
     #[must_use]
-    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> Page<'a> {
+    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> StructPage<'a> {
         let mapcount = self
             .mapcount
             .map_or(u32::MAX, |field| u32::try_from(self.read(bytes, field)).unwrap_or(u32::MAX));
         let flags = self.read(bytes, self.flags);
-        Page { format: self, bytes, vaddr, flags, mapcount }
+        StructPage { format: self, bytes, vaddr, flags, mapcount }
     }
 
     /// The value of a field; 0 if `bytes` does not reach it, as it may not reach page[1].
@@ -201,7 +201,7 @@ impl StructPageFormat {
 
 /// One struct page, and the bytes of the next ones.
 #[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
+pub struct StructPage<'a> {
     format: &'a StructPageFormat,
     bytes: &'a [u8],
     vaddr: VirtAddr,
@@ -213,7 +213,7 @@ pub struct Page<'a> {
 
 /// The target of `page.mapping`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mapping {
+pub enum PageMapping {
     /// Nothing.
     None,
     /// The anon_vma of anonymous memory, or a node of KSM.
@@ -224,7 +224,7 @@ pub enum Mapping {
     Wild,
 }
 
-impl Page<'_> {
+impl StructPage<'_> {
     /// Its virtual address.
     #[must_use]
     pub fn vaddr(&self) -> VirtAddr {
@@ -270,7 +270,7 @@ impl Page<'_> {
 
     /// The struct page `pages` pages on, if the bytes reach that far.
     #[must_use]
-    pub fn next(&self, pages: u64) -> Option<Page<'_>> {
+    pub fn next(&self, pages: u64) -> Option<StructPage<'_>> {
         let size = self.format.size;
         let offset = usize::try_from(pages).ok()?.checked_mul(size)?;
         let bytes = self.bytes.get(offset..).filter(|bytes| bytes.len() >= size)?;
@@ -331,17 +331,17 @@ impl Page<'_> {
 
     /// The target of `page.mapping`.
     #[must_use]
-    pub fn mapping(&self) -> Mapping {
+    pub fn mapping(&self) -> PageMapping {
         let mapping = self.format.read(self.bytes, self.format.mapping);
         let pointer = mapping & !MAPPING_FLAGS;
         if mapping == 0 {
-            Mapping::None
+            PageMapping::None
         } else if pointer == 0 || mapping & self.format.kernel_bit != self.format.kernel_bit {
-            Mapping::Wild
+            PageMapping::Wild
         } else if mapping & MAPPING_ANON != 0 {
-            Mapping::Anon
+            PageMapping::Anon
         } else {
-            Mapping::Other
+            PageMapping::Other
         }
     }
 

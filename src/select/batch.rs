@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::{Page, StructPageFormat};
+use crate::kernel::struct_page::{StructPage, StructPageFormat};
 use crate::pages::{Pfn, PfnRange, PhysAddr, VirtAddr};
 
 /// A piece that cannot be read whole is read in parts of this many bytes.
@@ -101,7 +101,12 @@ pub(super) struct RunBytes<'a> {
 impl<'a> RunBytes<'a> {
     /// The struct page of a page of the run; `vaddr` is its virtual address.
     #[inline]
-    pub(super) fn page(self, pfn: Pfn, vaddr: VirtAddr, format: &'a StructPageFormat) -> Page<'a> {
+    pub(super) fn page(
+        self,
+        pfn: Pfn,
+        vaddr: VirtAddr,
+        format: &'a StructPageFormat,
+    ) -> StructPage<'a> {
         let index = in_memory(pfn - self.first) * format.size;
         #[expect(clippy::indexing_slicing, reason = "callers ask for pages of the run alone")]
         format.page(&self.bytes[index..], vaddr)

@@ -6,7 +6,7 @@ use super::reasons::DisableReason;
 use super::verdict::{ClassBlock, Exclusion, RuleMatch, Verdict};
 use crate::format::dump_level::DumpLevel;
 use crate::kernel;
-use crate::kernel::struct_page::{Page, StructPageFormat};
+use crate::kernel::struct_page::{StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 
@@ -61,7 +61,7 @@ impl Rules {
     }
 
     /// What `page` is, and what of it is excluded.
-    pub(super) fn classify(&self, page: &Page<'_>, pfn: Pfn) -> Verdict {
+    pub(super) fn classify(&self, page: &StructPage<'_>, pfn: Pfn) -> Verdict {
         let (class, matched) = match self.match_by_level(page, pfn) {
             (_, RuleMatch::No) => self.match_at_every_level(page, pfn),
             found => found,
@@ -92,17 +92,17 @@ impl Rules {
     }
 
     /// Whether the page begins a block on a free list of its zone.
-    pub(super) fn is_buddy(&self, page: &Page<'_>) -> bool {
+    pub(super) fn is_buddy(&self, page: &StructPage<'_>) -> bool {
         self.enabled(Class::Free, self.free.as_ref()).is_some_and(|rule| rule.is_buddy(page))
     }
 
     /// Whether the page, or any page of its hugetlb page, is poisoned.
-    pub(super) fn is_poisoned(&self, page: &Page<'_>, pfn: Pfn) -> bool {
+    pub(super) fn is_poisoned(&self, page: &StructPage<'_>, pfn: Pfn) -> bool {
         matches!(self.match_hwpoison(page, pfn), RuleMatch::Block(_))
     }
 
     /// The first class with a level bit that the page matches.
-    fn match_by_level(&self, page: &Page<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+    fn match_by_level(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
         if let Some(rule) = self.enabled(Class::Free, self.free.as_ref()) {
             let free = rule.matches(page, pfn);
             if free != RuleMatch::No {
@@ -123,7 +123,7 @@ impl Rules {
     }
 
     /// The first class that the page matches of those that every level excludes.
-    fn match_at_every_level(&self, page: &Page<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+    fn match_at_every_level(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
         let poisoned = self.match_hwpoison(page, pfn);
         if poisoned != RuleMatch::No {
             return (Class::Hwpoison, poisoned);
@@ -132,7 +132,7 @@ impl Rules {
         (Class::Offline, offline.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
     }
 
-    fn match_hwpoison(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    fn match_hwpoison(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         let rule = self.enabled(Class::Hwpoison, Some(&self.hwpoison));
         rule.map_or(RuleMatch::No, |rule| rule.matches(page, pfn))
     }

@@ -13,7 +13,7 @@ use super::struct_pages::{ArrayPart, StructPages};
 use super::verdict::{ClassBlock, Verdict};
 use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::{MAX_ORDER, Page, StructPageFormat};
+use crate::kernel::struct_page::{MAX_ORDER, StructPage, StructPageFormat};
 use crate::pages::page_set::PageSet;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline;
@@ -134,7 +134,13 @@ impl<'a> Scanner<'a> {
 
     /// Scans one struct page; returns how many pages it describes.
     #[inline]
-    fn scan_page(&self, chunk: &mut Chunk, part: &ArrayPart<'_>, page: &Page<'_>, pfn: Pfn) -> u64 {
+    fn scan_page(
+        &self,
+        chunk: &mut Chunk,
+        part: &ArrayPart<'_>,
+        page: &StructPage<'_>,
+        pfn: Pfn,
+    ) -> u64 {
         let evidence = &mut chunk.counts.evidence;
         if page.is_tail() {
             // A tail has no class of its own. If its head began a block, the scan skipped the tail.
@@ -170,7 +176,13 @@ impl<'a> Scanner<'a> {
 
     /// Adds a block to its class unless it contains kernel pages; returns how many pages are done.
     #[inline]
-    fn add_block(&self, chunk: &mut Chunk, page: &Page<'_>, pfn: Pfn, block: ClassBlock) -> u64 {
+    fn add_block(
+        &self,
+        chunk: &mut Chunk,
+        page: &StructPage<'_>,
+        pfn: Pfn,
+        block: ClassBlock,
+    ) -> u64 {
         let pages = 1 << block.order;
         let pfns = PfnRange::of(pfn, pages);
         let evidence = &mut chunk.counts.evidence;
@@ -197,7 +209,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether a tail points to where a struct page begins. `None` if it points nowhere, or before
     /// its array: a compound larger than a memory section may begin in another array.
-    fn points_to_struct_page(&self, page: &Page<'_>, part: &ArrayPart<'_>) -> Option<bool> {
+    fn points_to_struct_page(&self, page: &StructPage<'_>, part: &ArrayPart<'_>) -> Option<bool> {
         let size = self.input.format.size as u64;
         let distance = page.distance_to_head()?;
         let is_before_array =

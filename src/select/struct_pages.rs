@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::Batch;
 use super::reasons::SelectError;
-use crate::kernel::mem_map::{MemMap, Stretch};
+use crate::kernel::mem_map::{MemMap, MemMapRun};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
 use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
@@ -60,12 +60,12 @@ impl StructPages {
         cancel: &AtomicBool,
     ) -> Result<Self, SelectError> {
         let size = map.struct_bytes;
-        let array = |stretch: &Stretch| StructPageArray {
-            pfns: stretch.pfns,
-            vaddr: stretch.vaddr,
+        let array = |run: &MemMapRun| StructPageArray {
+            pfns: run.pfns,
+            vaddr: run.vaddr,
             pieces: Vec::new(),
         };
-        let mut arrays: Vec<StructPageArray> = map.stretches.iter().map(array).collect();
+        let mut arrays: Vec<StructPageArray> = map.runs.iter().map(array).collect();
         let mut room = translator.memory().readable_bytes().saturating_mul(MAX_REPEATS);
         for run in known {
             let first = arrays.partition_point(|array| array.pfns.end <= run.start);

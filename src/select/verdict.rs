@@ -2,7 +2,7 @@
 
 use super::class::Class;
 use super::reasons::Inconsistency;
-use crate::kernel::struct_page::Page;
+use crate::kernel::struct_page::StructPage;
 use crate::pages::Pfn;
 
 /// What the rule of one class says of a page.
@@ -18,7 +18,7 @@ pub(super) enum RuleMatch {
 
 impl RuleMatch {
     /// The whole compound that `page` is the head of, or the single page.
-    pub(super) fn compound(page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(super) fn compound(page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         match page.compound_order(pfn) {
             Some(order) => RuleMatch::Block(order),
             None => RuleMatch::Inconsistent(Inconsistency::MisalignedCompound),

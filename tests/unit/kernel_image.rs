@@ -239,7 +239,7 @@ SYMBOL(node_online_map)=c000000000001000\nSIZE(nodemask_t)=8\n";
     world.info = Vmcoreinfo::parse(info.as_bytes());
     let found = nodes(&world.kernel(), &world.translator()).unwrap();
     assert_eq!(
-        found.iter().map(|node| (node.start_pfn, node.spanned_pages)).collect::<Vec<_>>(),
+        found.iter().map(|node| (node.pfns.start.get(), node.pfns.len())).collect::<Vec<_>>(),
         [(5, 7)]
     );
 }

@@ -4,6 +4,7 @@ use crate::unit_tests::world::{World, chain, virt};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::nodes::{Node, nodes};
+use kdumpconv::pages::{Pfn, PfnRange};
 use support::elf::Endian;
 use support::machine::Paging;
 
@@ -65,8 +66,7 @@ fn complaint(world: &World) -> String {
 #[test]
 fn the_nodes_that_are_online_are_found() {
     let node = |start_pfn, spanned_pages, free| Node {
-        start_pfn,
-        spanned_pages,
+        pfns: PfnRange::of(Pfn::new(start_pfn), spanned_pages),
         mem_map: None,
         free_pages: Some(free),
     };
@@ -83,8 +83,7 @@ fn without_numa_there_is_one_node_with_an_array_of_struct_pages() {
     assert_eq!(found(&world).unwrap()[0].mem_map, None, "it is NULL");
     world.machine.memory.write_int(0x3000 + 1064, Endian::Little, 8, LINEAR + 0x8000);
     let node = Node {
-        start_pfn: 0,
-        spanned_pages: 0x100,
+        pfns: PfnRange::of(Pfn::new(0), 0x100),
         mem_map: Some(virt(LINEAR + 0x8000)),
         free_pages: Some(0x100),
     };
@@ -112,8 +111,7 @@ SIZE(free_area)=28\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=3
         world.machine.memory.write_int(0x3000 + at, Endian::Little, 4, value);
     }
     let node = Node {
-        start_pfn: 1,
-        spanned_pages: 0xffdc,
+        pfns: PfnRange::of(Pfn::new(1), 0xffdc),
         mem_map: Some(virt(0xcfb7_f028)),
         free_pages: Some(0x8000),
     };

@@ -7,7 +7,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::Stretch;
+use super::MemMapRun;
 use crate::kernel::arch::Architecture;
 use crate::kernel::error::Error;
 use crate::kernel::translate::{Kernel, Translator};
@@ -55,12 +55,12 @@ struct Sections<'a> {
     wanted: Vec<Range<u64>>,
 }
 
-pub(super) fn stretches(
+pub(super) fn runs(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
     struct_bytes: u64,
     known: &mut dyn Iterator<Item = PfnRange>,
-) -> Result<Vec<Stretch>, Error> {
+) -> Result<Vec<MemMapRun>, Error> {
     let info = kernel.info;
     let symbol = info.require_symbol("mem_section")?;
     let section_bytes = info.require_size("mem_section")?;
@@ -125,7 +125,7 @@ pub(super) fn stretches(
 
 impl Sections<'_> {
     /// The sections of an array of sections: SPARSEMEM.
-    fn of_array(&self, array: VirtAddr) -> Result<Vec<Stretch>, Error> {
+    fn of_array(&self, array: VirtAddr) -> Result<Vec<MemMapRun>, Error> {
         let mut found = Vec::new();
         for number in self.wanted.iter().cloned().flatten() {
             self.read_section(array, number, number, &mut found)?;
@@ -134,7 +134,7 @@ impl Sections<'_> {
     }
 
     /// The sections of an array of pointers to pages of sections: SPARSEMEM_EXTREME.
-    fn of_roots(&self, array: VirtAddr, per_root: u64) -> Result<Vec<Stretch>, Error> {
+    fn of_roots(&self, array: VirtAddr, per_root: u64) -> Result<Vec<MemMapRun>, Error> {
         let long = self.kernel.layout.long_bytes() as u64;
         let mut found = Vec::new();
         let mut root: Option<(u64, VirtAddr)> = None;
@@ -164,7 +164,7 @@ impl Sections<'_> {
         at: VirtAddr,
         nth: u64,
         number: u64,
-        found: &mut Vec<Stretch>,
+        found: &mut Vec<MemMapRun>,
     ) -> Result<(), Error> {
         let offset = nth.wrapping_mul(self.section_bytes).wrapping_add(self.mem_map_offset);
         let coded = self.translator.read_long(at.wrapping_add(offset));
@@ -183,7 +183,7 @@ impl Sections<'_> {
         let start = number * self.pages;
         let offset = start.wrapping_mul(self.struct_bytes);
         let vaddr = VirtAddr::new((coded & !FLAGS).wrapping_add(offset) & self.address_mask());
-        found.push(Stretch { pfns: PfnRange::of(Pfn::new(start), self.pages), vaddr });
+        found.push(MemMapRun { pfns: PfnRange::of(Pfn::new(start), self.pages), vaddr });
         Ok(())
     }
 
@@ -192,10 +192,10 @@ impl Sections<'_> {
     }
 
     /// Accepts the sections found if the struct pages of at least one are mapped.
-    fn checked(&self, found: Vec<Stretch>) -> Result<Vec<Stretch>, Error> {
+    fn checked(&self, found: Vec<MemMapRun>) -> Result<Vec<MemMapRun>, Error> {
         let mut last = None;
-        for stretch in &found {
-            match self.translator.map(stretch.vaddr) {
+        for run in &found {
+            match self.translator.map(run.vaddr) {
                 Ok(_) => return Ok(found),
                 Err(why) => last = Some(why),
             }

@@ -2,7 +2,7 @@
 
 use super::no_slab;
 use crate::kernel::Error;
-use crate::kernel::struct_page::{Mapping, Page, StructPageFormat, flag};
+use crate::kernel::struct_page::{PageMapping, StructPage, StructPageFormat, flag};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::Pfn;
 use crate::select::reasons::Inconsistency;
@@ -38,11 +38,11 @@ impl Rule {
     }
 
     /// Whether the file system, or another owner of the page, keeps data of its own for it.
-    pub(in crate::select) fn is_private(&self, page: &Page<'_>) -> bool {
+    pub(in crate::select) fn is_private(&self, page: &StructPage<'_>) -> bool {
         page.flags & self.private != 0
     }
 
-    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         let is_on_lru = page.flags & self.lru != 0;
         let is_in_swap_cache = self.swap.is_some_and(|swap| page.flags & swap == swap);
         if !is_on_lru && !is_in_swap_cache {
@@ -57,9 +57,9 @@ impl Rule {
             };
         }
         match page.mapping() {
-            Mapping::Anon => RuleMatch::No,
-            Mapping::Wild => RuleMatch::Inconsistent(Inconsistency::WildMapping),
-            Mapping::None | Mapping::Other => RuleMatch::compound(page, pfn),
+            PageMapping::Anon => RuleMatch::No,
+            PageMapping::Wild => RuleMatch::Inconsistent(Inconsistency::WildMapping),
+            PageMapping::None | PageMapping::Other => RuleMatch::compound(page, pfn),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::kernel::Error;
 use crate::kernel::nodes::MAX_ORDERS;
 use crate::kernel::struct_page::{
-    Page, PageType, StructPageFormat, aligned_order, flag, page_type,
+    PageType, StructPage, StructPageFormat, aligned_order, flag, page_type,
 };
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::Pfn;
@@ -66,7 +66,7 @@ impl Rule {
     }
 
     /// Whether the page begins a block on a free list of its zone.
-    pub(in crate::select) fn is_buddy(&self, page: &Page<'_>) -> bool {
+    pub(in crate::select) fn is_buddy(&self, page: &StructPage<'_>) -> bool {
         match self.buddy {
             Buddy::Type(value) => value.is(page.mapcount),
             Buddy::Flag(mask) => page.flags & mask != 0,
@@ -75,14 +75,14 @@ impl Rule {
 
     /// Whether the page in the middle of a block, where the block would end if its order were one
     /// less, cannot be part of the block.
-    fn is_in_use(&self, page: &Page<'_>, order: u32) -> bool {
+    fn is_in_use(&self, page: &StructPage<'_>, order: u32) -> bool {
         let middle = order.checked_sub(1).and_then(|half| page.next(1 << half));
         middle.is_some_and(|middle| {
             middle.is_tail() || self.is_buddy(&middle) || middle.flags & self.lru != 0
         })
     }
 
-    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         let order = if self.is_buddy(page) {
             page.private()
         } else if self.unaccepted.is_some_and(|value| value.is(page.mapcount)) {

@@ -1,6 +1,6 @@
 //! Pages in broken memory: reading one may crash the machine. Every level excludes them.
 
-use crate::kernel::struct_page::{Page, flag};
+use crate::kernel::struct_page::{StructPage, flag};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 use crate::select::verdict::RuleMatch;
@@ -17,7 +17,7 @@ impl Rule {
         Rule { mask: flag(info, "PG_hwpoison").unwrap_or(0) }
     }
 
-    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         if page.flags & self.mask == 0 {
             RuleMatch::No
         } else if page.is_hugetlb() {

@@ -1,6 +1,6 @@
 //! Offline pages: taken by a balloon or about to be unplugged; every level excludes them.
 
-use crate::kernel::struct_page::{Page, PageType, StructPageFormat, page_type};
+use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, page_type};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 use crate::select::verdict::RuleMatch;
@@ -17,7 +17,7 @@ impl Rule {
         Rule { offline: offline.filter(|_| format.has_mapcount()) }
     }
 
-    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         let is_marked = self.offline.is_some_and(|offline| offline.is(page.mapcount));
         if is_marked && !page.is_slab() { RuleMatch::compound(page, pfn) } else { RuleMatch::No }
     }

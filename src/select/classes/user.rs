@@ -2,7 +2,7 @@
 
 use super::no_slab;
 use crate::kernel::Error;
-use crate::kernel::struct_page::{Mapping, Page, StructPageFormat};
+use crate::kernel::struct_page::{PageMapping, StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Item;
 use crate::pages::Pfn;
 use crate::select::verdict::RuleMatch;
@@ -24,7 +24,7 @@ impl Rule {
         Ok(Rule)
     }
 
-    pub(in crate::select) fn matches(&self, page: &Page<'_>, pfn: Pfn) -> RuleMatch {
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
         if page.is_slab() {
             return RuleMatch::No;
         }
@@ -35,7 +35,7 @@ impl Rule {
             return RuleMatch::No;
         }
         match page.mapping() {
-            Mapping::Anon => RuleMatch::compound(page, pfn),
+            PageMapping::Anon => RuleMatch::compound(page, pfn),
             _ => RuleMatch::No,
         }
     }
