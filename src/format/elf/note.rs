@@ -34,9 +34,9 @@ pub const NOTE_HEADER_BYTES: usize = 12;
 /// | LINUX | 0x700, `NT_VMCOREDD` | a device's own dump, any size; the first notes of /proc/vmcore | |
 /// | Xen, VMCOREINFO_XEN | | state of a Xen hypervisor | |
 ///
-/// - crash counts any note with `n_type` 1 as a CPU, whatever its name, and maps notes to CPUs in
-///   order: never add one. libkdumpfile wants the name CORE, and fails to open the file if the
-///   descriptor is too short for the architecture.
+/// - crash counts any note with `n_type` 1 as a CPU, whatever its name: never add one. It maps the
+///   notes named QEMU to CPUs one to one. libkdumpfile wants the name CORE, must know the
+///   architecture first, and fails to open the file if the descriptor is too short for it.
 /// - Without notes of CPUs crash works ("registers not collected"). Without VMCOREINFO it works if there
 ///   are QEMU's notes, and otherwise exits with 1. drgn needs VMCOREINFO.
 ///

@@ -94,9 +94,11 @@ pub struct DiskDumpHeader {
     pub status: u32,
     /// Bytes of a block, which is a page: a [`PageSize`].
     pub block_size: u32,
-    /// Blocks of the sub header and the notes, a signed `int`; the bitmaps follow.
+    /// Blocks of the sub header and the notes, a signed `int`:
+    /// ceil((`sizeof(kdump_sub_header)` + `size_note`) / `block_size`). The bitmaps follow.
     pub sub_hdr_size: u32,
-    /// Blocks of *both* bitmaps together: 2 * ceil(ceil(max_mapnr / 8) / block_size).
+    /// Blocks of *both* bitmaps together: 2 * ceil(ceil(`max_mapnr` / 8) / `block_size`). Some readers
+    /// take it for the blocks of one bitmap, which is wrong.
     pub bitmap_blocks: u32,
     /// One past the highest pfn, or 2^32 - 1 if it is more: `max_mapnr_64` of the sub header has
     /// the whole number. libkdumpfile wants a bit in the bitmaps for each.
