@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use kdumpconv::ReadAt;
 use kdumpconv::Sink;
 
-/// An input in memory, read at random.
+/// An input in memory that can be read at any offset.
 #[derive(Clone)]
 pub struct InMemory(pub Vec<u8>);
 
@@ -21,12 +21,11 @@ impl ReadAt for InMemory {
     }
 }
 
-/// An output in memory that can seek, and insists that no byte behind the main header is
-/// written twice.
+/// A seekable output in memory. It asserts that no byte after the main header is written twice.
 #[derive(Default)]
 pub struct InMemorySink {
     pub bytes: Vec<u8>,
-    /// 1 for each byte that was written.
+    /// 1 for each byte that has been written.
     written: Vec<u8>,
 }
 
@@ -60,7 +59,7 @@ impl Sink for InMemorySink {
     }
 }
 
-/// A file of any size whose zeros take no memory.
+/// An output of any size; zeros take no memory.
 #[derive(Default)]
 pub struct SparseSink {
     pub pieces: BTreeMap<u64, Vec<u8>>,
@@ -93,7 +92,7 @@ impl Sink for SparseSink {
 }
 
 impl SparseSink {
-    /// All of the file.
+    /// The whole file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; usize::try_from(self.size.unwrap()).unwrap()];
         for (index, piece) in &self.pieces {

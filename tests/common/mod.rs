@@ -1,4 +1,4 @@
-//! What the tests share: inputs and outputs in memory, ways to convert, ways to judge.
+//! What test crates share: inputs and outputs in memory, short ways to convert and to compare.
 
 #![allow(dead_code, unreachable_pub, reason = "each crate of tests uses its own part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests end so")]
@@ -24,7 +24,7 @@ use support::vmcore::VmcoreBuilder;
 
 pub use memory::{InMemory, InMemorySink};
 
-/// A reader as pipes are: short reads of any size, and now and then EINTR.
+/// A reader that behaves like a pipe: reads are short, and some fail with EINTR.
 pub struct Trickle {
     bytes: io::Cursor<Vec<u8>>,
     state: u64,
@@ -48,7 +48,7 @@ impl Read for Trickle {
     }
 }
 
-/// The next number of a repeatable sequence.
+/// The next number of a reproducible sequence.
 pub fn random(state: u64) -> u64 {
     let mut x = state;
     x ^= x << 13;
@@ -56,7 +56,7 @@ pub fn random(state: u64) -> u64 {
     x ^ (x << 17)
 }
 
-/// Bytes that no codec makes smaller.
+/// Bytes that no codec can compress.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
@@ -68,7 +68,7 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that every codec makes smaller, none of them 0.
+/// Bytes that every codec can compress; none is 0.
 pub fn text(seed: u64, len: usize) -> Vec<u8> {
     let line = format!("task {seed}: state R, stack {:x}\n", seed.wrapping_mul(0x9e37_79b9));
     line.bytes().cycle().take(len).collect()
@@ -91,12 +91,12 @@ pub fn open_core(input: impl Into<Input>, page_size: Option<u64>) -> Result<Dump
     Dump::open(input, &OpenOptions { page_size, ..OpenOptions::default() })
 }
 
-/// A core in memory.
+/// Opens a core in memory.
 pub fn core_of(bytes: Vec<u8>) -> Result<Dump> {
     open_core(Box::new(InMemory(bytes)), None)
 }
 
-/// The same as a stream, spooled in the usual place.
+/// Opens a core as a stream that spools to the default folder.
 pub fn stream_of(bytes: Vec<u8>) -> Result<Dump> {
     let input = Input::from_reader(Box::new(Trickle::new(bytes)), std::env::temp_dir())?;
     open_core(input, None)
@@ -116,14 +116,14 @@ pub fn flat(core: &Dump, options: &ConvertOptions) -> Result<(Vec<u8>, ConvertRe
     Ok((stream, report))
 }
 
-/// Whether every page that an incomplete file has is the vmcore's, and every page that it lacks
-/// is only missing: the 1st bitmap stays whole.
+/// Checks that every page of an incomplete file equals the vmcore's, and that every other page is
+/// present in the 1st bitmap.
 pub fn only_right_pages(model: &Model, kdump: &Kdump) -> std::result::Result<(), String> {
     compare_allowing(model, kdump, Allowed { excluded: true, incomplete: true })
 }
 
-/// A 32-bit header cannot tell where memory beyond 4 GiB begins, by which crash counts arm32's
-/// pfns; what is right then is not settled.
+/// crash counts arm32's pfns from the start of memory, which a 32-bit header cannot hold if it is
+/// beyond 4 GiB. No correct conversion is defined for such a vmcore.
 pub fn starts_beyond_its_header(vmcore: &SmallVmcore) -> bool {
     vmcore.builder.machine == machine::ARM
         && vmcore.model().origin_pfn * vmcore.page_size > u64::from(u32::MAX)

@@ -1,4 +1,4 @@
-//! Running the command.
+//! Runs the command.
 
 #![allow(dead_code, unreachable_pub, reason = "each crate of tests uses its own part")]
 
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 
-/// A folder of one test's own, with the command to run in it.
+/// A temporary folder for one test, in which it runs the command.
 pub struct Folder(pub tempfile::TempDir);
 
 impl Folder {
@@ -28,7 +28,7 @@ impl Folder {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// Names of everything in it, sorted.
+    /// The names of all files in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> =
@@ -37,7 +37,8 @@ impl Folder {
         names
     }
 
-    /// kdumpconv with these arguments, to be run in this folder; input and output not set.
+    /// kdumpconv with these arguments, to run in this folder; stdin, stdout and stderr are
+    /// inherited.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
         command.args(arguments).current_dir(self.0.path()).env_remove("SOURCE_DATE_EPOCH");
@@ -55,7 +56,7 @@ impl Folder {
     }
 }
 
-/// The exit code as a shell sees it: 128 + n for a process that signal n killed.
+/// The exit code as a shell reports it: 128 + n for a process that was killed by signal n.
 pub fn code(output: &Output) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     let status = output.status;
@@ -66,7 +67,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Waits for a child at most this long; kills it and panics when it takes longer.
+/// Waits for a child; after this number of seconds, kills it and panics.
 pub fn wait(mut child: Child, seconds: u64) -> Output {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
     while child.try_wait().unwrap().is_none() {
@@ -83,8 +84,8 @@ pub fn wait(mut child: Child, seconds: u64) -> Output {
 /// Makes sure that children react to signals, even when this process ignores some: under `nohup`, or
 /// in the background of a script.
 ///
-/// A child inherits that a signal is ignored, but not that it is caught. So the signals that are
-/// ignored are caught, by a handler that does nothing.
+/// A child inherits ignored signals but not handlers. So every signal that is ignored gets a
+/// handler that does nothing.
 fn do_not_ignore_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

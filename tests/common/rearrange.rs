@@ -1,4 +1,4 @@
-//! Putting flattened streams together in memory.
+//! Rearranges flattened streams in memory.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use kdumpconv::{Result, unflatten};
 
 use super::{InMemory, Trickle};
 
-/// A file in memory that takes so many bytes in all.
+/// A file in memory that can hold `space` bytes.
 pub struct Store {
     pub bytes: Vec<u8>,
     pub space: usize,
@@ -59,7 +59,7 @@ pub fn run(input: impl Into<Input>, store: &mut Store) -> Result<Unflattened> {
     unflatten(FlattenedStream::open(input)?, store, &AtomicBool::new(false), &mut |_| ())
 }
 
-/// Of a file: what was written and what is said of it.
+/// Rearranges a file; returns the bytes written and the report.
 pub fn file(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     let mut store = Store::new();
     let result = run(Box::new(InMemory(bytes.to_vec())), &mut store)?;
@@ -67,16 +67,16 @@ pub fn file(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     Ok((store.bytes, result))
 }
 
-/// The same of a pipe.
+/// The same for a pipe.
 pub fn pipe(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     let reader = Box::new(Trickle::new(bytes.to_vec()));
     let mut store = Store::new();
-    // Nothing is to be spooled.
+    // The folder does not exist, because nothing may be spooled.
     let result = run(Input::from_reader(reader, "/nonexistent".into())?, &mut store)?;
     Ok((store.bytes, result))
 }
 
-/// A stream of these records, put together here, without an end mark.
+/// A stream of these records without an end mark.
 pub fn cut_stream(records: &[(i64, &[u8])]) -> Vec<u8> {
     let mut bytes = b"makedumpfile\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01".to_vec();
     bytes.resize(4096, 0);

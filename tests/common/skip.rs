@@ -1,8 +1,8 @@
-//! What happens when something that a test needs is not there.
+//! Skips tests that need something which is missing.
 
 use std::io::Write;
 
-/// `found`, or a loud line and `None`: the test cannot say anything.
+/// Returns `found`, or prints that the test is skipped and returns `None`.
 ///
 /// # Panics
 /// Instead of skipping, when `KDUMPCONV_REQUIRE_PEERS=1`.
@@ -15,12 +15,12 @@ pub(crate) fn or_skip<T>(found: Result<T, String>) -> Option<T> {
     assert!(!required, "KDUMPCONV_REQUIRE_PEERS=1, but {why}");
     let thread = std::thread::current();
     let line = format!("SKIPPED: {} because {why}\n", thread.name().unwrap_or("a test"));
-    // Not eprintln: the test harness would swallow it.
+    // Not eprintln: the test harness would capture it.
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     None
 }
 
-/// Evaluates to what is needed, or ends the test as skipped.
+/// Evaluates to the value, or returns from the test as skipped.
 macro_rules! need {
     ($found:expr) => {
         match $crate::skip::or_skip($found) {

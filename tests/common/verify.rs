@@ -1,4 +1,4 @@
-//! A small core, its conversion, and what verifying finds.
+//! A small core, its conversion, and the findings of verify.
 
 use kdumpconv::Codec;
 use kdumpconv::Dump;
@@ -39,8 +39,8 @@ pub fn source() -> Dump {
     core_of(builder().build()).unwrap()
 }
 
-/// The core as a plain file: its blocks are main header, sub header and notes, bitmap, bitmap,
-/// then 6 descriptors, the page of zeros, the other pages.
+/// The core as a plain file. Its blocks are: main header; sub header and notes; 1st bitmap; 2nd
+/// bitmap; then 6 descriptors, the page of zeros, the other pages.
 pub fn good_file(codec: Codec) -> Vec<u8> {
     plain(&source(), &options(codec, 1, 1)).unwrap().0
 }
@@ -49,7 +49,7 @@ pub const BITMAP1: usize = 2 * 4096;
 pub const BITMAP2: usize = 3 * 4096;
 pub const TABLE: usize = 4 * 4096;
 pub const DATA: usize = TABLE + 6 * 24;
-/// Behind the page of zeros.
+/// After the page of zeros.
 pub const FIRST_PAGE: usize = DATA + 4096;
 
 pub fn put(bytes: &mut [u8], at: usize, with: &[u8]) {

@@ -1,5 +1,5 @@
-//! What the library's builder writes, by the reading of those who did not write it: an ELF reader of
-//! our own that shares nothing with it, and, turned into a kdump file, the strict reader.
+//! The library's vmcore builder, judged by readers that share nothing with it: the tests' own ELF
+//! reader, and, after a conversion to a kdump file, the strict reader.
 
 use std::io::Write;
 
@@ -45,7 +45,7 @@ const MACHINES: [Machine; 13] = [
     (Architecture::Other { machine: 0x1234, is_64bit: false }, 0x1234, Class::Elf32, BOTH, 0),
 ];
 
-/// What a vmcore is to be, in plain words.
+/// The description of a vmcore, independent of the builder.
 #[derive(Debug, Clone)]
 struct Wanted {
     machine: Machine,
@@ -54,7 +54,7 @@ struct Wanted {
     elf64: bool,
     /// Physical start, bytes, virtual address, whether there is data.
     loads: Vec<(u64, u64, u32, bool)>,
-    /// Bytes by the load they start in, how far in it, and how many.
+    /// Byte ranges: the index of a load, the offset in it, the length.
     bytes: Vec<(prop::sample::Index, u64, u8, u8)>,
     cpus: u32,
     notes: Vec<(String, u32, Vec<u8>)>,
@@ -65,7 +65,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         .prop_map(|(page, within, bytes, vaddr, data)| (page * 8192 + within, bytes, vaddr, data));
     let bytes = (any::<prop::sample::Index>(), 0u64..40_000, any::<u8>(), any::<u8>());
     let note = ("[A-Z]{0,9}", 0u32..5, prop::collection::vec(any::<u8>(), 0..40))
-        // What readers know by its name is tested by its name.
+        // Architectures that readers recognise by the machine's name are given by name.
         .prop_filter("a known note", |(name, ..)| !["CORE", "VMCOREINFO"].contains(&name.as_str()));
     (
         (prop::sample::select(MACHINES.to_vec()), any::<bool>(), any::<bool>()),
@@ -78,7 +78,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             machine,
             endian: machine.3[if last { machine.3.len() - 1 } else { 0 }],
             page_size,
-            // The class of others tells the architecture.
+            // For other machines, the ELF class gives the architecture.
             elf64: elf64 && [3, 20, 40].contains(&machine.1),
             loads,
             bytes,
@@ -118,7 +118,7 @@ impl Wanted {
         if self.elf64 { builder.elf64() } else { builder }
     }
 
-    /// Bytes that are within a load with data.
+    /// The byte ranges within a load that has data.
     fn contents(&self) -> Vec<(u64, Vec<u8>)> {
         let with_data: Vec<_> = self.loads.iter().filter(|load| load.3).collect();
         let place = |(index, within, fill, count): &(prop::sample::Index, u64, u8, u8)| {
@@ -130,7 +130,7 @@ impl Wanted {
         self.bytes.iter().filter_map(place).collect()
     }
 
-    /// All physical memory, byte by byte, worked out naively.
+    /// All physical memory, computed naively byte by byte.
     fn memory(&self) -> Vec<u8> {
         let end = self.loads.iter().map(|(start, bytes, ..)| start + bytes).max().unwrap();
         let mut memory = vec![0; usize::try_from(end).unwrap()];
@@ -141,7 +141,7 @@ impl Wanted {
         memory
     }
 
-    /// What a reader must find.
+    /// The model that a reader's result must equal.
     fn model(&self) -> Model {
         let all = self.memory();
         let memory = self.loads.iter().map(|(start, bytes, _, has_data)| {
@@ -222,7 +222,7 @@ proptest! {
         convert(&dump, &mut FlattenedSink::new(&mut stream), &ConvertOptions::default(), &mut |_| ()).unwrap();
         prop_assert!(unflatten(&stream).unwrap() == plain);
 
-        // And as the library itself reads them: the core, and both kinds of file.
+        // The library itself must read the core and both kinds of file alike.
         let (core, plain, flat) = (
             dump,
             Dump::of_bytes(plain).unwrap(),
@@ -303,7 +303,7 @@ fn a_seekable_sink_gets_the_same_bytes_as_a_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut sink = SeekSink::new(std::io::BufWriter::new(file.reopen().unwrap()));
     convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
-    // Nothing is left in the buffer, whose drop would swallow an error.
+    // Flush the buffer here: its drop would ignore an error.
     assert!(std::fs::read(file.path()).unwrap() == expected);
     drop(sink);
 }

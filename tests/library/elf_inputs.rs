@@ -1,4 +1,4 @@
-//! The oddities of those that write vmcores, one by one.
+//! The oddities of the programs that write vmcores, one test each.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use support::notes::Note;
 use support::segments::{Load, NO_PADDR};
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
-/// Converts it from memory and from a stream; both must give the model's pages, and the same.
+/// Converts the core from memory and from a stream; both must give the model's pages and equal
+/// files.
 fn converted(builder: &VmcoreBuilder) -> Kdump {
     let bytes = builder.build();
     let core = core_of(bytes.clone()).unwrap();
@@ -71,11 +72,11 @@ fn program_headers_may_be_anywhere_and_have_a_large_stride() {
     }
 }
 
-/// Segments of 64 bytes, glued to pages, in a scrambled order.
+/// Segments of 64 bytes that share pages, in a scrambled order.
 fn crumbs(count: u64) -> VmcoreBuilder {
     let mut builder = x86_64().align_data(1, 0).prstatus(0);
     for index in 0..count {
-        // 7919 is prime, so that every place is taken once.
+        // 7919 is prime, so every index occurs once.
         let place = index * 7919 % count;
         builder = builder.load(Load::new(0x10_0000 + place * 64, text(place, 64)));
     }
@@ -98,7 +99,7 @@ fn a_few_segments_may_be_counted_by_pn_xnum_too() {
     converted(&crumbs(3).pn_xnum().qemu_headers());
 }
 
-/// The product's own time alone: opening and converting.
+/// The time that the library takes to open and convert; building the core is not counted.
 fn time_of(bytes: &[u8]) -> Duration {
     let bytes = bytes.to_vec();
     let start = Instant::now();
@@ -107,7 +108,7 @@ fn time_of(bytes: &[u8]) -> Duration {
     start.elapsed()
 }
 
-/// All from address 0 on, each longer than the one before, each with other bytes.
+/// Segments that all start at address 0, each longer than the one before and with different bytes.
 fn nested(count: u64) -> VmcoreBuilder {
     let mut builder = x86_64().load(Load::new(1 << 32, noise(1, (count * 80) as usize)));
     for index in 0..count {
@@ -123,7 +124,7 @@ fn a_hundred_thousand_segments_do_not_take_quadratic_time() {
         let few = (0..3).map(|_| time_of(&few)).min().unwrap();
         let many = (0..2).map(|_| time_of(&many)).min().unwrap();
         assert!(many < Duration::from_secs(20), "{many:?}");
-        // Ten times the work, and room for a busy machine.
+        // Ten times the work may take more than ten times as long on a busy machine.
         assert!(many < few * 25 + Duration::from_secs(1), "{few:?} and {many:?}");
     }
 }

@@ -1,9 +1,9 @@
-//! Golden hashes: the very bytes of a kdump file of each codec and header layout, on every machine and
-//! for any number of threads. Whoever compares fixtures by their hash relies on these.
+//! Golden hashes: the bytes of a kdump file of each codec and header layout are the same on every
+//! machine and for any number of threads. Users compare fixtures by these hashes.
 //!
-//! They change when the bytes do: a codec's version in Cargo.lock, an encoder of our own, the layout
-//! of the file. That is a change for users, and README's section "Changelog" has a line for it; nothing
-//! else may change them. The hashes are SHA-256, as `sha256sum` prints it.
+//! A hash may change only with a codec's version in Cargo.lock, with one of our encoders, or with
+//! the layout of the file. Each such change affects users and needs a line in README's section
+//! "Changelog". The hashes are SHA-256, as `sha256sum` prints them.
 
 use kdumpconv::Architecture;
 use kdumpconv::ByteOrder;
@@ -17,7 +17,7 @@ use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
 use kdumpconv::{ConvertOptions, convert};
 use sha2::{Digest, Sha256};
 
-/// The five layouts, and of the 64-bit ones those machines whose files differ in more.
+/// All five layouts; for the 64-bit layouts, every machine whose files differ in other ways too.
 fn machines() -> [(&'static str, VmcoreBuilder); 9] {
     let of = |arch| fixture(VmcoreBuilder::new(arch), 4096);
     let big = VmcoreBuilder::new(Architecture::Ppc64).byte_order(ByteOrder::Big);
@@ -34,8 +34,8 @@ fn machines() -> [(&'static str, VmcoreBuilder); 9] {
     ]
 }
 
-/// Pages of every kind that is stored in its own way: zeros, text, words that repeat, noise; a hole, a
-/// page that ends early, pages that were left out, two CPUs.
+/// Pages of every kind that is stored differently: zeros, text, repeated words, noise. Also a hole,
+/// a page that ends early, excluded pages, and two CPUs.
 fn fixture(builder: VmcoreBuilder, page_bytes: u64) -> VmcoreBuilder {
     let mut builder = builder
         .page_size(page_bytes)
@@ -82,7 +82,8 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Asserts all hashes at once: what changed is a list to look at, and to put here if it is right.
+/// Asserts all hashes at once, so that a failure lists every change; copy the list here if the
+/// change is intended.
 fn assert_hashes(found: &[(String, String)], golden: &[(&str, &str)]) {
     let list = |lines: Vec<(&str, &str)>| {
         lines.iter().map(|(name, hash)| format!("(\"{name}\", \"{hash}\"),\n")).collect::<String>()
@@ -160,7 +161,7 @@ fn files_of_other_levels_of_zlib_and_zstd_never_change() {
     assert_hashes(&found, &LEVELS);
 }
 
-/// As many pages as several batches take, so that threads have something to get wrong.
+/// Several batches of pages, so that threads could mix up their order.
 #[test]
 fn the_number_of_threads_changes_no_byte_of_any_codec() {
     let mut builder = VmcoreBuilder::new(Architecture::X86_64)

@@ -1,14 +1,14 @@
-//! The layers of the house, as the crate's front page draws them: no module imports one that lies
-//! above it or beside it on the left, so there is no circle of imports; and the command uses only
-//! the library's root and its public modules.
+//! The layers of the house, as the crate's front page draws them. No module imports one above it,
+//! or to its left in the same row; so no imports form a circle. The command uses only the library's
+//! root and its public modules.
 //!
-//! The sources are read as text. Code that only tests compile is exempt.
+//! The test reads the sources as text. Code that is compiled only for tests is exempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the top down; within a row, from the left to the right.
+/// Top to bottom; within a row, left to right.
 const LAYERS: [&[&str]; 9] = [
     &["to_kdump", "to_elf", "verify", "summary", "unflatten", "fixtures"],
     &["select"],
@@ -21,10 +21,11 @@ const LAYERS: [&[&str]; 9] = [
     &["pages", "error", "progress"],
 ];
 
-/// The modules that the command may name.
+/// The library's modules that the command may name.
 const PUBLIC: [&str; 4] = ["format", "fixtures", "summary", "log"];
 
-/// Imports that break a rule and are to go: who imports, and what. Nothing may be added here.
+/// Imports that still break the rules: the importing module, the imported module. Only remove
+/// entries.
 const KNOWN: &[(&str, &str)] = &[("cli", "dump"), ("pipeline", "select")];
 
 /// A word, or one character of anything else.
@@ -47,7 +48,7 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
         } else if first == '"' {
             quoted(rest, '"')
         } else if first == '\'' {
-            // A lifetime has no second quote right behind its first character.
+            // A lifetime has no quote after its first character.
             let mut after = rest[1..].chars();
             match (after.next(), after.next()) {
                 (Some('\\'), _) | (Some(_), Some('\'')) => quoted(rest, '\''),
@@ -69,14 +70,14 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The number of `#` of a raw string that starts here.
+/// The number of `#` in the opening of a raw string, if one starts here.
 fn raw_string(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let string = rest.trim_start_matches('#');
     string.starts_with('"').then_some(rest.len() - string.len())
 }
 
-/// The length of a quoted text, its quotes included.
+/// The length of a quoted text including its quotes.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -88,7 +89,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Where the item that starts at `at` ends: after its `;`, or after its block.
+/// The index after the item that starts at `at`: after its `;` or its block.
 fn item_end(tokens: &[Token], at: usize) -> usize {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(at) {
@@ -104,8 +105,8 @@ fn item_end(tokens: &[Token], at: usize) -> usize {
     tokens.len()
 }
 
-/// The tokens without items that only tests or fuzz targets compile, and the names of modules among
-/// those.
+/// The tokens without items that are compiled only for tests or fuzz targets; and the names of
+/// modules among those items.
 fn without_tests<'a>(tokens: &[Token<'a>]) -> (Vec<Token<'a>>, Vec<&'a str>) {
     let (mut kept, mut modules, mut at) = (Vec::new(), Vec::new(), 0);
     while at < tokens.len() {
@@ -129,8 +130,7 @@ fn without_tests<'a>(tokens: &[Token<'a>]) -> (Vec<Token<'a>>, Vec<&'a str>) {
     (kept, modules)
 }
 
-/// The names that follow `root` (`crate`, or the crate's name) in paths, each as two segments: those
-/// of `crate::{a::{b, c}, d}` are a::b and d.
+/// The first two segments of every path after `root`, which is `crate` or the crate's name.
 fn paths<'a>(tokens: &[Token<'a>], root: &str) -> Vec<(&'a str, Option<&'a str>)> {
     let mut found = Vec::new();
     for at in 0..tokens.len() {
@@ -144,7 +144,7 @@ fn paths<'a>(tokens: &[Token<'a>], root: &str) -> Vec<(&'a str, Option<&'a str>)
     found
 }
 
-/// The first two segments of the path, or of each path of the list, at `at`.
+/// Adds the first two segments of the path at `at`, or of each path in the list at `at`.
 fn first_names<'a>(tokens: &[Token<'a>], at: usize, found: &mut Vec<(&'a str, Option<&'a str>)>) {
     if tokens[at] != "{" {
         let second = (tokens.get(at + 1) == Some(&"::")).then(|| tokens[at + 2]);
@@ -170,7 +170,7 @@ fn first_names<'a>(tokens: &[Token<'a>], at: usize, found: &mut Vec<(&'a str, Op
     }
 }
 
-/// How many `super::` lead from a module to the root: the module's depth, if a path has as many.
+/// The names of the root that a module at this depth reaches by `super::super::...`.
 fn paths_by_super<'a>(tokens: &[Token<'a>], depth: usize) -> Vec<&'a str> {
     let mut found = Vec::new();
     for at in 0..tokens.len() {
@@ -189,7 +189,7 @@ fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every source file by its path below src, with its tokens, but for those that only tests compile.
+/// Every source file by its path below src, except those that are compiled only for tests.
 fn sources() -> BTreeMap<String, String> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![source_folder()]);
     let mut of_tests: BTreeSet<PathBuf> = BTreeSet::new();
@@ -224,7 +224,7 @@ fn sources() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The modules of the house, and which of them each name of the root comes from.
+/// The library's modules, and the module from which the root re-exports each name.
 fn root() -> (BTreeSet<String>, BTreeMap<String, String>) {
     let text = fs::read_to_string(source_folder().join("lib.rs")).unwrap();
     let all = tokens(&text);
@@ -236,7 +236,7 @@ fn root() -> (BTreeSet<String>, BTreeMap<String, String>) {
         if tokens[at] == "use" {
             let module = if tokens[at + 1] == "crate" { tokens[at + 3] } else { tokens[at + 1] };
             let words = &tokens[at + 1..item_end(&tokens, at) - 1];
-            // The last word of each path, or what it is renamed to.
+            // The last word of each path is the exported name.
             for (index, word) in words.iter().enumerate() {
                 let is_last = matches!(words.get(index + 1), None | Some(&"," | &"}"));
                 if is_last && word.chars().all(|c| c.is_alphanumeric() || c == '_') {
@@ -256,7 +256,7 @@ fn place(module: &str) -> Option<(usize, usize)> {
         .find_map(|(row, modules)| Some((row, modules.iter().position(|name| *name == module)?)))
 }
 
-/// What breaks the rules of layers: file and imported module.
+/// Imports that break the layers: file and imported module.
 fn upward() -> BTreeSet<(String, String)> {
     let (modules, names) = root();
     let mut wrong = BTreeSet::new();
@@ -285,7 +285,7 @@ fn upward() -> BTreeSet<(String, String)> {
     wrong
 }
 
-/// What of the library the command may not name: file and module.
+/// Uses of private modules in the command: file and module.
 fn intrusions() -> BTreeSet<(String, String)> {
     let (modules, names) = root();
     let mut wrong = BTreeSet::new();
@@ -296,7 +296,7 @@ fn intrusions() -> BTreeSet<(String, String)> {
         let all = tokens(&text);
         let (tokens, _) = without_tests(&all);
         for (name, second) in paths(&tokens, "kdumpconv") {
-            // `select` and the like are functions of the root as well as modules.
+            // `select` and others are both a function of the root and a module.
             let is_root = names.contains_key(name) && second.is_none();
             if modules.contains(name) && !PUBLIC.contains(&name) && !is_root {
                 wrong.insert((file.clone(), name.to_owned()));

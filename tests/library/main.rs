@@ -1,4 +1,4 @@
-//! What a program that uses the library relies on: its public names, and no others.
+//! Tests of the library by its public names.
 
 #![allow(
     clippy::unwrap_used,

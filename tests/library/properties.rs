@@ -1,4 +1,4 @@
-//! Any vmcore, whatever its oddities, becomes a file that holds exactly its pages.
+//! Any vmcore, whatever its oddities, becomes a file with exactly its pages.
 
 use crate::common::{
     InMemory, flat, noise, open_core, options, plain, starts_beyond_its_header, text, x86_64,
@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-/// 9 MiB in 3 segments: pages of zeros, of text and of noise in turn.
+/// 9 MiB in 3 segments: a mixture of pages of zeros, text and noise.
 fn larger() -> VmcoreBuilder {
     let mut builder = x86_64().prstatus(0).vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n");
     for (start, pages) in [(0x10_0000, 1000), (0x800_0000, 1200), (0x1_0000_0000, 103)] {

@@ -1,5 +1,5 @@
-//! Sizes beyond 32 bits and beyond this machine's memory, by sparse files; and what headers that
-//! lie about sizes cost.
+//! Sizes beyond 32 bits and beyond this machine's memory, in sparse files; and the cost of headers
+//! that claim false sizes.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,7 +25,7 @@ const TIB: u64 = 1 << 40;
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-/// Runs to the end, and returns the most memory that was resident, in bytes.
+/// Runs the command to its end; returns its peak resident memory in bytes.
 fn run_measured(folder: &Folder, arguments: &[&str]) -> (Output, u64) {
     let mut command = folder.command(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -84,7 +84,7 @@ fn data_beyond_4_gib_of_the_input_is_found() {
     check(&folder, "out", &builder);
 }
 
-/// A file with holes for what is zero, which is how 5 GiB of raw zeros take no disk.
+/// A file with a hole for every block of zeros: 5 GiB of raw zeros take no disk space.
 struct HolesSink(File);
 
 impl Sink for HolesSink {
@@ -123,7 +123,7 @@ fn pages_beyond_4_gib_of_the_output_are_in_their_place() {
     let model = Model::new(&builder, 4096);
     assert_eq!(kdump.descriptors.len() as u64, (4 * GIB + 2 * MIB) / 4096);
     assert!(kdump.descriptors.last().unwrap().offset > 4 * GIB);
-    // All of them would take a minute.
+    // Checking every page would take a minute.
     let places = [0, 1, 2, 3 * GIB / 4096, 3 * GIB / 4096 + 1, GIB / 4096, (4 * GIB + MIB) / 4096];
     let last = (4 * GIB + 2 * MIB) / 4096 - 1;
     for pfn in places.into_iter().chain([last - 254, last - 253, last]) {
@@ -152,7 +152,8 @@ fn memory_use_does_not_grow_with_the_dump() {
     }
 }
 
-/// Converts a core with some fields set; it must end soon and small, and not by a panic.
+/// Converts a core with some fields overwritten. The command must end soon, use little memory, and
+/// not panic.
 fn check_hostile(builder: &VmcoreBuilder, fields: &[(&str, u64)], codes: &[i32]) {
     let folder = Folder::new();
     let (mut bytes, layout) = (builder.build(), builder.layout());
@@ -222,7 +223,7 @@ fn hostile_addresses_and_sizes_of_memory_cost_nothing() {
         check_hostile(&usual(), &[("phdr[1].p_paddr", value)], &[3]);
     }
     check_hostile(&two(), &[("phdr[2].p_paddr", u64::MAX)], &[0]);
-    // The highest that is taken: 8 GiB a bitmap, all holes.
+    // The highest accepted address: a bitmap has 8 GiB, all of it holes.
     check_hostile(&two(), &[("phdr[2].p_paddr", (1 << 40) - 8192)], &[0]);
 }
 

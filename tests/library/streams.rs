@@ -1,4 +1,5 @@
-//! What can only be read forward gives the same bytes as what can be read anywhere.
+//! An input that can only be read forward gives the same bytes as one that can be read at any
+//! offset.
 
 use std::io::{self, Read, Write};
 
@@ -94,8 +95,8 @@ fn megabytes_out_of_order_with_notes_at_the_end_come_out_of_a_pipe() {
     }
 }
 
-/// A spool that fails once, as on a disk that is full for a while: nothing that is read after
-/// the failure may be taken for what should have been there.
+/// A spool that fails once, as on a disk that is full for a while. After the failure no read may
+/// return other bytes as if they were right.
 #[test]
 fn a_spool_that_fails_once_never_gives_wrong_pages() {
     let builder = x86_64()
@@ -128,7 +129,7 @@ fn a_spool_that_fails_once_never_gives_wrong_pages() {
     }
 }
 
-/// Makes the spool's folder after so many reads.
+/// Creates the spool's folder after this number of reads.
 struct Mending {
     bytes: io::Cursor<Vec<u8>>,
     reads: usize,
@@ -156,8 +157,8 @@ fn new_utsname(fields: &[&str; 6]) -> Vec<u8> {
     fields.iter().flat_map(field).collect()
 }
 
-/// A kernel whose `init_uts_ns` (at 0xf00 in a page, so that the name lies across two) has these
-/// bytes at the physical address.
+/// A kernel with these bytes as its `init_uts_ns` at a physical address: at 0xf00 in a page, so
+/// that the name spans two pages.
 fn kernel(builder: VmcoreBuilder, info: &str, paddr: u64, name: &[u8]) -> VmcoreBuilder {
     let mut memory = text(1, 0x4000);
     memory[0x1f04..0x1f04 + name.len()].copy_from_slice(name);

@@ -1,4 +1,4 @@
-//! A glance at a dump sees what is there, whoever wrote it, and comes to no harm by what is not.
+//! The summary of a dump is right whoever wrote it, and no damage makes it fail.
 
 use crate::common::{
     core_of, flat, noise, open_core, options, plain, starts_beyond_its_header, text, x86_64,
@@ -21,7 +21,7 @@ fn codecs() -> impl Strategy<Value = Codec> {
     prop::sample::select(Codec::ALL.to_vec())
 }
 
-/// The ranges and notes that the strict reader finds, the summary has, with the counts.
+/// Asserts that the summary has the ranges, notes and counts that the strict reader finds.
 fn assert_agrees(summary: &Summary, judge: &Kdump) {
     let ranges: Vec<_> = summary.ranges.list.iter().map(|range| range.pfns.clone()).collect();
     assert_eq!(ranges, judge.present.runs());
@@ -85,7 +85,7 @@ proptest! {
             prop_assert_eq!(stored.zero.pages, 0);
         }
 
-        // Of the core itself, the same but for what a core has not.
+        // The summary of the core is the same, except for what only kdump files have.
         let of_core = Summary::of(&core);
         prop_assert_eq!(of_core.pages, summary.pages);
         prop_assert_eq!(of_core.ranges, summary.ranges);
@@ -123,7 +123,7 @@ proptest! {
         });
         let zeros = zeros.count() as u64;
         let stored = summary.stored.unwrap();
-        // A single page of zeros shares its data with nobody.
+        // A single page of zeros shares its data with no other page.
         prop_assert!(stored.zero.pages == zeros || (zeros == 1 && stored.zero.pages == 0));
         let flags = |flag| judge.descriptors.iter().filter(|stored| stored.flags == flag).count() as u64;
         let others: u64 = Codec::ALL.into_iter().map(|codec| stored.share(codec).pages).sum();
@@ -154,7 +154,7 @@ fn converted(codec: Codec) -> Vec<u8> {
     plain(&core_of(builder().build()).unwrap(), &options(codec, 1, 1)).unwrap().0
 }
 
-/// The ids of what is remarked on a dump.
+/// The ids of the remarks on a dump.
 fn remarks(bytes: Vec<u8>) -> Vec<&'static str> {
     remarks_of(&core_of(bytes).unwrap())
 }
@@ -231,7 +231,7 @@ fn the_kernel_name_and_the_crash_time_come_from_the_first_place_that_has_them() 
     assert_eq!((of_bare.kernel, of_bare.crash_time), (None, None));
     assert_eq!(of_bare.log, Err("no VMCOREINFO tells where it is".to_owned()));
 
-    // The name as it is in memory, where the header has none.
+    // Where the header has no name, the name found in memory is used.
     let sample = support::sample::small_vmcore().build();
     let of_sample = Summary::of(&core_of(sample.clone()).unwrap()).kernel.unwrap();
     assert_eq!(
@@ -267,7 +267,7 @@ fn what_readers_stumble_on_is_remarked() {
 
 #[test]
 fn header_fields_that_mislead_readers_are_remarked() {
-    // Offsets of struct disk_dump_header of 64 bits, and of kdump_sub_header in block 1.
+    // Offsets in the 64-bit struct disk_dump_header, and in the kdump_sub_header in block 1.
     let patched = |at: usize, bytes: &[u8]| {
         let mut file = converted(Codec::Zlib);
         file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -280,7 +280,7 @@ fn header_fields_that_mislead_readers_are_remarked() {
     assert_eq!(patched(416, &[0, 0x10, 0, 0]), ["tv-usec"]);
     assert_eq!(patched(460, &[0; 4]), ["no-cpus"]);
     assert_eq!(patched(4096 + 96, &[0; 8]), ["no-max-mapnr-64"]);
-    // A file of a set, with the first 10 of 35 pages.
+    // A file of a split set, with the first 10 of 35 pages.
     let mut file = converted(Codec::Zlib);
     file[4096 + 12] = 1;
     file[4096 + 80..4096 + 88].copy_from_slice(&0u64.to_le_bytes());

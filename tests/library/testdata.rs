@@ -1,4 +1,4 @@
-//! The vmcore that ships with the repository is what its builder builds, and converts.
+//! The vmcore in the repository is what its builder builds, and it converts.
 use std::path::Path;
 
 use kdumpconv::FlattenedSink;

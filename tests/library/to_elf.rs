@@ -1,4 +1,4 @@
-//! A dump as an ELF core: every page and note there and back, damage told, nothing made up.
+//! A dump as an ELF core: every page and note comes back, damage is reported, nothing is invented.
 
 use std::io;
 use std::ops::Range;
@@ -40,14 +40,15 @@ fn piped(dump: &Dump) -> (Vec<u8>, ElfReport) {
     (stream, report)
 }
 
-/// What an independent reader finds in the file.
+/// The pages and notes that an independent reader finds in the file.
 fn judged(elf: &[u8]) -> ElfCore {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), elf).unwrap();
     ElfCore::open(file.path()).unwrap()
 }
 
-/// Every page of `found` is as in `expected`, but `gone` are without data.
+/// Asserts that every page of `found` equals that of `expected`, except that the pages in `gone`
+/// have no data.
 fn assert_same_memory(expected: &Model, found: &Model, gone: impl Fn(u64) -> bool) {
     assert_eq!(found.origin_pfn, expected.origin_pfn);
     assert_eq!(found.max_mapnr, expected.max_mapnr);
@@ -68,7 +69,7 @@ fn assert_same_memory(expected: &Model, found: &Model, gone: impl Fn(u64) -> boo
     }
 }
 
-/// What readers other than ours need: headers where they look for them.
+/// Asserts that the headers are where other readers look for them.
 fn assert_readable(elf: &[u8]) {
     let (class, order) = (elf[4], elf[5]);
     let endian = if order == 1 { Endian::Little } else { Endian::Big };
@@ -141,7 +142,7 @@ proptest! {
             prop_assert_eq!(report.pages.present, judge.model(vmcore.page_size).runs().iter()
                 .map(|run| run.pfns.end - run.pfns.start).sum::<u64>());
 
-            // And by our own reader, back to a kdump file.
+            // Our own reader converts it back to a kdump file.
             let again = open_as(&vmcore, elf);
             let (back, report) = plain(&again, &options(codec, 1, 1)).unwrap();
             prop_assert!(!report.incomplete());
@@ -150,7 +151,7 @@ proptest! {
             prop_assert_eq!(&back.note_bytes, &first.note_bytes);
             prop_assert_eq!(&back.vmcoreinfo, &first.vmcoreinfo);
             prop_assert_eq!(back.layout, first.layout);
-            // The kernel's text has no segment of its own to tell phys_base by.
+            // No segment holds the kernel's text, which would give phys_base.
             let phys_base = back.header.phys_base;
             let header = support::kdump_header::Header { phys_base, ..first.header.clone() };
             prop_assert_eq!(&back.header, &header);
@@ -186,7 +187,7 @@ fn a_damaged_page_becomes_memory_without_data_and_every_other_page_is_kept() {
     {
         let judge = Kdump::from_bytes(&file).unwrap();
         let places: Vec<_> = damaged.iter().map(|pfn| judge.stored(*pfn).unwrap()).collect();
-        // 0x104 is of noise and stored as it is: there is nothing to notice.
+        // Page 0x104 is noise and stored raw, so the damage cannot be noticed.
         places.iter().for_each(|stored| file[stored.offset as usize] ^= 0x55);
     }
     let zlib = |pfn: u64| pfn != 0x104 && damaged.contains(&pfn);
@@ -220,7 +221,7 @@ fn a_pipe_ends_before_the_first_unreadable_page() {
     assert!(cut.len() < whole.len() && whole.starts_with(&cut));
 }
 
-/// Where so many pages are damaged that the room for program headers does not do.
+/// So many damaged pages that the reserved space for program headers is too small.
 #[test]
 fn damage_everywhere_leaves_every_page_in_between() {
     let pages: Vec<u8> = (0..2400).flat_map(|n| text(n, 4096)).collect();
@@ -255,7 +256,7 @@ fn a_kdump_file_cut_anywhere_gives_the_pages_it_has() {
     }
 }
 
-/// An output that takes no more from its n-th write on, but what was reserved.
+/// An output that fails from its n-th write on, except in the range that was reserved.
 struct Full {
     sink: Vec<u8>,
     left: usize,
@@ -323,8 +324,8 @@ fn a_cancelled_file_reports_what_is_missing() {
     assert_eq!(sink.bytes[48..52], [1, 0, 0, 0], "DUMP_ELF_INCOMPLETE in e_flags");
 }
 
-/// 65535 segments and the notes: one more than `e_phnum` can tell. ELF32 is no choice then, as
-/// crash reads `PN_XNUM` in ELF64 alone.
+/// 65535 segments and the notes: one more than `e_phnum` can count. ELF32 cannot be used, because
+/// crash reads `PN_XNUM` only in ELF64.
 #[test]
 fn more_segments_than_e_phnum_can_count_are_counted_in_section_header_0() {
     for (e_machine, class) in [(machine::X86_64, Class::Elf64), (machine::I386, Class::Elf32)] {

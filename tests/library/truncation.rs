@@ -1,5 +1,5 @@
-//! A core cut at any length or with any header byte flipped: an error, or a dump that is right as
-//! far as it goes and does not claim to be whole.
+//! A core cut at any length, or with any header byte flipped, gives an error or a dump whose pages
+//! are right and which does not claim to be complete.
 
 use crate::common::{InMemory, core_of, noise, only_right_pages, open_core, plain, text, x86_64};
 use kdumpconv::Codec;
@@ -13,7 +13,7 @@ use support::model::Model;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
-/// Whatever a header says, no more than this is written.
+/// The maximum size of an output, whatever a header claims.
 const MAX_SIZE: u64 = 4 << 20;
 
 fn bounded() -> ConvertOptions {
@@ -40,7 +40,7 @@ fn cores() -> Vec<VmcoreBuilder> {
     ]
 }
 
-/// As `stream_of`, without the short reads: there are many streams to read.
+/// Like `stream_of`, but without short reads, because the tests read many streams.
 fn stream(bytes: &[u8]) -> Result<Dump> {
     let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
     open_core(Input::from_reader(reader, std::env::temp_dir())?, None)
@@ -48,8 +48,8 @@ fn stream(bytes: &[u8]) -> Result<Dump> {
 
 type Judged = (Kdump, ConvertReport, Vec<u8>);
 
-/// What became of a damaged core: an error, or a file that the strict reader takes; else why it
-/// does not.
+/// The outcome for a damaged core: an error, or a file that the strict reader accepts. Otherwise
+/// returns the reader's objection.
 fn judged(core: Result<Dump>) -> std::result::Result<Option<Judged>, String> {
     let Ok(core) = core else { return Ok(None) };
     let Ok((file, report)) = plain(&core, &bounded()) else { return Ok(None) };

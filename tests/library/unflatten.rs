@@ -1,4 +1,4 @@
-//! A flattened stream is put together as makedumpfile -R does it, and what makes no sense is
+//! A flattened stream is rearranged as makedumpfile -R does it, and implausible records are
 //! refused.
 
 use std::io::{self, Cursor};
@@ -113,7 +113,7 @@ proptest! {
             data.push((at, noise(i as u64, *size)));
             at += (size + gap) as i64;
         }
-        // The judge wants the first record first.
+        // The judge insists that the first record comes first.
         for i in (2..data.len()).rev() {
             state = random(state);
             data.swap(i, 1 + (state % i as u64) as usize);

@@ -1,5 +1,5 @@
-//! A stream that breaks off, wherever it does and for whatever reason: what is kept of it is right,
-//! agrees with its own headers, and says that it is incomplete.
+//! A flattened stream that ends early, anywhere and for any reason: the pages that are kept are
+//! right, agree with the headers, and the file is marked incomplete.
 
 use std::io;
 use std::ops::Range;
@@ -31,7 +31,7 @@ fn builder() -> VmcoreBuilder {
         .load(Load::new(0x10_0000, [text(3, 8192), noise(4, 8192)].concat()))
 }
 
-/// A kdump file of the builder's, and where its descriptors are.
+/// A kdump file, and the offset of its descriptors.
 fn kdump(layout: KdumpLayout, model: &Model) -> (Vec<u8>, usize) {
     let notes = vec![0; 0];
     let writer = KdumpWriter {
@@ -44,7 +44,7 @@ fn kdump(layout: KdumpLayout, model: &Model) -> (Vec<u8>, usize) {
     writer.write()
 }
 
-/// What is kept of a stream that was cut: right as far as it goes, and marked.
+/// Checks the file of a cut stream: its pages are right, and it is marked incomplete.
 fn judge(kept: &[u8], model: &Model, layout: KdumpLayout) -> Result<u64, String> {
     let kdump = Kdump::open_as(Image::from_bytes(kept)?, layout, Strictness::Lenient)?;
     if !kdump.is_incomplete() {
@@ -55,7 +55,7 @@ fn judge(kept: &[u8], model: &Model, layout: KdumpLayout) -> Result<u64, String>
     Ok((0..kdump.max_pfn()).filter(has).count() as u64)
 }
 
-/// Cuts a stream at many places, and at each of `dense`; the pages that were kept of each.
+/// Cuts a stream at many places, and at each of `dense`; returns the number of pages kept for each.
 fn cut_everywhere(
     stream: &[u8],
     dense: &Range<usize>,
@@ -96,7 +96,7 @@ fn a_stream_cut_anywhere_leaves_the_pages_that_arrived_in_every_layout() {
         KdumpLayout::Be32,
     ] {
         let (plain, table) = kdump(layout, &model);
-        // So that descriptors and page data lie across records.
+        // A record size that makes descriptors and page data span records.
         let stream = support::flattened::flatten(&plain, 1000);
         assert_eq!(file(&stream).unwrap().0, plain);
         let in_stream = 4096 + table + 16 * (table / 1000);
@@ -108,8 +108,8 @@ fn a_stream_cut_anywhere_leaves_the_pages_that_arrived_in_every_layout() {
     }
 }
 
-/// The parts of a kdump file as makedumpfile sends them with little memory: the 2nd bitmap in
-/// pieces, descriptors before the data that they are for.
+/// The parts of a kdump file in the order in which makedumpfile sends them when memory is scarce:
+/// the 2nd bitmap in pieces, descriptors before their data.
 fn as_makedumpfile_sends_it(plain: &[u8], table: usize) -> Vec<u8> {
     let data = table + 24 * 8;
     let bitmap2 = table - 4096;
@@ -151,7 +151,7 @@ fn a_full_output_keeps_what_fits() {
     }
 }
 
-/// An input that cannot be read from some byte on.
+/// An input that is unreadable from some offset on.
 struct Bad {
     bytes: Vec<u8>,
     from: usize,

@@ -1,4 +1,5 @@
-//! Verifying: sound dumps are good, what is not found is harmless, and the source tells all.
+//! Verifying: sound dumps are good, damage that is not found is harmless, and comparison with the
+//! source finds all of it.
 
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ proptest! {
         assert_good(&findings);
     }
 
-    /// What is not found must be harmless: every page and note that was there is as it was.
+    /// A change that is not found must be harmless: every page and note is unchanged.
     #[test]
     fn any_changed_byte_is_found_or_changes_nothing(
         codec in prop::sample::select(Codec::ALL.to_vec()),
@@ -76,7 +77,7 @@ proptest! {
         bytes[at] ^= flip;
         let core = source();
         let Ok(dump) = core_of(bytes) else { return Ok(()) };
-        // Pages of another size are not compared, which is told.
+        // Pages of another size cannot be compared; a finding says so.
         prop_assume!(dump.page_size() == core.page_size());
         let findings = verified(&dump, Some(&core));
         if !findings.damaged() {
@@ -167,7 +168,7 @@ fn pages_excluded_by_class_are_not_damage_but_not_proven_either() {
     let source = source();
     let mut bytes = good_file(Codec::Zlib);
     bytes[4096 + 8] = 31;
-    // The last page goes: its bit, its descriptor.
+    // Remove the last page: its bit and its descriptor.
     bytes[BITMAP2 + 2] &= !2;
     put(&mut bytes, TABLE + 5 * 24, &[0; 24]);
     let found = verified(&core_of(bytes.clone()).unwrap(), Some(&source));
@@ -250,7 +251,7 @@ fn a_core_that_is_cut_is_damaged() {
     assert_eq!(found.count(FindingKind::Unreadable), 2);
 }
 
-/// A file of the pages of `good` from `pfns` alone, as makedumpfile --split makes one.
+/// A file with only those pages of `good` that are in `pfns`, as makedumpfile --split writes one.
 fn part(good: &[u8], pfns: std::ops::Range<u64>, ranks: std::ops::Range<usize>) -> Vec<u8> {
     let mut bytes = good.to_vec();
     bytes[4096 + 12] = 1;
@@ -310,7 +311,7 @@ fn findings_are_counted_beyond_the_examples_that_are_kept() {
     assert_eq!(found.pages.good_pages(), 100);
 }
 
-/// 300 000 pages in wild order, which do not fit into what is remembered of places.
+/// 300 000 pages in random order: more than the check for overlaps remembers.
 #[test]
 fn pages_in_random_order_are_checked_for_overlap_in_bounded_time() {
     const PAGES: usize = 300_000;
@@ -341,7 +342,7 @@ fn pages_in_random_order_are_checked_for_overlap_in_bounded_time() {
     let findings = verified(&core_of(bytes.clone()).unwrap(), None);
     assert_good(&findings);
     assert_eq!(findings.pages.good_pages(), PAGES as u64);
-    // The last page's data now reaches into another's.
+    // The last page's data now overlaps another page's.
     let at = table + 24 * (PAGES - 1);
     bytes[at + 8] += 4;
     let findings = verified(&core_of(bytes).unwrap(), None);

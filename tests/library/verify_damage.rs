@@ -1,4 +1,4 @@
-//! Every kind of damage is found and named, wherever a file is cut.
+//! Verifying finds and names every kind of damage, and finds a cut at any length.
 
 use crate::common::verify::{
     BITMAP1, BITMAP2, FIRST_PAGE, TABLE, assert_good, good_file, kinds, put, source, verified,
@@ -22,7 +22,7 @@ fn every_changed_byte_of_page_data_with_a_checksum_is_found_without_the_source()
     }
 }
 
-/// Some bytes changed, and what must be said of it.
+/// Some changed bytes, and the finding that they must cause.
 struct Case {
     what: &'static str,
     codec: Codec,

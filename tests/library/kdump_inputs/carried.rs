@@ -1,4 +1,4 @@
-//! What a kdump file's headers and notes say is in the file that it is converted to.
+//! What the headers and notes of a kdump file say is carried over when it is converted.
 
 use kdumpconv::Codec;
 use support::elf::{Class, Endian, machine};
@@ -25,7 +25,7 @@ fn notes() -> Vec<u8> {
     notes.iter().flat_map(|note| note.encode(Endian::Little)).collect()
 }
 
-/// Converts what the writer writes to another codec and level.
+/// Converts the test writer's file to another codec and level.
 fn converted(writer: &KdumpWriter<'_>, codec: Codec, level: u32) -> Kdump {
     let dump = core_of(writer.write().0).unwrap();
     let (bytes, _) = plain(&dump, &options(codec, level, 1)).unwrap();
@@ -69,8 +69,8 @@ fn dump_levels_only_ever_add_up() {
     }
 }
 
-/// libkdumpfile tells 32-bit headers by finding a page size at `block_size`, where 64-bit ones
-/// have `tv_usec`.
+/// libkdumpfile recognises a 32-bit header by a page size at the offset of `block_size`, where a
+/// 64-bit header has `tv_usec`.
 #[test]
 fn a_tv_usec_that_is_a_page_size_is_not_carried_over() {
     let model = model();
@@ -92,7 +92,8 @@ fn more_register_notes_than_cpus_make_more_cpus() {
     assert_eq!(converted(&writer, Codec::Zlib, 0).header.nr_cpus, 3);
 }
 
-/// Readers of version 4 and later look for VMCOREINFO in the notes, or there and by its offset.
+/// For version 4 and later, readers look for VMCOREINFO in the notes, or in the notes and at
+/// `offset_vmcoreinfo`.
 #[test]
 fn a_vmcoreinfo_outside_the_notes_becomes_a_note() {
     let model = model();
@@ -136,7 +137,7 @@ fn eraseinfo_is_carried_over() {
         assert_eq!(header.size_eraseinfo, text.len() as u64);
         let at = header.offset_eraseinfo as usize;
         assert_eq!(&bytes[at..at + text.len()], text);
-        // And once more, from where it is now.
+        // Convert once more, from its new place.
         let dump = core_of(bytes.clone()).unwrap();
         let (again, _) = plain(&dump, &options(Codec::Zlib, 1, 1)).unwrap();
         assert!(again == bytes, "converted to the same, but the bytes differ");

@@ -1,4 +1,5 @@
-//! A damaged page costs itself alone: it is counted, left out, and makes the dump incomplete.
+//! A damaged page affects no other page: it is counted and missing from the output, which is
+//! incomplete.
 
 use kdumpconv::Codec;
 use support::kdump::{Kdump, Page};
@@ -10,18 +11,18 @@ use support::segments::Load;
 use crate::common::{core_of, flat, noise, options, plain, text, x86_64};
 use crate::process::{Folder, code, stderr};
 
-/// Pfns 1 to 10: text, but for noise in pfn 3.
+/// Pfns 1 to 10: text, except for noise in pfn 3.
 fn model() -> Model {
     let memory = [text(1, 8192), noise(1, 4096), text(2, 7 * 4096)].concat();
     Model::new(&x86_64().load(Load::new(0x1000, memory)), 4096)
 }
 
-/// A file, and where its descriptors are.
+/// A file, and the offset of its descriptors.
 fn file(model: &Model, codec: Codec) -> (Vec<u8>, usize) {
     KdumpWriter { codec: codec.flag(), ..KdumpWriter::new(model, KdumpLayout::Le64) }.write()
 }
 
-/// Offset and size in the descriptor of a page of the model.
+/// The offset and size in the descriptor of the n-th page.
 fn descriptor(file: &[u8], table: usize, pfn: usize) -> (usize, usize, usize) {
     let at = table + 24 * (pfn - 1);
     let offset = u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
@@ -29,12 +30,13 @@ fn descriptor(file: &[u8], table: usize, pfn: usize) -> (usize, usize, usize) {
     (at, offset, size)
 }
 
-/// Converts a file in which `lost` pfns cannot be had: all others are right.
+/// Converts a file in which the pfns in `lost` are damaged, and checks that all other pages are
+/// right.
 fn assert_lost(model: &Model, file: &[u8], lost: &[u64], why: &str) {
     assert_lost_but_to(model, file, lost, why, &[]);
 }
 
-/// The same but for codecs by which the damaged pages are stored: these are copied, not decoded.
+/// Like `check`, except that pages already stored by the output's codec are copied, not decoded.
 fn assert_lost_but_to(model: &Model, file: &[u8], lost: &[u64], why: &str, not_to: &[Codec]) {
     let dump = core_of(file.to_vec()).unwrap();
     for (codec, threads) in Codec::ALL.into_iter().zip([1, 2, 1, 2, 1]) {
@@ -100,12 +102,12 @@ fn only_the_page_whose_data_does_not_decode_is_lost() {
     let model = model();
     for codec in [Codec::Zlib, Codec::Snappy, Codec::Zstd] {
         let (good, table) = file(&model, codec);
-        // Less of it than there was.
+        // Fewer bytes than there were.
         let (at, _, size) = descriptor(&good, table, 5);
         let mut short = good.clone();
         short[at + 8..at + 12].copy_from_slice(&(size as u32 / 2).to_le_bytes());
         assert_lost_but_to(&model, &short, &[5], "page data at ", &[codec]);
-        // Said to be of another codec.
+        // Claimed to be of another codec.
         for other in Codec::ALL {
             if other == codec || other == Codec::Raw {
                 continue;
@@ -117,7 +119,7 @@ fn only_the_page_whose_data_does_not_decode_is_lost() {
     }
 }
 
-/// zlib's Adler-32 is the one checksum that a kdump file has.
+/// zlib's Adler-32 is the only checksum in a kdump file.
 #[test]
 fn a_wrong_checksum_loses_the_page() {
     let model = model();

@@ -1,4 +1,4 @@
-//! A kdump file as the input: read page by page, and converted again.
+//! Kdump files as inputs: read page by page, and converted again.
 
 mod carried;
 mod damage;
@@ -26,7 +26,7 @@ fn opened(vmcore: &SmallVmcore) -> Dump {
     open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
 }
 
-/// Every page that the model has reads as it is, and no other can be had.
+/// Asserts that every page of the model reads back unchanged, and that no other page can be read.
 fn assert_pages(dump: &Dump, model: &Model) {
     assert_eq!(dump.page_size(), model.page_size);
     assert_eq!(dump.max_mapnr(), model.max_mapnr);
@@ -76,7 +76,8 @@ proptest! {
         prop_assert_eq!(compare(&vmcore.model(), &judge), Ok(()));
         prop_assert_eq!(other_report.dump_level.bits(), levels.0 | levels.1);
 
-        // The same codec and level: the same file, and so is what is converted there and back.
+        // The same codec and level give the same file, also after a conversion to another codec and
+        // back.
         let (same, _) = convert(&again, first, levels.0, flattened[0]);
         prop_assert!(same == bytes, "converted to the same, but the bytes differ");
         if levels.0 == levels.1 {

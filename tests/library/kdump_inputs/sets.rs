@@ -1,4 +1,4 @@
-//! Sets of files, as makedumpfile --split writes them.
+//! Split sets, as makedumpfile --split writes them.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ fn open(files: &[Vec<u8>]) -> kdumpconv::Result<Dump> {
     Dump::open_all(files.iter().map(input).collect(), &OpenOptions::default())
 }
 
-/// 32 pages from pfn 1 on, of which the last 4 are left out.
+/// 32 pages from pfn 1 on; the last 4 are excluded.
 fn model(seed: u64) -> Model {
     let memory = [noise(seed, 12 * 4096), text(seed, 8 * 4096), vec![0; 8 * 4096]].concat();
     Model::new(&x86_64().load(Load::new(0x1000, memory).memsz(32 * 4096)), 4096)
@@ -59,7 +59,7 @@ proptest! {
         turned in 0..5_usize,
     ) {
         let model = vmcore.model();
-        // The obsolete fields of 32-bit versions before 6 have no room for more.
+        // The obsolete 32-bit fields of versions before 6 cannot hold more.
         prop_assume!(version == 6 || model.max_mapnr < 1 << 32);
         let writer = KdumpWriter {
             codec: codec.flag(), version, scattered, share_zero: true,
@@ -121,7 +121,7 @@ fn one_file_of_a_set_is_reported_as_such() {
     assert_eq!(dump.warnings(), ["16 pages are in files of the set that are not given"]);
 }
 
-/// The error that a set is refused with.
+/// The error with which a set is refused.
 fn refused(files: &[Vec<u8>]) -> String {
     open(files).unwrap_err().to_string()
 }
@@ -137,7 +137,7 @@ fn files_of_different_sets_are_refused() {
     let whole = [files[0].clone(), writer(&one).write().0];
     assert!(refused(&whole).contains("both have pfn 0x0"), "{}", refused(&whole));
 
-    // Of the same memory, but another day.
+    // The same memory, but dumped on another day.
     let later = KdumpWriter { timestamp: (1_700_000_001, 0), ..writer(&one) };
     let mixed = [files[..1].to_vec(), parts_of(&later, &[8..20, 20..33])].concat();
     assert!(refused(&mixed).contains("another header"), "{}", refused(&mixed));

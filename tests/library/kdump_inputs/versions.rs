@@ -1,4 +1,4 @@
-//! Every version and layout of the format, and every order of a file's parts, reads the same.
+//! Every version and layout of the format, with a file's parts in any order, reads the same.
 
 use kdumpconv::Codec;
 use kdumpconv::Dump;
@@ -40,7 +40,7 @@ fn text_of(dump: &Dump) -> Option<String> {
     dump.notes().vmcoreinfo_text().map(|text| String::from_utf8(text.to_vec()).unwrap())
 }
 
-/// As [`assert_pages`], of a file that does not tell what it left out from what is no RAM.
+/// Like [`assert_pages`], for a file that does not distinguish excluded pages from holes.
 fn assert_kept_pages(dump: &Dump, model: &Model) {
     let mut reader = PageReader::new(dump).unwrap();
     let mut page = vec![0; model.page_size as usize];
@@ -131,7 +131,7 @@ fn a_file_of_17_tebibytes_is_read_by_its_64_bit_page_frame_numbers() {
     assert_pages(&dump, &model);
 }
 
-/// As crash takes it: each of two bitmaps would be padded to a block.
+/// crash reads it so: each of two bitmaps would be padded to a block.
 #[test]
 fn a_single_block_of_bitmap_is_read_as_one_bitmap() {
     let model = Model::new(&x86_64().load(Load::new(0x1000, text(1, 8192))), 4096);

@@ -1,4 +1,5 @@
-//! Evidence that is wrong, lost or forged: the dump is written all the same, without a page too few.
+//! Evidence that is wrong, lost or forged: the dump is still written, and no page that must be kept
+//! is excluded.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use support::mm::{Core, Kernel, Member, Mm, Use, releases};
 use super::judge::{Judge, left_out, open, select_at};
 use crate::common::{options, plain};
 
-/// A machine whose VMCOREINFO can be changed.
+/// A machine with a VMCOREINFO that tests can change.
 struct Machine {
     mm: Mm,
     core: Core,
@@ -24,7 +25,7 @@ impl Machine {
         Machine { core: mm.core(), mm }
     }
 
-    /// Its dump with another VMCOREINFO.
+    /// The machine's dump with another VMCOREINFO.
     fn with_info(&self, change: impl Fn(&str) -> String) -> Judge {
         let mut core = self.core.clone();
         core.builder.segments.retain(|segment| segment.as_load().is_some());
@@ -33,7 +34,7 @@ impl Machine {
     }
 }
 
-/// Pages that are left out at some level, though they should not be.
+/// Pages that are excluded at some level although they must be kept.
 fn too_many(judge: &Judge) -> Option<String> {
     [2, 8, 16].into_iter().find_map(|level| {
         let found = select_at(&judge.dump, level, 1);
@@ -49,7 +50,7 @@ fn too_many(judge: &Judge) -> Option<String> {
     })
 }
 
-/// That all of the memory is kept, with a reason that names the evidence.
+/// Asserts that all memory is kept, and that the reason names the evidence.
 fn all_kept(judge: &Judge, what: &str, evidence: &str) {
     println!("{what}");
     let (got, found) = left_out(judge, 31);
@@ -107,9 +108,10 @@ fn the_struct_page_size_of_another_kernel_excludes_nothing_wrongly() {
         let machine = Machine::new(kernel);
         let size = kernel.page.size;
         let told = format!("SIZE(page)={size}\n");
-        // An array of struct pages has memory behind it, which vmemmap has not: so that of twice the size every second struct
-        // page is read: that is not always told from a broken free list. Only a VMCOREINFO of
-        // another kernel has such a size, which the kernel's name tells.
+        // Unlike vmemmap, an array of struct pages has other memory after it. With twice the size,
+        // every second struct page is read, which cannot always be distinguished from a broken free
+        // list. Only the VMCOREINFO of another kernel has such a size, and the kernel's name
+        // reveals that.
         let vmemmap = matches!(kernel.model, Model::Sparse { vmemmap: true, .. });
         let twice = vmemmap.then_some(size * 2);
         for other in [size - 8, size + 8, size + 16, size + 24].into_iter().chain(twice) {
@@ -148,7 +150,7 @@ fn each_line_of_vmcoreinfo_may_be_missing() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
         let lines: Vec<String> = machine.core.info.lines().map(str::to_owned).collect();
-        // The log's do not count here.
+        // Messages about the log do not count here.
         let others = ["prb", "printk"];
         let is_other = |line: &&String| others.iter().any(|other| line.contains(other));
         for line in lines.iter().filter(|line| !is_other(line)) {
@@ -176,7 +178,7 @@ fn pages_whose_struct_pages_are_not_mapped_are_kept_and_others_are_excluded() {
         warned_of(&found, name, "struct pages");
         let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
         let before: BTreeSet<u64> = judge.mm.left_out(31).into_iter().collect();
-        // Struct pages in the same page as the first of them are lost, too.
+        // Struct pages in the same page as the first of them are lost too.
         let around = page / kernel.page.size as u64;
         let lost = pages.start - around..pages.end;
         let is_lost = |pfn: &&u64| lost.contains(pfn);
@@ -194,7 +196,7 @@ fn a_page_table_that_leads_elsewhere_affects_only_its_own_pages() {
     for (name, kernel) in [("6.1", releases::V6_1), ("s390x", releases::V6_12_S390X)] {
         let mm = Mm::populated(kernel);
         let entries = mm.core().struct_entries;
-        // To a page of no memory, to the table itself, to all ones, to nothing.
+        // Point to a page outside memory, to the table itself, to all ones, to zero.
         let itself = entries[40] / 4096 * 4096;
         for wrong in [0x3_0000_0063, itself | 0x63, u64::MAX, 0] {
             let mut mm = mm.clone();
@@ -206,14 +208,14 @@ fn a_page_table_that_leads_elsewhere_affects_only_its_own_pages() {
             let found = select_at(&judge.dump, 31, 1);
             let expected: BTreeSet<u64> = judge.mm.left_out(31).into_iter().collect();
             let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
-            // What other bytes are read as may be any, but there are no more struct pages in them.
+            // Other bytes may be read as anything, but they hold no further struct pages.
             let lost = got.difference(&expected).count();
             assert!(lost <= 4 * 64, "{what}: {lost} pages too many");
         }
     }
 }
 
-/// Overwrites the words that lead to struct pages.
+/// Overwrites the words that point to struct pages.
 fn with_tables(mm: &Mm, change: impl Fn(&Core, &mut Mm)) -> Judge {
     let core = mm.core();
     let mut mm = mm.clone();
@@ -229,7 +231,7 @@ fn a_mem_section_that_points_to_itself_excludes_nothing() {
         let mm = Mm::populated(kernel);
         let (endian, long) = (kernel.arch.endian, kernel.arch.long);
         for flags in [0, 3, 0xf] {
-            // Each word of the roots, the sections and the pointer is an address of one of them.
+            // Each word of the roots, the sections and the pointer is the address of one of them.
             let judge = with_tables(&mm, |core, mm| {
                 for &(_, paddr) in &core.tables {
                     let words = if roots == Roots::Pointer { 1 } else { 8 };
@@ -253,7 +255,7 @@ fn a_mem_section_that_points_to_itself_excludes_nothing() {
 fn a_missing_mem_section_excludes_nothing() {
     for (name, kernel) in releases::ALL {
         if kernel.model == Model::Flat {
-            // The node has the array's address as well.
+            // The node also has the array's address.
             continue;
         }
         for wrong in [0, u64::MAX] {
@@ -290,7 +292,7 @@ fn free_pages_that_no_zone_counts_are_kept() {
     }
 }
 
-/// The same memory, with so many free pages more on the zones' lists.
+/// The same memory, with this number of additional free pages on the zones' lists.
 fn with_more_on_the_lists(kernel: Kernel, pages: u64) -> Judge {
     let mut mm = Mm::populated(kernel);
     let mut free = mm.counted();
@@ -306,7 +308,7 @@ fn free_pages_that_are_not_found_cause_a_warning() {
     for (name, kernel) in releases::ALL {
         let found = Mm::populated(kernel).counted();
         let found: u64 = (0..).zip(&found.blocks).map(|(order, blocks)| blocks << order).sum();
-        // More than what a crash may leave unsaid.
+        // More than a crash in the middle of an update can explain.
         if found > 1500 {
             tried += 1;
             let judge = with_more_on_the_lists(kernel, found - 64);

@@ -1,4 +1,5 @@
-//! A huge page of 256 MiB, which is looked at in several parts, on each kind of kernel that has one.
+//! A huge page of 256 MiB, which is scanned in several parts, on each kind of kernel that has such
+//! pages.
 
 use kdumpconv::Class;
 use support::mm::kernel::{Hvo, Kernel};

@@ -1,4 +1,4 @@
-//! What is left out of a dump, held against what the pages are used for.
+//! Compares the excluded pages with what the pages are used for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,7 +20,7 @@ impl Judge {
         Judge { dump: open(&mm.core(), &OpenOptions::default()), mm }
     }
 
-    /// What is wrong with what a level leaves out.
+    /// The first difference between the pages that a level excludes and those that it should.
     pub fn differences(&self, level: u32) -> Option<String> {
         let found = select_at(&self.dump, level, 1);
         let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
@@ -39,7 +39,7 @@ impl Judge {
     }
 }
 
-/// A vmcore in memory, without its zeros.
+/// A sparse vmcore in memory: zeros are not stored.
 struct Sparse {
     bytes: u64,
     pieces: BTreeMap<u64, Vec<u8>>,
@@ -75,19 +75,19 @@ pub fn open(core: &Core, options: &OpenOptions) -> Dump {
     Dump::open(Box::new(input), options).unwrap()
 }
 
-/// Selects pages of a level.
+/// Selects pages for a dump level.
 pub fn select_at(dump: &Dump, level: u32, threads: usize) -> Selection {
     let level = DumpLevel::new(level).unwrap();
     select(dump, &SelectRequest::new(level).threads(threads)).unwrap()
 }
 
-/// That a level leaves out what it should.
+/// Asserts that a level excludes the pages that it should.
 pub fn check(judge: &Judge, level: u32) {
     let wrong = judge.differences(level);
     assert!(wrong.is_none(), "level {level}: {}", wrong.unwrap());
 }
 
-/// The pages that are left out, and none of the kernel's own among them.
+/// The excluded pages; asserts that no kernel page is among them.
 pub fn left_out(judge: &Judge, level: u32) -> (BTreeSet<u64>, Selection) {
     let found = select_at(&judge.dump, level, 2);
     let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();

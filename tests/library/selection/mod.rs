@@ -1,5 +1,5 @@
-//! Which pages a dump level leaves out: on a machine of each kernel release, equal page by page to
-//! what the pages are used for.
+//! The pages that a dump level excludes are those that it should, page by page, on a machine of
+//! each kernel release.
 
 mod broken;
 mod gigantic;

@@ -1,4 +1,4 @@
-//! Struct pages that say nothing that can be: all of them, or a few.
+//! Struct pages with impossible contents: all of them, or a few.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ proptest! {
     ) {
         let (name, kernel) = releases::ALL[which];
         let mut mm = Mm::populated(kernel);
-        // Not a head's, whose noise is that of all its tails.
+        // Not a head, because its noise would affect all its tails.
         let single = mm.blocks(|what| what == Use::Kernel);
         let mut touched = BTreeSet::new();
         for (pick, noise) in picks {

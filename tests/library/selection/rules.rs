@@ -1,4 +1,4 @@
-//! One rule each: a memory in which it decides, on every kernel that it concerns.
+//! One rule each, on memory where that rule decides, for every kernel that it concerns.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const ANON: Use = Use::Anon { order: 0, lru: true, swapcache: false, ksm: false,
 const THP: Use = Use::Anon { order: 4, lru: true, swapcache: false, ksm: false, waiters: false };
 const FILE: Use = Use::File { order: 0, private: false, waiters: false };
 
-/// Enough of each class that a few pages that contradict themselves are few.
+/// Enough pages of each class that a few inconsistent ones stay below the limit.
 fn usual(kernel: Kernel) -> Mm {
     let mut mm = Mm::new(kernel);
     for _ in 0..300 {
@@ -24,7 +24,7 @@ fn usual(kernel: Kernel) -> Mm {
     mm
 }
 
-/// Runs a test on every kernel; what it panics with is preceded by the kernel's name.
+/// Runs a test on every kernel; a panic names the kernel.
 fn on_each(test: impl Fn(Kernel)) {
     for (name, kernel) in releases::ALL {
         println!("{name}");
@@ -32,7 +32,7 @@ fn on_each(test: impl Fn(Kernel)) {
     }
 }
 
-/// That pages which are not what they were placed as are kept, and all others as ever.
+/// Asserts that the given pages are kept, and that all others are treated as before.
 fn kept_alone(mm: Mm, kept: &[u64], level: u32) {
     let judge = Judge::new(mm);
     let (got, found) = left_out(&judge, level);
@@ -88,7 +88,7 @@ fn stale_fields_within_a_free_block_count_for_nothing() {
         mm.fill(Use::Kernel);
         for pfn in block + 1..block + 16 {
             mm.poke(pfn, Member::Mapping, kernel.arch.object(2) | 1);
-            // A free block that would reach beyond this one.
+            // A free block that would reach past this one.
             mm.poke(pfn, Member::Private, u64::from(kernel.orders - 1));
         }
         let judge = Judge::new(mm);
@@ -215,7 +215,7 @@ fn a_page_whose_mapping_is_not_a_kernel_address_is_kept() {
             mm.poke(pfns[1], Member::Mapping, 0x7fff_1234_5000);
             wild.extend(pfns);
         }
-        // Without it, on the LRU lists, it would be page cache.
+        // Without that flag it would be page cache, because it is on the LRU lists.
         mm.fill(Use::Kernel);
         kept_alone(mm, &wild, 31);
     });
@@ -229,7 +229,7 @@ fn the_swap_cache_bit_counts_only_on_swap_backed_pages() {
         mm.poke(page, Member::Flags, 1 << kernel.bits.swapcache);
         mm.place(Use::SwapCache { private: false });
         mm.fill(Use::Kernel);
-        // Before 4.10 it was a bit of its own.
+        // Before 4.10, PG_swapcache was a separate bit.
         let kept = if kernel.names.swapbacked { vec![page] } else { vec![] };
         kept_alone(mm, &kept, 2);
     });
@@ -246,9 +246,9 @@ fn a_poisoned_page_is_excluded_at_every_level_and_so_is_its_huge_page() {
         mm.fill(Use::Kernel);
         let head = 1 << bits.head | 1 << bits.uptodate;
         mm.poke(first, Member::Flags, head | 1 << bits.lru | 1 << bits.swapbacked | bit);
-        // A tail is its head's.
+        // A tail page has the class of its head.
         mm.poke(inner + 3, Member::Flags, bit);
-        // Of hugetlb the head is marked, whichever page it is.
+        // For hugetlb, the head is marked whichever page is poisoned.
         mm.poke(huge, Member::Flags, head | bit);
         let judge = Judge::new(mm);
         for level in [0, 2, 23] {
@@ -283,7 +283,7 @@ fn compound_pages_are_kept_if_the_kernel_does_not_give_their_order() {
     let file = mm.place(Use::File { order: 2, private: false, waiters: false });
     mm.fill(Use::Kernel);
     for pfn in [block, file] {
-        // What 4.3 had where this kernel counts mappings.
+        // The value that 4.3 had in the field where this kernel counts mappings.
         mm.poke(pfn + 1, Member::LruPrev, 9);
         let words = Judge::new(mm.clone());
         let (got, _) = left_out(&words, 31);

@@ -1,5 +1,5 @@
-//! The ways to a dump with pages left out: from an ELF core, from a dump that others were left out
-//! of, with VMCOREINFO from elsewhere, from a pipe; at the command line.
+//! The ways to a dump with excluded pages: from an ELF core, from a dump with other pages excluded,
+//! with VMCOREINFO from elsewhere, from a pipe, and from the command line.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::judge::{Judge, open, select_at};
 use crate::common::{core_of, flat, options, plain, stream_of};
 use crate::process::{Folder, code, stderr};
 
-/// Those that differ in what a file's layout depends on.
+/// Machines that differ in what the file's layout depends on.
 const KERNELS: [Kernel; 5] = [
     releases::V6_12,
     releases::V6_1_I386,
@@ -22,7 +22,7 @@ const KERNELS: [Kernel; 5] = [
     releases::V7_1,
 ];
 
-/// That a file has all pages of the memory but those.
+/// Asserts that a file has all pages of memory except the excluded ones.
 fn check_file(judge: &Judge, bytes: &[u8], left_out: &BTreeSet<u64>) -> Kdump {
     let kdump = Kdump::from_bytes_again(bytes).unwrap();
     let core = judge.mm.core();
@@ -171,7 +171,7 @@ fn memory_without_struct_pages_is_kept_and_strict_exits_3() {
 
 #[test]
 fn pages_whose_struct_pages_are_missing_from_the_dump_are_kept() {
-    // Free pages were left out, and a class of theirs can be told no more; user pages can.
+    // Free pages were excluded, so they can no longer be counted; user pages still can.
     let judge = Judge::new(Mm::populated(releases::V6_12));
     let (file, _) = plain(&judge.dump, &options(Codec::Zlib, 16, 1)).unwrap();
     let again: Dump = core_of(file).unwrap();
