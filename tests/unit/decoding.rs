@@ -1,14 +1,14 @@
-//! Whatever the stored bytes are, a page comes out whole or not at all.
+//! Whatever the stored bytes are, a page is decoded whole or not at all.
 
 use kdumpconv::Codec;
 use kdumpconv::codec::{Damage, Decoder, Encoder};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Decodes for a page of `size` bytes, which must not keep any byte of what it held before.
+/// Decodes a page of `size` bytes. The buffer must not keep any byte of its old contents.
 fn decode(codec: Codec, stored: &[u8], size: usize) -> Result<Vec<u8>, Damage> {
     let mut decoder = Decoder::new().unwrap();
-    // Margins, so that a byte written outside of the page would show.
+    // Margins reveal any byte that is written outside the page.
     let mut around = [vec![0x00; size + 128], vec![0xff; size + 128]];
     let results = around.each_mut().map(|page| {
         let page = page.get_mut(64..64 + size).unwrap();
@@ -30,7 +30,7 @@ fn codec() -> impl Strategy<Value = Codec> {
     select(&Codec::ALL[..])
 }
 
-/// Pieces that repeat themselves and each other, as memory does.
+/// Pieces that repeat themselves and each other, as the contents of memory do.
 fn page(size: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         3 => (any::<u8>(), 1..300_usize).prop_map(|(byte, len)| vec![byte; len]),
@@ -47,7 +47,7 @@ fn page(size: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A page of any size and what a codec makes of it.
+/// A page of any size and its stored form in a codec.
 fn encoded() -> impl Strategy<Value = (Codec, Vec<u8>, Vec<u8>)> {
     let pages = select(&[512_usize, 4096, 8192, 65536][..]).prop_flat_map(page);
     (codec(), pages).prop_map(|(codec, page)| {
@@ -94,7 +94,8 @@ fn mutate(stored: &mut Vec<u8>, mutation: &Mutation) {
     }
 }
 
-/// What others than us make of `stored`, if they take it: zlib-rs, the lzo crate, zstd in a stream.
+/// The result of an independent decoder, if it accepts `stored`: zlib-rs, the lzo crate, or zstd's
+/// streaming decoder.
 fn judged(codec: Codec, stored: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut page = vec![0; size];
     let len = match codec {
@@ -105,7 +106,7 @@ fn judged(codec: Codec, stored: &[u8], size: usize) -> Option<Vec<u8>> {
                 .then(|| zlib.total_out().try_into().unwrap())?
         }
         Codec::Lzo => lzo::decompress_into(stored, &mut page).ok()?,
-        // It would allocate what the block announces.
+        // This decoder would allocate the size that the block announces.
         Codec::Snappy if snap::raw::decompress_len(stored) != Ok(size) => return None,
         Codec::Snappy => return snap::raw::Decoder::new().decompress_vec(stored).ok(),
         Codec::Zstd => {
@@ -127,7 +128,7 @@ proptest! {
     #[test]
     fn every_page_comes_back((codec, page, stored) in encoded()) {
         prop_assert_eq!(decode(codec, &stored, page.len()), Ok(page.clone()));
-        // For a page of any other size it is damage.
+        // A result of any other size is damage.
         for size in [0, page.len() - 1, page.len() + 1] {
             prop_assert!(decode(codec, &stored, size).is_err());
         }
@@ -143,8 +144,8 @@ proptest! {
         }
         let result = decode(codec, &stored, page.len());
         let judged = judged(codec, &stored, page.len()).filter(|judged| judged.len() == page.len());
-        // They look at more than the libraries of crash and libkdumpfile do: at the length of
-        // lzo's last instruction, at the window that a zstd frame promises to keep to.
+        // These decoders check more than the libraries used by crash and libkdumpfile: the length
+        // of lzo's last instruction, and the window size that a zstd frame declares.
         if let Some(judged) = judged {
             prop_assert_eq!(result, Ok(judged));
         }

@@ -1,5 +1,5 @@
-//! A flattened file read in place is the file that its records stand for, however they are
-//! ordered; where it is cut, what did not come is an error and never zeros.
+//! A flattened file that is read in place gives the file that its records describe, in whatever
+//! order. If it is cut, reading a part that did not arrive is an error, never zeros.
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn read(flat: &FlattenedInput, offset: u64, bytes: usize) -> io::Result<Vec<u8>>
     Ok(buf)
 }
 
-/// A main header of 64 bits, little-endian: blocks of 4096 bytes, one of sub header and notes.
+/// A 64-bit little-endian main header: blocks of 4096 bytes, one block of sub header and notes.
 fn main_header() -> Vec<u8> {
     let mut header = b"KDUMP   \x06\0\0\0".to_vec();
     header.resize(464, 0);
@@ -35,7 +35,7 @@ fn main_header() -> Vec<u8> {
     header
 }
 
-/// A sub header whose notes are the 17 bytes behind it.
+/// A sub header whose notes are the 17 bytes after it.
 fn sub_header() -> Vec<u8> {
     let mut header = vec![0; 104];
     for (at, value) in [(48, 4096 + 104_u64), (56, 17), (96, 0x100)] {
@@ -44,8 +44,8 @@ fn sub_header() -> Vec<u8> {
     header
 }
 
-/// A dump as makedumpfile -F sends it: notes before the sub header, padding left out,
-/// descriptors after the data they are for.
+/// A dump in the order in which makedumpfile -F sends it: notes before the sub header, no padding,
+/// descriptors after their data.
 fn like_makedumpfile() -> Vec<(i64, Vec<u8>)> {
     vec![
         (0, main_header()),
@@ -158,7 +158,8 @@ fn a_sub_header_that_is_sent_again_replaces_the_first() {
     assert!(open(&stream(&[(4096, &old), (4096, &new[..80])])).is_err());
 }
 
-/// Of every byte of a cut stream's file: read or not, it is never one that did not come.
+/// Asserts for every byte of a cut stream's file that a read never returns a byte that did not
+/// arrive.
 fn judge_cut(records: &[(i64, Vec<u8>)], length: usize) {
     let whole = stream(&borrowed(records));
     let Ok(flat) = open(&whole[..length]) else {
@@ -169,7 +170,7 @@ fn judge_cut(records: &[(i64, Vec<u8>)], length: usize) {
     assert_eq!(flat.damage().is_none(), flat.ended());
     let mut in_stream = 4096;
     let end = records.iter().map(|(offset, bytes)| *offset as usize + bytes.len()).max().unwrap();
-    // The byte, and whether it came; `None` is padding.
+    // The byte, and whether it arrived; `None` is padding.
     let mut file = vec![None; end + 10];
     for (offset, bytes) in records {
         in_stream += 16;
@@ -196,7 +197,7 @@ fn judge_cut(records: &[(i64, Vec<u8>)], length: usize) {
 fn a_stream_cut_anywhere_has_what_arrived_and_invents_nothing() {
     let records = like_makedumpfile();
     let length = stream(&borrowed(&records)).len();
-    // In the stream's header one place is like the other.
+    // In the stream's header all offsets are alike.
     (0..40).chain(4080..=length).for_each(|cut| judge_cut(&records, cut));
 }
 
@@ -244,7 +245,7 @@ fn the_cut_is_reported_with_its_offset() {
     assert_eq!(open(&bytes).unwrap().damage(), None);
 }
 
-/// Counts reads, and fails those that touch one byte.
+/// Counts reads, and fails those that touch one given byte.
 struct Watched {
     bytes: Vec<u8>,
     reads: Arc<AtomicUsize>,
@@ -313,7 +314,7 @@ proptest! {
             records.push((at as i64, noise(i as u64, *size)));
             at += size + gap;
         }
-        // The judge wants the first record first.
+        // The judge insists that the first record comes first.
         for i in (2..records.len()).rev() {
             state = random(state);
             records.swap(i, 1 + (state % i as u64) as usize);

@@ -1,4 +1,5 @@
-//! Any bytes: nothing panics, hangs, or takes what the bytes do not back; and what once did, by name.
+//! Any bytes: nothing panics, hangs, or uses more time and memory than the bytes justify. Inputs
+//! that once did are kept by name.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -13,7 +14,7 @@ use support::notes::Note;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
-/// A seed with bytes overwritten, cut out, doubled, and its end cut off.
+/// A seed with some bytes overwritten, removed or duplicated, and its end cut off.
 #[derive(Clone, Debug)]
 enum Change {
     Byte(Index, u8),
@@ -49,7 +50,7 @@ impl Change {
         match self {
             Change::Byte(at, byte) => bytes[at.index(len)] = *byte,
             Change::Number(at, number, form) => {
-                // Fields are aligned as a rule.
+                // Most fields are aligned.
                 let at = at.index(len) / 4 * 4;
                 let size = [2, 4, 8, 8][usize::from(form % 4)];
                 let big = number.to_be_bytes();
@@ -69,7 +70,7 @@ impl Change {
     }
 }
 
-/// Bytes that are shown as a byte string, to be put into a test of their own.
+/// Bytes that are printed as a byte string, to be copied into a test.
 struct Bytes(Vec<u8>);
 
 impl std::fmt::Debug for Bytes {
@@ -146,7 +147,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Edits of a whole machine take longer than those of a few bytes.
+    /// Fewer cases: edits of a whole machine take longer than edits of a few bytes.
     #[test]
     fn no_edit_of_memory_excludes_a_page_it_does_not_concern(
         bytes in prop_oneof![inputs("selection"), vec(any::<u8>(), 2..120).prop_map(Bytes)]
@@ -167,7 +168,7 @@ fn seeds_cut_at_every_length_are_handled() {
     }
 }
 
-/// Else mutations of it would change nothing.
+/// Otherwise mutations of a seed would change nothing.
 #[test]
 fn the_logs_of_the_seeds_can_be_read() {
     for (index, seed) in seeds::of("dmesg").iter().enumerate() {
@@ -176,7 +177,7 @@ fn the_logs_of_the_seeds_can_be_read() {
     }
 }
 
-/// `testdata/hostile/TARGET/CLAIM`: what once broke something, named after what it claims.
+/// `testdata/hostile/TARGET/CLAIM`: inputs that once broke something, named after what they claim.
 #[test]
 fn what_once_broke_something_breaks_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hostile");
@@ -191,7 +192,7 @@ fn what_once_broke_something_breaks_nothing() {
     }
 }
 
-/// A note that everybody looks for.
+/// A note that every reader looks for.
 fn vmcoreinfo() -> Vec<u8> {
     Note::vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n").encode(Endian::Little)
 }
@@ -243,14 +244,14 @@ fn an_empty_vmcoreinfo_is_none_and_hides_none() {
 #[test]
 fn notes_after_the_pages_cost_a_pipe_no_page() {
     let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64);
-    // Too short for a note: nobody looks at it before it is copied.
+    // Too short for a note, so no code examines it before it is copied.
     let mut core =
         core.load(Load::new(0, vec![1; 200_000])).raw_notes(vec![0; 8]).notes_last().build();
     core[targets::elf::CHOICE_AT + 1] = targets::elf::STREAM;
     targets::elf::check(&core);
 }
 
-/// A byte of each bitmap, a descriptor and a byte far behind: the rest of 16 GiB is gaps.
+/// A byte of each bitmap, a descriptor, and a byte far after them: the rest of 16 GiB is gaps.
 #[test]
 fn a_flattened_file_that_claims_the_largest_memory_takes_no_time() {
     let pages = 1_u64 << 36;
@@ -308,7 +309,7 @@ fn offsets_near_2_to_the_64_are_out_of_range() {
     }
 }
 
-/// One past the place of `text` in `bytes`.
+/// The offset after `text` in `bytes`.
 fn find(bytes: &[u8], text: &str) -> usize {
     let is_there = |part: &[u8]| part == text.as_bytes();
     bytes.windows(text.len()).position(is_there).unwrap() + text.len()

@@ -1,4 +1,4 @@
-//! What the kernel's symbol table says, and the memory that is the kernel's image by it.
+//! The kernel's symbol table, and the memory that it shows to be the kernel's image.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ const LINEAR: u64 = 0xc000_0000_0000_0000;
 const STEXT: u64 = LINEAR + 0x20_0040;
 const FROM_BASE: Addresses = Addresses::FromBase(LINEAR + 0x20_0000);
 
-/// A kernel of 4 KiB pages with symbols; 8 MiB of memory, of which little has anything in it.
+/// A kernel with 4 KiB pages and these symbols, in 8 MiB of mostly empty memory.
 fn world(addresses: Addresses, symbols: &[(char, &str, u64)]) -> World {
     let mut world = World::new(Architecture::Ppc64, 4096, "");
     for page in 0..0x800 {
@@ -46,7 +46,7 @@ fn sections() -> Vec<(char, &'static str, u64)> {
         ('D', "__start_rodata", at(0x10_0000)),
         ('D', "__end_rodata", at(0x11_0000)),
         ('D', "_sdata", at(0x20_0000)),
-        // For boot alone, within the data.
+        // Used only while booting, but within the data.
         ('T', "__init_begin", at(0x20_8000)),
         ('T', "__init_end", at(0x20_c010)),
         ('D', "_edata", at(0x21_0000)),
@@ -74,7 +74,7 @@ fn symbols_are_found_however_their_addresses_are_written() {
         let stext = Some(STEXT);
         assert_eq!(found, [Some(STEXT + 0x1000), stext, None, stext], "{addresses:?}");
     }
-    // Below the base, where there may be small numbers.
+    // Below the base, where small numbers may be.
     let symbols = [('A', "__per_cpu_end", 0x2_1258), ('T', "_stext", STEXT)];
     let world = world(Addresses::NegativeFromBase(LINEAR + 0x20_0000), &symbols);
     assert_eq!(find(&world, &["__per_cpu_end"]), Ok(vec![Some(0x2_1258)]));
@@ -153,7 +153,7 @@ fn the_image_is_the_sections_that_the_kernel_never_frees() {
     assert_eq!(
         image_of(&world(FROM_BASE, &sections())),
         [
-            // What VMCOREINFO names: the tables of symbols, swapper_pg_dir.
+            // The pages that VMCOREINFO names: the symbol tables, swapper_pg_dir.
             0x1_0000..0x1_2000,
             0x1_4000..0x1_6000,
             0x1_7000..0x1_8000,
@@ -187,7 +187,7 @@ fn implausible_section_bounds_are_ignored() {
             .into_iter()
             .chain([0x10_0000..0x10_1000])
             .collect();
-        // Without relative_base, its page is that of num_syms all the same.
+        // Without relative_base the page is included anyway, because num_syms is in it.
         expected.push(text.unwrap_or(0x20_0000..0x20_1000));
         assert_eq!(found, expected, "{change:x?}");
     };
@@ -195,11 +195,11 @@ fn implausible_section_bounds_are_ignored() {
     expect(&[("_etext", STEXT - 0x2000)], None);
     expect(&[("_etext", STEXT + (8 << 20) + 1)], None);
     expect(&[("_etext", STEXT)], None);
-    // What would be given back is wrong: nothing of the section is certain.
+    // The bounds of the freed part are wrong, so nothing of the section is certain.
     let all =
         [("_etext", STEXT + 0x2000), ("__init_begin", LINEAR), ("__init_end", LINEAR + (9 << 20))];
     expect(&all, None);
-    // Of what is given back one bound is not known.
+    // One bound of the freed part is unknown.
     let etext = ("_etext", STEXT + 0x6000);
     expect(&[etext, ("__init_begin", STEXT + 0x2000)], Some(0x20_0000..0x20_3000));
     expect(&[etext, ("__init_begin", STEXT + 0x8000)], Some(0x20_0000..0x20_7000));

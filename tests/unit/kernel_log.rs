@@ -1,5 +1,5 @@
-//! What a kernel logged is read back, from each of the three forms of log on every word size and
-//! byte order; a broken log costs what is broken of it.
+//! The kernel log is read in each of its three forms, for every word size and byte order. Damage
+//! costs only the damaged records.
 
 use std::ops::ControlFlow;
 
@@ -18,10 +18,10 @@ const BE64: Words = Words { long: 8, endian: Endian::Big };
 const LE32: Words = Words { long: 4, endian: Endian::Little };
 const ALL_WORDS: [Words; 3] = [LE64, BE64, LE32];
 
-/// Where the log begins: in the linear map, at physical address 4 MiB.
+/// The start of the log: in the linear map, at physical address 4 MiB.
 const PADDR: u64 = 0x40_0000;
 
-/// The linear map of a kernel with such words.
+/// The start of the linear map of a kernel with this word size.
 fn linear(words: Words) -> u64 {
     match words {
         LE64 => 0xffff_ffff_8000_0000,
@@ -34,7 +34,7 @@ fn base(words: Words) -> u64 {
     linear(words) + PADDR
 }
 
-/// A kernel with that log in its memory, mapped page by page.
+/// A kernel with this log in its memory, mapped page by page.
 fn world(words: Words, image: &LogImage) -> World {
     let (arch, paging, own) = match words {
         LE64 => {
@@ -61,7 +61,7 @@ fn world(words: Words, image: &LogImage) -> World {
     world
 }
 
-/// What is read of a log.
+/// The result of reading a log.
 fn read(world: &World) -> (Vec<Logged>, LogReport) {
     let mut found = Vec::new();
     let ended = log::read(&world.kernel(), &mut |record| {
@@ -95,7 +95,7 @@ fn logged(text: &[u8], nth: u64) -> Logged {
     }
 }
 
-/// Each of the forms with the same three records.
+/// Every form of log, with the same three records.
 fn every_form(words: Words) -> Vec<(&'static str, LogImage)> {
     let texts: [&[u8]; 3] = [b"Linux version 6.1", b"two\nlines", b"sysrq: Trigger a crash"];
     let mut ring = Ring::new(words, 3, 10);
@@ -162,7 +162,8 @@ fn a_text_never_reaches_beyond_its_block() {
 
 #[test]
 fn a_block_may_end_where_the_ring_ends() {
-    // A kernel that does not move it: positions from 192 to 256 of a ring of 256 bytes.
+    // A kernel that does not move the block to the start: positions 192 to 256 of a ring of 256
+    // bytes.
     let mut ring = Ring::new(LE64, 3, 8);
     ring.push(logged(&[b'z'; 56], 1), State::Finalized);
     let mut image = ring.image(base(LE64));
@@ -210,7 +211,7 @@ fn the_oldest_log_is_read_line_by_line() {
     for words in ALL_WORDS {
         let text: String =
             (0..300).map(|nth| format!("<{}>[    {nth}.0] line {nth}\n", nth % 8)).collect();
-        // All of it, and the end of it after going round.
+        // The whole buffer, and its end after it has wrapped.
         for bytes in [16384, 1024] {
             let image = chars_image(words, bytes, text.as_bytes(), base(words));
             let (found, ended) = read(&world(words, &image));
@@ -337,7 +338,7 @@ fn a_missing_page_of_text_costs_only_its_records() {
     }
     let image = ring.image(base(LE64));
     let mut world = world(LE64, &image);
-    // Texts of 256 bytes with their ids; the page that begins within them, and all of it.
+    // Texts of 256 bytes with their ids; then the page that begins within them, and all of them.
     let data = image.parts[4].0 - linear(LE64);
     world.machine.memory.forget(data / 4096 * 4096 + 4096);
     let (found, ended) = read(&world);
@@ -393,7 +394,7 @@ fn old_records_in_a_circle_end() {
     for next in [0xfff0u32, 4] {
         let mut image = records.image(base(LE64));
         image.parts[3].1 = next.to_le_bytes().to_vec();
-        // The rest of the buffer is one record after another.
+        // The rest of the buffer is a sequence of records.
         let buffer = &mut image.parts[4].1;
         for at in (usize::from(first_bytes) * 2..1008).step_by(16) {
             buffer[at + 8] = 16;
@@ -402,12 +403,12 @@ fn old_records_in_a_circle_end() {
         assert!(found.len() <= 64, "{}", found.len());
         assert_eq!(ended.lost, 1, "{ended:?}");
     }
-    // A record of no length at the start names itself.
+    // A record of length 0 at the start points to itself.
     let mut image = records.image(base(LE64));
     image.parts[4].1[8] = 0;
     let (found, ended) = read(&world(LE64, &image));
     assert_eq!((found.len(), ended.lost), (0, 1));
-    // Back to the start over and over.
+    // Jumps back to the start again and again.
     let mut image = records.image(base(LE64));
     image.parts[2].1 = u32::from(first_bytes).to_le_bytes().to_vec();
     image.parts[3].1 = 999u32.to_le_bytes().to_vec();
@@ -423,7 +424,7 @@ fn overlapping_texts_end_when_they_exceed_the_ring() {
         ring.push(logged(b"", nth), State::Finalized);
     }
     let mut image = ring.image(base(LE64));
-    // Each says that it is the same 128 bytes.
+    // Every record claims the same 128 bytes.
     for nth in 0..64 {
         let desc = &mut image.parts[2].1[nth * 24..][..24];
         desc[8..16].copy_from_slice(&0u64.to_le_bytes());
@@ -567,7 +568,7 @@ proptest! {
             bytes += record.text.len();
             ControlFlow::Continue(())
         });
-        // No more than the memory could hold, at the least header of 16 bytes.
+        // No more records than memory can hold with the smallest header, 16 bytes.
         prop_assert!(u64::from(records) <= world.machine.memory.bytes());
         prop_assert!(world.machine.reads.get() < 2_000_000);
     }

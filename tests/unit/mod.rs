@@ -1,6 +1,6 @@
-//! Tests of what the library keeps to itself: compiled as a module of it, by `src/lib.rs`.
+//! Tests of the library's private modules. `src/lib.rs` compiles this folder as a module.
 //!
-//! They name the library `kdumpconv`, as every other test does, but reach all of it.
+//! Like all other tests, they call the library `kdumpconv`.
 
 #![allow(
     clippy::unwrap_used,

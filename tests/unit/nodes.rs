@@ -1,4 +1,4 @@
-//! Memory nodes are found wherever the kernel's tables lead, and what cannot be one is said.
+//! Memory nodes are found by the kernel's tables, and impossible ones are errors.
 
 use crate::unit_tests::world::{World, chain, virt};
 use kdumpconv::Architecture;
@@ -20,10 +20,10 @@ SIZE(free_area)=40\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=2
 const NUMA: &str = "SYMBOL(node_online_map)=c000000000001000\nSYMBOL(node_data)=c000000000002000
 LENGTH(node_data)=128\n";
 
-/// Of each order, how many free blocks a zone has.
+/// The number of free blocks of a zone, for each order.
 type Free = [u64; 3];
 
-/// A node of some zones.
+/// Writes a node with some zones.
 fn put_node(world: &mut World, pgdat: u64, id: u64, start_pfn: u64, spanned: u64, free: &[Free]) {
     let mut put = |at: u64, bytes: usize, value: u64| {
         world.machine.memory.write_int(pgdat + at, Endian::Little, bytes, value);
@@ -120,7 +120,7 @@ SIZE(free_area)=28\nOFFSET(free_area.free_list)=0\nLENGTH(free_area.free_list)=3
 
 #[test]
 fn implausible_counts_of_free_pages_are_ignored() {
-    // More zones than any kernel has; more free pages than pages; more than there are numbers.
+    // More zones than any kernel has; more free pages than pages; a sum that overflows.
     for (at, bytes, value) in
         [(0x3000 + 1024, 4, 17), (0x3000 + 96, 8, 0x8000), (0x3000 + 176, 8, u64::MAX >> 1)]
     {

@@ -1,4 +1,5 @@
-//! A kernel's page tables as a whole: where all of them lie, and what ranges of addresses they map.
+//! A kernel's page tables as a whole: the location of every table, and the address ranges that they
+//! map.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use kdumpconv::pages::{PhysAddr, VirtRange};
 use support::elf::Endian;
 use support::machine::Paging;
 
-/// The tables that are found, sorted, and what is said of them.
+/// The tables that are found, sorted, and the report on them.
 fn tables(world: &World) -> (Vec<Range<u64>>, TablesFound) {
     let mut all = Vec::new();
     let found = world
@@ -34,7 +35,7 @@ fn the_tables_of_an_address_are_found_on_every_architecture() {
         for at in &way {
             assert!(all.iter().any(|table| table.contains(at)), "{paging:?}: {at:#x}");
         }
-        // i386's tables map themselves as well.
+        // i386's tables also map themselves.
         let own = u64::from(matches!(paging, Paging::I386 | Paging::I386Pae));
         let expected = TablesFound { tables: way.len() as u64 + own, ..TablesFound::default() };
         assert_eq!(found, expected, "{paging:?}");
@@ -122,7 +123,7 @@ fn tables_that_name_themselves_end_after_as_many_levels() {
 #[test]
 fn wild_tables_are_no_more_than_fit_into_memory() {
     let (mut world, _) = world(X86_4);
-    // Entries of the root name tables of which there are two; those name what is not there.
+    // The entries of the root name only two tables, whose entries name missing memory.
     for (table, step) in [(ROOT, 0x1000), (0x40_0000, 0x10_0000), (0x40_1000, 0x1000)] {
         for nth in 0..512 {
             let entry = 0x40_0001 + nth * step;
@@ -156,7 +157,7 @@ fn a_kernel_without_known_tables_says_why_there_are_none() {
     assert_eq!(why.to_string(), "the hash MMU's page table is not supported");
 }
 
-/// Runs as numbers: where, how many bytes, the physical address.
+/// Runs as numbers: virtual address, size in bytes, physical address.
 fn runs(world: &World, vaddrs: Range<u64>) -> Vec<(u64, u64, Option<u64>)> {
     let translator = world.translator();
     let runs = translator.runs(virt_range(vaddrs));
@@ -172,7 +173,7 @@ fn pages_contiguous_in_both_address_spaces_are_one_run() {
     const MIB2: u64 = 2 << 20;
     let (mut world, mut built) = world(X86_4);
     let memory = &mut world.machine.memory;
-    // 2 MiB and 2 MiB behind them, then 2 MiB elsewhere, nothing, and single pages.
+    // Two contiguous 2 MiB pages, then 2 MiB elsewhere, an unmapped part, and single pages.
     built.map(memory, START, 0x1000_0000, 2);
     built.map(memory, START + MIB2, 0x1020_0000, 2);
     built.map(memory, START + 2 * MIB2, 0x1080_0000, 2);
@@ -257,7 +258,7 @@ fn unmapped_addresses_are_skipped_in_large_steps() {
     assert_eq!(all.len(), 1);
     assert!(matches!(all[0], (_, Err(AddressError::NotMapped { level: "pgd", .. }))));
     assert_eq!(world.machine.reads.get(), 1);
-    // No addresses at all, between the halves.
+    // Between the halves there are no valid addresses.
     let all: Vec<_> =
         translator.runs(virt_range(0x7fff_ffff_f000..0xffff_8000_0000_1000)).collect();
     let ranges: Vec<_> = all.iter().map(|run| run.0.start.get()..run.0.end.get()).collect();
@@ -298,7 +299,7 @@ fn a_window_is_one_run_and_ends_an_unmapped_range() {
         [(0x1000, 0xbfff_ffff_ffff_f000, None), (0xc000_0000_0000_0000, 0x2000, Some(0))]
     );
     let (world, _) = self::world(Paging::S390 { tables: 2 });
-    // The entries of the root that are there say that nothing is mapped, identity or not.
+    // Present root entries override the identity mapping: here nothing is mapped.
     assert_eq!(runs(&world, 0..0x10_0000), [(0, 0x10_0000, None)]);
 }
 
@@ -306,7 +307,7 @@ fn a_window_is_one_run_and_ends_an_unmapped_range() {
 fn a_window_stands_in_for_exactly_the_missing_entry() {
     let (mut world, mut built) = world(X86_4);
     let memory = &mut world.machine.memory;
-    // Within the image, whose window says 0x600000 and 0x800000.
+    // Within the image, whose window gives 0x600000 and 0x800000.
     let way = built.map(memory, 0xffff_ffff_80e0_0000, 0x1000_0000, 3);
     built.map(memory, 0xffff_ffff_8100_0000, 0x1020_0000, 2);
     memory.forget(way[3]);

@@ -1,5 +1,5 @@
-//! Every architecture's page tables, built independently, lead to the page that they were built for;
-//! broken ones lead to an error that names the entry.
+//! Page tables of every architecture, built independently, translate to the page that they were
+//! built for. Broken ones give an error that names the entry.
 
 use crate::unit_tests::world::paging::*;
 use crate::unit_tests::world::{World, chain, phys, virt, virt_range};
@@ -53,7 +53,7 @@ fn an_unmapped_address_names_the_entry_that_ends_the_walk() {
             let bytes = paging.entry_bytes();
             world.machine.memory.write_int(at, paging.endian(), bytes, nothing);
             if level == 0 && world.arch == Architecture::I386 {
-                // With it goes what its tables are known by.
+                // Without it the tables cannot be found.
                 continue;
             }
             let error = world.translator().translate(virt(vaddr)).unwrap_err().to_string();
@@ -74,7 +74,7 @@ fn a_table_that_is_not_in_the_dump_is_named() {
         world.machine.memory.forget(way[last]);
         let translator = world.translator();
         match translator.translate(virt(vaddr)) {
-            // The identity or linear map knows it all the same.
+            // The identity or linear map still translates it.
             Ok(paddr) => assert!(
                 matches!(paging, Paging::S390 { .. } | Paging::I386 | Paging::I386Pae),
                 "{paddr:#x}"
@@ -175,7 +175,7 @@ fn x86_64_falls_back_on_the_direct_map_of_the_program_headers() {
     translator.translate(virt(0xffff_9000_0020_0000)).unwrap_err();
 }
 
-/// With the tables gone, what the linear map of arm64 says.
+/// The translation by arm64's linear map, with the tables removed.
 fn arm64_linear(info: &str, vaddr: u64) -> Option<u64> {
     let world = World::new(Architecture::Aarch64, 65536, info);
     world.translator().translate(virt(vaddr)).ok().map(PhysAddr::get)
@@ -192,7 +192,7 @@ fn arm64_knows_its_linear_map_in_both_layouts() {
     let oldest = "NUMBER(VA_BITS)=48\nSYMBOL(swapper_pg_dir)=ffff800001000000\n\
                   NUMBER(PHYS_OFFSET)=0x40000000";
     assert_eq!(arm64_linear(oldest, 0xffff_8000_0123_0000), Some(0x4123_0000));
-    // Since 5.4: the lower half; moved by KASLR to begin below address 0.
+    // Since 5.4: the lower half, moved by KASLR so that it starts below address 0.
     let new = "NUMBER(VA_BITS)=48\nNUMBER(kimage_voffset)=0xffffb2df6c800000\n\
                SYMBOL(swapper_pg_dir)=ffffb2dfadd7b000\nNUMBER(PHYS_OFFSET)=0xffffa46980000000";
     assert_eq!(arm64_linear(new, 0xffff_5b96_c000_1000), Some(0x4000_1000));
@@ -281,7 +281,7 @@ fn s390x_finds_an_image_that_lies_elsewhere_than_its_address() {
         let mut tables = PageTables::new(&mut world.machine.memory, paging, root, FREE);
         tables.map(&mut world.machine.memory, 0x3ff_e000_2000, 0x100_2000, 2);
         assert_eq!(world.translator().translate(virt(0x3ff_e000_2345)), Ok(phys(0x100_2345)));
-        // What lies in tables that the dump lacks.
+        // An address whose tables are missing from the dump.
         world.machine.memory.forget(FREE);
         assert_eq!(world.translator().translate(virt(0x3ff_e000_2345)), Ok(phys(0x100_2345)));
     }
@@ -297,7 +297,7 @@ fn ppc64_has_its_linear_map_with_either_mmu_and_explains_what_else_it_cannot_tra
         "virtual address 0xc008000000000000 cannot be translated: swapper_pg_dir: these are not \
          tables of the radix MMU"
     );
-    // Not told either, but the tables map themselves.
+    // VMCOREINFO does not give it either, but the tables map themselves.
     let mut told_by_tables = hash.clone();
     let paging = Paging::Ppc64Radix { shift: 16 };
     let memory = &mut told_by_tables.machine.memory;
@@ -341,7 +341,7 @@ fn with_ppc64s_hash_mmu_struct_pages_are_found_by_the_vmemmap_list() {
     put(memory, 0x1000, 8, 0xc000_0000_0000_3000);
     put(memory, 0x1008, 4, 3);
     put(memory, 0x2000 + 3 * 96 + 4, 4, 24);
-    // The last one first; the first two are neighbours in both ways.
+    // The last one first; the first two are contiguous both virtually and physically.
     let blocks = [(2, 0x900_0000), (1, 0x500_0000), (0, 0x400_0000)];
     for (nth, (block, paddr)) in (0u64..).zip(blocks) {
         let at = 0x3000 + nth * 0x20;
@@ -350,7 +350,7 @@ fn with_ppc64s_hash_mmu_struct_pages_are_found_by_the_vmemmap_list() {
         put(memory, at + 8, 8, paddr);
         put(memory, at + 16, 8, VMEMMAP + (block << 24));
     }
-    // Memory, so that there is room for as many blocks.
+    // Add memory, so that this number of blocks is plausible.
     (0..64).for_each(|nth| put(memory, 0x10_0000 + nth * 4096, 8, 1));
     let runs = |world: &World| -> Vec<_> {
         let translator = world.translator();
@@ -364,7 +364,7 @@ fn with_ppc64s_hash_mmu_struct_pages_are_found_by_the_vmemmap_list() {
             (virt_range(VMEMMAP + (2 << 24)..VMEMMAP + (3 << 24)), phys(0x900_0000)),
         ]
     );
-    // In circles, it is none.
+    // A circular list is rejected.
     put(&mut world.machine.memory, 0x3040, 8, 0xc000_0000_0000_3000);
     assert_eq!(runs(&world), []);
 }
@@ -463,7 +463,7 @@ proptest! {
     ) {
         let paging = every_paging()[which];
         let (mut world, _) = world(paging);
-        // Small pointers, that lead back to the noise more often than not.
+        // Small pointers, most of which lead back into the noise.
         for (nth, word) in noise.iter().enumerate() {
             let word = word & 0x8000_0000_0000_0fff | ROOT & 0xffff_f000;
             for table in [ROOT, ROOT >> 2] {

@@ -1,6 +1,7 @@
-//! Stored pages of any bytes: what decodes is what another decoder gives, and nothing else does.
+//! Stored pages of any bytes: a page decodes exactly if another decoder accepts it, and to the same
+//! bytes.
 //!
-//! The bytes: codec, page size, the stored bytes.
+//! The input: codec, page size, the stored bytes.
 
 use kdumpconv::Codec;
 use kdumpconv::codec::{Decoder, Encoder};
@@ -9,7 +10,7 @@ use support::kdump_pages::{Stored, decode};
 
 use super::Take;
 
-/// Sizes of pages, small ones too: mutations reach all of them.
+/// Page sizes, also small ones, so that mutations reach every byte.
 const PAGE_BYTES: [usize; 4] = [4096, 64, 256, 8192];
 
 pub fn check(bytes: &[u8]) {
@@ -21,7 +22,7 @@ pub fn check(bytes: &[u8]) {
     let mut page = vec![0xa5; page_bytes];
     let decoded = fresh.decode(codec, stored, &mut page);
 
-    // What was decoded before, and what is in the page, does not show.
+    // The result does not depend on earlier pages or on the buffer's old contents.
     let mut used = Decoder::new().unwrap();
     let mut other = vec![0x5a; page_bytes];
     for half in [&stored[..stored.len() / 2], &stored[stored.len() / 2..]] {
@@ -32,7 +33,7 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(used.decode(codec, stored, &mut other), decoded);
     assert!(decoded.is_err() || other == page, "{codec:?}: it depends on what came before");
 
-    // The other decoders see one stream and nothing behind it.
+    // The other decoders get one stream and nothing after it.
     let image = Image::Bytes(stored.to_vec());
     let whole = Stored { offset: 0, size: stored.len() as u32, flags: codec.flag() };
     match (decode(&image, whole, page_bytes as u64), &decoded) {
@@ -48,7 +49,7 @@ pub fn check(bytes: &[u8]) {
     there_and_back(codec, stored, page_bytes);
 }
 
-/// Any page can be stored, in no more bytes than it has, and comes back.
+/// Any page can be stored in no more bytes than it has, and decodes to itself.
 fn there_and_back(codec: Codec, bytes: &[u8], page_bytes: usize) {
     let mut page: Vec<u8> = bytes.to_vec();
     page.resize(page_bytes, 0);

@@ -1,8 +1,8 @@
-//! The log out of memory of any bytes, by a VMCOREINFO of any bytes: it ends, in proportion to the
-//! memory that there is, and what is printed can be shown to anybody.
+//! The kernel log in memory of any bytes, with a VMCOREINFO of any bytes. Reading ends in time
+//! proportional to memory, and the output is safe to print.
 //!
-//! The bytes: architecture, byte order and page size, phys_base in pages, the size of VMCOREINFO and
-//! it, and the memory: address in 24 bits, size in 16 bits, the part's bytes.
+//! The input: architecture; byte order and page size; phys_base in pages; VMCOREINFO after its
+//! size; and parts of memory, each a 24-bit address, a 16-bit size and the bytes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ pub const X86_64: u8 = 0;
 pub const S390X: u8 = 1;
 pub const I386: u8 = 2;
 
-/// Architectures by number, with their layouts in little and big endian.
+/// The architectures, with their little- and big-endian layouts.
 const ARCHITECTURES: [Architecture; 8] = [
     Architecture::X86_64,
     Architecture::S390x,
@@ -38,10 +38,10 @@ pub const BIG_ENDIAN: u8 = 1;
 
 const PAGE_BYTES: u64 = 4096;
 
-/// Pages of memory at the most.
+/// Maximum number of pages of memory.
 const MOST_PAGES: usize = 48;
 
-/// Memory by pages; a byte of a page brings all of it.
+/// Memory in pages; writing a byte of a page adds the whole page.
 #[derive(Default)]
 struct Memory {
     pages: BTreeMap<u64, Vec<u8>>,
@@ -95,7 +95,7 @@ impl PhysicalMemory for Memory {
     }
 }
 
-/// The bytes of an input.
+/// Encodes an input.
 pub fn encode(
     arch: u8,
     flags: u8,
@@ -119,7 +119,7 @@ pub fn check(bytes: &[u8]) {
     look(bytes);
 }
 
-/// Checks, and returns what was printed, or why nothing was.
+/// Checks an input; returns what was printed, or why nothing was.
 pub fn look(bytes: &[u8]) -> String {
     let mut take = Take(bytes);
     let arch = ARCHITECTURES[usize::from(take.byte()) % ARCHITECTURES.len()];
@@ -144,7 +144,7 @@ pub fn look(bytes: &[u8]) -> String {
     check_log(&kernel, &memory)
 }
 
-/// Addresses that something may be at: what the text has of hexadecimal numbers.
+/// Addresses that may hold something: the hexadecimal numbers in the text.
 fn check_translation(kernel: &Kernel<'_>, text: &str) {
     let translator = match Translator::new(kernel) {
         Ok(translator) => translator,
@@ -159,7 +159,7 @@ fn check_translation(kernel: &Kernel<'_>, text: &str) {
         let Ok(mapping) = translator.map(vaddr) else { continue };
         assert!(mapping.bytes > 0);
         assert_eq!(translator.translate(vaddr).ok(), Some(mapping.paddr));
-        // To the end of a page nothing changes.
+        // Up to the end of a page, translations do not change.
         let step = (PAGE_BYTES - 1 - vaddr.get() % PAGE_BYTES).min(mapping.bytes - 1);
         let last = translator.translate(vaddr + step).ok();
         assert_eq!(last, Some(mapping.paddr.wrapping_add(step)), "{vaddr:#x} and {step:#x} on");

@@ -1,8 +1,8 @@
-//! ELF cores of any bytes: what opens gives the pages and notes that its headers speak of, and
-//! converts to a file that a strict reader takes.
+//! ELF cores of any bytes: a core that opens gives the pages and notes that its headers describe,
+//! and converts to a file that the strict reader accepts.
 //!
-//! The bytes are a plain ELF file; its 7 bytes of `e_ident` that mean nothing choose how to convert
-//! it, see [`Choice`].
+//! The input is a plain ELF file; the 7 unused bytes of `e_ident` choose how to convert it, see
+//! [`Choice`].
 
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
@@ -22,28 +22,28 @@ use super::elf_pages::Pages;
 use super::memory::InMemorySink;
 use super::{Input, notes, uses};
 
-/// What is not larger is converted.
+/// Larger cores are not converted.
 const MOST_PAGE_BYTES: u64 = 1 << 20;
 const MOST_NOTE_BYTES: u64 = 1 << 20;
 const MOST_PFN: u64 = 1 << 18;
 
-/// First of the bytes that choose.
+/// Offset of the first of these bytes.
 pub const CHOICE_AT: usize = 9;
 
-/// The second of them: bits that say how.
+/// Bits of the second of them.
 const LEVEL: u8 = 1;
 const FLAT: u8 = 2;
 pub const STREAM: u8 = 4;
 const PAGE_SIZE: u8 = 8;
 
-/// What the 7 bytes choose.
+/// The choices that the 7 bytes make.
 struct Choice {
     codec: Codec,
     level: u32,
     flat: bool,
     stream: bool,
     page_size: Option<u64>,
-    /// The bad stretch: start and bytes; none when 0 bytes.
+    /// The unreadable range: start and size; none if the size is 0.
     bad: (u64, u64),
 }
 
@@ -96,7 +96,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Reads pages one by one, and a few together.
+/// Reads pages singly, and a few together.
 fn check_pages(core: &Dump, pages: &Pages<'_>) {
     let page_size = core.page_size() as usize;
     for pfn in pages.places() {
@@ -123,7 +123,7 @@ fn options(choice: &Choice) -> ConvertOptions {
     }
 }
 
-/// Converts, and looks at all of the file; `None` when it cannot be written at all.
+/// Converts the core and checks the whole file; `None` if it cannot be written.
 fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>> {
     let mut sink = InMemorySink::default();
     let report = match convert(core, &mut sink, &options(choice), &mut |_| ()) {
@@ -142,7 +142,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
         StructLayout::Padded32(ByteOrder::Little) => KdumpLayout::Le32,
         StructLayout::Padded32(ByteOrder::Big) => KdumpLayout::Be32,
     };
-    // An ERASEINFO note is no other tool's alone.
+    // An ERASEINFO note is not counted as another tool's note.
     let strictness =
         if core.notes().eraseinfo.is_some() { Strictness::Lenient } else { Strictness::Ours };
     let image = Image::from_bytes(&file).unwrap();
@@ -152,7 +152,7 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
         let mut stream = Vec::new();
         convert(core, &mut FlattenedSink::new(&mut stream), &options(choice), &mut |_| ()).unwrap();
         let mut unflattened = unflatten(&stream).unwrap();
-        // Descriptors of pages that turned out to be lost are nowhere in a stream.
+        // A stream has no descriptors of pages that turned out to be unreadable.
         assert!(unflattened.len() == file.len() || report.incomplete());
         unflattened.resize(file.len(), 0);
         assert!(unflattened == file, "un-flattened it differs");
@@ -204,7 +204,7 @@ fn same_from_a_stream(
     }
 }
 
-/// The ELF side of a dump that was opened as an ELF core.
+/// Asserts that a dump was opened as an ELF core, and returns that.
 pub fn core_of(dump: &Dump) -> &Core {
     match &dump.body() {
         Body::Elf(core) => core,

@@ -1,4 +1,4 @@
-//! What each page of an open core must be, byte by byte from its program headers.
+//! The expected contents of each page of a core, byte by byte from its program headers.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use kdumpconv::format::elf::{PT_LOAD, Segment};
 use super::elf::core_of;
 use kdumpconv::pages::MAX_PFN;
 
-/// One `PT_LOAD` that can be taken; addresses count from the core's origin.
+/// A usable `PT_LOAD`; addresses count from the core's origin.
 struct Load {
     start: u64,
     memory_end: u64,
@@ -16,18 +16,18 @@ struct Load {
     offset: u64,
 }
 
-/// What a byte of a page is: of no segment; there; behind the end of the file; in the stretch that
-/// cannot be read.
+/// The kind of a byte of a page: in no segment; with data; after the end of the file; in the
+/// unreadable range.
 const NOTHING: u8 = 0;
 const READABLE: u8 = 1;
 const BEHIND: u8 = 2;
 const BAD: u8 = 3;
 
-/// A page as it must be.
+/// The expected page.
 pub struct Page {
     pub bytes: Vec<u8>,
     states: Vec<u8>,
-    /// Whether any segment has memory in it.
+    /// Whether any segment has memory in the page.
     pub present: bool,
 }
 
@@ -37,12 +37,12 @@ impl Page {
         self.states.contains(&READABLE) || self.states.contains(&BAD)
     }
 
-    /// Whether bytes are promised, and all of them are behind the end.
+    /// Whether the headers promise bytes, and all of them are after the end of the file.
     pub fn missing(&self) -> bool {
         self.states.contains(&BEHIND) && !self.with_data()
     }
 
-    /// Whether a byte that it needs cannot be read.
+    /// Whether a byte that it needs is unreadable.
     pub fn unreadable(&self) -> bool {
         self.states.contains(&BEHIND) || self.states.contains(&BAD)
     }
@@ -73,7 +73,7 @@ impl<'a> Pages<'a> {
         pages
     }
 
-    /// Checks the runs of pages against the segments, at the places where they may change.
+    /// Checks the runs of pages against the segments, wherever they may change.
     pub fn check_runs(&self, core: &Dump) {
         let memory = &core_of(core).memory;
         let (present, with_data, missing) =
@@ -97,7 +97,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Pages around each start and end, as many as can be looked at in little time.
+    /// Pages around each start and end, as many as can be checked in a short time.
     pub fn places(&self) -> Vec<u64> {
         let len = self.file.len() as u64;
         let edges = |load: &Load| {
@@ -116,7 +116,7 @@ impl<'a> Pages<'a> {
         pfns.into_iter().step_by(step).collect()
     }
 
-    /// What page `pfn` must be.
+    /// The expected page at `pfn`.
     pub fn page(&self, pfn: u64) -> Page {
         let start = pfn * self.page_size;
         let end = start + self.page_size;
@@ -124,7 +124,7 @@ impl<'a> Pages<'a> {
         let states = vec![NOTHING; bytes.len()];
         let mut page = Page { bytes, states, present: false };
         let size = self.file.len() as u64;
-        // From the last to the first, so that the first's bytes are the ones that stay.
+        // From the last segment to the first, so that the first one's bytes win.
         for load in self.loads.iter().rev() {
             page.present |= load.start < end && load.memory_end > start;
             let (from, to) = (load.start.max(start), load.file_end.min(end));
@@ -149,7 +149,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The rules by which a segment is taken.
+/// The rules that make a segment usable.
 fn load(segment: &Segment, start: u64, page_size: u64) -> Option<Load> {
     let memory_end = start.checked_add(segment.p_memsz)?;
     let in_file = segment.p_offset.checked_add(segment.p_filesz)?;

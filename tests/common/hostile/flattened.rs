@@ -1,5 +1,5 @@
-//! Flattened streams of any bytes: read in place and put together, they are the file that their
-//! records make one by one, and what a cut stream lacks is never taken for zeros.
+//! Flattened streams of any bytes: read in place or rearranged, they give the file that their
+//! records make one by one. Bytes missing from a cut stream never read as zeros.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -16,23 +16,23 @@ use super::uses;
 
 const HEADER_BYTES: usize = 4096;
 
-/// Sizes of what may be written a second time: sub headers, at block 1.
+/// Sizes of sub headers, which are at block 1 and may be sent twice.
 const TWICE: [u64; 5] = [56, 72, 80, 96, 104];
 
-/// Files of more bytes are not opened.
+/// Larger files are not opened.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// Bytes around a record's ends that are compared.
+/// Number of bytes compared around each end of a record.
 const AROUND: u64 = 40;
 
-/// A stream as its records say, one by one.
+/// The file that the records describe, applied one by one.
 struct Naive {
-    /// Target, and the bytes that came, of those that count.
+    /// Target offset and bytes of each record that arrived and counts.
     records: Vec<(u64, u64, Vec<u8>)>,
     ended: bool,
-    /// The target bytes of the last record that did not come.
+    /// The target bytes of the last record that did not arrive.
     lost: Option<(u64, u64)>,
-    /// Bytes behind the end mark.
+    /// Bytes after the end mark.
     surplus: u64,
 }
 
@@ -40,7 +40,7 @@ fn be64(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes.try_into().unwrap())
 }
 
-/// `None` for what makes no sense.
+/// `None` for an implausible stream.
 fn naive(stream: &[u8]) -> Option<Naive> {
     let field = |at: usize| stream.get(at..at + 8).map(be64);
     if !stream.starts_with(b"makedumpfile\0\0\0\0")
@@ -111,7 +111,7 @@ impl Naive {
 }
 
 pub fn check(bytes: &[u8]) {
-    // The naive way is a square of the records.
+    // The naive algorithm is quadratic in the number of records.
     if bytes.len() > 64 << 10 {
         return;
     }
@@ -156,7 +156,7 @@ fn check_file(flat: &FlattenedInput, right: &Naive) {
     }
 }
 
-/// Some of `buf`, as far as the first error.
+/// Reads into `buf` up to the first error.
 fn read(flat: &FlattenedInput, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
@@ -206,7 +206,7 @@ fn check_unflattened(bytes: &[u8], right: Option<&Naive>) {
     }
 }
 
-/// A dump that broke off says so, and has no page that the stream does not have.
+/// A dump of a cut stream is incomplete and has no page that the stream does not have.
 fn check_broken_off(bytes: &[u8], sink: &SparseSink) {
     if sink.size.is_none_or(|size| size > MOST_BYTES) {
         return;

@@ -1,9 +1,9 @@
-//! Kdump files of any bytes: what opens has the pages that its bitmaps and descriptors speak of, read
-//! one by one or together, and converts to a file that has the same.
+//! Kdump files of any bytes: a file that opens has the pages that its bitmaps and descriptors
+//! describe, read singly or together, and converts to a file with the same pages.
 //!
-//! The bytes: a kdump file, plain or flattened, whose byte 4000 chooses how to convert it; or, as
-//! most of such a file is zeros, a choice and the parts that are not: offset in 24 bits, size in 16
-//! bits, the part's bytes.
+//! The input is a kdump file, plain or flattened, whose byte 4000 chooses how to convert it. Or, as
+//! most of such a file is zeros, it is the choice and the parts that are not zeros, each a 24-bit
+//! offset, a 16-bit size and the bytes.
 
 use std::ops::Range;
 
@@ -27,10 +27,10 @@ use super::memory::InMemorySink;
 use super::uses::{self, read};
 use super::{Input, Take};
 
-/// Files of parts are shorter.
+/// Maximum size of a file given in parts.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Pages that are looked at, and bytes of pages that are converted.
+/// Maximum pages to read, and bytes of pages to convert.
 const MOST_PAGES: usize = 24;
 const MOST_PAGE_BYTES: u64 = 1 << 20;
 const MOST_PFN: u64 = 1 << 18;
@@ -82,7 +82,7 @@ pub fn check(bytes: &[u8]) {
             return;
         }
     };
-    // Bitmaps, notes and texts, each perhaps of the whole file.
+    // Bitmaps, notes and texts, each of which may span the whole file.
     let most = 8 * file.len() as u64 + (1 << 20);
     assert!(input.read() <= most, "{} bytes read of {}", input.read(), file.len());
     let Body::Kdump(kdump) = &dump.body() else { return };
@@ -112,7 +112,7 @@ fn bit(file: &[u8], place: &Range<u64>, pfn: u64) -> bool {
     byte.is_some_and(|byte| byte >> (pfn % 8) & 1 == 1)
 }
 
-/// The sets of pages are the bitmaps, as far as there are pages.
+/// The page sets equal the bitmaps, up to the last page.
 fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
     assert!(dump.max_mapnr() <= MAX_PFN && dump.max_mapnr() > 0);
     let present: Vec<Range<u64>> = dump.present().take(4096).collect();
@@ -171,7 +171,7 @@ fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
     let image = Image::Bytes(file.to_vec());
     for &pfn in pfns {
         let page = read(&mut reader, pfn, dump.page_size());
-        // Together with its neighbours it is the same.
+        // Read together with its neighbours, a page is the same.
         let mut three = vec![0x5a; 3 * page_size];
         let mut missing = [false; 3];
         reader.read(pfn, &mut three, &mut |index, _| missing[index as usize] = true);
@@ -190,7 +190,7 @@ fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
     }
 }
 
-/// A page of a plain file is what its descriptor speaks of.
+/// A page of a plain file is what its descriptor describes.
 fn check_page(
     dump: &Dump,
     kdump: &Kdump,
@@ -237,7 +237,7 @@ fn check_page(
     }
 }
 
-/// Converted again, every page is the same or known to be lost.
+/// After another conversion, every page is the same or known to be lost.
 fn check_converted(dump: &Dump, choice: u8) {
     let options = ConvertOptions {
         codec: Codec::ALL[usize::from(choice) % Codec::ALL.len()],
@@ -270,7 +270,7 @@ fn check_converted(dump: &Dump, choice: u8) {
         match (judged.page(pfn), read(&mut reader, pfn, dump.page_size())) {
             (Ok(Page::Data(bytes)), Ok(page)) => assert!(bytes == page, "pfn {pfn:#x} differs"),
             (Ok(Page::Excluded | Page::Incomplete), Err(_)) => lost += 1,
-            // What is stored by the codec already is not decoded.
+            // Pages already stored by the codec are not decoded.
             (Err(_), Err(_)) => {
                 whole = false;
                 let stored = judged.stored(pfn).map(|stored| stored.flags);
@@ -285,7 +285,7 @@ fn check_converted(dump: &Dump, choice: u8) {
     assert!(lost == 0 || report.incomplete());
     let again = Dump::open(Box::new(Input::new(&sink.bytes)), &OpenOptions::default()).unwrap();
     let findings = verify(&again, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
-    // Headers and notes are carried over, and may have said of themselves what they say now.
+    // Headers and notes are carried over, and the input may already have had the same marks.
     let ours = [
         FindingKind::Stream,
         FindingKind::Bitmap,

@@ -1,8 +1,9 @@
-//! Hostile input: each function here takes any bytes and insists on what must hold for all of them.
+//! Hostile input: each function here takes any bytes and asserts what must hold for all of them.
 //!
-//! Property tests (`tests/unit/hostile.rs`) and fuzz targets (`tests/fuzz`) call the same functions. What
-//! is right is worked out here once more, naively, from the rules and not from the library's code.
-//! Work must be in proportion to the bytes that are there, whatever they claim: reads are counted.
+//! Property tests (`tests/unit/hostile.rs`) and fuzz targets (`tests/fuzz`) call the same
+//! functions. The expected result is computed here independently and naively, from the rules and
+//! not from the library's code. Work must be proportional to the bytes present, whatever they
+//! claim, so reads are counted.
 
 #![allow(dead_code, unreachable_pub, reason = "each user has its own part")]
 #![allow(
@@ -39,7 +40,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kdumpconv::ReadAt;
 
-/// Something that takes any bytes.
+/// A check that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
@@ -54,13 +55,13 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("vmcoreinfo", vmcoreinfo::check),
 ];
 
-/// Bytes that can be read at random, counted, with a stretch that cannot be read.
+/// An input in memory that counts the bytes read, with an unreadable range.
 #[derive(Clone)]
 pub struct Input {
     pub bytes: Arc<[u8]>,
-    /// Offsets that give EIO.
+    /// Offsets at which reads fail with EIO.
     pub bad: Range<u64>,
-    /// Whether the size is not known.
+    /// Whether the size is unknown.
     pub endless: bool,
     read: Arc<AtomicU64>,
 }
@@ -95,7 +96,7 @@ impl ReadAt for Input {
     }
 }
 
-/// Takes numbers off the front of a target's bytes; zeros when there are no more.
+/// Takes numbers from the front of a target's bytes; gives zeros after the end.
 pub struct Take<'a>(pub &'a [u8]);
 
 impl Take<'_> {
@@ -109,7 +110,7 @@ impl Take<'_> {
         u64::from(self.byte()) | u64::from(self.byte()) << 8
     }
 
-    /// Small numbers as they are; the highest 4096 of 16 bits stand for numbers up to 2^64.
+    /// A 16-bit number; the highest 4096 values stand for numbers up to 2^64.
     pub fn wild(&mut self) -> u64 {
         match self.short() {
             small @ 0..0xf000 => small,

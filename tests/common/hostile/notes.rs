@@ -1,7 +1,7 @@
-//! Notes of any bytes: all whole ones are found and copied, and nothing else is.
+//! Notes of any bytes: exactly the whole notes are found and copied.
 //!
-//! The bytes: flags, the number of segments, each segment's offset and size, a bad stretch, the
-//! file.
+//! The input: flags, the number of segments, each segment's offset and size, an unreadable range,
+//! the file.
 
 use kdumpconv::ByteOrder;
 use kdumpconv::dump::notes::{MAX_NOTE_BYTES, Notes};
@@ -16,10 +16,10 @@ const BIG_ENDIAN: u8 = 1;
 pub const BAD: u8 = 2;
 const ENDLESS: u8 = 4;
 
-/// Longer areas are not copied.
+/// Maximum size of an area to copy.
 const MOST_COPIED: u64 = 8 << 20;
 
-/// Bytes of a name that is looked at; of a VMCOREINFO; around what cannot be read.
+/// Sizes: of a name that is examined; of a VMCOREINFO; around an unreadable byte.
 const NAME_BYTES: usize = 16;
 const INFO_BYTES: usize = 1 << 20;
 const SECTOR: u64 = 512;
@@ -52,7 +52,7 @@ pub fn check(bytes: &[u8]) {
     check_found(&notes, &input, &header, &segments);
 }
 
-/// The number of segments is written in one byte, each place in 16 bits.
+/// The number of segments takes one byte, each offset and size 16 bits.
 pub fn encode(big: bool, segments: &[(u16, u16)], file: &[u8]) -> Vec<u8> {
     let mut bytes = vec![u8::from(big), segments.len() as u8];
     for (offset, size) in segments {
@@ -76,23 +76,23 @@ fn note_segment(offset: u64, file_bytes: u64) -> Segment {
     }
 }
 
-/// What the notes of a file must be.
+/// The expected notes of a file.
 #[derive(Default)]
 struct Expected {
     area: Vec<u8>,
     vmcoreinfo: Option<(u64, Vec<u8>)>,
     cpus: u32,
     damaged: bool,
-    /// Bytes of padding behind the last note.
+    /// Bytes of padding after the last note.
     tail: usize,
 }
 
-/// Checks what [`Notes::find`], the first to read from `input` but for headers, has found.
+/// Checks the result of [`Notes::find`], which reads `input` first, after the headers.
 pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: &[Segment]) {
     let len = input.bytes.len() as u64;
     let claimed = |segment: &Segment| segment.p_filesz.min(len.saturating_sub(segment.p_offset));
     let claims: u64 = segments.iter().filter(|s| s.p_type == PT_NOTE).map(claimed).sum();
-    // A header, a name and a descriptor may each begin anew.
+    // A header, a name and a descriptor may each need a new read.
     let most = 4 * claims + 64 * segments.len() as u64 + (1 << 20);
     assert!(input.read() <= most + len, "{} bytes read of {len}, {claims} claimed", input.read());
     assert!(notes.bytes <= MAX_NOTE_BYTES + 16 * segments.len() as u64, "{}", notes.bytes);
@@ -125,7 +125,7 @@ pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: 
         let found = notes.vmcoreinfo.as_ref().zip(notes.vmcoreinfo_text());
         let found = found.map(|(place, text)| (place.start, text.to_vec()));
         assert!(found == expected.vmcoreinfo);
-        // A reader that walks the whole area finds the same.
+        // A naive walk over the whole area finds the same notes.
         let walked = parse_notes(&area, endian);
         let is_info = |info: &support::notes::FoundNote| info.note.name == "VMCOREINFO";
         if let Some((place, text)) = expected.vmcoreinfo {
@@ -137,7 +137,7 @@ pub fn check_found(notes: &Notes, input: &Input, header: &FileHeader, segments: 
     } else if lost == 0 && notes.damage.is_empty() {
         assert!(area == expected.area, "nothing was hit, but the area differs");
     } else {
-        // What was hit costs its sector, not what is before it.
+        // An unreadable byte costs its sector, but nothing before it.
         let hit = input.bad.start - input.bad.start % SECTOR;
         let whole = Input { bad: 0..0, ..input.clone() };
         let before = segments
@@ -161,8 +161,8 @@ fn copy(notes: &Notes, input: &Input) -> (Vec<u8>, u64) {
     (area, lost.unwrap())
 }
 
-/// Walks the notes as the rules say: as far as whole ones go, segment by segment; what is too short
-/// for a note behind the last one is padding, which stays only at the very end.
+/// Walks the notes segment by segment, up to the last whole note of each. Bytes after it that are
+/// too few for a note are padding, which is kept only at the very end.
 fn expect(input: &Input, big: bool, segments: &[Segment]) -> Expected {
     let mut expected = Expected::default();
     let file = &input.bytes;

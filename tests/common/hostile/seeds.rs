@@ -1,4 +1,4 @@
-//! Small valid inputs of every kind: what mutations start from.
+//! Small valid inputs of every kind, from which mutations start.
 
 use kdumpconv::Codec;
 use kdumpconv::codec::Encoder;
@@ -24,8 +24,7 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 
 /// The seeds of a target.
 ///
-/// # Panics
-/// For a name that is no target's.
+/// # Panics If no target has the name.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "decode" => stored_pages(),
@@ -77,7 +76,7 @@ pub fn cores() -> Vec<Vec<u8>> {
     ]);
     let mut seeds: Vec<Vec<u8>> = cores.iter().map(VmcoreBuilder::build).collect();
     for (index, seed) in seeds.iter_mut().enumerate() {
-        // Every codec and way; a bad stretch in a few.
+        // Every codec and kind of output; an unreadable range in a few.
         seed[elf::CHOICE_AT] = index as u8;
         seed[elf::CHOICE_AT + 1] = (index / 5 % 8) as u8;
         if index % 7 == 6 {
@@ -114,7 +113,7 @@ fn note_areas() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Pages of each codec, by the product's own encoders and by others'.
+/// Pages of each codec, from the library's encoders and from others.
 fn stored_pages() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (index, codec) in (0..).zip(Codec::ALL) {
@@ -156,7 +155,7 @@ pub fn stream(records: &[(u64, &[u8])], ended: bool) -> Vec<u8> {
     stream
 }
 
-/// Streams in order and out of it, with gaps, cut, with a sub header that comes twice, of a dump.
+/// Streams in and out of order, with gaps, cut, with a sub header sent twice, of a dump.
 fn streams() -> Vec<Vec<u8>> {
     let words = words(100, 3);
     let (a, b, c) = (&words[..100], &words[100..104], &words[104..208]);
@@ -168,7 +167,7 @@ fn streams() -> Vec<Vec<u8>> {
         stream(&[], true),
     ];
     for (file, _) in kdumps() {
-        // The way makedumpfile does it: no zeros between the parts.
+        // Like makedumpfile: no zeros between the parts.
         let parts = file.chunks(512).enumerate().filter(|(_, part)| part.iter().any(|b| *b != 0));
         let parts: Vec<(u64, &[u8])> =
             parts.map(|(index, part)| (index as u64 * 512, part)).collect();
@@ -178,7 +177,7 @@ fn streams() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// The same dumps as parts, a few whole ones, flattened ones.
+/// The same dumps as parts; a few whole files; flattened files.
 fn dumps() -> Vec<Vec<u8>> {
     let files = kdumps();
     let parts = (0..).zip(&files).map(|(choice, (file, _))| kdump::encode(choice * 27, file));
@@ -189,7 +188,7 @@ fn dumps() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Small kdump files of every layout and codec, and where their descriptors are.
+/// Small kdump files of every layout and codec, and the offset of their descriptors.
 pub fn kdumps() -> Vec<(Vec<u8>, usize)> {
     let kinds = [
         (machine::X86_64, Class::Elf64, Endian::Little, "x86_64"),

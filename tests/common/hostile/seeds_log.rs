@@ -1,4 +1,4 @@
-//! Logs in memory: small ones of each form, where the kernel's image or its tables map them.
+//! Logs in memory: small ones of each form, mapped by the kernel's image or its tables.
 
 use super::dmesg::{BIG_ENDIAN, S390X, X86_64, encode};
 
@@ -38,7 +38,7 @@ impl Order {
     }
 }
 
-/// A lockless ring at `at`: physical, and virtual `base` further on.
+/// A lockless ring at physical address `at`, and at virtual address `base` + `at`.
 fn ring(order: Order, base: u64, at: u64) -> Vec<(u64, Vec<u8>)> {
     let virt = |paddr: u64| base + (paddr - PHYS_BASE);
     let (head, descs, infos, data) = (at + 0x10, at + 0x100, at + 0x200, at + 0x400);
@@ -74,7 +74,7 @@ pub fn logs() -> Vec<Vec<u8>> {
     let prb = info(&format!("SYMBOL(prb)={IMAGE:x}\n{RING}"));
     seeds.push(encode(X86_64, 0, PHYS_BASE, &prb, &ring(little, IMAGE, PHYS_BASE)));
 
-    // Through the tables: 512 GiB to a table, 1 GiB to memory.
+    // By the tables: 512 GiB per table, 1 GiB mapped to memory.
     let index = |shift: u32| (DIRECT >> shift & 511) * 8;
     let mut memory = ring(little, DIRECT + PHYS_BASE, PHYS_BASE);
     memory.push((PHYS_BASE + 0x4000 + index(39), little.longs(&[(PHYS_BASE + 0x5000) | 0x63])));
@@ -85,7 +85,7 @@ pub fn logs() -> Vec<Vec<u8>> {
     let prb = format!("SYMBOL(swapper_pg_dir)=5000\nSYMBOL(prb)={PHYS_BASE:x}\n{RING}");
     seeds.push(encode(S390X, BIG_ENDIAN, 0, &prb, &ring(big, PHYS_BASE, PHYS_BASE)));
 
-    // The records of 3.5 to 5.9, once round the end.
+    // Records as of 3.5 to 5.9, in a buffer that has wrapped once.
     let mut records = Vec::new();
     for line in LINES {
         let length = (16 + line.len()).next_multiple_of(8);
@@ -113,7 +113,7 @@ pub fn logs() -> Vec<Vec<u8>> {
     let memory = [(PHYS_BASE, ints.clone()), (PHYS_BASE + 0x100, records)];
     seeds.push(encode(X86_64, 0, PHYS_BASE, &info(&symbols), &memory));
 
-    // Characters before 3.5.
+    // Plain characters, as before 3.5.
     let symbols = format!(
         "SYMBOL(log_buf)={:x}\nSYMBOL(log_buf_len)={:x}\nSYMBOL(log_end)={:x}\n",
         IMAGE,
@@ -127,7 +127,7 @@ pub fn logs() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Logs whose every record claims the same text, as much as it can.
+/// Logs in which every record claims the same text, as large as possible.
 pub fn overlapping_logs() -> Vec<Vec<u8>> {
     let order = Order(false);
     let info = |more: &str| format!("SYMBOL(swapper_pg_dir)={:x}\n{more}", IMAGE + 0x4000);

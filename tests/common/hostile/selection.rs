@@ -1,8 +1,8 @@
-//! A sound machine's memory with edits of any kind: whatever is left out by then, it adds up, does
-//! not depend on threads, and is nothing that is proven to be the kernel's own.
+//! The memory of a sound machine with edits of any kind. Whatever is then excluded, the counts add
+//! up, the result does not depend on threads, and no proven kernel page is excluded.
 //!
-//! The bytes: kernel release; dump level, and whether struct pages alone are edited; the edits, as
-//! [`Edits::one`] has them.
+//! The input: kernel release; dump level, and whether only struct pages are edited; the edits, as
+//! in [`Edits::one`].
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use support::machine::int;
 use super::Take;
 use super::selection_machine::{MACHINES, Machine, Vmcore, machine};
 
-/// Edits of an input at the most.
+/// Maximum number of edits.
 const MOST_EDITS: usize = 64;
 
-/// Lines of VMCOREINFO that say how to read a struct page, not where it is.
+/// Lines of VMCOREINFO that say how to read a struct page, but not where it is.
 const OF_STRUCT_PAGE: [&str; 6] = [
     "NUMBER(PG_",
     "NUMBER(PAGE_BUDDY",
@@ -27,16 +27,16 @@ const OF_STRUCT_PAGE: [&str; 6] = [
     "OFFSET(folio.",
 ];
 
-/// A vmcore under edit.
+/// A vmcore that is being edited.
 struct Edits<'a> {
     core: Vmcore,
     lines: Vec<String>,
     take: Take<'a>,
-    /// What of a number is an edit's kind: 7 are edits of struct pages alone.
+    /// Number of kinds of edit; the first 7 edit only struct pages.
     kinds: u8,
-    /// What leads to the kernel's own pages is as it was.
+    /// Whether the data that leads to kernel pages is unchanged.
     leads: bool,
-    /// So is what tells how to read a struct page.
+    /// Whether the data that says how to read a struct page is unchanged too.
     format: bool,
 }
 
@@ -54,7 +54,7 @@ impl Edits<'_> {
         list.get(nth.checked_rem(list.len())?).copied()
     }
 
-    /// A page: one of the kernel's own, a head, or any.
+    /// A page: a kernel page, a head, or any.
     fn page(&mut self) -> u64 {
         let (machine, choice) = (self.machine(), self.take.short() as usize);
         let nth = choice & 0x3fff;
@@ -65,7 +65,7 @@ impl Edits<'_> {
         }
     }
 
-    /// A number to stand where `old` is.
+    /// A number to replace `old`.
     fn number(&mut self, old: u64) -> u64 {
         let machine = self.machine();
         let kernel = &machine.mm.kernel;
@@ -119,14 +119,14 @@ impl Edits<'_> {
         let machine = self.machine();
         let size = machine.mm.kernel.page.size;
         match self.take.byte() & self.kinds {
-            // A field of a struct page.
+            // Edits a field of a struct page.
             0..=4 => {
                 let page = self.page();
                 let fields = machine.fields();
                 let (offset, bytes) = fields[usize::from(self.take.byte()) % fields.len()];
                 self.set(machine.struct_place(page).1 + offset as u64, bytes);
             }
-            // Bytes of one.
+            // Overwrites bytes of a struct page.
             5 => {
                 let page = self.page();
                 let offset = usize::from(self.take.byte()) % size;
@@ -134,7 +134,7 @@ impl Edits<'_> {
                 let bytes: Vec<u8> = (0..count).map(|_| self.take.byte()).collect();
                 self.write(machine.struct_place(page).1 + offset as u64, &bytes);
             }
-            // One to several others.
+            // Copies a struct page to several others.
             6 | 7 => {
                 let (from, to) = (self.page(), self.page());
                 let bytes = self.core.bytes(machine.struct_place(from).1, size);
@@ -145,7 +145,7 @@ impl Edits<'_> {
                     }
                 }
             }
-            // The kernel's data and page tables.
+            // Edits the kernel's data and page tables.
             8 | 9 => {
                 let at = self.pick(&machine.words).unwrap();
                 self.set(at, machine.mm.kernel.arch.long);
@@ -161,7 +161,7 @@ impl Edits<'_> {
                 let long = machine.mm.kernel.arch.long;
                 self.set(at + nth * long as u64, long);
             }
-            // Whatever there is.
+            // Edits any memory.
             12 => {
                 let paddr = self.take.short() << 12 | self.take.short() & 0xfff;
                 let count = usize::from(self.take.byte());
@@ -204,7 +204,7 @@ impl Edits<'_> {
     }
 }
 
-/// Makes all machines, so that no input takes the memory and time of that.
+/// Builds all machines, so that no single input is charged for that time and memory.
 pub fn prepare() {
     for nth in 0..MACHINES {
         machine(nth);
@@ -216,7 +216,7 @@ pub fn check(bytes: &[u8]) {
     look(bytes);
 }
 
-/// Checks an input; how many pages are left out.
+/// Checks an input; returns the number of excluded pages.
 pub fn look(bytes: &[u8]) -> u64 {
     let mut take = Take(bytes);
     let machine = machine(usize::from(take.byte()));
@@ -239,7 +239,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let dump = match Dump::open(Box::new(core.clone()), &OpenOptions::default()) {
         Ok(dump) => dump,
         Err(error) => {
-            // Its headers are as they were.
+            // The headers are unchanged.
             assert!(!edits.leads, "{}: {error}", machine.name);
             return 0;
         }
@@ -265,7 +265,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     one.excluded.count()
 }
 
-/// What the classes are is the same at each level, and the highest leaves out all that others do.
+/// The classes are the same at each level, and the highest level excludes all that others do.
 fn check_levels(found: &Selection, at_most: &Selection) {
     for (ours, most) in found.census.classes.iter().zip(&at_most.census.classes) {
         assert_eq!(
@@ -278,7 +278,7 @@ fn check_levels(found: &Selection, at_most: &Selection) {
     }
 }
 
-/// What is left out is of the dump, and of the classes that say so.
+/// Excluded pages are pages of the dump and of the excluded classes.
 fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     let (_, pages) = dump.counts();
     let census = &found.census;
@@ -311,7 +311,7 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     }
 }
 
-/// The kernel's own pages are kept as long as something leads to them, but for broken ones.
+/// Kernel pages are kept as long as something leads to them, except for poisoned ones.
 fn check_own(edits: &Edits<'_>, found: &Selection) {
     if !edits.leads {
         return;
@@ -332,9 +332,9 @@ fn check_own(edits: &Edits<'_>, found: &Selection) {
     }
 }
 
-/// Inputs that leave out pages, and edits of each kind.
+/// Inputs that exclude pages, and edits of each kind.
 pub fn seeds() -> Vec<Vec<u8>> {
-    // A free page's type to one of the kernel's, a struct page to others, a table's entry, a line.
+    // A free page's type on a kernel page, a struct page copied to others, a table's entry, a line.
     let edits: [&[u8]; 6] = [
         &[0, 5, 0, 6, 8, 0, 0],
         &[1, 7, 0x80, 1, 9, 1],

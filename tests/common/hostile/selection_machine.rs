@@ -1,4 +1,4 @@
-//! A machine of each kernel release, made once, whose vmcore can be edited page by page.
+//! A machine of each kernel release, built once, whose vmcore can be edited page by page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,10 +13,10 @@ use support::mm::{Kernel, Mm, Owner, Use, releases};
 
 const PAGE: u64 = 4096;
 
-/// Room for a VMCOREINFO that grows: empty lines at its end.
+/// Space for a growing VMCOREINFO: empty lines at its end.
 const ROOM: usize = 512;
 
-/// A machine's vmcore, and where what lies in it.
+/// A machine's vmcore, and the locations of things in it.
 pub struct Machine {
     pub name: &'static str,
     pub mm: Mm,
@@ -24,13 +24,13 @@ pub struct Machine {
     pub pfns: Vec<u64>,
     /// First pages of blocks of several pages.
     pub heads: Vec<u64>,
-    /// Pages that can be proven to be the kernel's own.
+    /// Pages that can be proven to be kernel pages.
     pub held: BTreeSet<u64>,
-    /// Physical addresses of page tables' entries that lead to struct pages.
+    /// Physical addresses of the page table entries that lead to struct pages.
     pub entries: Vec<u64>,
     /// Virtual and physical address of each piece of `mem_section` or `mem_map`.
     pub tables: Vec<(u64, u64)>,
-    /// Physical addresses of all words of the image and the page tables that are not zero.
+    /// Physical addresses of all non-zero words of the image and the page tables.
     pub words: Vec<u64>,
     /// Virtual and physical address of each page's struct page.
     structs: BTreeMap<u64, (u64, u64)>,
@@ -39,11 +39,11 @@ pub struct Machine {
     info_room: usize,
     bytes: u64,
     pieces: BTreeMap<u64, Vec<u8>>,
-    /// Physical addresses, and the offset of the first in the file.
+    /// Physical addresses, and the file offset of the first.
     loads: Vec<(Range<u64>, u64)>,
 }
 
-/// How many machines there are: one a release, and two with a huge page of 256 MiB.
+/// Number of machines: one for each release, and two with a huge page of 256 MiB.
 pub const MACHINES: usize = releases::ALL.len() + 2;
 
 /// The n-th machine.
@@ -54,7 +54,7 @@ pub fn machine(nth: usize) -> &'static Machine {
     MACHINES[nth].get_or_init(|| Machine::new(nth))
 }
 
-/// A machine with a huge page that is looked at in several parts.
+/// A machine with a huge page that is scanned in several parts.
 fn gigantic(kernel: Kernel) -> Mm {
     let mut mm = Mm::large(kernel);
     mm.place(Use::Hugetlb { order: 16, owner: Owner::Process });
@@ -107,7 +107,7 @@ impl Machine {
         let pages = |bytes: &Range<u64>| bytes.start / page..bytes.end.div_ceil(page);
         let mut held: BTreeSet<u64> = core.held.iter().flat_map(pages).collect();
         for (pfn, what) in &mm.uses {
-            // Memory that was saved holds no struct pages.
+            // Memory freed by sharing holds no struct pages.
             if let Use::Hugetlb { order, .. } = what {
                 if kernel.saves(*order) {
                     let (_, paddr) = structs[pfn];
@@ -155,7 +155,7 @@ impl Machine {
         self.structs[&pfn]
     }
 
-    /// Offset and bytes of the fields of struct page that say something.
+    /// Offset and size of the fields of struct page that matter.
     pub fn fields(&self) -> Vec<(usize, usize)> {
         let (page, long) = (&self.mm.kernel.page, self.mm.kernel.arch.long);
         let longs = [page.flags, page.mapping, page.lru, page.lru + long, page.head, page.private];
@@ -192,11 +192,11 @@ impl Machine {
     }
 }
 
-/// The vmcore of a machine with other bytes here and there.
+/// The vmcore of a machine with some bytes replaced.
 #[derive(Clone)]
 pub struct Vmcore {
     pub machine: &'static Machine,
-    /// 4 KiB of the file each.
+    /// Replaced blocks of 4 KiB of the file.
     pages: BTreeMap<u64, Vec<u8>>,
     read: Arc<AtomicU64>,
 }
@@ -216,7 +216,7 @@ impl Vmcore {
         self.machine.loads.iter().map(|(range, _)| range.end - range.start).sum()
     }
 
-    /// Overwrites memory, as far as there is some.
+    /// Overwrites memory, as far as it is present.
     pub fn write(&mut self, paddr: u64, bytes: &[u8]) {
         for (at, byte) in (paddr..).zip(bytes) {
             if let Some(offset) = self.machine.offset(at) {
@@ -234,7 +234,7 @@ impl Vmcore {
         page[(offset % PAGE) as usize] = byte;
     }
 
-    /// The bytes of memory that is there.
+    /// The bytes of present memory.
     pub fn bytes(&self, paddr: u64, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         if let Some(offset) = self.machine.offset(paddr) {
@@ -253,7 +253,7 @@ impl Vmcore {
         }
     }
 
-    /// Has another VMCOREINFO, as far as it fits.
+    /// Replaces VMCOREINFO, as far as it fits.
     pub fn set_info(&mut self, info: &str) {
         let room = self.machine.info_room;
         let filled = info.bytes().chain(std::iter::repeat(b'\n')).take(room);

@@ -1,5 +1,5 @@
-//! What is done with an open dump, whatever it was opened from: verified, summed up, made an ELF core.
-//! All of it agrees with what its pages are when they are read one by one.
+//! Uses of an open dump, whatever it was opened from: it is verified, summarised, and converted to
+//! an ELF core. All results agree with its pages when they are read singly.
 
 use std::sync::atomic::AtomicBool;
 
@@ -15,10 +15,10 @@ use kdumpconv::{Severity, verify};
 use super::Input;
 use super::memory::SparseSink;
 
-/// Files of more bytes are not read back.
+/// Larger files are not read back.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// One page, or why not.
+/// One page, or the reason why it cannot be read.
 pub fn read(reader: &mut PageReader<'_>, pfn: u64, page_size: u64) -> Result<Vec<u8>, String> {
     let mut page = vec![0xa5; page_size as usize];
     let mut why = None;
@@ -60,12 +60,12 @@ pub fn check(dump: &Dump) {
     check_elf(dump, &mut reader);
 }
 
-/// Pages that are behind the end of an ELF core.
+/// Pages after the end of an ELF core.
 fn count(dump: &Dump) -> u64 {
     dump.missing().iter().map(|run| run.end - run.start).sum()
 }
 
-/// As an ELF core it has the same pages.
+/// Converted to an ELF core, the dump has the same pages.
 fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
     let mut sink = SparseSink::default();
     let report = match to_elf(dump, &mut sink, &ElfOptions::default(), &mut |_| ()) {
@@ -89,7 +89,7 @@ fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
     let origin = origin - origin % dump.page_size();
     let mut from_core = PageReader::new(&core).unwrap();
     for pfn in dump.kept().flatten() {
-        // A core of 32-bit arm counts its pages from the first that it has.
+        // A core of 32-bit arm counts its pages from its first one.
         let (at, _) = core
             .locate(PhysAddr::new(pfn * dump.page_size() + origin))
             .expect("it is above the origin");

@@ -1,8 +1,9 @@
-//! VMCOREINFO of any bytes: every look-up gives what the first line of its key says, or nothing.
+//! VMCOREINFO of any bytes: every look-up gives the value of the first line with its key, or
+//! nothing.
 
 use kdumpconv::Vmcoreinfo;
 
-/// Keys that somebody looks up, whatever the text has.
+/// Keys that the library looks up, whatever the text has.
 const KEYS: [&str; 8] = [
     "OSRELEASE",
     "PAGESIZE",
@@ -14,7 +15,7 @@ const KEYS: [&str; 8] = [
     "",
 ];
 
-/// Lines whose keys are compared: more say nothing new, and all are looked for in all.
+/// Maximum number of lines whose keys are compared: each is searched in all others.
 const MOST_LINES: usize = 300;
 
 pub fn check(bytes: &[u8]) {
@@ -26,7 +27,7 @@ pub fn check(bytes: &[u8]) {
         let whole = text.split('\n').filter_map(|line| line.split_once('='));
         let first = whole.into_iter().find(|(other, _)| *other == key).map(|(_, value)| value);
         let said = info.get(key);
-        // NULs fill the note's page, blanks the line.
+        // NULs may fill the note's page, and blanks may end a line.
         let bare =
             |value: &str| value.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned();
         assert_eq!(said.map(bare), first.map(bare), "{key:?}");
@@ -35,7 +36,7 @@ pub fn check(bytes: &[u8]) {
     only_the_first_of_a_key_counts(bytes, &info, &lines);
 }
 
-/// A number that is understood is one that is written there, in the notation of its kind.
+/// A number that is parsed is one that is written there, in the notation of its kind.
 fn numbers(info: &Vmcoreinfo, key: &str, said: Option<&str>) {
     let plain = |text: &str| text.trim_start_matches(['+', '0']).to_ascii_lowercase();
     let same = |number: String, text: &str| assert_eq!(plain(&number), plain(text), "{key}");
@@ -69,7 +70,7 @@ fn numbers(info: &Vmcoreinfo, key: &str, said: Option<&str>) {
     }
 }
 
-/// Lines behind the text change nothing that it says; lines before it hide what they repeat.
+/// Lines after the text change nothing; lines before it hide later ones with the same key.
 fn only_the_first_of_a_key_counts(bytes: &[u8], info: &Vmcoreinfo, lines: &[(&str, &str)]) {
     let repeated: String = lines.iter().map(|(key, _)| format!("{key}=another\n")).collect();
     let behind = Vmcoreinfo::parse(&[bytes, b"\nno line of ours\n", repeated.as_bytes()].concat());

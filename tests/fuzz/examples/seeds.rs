@@ -1,4 +1,4 @@
-//! Writes the seeds of every target to the corpora beside this package, or to a folder.
+//! Writes the seeds of every target to the corpora in this package, or to a given folder.
 
 use std::path::{Path, PathBuf};
 

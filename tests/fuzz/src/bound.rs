@@ -1,16 +1,16 @@
-//! What every fuzz target does: the check, and a bound on the memory that it takes.
+//! Every fuzz target runs its check with a bound on memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use kdumpconv::hostile::Target;
 
-/// Bytes that any input may take, and each of its own bytes besides. The checks hold a file and
-/// its bitmaps and pages more than once.
+/// Memory that any input may use, and additional memory per byte of input. The checks hold a file,
+/// its bitmaps and its pages more than once.
 const MOST_BYTES: usize = 48 << 20;
 const MOST_PER_BYTE: usize = 512;
 
-/// Counts the bytes that are allocated, and the most there were.
+/// Counts the allocated bytes and their peak.
 struct Counted;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -19,7 +19,7 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static COUNTED: Counted = Counted;
 
-// SAFETY: all is the system allocator's; the counts beside it touch no memory of its.
+// SAFETY: every call is passed on to the system allocator; counting touches none of its memory.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);

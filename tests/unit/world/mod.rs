@@ -1,4 +1,4 @@
-//! A crashed machine in memory: what the tests of translation and of the log look at.
+//! A crashed machine in memory, for the tests of translation and of the log.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -17,7 +17,7 @@ use kdumpconv::pages::{PhysAddr, VirtAddr, VirtRange};
 use kdumpconv::{ByteOrder, StructLayout};
 use support::machine::Memory;
 
-/// Memory as a dump has it, which counts how often it is read.
+/// Memory of a dump; counts the reads.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
     pub memory: Memory,
@@ -77,7 +77,7 @@ impl World {
         Translator::new(&self.kernel()).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// What [`Translator::new`] complains of.
+    /// The error of [`Translator::new`].
     pub fn complaint(&self) -> String {
         chain(&Translator::new(&self.kernel()).unwrap_err())
     }
@@ -98,7 +98,7 @@ pub fn virt_range(vaddrs: Range<u64>) -> VirtRange {
     VirtRange::new(virt(vaddrs.start), virt(vaddrs.end))
 }
 
-/// An error with its reasons, as the command prints it.
+/// An error with its sources, as the command prints it.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut error = error;

@@ -1,11 +1,11 @@
-//! Kernels with page tables of every kind that we know.
+//! Kernels with page tables of every supported kind.
 
 use kdumpconv::Architecture;
 use support::machine::{PageTables, Paging};
 
 use super::World;
 
-/// Where the tables of all these machines are.
+/// The physical address of the tables in all these machines.
 pub const ROOT: u64 = 0x120_0000;
 pub const FREE: u64 = 0x200_0000;
 
@@ -16,7 +16,7 @@ pub fn arm64(shift: u32, configured: u32, bits: u32) -> Paging {
     Paging::Arm64 { shift, bits, configured }
 }
 
-/// Every kind of tables that we know.
+/// Every supported kind of page table.
 pub fn every_paging() -> Vec<Paging> {
     let mut all = vec![
         X86_4,
@@ -54,7 +54,8 @@ pub fn every_paging() -> Vec<Paging> {
     all
 }
 
-/// A kernel with tables of that kind, empty but for what i386 needs to be known by.
+/// A kernel with empty tables of that kind, except for the entry by which i386's tables are
+/// recognised.
 pub fn world(paging: Paging) -> (World, PageTables) {
     let (arch, page_shift, info) = match paging {
         Paging::X86_64 { levels, encrypted } => (
@@ -109,7 +110,7 @@ pub fn world(paging: Paging) -> (World, PageTables) {
     (world, tables)
 }
 
-/// An address of the kernel that only the tables know, with `low` in its lower bits.
+/// A kernel address that only the tables can translate, with `low` in its lower bits.
 pub fn address(paging: Paging, low: u64) -> u64 {
     let within = |bits: u32| low & 1u64.checked_shl(bits).map_or(u64::MAX, |end| end - 1);
     match paging {
@@ -125,7 +126,7 @@ pub fn address(paging: Paging, low: u64) -> u64 {
     }
 }
 
-/// A physical address that the tables can name.
+/// A physical address that the tables can express.
 pub fn physical(paging: Paging, low: u64) -> u64 {
     let bits = match paging {
         Paging::I386 => 32,
