@@ -62,9 +62,10 @@ fn all_kept(judge: &Judge, what: &str, evidence: &str) {
 }
 
 pub fn fails_when_strict(judge: &Judge, what: &str) {
-    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 1) };
+    // The codec does not matter here, and raw pages take the least time.
+    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Raw, 31, 1) };
     assert!(plain(&judge.dump, &strict).is_err(), "{what}");
-    let (_, report) = plain(&judge.dump, &options(Codec::Zlib, 31, 1)).unwrap();
+    let (_, report) = plain(&judge.dump, &options(Codec::Raw, 31, 1)).unwrap();
     assert!(!report.warnings.is_empty() && !report.incomplete(), "{what}");
 }
 
