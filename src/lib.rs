@@ -106,7 +106,7 @@ pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;
 pub use sink::seek::SeekSink;
-pub use sink::{NullSink, Sink};
+pub use sink::{FileEnd, NullSink, Sink, Space};
 pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, convert};

@@ -10,7 +10,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -247,11 +247,7 @@ impl Output {
     /// # Errors
     /// [`Error::Write`] when it did not come to the disk, [`Error::Read`] when it cannot be opened.
     pub fn read_back(&self, bytes: u64) -> Result<Option<FileInput>> {
-        let file = match &self.place {
-            Place::Stream => return Ok(None),
-            Place::Direct { file, .. } => file,
-            Place::Temporary { file, .. } => file.as_file(),
-        };
+        let Some(file) = self.file() else { return Ok(None) };
         let what = "what was written";
         file.sync_data().map_err(Error::write(what))?;
         let readable = rustix::fs::fcntl_getfl(file)
@@ -265,6 +261,27 @@ impl Output {
         let again = again.map_err(Error::read(what))?;
         let _ = rustix::fs::fadvise(&again, 0, None, Advice::DontNeed);
         Ok(Some(FileInput::new(again, bytes)))
+    }
+
+    /// Writes over bytes of a closed output, whose header must not stay as it is.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn overwrite(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let written = match self.file() {
+            Some(file) => file.write_all_at(bytes, offset),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        written.map_err(Error::write("what was written"))
+    }
+
+    /// The file that is written; `None` for a stream.
+    fn file(&self) -> Option<&File> {
+        match &self.place {
+            Place::Stream => None,
+            Place::Direct { file, .. } => Some(file),
+            Place::Temporary { file, .. } => Some(file.as_file()),
+        }
     }
 
     /// Gives a complete output its name, once it is on disk if `sync`.

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use crate::sink::{Sink, write_zeros};
+use crate::sink::{FileEnd, Sink, Space, fill_with_zeros};
 
 /// A file that is written by pwrite(2).
 #[derive(Debug)]
@@ -35,7 +35,15 @@ impl FileSink {
     }
 
     fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
-        write_zeros(range, |at, zeros| self.file.write_all_at(zeros, at))
+        fill_with_zeros(range, |at, zeros| self.file.write_all_at(zeros, at))
+    }
+
+    /// Gives back reserved space; where that fails, the file takes more space than it needs.
+    fn release(&self, range: &Range<u64>) {
+        if !range.is_empty() {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let _ = allocate(&self.file, flags, range.start, range.end - range.start);
+        }
     }
 }
 
@@ -56,14 +64,16 @@ impl Sink for FileSink {
         self.file.write_all_at(bytes, offset)
     }
 
-    fn write_zeros_at(&mut self, offset: u64, count: u64) -> io::Result<()> {
-        if self.is_new_file {
-            return Ok(());
-        }
-        self.fill(offset..offset.saturating_add(count))
+    fn write_zeros(&mut self, range: Range<u64>) -> io::Result<()> {
+        if self.is_new_file { Ok(()) } else { self.fill(range) }
     }
 
-    fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
+    fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
+        if self.is_new_file { Ok(()) } else { self.fill(range) }
+    }
+
+    fn reserve(&mut self, space: Space) -> io::Result<()> {
+        let Space::Range(range) = space else { return Ok(()) };
         if !self.is_new_file || range.is_empty() {
             return Ok(());
         }
@@ -73,21 +83,6 @@ impl Sink for FileSink {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.fill(range),
             result => result,
         }
-    }
-
-    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
-        if self.is_new_file && !range.is_empty() {
-            // Gives back what was reserved; that it cannot is no harm.
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let bytes = range.end - range.start;
-            let _ = allocate(&self.file, flags, range.start, bytes);
-            return Ok(());
-        }
-        self.write_zeros_at(range.start, range.end.saturating_sub(range.start))
-    }
-
-    fn wipe(&mut self, range: Range<u64>) -> io::Result<()> {
-        if self.is_new_file { Ok(()) } else { self.fill(range) }
     }
 
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -105,10 +100,14 @@ impl Sink for FileSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
         if self.is_new_file {
-            self.file.set_len(size)?;
+            self.release(&end.unused);
+            self.file.set_len(end.size)?;
+        } else {
+            self.fill(end.unused.clone())?;
         }
-        Ok(size)
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use rustix::fs::FallocateFlags;
 
 use crate::format::flattened;
-use crate::sink::Sink;
 use crate::sink::file::allocate;
+use crate::sink::{FileEnd, Sink, Space};
 
 /// Bytes that are gathered into one record while they follow each other: readers search a list
 /// of records for every page, and crash inserts each into a sorted array.
@@ -145,7 +145,8 @@ impl<W: Write + Send> Sink for FlattenedSink<W> {
         Ok(())
     }
 
-    fn reserve_end(&mut self, bytes: u64) -> io::Result<()> {
+    fn reserve(&mut self, space: Space) -> io::Result<()> {
+        let Space::End(bytes) = space else { return Ok(()) };
         match &mut self.reservation {
             Some(reservation) => {
                 reservation.end_bytes = if bytes > 0 { bytes + end_overhead(bytes) } else { 0 };
@@ -155,7 +156,8 @@ impl<W: Write + Send> Sink for FlattenedSink<W> {
         }
     }
 
-    fn finish(&mut self, _size: u64) -> io::Result<u64> {
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        end.write_header(self)?;
         self.write_record()?;
         self.start()?;
         self.put(&flattened::end_mark())?;
@@ -180,7 +182,7 @@ mod tests {
         sink.write_at(3, b"").unwrap();
         sink.write_at(3, b"MP").unwrap();
         sink.write_at(0x1_0000_0000, b"!").unwrap();
-        sink.finish(0x1_0000_0001).unwrap();
+        sink.close(FileEnd::at(0x1_0000_0001)).unwrap();
         assert_eq!(bytes[..12], *b"makedumpfile");
         assert_eq!(
             bytes[4096..],

@@ -1,4 +1,4 @@
-//! Where the file goes: one that can seek, or a flattened stream; and how it gets its name.
+//! Where bytes go: a file that can seek, or a stream.
 //!
 //! | sink | over | of a kdump file |
 //! |---|---|---|
@@ -7,8 +7,12 @@
 //! | [`flattened`] | any `Write`: a pipe, a socket | flattened |
 //! | [`ordered`] | any `Write` | none: ELF cores alone |
 //!
-//! A plain kdump file cannot go to a mere `Write`: descriptors, which tell where each page's data is, and
-//! the 2nd bitmap come before the data in the file, and are known when all of it has been compressed.
+//! A plain kdump file cannot go to a mere `Write`: page descriptors, which give the offset of each
+//! page's data, and the 2nd bitmap come before the data in the file, and are complete only when
+//! all pages are compressed.
+//!
+//! A sink knows offsets and bytes. What a file consists of belongs in `to_kdump` and `to_elf`; how
+//! OUTPUT is opened and gets its name, in `output`.
 
 pub mod file;
 pub mod flattened;
@@ -18,84 +22,105 @@ pub mod seek;
 use std::io;
 use std::ops::Range;
 
-/// Bytes of zeros that are written at a time, at most.
-const ZEROS: u64 = 64 << 10;
+/// Maximum bytes of zeros that are written at a time.
+const ZEROS_BYTES: usize = 64 << 10;
 
 /// Writes zeros to `range`, piece by piece.
-fn write_zeros(
+fn fill_with_zeros(
     range: Range<u64>,
     mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let most = ZEROS.min(range.end.saturating_sub(range.start));
-    let zeros = vec![0; usize::try_from(most).unwrap_or_default()];
+    let mut zeros = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        let bytes = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(zeros.len());
-        write(at, zeros.get(..bytes).unwrap_or_default())?;
-        at += bytes as u64;
+        let left = usize::try_from(range.end - at).unwrap_or(ZEROS_BYTES);
+        zeros.resize(left.min(ZEROS_BYTES), 0);
+        write(at, &zeros)?;
+        at += zeros.len() as u64;
     }
     Ok(())
 }
 
-/// Takes bytes by their offset in the output file. No byte is written twice, but those of the
-/// main header.
+/// Space that must not run out before the bytes are written that need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Space {
+    /// This range of the file, for an output that can seek.
+    Range(Range<u64>),
+    /// So many bytes of the file after all others, for an output that is written in order. The
+    /// latest number counts: 0 gives the space up.
+    End(u64),
+}
+
+/// How a file ends.
+#[derive(Debug, Clone, Default)]
+pub struct FileEnd<'a> {
+    /// Bytes of the file.
+    pub size: u64,
+    /// A range that was reserved and has stayed unused: nobody reads it.
+    pub unused: Range<u64>,
+    /// The bytes that make the file good, if it has such, and their offset.
+    pub header: Option<(u64, &'a [u8])>,
+}
+
+impl FileEnd<'_> {
+    /// The end of a file of `size` bytes, all of which are written.
+    #[must_use]
+    pub fn at(size: u64) -> Self {
+        FileEnd { size, ..FileEnd::default() }
+    }
+
+    /// Writes the header, if there is one.
+    ///
+    /// # Errors
+    /// As [`Sink::write_at`].
+    pub fn write_header(&self, sink: &mut dyn Sink) -> io::Result<()> {
+        self.header.map_or(Ok(()), |(offset, bytes)| sink.write_at(offset, bytes))
+    }
+}
+
+/// Takes bytes at their offset in the file; tests inject faults here.
+///
+/// No byte is written twice, except those of the main header. Offsets are plain numbers, as in
+/// [`FileExt`](std::os::unix::fs::FileExt), which most sinks pass them to.
 pub trait Sink: Send {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// What the operating system says; the bytes may be there in part.
+    /// What the operating system says; the output may have a part of the bytes.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Sees to it that `count` bytes from `offset` on read as 0.
+    /// Writes zeros to `range`; in a new file, they may stay a hole.
     ///
     /// # Errors
     /// As [`write_at`](Self::write_at).
-    fn write_zeros_at(&mut self, offset: u64, count: u64) -> io::Result<()> {
-        write_zeros(offset..offset.saturating_add(count), |at, zeros| self.write_at(at, zeros))
+    fn write_zeros(&mut self, range: Range<u64>) -> io::Result<()> {
+        fill_with_zeros(range, |at, zeros| self.write_at(at, zeros))
     }
 
-    /// Sees to it that a later write of `range` does not fail for want of space, where it can.
+    /// Discards what an older output left in `range`, which is written later: should this output
+    /// break off before, nobody takes the old bytes for its own.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
+    /// Reserves space, so that writing there later does not fail on a full disk. Does nothing
+    /// where the kind of output cannot.
     ///
     /// # Errors
     /// When there is not that much space.
-    fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
-        let _ = range;
-        Ok(())
-    }
-
-    /// The same for the end of the output, when it can only be written in order: `bytes` of it
-    /// must still fit when nothing else does.
-    ///
-    /// # Errors
-    /// When there is not that much space.
-    fn reserve_end(&mut self, bytes: u64) -> io::Result<()> {
-        let _ = bytes;
-        Ok(())
-    }
-
-    /// Sees to it that `range`, which was never written and nobody reads, has no old bytes.
-    ///
-    /// # Errors
-    /// As [`write_at`](Self::write_at).
-    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
-        let _ = range;
-        Ok(())
-    }
-
-    /// Sees to it that `range`, which will be written, reads as 0 until it is: what an older output
-    /// left there on a device must not be taken for this one's, should it break off.
-    ///
-    /// # Errors
-    /// As [`write_at`](Self::write_at).
-    fn wipe(&mut self, range: Range<u64>) -> io::Result<()> {
-        let _ = range;
+    fn reserve(&mut self, space: Space) -> io::Result<()> {
+        let _ = space;
         Ok(())
     }
 
     /// Fills `buf` with what was written from `offset` on.
     ///
     /// # Errors
-    /// When the output cannot be read, or not so far.
+    /// When the output cannot be read, or ends before.
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let _ = (offset, buf);
         Err(io::ErrorKind::Unsupported.into())
@@ -107,11 +132,12 @@ pub trait Sink: Send {
         false
     }
 
-    /// Ends the output, which stands for a file of `size` bytes; returns its own size.
+    /// Ends the output, and writes the header of `end` when nothing else can fail any more;
+    /// returns the size of the output. Nothing is written afterwards.
     ///
     /// # Errors
-    /// As [`write_at`](Self::write_at).
-    fn finish(&mut self, size: u64) -> io::Result<u64>;
+    /// As [`write_at`](Self::write_at); the file is not good then.
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64>;
 }
 
 /// Writes nothing: for a dry run.
@@ -123,11 +149,11 @@ impl Sink for NullSink {
         Ok(())
     }
 
-    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+    fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
         Ok(())
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        Ok(end.size)
     }
 }

@@ -1,8 +1,9 @@
 //! An output that cannot seek and takes a file as it is: all of it in order.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
-use crate::sink::{Sink, write_zeros};
+use crate::sink::{FileEnd, Sink, fill_with_zeros};
 
 /// Writes to a stream; what is passed over is zeros.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl<W: Write + Send> OrderedSink<W> {
     }
 
     fn fill(&mut self, end: u64) -> io::Result<()> {
-        write_zeros(self.position..end, |_, zeros| self.stream.write_all(zeros))?;
+        fill_with_zeros(self.position..end, |_, zeros| self.stream.write_all(zeros))?;
         self.position = self.position.max(end);
         Ok(())
     }
@@ -41,12 +42,15 @@ impl<W: Write + Send> Sink for OrderedSink<W> {
         Ok(())
     }
 
-    fn write_zeros_at(&mut self, offset: u64, count: u64) -> io::Result<()> {
-        self.fill(offset.saturating_add(count))
+    fn write_zeros(&mut self, range: Range<u64>) -> io::Result<()> {
+        self.fill(range.end)
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.fill(size)?;
+    /// # Errors
+    /// Also when there is a header to write before what was written.
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        end.write_header(self)?;
+        self.fill(end.size)?;
         self.stream.flush()?;
         Ok(self.position)
     }
@@ -62,10 +66,19 @@ mod tests {
         let mut sink = OrderedSink::new(&mut stream);
         sink.write_at(0, b"ab").unwrap();
         sink.write_at(5, b"c").unwrap();
-        sink.write_zeros_at(6, 2).unwrap();
+        sink.write_zeros(6..8).unwrap();
         sink.write_at(0, b"").unwrap();
         assert!(sink.write_at(7, b"d").unwrap_err().to_string().contains("0x7 is written already"));
-        assert_eq!(sink.finish(10).unwrap(), 10);
+        assert_eq!(sink.close(FileEnd::at(10)).unwrap(), 10);
         assert_eq!(stream, b"ab\0\0\0c\0\0\0\0");
+    }
+
+    #[test]
+    fn an_end_before_what_was_written_takes_nothing_back() {
+        let mut stream = Vec::new();
+        let mut sink = OrderedSink::new(&mut stream);
+        sink.write_at(0, b"abc").unwrap();
+        assert_eq!(sink.close(FileEnd::at(2)).unwrap(), 3);
+        assert_eq!(stream, b"abc");
     }
 }

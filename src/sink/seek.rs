@@ -1,8 +1,9 @@
 //! An output that can seek and is no file of the system: memory, or what wraps a file.
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::ops::Range;
 
-use crate::sink::{Sink, write_zeros};
+use crate::sink::{FileEnd, Sink};
 
 /// Writes a plain file to anything that can seek, from offset 0 on.
 ///
@@ -34,8 +35,6 @@ pub struct SeekSink<W> {
     position: Option<u64>,
     /// One past the last byte written.
     end: u64,
-    /// Whether what is written now is the last: the header that makes the file good.
-    finished: bool,
 }
 
 impl SeekSink<Cursor<Vec<u8>>> {
@@ -56,7 +55,7 @@ impl<W: Write + Seek + Send> SeekSink<W> {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: W) -> Self {
-        SeekSink { out, position: None, end: 0, finished: false }
+        SeekSink { out, position: None, end: 0 }
     }
 
     /// What was written to, flushed when the conversion ended well.
@@ -75,28 +74,27 @@ impl<W: Write + Seek + Send> Sink for SeekSink<W> {
             self.out.seek(SeekFrom::Start(offset))?;
         }
         self.out.write_all(bytes)?;
-        if self.finished {
-            self.out.flush()?;
-        }
         let end = offset.saturating_add(bytes.len() as u64);
         self.position = Some(end);
         self.end = self.end.max(end);
         Ok(())
     }
 
-    fn clear(&mut self, range: std::ops::Range<u64>) -> io::Result<()> {
-        write_zeros(range, |at, zeros| self.write_at(at, zeros))
+    fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
+        self.write_zeros(range)
     }
 
     fn can_rewrite(&self) -> bool {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        write_zeros(self.end..size, |at, zeros| self.write_at(at, zeros))?;
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.write_zeros(end.unused.clone())?;
+        self.write_zeros(self.end..end.size)?;
         self.out.flush()?;
-        self.finished = true;
-        Ok(size)
+        end.write_header(self)?;
+        self.out.flush()?;
+        Ok(end.size)
     }
 }
 
@@ -110,10 +108,9 @@ mod tests {
         sink.write_at(4, b"ef").unwrap();
         sink.write_at(0, b"ab").unwrap();
         sink.write_at(2, b"c").unwrap();
-        sink.write_zeros_at(6, 1).unwrap();
-        sink.clear(7..9).unwrap();
-        assert_eq!(sink.finish(9).unwrap(), 9);
-        sink.write_at(0, b"A").unwrap();
+        sink.write_zeros(6..7).unwrap();
+        let end = FileEnd { size: 9, unused: 7..8, header: Some((0, b"A")) };
+        assert_eq!(sink.close(end).unwrap(), 9);
         assert_eq!(sink.into_inner().into_inner(), b"Abc-ef\0\0\0-");
     }
 
@@ -121,7 +118,7 @@ mod tests {
     fn a_file_in_memory_has_its_size_though_its_end_was_not_written() {
         let mut sink = SeekSink::in_memory();
         sink.write_at(1, b"b").unwrap();
-        sink.finish(4).unwrap();
+        sink.close(FileEnd::at(4)).unwrap();
         assert_eq!(sink.into_vec(), b"\0b\0\0");
     }
 }

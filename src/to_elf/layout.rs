@@ -166,7 +166,7 @@ impl<'a> ElfLayout<'a> {
         sink.write_at(at, &table).map_err(failed())?;
         if !written.moved {
             at += table.len() as u64;
-            sink.write_zeros_at(at, self.section - at).map_err(failed())?;
+            sink.write_zeros(at..self.section).map_err(failed())?;
         }
         sink.write_at(self.section, &section).map_err(failed())?;
         Ok(written)

@@ -30,7 +30,7 @@ use crate::pipeline::batch::{self, Feed};
 use crate::pipeline::outcome::{IncompleteReason, PageCounts};
 use crate::progress::Progress;
 use crate::select::{self, Census, SelectRequest, Selection};
-use crate::sink::Sink;
+use crate::sink::{FileEnd, Sink};
 use layout::ElfLayout;
 use worker::Worker;
 use writer::Writer;
@@ -141,7 +141,7 @@ pub fn to_elf(
             report.warnings.push(why.to_owned());
         }
     }
-    sink.finish(report.file_bytes).map_err(Error::write("the end of the file"))?;
+    sink.close(FileEnd::at(report.file_bytes)).map_err(Error::write("the end of the file"))?;
     Ok(report)
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::batch::Outcome;
 use crate::pipeline::outcome::IncompleteReason;
-use crate::sink::Sink;
+use crate::sink::{Sink, Space};
 
 /// Stretches of unreadable pages at the most: each needs a program header of its own.
 const MAX_GAPS: usize = 1 << 20;
@@ -39,16 +39,16 @@ impl<'a> Writer<'a> {
     pub(super) fn begin(&mut self, dump: &Dump) -> Result<u64> {
         let failed = || Error::write("the headers");
         let (plan, sink) = (self.plan, &mut *self.sink);
-        sink.reserve(0..plan.data.start).map_err(failed())?;
+        sink.reserve(Space::Range(0..plan.data.start)).map_err(failed())?;
         // Headers go last: until then those of an older file must not be there.
-        sink.wipe(0..plan.data.start).map_err(failed())?;
+        sink.discard_stale(0..plan.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
             plan.write_headers(&[], dump.is_incomplete(), sink, plan.data.end)?;
         }
         let lost = dump.copy_notes(&mut |at, bytes| {
             sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))
         })?;
-        sink.write_zeros_at(plan.notes.end, plan.data.start - plan.notes.end).map_err(failed())?;
+        sink.write_zeros(plan.notes.end..plan.data.start).map_err(failed())?;
         Ok(lost)
     }
 
@@ -90,7 +90,7 @@ impl<'a> Writer<'a> {
                         let data = batch.data().get(place).unwrap_or_default();
                         self.sink.write_at(at, data)
                     }
-                    Kind::Zero | Kind::Gone => self.sink.write_zeros_at(at, bytes),
+                    Kind::Zero | Kind::Gone => self.sink.write_zeros(at..at + bytes),
                 }
                 .map_err(IncompleteReason::Output)?;
                 if kind(alike.first().unwrap_or(&Outcome::Zero)) == Kind::Gone {

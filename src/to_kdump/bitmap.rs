@@ -82,7 +82,7 @@ impl BitmapWriter {
 
     fn write_zeros_to(&mut self, byte: u64, sink: &mut dyn Sink) -> io::Result<()> {
         if byte > self.written {
-            sink.write_zeros_at(self.place.start + self.written, byte - self.written)?;
+            sink.write_zeros(self.place.start + self.written..self.place.start + byte)?;
             self.written = byte;
         }
         Ok(())
@@ -109,6 +109,7 @@ impl BitmapWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::FileEnd;
 
     /// Keeps what is written, and insists that it is written once and in order.
     #[derive(Default)]
@@ -121,8 +122,8 @@ mod tests {
             Ok(())
         }
 
-        fn finish(&mut self, size: u64) -> io::Result<u64> {
-            Ok(size)
+        fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+            Ok(end.size)
         }
     }
 

@@ -16,7 +16,7 @@ use crate::format::kdump::{
 };
 use crate::format::wire::StructLayout;
 use crate::pipeline::batch::Outcome;
-use crate::sink::Sink;
+use crate::sink::{FileEnd, Sink, Space};
 use crate::to_kdump::bitmap::BitmapWriter;
 use crate::to_kdump::layout::KdumpLayout;
 
@@ -85,15 +85,13 @@ impl<'a> Writer<'a> {
         copy_notes(&mut |at, bytes| {
             sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))
         })?;
-        self.sink
-            .write_zeros_at(plan.notes.end, plan.bitmap1.start - plan.notes.end)
-            .map_err(failed())?;
+        self.sink.write_zeros(plan.notes.end..plan.bitmap1.start).map_err(failed())?;
         // Old bits would count, should the output end before ours are written.
-        self.sink.wipe(plan.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
+        self.sink.discard_stale(plan.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
         self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
         if let Some(offset) = plan.zero_page {
-            let zeros = u64::from(plan.block_size);
-            self.sink.write_zeros_at(offset, zeros).map_err(Error::write("the page of zeros"))?;
+            let zeros = offset..offset + u64::from(plan.block_size);
+            self.sink.write_zeros(zeros).map_err(Error::write("the page of zeros"))?;
         }
         Ok(())
     }
@@ -103,8 +101,9 @@ impl<'a> Writer<'a> {
         let table = start..start + kept_pages * PAGE_DESC_BYTES as u64;
         let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
         let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.plan.block_size);
-        self.sink.reserve_end(bitmap_bytes + gathered_bytes.min(table.end - table.start))?;
-        self.sink.reserve(table)?;
+        let end_bytes = bitmap_bytes + gathered_bytes.min(table.end - table.start);
+        self.sink.reserve(Space::End(end_bytes))?;
+        self.sink.reserve(Space::Range(table))?;
         let mut part: Option<Range<u64>> = None;
         for run in kept {
             let start = self.plan.bitmap2.start;
@@ -114,13 +113,13 @@ impl<'a> Writer<'a> {
                     Some(part.start..bytes.end)
                 }
                 Some(part) => {
-                    self.sink.reserve(part)?;
+                    self.sink.reserve(Space::Range(part))?;
                     Some(bytes)
                 }
                 None => Some(bytes),
             };
         }
-        part.map_or(Ok(()), |part| self.sink.reserve(part))
+        part.map_or(Ok(()), |part| self.sink.reserve(Space::Range(part)))
     }
 
     fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
@@ -128,7 +127,7 @@ impl<'a> Writer<'a> {
         let status = header.status | DUMP_DH_COMPRESSED_INCOMPLETE;
         let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout);
         let bytes = encoded.bytes.as_slice();
-        let rest = u64::from(self.plan.block_size) - bytes.len() as u64;
+        let rest = bytes.len() as u64..u64::from(self.plan.block_size);
         if self.sink.can_rewrite() {
             self.sink.write_at(0, bytes).map_err(failed())?;
         } else {
@@ -137,15 +136,7 @@ impl<'a> Writer<'a> {
             let behind = bytes.get(encoded.deferred.end..).unwrap_or_default();
             self.sink.write_at(encoded.deferred.end as u64, behind).map_err(failed())?;
         }
-        self.sink.write_zeros_at(bytes.len() as u64, rest).map_err(failed())
-    }
-
-    fn write_late_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
-        let encoded = header.encode(self.layout);
-        let late = encoded.bytes.get(encoded.deferred.clone()).unwrap_or_default();
-        self.sink
-            .write_at(encoded.deferred.start as u64, late)
-            .map_err(Error::write("the main header"))
+        self.sink.write_zeros(rest).map_err(failed())
     }
 
     fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {
@@ -214,7 +205,7 @@ impl<'a> Writer<'a> {
     /// Writes the descriptors and the bits of the 2nd bitmap that are left.
     pub(crate) fn flush(&mut self) -> Result<()> {
         let failed = || Error::write("the end of the file");
-        self.sink.reserve_end(0).map_err(failed())?; // it is written now
+        self.sink.reserve(Space::End(0)).map_err(failed())?; // it is written now
         self.write_descriptors().map_err(failed())?;
         self.bitmap2.checkpoint(u64::MAX, self.sink).map_err(failed())
     }
@@ -225,15 +216,14 @@ impl<'a> Writer<'a> {
     pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
         let failed = || Error::write("the end of the file");
         self.bitmap2.finish(self.sink).map_err(failed())?;
-        let unused = self.descriptors_at..self.plan.descriptors.end;
-        self.sink.clear(unused).map_err(failed())?;
-        if self.sink.can_rewrite() {
-            // The header is good only when nothing else can fail.
-            let output = self.sink.finish(self.data).map_err(failed())?;
-            self.write_late_header(header)?;
-            return Ok((self.data, output));
-        }
-        self.write_late_header(header)?;
-        Ok((self.data, self.sink.finish(self.data).map_err(failed())?))
+        let encoded = header.encode(self.layout);
+        let deferred = encoded.bytes.get(encoded.deferred.clone()).unwrap_or_default();
+        let end = FileEnd {
+            size: self.data,
+            unused: self.descriptors_at..self.plan.descriptors.end,
+            header: Some((encoded.deferred.start as u64, deferred)),
+        };
+        let output_bytes = self.sink.close(end).map_err(failed())?;
+        Ok((self.data, output_bytes))
     }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::format::flattened::Record;
 use crate::progress::Progress;
-use crate::sink::Sink;
+use crate::sink::{FileEnd, Sink};
 use ranges::Ranges;
 use repair::Repaired;
 pub use stream::FlattenedStream;
@@ -254,7 +254,7 @@ impl Assembly<'_> {
         place.iter_mut().zip(held).for_each(|(place, byte)| *place = *byte);
         let held = held.len() as u64;
         if held > 0 {
-            self.sink.wipe(offset..offset + held)?;
+            self.sink.discard_stale(offset..offset + held)?;
         }
         if rest.is_empty() { Ok(()) } else { self.sink.write_at(offset + held, rest) }
     }
@@ -309,21 +309,18 @@ impl Assembly<'_> {
     /// A device has old bytes where no record is.
     fn fill_gaps(&mut self) -> Result<()> {
         for gap in self.came.gaps() {
-            let zeros = self.sink.write_zeros_at(gap.start, gap.end - gap.start);
-            zeros.map_err(Error::write("zeros"))?;
+            self.sink.write_zeros(gap).map_err(Error::write("zeros"))?;
         }
         Ok(())
     }
 
     fn finish(&mut self, file_bytes: u64) -> Result<u64> {
-        let bytes = self.sink.finish(file_bytes).map_err(Error::write("the end of the file"))?;
         let came =
             self.came.within(0..self.first.len() as u64).next().filter(|part| part.start == 0);
         let came = came.and_then(|part| usize::try_from(part.end).ok()).unwrap_or(0);
         let first = self.first.get(..came).unwrap_or_default();
-        if !first.is_empty() {
-            self.sink.write_at(0, first).map_err(Error::write("the main header"))?;
-        }
-        Ok(bytes)
+        let header = Some((0, first)).filter(|_| !first.is_empty());
+        let end = FileEnd { size: file_bytes, header, ..FileEnd::default() };
+        self.sink.close(end).map_err(Error::write("the end of the file"))
     }
 }

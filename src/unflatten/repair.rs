@@ -135,7 +135,7 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
     }
     let end = came.end();
     if end < table.end {
-        let zeros = sink.write_zeros_at(end, table.end - end);
+        let zeros = sink.write_zeros(end..table.end);
         zeros.map_err(Error::write("page descriptors"))?;
     }
     for part in parts {

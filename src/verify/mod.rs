@@ -24,12 +24,12 @@ use crate::dump::kdump::{File, Kdump};
 use crate::dump::{Body, Dump, Runs};
 use crate::error::{Error, Result};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES};
-use crate::input::{ReadAt, read_full};
+use crate::input::read_full;
+use crate::output::Output;
 use crate::pages::page_set::PageSet;
 use crate::pipeline;
 use crate::pipeline::MAX_THREADS;
 use crate::progress::Progress;
-use crate::sink::Sink;
 use extents::Extents;
 pub use findings::{Finding, FindingKind, Findings, Group, Severity, Tally};
 use lacking::MissingPages;
@@ -148,20 +148,21 @@ pub fn verify(
     Ok(findings)
 }
 
-/// Sets the INCOMPLETE flag of a kdump file, not flattened, that turned out not to be what it
-/// should.
+/// Sets the INCOMPLETE flag of a closed output of `bytes` bytes that turned out not to be what it
+/// should: a kdump file, not flattened. Does nothing to an output that cannot be read back.
 ///
 /// # Errors
 /// [`Error::Damaged`] when its header is no longer one, [`Error::Read`], [`Error::Write`].
-pub fn mark_incomplete(written: &dyn ReadAt, sink: &mut dyn Sink) -> Result<()> {
+pub fn mark_incomplete(output: &Output, output_bytes: u64) -> Result<()> {
+    let Some(written) = output.read_back(output_bytes)? else { return Ok(()) };
     let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
-    let read = read_full(written, &mut bytes, 0).map_err(Error::read("the main header"))?;
+    let read = read_full(&written, &mut bytes, 0).map_err(Error::read("the main header"))?;
     let decoded = DiskDumpHeader::decode(bytes.get(..read).unwrap_or_default());
     let what = || "main header".to_owned();
     let (mut header, layout) =
         decoded.map_err(|why| Error::Damaged { what: what(), offset: 0, why: why.to_string() })?;
     header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
-    sink.write_at(0, &header.encode(layout).bytes).map_err(Error::write("the main header"))
+    output.overwrite(0, &header.encode(layout).bytes)
 }
 
 struct Cancelled;

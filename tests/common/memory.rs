@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::ops::Range;
 
 use kdumpconv::ReadAt;
-use kdumpconv::Sink;
+use kdumpconv::{FileEnd, Sink};
 
 /// An input in memory that can be read at any offset.
 #[derive(Clone)]
@@ -53,9 +54,10 @@ impl Sink for InMemorySink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.bytes.resize(usize::try_from(size).unwrap(), 0);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.bytes.resize(usize::try_from(end.size).unwrap(), 0);
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 
@@ -77,7 +79,7 @@ impl Sink for SparseSink {
         Ok(())
     }
 
-    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+    fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
         Ok(())
     }
 
@@ -85,9 +87,10 @@ impl Sink for SparseSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.size = Some(size);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.size = Some(end.size);
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Rearranges flattened streams in memory.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use kdumpconv::Input;
-use kdumpconv::Sink;
+use kdumpconv::{FileEnd, Sink};
 use kdumpconv::{FlattenedStream, Unflattened};
 use kdumpconv::{Result, unflatten};
 
@@ -14,12 +15,12 @@ use super::{InMemory, Trickle};
 pub struct Store {
     pub bytes: Vec<u8>,
     pub space: usize,
-    pub finished: Option<u64>,
+    pub closed: Option<u64>,
 }
 
 impl Store {
     pub fn new() -> Self {
-        Store { bytes: Vec::new(), space: usize::MAX, finished: None }
+        Store { bytes: Vec::new(), space: usize::MAX, closed: None }
     }
 }
 
@@ -37,7 +38,7 @@ impl Sink for Store {
         if fits < bytes.len() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
     }
 
-    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+    fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
         Ok(()) // as a new file
     }
 
@@ -48,10 +49,11 @@ impl Sink for Store {
         Ok(())
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        assert_eq!(self.finished.replace(size), None, "finished twice");
-        self.bytes.resize(usize::try_from(size).unwrap(), 0);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        assert_eq!(self.closed.replace(end.size), None, "closed twice");
+        self.bytes.resize(usize::try_from(end.size).unwrap(), 0);
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 
@@ -63,7 +65,7 @@ pub fn run(input: impl Into<Input>, store: &mut Store) -> Result<Unflattened> {
 pub fn file(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     let mut store = Store::new();
     let result = run(Box::new(InMemory(bytes.to_vec())), &mut store)?;
-    assert_eq!(store.finished, result.usable.then_some(result.file_bytes));
+    assert_eq!(store.closed, result.usable.then_some(result.file_bytes));
     Ok((store.bytes, result))
 }
 

@@ -12,8 +12,8 @@ use kdumpconv::Codec;
 use kdumpconv::FlattenedSink;
 use kdumpconv::IncompleteReason;
 use kdumpconv::ReadAt;
-use kdumpconv::Sink;
 use kdumpconv::{ConvertOptions, ConvertReport, convert};
+use kdumpconv::{FileEnd, Sink, Space};
 use support::compare::compare;
 use support::kdump::Kdump;
 use support::model::Model;
@@ -232,7 +232,8 @@ impl Sink for FailingSink {
         Ok(())
     }
 
-    fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
+    fn reserve(&mut self, space: Space) -> io::Result<()> {
+        let Space::Range(range) = space else { return Ok(()) };
         if self.fails(&range) {
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
@@ -244,9 +245,10 @@ impl Sink for FailingSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.bytes.resize(size as usize, 0);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.bytes.resize(end.size as usize, 0);
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 

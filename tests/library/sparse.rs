@@ -11,8 +11,8 @@ use crate::common::{noise, open_core, options, text, x86_64};
 use crate::process::{Folder, code, stderr};
 use kdumpconv::Codec;
 use kdumpconv::Input;
-use kdumpconv::Sink;
 use kdumpconv::convert;
+use kdumpconv::{FileEnd, Sink};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::image::Image;
@@ -102,8 +102,10 @@ impl Sink for HolesSink {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.0.set_len(size).map(|()| size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.0.set_len(end.size)?;
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 

@@ -11,8 +11,8 @@ use kdumpconv::Codec;
 use kdumpconv::Dump;
 use kdumpconv::IncompleteReason;
 use kdumpconv::OrderedSink;
-use kdumpconv::Sink;
 use kdumpconv::{ElfOptions, ElfReport, to_elf};
+use kdumpconv::{FileEnd, Sink, Space};
 use proptest::prelude::*;
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
@@ -275,12 +275,14 @@ impl Sink for Full {
         Ok(())
     }
 
-    fn write_zeros_at(&mut self, _offset: u64, _count: u64) -> io::Result<()> {
+    fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
         Ok(())
     }
 
-    fn reserve(&mut self, range: Range<u64>) -> io::Result<()> {
-        self.reserved = range;
+    fn reserve(&mut self, space: Space) -> io::Result<()> {
+        if let Space::Range(range) = space {
+            self.reserved = range;
+        }
         Ok(())
     }
 
@@ -288,9 +290,10 @@ impl Sink for Full {
         true
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.sink.resize(size as usize, 0);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        self.sink.resize(end.size as usize, 0);
+        end.write_header(self)?;
+        Ok(end.size)
     }
 }
 

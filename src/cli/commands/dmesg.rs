@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use kdumpconv::log::{self, Caller, LogReport, PrintError, PrintOptions};
-use kdumpconv::{Dump, DumpMemory, Kernel, OutputFormat, Sink};
+use kdumpconv::{Dump, DumpMemory, FileEnd, Kernel, OutputFormat, Sink};
 use serde_json::json;
 
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs};
@@ -95,7 +95,7 @@ fn write_to_file(
         }
     };
     let bytes = appender.into_parts().0.written;
-    let failed = failed.or_else(|| target.sink().finish(bytes).err());
+    let failed = failed.or_else(|| target.sink().close(FileEnd::at(bytes)).err());
     warn_of_lost_records(&ended, &job.messages);
     if let Some(error) = &failed {
         let path = printable(&path.display().to_string());

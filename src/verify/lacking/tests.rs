@@ -7,7 +7,7 @@ use support::vmcore::VmcoreBuilder;
 use super::*;
 use crate::dump::OpenOptions;
 use crate::input::ReadAt;
-use crate::sink::Sink;
+use crate::sink::{FileEnd, Sink};
 use crate::verify::verify;
 
 /// A core of the pages `pfns`, each full of its number.
@@ -49,9 +49,10 @@ impl Sink for Bytes {
         Ok(())
     }
 
-    fn finish(&mut self, size: u64) -> io::Result<u64> {
-        self.0.resize(usize::try_from(size).unwrap(), 0);
-        Ok(size)
+    fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
+        end.write_header(self)?;
+        self.0.resize(usize::try_from(end.size).unwrap(), 0);
+        Ok(end.size)
     }
 }
 
