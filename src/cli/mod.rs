@@ -25,8 +25,7 @@ use clap::Parser;
 #[cfg(feature = "generate")]
 use commands::generate;
 use commands::{convert, dmesg, elf, info, unflatten, verify};
-use kdumpconv::Error;
-use ui::messages;
+use ui::{advice, messages};
 
 pub(crate) use args::Args;
 pub(crate) use exit::Exit;
@@ -77,10 +76,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 /// Prints why the command failed, in one line.
 pub(crate) fn print_error(error: &anyhow::Error) {
-    let advice = match error.downcast_ref::<Error>() {
-        Some(Error::Exists(_)) => "; --force replaces it",
-        Some(Error::UnknownPageSize { .. }) => "; --page-size sets it",
-        _ => "",
-    };
-    messages::print_line(&messages::printable(&format!("{error:#}{advice}")));
+    let text = format!("{error:#}{}", advice::for_error(error));
+    messages::print_line(&messages::printable(&text));
 }

@@ -1,6 +1,7 @@
 //! An open dump: one face for ELF cores and kdump files.
 
 pub mod elf;
+mod facts;
 pub mod kdump;
 pub mod notes;
 pub mod physical;

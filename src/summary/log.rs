@@ -1,15 +1,18 @@
-//! What the crashed kernel's log tells of the end.
+//! What the crashed kernel's log says about the crash.
 
 use std::ops::ControlFlow;
 
+use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
-use crate::error::chain;
+use crate::error::Error;
+use crate::kernel;
 use crate::kernel::log::{self, LogReport, Panic, PanicFinder};
 
-/// Records that are looked at: more than the largest log buffer (2^31 bytes) ever had in practice.
+/// The maximum number of records that are read: more than the largest log buffer (2^31 bytes) has
+/// in practice.
 const MAX_RECORDS: u64 = 1 << 22;
 
-/// What a glance at a log tells.
+/// What the log says about the crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGlance {
     /// Why the kernel crashed.
@@ -18,19 +21,41 @@ pub struct LogGlance {
     pub ended: LogReport,
 }
 
-/// Looks for the panic.
-///
-/// # Errors
 /// Why the log cannot be read.
-pub(super) fn look(memory: &DumpMemory<'_>) -> Result<LogGlance, String> {
-    let kernel = memory.kernel().ok_or("no VMCOREINFO tells where it is")?;
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The log is read at random offsets; a stream would have to be stored as a whole.
+    #[error("the input can only be read forward: unpack it, or store it in a file")]
+    Sequential,
+    /// The log is found by VMCOREINFO.
+    #[error("no VMCOREINFO says where it is")]
+    NoVmcoreinfo,
+    /// No page can be decoded.
+    #[error(transparent)]
+    Dump(#[from] Error),
+    /// The kernel's structures cannot be found or read.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+}
+
+/// The memory of a dump that can be read at random offsets.
+pub(super) fn memory(dump: &Dump) -> Result<DumpMemory<'_>, LogError> {
+    if dump.is_sequential() {
+        return Err(LogError::Sequential);
+    }
+    Ok(DumpMemory::new(dump)?)
+}
+
+/// Searches the log for the panic.
+pub(super) fn glance(memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
+    let kernel = memory.kernel().ok_or(LogError::NoVmcoreinfo)?;
     let mut finder = PanicFinder::default();
     let mut left = MAX_RECORDS;
     let ended = log::read(&kernel, &mut |record| {
         finder.look(record);
         left -= 1;
         if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })
-    .map_err(|error| chain(&error))?;
+    })?;
     Ok(LogGlance { panic: finder.finish(), ended })
 }

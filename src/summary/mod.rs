@@ -1,207 +1,188 @@
-//! What is to be known of a dump at a glance, without reading its pages: only the headers, notes,
-//! bitmaps and descriptors are looked at, and the few pages that the kernel's name and log are in.
+//! What a dump is, at a glance, without reading its pages.
+//!
+//! Only headers, notes, bitmaps and page descriptors are read, and the few pages that hold the
+//! kernel's name and log.
 //!
 //! ```text
-//! Dump --> Summary { kernel, crash time, log, pages, stored, bytes, ranges, notes, remarks }
+//! Dump --> Summary { file, kernel, crash time, log, pages, stored, ranges, notes, remarks, .. }
 //! ```
+//!
+//! A summary is data: how it is printed belongs to whoever prints it, and no option of the command
+//! is named here. Whether pages are right is for [`verify`](fn@crate::verify) to say.
 
+mod file;
+mod kernel;
 mod log;
 mod map;
 mod remarks;
 mod stored;
 
+use crate::dump::Dump;
 use crate::dump::notes::NoteKind;
-use crate::dump::physical::DumpMemory;
-use crate::dump::{Body, Dump};
-use crate::format::kdump::NewUtsname;
-use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::utsname;
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::format::dump_level::DumpLevel;
+use crate::format::wire::StructLayout;
+use crate::kernel::arch::Architecture;
 
-pub use log::LogGlance;
+pub use file::{ElfFacts, FileFacts, FileOfSet, FlattenedFacts, KdumpFacts};
+pub use kernel::{CrashTime, KernelName, NameSource};
+pub use log::{LogError, LogGlance};
 pub use map::{Cell, MAX_RANGES, MemoryRange, Picture, Ranges};
 pub use remarks::Remark;
-pub use stored::{MAX_DESCRIPTORS, Share, Stored};
+pub use stored::{MAX_DESCRIPTORS, PageTally, Stored};
 
-/// What is to be known of a dump at a glance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a dump is, at a glance.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Summary {
-    /// What the kernel calls itself, if anything tells.
+    /// What the file is.
+    pub file: FileFacts,
+    /// Whether parts of the dump are known to be lost.
+    pub is_incomplete: bool,
+    /// The architecture of the crashed machine.
+    pub arch: Architecture,
+    /// How the kdump headers of this kernel are laid out.
+    pub layout: StructLayout,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Where memory or the kernel starts, see [`Architecture::phys_base`].
+    pub phys_base: u64,
+    /// The name of the kernel, if it is known.
     pub kernel: Option<KernelName>,
-    /// When it crashed, if anything tells.
+    /// When the kernel crashed, if that is known.
     pub crash_time: Option<CrashTime>,
-    /// What its log tells, or why it cannot be read.
-    pub log: Result<LogGlance, String>,
-    /// Pages by what became of them.
+    /// What the kernel's log says about the crash, or why it cannot be read.
+    pub log: Result<LogGlance, LogError>,
+    /// The number of CPUs.
+    pub cpus: Cpus,
+    /// The classes of pages that the dump excludes.
+    pub dump_level: DumpLevel,
+    /// The number of pages.
     pub pages: Pages,
-    /// How pages are stored; of a kdump file.
+    /// How the pages of a kdump file are stored.
     pub stored: Option<Stored>,
-    /// Sizes.
+    /// Sizes in bytes.
     pub bytes: Bytes,
     /// Where RAM is.
     pub ranges: Ranges,
-    /// The notes.
+    /// The notes by name and type.
     pub notes: Vec<NoteKind>,
-    /// What readers would stumble on.
+    /// The text of VMCOREINFO.
+    pub vmcoreinfo: Option<Vec<u8>>,
+    /// What was found wrong when the dump was opened.
+    pub warnings: Vec<String>,
+    /// What readers of the dump would stumble on.
     pub remarks: Vec<Remark>,
 }
 
-/// What a kernel calls itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelName {
-    /// The name; what is not known is empty.
-    pub name: NewUtsname,
-    /// Who tells.
-    pub source: NameSource,
-}
-
-/// Who tells the name of a kernel.
+/// The number of CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameSource {
-    /// The header of the kdump file.
-    Header,
-    /// The kernel's own memory.
-    Memory,
-    /// `OSRELEASE=`, the release alone.
-    Vmcoreinfo,
+pub struct Cpus {
+    /// CPUs whose registers were saved (`NT_PRSTATUS` notes).
+    pub registers: u32,
+    /// `nr_cpus` of the kdump header.
+    pub header: Option<u32>,
 }
 
-/// When a kernel crashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CrashTime {
-    /// Seconds since the epoch.
-    pub seconds: u64,
-    /// Whether the kernel itself says so (`CRASHTIME=`); else the header does, where some writers
-    /// have the time of the conversion.
-    pub by_kernel: bool,
-}
-
-/// Pages by what became of them.
+/// The number of pages, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pages {
-    /// RAM, as the headers or the 1st bitmap have it.
+    /// One past the highest page frame number.
+    pub max_mapnr: u64,
+    /// RAM, by the headers or the 1st bitmap.
     pub ram: u64,
     /// RAM whose contents the dump has, or should have.
     pub kept: u64,
-    /// RAM that was left out.
+    /// RAM that was excluded.
     pub excluded: u64,
-    /// No RAM, up to the highest page.
+    /// Pages below `max_mapnr` that are not RAM.
     pub holes: u64,
-    /// Of those kept: in files of a set that are not given, or behind the end of an ELF core.
+    /// Kept pages that the input does not have: they are in files of a split set that were not
+    /// given, or beyond the end of an ELF core.
     pub absent: u64,
 }
 
 /// Sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bytes {
-    /// Of the file, or all files of a set, flattened ones as they are; `None` for a stream that
-    /// has not ended.
+    /// The file or all files of a split set, flattened ones as they are stored; `None` for a
+    /// stream that has not ended.
     pub file: Option<u64>,
-    /// Of all RAM.
+    /// All RAM.
     pub memory: u64,
+    /// All notes.
+    pub notes: u64,
+    /// The text of the ERASEINFO note, which lists what makedumpfile --config erased.
+    pub eraseinfo: Option<u64>,
 }
 
 impl Summary {
-    /// Looks at a dump. What cannot be had is left out, with the reason where it helps: no dump
-    /// that opens is too damaged for this.
+    /// Summarises a dump. Every dump that can be opened has a summary: what cannot be read is
+    /// `None`, or an error that says why.
     #[must_use]
     pub fn of(dump: &Dump) -> Self {
-        // Memory is read at random: a stream would have to be stored as a whole.
-        let memory = if dump.is_sequential() {
-            Err("the input can only be read forward: unpack it, or store it in a file".to_owned())
-        } else {
-            DumpMemory::new(dump).map_err(|error| error.to_string())
-        };
-        let stored = match &dump.body() {
-            Body::Elf(_) => None,
-            Body::Kdump(kdump) => Some(Stored::of(kdump)),
-        };
+        let memory = log::memory(dump);
+        let stored = dump.kdump().map(Stored::of);
         let pages = Pages::of(dump);
         let remarks = remarks::of(dump, &pages, stored.as_ref());
         Summary {
-            kernel: kernel_name(dump, memory.as_ref().ok()),
-            crash_time: crash_time(dump),
-            log: memory.and_then(|memory| log::look(&memory)),
+            file: FileFacts::of(dump),
+            is_incomplete: dump.is_incomplete(),
+            arch: dump.arch(),
+            layout: dump.layout(),
+            page_size: dump.page_size(),
+            phys_base: dump.phys_base(),
+            kernel: KernelName::of(dump, memory.as_ref().ok()),
+            crash_time: CrashTime::of(dump),
+            log: memory.and_then(|memory| log::glance(&memory)),
+            cpus: Cpus {
+                registers: dump.notes().cpus,
+                header: dump.header().map(|header| header.nr_cpus),
+            },
+            dump_level: dump.dump_level(),
             pages,
             stored,
-            bytes: Bytes {
-                file: file_bytes(dump),
-                memory: pages.ram.saturating_mul(dump.page_size()),
-            },
+            bytes: Bytes::of(dump, &pages),
             ranges: Ranges::of(dump),
             notes: dump.notes().kinds(dump.layout().byte_order()),
+            vmcoreinfo: dump.notes().vmcoreinfo_text().map(<[u8]>::to_vec),
+            warnings: dump.warnings().to_vec(),
             remarks,
         }
+    }
+
+    /// Whether the input has all pages of a dump that is not known to be incomplete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.is_incomplete && self.pages.absent == 0
     }
 }
 
 impl Pages {
     fn of(dump: &Dump) -> Self {
-        let (ram, with_data) = dump.counts();
-        let (kept, absent) = match &dump.body() {
-            Body::Elf(_) => {
-                let missing = dump.missing().iter().map(|run| run.end - run.start).sum();
-                (with_data + missing, missing)
-            }
-            Body::Kdump(kdump) => {
-                let given: u64 = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
-                (with_data, with_data.saturating_sub(given))
-            }
-        };
+        let (ram, in_input) = dump.counts();
+        let absent = dump.count_absent();
+        // The 2nd bitmap of a kdump file counts absent pages, the data of an ELF core do not.
+        let kept = if dump.kdump().is_some() { in_input } else { in_input + absent };
+        let max_mapnr = dump.max_mapnr();
         Pages {
+            max_mapnr,
             ram,
             kept,
             excluded: ram.saturating_sub(kept),
-            holes: dump.max_mapnr().saturating_sub(ram),
+            holes: max_mapnr.saturating_sub(ram),
             absent,
         }
     }
 }
 
-fn file_bytes(dump: &Dump) -> Option<u64> {
-    match &dump.body() {
-        Body::Elf(core) => core.input.size(),
-        Body::Kdump(kdump) => kdump
-            .files
-            .iter()
-            .map(|file| {
-                file.flat.as_ref().map_or_else(|| file.input.size(), |flat| Some(flat.bytes))
-            })
-            .try_fold(0u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
+impl Bytes {
+    fn of(dump: &Dump, pages: &Pages) -> Self {
+        let notes = dump.notes();
+        Bytes {
+            file: dump.file_bytes(),
+            memory: pages.ram.saturating_mul(dump.page_size()),
+            notes: notes.bytes,
+            eraseinfo: notes.eraseinfo.as_ref().map(|text| text.end - text.start),
+        }
     }
-}
-
-fn crash_time(dump: &Dump) -> Option<CrashTime> {
-    let by_kernel = dump.vmcoreinfo().and_then(Vmcoreinfo::crash_time);
-    let by_header = || dump.header().map(|header| header.tv_sec);
-    let seconds = by_kernel.or_else(by_header).filter(|seconds| *seconds > 0)?;
-    Some(CrashTime { seconds, by_kernel: by_kernel.is_some() })
-}
-
-/// The whole name by the header or else by memory; of a release without the rest, the same.
-fn kernel_name(dump: &Dump, memory: Option<&DumpMemory<'_>>) -> Option<KernelName> {
-    let told = |name: NewUtsname, source| Some(KernelName { name, source });
-    let header = dump.header().map(|header| &header.utsname);
-    if let Some(name) = header.filter(|name| utsname::is_usable(name)) {
-        return told(name.clone(), NameSource::Header);
-    }
-    let info = dump.vmcoreinfo();
-    if let Some(name) = memory.zip(info).and_then(|(memory, info)| in_memory(dump, memory, info)) {
-        return told(name, NameSource::Memory);
-    }
-    if let Some(name) = header.filter(|name| !name.release.is_empty()) {
-        return told(name.clone(), NameSource::Header);
-    }
-    let release = info?.get("OSRELEASE").filter(|release| !release.is_empty())?.to_owned();
-    told(NewUtsname { release, ..NewUtsname::default() }, NameSource::Vmcoreinfo)
-}
-
-fn in_memory(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> Option<NewUtsname> {
-    utsname::candidates(dump.arch(), info, dump.phys_base(), dump.segments()).into_iter().find_map(
-        |paddr| {
-            let mut bytes = [0; NewUtsname::BYTES];
-            memory.read_physical(paddr, &mut bytes).ok()?;
-            utsname::recognise(&bytes, info)
-        },
-    )
 }

@@ -1,12 +1,12 @@
 //! What readers of a dump would stumble on.
 //!
-//! Seen by running crash 8.0.2 and 8.0.6, libkdumpfile 0.5.1 and its newest source, drgn 0.3.0 and
-//! makedumpfile 1.7.2 to 1.7.9 on such files, or read in their code.
+//! These remarks come from running crash 8.0.2 and 8.0.6, libkdumpfile 0.5.1 and its newest source,
+//! drgn 0.3.0 and makedumpfile 1.7.2 to 1.7.9 on such files, or from reading their code.
 
 use crate::codec::Codec;
+use crate::dump::Dump;
 use crate::dump::elf::Core;
 use crate::dump::kdump::Kdump;
-use crate::dump::{Body, Dump};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::utsname;
@@ -15,16 +15,16 @@ use crate::pages::PageSize;
 
 use super::{Pages, Stored};
 
-/// One thing to stumble on.
+/// One thing that readers would stumble on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// A name for scripts, which stays.
+    /// A name for scripts; it never changes.
     pub id: &'static str,
-    /// What it is, who stumbles, and what helps.
+    /// What it is, and who stumbles.
     pub text: String,
 }
 
-/// Gathers remarks.
+/// Collects remarks.
 #[derive(Default)]
 struct Remarks(Vec<Remark>);
 
@@ -36,56 +36,56 @@ impl Remarks {
     }
 }
 
-/// All that there is to remark on a dump.
+/// All remarks on a dump.
 pub(super) fn of(dump: &Dump, pages: &Pages, stored: Option<&Stored>) -> Vec<Remark> {
     let mut remarks = Remarks::default();
-    match &dump.body() {
-        Body::Elf(core) => of_elf(core, pages, &mut remarks),
-        Body::Kdump(kdump) => {
-            of_lost(kdump, pages, stored, &mut remarks);
-            of_flattened(kdump, &mut remarks);
-            of_codecs(kdump, stored, &mut remarks);
-            of_headers(dump, kdump, &mut remarks);
-        }
+    if let Some(core) = dump.elf() {
+        of_elf(core, pages, &mut remarks);
+    }
+    if let Some(kdump) = dump.kdump() {
+        of_missing_pages(kdump, pages, stored, &mut remarks);
+        of_flattened(kdump, &mut remarks);
+        of_codecs(kdump, stored, &mut remarks);
+        of_headers(dump, kdump, &mut remarks);
     }
     of_kernel(dump, &mut remarks);
     remarks.0
 }
 
 fn of_elf(core: &Core, pages: &Pages, remarks: &mut Remarks) {
-    let behind_header = if core.header.is_64bit { 64 } else { 52 };
+    let after_header = if core.header.is_64bit { 64 } else { 52 };
     remarks.add(
-        core.header.e_phoff != behind_header,
+        core.header.e_phoff != after_header,
         "program-headers-moved",
         format!(
-            "the program headers are at {:#x}, as QEMU >= 7.2 has them: makedumpfile looks for them at {behind_header:#x} and refuses the file",
+            "the program headers are at {:#x}, as QEMU >= 7.2 has them: makedumpfile looks for them at {after_header:#x} and refuses the file",
             core.header.e_phoff
         ),
     );
     remarks.add(
         pages.absent > 0,
         "cut-off",
-        format!("the file is cut off: {} pages are behind its end", pages.absent),
+        format!("the file is cut off: {} pages are beyond its end", pages.absent),
     );
 }
 
-fn of_lost(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remarks: &mut Remarks) {
+fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remarks: &mut Remarks) {
     remarks.add(
         kdump.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0,
         "incomplete",
-        "marked as incomplete: pages are missing that were to be written",
+        "marked as incomplete: pages that were to be written are missing",
     );
-    let lost = stored.map_or(0, |stored| stored.lost);
+    let lost = stored.map_or(0, |stored| stored.unreadable);
     remarks.add(
         lost > 0,
         "lost-pages",
-        format!("{lost} pages cannot be had: their descriptors are empty, damaged, or of data behind the end of the file"),
+        format!("{lost} pages cannot be read: their descriptors are empty, damaged, or point beyond the end of the file"),
     );
     remarks.add(
         kdump.sub_header.split != 0,
         "split",
         if pages.absent > 0 {
-            "a file of a split set: crash, libkdumpfile and drgn want all of them; --part names the others"
+            "one file of a split set: crash, libkdumpfile and drgn need all of them"
         } else {
             "a split set: readers must be given all its files"
         },
@@ -102,7 +102,7 @@ fn of_flattened(kdump: &Kdump, remarks: &mut Remarks) {
     remarks.add(
         flat().any(|flat| !flat.ended),
         "no-end-mark",
-        "the flattened stream was cut off: makedumpfile -R waits for the rest, and what came is all there is",
+        "the flattened stream is cut off: makedumpfile -R waits for the rest",
     );
 }
 
@@ -119,15 +119,11 @@ fn of_codecs(kdump: &Kdump, stored: Option<&Stored>, remarks: &mut Remarks) {
         "codec-zstd",
         "zstd: Debian 12's makedumpfile (1.7.2) is built without it; crash 8.0.2, libkdumpfile 0.5.1 and drgn read it",
     );
-    let unnamed = used.iter().find(|codec| kdump.header.status & codec.flag() == 0);
-    remarks.add(
-        unnamed.is_some(),
-        "codec-unnamed",
-        format!(
-            "pages are stored by {}, which the header does not name",
-            unnamed.map_or("none", |codec| codec.name())
-        ),
-    );
+    if let Some(codec) = used.iter().find(|codec| kdump.header.status & codec.flag() == 0) {
+        let text =
+            format!("pages are compressed with {}, which the header does not name", codec.name());
+        remarks.add(true, "codec-unnamed", text);
+    }
 }
 
 fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
@@ -135,23 +131,21 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
     remarks.add(
         !utsname::is_filled(&header.utsname),
         "empty-utsname",
-        "the header does not name the kernel, as in QEMU's files: drgn refuses it, libkdumpfile gives pages alone; converting it again fills the name in",
+        "the header does not name the kernel, as in QEMU's files: drgn refuses the file, libkdumpfile gives pages alone; converting it fills in the name",
     );
     remarks.add(
         header.status & DUMP_DH_EXCLUDED_VMEMMAP != 0,
         "excluded-vmemmap",
-        "the kernel's page structs were partly left out (makedumpfile -e): what walks them fails",
+        "the kernel's struct pages were partly excluded (makedumpfile -e): programs that walk them fail",
     );
-    let told = dump.vmcoreinfo().and_then(Vmcoreinfo::page_size);
-    remarks.add(
-        told.is_some_and(|told| told != dump.page_size()),
-        "page-size",
-        format!(
-            "blocks of {} bytes, but PAGESIZE={}: libkdumpfile and drgn cannot decode it",
+    let page_size = dump.vmcoreinfo().and_then(Vmcoreinfo::page_size);
+    if let Some(page_size) = page_size.filter(|page_size| *page_size != dump.page_size()) {
+        let text = format!(
+            "blocks of {} bytes, but PAGESIZE={page_size}: libkdumpfile and drgn cannot decode it",
             dump.page_size(),
-            told.unwrap_or(0)
-        ),
-    );
+        );
+        remarks.add(true, "page-size", text);
+    }
     remarks.add(
         matches!(dump.layout(), StructLayout::Bits64(_)) && PageSize::new(header.tv_usec).is_some(),
         "tv-usec",
@@ -170,7 +164,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
     remarks.add(
         matches!(dump.layout(), StructLayout::Padded32(_)),
         "padded-header",
-        "the sub header has this architecture's padding: libkdumpfile 0.5.1 takes it for i386's, newer ones tell it by VMCOREINFO",
+        "the sub header has this architecture's padding: libkdumpfile 0.5.1 takes it for i386's, newer versions identify it by VMCOREINFO",
     );
     remarks.add(
         dump.arch().counts_pfns_from_phys_base(),
@@ -184,7 +178,7 @@ fn of_kernel(dump: &Dump, remarks: &mut Remarks) {
     remarks.add(
         !has_info,
         "no-vmcoreinfo",
-        "no VMCOREINFO: drgn cannot open it, makedumpfile cannot filter it, and there is no way to the log; --find-vmcoreinfo looks for one in memory",
+        "no VMCOREINFO: drgn cannot open it, makedumpfile cannot filter it, and the log cannot be found",
     );
     remarks.add(
         !has_info && dump.notes().bytes == 0,
@@ -194,12 +188,12 @@ fn of_kernel(dump: &Dump, remarks: &mut Remarks) {
     remarks.add(
         dump.notes().cpus == 0,
         "no-registers",
-        "no CPU's registers (PRSTATUS notes): stack traces of running tasks cannot be had",
+        "no CPU's registers (PRSTATUS notes): running tasks have no stack traces",
     );
     let order = dump.layout().byte_order();
     remarks.add(
         order == ByteOrder::Big || !matches!(dump.layout(), StructLayout::Bits64(_)),
         "foreign-host",
-        "crash must be one for this word size and byte order; libkdumpfile and drgn read it anywhere",
+        "crash must be built for this word size and byte order; libkdumpfile and drgn read it anywhere",
     );
 }

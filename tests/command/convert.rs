@@ -360,7 +360,7 @@ fn without_evidence_for_its_classes_a_level_excludes_only_zeros_with_a_warning()
     let output = folder.run(&["--exclude", "zero,user", "--json", "-f", "vmcore", "out"]);
     let report = json(&output.stdout);
     assert_eq!((&report["dump_level"], &report["dump_level_asked"]), (&1.into(), &9.into()));
-    let warning = format!("user pages are kept: {NO_TABLES}");
+    let warning = format!("all user pages are kept: {NO_TABLES}");
     assert_eq!(report["warnings"], Value::from(vec![warning]));
     assert_eq!(report["pages"]["excluded"], 0);
     let classes = &report["classes"];

@@ -6,7 +6,7 @@ use crate::common::{
 use kdumpconv::Codec;
 use kdumpconv::Dump;
 use kdumpconv::Summary;
-use kdumpconv::summary::{Cell, CrashTime, NameSource, Picture};
+use kdumpconv::summary::{Cell, CrashTime, LogError, NameSource, Picture};
 use proptest::prelude::*;
 use support::kdump::{Kdump, Strictness};
 use support::kdump_header::KdumpLayout;
@@ -72,13 +72,13 @@ proptest! {
         prop_assert_eq!(summary.bytes.memory, report.pages.present * report.page_bytes);
 
         let stored = summary.stored.unwrap();
-        let compressed = if codec == Codec::Raw { 0 } else { stored.share(codec).pages };
-        prop_assert_eq!(stored.looked_at, report.pages.written());
-        prop_assert_eq!(stored.lost, 0);
+        let compressed = if codec == Codec::Raw { 0 } else { stored.by_codec(codec).pages };
+        prop_assert_eq!(stored.sampled, report.pages.written());
+        prop_assert_eq!(stored.unreadable, 0);
         if level == 1 {
             prop_assert_eq!(stored.zero.pages, report.pages.zero);
             prop_assert_eq!(compressed, report.pages.compressed);
-            prop_assert_eq!(stored.share(Codec::Raw).pages, report.pages.raw);
+            prop_assert_eq!(stored.by_codec(Codec::Raw).pages, report.pages.raw);
             let zero_bytes = if report.pages.zero > 0 { report.page_bytes } else { 0 };
             prop_assert_eq!(stored.zero.bytes, zero_bytes);
         } else {
@@ -126,10 +126,10 @@ proptest! {
         // A single page of zeros shares its data with no other page.
         prop_assert!(stored.zero.pages == zeros || (zeros == 1 && stored.zero.pages == 0));
         let flags = |flag| judge.descriptors.iter().filter(|stored| stored.flags == flag).count() as u64;
-        let others: u64 = Codec::ALL.into_iter().map(|codec| stored.share(codec).pages).sum();
+        let others: u64 = Codec::ALL.into_iter().map(|codec| stored.by_codec(codec).pages).sum();
         prop_assert_eq!(others + stored.zero.pages, judge.descriptors.len() as u64);
-        prop_assert!(stored.share(Codec::Raw).pages <= flags(0));
-        prop_assert!(codec == Codec::Raw || stored.share(codec).pages <= flags(codec.flag()));
+        prop_assert!(stored.by_codec(Codec::Raw).pages <= flags(0));
+        prop_assert!(codec == Codec::Raw || stored.by_codec(codec).pages <= flags(codec.flag()));
         prop_assert!(stored.used().iter().all(|used| *used == codec));
     }
 }
@@ -179,8 +179,8 @@ fn wherever_a_file_is_cut_what_is_lost_is_counted() {
         let lost = judge.descriptors.iter().enumerate().filter(|page| !there(*page)).count();
         let summary = Summary::of(&dump);
         let stored = summary.stored.unwrap();
-        assert_eq!(stored.lost, lost as u64, "{len} bytes");
-        assert_eq!(stored.first_lost.is_some(), lost > 0);
+        assert_eq!(stored.unreadable, lost as u64, "{len} bytes");
+        assert_eq!(stored.first_unreadable.is_some(), lost > 0);
         assert_eq!(summary.remarks.iter().any(|remark| remark.id == "lost-pages"), lost > 0);
     }
 }
@@ -229,7 +229,7 @@ fn the_kernel_name_and_the_crash_time_come_from_the_first_place_that_has_them() 
     let bare = x86_64().load(Load::new(0, noise(1, 4096)));
     let of_bare = Summary::of(&core_of(bare.build()).unwrap());
     assert_eq!((of_bare.kernel, of_bare.crash_time), (None, None));
-    assert_eq!(of_bare.log, Err("no VMCOREINFO tells where it is".to_owned()));
+    assert!(matches!(of_bare.log, Err(LogError::NoVmcoreinfo)));
 
     // Where the header has no name, the name found in memory is used.
     let sample = support::sample::small_vmcore().build();

@@ -1,7 +1,9 @@
 //! Which pages a new dump excludes.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use kdumpconv::DumpLevel;
+
+use crate::cli::ui::classes::level_classes;
 
 /// Which pages to exclude.
 #[derive(Debug, Default, clap::Args)]
@@ -17,34 +19,48 @@ pub(crate) struct ExcludeArgs {
     dump_level: Option<u32>,
 
     /// Pages to exclude by name, separated by commas
-    #[arg(long, value_name = "CLASS", value_delimiter = ',', conflicts_with = "dump_level")]
-    exclude: Vec<Class>,
+    #[arg(
+        long,
+        value_name = "CLASS",
+        value_delimiter = ',',
+        value_parser = class_parser(),
+        conflicts_with = "dump_level"
+    )]
+    exclude: Vec<u32>,
 
     /// Fail (exit code 3) and write nothing if a class to exclude cannot be identified, rather than keep it
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
-/// A class of pages, whose number is its bit of the dump level.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[repr(u32)]
-enum Class {
-    /// Pages of zeros, which share one stored page
-    Zero = DumpLevel::ZERO,
-    /// Page cache without private data
-    Cache = DumpLevel::CACHE,
-    /// Page cache, with private data or without
-    PrivateCache = DumpLevel::PRIVATE_CACHE,
-    /// Memory of processes
-    User = DumpLevel::USER,
-    /// Free pages
-    Free = DumpLevel::FREE,
+/// Parses the name of a class to its bit of the dump level.
+fn class_parser() -> impl TypedValueParser<Value = u32> {
+    let classes = level_classes();
+    let values = classes.iter().map(|(name, _)| match help_of(name) {
+        Some(help) => PossibleValue::new(name).help(help),
+        None => PossibleValue::new(name),
+    });
+    PossibleValuesParser::new(values.collect::<Vec<_>>()).try_map(move |given| {
+        let class = classes.iter().find(|(name, _)| *name == given);
+        class.map(|(_, bit)| *bit).ok_or("no class has this name")
+    })
+}
+
+fn help_of(class: &str) -> Option<&'static str> {
+    match class {
+        "zero" => Some("Pages of zeros, which share one stored page"),
+        "cache" => Some("Page cache without private data"),
+        "private-cache" => Some("Page cache, with private data or without"),
+        "user" => Some("Memory of processes"),
+        "free" => Some("Free pages"),
+        _ => None,
+    }
 }
 
 impl ExcludeArgs {
     /// The level that was asked for, by number or by names; `None` if none was.
     pub(crate) fn level(&self) -> Option<DumpLevel> {
-        let classes = self.exclude.iter().fold(0, |bits, class| bits | *class as u32);
+        let classes = self.exclude.iter().fold(0, |bits, bit| bits | bit);
         let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
         asked.and_then(DumpLevel::new)
     }

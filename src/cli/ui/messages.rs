@@ -1,5 +1,6 @@
 //! Messages on standard error, and JSON reports.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -76,6 +77,13 @@ pub(crate) fn print_json(value: &Value, stdout_has_data: bool) {
     if let Err(error) = written {
         print_warning(format!("the report could not be written: {error}"));
     }
+}
+
+/// An error with all its causes; a cause that an error repeats is printed once.
+pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = anyhow::Chain::new(error).map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
 }
 
 /// The fields of an object made by `json!({ .. })`.

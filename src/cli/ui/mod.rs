@@ -2,7 +2,9 @@
 //!
 //! Nothing here opens a dump or decides how a command ends.
 
+pub(crate) mod advice;
 pub(crate) mod census;
+pub(crate) mod classes;
 pub(crate) mod findings;
 pub(crate) mod messages;
 pub(crate) mod outcome;

@@ -8,7 +8,7 @@ use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
 use super::*;
-use crate::dump::{Body, Dump, OpenOptions};
+use crate::dump::{Dump, OpenOptions};
 use crate::input::ReadAt;
 
 struct InMemory(Vec<u8>);
@@ -48,29 +48,29 @@ fn opened(share_zero: bool) -> Dump {
 }
 
 fn kdump(dump: &Dump) -> &Kdump {
-    let Body::Kdump(kdump) = &dump.body() else { panic!("no kdump file") };
-    kdump
+    dump.kdump().unwrap()
 }
 
 #[test]
 fn a_part_of_a_large_dump_is_spread_over_it() {
     let dump = opened(true);
     let all = Stored::of(kdump(&dump));
-    assert_eq!((all.descriptors, all.looked_at), (100, 100));
-    assert_eq!((all.zero.pages, all.share(Codec::Raw).pages), (90, 10));
+    assert_eq!((all.descriptors, all.sampled), (100, 100));
+    assert_eq!((all.zero.pages, all.by_codec(Codec::Raw).pages), (90, 10));
     for at_a_time in [1, 3, 10, 30, 99, 100, 1000] {
         for most in [1, 10, 20, 50, 99, 100, 1000] {
-            let some = Stored::of_some(kdump(&dump), most, at_a_time);
-            let seen =
-                some.zero.pages + some.share(Codec::Raw).pages + some.share(Codec::Zstd).pages;
-            assert_eq!((some.looked_at, some.lost), (seen, 0), "{most}, {at_a_time}");
+            let some = Stored::sample(kdump(&dump), most, at_a_time);
+            let seen = some.zero.pages
+                + some.by_codec(Codec::Raw).pages
+                + some.by_codec(Codec::Zstd).pages;
+            assert_eq!((some.sampled, some.unreadable), (seen, 0), "{most}, {at_a_time}");
             assert!(seen <= most.next_multiple_of(at_a_time), "{seen} of {most}, {at_a_time}");
             assert!(most < 100 || seen == 100, "{seen} of {most}, {at_a_time}");
         }
     }
     // Of ten windows with one page of noise each, five.
-    let half = Stored::of_some(kdump(&dump), 50, 10);
-    assert_eq!((half.looked_at, half.share(Codec::Raw).pages, half.zero.pages), (50, 5, 45));
+    let half = Stored::sample(kdump(&dump), 50, 10);
+    assert_eq!((half.sampled, half.by_codec(Codec::Raw).pages, half.zero.pages), (50, 5, 45));
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn zeros_that_are_not_shared_are_their_codecs_but_for_the_first() {
     let dump = opened(false);
     let stored = Stored::of(kdump(&dump));
     // The level says that zeros share a page: the first page of data, which nobody shares, is it.
-    assert_eq!((stored.zero.pages, stored.share(Codec::Zstd).pages), (1, 89));
+    assert_eq!((stored.zero.pages, stored.by_codec(Codec::Zstd).pages), (1, 89));
 }

@@ -1,51 +1,37 @@
-//! The report for a script: names stay, and say what the text report does not.
+//! The report for scripts, whose names never change; it has all that the text report has.
 
-use kdumpconv::Codec;
-use kdumpconv::Dump;
-use kdumpconv::Summary;
-use kdumpconv::dump::Body;
-use kdumpconv::dump::elf::Core;
-use kdumpconv::dump::kdump::Kdump;
-use kdumpconv::summary::{NameSource, Stored};
-use kdumpconv::{ByteOrder, StructLayout};
+use kdumpconv::summary::{ElfFacts, FileFacts, KdumpFacts, NameSource, Stored, Summary};
+use kdumpconv::{ByteOrder, Codec, StructLayout};
 use serde_json::{Map, Value, json};
 
 use super::classes::Classes;
-use super::text::{excluded_classes, named_codecs};
 use super::utc::utc;
-use crate::cli::ui::messages::SCHEMA;
+use crate::cli::ui::advice;
+use crate::cli::ui::classes::excluded_classes;
+use crate::cli::ui::messages::{SCHEMA, error_chain};
 use crate::cli::ui::sizes::as_f64;
 
 /// The report.
-pub(super) fn report(
-    input: &str,
-    dump: &Dump,
-    summary: &Summary,
-    classes: Option<&Classes>,
-) -> Value {
-    let (elf, kdump) = match &dump.body() {
-        Body::Elf(core) => (Some(core), None),
-        Body::Kdump(kdump) => (None, Some(kdump)),
+pub(super) fn report(input: &str, summary: &Summary, classes: Option<&Classes>) -> Value {
+    let (elf, kdump) = match &summary.file {
+        FileFacts::Elf(elf) => (Some(elf), None),
+        FileFacts::Kdump(kdump) => (None, Some(kdump)),
+        _ => (None, None),
     };
-    let order = dump.layout().byte_order();
-    let level = dump.dump_level();
-    let bytes = &summary.bytes;
+    let order = summary.layout.byte_order();
+    let (pages, bytes) = (&summary.pages, &summary.bytes);
     json!({
         "schema": SCHEMA,
         "input": input,
         "kind": if elf.is_some() { "elf" } else { "kdump" },
-        "complete": !dump.is_incomplete() && summary.pages.absent == 0,
-        "arch": dump.arch().uts_machine(order),
+        "complete": summary.is_complete(),
+        "arch": summary.arch.uts_machine(order),
         "byte_order": if order == ByteOrder::Little { "little" } else { "big" },
-        "layout": match dump.layout() {
-            StructLayout::Bits64(_) => "64-bit",
-            StructLayout::Packed32 => "32-bit packed",
-            StructLayout::Padded32(_) => "32-bit padded",
-        },
-        "page_size": dump.page_size(),
-        "phys_base": dump.phys_base(),
-        "elf": elf.map(|core| of_elf(core)),
-        "kdump": kdump.map(|kdump| of_kdump(kdump)),
+        "layout": layout_name(summary.layout),
+        "page_size": summary.page_size,
+        "phys_base": summary.phys_base,
+        "elf": elf.map(of_elf),
+        "kdump": kdump.map(of_kdump),
         "kernel": kernel(summary),
         "crash_time": summary.crash_time.map(|time| json!({
             "unix": time.seconds,
@@ -53,75 +39,83 @@ pub(super) fn report(
             "source": if time.by_kernel { "vmcoreinfo" } else { "header" },
         })),
         "log": log(summary),
-        "cpus": {
-            "registers": dump.notes().cpus,
-            "header": dump.header().map(|header| header.nr_cpus),
+        "cpus": { "registers": summary.cpus.registers, "header": summary.cpus.header },
+        "dump_level": {
+            "bits": summary.dump_level.bits(),
+            "excluded": excluded_classes(summary.dump_level),
         },
-        "dump_level": { "bits": level.bits(), "excluded": excluded_classes(level) },
         "pages": {
-            "max_mapnr": dump.max_mapnr(),
-            "ram": summary.pages.ram,
-            "kept": summary.pages.kept,
-            "excluded": summary.pages.excluded,
-            "holes": summary.pages.holes,
-            "absent": summary.pages.absent,
+            "max_mapnr": pages.max_mapnr,
+            "ram": pages.ram,
+            "kept": pages.kept,
+            "excluded": pages.excluded,
+            "holes": pages.holes,
+            "absent": pages.absent,
         },
         "classes": classes.map(Classes::json),
         "stored": summary.stored.as_ref().map(stored),
         "bytes": { "file": bytes.file, "memory": bytes.memory },
         "ratio": bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),
         "memory": summary.ranges.list.iter().map(|range| json!({
-            "start": range.pfns.start.saturating_mul(dump.page_size()),
-            "end": range.pfns.end.saturating_mul(dump.page_size()),
+            "start": range.pfns.start.saturating_mul(summary.page_size),
+            "end": range.pfns.end.saturating_mul(summary.page_size),
             "pages": range.pfns.end - range.pfns.start,
             "kept": range.kept,
         })).collect::<Vec<_>>(),
         "memory_ranges": summary.ranges.count,
-        "note_bytes": dump.notes().bytes,
+        "note_bytes": bytes.notes,
         "notes": summary.notes.iter().map(|note| json!({
             "name": note.name,
             "type": note.kind,
             "count": note.count,
             "desc_bytes": note.desc_bytes,
         })).collect::<Vec<_>>(),
-        "vmcoreinfo": dump.notes().vmcoreinfo_text().map(|text| {
+        "vmcoreinfo": summary.vmcoreinfo.as_ref().map(|text| {
             let text = String::from_utf8_lossy(text);
             json!({ "lines": text.lines().count(), "bytes": text.len(), "text": text })
         }),
-        "eraseinfo_bytes": dump.notes().eraseinfo.as_ref().map_or(0, |place| place.end - place.start),
-        "warnings": dump.warnings(),
+        "eraseinfo_bytes": bytes.eraseinfo.unwrap_or(0),
+        "warnings": summary.warnings,
         "remarks": summary.remarks.iter().map(|remark| json!({
             "id": remark.id,
-            "text": remark.text,
+            "text": advice::remark_text(remark, summary),
         })).collect::<Vec<_>>(),
     })
 }
 
-fn of_elf(core: &Core) -> Value {
+/// A layout of the kdump headers, as both reports name it.
+pub(super) fn layout_name(layout: StructLayout) -> &'static str {
+    match layout {
+        StructLayout::Bits64(_) => "64-bit",
+        StructLayout::Packed32 => "32-bit packed",
+        StructLayout::Padded32(_) => "32-bit padded",
+    }
+}
+
+fn of_elf(elf: &ElfFacts) -> Value {
     json!({
-        "class": if core.header.is_64bit { 64 } else { 32 },
-        "machine": core.header.e_machine,
-        "program_headers": core.segments.len(),
+        "class": if elf.is_64bit { 64 } else { 32 },
+        "machine": elf.machine,
+        "program_headers": elf.program_headers,
     })
 }
 
-fn of_kdump(kdump: &Kdump) -> Value {
-    let header = &kdump.header;
+fn of_kdump(kdump: &KdumpFacts) -> Value {
     json!({
-        "header_version": header.header_version,
-        "status": header.status,
-        "block_size": header.block_size,
-        "sub_hdr_size": header.sub_hdr_size,
-        "bitmap_blocks": header.bitmap_blocks,
-        "codecs": named_codecs(header.status).map(Codec::name).collect::<Vec<_>>(),
-        "split": kdump.sub_header.split != 0,
+        "header_version": kdump.header_version,
+        "status": kdump.status,
+        "block_size": kdump.block_size,
+        "sub_hdr_size": kdump.sub_hdr_size,
+        "bitmap_blocks": kdump.bitmap_blocks,
+        "codecs": kdump.codecs.iter().map(|codec| codec.name()).collect::<Vec<_>>(),
+        "split": kdump.is_split,
         "files": kdump.files.iter().map(|file| json!({
             "start_pfn": file.pfns.start,
             "end_pfn": file.pfns.end,
-            "flattened": file.flat.as_ref().map(|flat| json!({
-                "records": flat.records,
-                "bytes": flat.bytes,
-                "ended": flat.ended,
+            "flattened": file.flattened.as_ref().map(|flattened| json!({
+                "records": flattened.records,
+                "bytes": flattened.bytes,
+                "ended": flattened.has_end_mark,
             })),
         })).collect::<Vec<_>>(),
     })
@@ -147,7 +141,7 @@ fn kernel(summary: &Summary) -> Option<Value> {
 
 fn log(summary: &Summary) -> Value {
     match &summary.log {
-        Err(why) => json!({ "error": why }),
+        Err(error) => json!({ "error": error_chain(error) }),
         Ok(log) => json!({
             "error": null,
             "panic": log.panic.message,
@@ -160,20 +154,17 @@ fn log(summary: &Summary) -> Value {
 }
 
 fn stored(stored: &Stored) -> Value {
-    let codecs: Map<String, Value> = Codec::ALL
-        .into_iter()
-        .map(|codec| {
-            let share = stored.share(codec);
-            (codec.name().to_owned(), json!({ "pages": share.pages, "bytes": share.bytes }))
-        })
-        .collect();
+    let by_codec = |codec: Codec| {
+        let tally = stored.by_codec(codec);
+        (codec.name().to_owned(), json!({ "pages": tally.pages, "bytes": tally.bytes }))
+    };
     json!({
         "descriptors": stored.descriptors,
-        "looked_at": stored.looked_at,
+        "looked_at": stored.sampled,
         "zero": { "pages": stored.zero.pages, "bytes": stored.zero.bytes },
-        "codecs": codecs,
+        "codecs": Codec::ALL.into_iter().map(by_codec).collect::<Map<_, _>>(),
         "bytes": stored.bytes(),
-        "lost": stored.lost,
-        "first_lost": stored.first_lost,
+        "lost": stored.unreadable,
+        "first_lost": stored.first_unreadable,
     })
 }

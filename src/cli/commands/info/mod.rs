@@ -9,7 +9,7 @@ mod utc;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use kdumpconv::Summary;
+use kdumpconv::summary::{Picture, Summary};
 
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
 use crate::cli::exit::Exit;
@@ -17,6 +17,7 @@ use crate::cli::job::Job;
 use crate::cli::ui::messages::report_text;
 use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
+use text::{TextReport, picture_cells};
 
 /// Show what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
 ///
@@ -47,13 +48,14 @@ pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
     let dump = job.open_dump(&args.dump, None)?;
     let summary = Summary::of(&dump);
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
-    let input = &job.messages.input;
+    let (input, classes) = (job.messages.input.as_str(), classes.as_ref());
     let report = if job.messages.json {
-        report_text(&json::report(input, &dump, &summary, classes.as_ref()))
+        report_text(&json::report(input, &summary, classes))
     } else {
-        let details = job.messages.is_verbose();
         let terminal = Terminal::of_stdout();
-        text::report(input, &dump, &summary, classes.as_ref(), &terminal, details)
+        let picture = picture_cells(&terminal).map(|cells| Picture::of(&dump, cells));
+        let details = job.messages.is_verbose();
+        TextReport { input, summary: &summary, classes, picture, terminal, details }.text()
     };
     match Stdout.write_all(report.as_bytes()) {
         // A reader such as `head` has closed the pipe.

@@ -1,36 +1,54 @@
-//! The report for a person: one screen, a line for each matter, the same order for every dump.
+//! The report for people: one screen, a line for each fact, the same order for every dump.
 
-use kdumpconv::Class;
-use kdumpconv::Codec;
-use kdumpconv::Dump;
-use kdumpconv::DumpLevel;
-use kdumpconv::Summary;
-use kdumpconv::dump::Body;
-use kdumpconv::dump::kdump::Kdump;
-use kdumpconv::summary::{NameSource, Picture, Stored};
-use kdumpconv::{ByteOrder, StructLayout};
+use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
+use kdumpconv::{ByteOrder, Codec, DumpLevel};
 
 use super::classes::Classes;
+use super::json::layout_name;
 use super::map;
 use super::utc::utc;
-use crate::cli::ui::messages::printable;
-use crate::cli::ui::sizes::{as_f64, size};
+use crate::cli::ui::advice;
+use crate::cli::ui::classes::excluded_classes;
+use crate::cli::ui::messages::{error_chain, printable};
+use crate::cli::ui::sizes::{percent, size};
 use crate::cli::ui::terminal::Terminal;
 
-/// Columns of what stands before each matter.
+/// Columns of the labels.
 const LABEL_COLUMNS: usize = 12;
 
-/// Lines of a list that are shown where all were not asked for.
+/// Lines of a list that are printed without --verbose.
 const SHORT_LIST: usize = 8;
 
-/// Cells of a picture at the most: more say no more.
+/// The widest picture: more cells show no more.
 const MAX_CELLS: usize = 160;
+
+/// The number of cells for a picture of memory; `None` where there is no terminal to draw it on.
+pub(super) fn picture_cells(terminal: &Terminal) -> Option<usize> {
+    beside_labels(terminal).columns.map(|columns| columns.clamp(8, MAX_CELLS))
+}
+
+/// The terminal without the columns of the labels.
+fn beside_labels(terminal: &Terminal) -> Terminal {
+    let columns = terminal.columns.map(|columns| columns.saturating_sub(LABEL_COLUMNS));
+    Terminal { columns, ..*terminal }
+}
+
+/// What to report.
+pub(super) struct TextReport<'a> {
+    pub(super) input: &'a str,
+    pub(super) summary: &'a Summary,
+    pub(super) classes: Option<&'a Classes>,
+    pub(super) picture: Option<Picture>,
+    pub(super) terminal: Terminal,
+    /// Whether to print whole lists and VMCOREINFO.
+    pub(super) details: bool,
+}
 
 /// Labelled lines.
 struct Page(String);
 
 impl Page {
-    /// A line, or several, of which the first has the label.
+    /// Adds a line, or several of which the first has the label.
     fn add(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
         let mut label = label;
         for line in lines {
@@ -50,91 +68,121 @@ impl Page {
     }
 }
 
-/// The report; with `details`, lists are whole, and VMCOREINFO is printed.
-pub(super) fn report(
-    input: &str,
-    dump: &Dump,
-    summary: &Summary,
-    classes: Option<&Classes>,
-    terminal: &Terminal,
-    details: bool,
-) -> String {
-    let mut page = Page(format!("{}: {}\n\n", printable(input), kind(dump)));
-    crash(dump, summary, &mut page);
-    page.blank();
-    contents(dump, summary, &mut page);
-    page.blank();
-    memory(dump, summary, terminal, details, &mut page);
-    notes(dump, summary, details, &mut page);
-    if let Some(classes) = classes {
+impl TextReport<'_> {
+    /// The report as it is printed.
+    pub(super) fn text(&self) -> String {
+        let summary = self.summary;
+        let mut page = Page(format!("{}: {}\n\n", printable(self.input), kind(summary)));
+        crash(summary, &mut page);
         page.blank();
-        page.add("Classes", classes.lines(&within(terminal), details));
+        contents(summary, &mut page);
+        page.blank();
+        self.memory(&mut page);
+        self.notes(&mut page);
+        if let Some(classes) = self.classes {
+            page.blank();
+            page.add("Classes", classes.lines(&beside_labels(&self.terminal), self.details));
+        }
+        if !summary.remarks.is_empty() || !summary.warnings.is_empty() {
+            let remark = |remark| printable(&advice::remark_text(remark, summary));
+            page.blank();
+            page.add("Warning", summary.warnings.iter().map(|warning| printable(warning)));
+            page.add("Remark", summary.remarks.iter().map(remark));
+        }
+        if self.details {
+            page.blank();
+            let text = String::from_utf8_lossy(summary.vmcoreinfo.as_deref().unwrap_or(b""));
+            for line in text.lines() {
+                page.0.push_str(&printable(line.trim_end_matches('\0')));
+                page.0.push('\n');
+            }
+        }
+        page.0
     }
-    let said: Vec<String> = summary.remarks.iter().map(|remark| printable(&remark.text)).collect();
-    if !said.is_empty() || !dump.warnings().is_empty() {
-        page.blank();
-        page.add("Warning", dump.warnings().iter().map(|warning| printable(warning)));
-        page.add("Remark", said);
+
+    /// How many lines of a list of `all` to print.
+    fn shown(&self, all: usize) -> usize {
+        if self.details { all } else { all.min(SHORT_LIST) }
     }
-    if details {
-        let text = dump.notes().vmcoreinfo_text().unwrap_or_default();
-        page.blank();
-        for line in String::from_utf8_lossy(text).lines() {
-            page.0.push_str(&printable(line.trim_end_matches('\0')));
-            page.0.push('\n');
+
+    fn memory(&self, page: &mut Page) {
+        let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size);
+        if let Some(picture) = &self.picture {
+            page.add("Map", map::picture(picture, page_size, &self.terminal));
+        }
+        let mut lines = map::lines(&ranges.list, page_size);
+        lines.truncate(self.shown(lines.len()));
+        let more = ranges.count - lines.len() as u64;
+        if more > 0 {
+            let hint = if self.details { "" } else { " (-v lists them)" };
+            lines.push(format!("and {more} more ranges{hint}"));
+        }
+        page.add("Memory", lines);
+    }
+
+    fn notes(&self, page: &mut Page) {
+        let summary = self.summary;
+        let kinds = summary.notes.iter().map(|note| {
+            let name = printable(&note.name);
+            format!("{} x {name} type {:#x}, {} bytes", note.count, note.kind, note.desc_bytes)
+        });
+        let mut notes: Vec<String> = kinds.take(self.shown(summary.notes.len())).collect();
+        let more = summary.notes.len() - notes.len();
+        if more > 0 {
+            notes.push(format!("and {more} more kinds (-v lists them)"));
+        }
+        if notes.is_empty() {
+            notes.push("none".to_owned());
+        }
+        page.add("Notes", notes);
+        let info = match &summary.vmcoreinfo {
+            None => "none".to_owned(),
+            Some(text) => {
+                let lines = String::from_utf8_lossy(text).lines().count();
+                let hint = if self.details { "" } else { " (-v prints them)" };
+                format!("{lines} lines, {} bytes{hint}", text.len())
+            }
+        };
+        page.line("VMCOREINFO", info);
+        if let Some(bytes) = summary.bytes.eraseinfo {
+            page.line("ERASEINFO", format!("{bytes} bytes: some data were erased"));
         }
     }
-    page.0
 }
 
-/// What it is, in a few words.
-fn kind(dump: &Dump) -> String {
-    let mut kind = match dump.body() {
-        Body::Elf(core) => {
-            format!("ELF vmcore, {} bit", if core.header.is_64bit { 64 } else { 32 })
+/// What the dump is, in a few words.
+fn kind(summary: &Summary) -> String {
+    let mut kind = match &summary.file {
+        FileFacts::Elf(elf) => {
+            format!("ELF vmcore, {} bit", if elf.is_64bit { 64 } else { 32 })
         }
-        Body::Kdump(kdump) => {
-            let mut kind = "kdump-compressed file".to_owned();
-            if kdump.files.len() > 1 {
-                kind = format!("set of {} kdump-compressed files", kdump.files.len());
-            } else if kdump.sub_header.split != 0 {
-                kind = "one file of a set of kdump-compressed files".to_owned();
-            }
-            if kdump.files.iter().any(|file| file.flat.is_some()) {
-                kind.push_str(", flattened");
-            }
-            kind
-        }
+        FileFacts::Kdump(kdump) => kdump_kind(kdump),
+        _ => "dump".to_owned(),
     };
-    let order = match dump.layout().byte_order() {
+    let order = summary.layout.byte_order();
+    let order_name = match order {
         ByteOrder::Little => "little-endian",
         ByteOrder::Big => "big-endian",
     };
-    kind.push_str(&format!(", {} {order}", dump.arch().uts_machine(dump.layout().byte_order())));
-    if dump.is_incomplete() {
+    kind.push_str(&format!(", {} {order_name}", summary.arch.uts_machine(order)));
+    if summary.is_incomplete {
         kind.push_str(", incomplete");
     }
     kind
 }
 
-/// The kernel and its end.
-fn crash(dump: &Dump, summary: &Summary, page: &mut Page) {
-    let kernel = match &summary.kernel {
-        None => "not known: neither header nor VMCOREINFO tells".to_owned(),
-        Some(kernel) => {
-            let name = &kernel.name;
-            let source = match kernel.source {
-                NameSource::Header => "",
-                NameSource::Memory => "(from memory)",
-                NameSource::Vmcoreinfo => "(from VMCOREINFO)",
-            };
-            let parts = [name.release.as_str(), &name.version, &name.machine, source];
-            let all =
-                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-            printable(&all)
-        }
+fn kdump_kind(kdump: &KdumpFacts) -> String {
+    let kind = match kdump.files.len() {
+        1 if kdump.is_split => "one file of a set of kdump-compressed files".to_owned(),
+        1 => "kdump-compressed file".to_owned(),
+        files => format!("set of {files} kdump-compressed files"),
     };
-    page.line("Kernel", kernel);
+    if kdump.is_flattened() { kind + ", flattened" } else { kind }
+}
+
+/// The kernel and its crash.
+fn crash(summary: &Summary, page: &mut Page) {
+    page.line("Kernel", kernel(summary));
     let host = summary.kernel.as_ref().map(|kernel| &kernel.name.nodename);
     if let Some(host) = host.filter(|host| !host.is_empty()) {
         page.line("Host", printable(host));
@@ -142,7 +190,7 @@ fn crash(dump: &Dump, summary: &Summary, page: &mut Page) {
     page.line(
         "Crashed",
         match summary.crash_time {
-            None => "at a time that is not known".to_owned(),
+            None => "at an unknown time".to_owned(),
             Some(time) if time.by_kernel => utc(time.seconds),
             Some(time) => {
                 format!("{} (the header's time, perhaps of the conversion)", utc(time.seconds))
@@ -150,201 +198,152 @@ fn crash(dump: &Dump, summary: &Summary, page: &mut Page) {
         },
     );
     match &summary.log {
-        Err(why) => page.line("Panic", format!("the log cannot be read: {}", printable(why))),
+        Err(error) => {
+            let why = printable(&error_chain(error));
+            page.line("Panic", format!("the log cannot be read: {why}"));
+        }
         Ok(log) => {
             let panic = log.panic.message.as_deref();
             page.line("Panic", panic.unwrap_or("none in the log"));
             page.add("Cause", log.panic.cause.clone());
             if let Some(why) = &log.ended.why {
-                let lost = log.ended.lost;
-                page.line(
-                    "",
-                    format!("(records of the log are lost, {lost} or more: {})", printable(why)),
-                );
+                let (lost, why) = (log.ended.lost, printable(why));
+                page.line("", format!("(records of the log are lost, {lost} or more: {why})"));
             }
         }
     }
-    let told = dump.header().map(|header| u64::from(header.nr_cpus));
-    let registers = u64::from(dump.notes().cpus);
+    let registers = summary.cpus.registers;
     page.line(
         "CPUs",
-        match told {
-            Some(told) if told != registers => format!("{told}, registers of {registers}"),
+        match summary.cpus.header {
+            Some(header) if header != registers => format!("{header}, registers of {registers}"),
             _ => registers.to_string(),
         },
     );
 }
 
-/// The file and the pages in it.
-fn contents(dump: &Dump, summary: &Summary, page: &mut Page) {
+fn kernel(summary: &Summary) -> String {
+    let Some(kernel) = &summary.kernel else {
+        return "unknown: neither header nor VMCOREINFO names it".to_owned();
+    };
+    let name = &kernel.name;
+    let source = match kernel.source {
+        NameSource::Header => "",
+        NameSource::Memory => "(from memory)",
+        NameSource::Vmcoreinfo => "(from VMCOREINFO)",
+    };
+    let parts = [name.release.as_str(), &name.version, &name.machine, source];
+    let known: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    printable(&known.join(" "))
+}
+
+/// The file and its pages.
+fn contents(summary: &Summary, page: &mut Page) {
     let bytes = &summary.bytes;
     let memory = size(bytes.memory);
     let file = match bytes.file {
-        Some(file) => format!(
-            "{}, {:.1} % of {memory} of memory",
-            size(file),
-            100.0 * as_f64(file) / as_f64(bytes.memory).max(1.0),
-        ),
+        Some(file) => {
+            format!("{}, {:.1} % of {memory} of memory", size(file), percent(file, bytes.memory))
+        }
         None => format!("a stream, of {memory} of memory"),
     };
     page.line("Size", file);
-    match dump.body() {
-        Body::Elf(core) => page.line(
+    match &summary.file {
+        FileFacts::Elf(elf) => page.line(
             "Headers",
-            format!("{} segments, e_machine {}", core.segments.len(), core.header.e_machine),
+            format!("{} segments, e_machine {}", elf.program_headers, elf.machine),
         ),
-        Body::Kdump(kdump) => headers(dump, kdump, summary.stored.as_ref(), page),
+        FileFacts::Kdump(kdump) => headers(summary, kdump, page),
+        _ => {}
     }
     let pages = &summary.pages;
     let mut counts = format!(
         "{} of {} bytes: {} kept, {} excluded; {} in holes",
-        pages.ram,
-        dump.page_size(),
-        pages.kept,
-        pages.excluded,
-        pages.holes
+        pages.ram, summary.page_size, pages.kept, pages.excluded, pages.holes
     );
     if pages.absent > 0 {
-        counts.push_str(&format!("; {} of those kept are not in what is given", pages.absent));
+        counts.push_str(&format!("; {} kept pages are not in the files given", pages.absent));
     }
     page.line("Pages", counts);
     if let Some(stored) = &summary.stored {
-        page.add("Stored", stored_as(stored));
+        page.add("Stored", stored_pages(stored));
     }
 }
 
-fn headers(dump: &Dump, kdump: &Kdump, stored: Option<&Stored>, page: &mut Page) {
-    let layout = match dump.layout() {
-        StructLayout::Bits64(_) => "64-bit",
-        StructLayout::Packed32 => "32-bit packed",
-        StructLayout::Padded32(_) => "32-bit padded",
-    };
+fn headers(summary: &Summary, kdump: &KdumpFacts, page: &mut Page) {
     page.line(
         "Headers",
         format!(
-            "version {}, {layout} layout, phys_base {:#x}",
-            kdump.header.header_version,
-            dump.phys_base()
+            "version {}, {} layout, phys_base {:#x}",
+            kdump.header_version,
+            layout_name(summary.layout),
+            summary.phys_base
         ),
     );
-    page.line("Dump level", level(dump));
-    let named: Vec<&str> = named_codecs(kdump.header.status).map(Codec::name).collect();
-    let used: Vec<&str> =
-        stored.map(Stored::used).unwrap_or_default().into_iter().map(Codec::name).collect();
-    let list = |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    page.line("Dump level", dump_level(summary.dump_level));
+    let used = summary.stored.as_ref().map(Stored::used).unwrap_or_default();
     page.line(
         "Codec",
-        if named == used || used.is_empty() {
-            list(&named)
+        if kdump.codecs == used || used.is_empty() {
+            codec_names(&kdump.codecs)
         } else {
-            format!("{}; the header says {}", list(&used), list(&named))
+            format!("{}; the header says {}", codec_names(&used), codec_names(&kdump.codecs))
         },
     );
 }
 
-/// The codecs that a header's status names.
-pub(super) fn named_codecs(status: u32) -> impl Iterator<Item = Codec> {
-    Codec::ALL.into_iter().filter(move |codec| codec.flag() & status != 0)
+fn codec_names(codecs: &[Codec]) -> String {
+    let names: Vec<&str> = codecs.iter().map(|codec| codec.name()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// The classes of pages that a dump level leaves out, in the order of its bits.
-pub(super) fn excluded_classes(level: DumpLevel) -> Vec<&'static str> {
-    let zero = level.shares_zero_pages().then_some("zero");
-    zero.into_iter().chain(Class::excluded_by(level).into_iter().map(Class::name)).collect()
-}
-
-fn level(dump: &Dump) -> String {
-    let level = dump.dump_level();
+fn dump_level(level: DumpLevel) -> String {
     let bits = level.bits();
     match excluded_classes(level).as_slice() {
-        [] => format!("{bits}: nothing was left out"),
+        [] => format!("{bits}: excludes nothing"),
         ["zero"] => format!("{bits}: pages of zeros share one"),
         classes => format!("{bits}: without {} pages", classes.join(", ")),
     }
 }
 
 /// How pages are stored, by codec.
-fn stored_as(stored: &Stored) -> Vec<String> {
+fn stored_pages(stored: &Stored) -> Vec<String> {
     let mut parts = vec![format!("{} zero", stored.zero.pages)];
     for codec in Codec::ALL {
-        let share = stored.share(codec);
-        if share.pages > 0 {
+        let tally = stored.by_codec(codec);
+        if tally.pages > 0 {
             let name = if codec == Codec::Raw { "raw" } else { codec.name() };
-            parts.push(format!("{} {name} ({})", share.pages, size(share.bytes)));
+            parts.push(format!("{} {name} ({})", tally.pages, size(tally.bytes)));
         }
     }
-    if stored.lost > 0 {
-        parts.push(format!("{} that cannot be had", stored.lost));
+    if stored.unreadable > 0 {
+        parts.push(format!("{} unreadable", stored.unreadable));
     }
     let mut lines = vec![parts.join(", ")];
-    if stored.looked_at < stored.descriptors {
-        let share = 100.0 * as_f64(stored.looked_at) / as_f64(stored.descriptors);
-        lines.push(format!("(of {} pages that were looked at, {share:.1} %)", stored.looked_at));
+    if stored.sampled < stored.descriptors {
+        let share = percent(stored.sampled, stored.descriptors);
+        lines.push(format!("(a sample of {} pages, {share:.1} %)", stored.sampled));
     }
-    lines.extend(
-        stored.first_lost.as_deref().map(|why| format!("(the first lost: {})", printable(why))),
-    );
+    let why = stored.first_unreadable.as_deref();
+    lines.extend(why.map(|why| format!("(the first unreadable page: {})", printable(why))));
     lines
 }
 
-/// A terminal without the columns of the labels.
-fn within(terminal: &Terminal) -> Terminal {
-    let columns = terminal.columns.map(|columns| columns.saturating_sub(LABEL_COLUMNS));
-    Terminal { columns, ..*terminal }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn memory(dump: &Dump, summary: &Summary, terminal: &Terminal, details: bool, page: &mut Page) {
-    if let Some(columns) = within(terminal).columns {
-        let cells = columns.clamp(8, MAX_CELLS);
-        let picture = Picture::of(dump, cells);
-        page.add("Map", map::picture(&picture, dump.page_size(), terminal));
-    }
-    let ranges = &summary.ranges;
-    let shown = if details { ranges.list.len() } else { SHORT_LIST };
-    let mut lines = map::lines(&ranges.list, dump.page_size());
-    lines.truncate(shown);
-    let more = ranges.count.saturating_sub(lines.len() as u64);
-    if more > 0 {
-        lines.push(format!(
-            "and {more} more ranges{}",
-            if details { "" } else { " (-v lists them)" }
-        ));
-    }
-    page.add("Memory", lines);
-}
-
-fn notes(dump: &Dump, summary: &Summary, details: bool, page: &mut Page) {
-    let shown = if details { summary.notes.len() } else { SHORT_LIST };
-    let mut notes: Vec<String> = summary
-        .notes
-        .iter()
-        .take(shown)
-        .map(|note| {
-            let name = printable(&note.name);
-            format!("{} x {name} type {:#x}, {} bytes", note.count, note.kind, note.desc_bytes)
-        })
-        .collect();
-    let more = summary.notes.len().saturating_sub(notes.len());
-    if more > 0 {
-        notes.push(format!("and {more} more kinds (-v lists them)"));
-    }
-    if notes.is_empty() {
-        notes.push("none".to_owned());
-    }
-    page.add("Notes", notes);
-    let info = match dump.notes().vmcoreinfo_text() {
-        None => "none".to_owned(),
-        Some(text) => {
-            let lines = String::from_utf8_lossy(text).lines().count();
-            let hint = if details { "" } else { " (-v prints them)" };
-            format!("{lines} lines, {} bytes{hint}", text.len())
+    #[test]
+    fn a_dump_level_is_shown_by_the_classes_that_it_excludes() {
+        for (bits, expected) in [
+            (0, "0: excludes nothing"),
+            (1, "1: pages of zeros share one"),
+            (2, "2: without cache pages"),
+            (4, "4: without cache, private-cache pages"),
+            (24, "24: without user, free pages"),
+            (31, "31: without zero, cache, private-cache, user, free pages"),
+        ] {
+            assert_eq!(dump_level(DumpLevel::new(bits).unwrap()), expected);
         }
-    };
-    page.line("VMCOREINFO", info);
-    if let Some(erased) = &dump.notes().eraseinfo {
-        page.line(
-            "ERASEINFO",
-            format!("{} bytes: some data were erased", erased.end - erased.start),
-        );
     }
 }

@@ -1,0 +1,66 @@
+//! What a dump is, beside its pages: the facts that a summary reports.
+
+use std::ops::Range;
+
+use super::elf::Core;
+use super::kdump::Kdump;
+use super::{Body, Dump};
+
+impl Dump {
+    /// The headers and segments, if it is an ELF core.
+    pub(crate) fn elf(&self) -> Option<&Core> {
+        match &self.body {
+            Body::Elf(core) => Some(core),
+            Body::Kdump(_) => None,
+        }
+    }
+
+    /// The headers, bitmaps and files, if it is a kdump file or a split set.
+    pub(crate) fn kdump(&self) -> Option<&Kdump> {
+        match &self.body {
+            Body::Elf(_) => None,
+            Body::Kdump(kdump) => Some(kdump),
+        }
+    }
+
+    /// How many of `pfns` are RAM.
+    pub(crate) fn count_present(&self, pfns: &Range<u64>) -> u64 {
+        match &self.body {
+            Body::Elf(_) => self.present_within(pfns.clone()).map(|run| run.end - run.start).sum(),
+            Body::Kdump(kdump) => kdump.present.rank(pfns.end) - kdump.present.rank(pfns.start),
+        }
+    }
+
+    /// How many of `pfns` the input has.
+    pub(crate) fn count_kept(&self, pfns: &Range<u64>) -> u64 {
+        match &self.body {
+            Body::Elf(_) => self.kept_within(pfns.clone()).map(|run| run.end - run.start).sum(),
+            Body::Kdump(kdump) => kdump.kept.rank(pfns.end) - kdump.kept.rank(pfns.start),
+        }
+    }
+
+    /// Kept pages whose data are not in the input: they are in files of a split set that were not
+    /// given, or beyond the end of an ELF core.
+    pub(crate) fn count_absent(&self) -> u64 {
+        match &self.body {
+            Body::Elf(_) => self.missing().iter().map(|run| run.end - run.start).sum(),
+            Body::Kdump(kdump) => {
+                let given: u64 = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
+                kdump.kept.count().saturating_sub(given)
+            }
+        }
+    }
+
+    /// Bytes of the file or of all files of a split set, flattened ones as they are stored; `None`
+    /// for a stream that has not ended.
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
+        match &self.body {
+            Body::Elf(core) => core.input.size(),
+            Body::Kdump(kdump) => kdump.files.iter().try_fold(0u64, |sum, file| {
+                let bytes =
+                    file.flat.as_ref().map_or_else(|| file.input.size(), |flat| Some(flat.bytes));
+                Some(sum.saturating_add(bytes?))
+            }),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What the file is: an ELF core, a kdump file or a split set of them, and what its headers say.
+
+use std::ops::Range;
+
+use crate::codec::Codec;
+use crate::dump::Dump;
+use crate::dump::elf::Core;
+use crate::dump::kdump::{File, Flat, Kdump};
+
+/// What the file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileFacts {
+    /// An ELF core.
+    Elf(ElfFacts),
+    /// A kdump-compressed file, or a split set of them.
+    Kdump(KdumpFacts),
+}
+
+/// What the headers of an ELF core say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ElfFacts {
+    /// Whether the class is ELFCLASS64.
+    pub is_64bit: bool,
+    /// `e_machine`.
+    pub machine: u16,
+    /// The number of program headers.
+    pub program_headers: usize,
+}
+
+/// What the headers of a kdump file say; of a split set, those of the first file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KdumpFacts {
+    /// `header_version`.
+    pub header_version: u32,
+    /// `status`: the codecs' flags, and whether the dump is incomplete.
+    pub status: u32,
+    /// `block_size`: bytes of a page.
+    pub block_size: u32,
+    /// `sub_hdr_size`, in blocks.
+    pub sub_hdr_size: u32,
+    /// `bitmap_blocks`: blocks of both bitmaps.
+    pub bitmap_blocks: u32,
+    /// The codecs that `status` names.
+    pub codecs: Vec<Codec>,
+    /// Whether the file belongs to a split set (makedumpfile --split).
+    pub is_split: bool,
+    /// The file, or the files of the set that were given, in the order of their pages.
+    pub files: Vec<FileOfSet>,
+}
+
+/// One file of a split set, or the only file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileOfSet {
+    /// The pages whose descriptors the file has.
+    pub pfns: Range<u64>,
+    /// What its flattened stream says, if it is flattened.
+    pub flattened: Option<FlattenedFacts>,
+}
+
+/// What a flattened stream says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlattenedFacts {
+    /// The number of records.
+    pub records: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
+    /// Whether the stream ends with the end mark; else it is cut off.
+    pub has_end_mark: bool,
+}
+
+impl FileFacts {
+    pub(super) fn of(dump: &Dump) -> Self {
+        match (dump.elf(), dump.kdump()) {
+            (Some(core), _) => FileFacts::Elf(ElfFacts::of(core)),
+            (None, Some(kdump)) => FileFacts::Kdump(KdumpFacts::of(kdump)),
+            (None, None) => unreachable!("a dump is an ELF core or a kdump file"),
+        }
+    }
+}
+
+impl ElfFacts {
+    fn of(core: &Core) -> Self {
+        ElfFacts {
+            is_64bit: core.header.is_64bit,
+            machine: core.header.e_machine,
+            program_headers: core.segments.len(),
+        }
+    }
+}
+
+impl KdumpFacts {
+    fn of(kdump: &Kdump) -> Self {
+        let header = &kdump.header;
+        let is_named = |codec: &Codec| codec.flag() & header.status != 0;
+        KdumpFacts {
+            header_version: header.header_version,
+            status: header.status,
+            block_size: header.block_size,
+            sub_hdr_size: header.sub_hdr_size,
+            bitmap_blocks: header.bitmap_blocks,
+            codecs: Codec::ALL.into_iter().filter(is_named).collect(),
+            is_split: kdump.sub_header.split != 0,
+            files: kdump.files.iter().map(FileOfSet::of).collect(),
+        }
+    }
+
+    /// Whether one of the files is flattened.
+    #[must_use]
+    pub fn is_flattened(&self) -> bool {
+        self.files.iter().any(|file| file.flattened.is_some())
+    }
+}
+
+impl FileOfSet {
+    fn of(file: &File) -> Self {
+        FileOfSet { pfns: file.pfns.clone(), flattened: file.flat.as_ref().map(FlattenedFacts::of) }
+    }
+}
+
+impl FlattenedFacts {
+    fn of(flat: &Flat) -> Self {
+        FlattenedFacts { records: flat.records, bytes: flat.bytes, has_end_mark: flat.ended }
+    }
+}
