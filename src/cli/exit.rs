@@ -1,4 +1,4 @@
-//! Exit codes: a hook script has nothing else to go by.
+//! Exit codes, which are all that a hook script learns of the result.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use kdumpconv::Error;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// 0: a complete dump is there.
+    /// 0: a complete dump was written.
     Done,
     /// 1: nothing usable was written.
     Failed,
-    /// 2: the arguments make no sense.
+    /// 2: the arguments are wrong.
     Usage,
     /// 3: the input is not recognised or damaged beyond use.
     Input,
@@ -24,13 +24,13 @@ pub(crate) enum Exit {
     Signal(u8),
 }
 
-/// Arguments that make no sense together; clap finds the others.
+/// A usage error that clap cannot find: arguments that contradict each other.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) &'static str);
 
 impl Exit {
-    /// The code for an error.
+    /// The exit code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<Usage>().is_some() {
             return Exit::Usage;
@@ -45,7 +45,7 @@ impl Exit {
                 | Error::PageSizesDiffer { .. }
                 | Error::NotProven(_),
             ) => Exit::Input,
-            // A decoder of .gz or .zst that stopped before the headers were out.
+            // A .gz or .zst that is damaged before the end of the dump's headers.
             Some(Error::Read { source, .. })
                 if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
             {

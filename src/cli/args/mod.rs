@@ -1,4 +1,8 @@
-//! The one definition of the command line: what stands beside the main command.
+//! The one definition of the command line: the main command, the other commands, and the groups of
+//! arguments that they share.
+//!
+//! The arguments of one command are defined where the command is, in `commands`. Nothing is opened
+//! or decided here.
 
 pub(crate) mod exclude_args;
 pub(crate) mod shared_args;
@@ -23,7 +27,7 @@ use crate::cli::commands::verify::Verify;
 /// is complete; what cannot be completed is kept as OUTPUT.incomplete.
 #[derive(Debug, Parser)]
 #[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
-// A file whose name is a command's is written ./NAME.
+// A file with the name of a command is given as ./NAME.
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -33,7 +37,7 @@ pub(crate) struct Args {
     pub(crate) convert: Convert,
 }
 
-/// What can be done beside converting: one variant and one file each.
+/// The commands other than converting: one variant and one file each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[cfg(feature = "generate")]
@@ -53,7 +57,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable writte
 3 input not recognised or damaged beyond use, 4 a usable but incomplete dump was kept, \
 5 verify found damage, 128+n ended by signal n";
 
-/// With the codecs, as a hook that copied the binary wants to know them.
+/// The version and the codecs, which a hook that copied the binary asks for.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let codecs = Codec::ALL.map(Codec::name).join(", ");
     format!("{}\ncodecs: {codecs}", env!("CARGO_PKG_VERSION"))

@@ -1,5 +1,5 @@
-//! `completions` and `man`: what packages ship beside the binary, from the one definition of the
-//! command line.
+//! `completions` and `man`: files that packages ship with the binary, generated from the one
+//! definition of the command line.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -25,13 +25,13 @@ pub(crate) struct Manual {
     folder: Option<PathBuf>,
 }
 
-/// What the definition of the command line does not tell.
+/// The end of each page, which the definition of the command line does not have.
 const SEE_ALSO: &[u8] = b".SH \"SEE ALSO\"\ncrash(8), makedumpfile(8), kdump.conf(5)\n";
 
-/// Prints completions on standard output.
+/// Prints the completions for a shell on standard output.
 ///
 /// # Errors
-/// When standard output does not take them.
+/// When standard output cannot be written.
 pub(crate) fn completions(args: &Completions) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "kdumpconv", &mut script);
@@ -41,9 +41,9 @@ pub(crate) fn completions(args: &Completions) -> anyhow::Result<Exit> {
 /// Prints the manual page of the main command, or writes all of them.
 ///
 /// # Errors
-/// When standard output or the folder does not take them.
+/// When standard output or a file in the folder cannot be written.
 pub(crate) fn manual(args: &Manual) -> anyhow::Result<Exit> {
-    // Builds the commands' own names and their help.
+    // This gives the commands their full names, such as kdumpconv-info.
     let mut command = Args::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &args.folder else {

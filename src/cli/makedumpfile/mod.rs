@@ -1,9 +1,10 @@
-//! Called by the name `makedumpfile`: its command line, said in our own words.
+//! Called by the name `makedumpfile`: its command line, translated into ours.
 //!
-//! kdump's scripts call that name. Whatever they ask for becomes a command line of `kdumpconv`, so
-//! that there is one way in which things are done; what has no such command line is passed over or
-//! refused by the tables in `others`. The options are those of makedumpfile's manual page and of
-//! its `getopt_long(3)` table, up to 1.7.9 (2026-06).
+//! kdump's scripts call that name. Each of its command lines becomes one of `kdumpconv`, so that
+//! there is one implementation; options without a counterpart are ignored or refused by the table in
+//! `unsupported`. The options are those of makedumpfile's manual page and of its `getopt_long(3)`
+//! table, up to 1.7.9 (2026-06). Nothing but the command line is makedumpfile's here: what is done
+//! is in `commands`.
 
 mod unsupported;
 
@@ -19,7 +20,7 @@ use crate::cli::args::shared_args::{MESSAGE_DEBUG, MESSAGE_REPORT};
 use crate::cli::exit::Usage;
 use crate::cli::printable_usage;
 use crate::cli::ui::messages::{print_line, printable};
-use unsupported::{OTHERS, Other, Treatment};
+use unsupported::{Treatment, UNSUPPORTED, UnsupportedOption};
 
 /// The name, as the last part of `argv[0]`.
 const NAME: &str = "makedumpfile";
@@ -27,9 +28,9 @@ const NAME: &str = "makedumpfile";
 /// makedumpfile's own --message-level: progress, common messages, errors.
 const MESSAGE_DEFAULT: u32 = 7;
 
-/// In place of makedumpfile: make a small dump of VMCORE.
+/// In place of makedumpfile: write a small dump of VMCORE.
 ///
-/// This is kdumpconv, called as makedumpfile. `kdumpconv --help` tells what else it does.
+/// This is kdumpconv, called as makedumpfile. `kdumpconv --help` says what else it does.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
@@ -45,24 +46,23 @@ const MESSAGE_DEFAULT: u32 = 7;
     infer_long_args = true
 )]
 struct Makedumpfile {
-    /// Compress pages by zlib [default: not at all]
+    /// Compress pages with zlib [default: not at all]
     #[arg(short = 'c', overrides_with_all = ["lzo", "snappy", "zstd"])]
     zlib: bool,
 
-    /// By LZO
+    /// With LZO
     #[arg(short = 'l', overrides_with_all = ["zlib", "snappy", "zstd"])]
     lzo: bool,
 
-    /// By snappy
+    /// With snappy
     #[arg(short = 'p', overrides_with_all = ["zlib", "lzo", "zstd"])]
     snappy: bool,
 
-    /// By zstd
+    /// With zstd
     #[arg(short = 'z', overrides_with_all = ["zlib", "lzo", "snappy"])]
     zstd: bool,
 
-    /// Pages to leave out, 0 to 31; with commas, the next where a dump of the one before finds no
-    /// room [default: 0]
+    /// Pages to exclude, 0 to 31; of several levels with commas between, the last [default: 0]
     #[arg(
         short = 'd',
         value_name = "LEVEL[,LEVEL...]",
@@ -83,7 +83,7 @@ struct Makedumpfile {
     #[arg(short = 'F')]
     flat: bool,
 
-    /// Put a flattened stream from standard input together
+    /// Turn a flattened stream from standard input back into a plain file
     #[arg(short = 'R')]
     rearrange: bool,
 
@@ -103,7 +103,7 @@ struct Makedumpfile {
     #[arg(long, value_name = "N")]
     message_level: Option<u32>,
 
-    /// Say more
+    /// Print details
     #[arg(short = 'D')]
     debug: bool,
 
@@ -111,7 +111,7 @@ struct Makedumpfile {
     #[arg(long)]
     show_stats: bool,
 
-    /// Write nothing, tell the size
+    /// Write nothing, print the size
     #[arg(long)]
     dry_run: bool,
 
@@ -131,26 +131,26 @@ struct Makedumpfile {
     #[arg(short = 'v', action = clap::ArgAction::Version)]
     version: Option<bool>,
 
-    /// VMCORE and what is written, as above
+    /// VMCORE and the file to write, as above
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
-/// The lines after the first are makedumpfile's: scripts look there for a codec.
+/// The lines after the first have makedumpfile's words: scripts look there for a codec.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " in place of makedumpfile\nlzo\tenabled\nsnappy\tenabled\nzstd\tenabled"
 );
 
-/// Whether `argv[0]` says so.
+/// Whether `name`, the `argv[0]`, is makedumpfile.
 pub(super) fn is_called(name: Option<OsString>) -> bool {
     name.is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new(NAME)))
 }
 
-/// What makedumpfile's command line means; `None` if it was only to be checked.
+/// Our arguments for makedumpfile's command line; `None` if that was only to be checked.
 ///
 /// # Errors
-/// [`Usage`] for what makedumpfile refuses as well, and for what we do not do.
+/// [`Usage`] for what makedumpfile refuses as well, and for options that we refuse.
 pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Args>> {
     let line: Vec<OsString> = line.into_iter().collect();
     let matches = command().try_get_matches_from(&line).unwrap_or_else(|error| {
@@ -158,40 +158,42 @@ pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Res
         command().try_get_matches_from(shown).err().unwrap_or(error).exit()
     });
     let asked = Makedumpfile::from_arg_matches(&matches)?;
-    let mut notes = passed_over(&matches)?;
-    let ours = asked.in_our_words()?;
+    let mut notes = ignored_options(&matches)?;
+    let ours = asked.translated()?;
     if asked.levels.len() > 1 {
         notes.push(format!("-d: of several levels the last is taken, {}", asked.level()));
     }
     if asked.message_level() != 0 {
-        notes.iter().for_each(|note| tell(note));
+        notes.iter().for_each(|note| print(note));
     }
     let args =
         Args::try_parse_from(&ours).unwrap_or_else(|error| printable_usage(error, &ours).exit());
     if asked.debug || asked.message_level() & MESSAGE_DEBUG != 0 {
         let words: Vec<_> = ours.iter().map(|word| word.to_string_lossy()).collect();
-        tell(&format!("called as {NAME}: {}", words.join(" ")));
+        print(&format!("called as {NAME}: {}", words.join(" ")));
     }
     Ok((!asked.check_params).then_some(args))
 }
 
-fn tell(text: &str) {
+fn print(text: &str) {
     print_line(&printable(text));
 }
 
-/// The definition with those options that do nothing or are refused.
+/// The definition, including the options that are ignored or refused.
 fn command() -> clap::Command {
-    Makedumpfile::command().args(OTHERS.iter().map(Other::arg))
+    Makedumpfile::command().args(UNSUPPORTED.iter().map(UnsupportedOption::arg))
 }
 
-/// What is to be said of the options that are passed over.
-fn passed_over(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
+/// Messages about the options given that are ignored.
+fn ignored_options(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
     let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
     let mut notes = Vec::new();
-    for Other(name, _, treatment) in OTHERS.iter().filter(|other| is_given(other.0)) {
+    for UnsupportedOption { name, treatment, .. } in
+        UNSUPPORTED.iter().filter(|option| is_given(option.name))
+    {
         match treatment {
             Treatment::NotNeeded => {}
-            Treatment::PassedOver(why) => notes.push(format!("{name}: {why}")),
+            Treatment::Ignored(why) => notes.push(format!("{name}: {why}")),
             Treatment::Refused(why) => return Err(Usage(why)).context(*name),
         }
     }
@@ -200,7 +202,7 @@ fn passed_over(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
 
 impl Makedumpfile {
     /// The same as a command line of ours.
-    fn in_our_words(&self) -> Result<Vec<OsString>, Usage> {
+    fn translated(&self) -> Result<Vec<OsString>, Usage> {
         let mut words = Words::default();
         words.add("kdumpconv");
         let files: Vec<&Path> = self.files.iter().map(PathBuf::as_path).collect();
@@ -225,7 +227,8 @@ impl Makedumpfile {
         Ok(words.0)
     }
 
-    /// makedumpfile tries several in turn while there is no room; the last leaves out most.
+    /// The last level: makedumpfile tries several in turn while there is no room, and the last
+    /// excludes most.
     fn level(&self) -> u32 {
         self.levels.last().copied().unwrap_or(0)
     }
@@ -235,7 +238,7 @@ impl Makedumpfile {
         self.message_level.unwrap_or(MESSAGE_DEFAULT) | report
     }
 
-    /// -R DUMPFILE: of what comes from standard input.
+    /// -R DUMPFILE, whose input is standard input.
     fn rearranging<'a>(
         &self,
         words: &mut Words,
@@ -289,7 +292,7 @@ impl Makedumpfile {
         }
     }
 
-    /// VMCORE and a file, or with -F VMCORE alone.
+    /// VMCORE and the file to write, or with -F VMCORE alone.
     fn input_and_output<'a>(&self, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
         match (files, self.flat) {
             ([vmcore, output], false) => Ok(vec![*vmcore, *output]),

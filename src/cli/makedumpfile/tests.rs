@@ -1,4 +1,4 @@
-//! makedumpfile's command lines, and what each becomes or is told.
+//! makedumpfile's command lines, and our command line or the error that each becomes.
 
 use clap::CommandFactory;
 
@@ -8,12 +8,12 @@ fn words(line: &str) -> Vec<OsString> {
     std::iter::once("makedumpfile").chain(line.split_whitespace()).map(OsString::from).collect()
 }
 
-/// What a command line becomes, or why it is refused.
+/// Our command line for one of makedumpfile's, or why it is refused.
 fn ours(line: &str) -> Result<String, String> {
     let matches = command().try_get_matches_from(words(line)).map_err(|e| e.to_string())?;
-    passed_over(&matches).map_err(|error| format!("{error:#}"))?;
+    ignored_options(&matches).map_err(|error| format!("{error:#}"))?;
     let asked = Makedumpfile::from_arg_matches(&matches).unwrap();
-    let ours = asked.in_our_words().map_err(|error| error.to_string())?;
+    let ours = asked.translated().map_err(|error| error.to_string())?;
     Args::try_parse_from(&ours).map_err(|error| error.to_string())?;
     let ours: Vec<_> = ours.iter().map(|word| word.to_str().unwrap()).collect();
     Ok(ours.join(" "))
@@ -26,7 +26,7 @@ fn the_definition_is_sound() {
 }
 
 #[test]
-fn only_the_name_makedumpfile_is_that_name() {
+fn only_the_file_name_makedumpfile_counts() {
     for yes in ["makedumpfile", "/usr/sbin/makedumpfile", "./makedumpfile"] {
         assert!(is_called(Some(yes.into())), "{yes}");
     }
@@ -85,7 +85,7 @@ fn a_command_line_becomes_one_of_ours() {
 }
 
 #[test]
-fn what_makedumpfile_refuses_is_refused() {
+fn command_lines_that_makedumpfile_refuses_are_refused() {
     for (line, why) in [
         ("", "VMCORE and the file to write are wanted"),
         ("vmcore", "VMCORE and the file to write are wanted"),
@@ -113,7 +113,7 @@ fn what_makedumpfile_refuses_is_refused() {
 }
 
 #[test]
-fn every_option_of_its_own_table_is_known() {
+fn every_option_of_makedumpfile_is_known() {
     // getopt_long's letters and names in makedumpfile.c of 1.7.9.
     let mut names: Vec<String> = "bcDdeEFfghilLpRvXxz".chars().map(|c| format!("-{c}")).collect();
     names.extend(
@@ -131,13 +131,13 @@ fn every_option_of_its_own_table_is_known() {
 }
 
 #[test]
-fn options_without_a_counterpart_are_passed_over_or_refused_by_name() {
-    for Other(name, value, fate) in &OTHERS {
+fn options_without_a_counterpart_are_ignored_or_refused_by_name() {
+    for UnsupportedOption { name, value, treatment } in &UNSUPPORTED {
         let line = format!("-l {name} {} vmcore out", value.map_or("", |_| "1"));
         let matches = command().try_get_matches_from(words(&line)).unwrap();
-        match (fate, passed_over(&matches)) {
+        match (treatment, ignored_options(&matches)) {
             (Treatment::NotNeeded, Ok(notes)) => assert!(notes.is_empty(), "{name}"),
-            (Treatment::PassedOver(_), Ok(notes)) => {
+            (Treatment::Ignored(_), Ok(notes)) => {
                 assert!(notes.len() == 1 && notes[0].starts_with(&format!("{name}: ")), "{name}");
             }
             (Treatment::Refused(why), Err(error)) => {
@@ -146,7 +146,7 @@ fn options_without_a_counterpart_are_passed_over_or_refused_by_name() {
             }
             (_, other) => panic!("{name}: {other:?}"),
         }
-        if !matches!(fate, Treatment::Refused(_)) {
+        if !matches!(treatment, Treatment::Refused(_)) {
             assert_eq!(ours(&line).as_deref(), Ok("kdumpconv -C lzo -d 0 -- vmcore out"));
         }
     }

@@ -1,4 +1,4 @@
-//! What standard output can show, if it is a terminal, and how pictures are drawn with that.
+//! Standard output: what it can show if it is a terminal, and pictures drawn with that.
 
 use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
@@ -6,11 +6,11 @@ use std::io::{self, IsTerminal, Write};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// Columns where a terminal does not tell.
+/// Columns of a terminal that does not report its width.
 const USUAL_COLUMNS: usize = 80;
 
-/// Standard output without a buffer. Another process may have made it non-blocking, as ssh does:
-/// then it is waited for.
+/// Standard output without a buffer. If another process has made it non-blocking, as ssh does, a
+/// write waits until it can be written.
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
@@ -31,19 +31,19 @@ impl Write for Stdout {
     }
 }
 
-/// How to print for the eye.
+/// What can be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
     /// Columns of the terminal; `None` for a pipe or file.
     pub(crate) columns: Option<usize>,
-    /// Whether it takes escape codes for colours.
+    /// Whether it understands escape codes for colours.
     pub(crate) colour: bool,
-    /// Whether it takes more than ASCII.
+    /// Whether it shows more than ASCII.
     pub(crate) unicode: bool,
 }
 
 impl Terminal {
-    /// What there is on standard output. `NO_COLOR` (no-color.org) and `TERM=dumb` are honoured.
+    /// What standard output can show. `NO_COLOR` (no-color.org) and `TERM=dumb` are honoured.
     pub(crate) fn of_stdout() -> Self {
         if !io::stdout().is_terminal() {
             return Terminal { columns: None, colour: false, unicode: false };
@@ -60,12 +60,12 @@ impl Terminal {
     }
 }
 
-/// How something looks in a picture.
+/// How a cell of a picture looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) ascii: char,
     pub(crate) unicode: char,
-    /// SGR code of the colour.
+    /// The SGR code of the colour.
     pub(crate) colour: &'static str,
     pub(crate) meaning: &'static str,
 }
@@ -75,7 +75,7 @@ impl Look {
         if terminal.unicode { self.unicode } else { self.ascii }
     }
 
-    /// `text` in the colour of this.
+    /// `text` in the cell's colour.
     pub(crate) fn paint(&self, text: &str, terminal: &Terminal) -> String {
         if terminal.colour {
             format!("\x1b[{}m{text}\x1b[0m", self.colour)
@@ -84,14 +84,14 @@ impl Look {
         }
     }
 
-    /// Its sign, and what that means.
+    /// The sign, and its meaning.
     pub(crate) fn legend(&self, terminal: &Terminal) -> String {
         let sign = self.paint(&self.char(terminal).to_string(), terminal);
         format!("{sign} {}", self.meaning)
     }
 }
 
-/// A bar of these cells; those that look the same are painted in one go.
+/// A bar of these cells; one escape code paints a run of equal cells.
 pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
     let mut bar = String::new();
     for same in cells.chunk_by(|a, b| a.meaning == b.meaning) {
@@ -103,7 +103,7 @@ pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
     bar
 }
 
-/// The first of the locale's variables that is set counts (locale(7)).
+/// Whether the locale is a UTF-8 one: the first of its variables that is set counts (locale(7)).
 fn has_utf8_locale() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()

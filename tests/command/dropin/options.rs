@@ -196,7 +196,7 @@ fn rows(heading: &str) -> Vec<(String, String)> {
 fn options_that_the_readme_calls_ignored_have_no_effect() {
     let folder = folder();
     assert_done(&makedumpfile(&folder, "-l -d 1 vmcore ours"));
-    let rows = rows("passed over");
+    let rows = rows("ignored");
     assert!(rows.len() >= 11, "{rows:?}");
     for (option, said) in rows {
         let option = option.replace(['[', ']'], "");

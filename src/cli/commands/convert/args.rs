@@ -1,4 +1,4 @@
-//! The arguments of a conversion, and the options they mean.
+//! The arguments of a conversion, and the options that they stand for.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
-    /// How pages are compressed [default: zlib]
+    /// Codec to compress pages with [default: zlib]
     #[arg(short = 'C', long, value_name = "CODEC")]
     compress: Option<CodecArg>,
 
@@ -49,7 +49,7 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) exclude: ExcludeArgs,
 
-    /// Kind of file: auto is flat exactly when the output cannot seek
+    /// Kind of file; auto: flattened if OUTPUT cannot seek, else plain
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
     format: FormatArg,
 
@@ -75,7 +75,7 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) messages: MessageArgs,
 
-    /// As makedumpfile has it: put a flattened file together again
+    /// As of makedumpfile: turn a flattened file back into a plain one
     #[arg(short = 'R', hide = true, conflicts_with_all = [
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
         "flat", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
@@ -104,7 +104,8 @@ enum FormatArg {
 }
 
 impl Convert {
-    /// With -R, the command that does it: of INPUT OUTPUT, or of standard input to OUTPUT.
+    /// The `unflatten` command that -R stands for: from INPUT to OUTPUT, or with one file name from
+    /// standard input to that file.
     pub(crate) fn rearranged(&self) -> Option<Unflatten> {
         let (input, output) = match self.output.is_given() {
             true => (self.dump.input.clone(), self.output.clone()),
@@ -160,10 +161,10 @@ impl Convert {
     }
 }
 
-/// The timestamp of a core without one, from the environment: decimal digits, seconds since the epoch.
+/// The timestamp for a core without one, from the environment: seconds since the epoch, in decimal.
 ///
-/// What is no such number is refused, as <https://reproducible-builds.org/specs/source-date-epoch/>
-/// has it: a build that takes it for 0 is reproducible and wrong.
+/// Anything else is refused, as <https://reproducible-builds.org/specs/source-date-epoch/> requires:
+/// if it counted as 0, the output would be reproducible and wrong.
 fn source_date_epoch(value: Option<&OsStr>) -> Result<u64, Usage> {
     let Some(value) = value else { return Ok(0) };
     let digits = value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_without_meaning_is_refused() {
+    fn a_level_that_the_codec_lacks_is_refused() {
         let args = |list: &[&str]| Args::try_parse_from(list).unwrap().convert.options();
         assert!(args(&["kdumpconv", "-l", "--level", "1", "vmcore"]).is_err());
         assert!(args(&["kdumpconv", "--level", "13", "vmcore"]).is_err());
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn source_date_epoch_is_decimal_seconds_or_wrong_usage() {
+    fn source_date_epoch_is_decimal_seconds_or_a_usage_error() {
         let epoch = |value: &str| source_date_epoch(Some(value.as_ref())).ok();
         assert_eq!(source_date_epoch(None).ok(), Some(0));
         assert_eq!(epoch("1700000000"), Some(1_700_000_000));
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hook_scripts_pass_to_makedumpfile_is_taken() {
+    fn arguments_that_hook_scripts_pass_to_makedumpfile_are_accepted() {
         let line = "kdumpconv -l --message-level 7 -d 31 --num-threads 4 -F -D /proc/vmcore";
         let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
         assert_eq!(args.options().unwrap().threads, 4);

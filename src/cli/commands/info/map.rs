@@ -1,4 +1,4 @@
-//! The memory map: a picture for a terminal, lines for everything else.
+//! The memory map: a picture for a terminal, and a line for each range.
 
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
@@ -24,7 +24,7 @@ fn look(cell: &Cell) -> Look {
     }
 }
 
-/// The bar, and what its signs mean.
+/// The bar, and its legend.
 pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) -> [String; 2] {
     let signs: Vec<Look> = picture.cells.iter().map(look).collect();
     let mut legend = format!("one cell is {}", size(picture.cell_pages.saturating_mul(page_size)));
@@ -36,7 +36,7 @@ pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) ->
     [bar(&signs, terminal), legend]
 }
 
-/// A line for each range, columns aligned, with the holes between them.
+/// A line for each range, with columns aligned.
 pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
     let address = |pfn: u64| format!("{:#x}", u128::from(pfn) * u128::from(page_size));
     let width = ranges.last().map_or(0, |last| address(last.pfns.end).len());

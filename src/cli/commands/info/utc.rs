@@ -2,7 +2,7 @@
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// Days of 400 years, after which the calendar comes again.
+/// Days of 400 years, after which the calendar repeats.
 const CYCLE_DAYS: u64 = 146_097;
 
 /// Such as "2025-11-21 22:39:30 UTC".
@@ -13,7 +13,7 @@ pub(crate) fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
-/// Year, month and day of so many days since 1970-01-01.
+/// Year, month and day, `days` days after 1970-01-01.
 fn date(days: u64) -> (u64, u64, u64) {
     let mut year = 1970 + days / CYCLE_DAYS * 400;
     let mut left = days % CYCLE_DAYS;
