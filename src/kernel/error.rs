@@ -15,12 +15,12 @@ pub enum Error {
     #[error("VMCOREINFO has {}", none_of(.0))]
     MissingItem(Vec<Item>),
 
-    /// VMCOREINFO lacks an item, and what could stand in for it is of no use either.
+    /// VMCOREINFO lacks an item, and its substitute cannot be used.
     #[error("VMCOREINFO has no {missing}, and {substitute} cannot be used")]
     NoSubstitute {
         /// The item.
         missing: Item,
-        /// What could stand in for it.
+        /// The substitute.
         substitute: &'static str,
         /// Why that cannot be used.
         source: Box<Error>,
@@ -29,7 +29,7 @@ pub enum Error {
     /// Memory that the kernel describes itself with could not be read.
     #[error("cannot read {what}")]
     Unreadable {
-        /// The kernel's name for what is there.
+        /// The kernel's name for it.
         what: Cow<'static, str>,
         /// Why not.
         source: AddressError,
@@ -40,7 +40,7 @@ pub enum Error {
     Implausible {
         /// The kernel's name for the value.
         what: Cow<'static, str>,
-        /// What is wrong with it.
+        /// Why no kernel has it.
         why: Cow<'static, str>,
     },
 
@@ -72,7 +72,7 @@ impl Error {
         Error::MissingItem(vec![item])
     }
 
-    /// For `map_err`: that `missing` is missing, and why `substitute` is no way around it.
+    /// For `map_err`: why `substitute` cannot replace the item `missing`.
     pub(crate) fn no_substitute(
         missing: Item,
         substitute: &'static str,

@@ -78,8 +78,8 @@ fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Virt
     Ok(sections)
 }
 
-/// `range` without the hole between two bounds. If the symbol table has only one of them, as one of
-/// functions alone may, nothing of the range that may be in the hole remains.
+/// `range` without the hole between two bounds. A symbol table of functions may have only one of the
+/// bounds: then all of the range on its inner side may be in the hole, and does not remain.
 fn without(range: VirtRange, hole: (Option<VirtAddr>, Option<VirtAddr>)) -> [VirtRange; 2] {
     let hole = match hole {
         (Some(start), Some(end)) => VirtRange::new(start, end),

@@ -176,9 +176,9 @@ impl StructPageFormat {
     /// virtual address is `vaddr`.
     #[must_use]
     pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> StructPage<'a> {
-        let mapcount = self
-            .mapcount
-            .map_or(u32::MAX, |field| u32::try_from(self.read(bytes, field)).unwrap_or(u32::MAX));
+        let mapcount = self.mapcount.and_then(|field| bytes.get(field.offset..)?.first_chunk());
+        // -1, a page without mappings, where the field is not known.
+        let mapcount = mapcount.map_or(u32::MAX, |&bytes| self.order.read_u32(bytes));
         let flags = self.read(bytes, self.flags);
         StructPage { format: self, bytes, vaddr, flags, mapcount }
     }

@@ -84,7 +84,8 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
     Ok(AddressSpace { exact: Vec::new(), tables: Ok(tables), fallback, linear })
 }
 
-/// Bits of a virtual address as configured, and as in use: these are fewer if the processor lacks some.
+/// The configured bits of a virtual address, and those in use: fewer if the processor does not support
+/// them all.
 fn address_bits(info: &Vmcoreinfo) -> Result<(u32, u32), Error> {
     let config_bits = info.require_number("VA_BITS")?;
     // TCR_EL1_T1SZ since 5.9 (bbdbc11804ff); distributions used the other name before.

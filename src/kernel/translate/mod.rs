@@ -207,7 +207,8 @@ impl<'a> Translator<'a> {
         let mut at = vaddr;
         while !rest.is_empty() {
             let mapping = self.map(at)?;
-            let here = usize::try_from(mapping.bytes).unwrap_or(usize::MAX).min(rest.len());
+            let length = rest.len();
+            let here = usize::try_from(mapping.bytes).map_or(length, |bytes| bytes.min(length));
             let (part, after) = rest.split_at_mut(here);
             let unreadable = |source| AddressError::UnreadableMemory { vaddr: at, source };
             self.memory.read_physical(mapping.paddr, part).map_err(unreadable)?;

@@ -46,7 +46,7 @@ pub(super) fn address_space(kernel: &Kernel<'_>) -> Result<AddressSpace, Error> 
     let tables = tables(kernel, linear).map_err(Arc::new);
     let mut exact = vec![linear];
     if tables.is_err() {
-        exact.extend(vmemmap(kernel, linear).unwrap_or_default());
+        exact.extend(vmemmap(kernel, linear).into_iter().flatten());
     }
     Ok(AddressSpace { exact, tables, fallback: Vec::new(), linear: Some(linear) })
 }

@@ -58,7 +58,7 @@ impl PhysicalRuns<'_, '_> {
             Ok(tables) => (tables.same_extent(error, vaddr), [space.exact.as_slice(), &[]]),
             Err(_) => (u64::MAX, [space.exact.as_slice(), space.fallback.as_slice()]),
         };
-        // A linear range that begins later ends what is not mapped.
+        // An unmapped run ends where a linear range begins.
         let to_range = ranges.into_iter().flatten().filter_map(|r| r.start.checked_sub(vaddr));
         to_range.filter(|&bytes| bytes > 0).fold(bytes, u64::min)
     }
