@@ -95,6 +95,7 @@ fn none_of(items: &[Item]) -> String {
 
 /// Why a virtual address could not be translated, or the memory there not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// The page tables map no such address.
     #[error("virtual address {vaddr:#x} is not a kernel address: the page tables map {bits} bits")]

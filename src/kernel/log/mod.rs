@@ -48,10 +48,12 @@ mod tests;
 use std::ops::ControlFlow;
 
 use crate::kernel::translate::{Kernel, Translator};
-use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
 
 pub use crate::kernel::error::{AddressError, Error};
+pub use crate::kernel::physical::{Missing, Unreadable};
+pub use crate::kernel::vmcoreinfo::{Item, ItemKind};
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};
 
@@ -74,6 +76,7 @@ impl Caller {
 
 /// What one printk logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record<'a> {
     /// Nanoseconds since boot. `None` before 3.5, when the time was part of the text, if anywhere.
     pub ts_nsec: Option<u64>,
@@ -89,6 +92,7 @@ pub struct Record<'a> {
 
 /// How much of a log could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogReport {
     /// Records that were read.
     pub records: u64,

@@ -35,6 +35,7 @@ const ONE_OOPS_NS: u64 = 1_000_000_000;
 
 /// What the log says about the crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Panic {
     /// The line of the panic itself.
     pub message: Option<String>,
