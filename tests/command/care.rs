@@ -1,4 +1,5 @@
-//! The command does not destroy what it was not asked to, nor vouch for what it cannot.
+//! The command destroys nothing that it was not asked to, and never calls a dump complete that may
+//! not be.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

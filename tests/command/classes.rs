@@ -1,5 +1,5 @@
-//! Dump levels as a user sees them, of a memory whose every page is known: what is left out, what
-//! is said of it, and that `verify` proves it.
+//! Dump levels as a user sees them, on memory whose every page is known: the excluded pages, the
+//! reports on them, and their proof by `verify`.
 
 use std::collections::BTreeSet;
 use std::process::Output;
@@ -22,7 +22,7 @@ fn machine() -> Mm {
     Mm::populated(releases::V6_12)
 }
 
-/// One whose free blocks mostly have an order that they are not aligned to.
+/// A machine most of whose free blocks are not aligned to their order.
 fn doubtful() -> Mm {
     let mut mm = machine();
     for pfn in mm.blocks(|what| what == Use::Buddy { order: 0 }) {
@@ -36,14 +36,14 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The report of a command that ends with 0.
+/// The report of a command that exits 0.
 fn report(folder: &Folder, arguments: &[&str]) -> Value {
     let output = folder.run(&[arguments, &["--json"]].concat());
     assert_eq!(code(&output), 0, "{arguments:?}: {}{}", stdout(&output), stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Pages by class, by what they are used for.
+/// The number of pages of each class, by what they are used for.
 fn pages_of(mm: &Mm, class: LeftOut) -> u64 {
     let uses = mm.uses.values().filter(|what| what.left_out(&mm.kernel) == Some(class));
     uses.map(|what| 1 << what.order(&mm.kernel)).sum()
@@ -141,7 +141,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     {
         assert_eq!(words(line)[0], name);
         assert_eq!(words(line)[2], pages_of(&mm, class).to_string(), "{line}");
-        // Broken memory of a file counts as the file's.
+        // A poisoned page of a file counts as a page of the file.
         let more = class == LeftOut::Hwpoison;
         assert!(line.ends_with(fate) || more && line.ends_with("5 excluded"), "{line}");
     }
@@ -191,13 +191,13 @@ fn an_inconsistent_class_is_kept_with_a_warning_or_refused_with_strict() {
     let strict = folder.run(&["--strict", "-d", "31", "vmcore", "strict"]);
     assert_eq!(code(&strict), 3);
     assert!(stderr(&strict).contains("all free pages are kept"), "{}", stderr(&strict));
-    // What is not asked for need not be told.
+    // A class that is not to be excluded need not be determined.
     let strict = folder.run(&["--strict", "-d", "15", "vmcore", "strict"]);
     assert_eq!(code(&strict), 0, "{}", stderr(&strict));
     assert!(folder.read("strict") == folder.read("out"));
 }
 
-/// Takes the last page from the 2nd bitmap and the descriptors, and says another level.
+/// Removes the last page from the 2nd bitmap and the descriptors, and sets another level.
 fn without_its_last_page(file: &[u8], level: u8) -> (Vec<u8>, u64) {
     let kdump = Kdump::from_bytes(file).unwrap();
     let last = kdump.dumped.runs().last().unwrap().end - 1;
@@ -227,8 +227,8 @@ fn verify_distinguishes_an_excluded_page_from_a_lost_one() {
     );
     assert!(code(&output) == 5 && stdout(&output).contains(&words), "{}", stdout(&output));
 
-    // A page of zeros, as it is, may be left out by an odd level. Another level that
-    // leaves out classes may be of a writer who knows better.
+    // An odd level may exclude this page, which is zeros. With another level that excludes classes,
+    // the writer may have had better evidence.
     let (bytes, _) = without_its_last_page(&folder.read("good"), 30);
     folder.write("lost", &bytes);
     let output = folder.run(&["verify", "lost", "--against", "vmcore"]);

@@ -1,4 +1,4 @@
-//! The command: exit codes, what is said, where the output goes and what it is called.
+//! Conversions by the command: exit codes, messages, and the place and name of the output.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -304,7 +304,7 @@ fn a_dry_run_writes_nothing_and_reports_what_a_run_would_write() {
     assert!(said.contains(&format!("{len} bytes")), "{said}");
 }
 
-/// A core whose page size must be guessed, which is warned of.
+/// A core whose page size must be guessed, which causes a warning.
 #[test]
 fn with_json_nothing_else_is_printed_and_it_has_the_warnings() {
     use support::elf::{Class, Endian, machine};
@@ -321,7 +321,7 @@ fn with_json_nothing_else_is_printed_and_it_has_the_warnings() {
     }
 }
 
-/// Runs dry and then for real, and compares what is said with what is there.
+/// Runs dry and then for real, and compares the report with the files.
 fn check_dry_run(folder: &Folder, arguments: &[&str]) {
     let dry = folder.run(&[arguments, &["-n", "--json", "vmcore", "out"]].concat());
     assert_eq!(folder.names(), ["vmcore"], "{arguments:?}");
@@ -342,7 +342,7 @@ fn a_dry_run_of_a_flattened_output_reports_its_size() {
     check_dry_run(&folder().0, &["-F", "-z"]);
 }
 
-/// Why a core with this VMCOREINFO has no classes of pages.
+/// The reason why a core with this VMCOREINFO has no page classes.
 const NO_TABLES: &str = "VMCOREINFO has no SIZE(page)";
 
 #[test]
@@ -413,7 +413,7 @@ fn strict_exits_3_and_writes_nothing_if_a_class_cannot_be_determined() {
     folder.write("out", b"precious");
     fails(&folder.run(&["--strict", "-fd", "16", "vmcore", "out"]), 3, &[NO_TABLES]);
     assert_eq!(folder.read("out"), b"precious");
-    // What levels 0 and 1 leave out needs no tables.
+    // Levels 0 and 1 need no tables of the kernel.
     assert_eq!(code(&folder.run(&["--strict", "-f", "vmcore", "out"])), 0);
     assert!(folder.read("out") == expected);
 }

@@ -1,4 +1,4 @@
-//! `kdumpconv elf`: names, pipes, exit codes, what is said.
+//! `kdumpconv elf`: names, pipes, exit codes, messages.
 
 use crate::common::{noise, text, x86_64};
 use crate::process::{Folder, code, stderr};

@@ -1,4 +1,4 @@
-//! What the surroundings of a conversion may change of its output: a timestamp, when it is asked for.
+//! The environment of a conversion may change only a timestamp in the output, and only on request.
 
 use crate::process::{Folder, code, stderr};
 use kdumpconv::Architecture;
@@ -8,7 +8,7 @@ use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
 const TV_SEC_64: usize = 408;
 const TV_SEC_32: usize = 404;
 
-/// A folder with a vmcore that does not tell when it was made.
+/// A folder with a vmcore that has no crash time.
 fn folder(arch: Architecture) -> Folder {
     let folder = Folder::new();
     let builder = VmcoreBuilder::new(arch)

@@ -1,4 +1,4 @@
-//! The command's outputs that are no plain new files: pipes, devices, full disks, links.
+//! Outputs other than new files: pipes, devices, full disks, links.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use support::model::Model;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
-/// 3 MiB that no codec makes smaller, in two segments.
+/// 3 MiB that no codec can compress, in two segments.
 fn builder() -> VmcoreBuilder {
     x86_64()
         .prstatus(0)
@@ -133,7 +133,7 @@ fn a_closed_pipe_is_not_a_panic() {
     assert!(!said.contains("panic"), "{said}");
 }
 
-/// As `cp` does, and because /dev/stdout is a link: what is replaced must not be the link.
+/// As `cp` does, and because /dev/stdout is a link: the link itself must not be replaced.
 #[test]
 fn a_forced_output_through_a_link_replaces_the_file_and_keeps_the_link() {
     let (folder, expected) = folder();
@@ -161,7 +161,7 @@ fn a_name_taken_during_the_conversion_costs_neither_file() {
     assert!(folder.read(&others[0]) == expected);
 }
 
-/// A file system of so many KiB, if it may be mounted here.
+/// A file system of this many KiB, if this process may mount it.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -231,7 +231,7 @@ fn a_disk_without_room_for_the_headers_exits_1_and_stays_empty() {
     assert_eq!((code(&output), left), (1, 0), "{}", stderr(&output));
 }
 
-/// `ulimit -f` (systemd's LimitFSIZE=) is one more way for an output to take no more.
+/// `ulimit -f` (systemd's LimitFSIZE=) also limits an output.
 #[test]
 fn a_limit_on_the_file_size_keeps_what_fits() {
     let (folder, _) = folder();
@@ -243,8 +243,8 @@ fn a_limit_on_the_file_size_keeps_what_fits() {
     assert_eq!(names, ["out.incomplete", "vmcore"]);
 }
 
-/// A bit of p_filesz flipped, or a core of 256 GiB cut short: its size is known, so that what
-/// is missing needs no room and no time.
+/// A flipped bit of p_filesz, or a core of 256 GiB cut short: its size is known, so missing pages
+/// need no space and no time.
 #[test]
 fn a_small_file_that_claims_256_gib_is_converted_at_once() {
     let (folder, _) = folder();

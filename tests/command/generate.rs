@@ -1,4 +1,4 @@
-//! What packages ship beside the binary says all that `--help` says.
+//! The manual pages and completions in packages have everything that `--help` has.
 #![cfg(feature = "generate")]
 use std::collections::BTreeSet;
 use std::process::Command;

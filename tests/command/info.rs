@@ -1,4 +1,4 @@
-//! `info`: what is printed, for people and for scripts, and how it ends.
+//! `info`: its output for people and for scripts, and its exit codes.
 
 use crate::common::{flat, noise, options, plain, x86_64};
 use crate::process::{Folder, code, stderr};
@@ -284,7 +284,7 @@ fn info_reads_pipes_and_packed_files() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(without_name(&said), without_name(&expected));
-    // A core is not stored for a glance: what is in its memory is not told.
+    // `info` does not spool a core from a pipe, so it does not report what is in memory.
     let output = folder.shell("cat vmcore | \"$KDUMPCONV\" info -");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();

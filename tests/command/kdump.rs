@@ -12,7 +12,7 @@ use support::vmcore::VmcoreBuilder;
 const INFO: &str = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff81002010\n\
                     OFFSET(uts_namespace.name)=4\nNUMBER(phys_base)=0\n";
 
-/// Where the kernel's name is, by `INFO`.
+/// The address of the kernel's name according to `INFO`.
 const UTS_OFFSET: usize = 0x2014;
 
 /// A guest whose memory has VMCOREINFO in its fourth page, and the kernel's name if `named`.
@@ -20,7 +20,7 @@ fn guest(named: bool) -> VmcoreBuilder {
     let mut memory = text(1, 0x8000);
     memory[0x3000..0x4000].fill(0);
     memory[0x3000..0x3000 + INFO.len()].copy_from_slice(INFO.as_bytes());
-    // Something that begins like it, but is not.
+    // Bytes that begin like VMCOREINFO but are not.
     memory[0x1000..0x1000 + 16].copy_from_slice(b"OSRELEASE=6.1.0\n");
     if named {
         memory[UTS_OFFSET..UTS_OFFSET + 390].fill(0);
@@ -51,7 +51,7 @@ fn vmcoreinfo_is_found_in_memory_and_becomes_a_note() {
     assert_eq!(vmcoreinfo_of(&kdump).as_deref(), Some(INFO));
     assert_eq!(kdump.header.uts("nodename"), "guest");
 
-    // The same from a pipe, and from the kdump file of a conversion that did not look.
+    // The same from a pipe, and from a kdump file that was converted without a search.
     folder.run(&["vmcore", "plain"]);
     assert_eq!(vmcoreinfo_of(&Kdump::from_bytes(&folder.read("plain")).unwrap()), None);
     for script in [

@@ -1,8 +1,8 @@
-//! What the library alone, without default features, drags in.
+//! The dependencies of the library alone, without default features.
 
 use std::process::Command;
 
-/// Names of the packages that a build of this one needs, its own first.
+/// Names of the packages that a build needs; this package comes first.
 fn packages(features: &[&str]) -> Vec<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));

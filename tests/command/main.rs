@@ -1,5 +1,5 @@
-//! The command as a user or a script runs it: options, messages, exit codes, files, signals; and what
-//! the README promises of it.
+//! The command as a user or a script runs it: options, messages, exit codes, files, signals, and
+//! the promises of the README.
 
 #![allow(
     clippy::unwrap_used,

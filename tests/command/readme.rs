@@ -1,17 +1,17 @@
-//! The examples of the README that need no other program: they are those that are tested elsewhere.
+//! Examples of the README that need no other program equal those that are tested elsewhere.
 
 const README: &str = include_str!("../../README.md");
 const HEADING: &str = "\n## In your tests\n";
 const DOCUMENTATION: &str = include_str!("../../src/fixtures/mod.rs");
 
-/// The first block of a language behind a heading, as it stands there.
+/// The first code block of a language after a heading, unchanged.
 fn block(text: &str, heading: &str, language: &str) -> String {
     let (_, text) = text.split_once(heading).expect("there is such a heading");
     let (_, rest) = text.split_once(&format!("```{language}\n")).expect("there is such a block");
     rest.split_once("```\n").expect("it ends").0.to_owned()
 }
 
-/// `cargo test --doc` runs the documentation's.
+/// `cargo test --doc` runs the documentation's example.
 #[test]
 fn the_rust_example_is_the_one_of_the_documentation() {
     let text: String = DOCUMENTATION
@@ -24,7 +24,7 @@ fn the_rust_example_is_the_one_of_the_documentation() {
     assert_eq!(block(README, HEADING, "rust"), block(&text, "", ""));
 }
 
-/// The version that a user is told to depend on is this one's.
+/// The README tells users to depend on the current version.
 #[test]
 fn the_examples_ask_for_the_current_version() {
     let version = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,5 @@
-//! Signals in the middle of a conversion: what there is is kept, or removed when asked from the
-//! keyboard.
+//! Signals during a conversion: the pages so far are kept, except after SIGINT, which removes the
+//! output.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -18,7 +18,7 @@ fn builder() -> VmcoreBuilder {
     x86_64().prstatus(0).load(Load::new(0x10_0000, noise(1, 8 << 20)))
 }
 
-/// A conversion that has got so many bytes of its input through a FIFO, and waits for more.
+/// A conversion that has read part of its input from a FIFO and waits for more.
 struct Waiting {
     folder: Folder,
     child: Child,
@@ -40,7 +40,7 @@ fn started(arguments: &[&str], bytes: usize) -> Waiting {
 }
 
 impl Waiting {
-    /// Waits until so many bytes are on disk.
+    /// Waits until this many bytes are on disk.
     fn until_written(&self, name_part: &str, bytes: u64) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -60,7 +60,7 @@ impl Waiting {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits for the end without another byte of input.
+    /// Waits for the command to end, without giving it another byte.
     fn end(self) -> (Folder, Output) {
         let output = wait(self.child, 10);
         drop(self.input);
@@ -152,7 +152,7 @@ fn sigterm_while_the_dump_goes_to_a_pipe_ends_it_at_once() {
     folder.write("vmcore", &builder().build());
     let mut command = folder.command(&["vmcore"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The pipe is full by then, and nobody reads it.
+    // By then the pipe is full, and no process reads it.
     std::thread::sleep(Duration::from_millis(300));
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(code(&wait(child, 10)), 143);
@@ -160,7 +160,7 @@ fn sigterm_while_the_dump_goes_to_a_pipe_ends_it_at_once() {
 
 #[test]
 fn a_second_signal_ends_a_command_that_has_not_ended() {
-    // However the second falls: a dump that has its name is sound.
+    // Whenever the second signal arrives, a dump under its final name is sound.
     for pause in [0, 1, 20] {
         let waiting = started(&["fifo", "out"], 5 << 20);
         waiting.until_written(".partial", 4 << 20);

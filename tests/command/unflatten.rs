@@ -1,4 +1,4 @@
-//! `unflatten` and `-R` as commands: names, exit codes, what is said, pipes, signals, full disks.
+//! `unflatten` and `-R`: names, exit codes, messages, pipes, signals, full disks.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,7 +16,7 @@ use support::model::Model;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
-/// 3 MiB that no codec makes smaller, and some text.
+/// 3 MiB that no codec can compress, and some text.
 fn builder() -> VmcoreBuilder {
     x86_64()
         .prstatus(0)
@@ -34,7 +34,7 @@ fn folder() -> (Folder, Vec<u8>) {
     (folder, dump)
 }
 
-/// The pages of a dump that says that it is incomplete.
+/// The pages of a dump that is marked incomplete.
 fn check_incomplete(bytes: &[u8]) -> usize {
     let image = Image::from_bytes(bytes).unwrap();
     let kdump = Kdump::open(image, Strictness::Lenient).unwrap();
@@ -82,7 +82,7 @@ fn a_cut_stream_exits_4_and_is_kept_as_incomplete() {
     assert_eq!(folder.names(), ["cut", "out.incomplete", "stream"]);
     let pages = check_incomplete(&folder.read("out.incomplete"));
     assert!((450..800).contains(&pages), "{pages}");
-    // Without its end mark nobody knows whether all came.
+    // Without the end mark it is unknown whether everything arrived.
     folder.write("cut", &stream[..stream.len() - 16]);
     let output = folder.run(&["unflatten", "-q", "cut", "whole"]);
     assert_eq!(code(&output), 4);

@@ -1,4 +1,4 @@
-//! `verify` and `--verify`: exit codes, what is said, where what cannot be read back is refused.
+//! `verify` and `--verify`: exit codes, messages, and outputs that cannot be read back.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -37,7 +37,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Runs `verify`; asserts its exit code and that it says all of `words` on standard output.
+/// Runs `verify`; asserts its exit code and that standard output has all of `words`.
 fn says(folder: &Folder, arguments: &[&str], expected: i32, words: &[&str]) {
     let output = folder.run(&[&["verify"], arguments].concat());
     let said = stdout(&output);
@@ -123,13 +123,13 @@ fn the_json_report_has_every_finding() {
     );
 }
 
-/// Without the kernel's tables, nothing is proven of a page that a file of level 31 lacks.
+/// Without the kernel's tables, a page excluded at level 31 cannot be proven to be excludable.
 #[test]
 fn unproven_exclusions_are_a_remark_with_the_first_page() {
     let folder = folder();
     let mut bytes = folder.read("good");
     bytes[4096 + 8] = 31;
-    // Page 0x69, the last, goes from the 2nd bitmap and from the descriptors.
+    // Removes the last page, 0x69, from the 2nd bitmap and the descriptors.
     bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
     bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
     folder.write("less", &bytes);
@@ -166,7 +166,7 @@ fn an_output_is_read_back_before_it_is_renamed() {
     let checked = read_back(&folder.shell("$KDUMPCONV --verify --json vmcore > redirected"));
     assert_eq!(checked["found"]["comparison"]["equal"], PAGES);
     assert_eq!(folder.read("redirected"), folder.read("good"));
-    // What came through a pipe is gone.
+    // Input from a pipe cannot be read again.
     let checked = read_back(&folder.shell("cat vmcore | $KDUMPCONV --verify --json - piped"));
     assert_eq!(checked["compared"], false);
     assert_eq!(checked["found"]["pages"]["good"], PAGES);

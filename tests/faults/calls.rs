@@ -1,4 +1,4 @@
-//! The system calls in question, of x86_64, and what can go wrong with each.
+//! The system calls of x86_64 that can be made to fail, and the faults of each.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub const POLL: u64 = 7;
 const FCNTL: u64 = 72;
 const F_DUPFD_CLOEXEC: u64 = 1030;
 
-/// What a call is for.
+/// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     Read,
@@ -33,16 +33,16 @@ pub enum Class {
     /// Renames, links, unlinks.
     Name,
     Close,
-    /// Descriptors that are made of others, and socket pairs.
+    /// Duplicated descriptors and socket pairs.
     Dup,
     Stat,
     Thread,
     Poll,
-    /// fadvise: nothing depends on it.
+    /// fadvise, on which nothing depends.
     Hint,
 }
 
-/// Which file a call is about.
+/// The file that a call is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Input,
@@ -63,10 +63,10 @@ pub struct Call {
     pub bytes: Option<u64>,
 }
 
-/// The class of a call, if it is in question.
+/// The class of a call, if it can be made to fail.
 ///
-/// Not in question: memory (an allocation that fails ends a Rust program), locks, signals'
-/// handlers, and the clock. mmap(2) of a file would be, but there is none.
+/// Exempt are calls for memory (a failed allocation ends a Rust program), locks, signal handlers,
+/// and the clock. mmap(2) of a file would not be exempt, but does not occur.
 pub fn class_of(number: u64, args: &[u64; 3]) -> Option<Class> {
     Some(match number {
         0 | 17 | 19 | 295 | 327 => Class::Read,
@@ -92,7 +92,7 @@ pub fn counted(class: Class) -> bool {
     matches!(class, Class::Read | Class::Write)
 }
 
-/// Whether a call's first argument is no descriptor of a file that it is about.
+/// Whether a call's first argument is something other than the descriptor of its file.
 pub fn makes_a_descriptor(number: u64) -> bool {
     matches!(number, 53 | 257 | 262..=265 | 316 | 332 | 56 | 435 | 2 | 7 | 79 | 82 | 86 | 87 | 89)
 }
@@ -102,8 +102,8 @@ pub fn makes_a_descriptor(number: u64) -> bool {
 pub enum Fault {
     /// Once.
     Once(i32),
-    /// For this call and every later one of its class that is about the same kind of file, as of a
-    /// device that is gone.
+    /// For this call and every later one of its class on the same kind of file, as for a removed
+    /// device.
     FromThenOn(i32),
     /// Half of the bytes that were asked for.
     Half,
@@ -119,7 +119,7 @@ impl Fault {
         }
     }
 
-    /// Whether a program that does nothing wrong goes on as if nothing had happened.
+    /// Whether a correct program continues as if nothing had happened.
     pub fn must_be_survived(self, call: &Call) -> bool {
         match self.errno() {
             None | Some(EINTR | EAGAIN) => true,

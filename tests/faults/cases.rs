@@ -1,4 +1,4 @@
-//! What is run: commands, inputs and outputs.
+//! The cases: commands, inputs and outputs.
 
 use std::fs;
 use std::process::Command;
@@ -20,9 +20,10 @@ use crate::common::{core_of, flat, noise, options, plain, text, x86_64};
 pub enum To {
     /// A new file, `out`.
     New,
-    /// One that was there, `out`.
+    /// An existing file, `out`.
     Replaced,
-    /// One that is written in place as its name says what it is, `out-incomplete`.
+    /// A file whose name says that it is incomplete, and which is therefore written in place:
+    /// `out-incomplete`.
     InPlace,
     /// A pipe that is standard output.
     Stdout,
@@ -47,13 +48,13 @@ pub enum Made {
 pub struct Case {
     pub name: &'static str,
     pub arguments: Vec<String>,
-    /// Files that are there; those that are read are named `in.*`.
+    /// The files in the folder; inputs are named `in.*`.
     pub inputs: Vec<(String, Vec<u8>)>,
-    /// Which of them comes through a pipe.
+    /// The one that is read from a pipe.
     pub stdin: Option<&'static str>,
     pub to: To,
     pub made: Made,
-    /// What is on the device before.
+    /// The old contents of the device.
     pub older: Vec<u8>,
     /// The memory.
     pub model: Model,
@@ -134,10 +135,10 @@ fn with_log() -> VmcoreBuilder {
     builder
 }
 
-/// A loop device of a file of its own, given back at the end.
+/// A loop device on a temporary file, detached at the end.
 pub struct LoopDevice {
     pub path: String,
-    /// As long as somebody has it open it is there.
+    /// It exists as long as a process has it open.
     _device: fs::File,
     _file: tempfile::NamedTempFile,
 }
@@ -153,7 +154,7 @@ impl LoopDevice {
         }
         let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
         let device = fs::File::open(&path).map_err(|error| format!("{path}: {error}"))?;
-        // From now on it goes with the last who has it open, however this process ends.
+        // From now on it disappears with the last open descriptor, however this process ends.
         let _ = Command::new("losetup").args(["--detach", &path]).status();
         Ok(LoopDevice { path, _device: device, _file: file })
     }

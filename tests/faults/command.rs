@@ -1,4 +1,4 @@
-//! The faults of the real command, one after the other.
+//! Faults of the real command, one per run.
 
 use std::collections::HashSet;
 use std::env;
@@ -17,7 +17,7 @@ use crate::skip::or_skip;
 use crate::tally::{Tally, Verdict};
 use crate::tracer::Action;
 
-/// Runs of the usual test: those of all cases together.
+/// Number of runs in a usual test, over all cases.
 const FEW: usize = 900;
 
 pub const THREADS: usize = 2;
@@ -27,12 +27,12 @@ pub fn wants_all() -> bool {
     env::var_os("KDUMPCONV_FAULTS").is_some_and(|value| value == "all")
 }
 
-/// Says something in any case: the test harness would swallow it.
+/// Prints a line past the test harness, which would capture it.
 pub fn say(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).unwrap();
 }
 
-/// A fault to try: of the n-th call.
+/// A fault of the n-th call, to try.
 struct Try {
     case: usize,
     n: usize,
@@ -67,7 +67,7 @@ pub fn undisturbed(case: &Case) -> (Expected, Vec<Call>) {
     (Expected::of(case, &left), calls)
 }
 
-/// Decides about one call: the first from the n-th on that the fault can happen to.
+/// Injects the fault in one call: the first from the n-th on that can have it.
 struct Injector {
     fault: Fault,
     n: usize,
@@ -108,7 +108,7 @@ fn attempt(
 ) {
     let mut injector = Injector { fault: at.fault, n: at.n, seen: 0, hit: None };
     let left = place.run(case, &mut |call| injector.decide(call), None);
-    // Threads do not take the same turns each time: there may be no such call left.
+    // The order of threads differs between runs, so there may be no such call left.
     let Some(call) = injector.hit else { return };
     let verdict = judge::after_fault(case, expected, &left, at.fault, &call).map_err(|why| {
         let names: Vec<&String> = left.files.iter().map(|(name, _)| name).collect();

@@ -61,7 +61,7 @@ fn run(case: &Case, file_system: &str, kib: u64) -> Left {
     command.current_dir(folder.path()).env("KDUMPCONV", env!("CARGO_BIN_EXE_kdumpconv"));
     command.env("FILE_SYSTEM", file_system).env("KIB", kib.to_string());
     let input = case.stdin.map(|name| fs::File::open(folder.path().join(name)).unwrap());
-    // Of a file as standard input, a pipe is made.
+    // A file as standard input becomes a pipe.
     let output = match input {
         Some(file) => {
             let mut cat = Command::new("cat").stdin(file).stdout(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! What a run may leave, and what not.
+//! Judges what a run left behind.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::run::Left;
 use crate::tally::Verdict;
 use crate::tracer::Ended;
 
-/// What an undisturbed run makes.
+/// The result of an undisturbed run.
 #[derive(Debug, Clone)]
 pub struct Expected {
     pub bytes: Vec<u8>,
     pub report: Vec<String>,
 }
 
-/// Lines of a report without those that tell the time.
+/// The lines of a report, except those with times.
 fn timeless(report: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(report);
     text.lines().filter(|line| !line.contains(" MB/s")).map(str::to_owned).collect()
 }
 
 impl Expected {
-    /// What a run that nothing disturbed left; it is proven to be right.
+    /// The files of an undisturbed run, which are checked to be right.
     pub fn of(case: &Case, left: &Left) -> Expected {
         let Ended::Code(code) = left.ended else { panic!("{}: {left:?}", case.name) };
         assert_eq!(code, 0, "{}: {}", case.name, left.stderr);
@@ -45,7 +45,7 @@ impl Expected {
     }
 }
 
-/// A kdump file as it is put together, whatever came through a pipe.
+/// The plain kdump file, also where a flattened stream was written.
 fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
     if bytes.starts_with(b"makedumpfile") && case.made == Made::Kdump {
         return unflatten(bytes);
@@ -53,7 +53,7 @@ fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes.to_vec())
 }
 
-/// The core, which is large and often asked for.
+/// The core, which is large and often needed.
 struct Shared(Arc<Vec<u8>>);
 
 impl ReadAt for Shared {
@@ -85,14 +85,14 @@ fn is_whole(case: &Case, plain: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What is put together of another's stream need not keep to our own rules.
+/// A rearranged stream of another writer need not follow our own rules.
 fn open(case: &Case, plain: &[u8]) -> Result<Kdump, String> {
     let is_ours = case.arguments[0] != "unflatten";
     let strictness = if is_ours { Strictness::Again } else { Strictness::Lenient };
     Kdump::open(Image::from_bytes(plain)?, strictness)
 }
 
-/// Whether a file that was kept says that it is incomplete, and has right pages alone.
+/// Checks that a kept file is marked incomplete and has only right pages.
 pub fn is_sound(case: &Case, expected: &Expected, bytes: &[u8]) -> Result<(), String> {
     if bytes == expected.bytes {
         return Ok(());
@@ -131,7 +131,7 @@ fn output(case: &Case, left: &Left) -> Vec<u8> {
     }
 }
 
-/// A stream or device may have anything that nobody takes for a complete dump.
+/// A stream or device may have anything that is not taken for a complete dump.
 fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), String> {
     let bytes = output(case, left);
     if let To::Device(_) = case.to {
@@ -161,7 +161,7 @@ fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), Strin
 
 fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
     let Ok((_, findings)) = found(case, bytes) else { return Ok(()) };
-    // Pages that it lacks are RAM without data; it has no field that says so.
+    // Missing pages are memory without data; an ELF file has no field that says so.
     let is_wrong = |kind: FindingKind| {
         !matches!(
             kind,
@@ -178,7 +178,7 @@ fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Damage that is not said in the dump's own headers: zeros stand for notes that could not be read.
+/// Damage that the dump's headers cannot express: zeros replace unreadable notes.
 fn damage(findings: &verify::Findings, incomplete: bool) -> Option<String> {
     let known = |kind: FindingKind| {
         incomplete
@@ -202,7 +202,7 @@ pub fn speaks_plainly(stderr: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What a run that was disturbed by `fault` at `call` makes of it.
+/// Judges a run that was disturbed by `fault` at `call`.
 pub fn after_fault(
     case: &Case,
     expected: &Expected,
@@ -234,7 +234,7 @@ pub fn after_fault(
     Ok(verdict)
 }
 
-/// What is left, whatever happened.
+/// Checks what is left, whatever happened.
 pub fn after(
     case: &Case,
     expected: &Expected,
@@ -272,12 +272,12 @@ fn complete(
     call: Option<&Call>,
 ) -> Result<Verdict, String> {
     if case.made == Made::Report {
-        // A reader that goes away, as `head` does, has what it wants.
+        // A reader that closes the pipe, as `head` does, has what it wants.
         let gone = call.is_some_and(|c| {
             c.class == Class::Write && matches!(c.target, Target::Stdout | Target::Pipe)
         });
-        // It tells what it could find out, and why not more.
-        // How pages are stored is counted by what can be read of them.
+        // `info` reports what it found and why it found no more; it counts only the stored pages
+        // that it can read.
         let others = |lines: &[String]| -> Vec<String> {
             lines.iter().filter(|line| !line.starts_with("Stored ")).cloned().collect()
         };
@@ -354,7 +354,7 @@ fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String
     Ok(Verdict::KeptIncomplete)
 }
 
-/// What a process that ended by a signal that it caught may leave.
+/// Judges a run that ended by a signal that it caught.
 pub fn after_signal(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String> {
     if left.hung || left.stderr.contains("panicked") {
         return Err("it hung or panicked".to_owned());
@@ -363,8 +363,8 @@ pub fn after_signal(case: &Case, expected: &Expected, left: &Left) -> Result<Ver
     if left.files.is_empty() { Ok(Verdict::Nothing) } else { kept(case, expected, left) }
 }
 
-/// What a process that was killed at once may leave: besides, hidden files that nobody takes for a
-/// whole dump.
+/// Judges a run that was killed at once: it may also leave hidden files that are not taken for a
+/// complete dump.
 pub fn after_kill(case: &Case, expected: &Expected, left: &mut Left) -> Result<Verdict, String> {
     let is_partial = |name: &str| name.starts_with(".out.") && name.ends_with(".partial");
     let (partial, files) = std::mem::take(&mut left.files)

@@ -1,5 +1,5 @@
-//! Signals at every call and at any time: what the command leaves when it is told to end, and when
-//! it is not asked.
+//! Signals at every call and at any time: what the command leaves after SIGTERM and SIGINT, and
+//! after SIGKILL.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ struct Try {
 enum When {
     /// At the n-th call.
     At(usize),
-    /// At the n-th call, and again so many calls later.
+    /// At the n-th call, and again m calls later.
     Twice(usize, usize),
     After(Duration),
 }
@@ -123,7 +123,7 @@ fn no_signal_leaves_a_file_that_claims_more_than_it_has() {
     let mut tries: Vec<Try> = tries.into_iter().step_by(step).collect();
     for nth in 0..if wants_all() { MANY_TIMED } else { FEW_TIMED } {
         state = random(state);
-        // An undisturbed run takes some 10 ms, and up to 50 where others are at work.
+        // An undisturbed run takes about 10 ms, and up to 50 on a busy machine.
         let pause = Duration::from_micros(1000 + state % 30_000);
         let (case, signal) = (nth % cases.len(), SIGNALS[nth % SIGNALS.len()]);
         tries.push(Try { case, signal, when: When::After(pause) });

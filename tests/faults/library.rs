@@ -1,4 +1,4 @@
-//! Reads and writes that fail, the n-th for every n: what is written stays right and tells.
+//! The n-th read or write fails, for every n: the output stays right, and errors are reported.
 
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
@@ -42,11 +42,11 @@ fn core() -> VmcoreBuilder {
 enum Fault {
     Errno(i32),
     Interrupted,
-    /// Only so many bytes are read.
+    /// Only this many bytes are read.
     Short(usize),
 }
 
-/// An input some of whose reads, by their number, go wrong.
+/// An input in which some reads, chosen by number, fail.
 struct Faulty<F: Fn(usize, u64) -> Option<Fault> + Send + Sync> {
     input: InMemory,
     reads: Arc<AtomicUsize>,
@@ -84,13 +84,13 @@ fn with_faults(
     (result, reads.load(Ordering::SeqCst))
 }
 
-/// Why a file is not right for its report.
+/// The reason why a file does not match its report.
 fn wrong(file: &[u8], report: &ConvertReport, model: &Model) -> Result<(), String> {
     let kdump = Kdump::from_bytes(file)?;
     if kdump.is_incomplete() != report.incomplete() {
         return Err(format!("the header says otherwise than {:?}", report.reasons));
     }
-    // A write that fails halfway may have brought more than the report vouches for, never less.
+    // A write that fails halfway may have written more than the report says, never less.
     let torn = report.reasons.iter().any(|reason| matches!(reason, IncompleteReason::Output(_)));
     let (has, said) = (kdump.dumped.count(), report.pages.written());
     if has < said || has > said && !torn {
@@ -109,7 +109,7 @@ fn a_failed_read_costs_only_the_pages_it_was_reading() {
     let mut failures = Vec::new();
     for errno in [EIO, EFAULT] {
         for n in 0..reads {
-            // Once, and as from a device that is gone from then on.
+            // Once, and from then on, as with a removed device.
             for last in [n, usize::MAX] {
                 let fault =
                     move |read, _| (n..=last).contains(&read).then_some(Fault::Errno(errno));

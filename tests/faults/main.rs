@@ -1,9 +1,9 @@
-//! Faults, counted: reads and writes that fail, fall short or are interrupted, at the library's own
-//! door and in the system calls of the real command, and signals at every moment. After each it is
-//! looked at what is left.
+//! Fault injection: reads and writes that fail, fall short or are interrupted, in the library's
+//! traits and in the system calls of the real command; and signals at every moment. After each
+//! fault the test checks what is left.
 //!
-//! `cargo test --test faults` tries a part of all faults, always the same; `KDUMPCONV_FAULTS=all`
-//! tries every one.
+//! `cargo test --test faults` tries a fixed sample of all faults; `KDUMPCONV_FAULTS=all` tries
+//! every one.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Others' readers on the incomplete dumps that were kept: libkdumpfile reads every page of each.
+//! libkdumpfile reads every page of the incomplete dumps that were kept.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
@@ -11,7 +11,7 @@ use crate::command::{say, wants_all};
 use crate::run::{Left, fast_folder};
 use crate::skip::or_skip;
 
-/// Dumps that are looked at.
+/// Number of dumps to read.
 const FEW: usize = 40;
 const MANY: usize = 1000;
 

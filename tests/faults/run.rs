@@ -1,4 +1,4 @@
-//! One run of the command: its folder set up, its pipes served, its end waited for.
+//! One run of the command: sets up its folder, serves its pipes, waits for its end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -20,31 +20,31 @@ use crate::tracer::{self, Action, Ended};
 /// No undisturbed run takes longer than a second.
 const TOO_LONG: Duration = Duration::from_secs(30);
 
-/// What was in OUTPUT before.
+/// The old contents of OUTPUT.
 pub const OLD: &[u8] = b"KDUMP   an older dump, which is not a dump";
 
-/// What a run left.
+/// The files that a run left.
 #[derive(Debug)]
 pub struct Left {
     pub ended: Ended,
     pub hung: bool,
     pub stdout: Vec<u8>,
     pub stderr: String,
-    /// What the FIFO or device has.
+    /// The contents of the FIFO or device.
     pub stream: Vec<u8>,
-    /// Files that were not there before, or that are not what they were, by name.
+    /// New and changed files by name.
     pub files: Vec<(String, Vec<u8>)>,
     /// Of those, names of files that others may read.
     pub open_to_others: Vec<String>,
 }
 
-/// A folder in which one run after the other is made.
+/// A folder for one run after another.
 pub struct Place {
     folder: tempfile::TempDir,
 }
 
-/// A file system in memory, where there is one: fsync(2) takes its time elsewhere, and its failure
-/// is told by the tracer, not by a disk.
+/// A file system in memory if there is one: fsync(2) is slow elsewhere, and the tracer makes it
+/// fail, not a disk.
 pub fn fast_folder() -> tempfile::TempDir {
     let shm = Path::new("/dev/shm");
     let made = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
@@ -130,7 +130,7 @@ impl Place {
         })
     }
 
-    /// Makes the folder what it was before the first run.
+    /// Restores the folder to its state before the first run.
     fn tidy(&self, case: &Case) {
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let entry = entry.unwrap();
@@ -159,7 +159,7 @@ impl Place {
             if name == "fifo" {
                 continue;
             }
-            // Whether a large one is still what it was, its size tells.
+            // For a large file, an unchanged size is taken as unchanged contents.
             let large =
                 case.inputs.iter().find(|(input, old)| *input == name && old.len() > 4 << 20);
             if large.is_some_and(|(_, old)| entry.metadata().unwrap().len() == old.len() as u64) {

@@ -1,18 +1,18 @@
-//! What was tried and what became of it, in numbers.
+//! Counts the faults and their outcomes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// How a run that was disturbed ended.
+/// The outcome of a disturbed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Exit code 0 and the same bytes.
     Survived,
-    /// It says what failed, and an incomplete dump is there.
+    /// An error message, and an incomplete dump is kept.
     KeptIncomplete,
-    /// It warns, and the dump is complete; classes of pages that the dump level leaves out are in.
+    /// A warning, and the dump is complete but has pages that the dump level excludes.
     KeptMore,
-    /// It says what failed, and nothing is there, or what says itself that it is cut off.
+    /// An error message, and no file or one that is recognisably cut.
     Nothing,
 }
 

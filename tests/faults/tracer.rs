@@ -1,5 +1,5 @@
-//! A tracer of the command: it sees each system call of every thread before the kernel does, and has
-//! it fail, do less, or be hit by a signal.
+//! Traces the command: stops each thread before each system call, and makes the call fail, do less,
+//! or be interrupted by a signal.
 //!
 //! ptrace(2), as `LD_PRELOAD` does not see calls that are made without the C library, and `strace -e
 //! inject` cannot have a call really do less than was asked for.
@@ -22,7 +22,7 @@ pub enum Action {
     Pass,
     /// It is not made, and fails.
     Fail(i32),
-    /// It is made for so many bytes.
+    /// It is made with fewer bytes.
     Shorten(u64),
     /// It is made, and the process gets a signal meanwhile.
     Signal(Signal),
@@ -32,7 +32,7 @@ const OPENAT: u64 = 257;
 const CREATES: u64 = nix::libc::O_CREAT as u64;
 const EXCLUSIVE: u64 = nix::libc::O_EXCL as u64;
 
-/// How a process ended.
+/// The way in which a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Code(i32),
@@ -101,7 +101,7 @@ pub fn trace(child: &Child, decide: &mut dyn FnMut(&Call) -> Action) -> Ended {
             WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
             _ => continue, // a thread is gone
         };
-        // A process that was killed meanwhile is waited for, not resumed.
+        // A process that has been killed meanwhile is waited for, not resumed.
         let _ = if in_shell { ptrace::cont(pid, signal) } else { ptrace::syscall(pid, signal) };
     }
 }

@@ -1,5 +1,5 @@
-//! Called as `makedumpfile`: what the scripts of kdump-utils (Fedora, RHEL), kdump-tools (Debian,
-//! Ubuntu) and kdump (openSUSE) ask for and look at, command line by command line.
+//! Called as `makedumpfile`: the command lines of the scripts of kdump-utils (Fedora, RHEL),
+//! kdump-tools (Debian, Ubuntu) and kdump (openSUSE), and the results that these scripts check.
 //!
 //! The lines are those of kdump-utils of 2026-03 (`kdump.sh`, `mkdumprd`, `kdumpctl`), kdump-tools
 //! 1.8.1 and 1.10.7 (`kdump-config`), and openSUSE's kdump of 2026-04 (`kdump-save`).
@@ -56,7 +56,7 @@ fn assert_whole(bytes: &[u8]) {
     assert!(!kdump.is_incomplete());
 }
 
-/// The names in the folder but for those that were there at first.
+/// The names in the folder, except those that were there at first.
 fn made(folder: &Folder) -> Vec<String> {
     let old = |name: &String| ["bin", "vmcore"].contains(&name.as_str());
     folder.names().into_iter().filter(|name| !old(name)).collect()

@@ -1,4 +1,4 @@
-//! Each option of makedumpfile: what it does here, or what is said of it.
+//! Each option of makedumpfile: its effect here, or the message about it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ fn without_a_letter_nothing_is_compressed_and_without_d_nothing_excluded() {
     assert_done(&folder.run(&["-C", "none", "-d", "0", "vmcore", "ours"]));
     assert!(folder.read("out") == folder.read("ours"));
     let kdump = Kdump::from_bytes(&folder.read("out")).unwrap();
-    // As many descriptors as pages: none are shared, as pages of zeros are at level 1.
+    // As many descriptors as pages: level 1 alone lets pages of zeros share one.
     let mut places: Vec<u64> = kdump.descriptors.iter().map(|stored| stored.offset).collect();
     places.dedup();
     assert_eq!((kdump.descriptors.len(), places.len()), (1952, 1952));
@@ -73,7 +73,7 @@ fn an_elf_file_is_written_plain_or_flattened_without_the_excluded_pages() {
     let folder = folder();
     folder.write("vmcore", &mm.core().bytes());
     for level in [0, 8, 31] {
-        // Level 0 leaves out what is poisoned or offline, as of a kdump file.
+        // Level 0 excludes poisoned and offline pages, as it does for a kdump file.
         let line = format!("-E -d {level}");
         assert_done(&makedumpfile(&folder, &format!("{line} -f vmcore out")));
         let flat = makedumpfile(&folder, &format!("-F {line} vmcore"));
@@ -92,7 +92,7 @@ fn an_elf_file_is_written_plain_or_flattened_without_the_excluded_pages() {
             mm.all_pages().into_iter().filter(|pfn| !out.contains(pfn)).collect();
         assert!(found == expected, "level {level}");
     }
-    // Of ours, `elf` alone, all pages are there; and what is not proven is an error if so wished.
+    // Our own `elf` keeps all pages; with strict, missing evidence is an error.
     assert_done(&folder.run(&["elf", "-f", "vmcore", "out"]));
     let core = ElfCore::open(&folder.path("out")).unwrap();
     let pages: u64 = core.memory.iter().map(|memory| memory.filesz / 4096).sum();
@@ -172,12 +172,12 @@ fn the_message_level_selects_the_messages() {
         assert!(told.contains("called as makedumpfile: kdumpconv -C lzo -d 1 -f "), "{told}");
         assert!(told.contains("pfn 0x100..0x800"), "{level}: {told}");
     }
-    // What goes wrong is said at any level.
+    // Errors are printed at any message level.
     let output = makedumpfile(&folder, "-l --message-level 0 vmcore out");
     assert!(stderr(&output).contains("out exists already"));
 }
 
-/// The rows of the README's table: option, value, and what is said of it.
+/// The rows of the README's table: option, value, and description.
 fn rows(heading: &str) -> Vec<(String, String)> {
     let readme = include_str!("../../../README.md");
     let section = readme.split("\n## In place of makedumpfile\n").nth(1).unwrap();

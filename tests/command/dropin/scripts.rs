@@ -1,4 +1,4 @@
-//! What the scripts of distributions do with a collector, in their own words.
+//! What the scripts of distributions do with a collector, in their own commands.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -85,13 +85,13 @@ fn kdump_utils_keeps_a_dump_that_did_not_fit_under_its_name_for_incomplete_ones(
     let kdump = Kdump::from_bytes(&folder.read("vmcore-incomplete")).unwrap();
     assert!(kdump.is_incomplete() && kdump.descriptors.len() > 100);
     crate::common::only_right_pages(&Model::new(&small_vmcore(), 4096), &kdump).unwrap();
-    // Under another name it is kept, too, but does not pass for the dump.
+    // Under another name the incomplete dump is kept, but not taken for a complete one.
     let output = makedumpfile(&folder, "-l -L 300k -d 31 vmcore dump");
     assert_eq!(code(&output), 4);
     assert!(stderr(&output).contains("an incomplete dump was kept: dump.incomplete"));
     assert!(folder.read("dump.incomplete") == folder.read("vmcore-incomplete"));
     assert!(!folder.path("dump").exists());
-    // Nothing usable: nothing is kept, and the code says so.
+    // Nothing usable: no file is kept, and the exit code says so.
     folder.write("noise", &crate::common::noise(1, 100_000));
     let output = makedumpfile(&folder, "-l -d 31 noise vmcore2-incomplete");
     assert_eq!(code(&output), 3);
@@ -129,7 +129,7 @@ fn over_ssh_a_whole_stream_arrives_and_a_cut_one_is_reported() {
     ] {
         assert_eq!(dump_ssh("bash", collector), 0);
         assert_whole(&unflatten(&folder.read("far")).unwrap());
-        // The stream says itself that it is incomplete, where nobody sees the code.
+        // Where the exit code is lost, the stream itself is marked incomplete.
         assert_eq!(dump_ssh("bash", &format!("{collector} -L 300k")), 4);
         let kdump = Kdump::from_bytes(&unflatten(&folder.read("far")).unwrap()).unwrap();
         assert!(kdump.is_incomplete());
@@ -146,7 +146,7 @@ fn kdump_tools_gets_its_log_and_its_stream() {
     assert_eq!(fs::metadata(folder.path("dmesg.1")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(code(&makedumpfile(&folder, "--dump-dmesg vmcore dmesg.1")), 1);
     assert_done(&makedumpfile(&folder, "--dump-dmesg -f vmcore dmesg.1"));
-    // A disk that takes nothing: SIGXFSZ does not end it with a hidden rest.
+    // A full disk: SIGXFSZ does not end the command and leave a hidden file.
     let full =
         script(&folder, "sh", "ulimit -f 0; makedumpfile --dump-dmesg vmcore dmesg.3 2>/dev/null");
     assert_eq!(code(&full), 1);
@@ -156,7 +156,7 @@ fn kdump_tools_gets_its_log_and_its_stream() {
         "makedumpfile -F -c -d 31 vmcore | cat > dump-incomplete && mv dump-incomplete dump.1";
     assert_done(&script(&folder, "sh", text));
     assert_whole(&unflatten(&folder.read("dump.1")).unwrap());
-    // Without a log there is no file, and the script is told.
+    // Without a log there is no file, and the exit code tells the script.
     assert_eq!(code(&makedumpfile(&folder, "--dump-dmesg vmcore dmesg.2")), 1);
     assert_eq!(made(&folder), ["dmesg.1", "dump.1"]);
 }

@@ -1,4 +1,4 @@
-//! Whose file is written, and who may read it.
+//! Which file is written, and who may read it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -103,7 +103,7 @@ fn an_output_that_is_a_link_is_followed_and_stays_a_link() {
     symlink("/dev/null", folder.path("to-device")).unwrap();
     assert_eq!(code(&folder.run(&["vmcore", "to-device"])), 0);
     assert!(is_link("to-device"));
-    // One that leads nowhere is a name that is taken; what replaces it follows it no more.
+    // A dangling link is an existing name; a file that replaces it does not follow it.
     symlink("folder/new", folder.path("dangling")).unwrap();
     assert_eq!(code(&folder.run(&["vmcore", "dangling"])), 1);
     assert!(is_link("dangling"));
@@ -137,13 +137,13 @@ fn a_link_planted_by_another_user_in_a_shared_folder_is_not_followed() {
         fs::remove_file(&link).unwrap();
     }
     assert!(!folder.path("gone").exists());
-    // Our own is followed, and a folder that is not shared asks for no more.
+    // Our own link is followed.
     symlink(folder.path("victim"), &link).unwrap();
     assert_eq!(code(&folder.run(&["-f", "vmcore", "tmp/out"])), 0);
     assert_ne!(folder.read("victim"), b"precious");
 }
 
-/// Between the look at OUTPUT and the rename, somebody makes it a link.
+/// Between the check of OUTPUT and the rename, another process makes it a link.
 #[test]
 fn a_name_that_becomes_a_link_during_the_conversion_is_not_written_through() {
     for (force, names) in [("", ["out", "out.1"]), ("-f", ["out", "out"])] {
@@ -172,13 +172,14 @@ fn a_name_of_the_maximum_length_is_accepted() {
     assert_eq!(folder.names(), [name, "vmcore".to_owned()]);
 }
 
-/// What a pipe brings too early, and a kdump file from a pipe, wait in a file that has no name.
+/// Pages that a pipe brings too early, and kdump files from a pipe, are spooled in a file without a
+/// name.
 #[test]
 fn a_spool_has_no_name_and_no_readers() {
     let folder = folder();
     assert_eq!(code(&folder.run(&["-Cnone", "vmcore", "kdump"])), 0);
     for source in ["vmcore", "kdump"] {
-        // Each its own: the last writer of the other may not be gone yet.
+        // A new FIFO each time: the last writer of the old one may still be there.
         let fifo = folder.path("fifo");
         let _ = fs::remove_file(&fifo);
         assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());

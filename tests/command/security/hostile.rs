@@ -1,4 +1,5 @@
-//! Dumps made to do harm: no byte outside OUTPUT, and little memory, whatever their headers claim.
+//! Malicious dumps: whatever their headers claim, the command writes only OUTPUT and uses little
+//! memory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,11 +14,11 @@ use support::segments::Load;
 use crate::common::{core_of, flat, noise, options, plain, text, x86_64};
 use crate::process::{Folder, stderr};
 
-/// More than two threads at work take, and less than any bitmap, note or table of the size that a
-/// hostile header can claim.
+/// More than two threads need, and less than any bitmap, note or table of the size that a hostile
+/// header can claim.
 const MOST_KIB: i64 = 160 << 10;
 
-/// Values that a field is given: each bit pattern that has once been too much for somebody.
+/// Values for a field: bit patterns that have broken some program.
 const WILD: [u64; 9] = [
     0,
     1,
@@ -40,7 +41,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["unflatten", "-f"],
 ];
 
-/// Dumps, and where fields of their headers are.
+/// Dumps, and the offsets of fields in their headers.
 fn seeds() -> Vec<(Vec<u8>, Vec<usize>)> {
     let builder = x86_64()
         .prstatus(0)
@@ -63,7 +64,7 @@ fn seeds() -> Vec<(Vec<u8>, Vec<usize>)> {
     vec![(core, elf_fields), (kdump, kdump_fields), (stream, stream_fields)]
 }
 
-/// What is in a folder.
+/// The names in a folder.
 fn names(folder: &Folder) -> BTreeSet<String> {
     folder.names().into_iter().collect()
 }
@@ -88,7 +89,7 @@ fn is_alone() -> bool {
 
 #[test]
 fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
-    // The peak of memory is that of all children of a process.
+    // The measured peak is over all children of a process.
     if !is_alone() {
         return;
     }
@@ -100,7 +101,7 @@ fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
     for (seed, fields) in seeds() {
         for &at in &fields {
             for value in WILD {
-                // Each file meets each command in turn, not all of them.
+                // Each file is given to one command, in turn.
                 turn += 1;
                 if turn % 4 != 0 && std::env::var_os("KDUMPCONV_FAULTS").is_none() {
                     continue;

@@ -1,5 +1,5 @@
-//! What the README promises of security: whose file is written and who may read it, what reaches a
-//! terminal, and what a hostile dump can make the command do.
+//! The README's promises about security: which files are written and who may read them, what
+//! reaches a terminal, and what a hostile dump can make the command do.
 
 mod files;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Names of files, and strings of a dump, never reach a terminal as commands to it.
+//! File names and strings of a dump never reach a terminal as control sequences.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,8 +12,7 @@ use support::vmcore::VmcoreBuilder;
 use crate::common::{core_of, noise, options, plain, x86_64};
 use crate::process::Folder;
 
-/// Escape sequences of 7 and 8 bits, a new line, bytes that are no UTF-8, and text that runs the
-/// other way.
+/// 7-bit and 8-bit escape sequences, a newline, bytes that are not UTF-8, and right-to-left text.
 const WILD: &[u8] = b"a\x1b[31m\nb\x9b\xc2\x9b31m\xe2\x80\xae\r\x7f\xe2\x81\xa6\x07z";
 
 fn acts(c: char) -> bool {
@@ -26,7 +25,7 @@ fn run(folder: &Folder, arguments: &[&OsStr]) -> Output {
     command.args(arguments).current_dir(folder.0.path()).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Asserts that all that was said is plain text; on standard error, one line a message.
+/// Asserts that all output is plain text, and that standard error has one line per message.
 fn is_plain(what: &str, output: &Output) {
     for said in [&output.stdout, &output.stderr] {
         let text = std::str::from_utf8(said).unwrap_or_else(|why| panic!("{what}: {why}"));
