@@ -132,7 +132,7 @@ fn vmcore(pages: &[Page]) -> Dump {
 
 fn options(codec: Codec, level: u32) -> ConvertOptions {
     let dump_level = DumpLevel::new(level).unwrap();
-    ConvertOptions { codec, dump_level, threads: 1, ..ConvertOptions::default() }
+    ConvertOptions::default().codec(codec).dump_level(dump_level)
 }
 
 fn throughput(pages: &[Page]) -> Throughput {

@@ -97,9 +97,11 @@ pub use kernel::log;
 pub use kernel::translate::Kernel;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};
-pub use pages::{PageSize, PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange};
+pub use pages::{
+    PageGrid, PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange,
+};
 pub use pipeline::MAX_THREADS;
-pub use pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
+pub use pipeline::outcome::{IncompleteReason, PageCounts};
 pub use progress::Progress;
 pub use select::{Census, Class, ClassCount, SelectRequest, Selection, select};
 pub use sink::file::FileSink;
@@ -109,7 +111,7 @@ pub use sink::seek::SeekSink;
 pub use sink::{FileEnd, NullSink, Sink, Space};
 pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
-pub use to_kdump::{ConvertOptions, convert};
+pub use to_kdump::{ConvertOptions, ConvertReport, convert};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
 pub use verify::{
     Finding, FindingKind, Findings, Severity, VerifyOptions, mark_incomplete, verify,

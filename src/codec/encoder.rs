@@ -14,6 +14,14 @@ pub struct Stored {
     pub flags: u32,
 }
 
+impl Stored {
+    /// A page that is stored in `size` bytes.
+    #[expect(clippy::expect_used, reason = "a page has at most 256 KiB, and is stored in no more")]
+    pub(crate) fn new(size: usize, flags: u32) -> Self {
+        Stored { size: u32::try_from(size).expect("stored bytes exceed a page"), flags }
+    }
+}
+
 /// Compresses pages of one size one after the other and reuses its state.
 ///
 /// The stored bytes of a page depend on nothing but the page's bytes.
@@ -98,15 +106,10 @@ impl Encoder {
             Engine::Raw => None,
         };
         if let Some(size) = compressed.filter(|&size| size < page.len()) {
-            return Stored { size: stored_size(size), flags: self.flag };
+            return Stored::new(size, self.flag);
         }
         let (raw, _) = out.split_at_mut(page.len());
         raw.copy_from_slice(page);
-        Stored { size: stored_size(page.len()), flags: 0 }
+        Stored::new(page.len(), 0)
     }
-}
-
-#[expect(clippy::expect_used, reason = "no page has more than PageSize::MAX bytes")]
-fn stored_size(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a page descriptor holds the size of a page")
 }

@@ -47,6 +47,17 @@ impl Codec {
     /// The default level: the fastest whose files are as small as makedumpfile's.
     const DEFAULT_LEVEL: i32 = 1;
 
+    /// The codec's place in [`ALL`](Self::ALL).
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Codec::Zlib => 0,
+            Codec::Lzo => 1,
+            Codec::Snappy => 2,
+            Codec::Zstd => 3,
+            Codec::Raw => 4,
+        }
+    }
+
     /// The name on the command line, where [`Codec::Raw`] is `none`.
     #[must_use]
     pub fn name(self) -> &'static str {

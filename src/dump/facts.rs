@@ -1,10 +1,10 @@
 //! What a dump is, beside its pages: the facts that a summary reports.
 
-use std::ops::Range;
-
 use super::elf::Core;
 use super::kdump::Kdump;
 use super::{Body, Dump};
+use crate::pages::PfnRange;
+use crate::pages::ranges::count;
 
 impl Dump {
     /// The headers and segments, if it is an ELF core.
@@ -24,17 +24,17 @@ impl Dump {
     }
 
     /// How many of `pfns` are RAM.
-    pub(crate) fn count_present(&self, pfns: &Range<u64>) -> u64 {
+    pub(crate) fn count_present(&self, pfns: PfnRange) -> u64 {
         match &self.body {
-            Body::Elf(_) => self.present_within(pfns.clone()).map(|run| run.end - run.start).sum(),
+            Body::Elf(_) => self.present_within(pfns).map(|run| run.len()).sum(),
             Body::Kdump(kdump) => kdump.present.rank(pfns.end) - kdump.present.rank(pfns.start),
         }
     }
 
     /// How many of `pfns` the input has.
-    pub(crate) fn count_kept(&self, pfns: &Range<u64>) -> u64 {
+    pub(crate) fn count_kept(&self, pfns: PfnRange) -> u64 {
         match &self.body {
-            Body::Elf(_) => self.kept_within(pfns.clone()).map(|run| run.end - run.start).sum(),
+            Body::Elf(_) => self.kept_within(pfns).map(|run| run.len()).sum(),
             Body::Kdump(kdump) => kdump.kept.rank(pfns.end) - kdump.kept.rank(pfns.start),
         }
     }
@@ -43,7 +43,7 @@ impl Dump {
     /// given, or beyond the end of an ELF core.
     pub(crate) fn count_absent(&self) -> u64 {
         match &self.body {
-            Body::Elf(_) => self.missing().iter().map(|run| run.end - run.start).sum(),
+            Body::Elf(_) => count(self.missing()),
             Body::Kdump(kdump) => {
                 let given: u64 = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
                 kdump.kept.count().saturating_sub(given)

@@ -4,13 +4,13 @@ pub mod elf;
 mod facts;
 pub mod kdump;
 pub mod notes;
+mod page_error;
 pub mod physical;
 pub mod reader;
 pub mod search;
 
 use std::fmt;
 use std::io;
-use std::ops::Range;
 
 use self::elf::Core;
 use self::kdump::Kdump;
@@ -24,7 +24,10 @@ use crate::format::wire::StructLayout;
 use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PhysAddr, Position};
+use crate::pages::ranges::within;
+use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, Position, Span};
+
+pub use page_error::{PageError, PageFault};
 
 /// Bytes that tell the kind of a dump.
 const MAGIC_BYTES: usize = 16;
@@ -36,8 +39,8 @@ const OTHER_KINDS: [(&[u8], &str); 2] =
 /// How to read what a dump does not say itself.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// Page size in bytes of a kernel that tells none (an ELF core without VMCOREINFO).
-    pub page_size: Option<u64>,
+    /// The page size of a kernel that does not say it: an ELF core without VMCOREINFO.
+    pub page_size: Option<PageSize>,
     /// The text of a VMCOREINFO to attach to a dump that has none.
     pub vmcoreinfo: Option<Vec<u8>>,
 }
@@ -46,7 +49,7 @@ pub struct OpenOptions {
 pub struct Dump {
     arch: Architecture,
     layout: StructLayout,
-    page_size: u64,
+    grid: PageGrid,
     phys_base: u64,
     notes: Notes,
     vmcoreinfo: Option<Vmcoreinfo>,
@@ -56,7 +59,7 @@ pub struct Dump {
 }
 
 /// The kinds of dumps.
-pub enum Body {
+enum Body {
     /// An ELF core.
     Elf(Box<Core>),
     /// A kdump-compressed file, or a set of them.
@@ -72,8 +75,8 @@ impl fmt::Debug for Dump {
     }
 }
 
-/// Runs of pfns, sorted, disjoint, never touching.
-pub type Runs<'a> = Box<dyn Iterator<Item = Range<u64>> + Send + 'a>;
+/// Runs of pages, sorted, disjoint, never touching.
+pub type Runs<'a> = Box<dyn Iterator<Item = PfnRange> + Send + 'a>;
 
 impl Dump {
     /// The architecture of the crashed machine.
@@ -88,10 +91,16 @@ impl Dump {
         self.layout
     }
 
-    /// The size of a page, in bytes.
+    /// The size of a page.
     #[must_use]
-    pub fn page_size(&self) -> u64 {
-        self.page_size
+    pub fn page_size(&self) -> PageSize {
+        self.grid.page_size()
+    }
+
+    /// How this memory is divided into pages.
+    #[must_use]
+    pub fn grid(&self) -> PageGrid {
+        self.grid
     }
 
     /// Where memory or the kernel starts, see [`Architecture::phys_base`].
@@ -122,13 +131,6 @@ impl Dump {
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete
-    }
-
-    /// What kind of dump it is.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn body(&self) -> &Body {
-        &self.body
     }
 
     /// Reads the headers, notes and bitmaps of a dump of any kind.
@@ -195,30 +197,30 @@ impl Dump {
     #[must_use]
     pub fn present(&self) -> Runs<'_> {
         match &self.body {
-            Body::Elf(core) => Box::new(core.memory.present().iter().cloned()),
+            Body::Elf(core) => Box::new(core.memory.present().iter().copied()),
             Body::Kdump(kdump) => Box::new(kdump.present.runs()),
         }
     }
 
-    /// The same of the pages in `pfns` alone.
+    /// The runs of these pages that lie in `pfns`.
     #[must_use]
-    pub fn present_within(&self, pfns: Range<u64>) -> Runs<'_> {
+    pub fn present_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
-            Body::Elf(core) => Box::new(runs_within(core.memory.present(), pfns)),
+            Body::Elf(core) => Box::new(within(core.memory.present(), pfns)),
             Body::Kdump(kdump) => Box::new(kdump.present.runs_within(pfns)),
         }
     }
 
-    /// Runs of pages of which the kernel's own tables may tell: those that the input has, or that were
-    /// left out of it. Not those that the headers of an ELF core claim without any data.
+    /// Runs of pages that the kernel's struct pages may describe: those that the input has, and
+    /// those excluded from it. Not those that the headers of an ELF core claim without any data.
     #[must_use]
     pub fn known(&self) -> Runs<'_> {
-        self.known_within(0..u64::MAX)
+        self.known_within(Span::ALL)
     }
 
-    /// The same of the pages in `pfns` alone.
+    /// The runs of these pages that lie in `pfns`.
     #[must_use]
-    pub fn known_within(&self, pfns: Range<u64>) -> Runs<'_> {
+    pub fn known_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
             Body::Elf(_) => self.kept_within(pfns),
             Body::Kdump(_) => self.present_within(pfns),
@@ -229,40 +231,40 @@ impl Dump {
     #[must_use]
     pub fn kept(&self) -> Runs<'_> {
         match &self.body {
-            Body::Elf(core) => Box::new(core.memory.with_data().iter().cloned()),
+            Body::Elf(core) => Box::new(core.memory.with_data().iter().copied()),
             Body::Kdump(kdump) => Box::new(kdump.kept.runs()),
         }
     }
 
-    /// The same of the pages in `pfns` alone.
+    /// The runs of these pages that lie in `pfns`.
     #[must_use]
-    pub fn kept_within(&self, pfns: Range<u64>) -> Runs<'_> {
+    pub fn kept_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
-            Body::Elf(core) => Box::new(runs_within(core.memory.with_data(), pfns)),
+            Body::Elf(core) => Box::new(within(core.memory.with_data(), pfns)),
             Body::Kdump(kdump) => Box::new(kdump.kept.runs_within(pfns)),
         }
     }
 
     /// Whether page `pfn` is RAM.
     #[must_use]
-    pub fn is_present(&self, pfn: u64) -> bool {
-        self.present_within(pfn..pfn.saturating_add(1)).next().is_some()
+    pub fn is_present(&self, pfn: Pfn) -> bool {
+        self.present_within(Span::new(pfn, pfn.saturating_add(1))).next().is_some()
     }
 
-    /// Runs of pages that the headers promise, but that are behind the end of the input. A kdump
-    /// file does not tell before its descriptors are read.
+    /// Runs of pages that the headers promise, but that would be after the end of the input. Of a
+    /// kdump file they are unknown until its page descriptors are read.
     #[must_use]
-    pub fn missing(&self) -> &[Range<u64>] {
+    pub fn missing(&self) -> &[PfnRange] {
         match &self.body {
             Body::Elf(core) => core.memory.missing(),
             Body::Kdump(_) => &[],
         }
     }
 
-    /// Pages that are RAM, and pages that the input has.
+    /// The number of pages that are RAM, and of those that the input has.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        let pages = |runs: Runs<'_>| runs.map(|run| run.end - run.start).sum();
+        let pages = |runs: Runs<'_>| runs.map(|run| run.len()).sum();
         match &self.body {
             Body::Elf(_) => (pages(self.present()), pages(self.kept())),
             Body::Kdump(kdump) => (kdump.present.count(), kdump.kept.count()),
@@ -271,7 +273,7 @@ impl Dump {
 
     /// One past the highest pfn.
     #[must_use]
-    pub fn max_mapnr(&self) -> u64 {
+    pub fn max_mapnr(&self) -> Pfn {
         match &self.body {
             Body::Elf(core) => core.memory.max_mapnr(),
             Body::Kdump(kdump) => kdump.max_mapnr,
@@ -296,7 +298,7 @@ impl Dump {
         }
     }
 
-    /// What is left out already.
+    /// The classes of pages that are excluded already.
     #[must_use]
     pub fn dump_level(&self) -> DumpLevel {
         match &self.body {
@@ -305,21 +307,29 @@ impl Dump {
         }
     }
 
-    /// The pfn and the offset within its page of a physical address; `None` below the origin.
-    #[must_use]
-    pub fn locate(&self, paddr: PhysAddr) -> Option<(u64, u64)> {
-        if let Body::Elf(core) = &self.body {
-            return core.memory.locate(paddr);
+    /// Whether the input has every byte of page `pfn`.
+    pub(crate) fn has_whole(&self, pfn: Pfn) -> bool {
+        match &self.body {
+            Body::Elf(core) => core.memory.has_whole(pfn),
+            Body::Kdump(kdump) => kdump.kept.contains(pfn),
         }
-        let address = paddr.checked_sub(self.origin())?;
-        Some((address / self.page_size, address % self.page_size))
     }
 
-    /// The physical address of pfn 0, at the start of a page.
-    #[must_use]
-    pub fn origin(&self) -> PhysAddr {
-        let origin = if self.arch.counts_pfns_from_phys_base() { self.phys_base } else { 0 };
-        PhysAddr::new(origin - origin % self.page_size)
+    /// Hints that the pages from `pfn` on are read next, and all of them.
+    pub(crate) fn read_ahead(&self, pfn: Pfn) {
+        if let Body::Elf(core) = &self.body {
+            if let Some(offset) = core.memory.input_offset(pfn) {
+                core.input.read_ahead(offset);
+            }
+        }
+    }
+
+    /// The runs of pages that a stream had, once it has ended; `None` before, and for an input
+    /// that can be read at random.
+    pub(crate) fn kept_by_ended_stream(&self) -> Option<Vec<PfnRange>> {
+        let Body::Elf(core) = &self.body else { return None };
+        let end = core.input.size().filter(|_| core.input.is_sequential())?;
+        Some(core.memory.with_data_before(end))
     }
 
     /// Copies the notes piece by piece to `write`, see [`Notes::copy`].
@@ -366,15 +376,6 @@ impl Dump {
         };
         failure.map(|failure| failure.to_io())
     }
-}
-
-/// What of `runs`, sorted and disjoint, is in `pfns`.
-fn runs_within(runs: &[Range<u64>], pfns: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
-    let first = runs.partition_point(|run| run.end <= pfns.start);
-    runs.iter()
-        .skip(first)
-        .map(move |run| run.start.max(pfns.start)..run.end.min(pfns.end))
-        .take_while(|run| !run.is_empty())
 }
 
 /// A `phys_base` that the header has room for.

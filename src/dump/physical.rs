@@ -1,22 +1,22 @@
 //! The memory of an open dump by physical address: what translation and the log read.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use crate::dump::kdump::Kdump;
 use crate::dump::reader::PageReader;
 use crate::dump::{Body, Dump};
 use crate::error::Result;
 use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PageSize, PhysAddr, Position};
+use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
-/// Decoded pages that are kept: a walk comes back to the upper tables again and again.
+/// Decoded pages that are cached: a walk of page tables reads the upper tables again and again.
 const CACHED_PAGES: usize = 64;
 
-/// A dump's memory. Pages of a kdump file are decoded when they are asked for, and the last ones
-/// kept.
+/// Pages that are loaded at a time.
+const BATCH_PAGES: u64 = 128;
+
+/// A dump's memory. Pages of a kdump file are decoded when they are read, and the last ones cached.
 pub struct DumpMemory<'a> {
     dump: &'a Dump,
     state: Mutex<State<'a>>,
@@ -24,8 +24,13 @@ pub struct DumpMemory<'a> {
 
 struct State<'a> {
     reader: PageReader<'a>,
-    /// The pages asked for last, the newest first.
-    pages: VecDeque<(u64, Vec<u8>)>,
+    cache: PageCache<Pfn>,
+}
+
+impl std::fmt::Debug for DumpMemory<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DumpMemory").field("dump", self.dump).finish_non_exhaustive()
+    }
 }
 
 impl<'a> DumpMemory<'a> {
@@ -34,118 +39,113 @@ impl<'a> DumpMemory<'a> {
     /// # Errors
     /// [`crate::Error::Codec`] when a codec cannot start.
     pub fn new(dump: &'a Dump) -> Result<Self> {
-        let state = State { reader: PageReader::new(dump)?, pages: VecDeque::new() };
-        Ok(DumpMemory { dump, state: Mutex::new(state) })
+        let cache = PageCache::new(dump.page_size(), CACHED_PAGES);
+        Ok(DumpMemory { dump, state: Mutex::new(State { reader: PageReader::new(dump)?, cache }) })
+    }
+
+    /// Fills `buf` with the bytes from physical address `paddr` on.
+    ///
+    /// # Errors
+    /// [`crate::Error::Read`] for the first byte that the dump does not have.
+    pub fn read(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<()> {
+        self.read_physical(paddr, buf).map_err(|why| {
+            crate::Error::read(format!("{} bytes of memory", buf.len()))(std::io::Error::other(why))
+        })
     }
 
     /// What translation starts from, if the dump has a VMCOREINFO.
     #[must_use]
     pub fn kernel(&self) -> Option<Kernel<'_>> {
-        Some(self.kernel_by(self.dump.vmcoreinfo.as_ref()?))
-    }
-
-    fn kernel_by<'k>(&'k self, info: &'k Vmcoreinfo) -> Kernel<'k> {
-        Kernel {
-            arch: self.dump.arch,
-            layout: self.dump.layout,
+        let info = self.dump.vmcoreinfo()?;
+        Some(Kernel {
+            arch: self.dump.arch(),
+            layout: self.dump.layout(),
             // QEMU's files of aarch64 have blocks of 64 KiB whatever the kernel's pages are.
-            page_size: info
-                .page_size()
-                .filter(|&size| PageSize::new(size).is_some())
-                .unwrap_or(self.dump.page_size),
+            page_size: Vmcoreinfo::page_size(info)
+                .and_then(PageSize::new)
+                .unwrap_or(self.dump.page_size())
+                .bytes(),
             info,
-            phys_base: self.dump.phys_base,
+            phys_base: self.dump.phys_base(),
             segments: self.dump.segments(),
             memory: self,
-        }
+        })
     }
 
-    fn read_kdump(&self, kdump: &Kdump, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
+    /// Reads from a kdump file, page by page, or many pages at once where whole pages are wanted.
+    fn read_pages(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
+        let (grid, page_len) = (self.dump.grid(), self.dump.page_size().in_memory());
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let here = paddr.wrapping_add(done as u64);
-            let unreadable = |why| Unreadable { paddr: here, why };
-            let place = paddr.checked_add(done as u64).and_then(|paddr| self.dump.locate(paddr));
-            let (pfn, offset) = place.ok_or_else(|| unreadable(Missing::Hole))?;
-            if let Some(why) = left_out(kdump, pfn) {
-                return Err(unreadable(why));
-            }
+            let address = paddr.checked_add(done as u64);
+            let place = address.and_then(|address| grid.locate(address));
+            let Some((pfn, offset)) = place else {
+                return Err(Unreadable { paddr: address.unwrap_or(paddr), why: Missing::Hole });
+            };
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let page_bytes = usize::try_from(self.dump.page_size).unwrap_or(usize::MAX);
-            let whole = rest.len() / page_bytes * page_bytes;
-            if offset == 0 && whole > page_bytes {
-                let many = rest.get_mut(..whole).unwrap_or_default();
-                let lost = |index| paddr.saturating_add(done as u64 + index * self.dump.page_size);
-                state.read(pfn, many).map_err(|(index, why)| {
-                    let why = left_out(kdump, pfn + index).unwrap_or(Missing::Input(why));
-                    Unreadable { paddr: lost(index), why }
-                })?;
-                done += whole;
+            let State { reader, cache } = &mut *state;
+            let pages = rest.len() / page_len;
+            if offset == 0 && pages > 1 {
+                let (whole, _) = rest.split_at_mut(pages * page_len);
+                read(reader, PfnRange::of(pfn, pages as u64), whole)
+                    .map_err(|(bad, why)| Unreadable { paddr: grid.address_of(bad), why })?;
+                done += whole.len();
                 continue;
             }
-            let page = state
-                .page(pfn, self.dump.page_size)
-                .map_err(|why| unreadable(Missing::Input(why)))?;
-            let part = page.get(usize::try_from(offset).unwrap_or(usize::MAX)..);
-            let part = part.unwrap_or_default();
-            let bytes = part.len().min(rest.len());
-            rest.iter_mut().zip(part).for_each(|(byte, from)| *byte = *from);
-            done += bytes;
+            let page = cache
+                .page(pfn, |page| read(reader, Span::new(pfn, pfn + 1), page))
+                .map_err(|(_, why)| Unreadable { paddr: address.unwrap_or(paddr), why })?;
+            let (_, available) = page.split_at(in_memory(offset));
+            let length = available.len().min(rest.len());
+            let ((available, _), (part, _)) =
+                (available.split_at(length), rest.split_at_mut(length));
+            part.copy_from_slice(available);
+            done += length;
         }
         Ok(())
     }
 }
 
-/// Why a kdump file does not have a page, if it has not.
-fn left_out(kdump: &Kdump, pfn: u64) -> Option<Missing> {
-    let is_ram = kdump.present.contains(pfn);
-    (!kdump.kept.contains(pfn)).then_some(if is_ram { Missing::Excluded } else { Missing::Hole })
-}
-
-impl State<'_> {
-    /// Reads whole pages; of those that cannot be had, the first's index and why.
-    fn read(&mut self, pfn: u64, pages: &mut [u8]) -> Result<(), (u64, String)> {
-        let mut first: Option<(u64, String)> = None;
-        self.reader.read(pfn, pages, &mut |index, error| {
-            if first.as_ref().is_none_or(|(known, _)| index < *known) {
-                first = Some((index, error.to_string()));
-            }
-        });
-        first.map_or(Ok(()), Err)
-    }
-
-    fn page(&mut self, pfn: u64, page_size: u64) -> Result<&[u8], String> {
-        if let Some(index) = self.pages.iter().position(|(cached, _)| *cached == pfn) {
-            let page = self.pages.remove(index);
-            page.into_iter().for_each(|page| self.pages.push_front(page));
-        } else {
-            let is_full = self.pages.len() >= CACHED_PAGES;
-            let oldest = if is_full { self.pages.pop_back() } else { None };
-            let mut page = oldest.map(|(_, page)| page).unwrap_or_default();
-            page.resize(usize::try_from(page_size).unwrap_or(0), 0);
-            let mut why = None;
-            self.reader.read(pfn, &mut page, &mut |_, error| why = Some(error.to_string()));
-            if let Some(why) = why {
-                return Err(why);
-            }
-            self.pages.push_front((pfn, page));
+/// Reads `pfns` into `buf`, which has their size; else returns the first page that cannot be read,
+/// and why.
+fn read(reader: &mut PageReader<'_>, pfns: PfnRange, buf: &mut [u8]) -> Result<(), (Pfn, Missing)> {
+    let dump = reader.dump();
+    let page_len = dump.page_size().in_memory();
+    let mut rest = buf;
+    let mut at = pfns.start;
+    while at < pfns.end {
+        let batch = PfnRange::of(at, (pfns.end - at).min(BATCH_PAGES));
+        let kept = dump.kept_within(batch).next().filter(|run| run.start == at);
+        let Some(kept) = kept else {
+            let is_present = dump.is_present(at);
+            return Err((at, if is_present { Missing::Excluded } else { Missing::Hole }));
+        };
+        let (pages, decoder) = reader.load(&[kept]);
+        for (pfn, page) in pages {
+            let (place, after) = rest.split_at_mut(page_len);
+            page.map_err(Clone::clone)
+                .and_then(|page| decoder.decode_into(page, place))
+                .map_err(|why| (pfn, Missing::Input(why.to_string())))?;
+            rest = after;
         }
-        Ok(self.pages.front().map(|(_, page)| page.as_slice()).unwrap_or_default())
+        at = kept.end;
     }
+    Ok(())
 }
 
 impl PhysicalMemory for DumpMemory<'_> {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         match &self.dump.body {
+            // Without a copy of whole pages, and with what segments have of a page.
             Body::Elf(core) => core.memory.read_bytes(&*core.input, paddr, buf),
-            Body::Kdump(kdump) => self.read_kdump(kdump, paddr, buf),
+            Body::Kdump(_) => self.read_pages(paddr, buf),
         }
     }
 
     fn readable_bytes(&self) -> u64 {
         match &self.dump.body {
             Body::Elf(core) => core.memory.bytes_in_file(),
-            Body::Kdump(kdump) => kdump.kept.count().saturating_mul(self.dump.page_size),
+            Body::Kdump(kdump) => kdump.kept.count().saturating_mul(self.dump.page_size().bytes()),
         }
     }
 }

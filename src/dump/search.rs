@@ -1,4 +1,4 @@
-//! Looking for VMCOREINFO in a dump's memory: QEMU guests without a vmcoreinfo device have no note.
+//! Finds VMCOREINFO in a dump's memory: dumps of QEMU guests without a vmcoreinfo device have no note.
 //!
 //! The kernel keeps the text in a page of its own (`vmcoreinfo_data`, kernel/vmcore_info.c; before
 //! 6.9 kernel/crash_core.c), and it begins with OSRELEASE=.
@@ -13,69 +13,66 @@ use crate::format::kdump::NewUtsname;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{Pfn, PfnRange};
 use crate::progress::Progress;
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
-/// The text is in one page, and no kernel has smaller ones.
+/// The text is in one page, and no kernel has smaller pages.
 const MIN_PAGE_BYTES: usize = 4096;
 
-/// Pages that are read at a time.
+/// Pages that are loaded at a time.
 const BATCH_PAGES: u64 = 128;
 
 /// A VMCOREINFO that was found in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+#[non_exhaustive]
+pub struct VmcoreinfoFound {
     /// Its text.
     pub text: Vec<u8>,
-    /// The page that it is in.
-    pub pfn: u64,
-    /// Whether the kernel's own name is where the text says, with the release that it says.
+    /// The page that contains it.
+    pub pfn: Pfn,
+    /// Whether memory has the kernel's name where the text says, with the release that it says.
     pub is_proven: bool,
 }
 
-/// Looks at the start of every page that the dump has, until one holds a text that proves right,
-/// or `cancel` is set; else the first that looks right is taken.
+/// Searches the start of every page of the dump for a VMCOREINFO, until one is proved or `cancel` is
+/// set; else returns the first one, which is not proved.
 ///
 /// # Errors
-/// [`crate::Error::Codec`] when a codec cannot start. Pages that cannot be read are passed over.
+/// [`crate::Error::Codec`] when a codec cannot start. Unreadable pages are skipped.
 pub fn find_vmcoreinfo(
     dump: &Dump,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Option<Found>> {
+) -> Result<Option<VmcoreinfoFound>> {
     let memory = DumpMemory::new(dump)?;
     let mut reader = PageReader::new(dump)?;
-    let page_size = usize::try_from(dump.page_size).unwrap_or(usize::MAX);
-    let mut buf = Vec::new();
-    let mut first: Option<Found> = None;
+    let mut first: Option<VmcoreinfoFound> = None;
     let (mut done, (_, total)) = (0, dump.counts());
     for run in dump.kept() {
-        let mut at = run.start;
-        while at < run.end && !cancel.load(Ordering::Relaxed) {
-            let batch = (run.end - at).min(BATCH_PAGES);
-            buf.resize(usize::try_from(batch).unwrap_or(0) * page_size, 0);
-            let mut missing = Vec::new();
-            reader.read(at, &mut buf, &mut |index, _| missing.push(index));
-            let readable = (0..)
-                .zip(buf.chunks_exact(page_size))
-                .filter(|(index, _)| !missing.contains(index));
-            // A block of a kdump file may be several of the kernel's pages.
-            let pages = readable.flat_map(|(index, block)| {
-                block.chunks(MIN_PAGE_BYTES).map(move |page| (index, page))
-            });
-            for (index, page) in pages {
-                let Some(text) = text_of(page) else { continue };
-                let is_proven = proves_right(dump, &memory, &Vmcoreinfo::parse(text));
-                let found = Found { text: text.to_vec(), pfn: at + index, is_proven };
-                if is_proven {
-                    return Ok(Some(found));
+        let mut rest = run;
+        while !rest.is_empty() && !cancel.load(Ordering::Relaxed) {
+            let batch = PfnRange::of(rest.start, rest.len().min(BATCH_PAGES));
+            let (pages, decoder) = reader.load(&[batch]);
+            for (pfn, page) in pages {
+                let Ok(block) = page.map_err(Clone::clone).and_then(|page| decoder.plain(page))
+                else {
+                    continue;
+                };
+                // A block of a kdump file may be several of the kernel's pages.
+                for text in block.chunks(MIN_PAGE_BYTES).filter_map(text_of) {
+                    let is_proven = is_proven(dump, &memory, &Vmcoreinfo::parse(text));
+                    let found = VmcoreinfoFound { text: text.to_vec(), pfn, is_proven };
+                    if is_proven {
+                        return Ok(Some(found));
+                    }
+                    first.get_or_insert(found);
                 }
-                first.get_or_insert(found);
             }
-            at += batch;
-            done += batch;
+            done += batch.len();
             progress(Progress { done, total });
+            rest.start = batch.end;
         }
     }
     Ok(first)
@@ -93,8 +90,8 @@ fn text_of(page: &[u8]) -> Option<&[u8]> {
     (is_text && has(b"\nPAGESIZE=") && has(b"\nSYMBOL(")).then_some(text)
 }
 
-/// Whether `init_uts_ns` is where the text says.
-fn proves_right(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> bool {
+/// Whether memory has the kernel's name, `init_uts_ns`, where the text says.
+fn is_proven(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> bool {
     utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().any(|paddr| {
         let mut bytes = [0; NewUtsname::BYTES];
         memory.read_physical(paddr, &mut bytes).is_ok()

@@ -8,6 +8,7 @@ use goblin::elf::header::{
 use crate::format::elf::{FileHeader, PT_LOAD, Segment};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::PageSize;
 use crate::pages::{PhysAddr, Position, VirtAddr};
 
 /// Where the x86_64 kernel maps its own text and data (`__START_KERNEL_map`).
@@ -87,7 +88,8 @@ impl Architecture {
 
     /// The usual page size in bytes, and whether it is the only one.
     #[must_use]
-    pub fn default_page_size(self) -> Option<(u64, bool)> {
+    pub fn default_page_size(self) -> Option<(PageSize, bool)> {
+        let size = |bytes, is_only| PageSize::new(bytes).map(|size| (size, is_only));
         match self {
             Architecture::X86_64
             | Architecture::I386
@@ -95,13 +97,13 @@ impl Architecture {
             | Architecture::S390x
             | Architecture::S390
             | Architecture::Riscv64
-            | Architecture::Riscv32 => Some((4096, true)),
-            Architecture::Sparc64 | Architecture::Alpha => Some((8192, true)),
-            Architecture::Aarch64 | Architecture::Ppc | Architecture::Mips => Some((4096, false)),
+            | Architecture::Riscv32 => size(4096, true),
+            Architecture::Sparc64 | Architecture::Alpha => size(8192, true),
+            Architecture::Aarch64 | Architecture::Ppc | Architecture::Mips => size(4096, false),
             Architecture::LoongArch64 | Architecture::Mips64 | Architecture::Ia64 => {
-                Some((16384, false))
+                size(16384, false)
             }
-            Architecture::Ppc64 => Some((65536, false)),
+            Architecture::Ppc64 => size(65536, false),
             Architecture::Other { .. } => None,
         }
     }

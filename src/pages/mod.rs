@@ -1,7 +1,10 @@
-//! Page frame numbers, sets and ranges of them, and what one page's bytes say by themselves.
+//! Page frame numbers, addresses and offsets, ranges and sets of them, and what a page's bytes say by
+//! themselves.
 //!
-//! Knows no file format, no kernel and no I/O.
+//! Pure arithmetic: no file format, no kernel and no I/O may be in it.
 
+mod grid;
+mod narrow;
 mod page_cache;
 pub mod page_set;
 mod page_size;
@@ -10,10 +13,12 @@ pub mod ranges;
 mod span;
 pub mod zero;
 
+pub use grid::PageGrid;
+pub(crate) use narrow::in_memory;
 pub(crate) use page_cache::PageCache;
 pub use page_size::PageSize;
 pub use position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};
 pub use span::{FileRange, PfnRange, PhysRange, Span, VirtRange};
 
-/// One past the highest pfn that we take: 256 TiB of 4 KiB pages, 8 GiB a bitmap.
-pub const MAX_PFN: u64 = 1 << 36;
+/// One past the highest pfn that is accepted: 256 TiB of 4 KiB pages, whose bitmaps take 8 GiB each.
+pub const MAX_PFN: Pfn = Pfn::new(1 << 36);

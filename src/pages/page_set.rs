@@ -1,10 +1,10 @@
 //! A set of pages as a bitmap in memory, with ranks: the n-th page of the 2nd bitmap has the n-th
-//! descriptor.
+//! page descriptor.
 //!
-//! Blocks of the bitmap that are all 0 or all 1 take no memory, and each block has one rank: at
+//! Blocks of the bitmap that are all 0 or all 1 take no memory, and each block stores one rank: at
 //! most 32 MiB for 1 TiB of 4 KiB pages.
 
-use std::ops::Range;
+use crate::pages::{Pfn, PfnRange, Span, in_memory};
 
 /// Bytes of a block.
 pub(crate) const BLOCK_BYTES: usize = 4096;
@@ -64,7 +64,7 @@ impl Block {
             Block::Zeros => 0,
             Block::Ones => pages,
             Block::Mixed(bytes) => {
-                let whole = usize::try_from(pages / 8).unwrap_or(BLOCK_BYTES);
+                let whole = in_memory(pages / 8);
                 let mut ones: u64 =
                     bytes.iter().take(whole).map(|byte| u64::from(byte.count_ones())).sum();
                 let mask = (1u8 << (pages % 8)) - 1;
@@ -75,7 +75,7 @@ impl Block {
     }
 }
 
-/// Pages of a memory, by pfn.
+/// A set of pages, by page frame number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageSet {
     blocks: Vec<Block>,
@@ -85,8 +85,8 @@ pub struct PageSet {
 }
 
 impl PageSet {
-    /// Takes the next bytes of a bitmap, pfn 0 first, least significant bit first; all but the
-    /// last must be whole blocks of 4096 bytes.
+    /// Appends bytes of a bitmap, pfn 0 first, least significant bit first; all calls but the last
+    /// must pass whole blocks of 4096 bytes.
     ///
     /// Returns the bytes of memory that they take.
     pub(crate) fn push(&mut self, bitmap: &[u8]) -> u64 {
@@ -103,7 +103,7 @@ impl PageSet {
         held
     }
 
-    /// Takes the next blocks of a bitmap, all of them 0.
+    /// Appends blocks of a bitmap that are all 0.
     pub(crate) fn push_zeros(&mut self, blocks: u64) {
         (0..blocks).for_each(|_| self.push_block(Block::Zeros));
     }
@@ -114,10 +114,12 @@ impl PageSet {
         self.blocks.push(block);
     }
 
-    /// Takes out all pages from `end` on; returns how many there were.
-    pub(crate) fn truncate(&mut self, end: u64) -> u64 {
+    /// Removes all pages from `end` on; returns how many there were.
+    pub(crate) fn truncate(&mut self, end: Pfn) -> u64 {
+        let end = end.get();
         let before = self.count;
-        let whole = usize::try_from(end / BLOCK_PAGES).unwrap_or(usize::MAX);
+        // An end that memory could not index is after all blocks.
+        let Ok(whole) = usize::try_from(end / BLOCK_PAGES) else { return 0 };
         let cut = self.blocks.get(whole).map(|block| {
             let mut bytes = [0; BLOCK_BYTES];
             let pages = end % BLOCK_PAGES;
@@ -137,7 +139,7 @@ impl PageSet {
         before - self.count
     }
 
-    /// Takes in all pages of `other`; returns how many were new.
+    /// Adds all pages of `other`; returns how many were new.
     pub(crate) fn add(&mut self, other: &PageSet) -> u64 {
         let before = self.count;
         let blocks = self.blocks.len().max(other.blocks.len());
@@ -161,19 +163,20 @@ impl PageSet {
         self.count
     }
 
-    /// Whether the set has page `pfn`.
+    /// Whether the set contains page `pfn`.
     #[must_use]
-    pub fn contains(&self, pfn: u64) -> bool {
-        let bits = self.block_of(pfn).map_or(0, |block| {
-            block.byte(usize::try_from(pfn % BLOCK_PAGES / 8).unwrap_or(usize::MAX))
-        });
+    pub fn contains(&self, pfn: Pfn) -> bool {
+        let pfn = pfn.get();
+        let bits =
+            self.block_of(pfn).map_or(0, |block| block.byte(in_memory(pfn % BLOCK_PAGES / 8)));
         bits & (1 << (pfn % 8)) != 0
     }
 
     /// How many pages of the set are before `pfn`: the index of its descriptor.
     #[must_use]
-    pub fn rank(&self, pfn: u64) -> u64 {
-        let index = usize::try_from(pfn / BLOCK_PAGES).unwrap_or(usize::MAX);
+    pub fn rank(&self, pfn: Pfn) -> u64 {
+        let pfn = pfn.get();
+        let Ok(index) = usize::try_from(pfn / BLOCK_PAGES) else { return self.count };
         match (self.ranks.get(index), self.blocks.get(index)) {
             (Some(rank), Some(block)) => rank + block.rank(pfn % BLOCK_PAGES),
             _ => self.count,
@@ -182,23 +185,23 @@ impl PageSet {
 
     /// The runs of pages in the set, sorted, disjoint, never touching.
     pub fn runs(&self) -> Runs<'_> {
-        self.runs_within(0..u64::MAX)
+        self.runs_within(Span::ALL)
     }
 
-    /// The same of the pages in `pfns` alone.
-    pub fn runs_within(&self, pfns: Range<u64>) -> Runs<'_> {
-        Runs { set: self, at: pfns.start, end: pfns.end }
+    /// The runs of pages in the set that lie in `pfns`.
+    pub fn runs_within(&self, pfns: PfnRange) -> Runs<'_> {
+        Runs { set: self, at: pfns.start.get(), end: pfns.end.get() }
     }
 
     /// The runs of pages in `pfns` that are not in the set, sorted, disjoint, never touching.
-    pub fn gaps_within(&self, pfns: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + '_ {
-        let mut at = pfns.start;
+    pub fn gaps_within(&self, pfns: PfnRange) -> impl Iterator<Item = PfnRange> + Send + '_ {
+        let (mut at, end) = (pfns.start.get(), pfns.end.get());
         std::iter::from_fn(move || {
             let start = if at < self.end() { self.find(at, false) } else { at };
             let taken = self.find(start, true);
-            // Behind the bitmap nothing is in the set.
-            at = if taken < self.end() { taken } else { pfns.end }.min(pfns.end);
-            (start < at).then_some(start..at)
+            // No page after the bitmap is in the set.
+            at = if taken < self.end() { taken } else { end }.min(end);
+            (start < at).then_some(Span::new(Pfn::new(start), Pfn::new(at)))
         })
     }
 
@@ -221,7 +224,7 @@ impl PageSet {
                 }
                 (Block::Zeros, false) | (Block::Ones, true) => return at,
                 (Block::Mixed(_), _) => {
-                    let index = usize::try_from(at % BLOCK_PAGES / 8).unwrap_or(usize::MAX);
+                    let index = in_memory(at % BLOCK_PAGES / 8);
                     let byte = block.byte(index);
                     let bits = if wanted { byte } else { !byte } >> (at % 8);
                     if bits != 0 {
@@ -244,12 +247,12 @@ pub struct Runs<'a> {
 }
 
 impl Iterator for Runs<'_> {
-    type Item = Range<u64>;
+    type Item = PfnRange;
 
-    fn next(&mut self) -> Option<Range<u64>> {
+    fn next(&mut self) -> Option<PfnRange> {
         let start = self.set.find(self.at, true).min(self.end);
         self.at = self.set.find(start, false).min(self.end);
-        (start < self.at).then_some(start..self.at)
+        (start < self.at).then_some(Span::new(Pfn::new(start), Pfn::new(self.at)))
     }
 }
 
@@ -268,17 +271,20 @@ mod tests {
         set
     }
 
+    fn pfns(runs: Runs<'_>) -> Vec<u64> {
+        runs.flat_map(|run| run.iter()).map(Pfn::get).collect()
+    }
+
     #[test]
     fn runs_cross_bytes_and_blocks() {
         let pfns: Vec<u64> = [3, 5, 6, 7, 8, 9].into_iter().chain(32760..98310).collect();
         let set = set_of(&pfns, 16384);
-        assert_eq!(set.runs().collect::<Vec<_>>(), [3..4, 5..10, 32760..98310]);
+        let runs = set.runs().map(|run| run.start.get()..run.end.get());
+        assert_eq!(runs.collect::<Vec<_>>(), [3..4, 5..10, 32760..98310]);
         assert_eq!(set.count(), pfns.len() as u64);
-        assert_eq!(
-            (set.rank(0), set.rank(4), set.rank(98310), set.rank(1 << 60)),
-            (0, 1, 65556, 65556)
-        );
-        assert!(set.contains(65536) && !set.contains(4) && !set.contains(1 << 60));
+        assert_eq!([0, 4, 98310, 1 << 60].map(|pfn| set.rank(Pfn::new(pfn))), [0, 1, 65556, 65556]);
+        let contains = |pfn| set.contains(Pfn::new(pfn));
+        assert!(contains(65536) && !contains(4) && !contains(1 << 60));
     }
 
     #[test]
@@ -290,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_question_has_the_answer_of_a_plain_list(
+        fn a_set_answers_as_a_sorted_list_does(
             runs in prop::collection::vec((0u64..70_000, 1u64..40_000), 0..6),
             end in 0u64..120_000,
             asked in prop::collection::vec(0u64..131_072, 20),
@@ -305,24 +311,24 @@ mod tests {
             let missing = asked.iter().collect::<std::collections::BTreeSet<_>>();
             let new = missing.iter().filter(|pfn| list.binary_search(pfn).is_err()).count();
             prop_assert_eq!(sum.add(&set_of(&asked, 16384)), new as u64);
-            prop_assert_eq!(sum.runs().flatten().count(), list.len() + new);
+            prop_assert_eq!(sum.runs().map(|run| run.len()).sum::<u64>(), (list.len() + new) as u64);
             for cut in [false, true] {
                 if cut {
                     let gone = list.iter().filter(|pfn| **pfn >= end).count() as u64;
-                    prop_assert_eq!(set.truncate(end), gone);
+                    prop_assert_eq!(set.truncate(Pfn::new(end)), gone);
                     list.retain(|pfn| *pfn < end);
                 }
                 prop_assert_eq!(set.count(), list.len() as u64);
-                prop_assert_eq!(set.runs().flatten().collect::<Vec<_>>(), list.clone());
+                prop_assert_eq!(pfns(set.runs()), list.clone());
                 let (low, high) = (asked[0].min(asked[1]), asked[0].max(asked[1]));
                 let within = list.iter().copied().filter(|pfn| (low..high).contains(pfn));
                 prop_assert_eq!(
-                    set.runs_within(low..high).flatten().collect::<Vec<_>>(),
+                    pfns(set.runs_within(Span::new(Pfn::new(low), Pfn::new(high)))),
                     within.collect::<Vec<_>>()
                 );
                 for pfn in &asked {
-                    prop_assert_eq!(set.contains(*pfn), list.binary_search(pfn).is_ok());
-                    prop_assert_eq!(set.rank(*pfn), list.partition_point(|p| p < pfn) as u64);
+                    prop_assert_eq!(set.contains(Pfn::new(*pfn)), list.binary_search(pfn).is_ok());
+                    prop_assert_eq!(set.rank(Pfn::new(*pfn)), list.partition_point(|p| p < pfn) as u64);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pages::position::{Pfn, PhysAddr};
+use crate::pages::in_memory;
 
 /// The size of a page of the crashed kernel: a power of two from 4 KiB to 256 KiB.
 ///
@@ -49,23 +49,8 @@ impl PageSize {
     /// # Panics
     /// If memory cannot hold that many: callers bound the number of pages first.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a buffer that the address space cannot hold is a bug")]
-    pub fn buffer_len(self, pages: u64) -> usize {
-        let bytes = pages.checked_mul(self.bytes()).and_then(|bytes| usize::try_from(bytes).ok());
-        bytes.expect("the number of pages in a buffer is bounded")
-    }
-
-    /// The page that holds the byte `address` bytes behind the start of pfn 0, and that byte's
-    /// offset within the page.
-    #[must_use]
-    pub fn locate(self, address: u64) -> (Pfn, u64) {
-        (Pfn::new(address / self.bytes()), address % self.bytes())
-    }
-
-    /// The last multiple of the page size that is not above `address`.
-    #[must_use]
-    pub fn align_down(self, address: PhysAddr) -> PhysAddr {
-        PhysAddr::new(address.get() - address.get() % self.bytes())
+    pub(crate) fn buffer_len(self, pages: u64) -> usize {
+        in_memory(pages * self.bytes())
     }
 }
 

@@ -115,6 +115,20 @@ macro_rules! position {
             }
         }
 
+        impl From<u64> for $name {
+            fn from(number: u64) -> Self {
+                $name(number)
+            }
+        }
+
+        /// Tests compare with literal numbers.
+        #[cfg(test)]
+        impl PartialEq<u64> for $name {
+            fn eq(&self, number: &u64) -> bool {
+                self.0 == *number
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(&self.0, f)

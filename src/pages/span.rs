@@ -1,10 +1,12 @@
 //! Half-open ranges of positions that can be copied.
 
+use std::ops::Range;
+
 use crate::pages::position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};
 
 /// The positions from `start` up to, but not including, `end`.
 ///
-/// Unlike `Range` it can be copied and is no iterator itself.
+/// Unlike `Range` it can be copied, and is not an iterator but can be iterated over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Span<T> {
     /// The first position.
@@ -21,6 +23,29 @@ pub type PhysRange = Span<PhysAddr>;
 pub type VirtRange = Span<VirtAddr>;
 /// A range of a file.
 pub type FileRange = Span<FileOffset>;
+
+impl<T: Position> From<Range<u64>> for Span<T> {
+    fn from(numbers: Range<u64>) -> Self {
+        Span::new(T::new(numbers.start), T::new(numbers.end))
+    }
+}
+
+impl<T: Position> IntoIterator for Span<T> {
+    type Item = T;
+    type IntoIter = std::iter::Map<Range<u64>, fn(u64) -> T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        (self.start.get()..self.end.get()).map(T::new)
+    }
+}
+
+/// Tests compare with literal ranges.
+#[cfg(test)]
+impl<T: Position> PartialEq<Range<u64>> for Span<T> {
+    fn eq(&self, numbers: &Range<u64>) -> bool {
+        *self == Span::from(numbers.clone())
+    }
+}
 
 impl<T: Position> Span<T> {
     /// Every position there is.

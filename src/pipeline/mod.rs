@@ -1,9 +1,11 @@
-//! PageCounts under way: dealt out in pfn order, worked on in parallel, taken in order.
+//! Pages under way: dealt out in ascending order, worked on in parallel, taken in the same order.
 //!
-//! `ordered` has the only threads of the library, and knows nothing of pages; `batch` deals pages
-//! out and carries them; `outcome` counts what became of them.
+//! `ordered` starts the only threads of the library, and knows nothing of pages. `feed` deals pages
+//! out in batches, `batch` carries them and what became of each, and `outcome` counts that. What a
+//! worker makes of a page, and where it goes, belongs in `to_kdump` and `to_elf`.
 
 pub(crate) mod batch;
+pub(crate) mod feed;
 mod ordered;
 pub mod outcome;
 

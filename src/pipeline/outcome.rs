@@ -1,63 +1,58 @@
-//! What a conversion did: page counts, sizes, and why a dump is not whole.
+//! What became of a dump's pages: how many of each fate, and why the new dump is incomplete.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::codec::Codec;
 use crate::dump::Dump;
-use crate::format::dump_level::DumpLevel;
-use crate::pages::page_set::PageSet;
 use crate::pages::ranges::count;
-use crate::select::{Census, Selection};
+use crate::pages::{Pfn, PfnRange};
 
-/// PageCounts by what became of them.
+/// Pages by what became of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageCounts {
-    /// In the 1st bitmap: RAM.
+    /// Pages that are RAM: those of the 1st bitmap.
     pub present: u64,
-    /// That the input has, but are left out; the census says of which classes.
+    /// Pages in the input that were excluded; see the census for their classes.
     pub excluded: u64,
-    /// That the input has bytes of, and so were to be stored.
+    /// Pages to store: the input has their bytes, and they are not excluded.
     pub kept: u64,
-    /// Of zeros, which share one stored page.
+    /// Zero pages, which share one stored page.
     pub zero: u64,
-    /// Stored compressed.
+    /// Pages stored compressed.
     pub compressed: u64,
-    /// Stored as they are.
+    /// Pages stored raw.
     pub raw: u64,
-    /// Of those stored, copied from a kdump file as they were, without decoding them.
+    /// Stored pages that were copied from a kdump file unchanged, without decoding them.
     pub copied: u64,
-    /// That could not be read.
+    /// Pages that are unreadable.
     pub unreadable: u64,
-    /// The first of these: its pfn, and why.
-    pub first_unreadable: Option<(u64, String)>,
-    /// Bytes of page data stored, the shared page of zeros not counted.
+    /// The first unreadable page, and why it is.
+    pub first_unreadable: Option<(Pfn, String)>,
+    /// Bytes of page data stored, without the shared zero page.
     pub stored_bytes: u64,
 }
 
 impl PageCounts {
-    /// What is known before the first page is read: those of `dump` that `selection` leaves out or
-    /// keeps, and those that the input promises and does not have.
-    pub(crate) fn before(dump: &Dump, selection: &Selection) -> PageCounts {
-        let (present, input_pages) = dump.counts();
+    /// The counts before the first page is read, of a dump of which `excluded` pages are excluded.
+    pub(crate) fn before(dump: &Dump, excluded: u64) -> PageCounts {
+        let (present, in_input) = dump.counts();
         let missing = count(dump.missing());
-        let excluded = selection.excluded.count();
         PageCounts {
             present,
             excluded,
-            kept: input_pages - excluded + missing,
+            kept: in_input - excluded + missing,
             unreadable: missing,
             ..PageCounts::default()
         }
     }
 
-    /// PageCounts dealt with, in whatever way.
+    /// The number of pages dealt with so far.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.written() + self.unreadable
     }
 
-    /// PageCounts that the file has.
+    /// The number of pages that the file contains.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.zero + self.compressed + self.raw
@@ -68,39 +63,39 @@ impl PageCounts {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IncompleteReason {
-    /// The input's headers or notes are damaged, or it says that it is incomplete.
+    /// The input's headers or notes are damaged, or it is marked as incomplete.
     #[error("the input itself is damaged or incomplete")]
     Source,
-    /// Bytes of the notes could not be read; zeros stand for them.
+    /// Some bytes of the notes could not be read; the output has zeros in their place.
     #[error("{bytes} bytes of the notes could not be read")]
     Notes {
-        /// How many.
+        /// Their number.
         bytes: u64,
     },
-    /// PageCounts could not be read; the page counts say how many.
+    /// Some pages are unreadable; see the page counts.
     #[error("pages could not be read")]
     Unreadable,
-    /// What follows the last page of a stream is damaged, or a checksum is wrong.
-    #[error("the input is damaged, any of its pages may be: {0}")]
+    /// A stream is damaged after its last page, or its checksum is wrong.
+    #[error("the input is damaged, and so may be any of its pages: {0}")]
     Input(#[source] io::Error),
-    /// The output took no more.
+    /// Writing to the output failed.
     #[error("the output takes no more: {0}")]
     Output(#[source] io::Error),
-    /// The file reached its allowed size.
+    /// The file has reached its maximum size.
     #[error("the file has reached the {limit} bytes allowed")]
     MaxSize {
-        /// The allowed size.
+        /// The maximum size in bytes.
         limit: u64,
     },
-    /// Headers that are written already cannot be made to say that a page is missing.
+    /// A page is unreadable, and headers that are in a pipe already cannot be changed to say so.
     #[error(
-        "a page cannot be read, and in a pipe the headers that would say so are gone: write to a file"
+        "a page is unreadable, and the headers, which would say so, are in the pipe already: write to a file"
     )]
     HeadersGone,
-    /// More stretches of unreadable pages than a file can tell of.
-    #[error("unreadable pages are in more than {limit} places: the rest is left out")]
+    /// There are more runs of unreadable pages than the file has room to describe.
+    #[error("unreadable pages are in more than {limit} places: the pages after them are missing")]
     Scattered {
-        /// How many it can.
+        /// The maximum number of runs.
         limit: usize,
     },
     /// The caller asked to stop.
@@ -108,39 +103,54 @@ pub enum IncompleteReason {
     Cancelled,
 }
 
-/// What a conversion did.
-#[derive(Debug)]
-pub struct ConvertReport {
-    /// How pages were compressed.
-    pub codec: Codec,
-    /// What was left out.
-    pub dump_level: DumpLevel,
-    /// What was to be left out.
-    pub asked_level: DumpLevel,
-    /// Bytes of a page.
-    pub page_bytes: u64,
-    /// One past the highest pfn.
-    pub max_mapnr: u64,
-    /// PageCounts by outcome.
-    pub pages: PageCounts,
-    /// PageCounts of the input by what the kernel used them for.
-    pub census: Census,
-    /// The pages that are left out.
-    pub excluded: Arc<PageSet>,
-    /// Bytes of the kdump file.
-    pub file_bytes: u64,
-    /// Bytes of the output: the file, or the flattened stream of it.
-    pub output_bytes: u64,
-    /// Why it is incomplete; empty when it is whole.
-    pub reasons: Vec<IncompleteReason>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
+/// How the pages of a dump ended, and what was lost besides them.
+pub(crate) struct Ending<'a> {
+    /// Why they ended before the last page, if they did.
+    pub(crate) stop: Result<(), IncompleteReason>,
+    /// The pages that a stream ended before.
+    pub(crate) lost: &'a [PfnRange],
+    /// Bytes of the notes that were unreadable.
+    pub(crate) lost_note_bytes: u64,
 }
 
-impl ConvertReport {
-    /// Whether the dump lacks anything that it should have.
-    #[must_use]
-    pub fn incomplete(&self) -> bool {
-        !self.reasons.is_empty()
+/// Completes `counts` once all pages of `dump` have gone by; returns why the new dump is incomplete,
+/// if it is.
+pub(crate) fn incomplete_reasons(
+    dump: &Dump,
+    ending: Ending<'_>,
+    counts: &mut PageCounts,
+    cancel: &AtomicBool,
+) -> Vec<IncompleteReason> {
+    let Ending { stop, lost, lost_note_bytes } = ending;
+    let mut reasons = Vec::new();
+    counts.unreadable += count(lost);
+    if lost_note_bytes > 0 {
+        reasons.push(IncompleteReason::Notes { bytes: lost_note_bytes });
     }
+    if dump.is_incomplete() {
+        reasons.push(IncompleteReason::Source);
+    }
+    let first_missing = dump.missing().first().or(lost.first());
+    if let (None, Some(run)) = (&counts.first_unreadable, first_missing) {
+        let why = match dump.failure() {
+            Some(why) => format!("the input broke off before it: {why}"),
+            None => "the input ends before it".to_owned(),
+        };
+        counts.first_unreadable = Some((run.start, why));
+    }
+    if counts.unreadable > 0 {
+        reasons.push(IncompleteReason::Unreadable);
+    }
+    match stop {
+        Ok(()) => reasons.extend(dump.read_to_end().err().map(|error| {
+            // The signal interrupted the wait for the rest of the stream.
+            if cancel.load(Ordering::Relaxed) {
+                IncompleteReason::Cancelled
+            } else {
+                IncompleteReason::Input(error)
+            }
+        })),
+        Err(reason) => reasons.push(reason),
+    }
+    reasons
 }

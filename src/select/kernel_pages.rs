@@ -4,8 +4,7 @@ use std::fmt;
 
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::{image, log};
-use crate::pages::ranges::page_runs;
-use crate::pages::{Pfn, PfnRange, PhysRange, Position};
+use crate::pages::{PageGrid, Pfn, PfnRange, PhysRange, Position};
 
 /// What a page of the kernel holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,15 +39,14 @@ impl KernelPages {
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_pages: Vec<PhysRange>,
+        grid: PageGrid,
     ) -> Self {
         let mut tables = Vec::new();
         // Where a table cannot be read, those that it leads to are not found.
         let _ = translator.tables(&mut |table| tables.push(table));
         let runs = |extents: Vec<PhysRange>| -> Vec<PfnRange> {
             let extents = extents.iter().filter(|extent| !extent.is_empty());
-            let bytes = extents.map(|extent| extent.start.get()..extent.end.get()).collect();
-            let runs = page_runs(bytes, kernel.page_size).into_iter();
-            runs.map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end))).collect()
+            grid.runs_touched(extents.copied())
         };
         KernelPages {
             kinds: vec![

@@ -75,7 +75,7 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
-use crate::pages::{Pfn, PfnRange, PhysAddr, Position};
+use crate::pages::{PhysAddr, Position};
 use kernel_pages::KernelPages;
 use reasons::SelectError;
 use rules::Rules;
@@ -168,12 +168,10 @@ impl Prepared {
         check_page_numbers(dump, &kernel)?;
         let format = StructPageFormat::of(&kernel)?;
         let translator = Translator::new(&kernel)?;
-        let known =
-            || dump.known().map(|run| PfnRange::new(Pfn::new(run.start), Pfn::new(run.end)));
-        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut known())?;
-        let struct_pages = StructPages::locate(&map, &translator, known(), &request.cancel)?;
-        let kernel_pages =
-            KernelPages::find(&kernel, &translator, struct_pages.extents().collect());
+        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
+        let struct_pages = StructPages::locate(&map, &translator, dump.known(), &request.cancel)?;
+        let extents = struct_pages.extents().collect();
+        let kernel_pages = KernelPages::find(&kernel, &translator, extents, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));
         }
@@ -233,11 +231,11 @@ impl Prepared {
 
 /// Ensures that a page frame number of the dump is one of the kernel.
 fn check_page_numbers(dump: &Dump, kernel: &Kernel<'_>) -> std::result::Result<(), SelectError> {
-    if kernel.page_size != dump.page_size() {
-        let (block, page) = (dump.page_size(), kernel.page_size);
+    if kernel.page_size != dump.page_size().bytes() {
+        let (block, page) = (dump.page_size().bytes(), kernel.page_size);
         return Err(SelectError::BlockSize { block, page });
     }
-    if dump.origin() != PhysAddr::ZERO {
+    if dump.grid().origin() != PhysAddr::ZERO {
         return Err(SelectError::Origin);
     }
     if dump.notes().of_xen {

@@ -89,15 +89,14 @@ impl<'a> Scanner<'a> {
 
     fn scan(&mut self, number: u64) -> Chunk {
         let pfns = chunk_pfns(number);
-        let plain = pfns.start.get()..pfns.end.get();
         let input = self.input;
-        let mut chunk = Chunk::new(number, input.dump.kept_within(plain.clone()).map(pfn_range));
+        let mut chunk = Chunk::new(number, input.dump.kept_within(pfns));
         self.kernel_pages.reset(number);
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
         // The first page that is not part of a block yet.
         let mut next = pfns.start;
-        for run in input.dump.known_within(plain).map(pfn_range) {
+        for run in input.dump.known_within(pfns) {
             for part in input.struct_pages.within(run) {
                 chunk.counts.unreadable += chunk.kept_within(part.pfns);
                 for batch in batches(part.pfns) {
@@ -233,8 +232,4 @@ fn batches(run: PfnRange) -> impl Iterator<Item = PfnRange> {
     let (first, end) = (run.start.get() / BATCH_PAGES, run.end.get().div_ceil(BATCH_PAGES));
     (first..end)
         .map(move |nth| PfnRange::of(Pfn::new(nth * BATCH_PAGES), BATCH_PAGES).intersection(run))
-}
-
-fn pfn_range(run: std::ops::Range<u64>) -> PfnRange {
-    PfnRange::new(Pfn::new(run.start), Pfn::new(run.end))
 }

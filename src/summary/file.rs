@@ -1,11 +1,10 @@
 //! What the file is: an ELF core, a kdump file or a split set of them, and what its headers say.
 
-use std::ops::Range;
-
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::elf::Core;
 use crate::dump::kdump::{File, Flat, Kdump};
+use crate::pages::PfnRange;
 
 /// What the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub struct KdumpFacts {
 #[non_exhaustive]
 pub struct FileOfSet {
     /// The pages whose descriptors the file has.
-    pub pfns: Range<u64>,
+    pub pfns: PfnRange,
     /// What its flattened stream says, if it is flattened.
     pub flattened: Option<FlattenedFacts>,
 }
@@ -118,7 +117,7 @@ impl KdumpFacts {
 
 impl FileOfSet {
     fn of(file: &File) -> Self {
-        FileOfSet { pfns: file.pfns.clone(), flattened: file.flat.as_ref().map(FlattenedFacts::of) }
+        FileOfSet { pfns: file.pfns, flattened: file.flat.as_ref().map(FlattenedFacts::of) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Physical memory at a glance: ranges of RAM, and a picture that has a cell for each stretch.
 
-use std::ops::Range;
-
 use crate::dump::Dump;
+use crate::pages::ranges::count;
+use crate::pages::{Pfn, PfnRange, Position, Span};
 
 /// The maximum number of ranges that are listed: a damaged bitmap may have millions.
 pub const MAX_RANGES: usize = 4096;
@@ -14,7 +14,7 @@ const LONG_HOLE: u64 = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryRange {
     /// The pages.
-    pub pfns: Range<u64>,
+    pub pfns: PfnRange,
     /// How many of the pages the dump has.
     pub kept: u64,
 }
@@ -36,7 +36,7 @@ impl Ranges {
         for pfns in dump.present() {
             ranges.count += 1;
             if ranges.list.len() < MAX_RANGES {
-                let kept = dump.count_kept(&pfns);
+                let kept = dump.count_kept(pfns);
                 ranges.list.push(MemoryRange { pfns, kept });
             }
         }
@@ -77,7 +77,7 @@ impl Picture {
         let cells = (cells as u64).max(1);
         let (ram, _) = dump.counts();
         let spans = spans(dump, ram / LONG_HOLE, cells / 4);
-        let pages: u64 = spans.iter().map(|span| span.end - span.start).sum();
+        let pages = count(&spans);
         // Each span may end within a cell, and each but the first has a long hole before it.
         let whole = cells.saturating_sub(2 * spans.len() as u64 - 1).max(1);
         let cell_pages = pages.div_ceil(if spans.len() > 1 { whole } else { cells }).max(1);
@@ -86,13 +86,13 @@ impl Picture {
             if !picture.cells.is_empty() {
                 picture.cells.push(Cell::LongHole);
             }
-            let mut at = span.start;
-            while at < span.end {
-                let stretch = at..span.end.min(at + cell_pages);
-                let ram = dump.count_present(&stretch);
-                let kept = dump.count_kept(&stretch);
+            let mut rest = span;
+            while !rest.is_empty() {
+                let stretch = PfnRange::of(rest.start, rest.len().min(cell_pages));
+                let ram = dump.count_present(stretch);
+                let kept = dump.count_kept(stretch);
                 picture.cells.push(Cell::Stretch { ram, kept });
-                at = stretch.end;
+                rest.start = stretch.end;
             }
         }
         picture
@@ -101,18 +101,18 @@ impl Picture {
 
 /// The parts of memory between holes of more than `hole` pages; all of memory as one part if there
 /// would be more than `most`. There is at least one.
-fn spans(dump: &Dump, hole: u64, most: u64) -> Vec<Range<u64>> {
-    let mut spans: Vec<Range<u64>> = Vec::new();
+fn spans(dump: &Dump, hole: u64, most: u64) -> Vec<PfnRange> {
+    let mut spans: Vec<PfnRange> = Vec::new();
     for run in dump.present() {
         let has_room = (spans.len() as u64) < most.max(1);
         match spans.last_mut() {
             Some(last) if run.start - last.end <= hole => last.end = run.end,
             _ if has_room => spans.push(run),
             _ => {
-                let start = spans.first().map_or(0, |first| first.start);
-                return vec![start..dump.max_mapnr()];
+                let start = spans.first().map_or(Pfn::ZERO, |first| first.start);
+                return vec![Span::new(start, dump.max_mapnr())];
             }
         }
     }
-    if spans.is_empty() { vec![0..dump.max_mapnr()] } else { spans }
+    if spans.is_empty() { vec![Span::new(Pfn::ZERO, dump.max_mapnr())] } else { spans }
 }

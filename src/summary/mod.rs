@@ -22,6 +22,7 @@ use crate::dump::notes::NoteKind;
 use crate::format::dump_level::DumpLevel;
 use crate::format::wire::StructLayout;
 use crate::kernel::arch::Architecture;
+use crate::pages::{PageSize, Pfn};
 
 pub use file::{ElfFacts, FileFacts, FileOfSet, FlattenedFacts, KdumpFacts};
 pub use kernel::{CrashTime, KernelName, NameSource};
@@ -43,7 +44,7 @@ pub struct Summary {
     /// How the kdump headers of this kernel are laid out.
     pub layout: StructLayout,
     /// Bytes of a page.
-    pub page_size: u64,
+    pub page_size: PageSize,
     /// Where memory or the kernel starts, see [`Architecture::phys_base`].
     pub phys_base: u64,
     /// The name of the kernel, if it is known.
@@ -87,7 +88,7 @@ pub struct Cpus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pages {
     /// One past the highest page frame number.
-    pub max_mapnr: u64,
+    pub max_mapnr: Pfn,
     /// RAM, by the headers or the 1st bitmap.
     pub ram: u64,
     /// RAM whose contents the dump has, or should have.
@@ -169,7 +170,7 @@ impl Pages {
             ram,
             kept,
             excluded: ram.saturating_sub(kept),
-            holes: max_mapnr.saturating_sub(ram),
+            holes: max_mapnr.get().saturating_sub(ram),
             absent,
         }
     }
@@ -180,7 +181,7 @@ impl Bytes {
         let notes = dump.notes();
         Bytes {
             file: dump.file_bytes(),
-            memory: pages.ram.saturating_mul(dump.page_size()),
+            memory: pages.ram.saturating_mul(dump.page_size().bytes()),
             notes: notes.bytes,
             eraseinfo: notes.eraseinfo.as_ref().map(|text| text.end - text.start),
         }

@@ -9,6 +9,7 @@ use crate::dump::kdump::{File, Kdump};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::read_full;
+use crate::pages::in_memory;
 use crate::pages::zero::is_zero;
 
 /// Descriptors that are read at a time: 768 KiB.
@@ -224,19 +225,13 @@ impl DescriptorPass<'_> {
 
     fn is_zeros(&self, data: &Data) -> bool {
         let mut bytes = vec![0; in_memory(data.size.into())];
-        let mut page = vec![0; in_memory(self.kdump.page_size)];
+        let mut page = vec![0; self.kdump.page_size.in_memory()];
         let read = read_full(&*self.file.input, &mut bytes, data.offset);
         read.is_ok_and(|n| n == bytes.len())
             && Decoder::new()
                 .is_ok_and(|mut decoder| decoder.decode(data.codec, &bytes, &mut page).is_ok())
             && is_zero(&page)
     }
-}
-
-/// A number of descriptors, or of bytes of a page, as the length of a buffer.
-#[expect(clippy::expect_used, reason = "a window or a page fits in memory")]
-fn in_memory(length: u64) -> usize {
-    usize::try_from(length).expect("a buffer has at most 768 KiB")
 }
 
 #[cfg(test)]

@@ -8,18 +8,18 @@ use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, MAX_PLAIN_SEGMENTS, PT_LOAD, Segment};
 use crate::format::wire::StructLayout;
 use crate::kernel::translate::direct_map::DirectMap;
-use crate::pages::{PhysAddr, Position, VirtAddr};
+use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, PhysAddr, Position, VirtAddr};
 use crate::select::Selection;
 use crate::sink::Sink;
 
 /// Room for program headers that unreadable pages make necessary.
 const SPARE_SEGMENTS: u64 = 1024;
 
-/// An ELF32 file stays so far below 4 GiB that the program headers, should they have to move to
-/// its end, are still below.
+/// Bytes that an ELF32 file leaves free below 4 GiB, so that the program headers fit there if they
+/// must move to its end.
 const ELF32_MARGIN: u64 = 64 << 20;
 
-/// Program headers that are written at a time.
+/// Bytes of program headers that are written at a time.
 const TABLE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Where everything goes.
@@ -27,11 +27,11 @@ const TABLE_BUFFER_BYTES: usize = 64 << 10;
 pub(super) struct ElfLayout<'a> {
     dump: &'a Dump,
     selection: &'a Selection,
-    /// The file header, for the segments as they are to be.
+    /// The file header, for the segments without unreadable pages.
     pub(super) header: FileHeader,
-    /// `PT_LOAD`s as they are to be.
+    /// The number of `PT_LOAD`s without unreadable pages.
     pub(super) segments: u64,
-    /// Program headers that there is room for.
+    /// The number of program headers that there is room for.
     capacity: u64,
     /// Offset of section header 0.
     section: u64,
@@ -39,12 +39,11 @@ pub(super) struct ElfLayout<'a> {
     pub(super) notes: Range<u64>,
     /// The pages.
     pub(super) data: Range<u64>,
-    page_size: u64,
-    /// Physical address of pfn 0.
-    origin: PhysAddr,
+    /// How memory is divided into pages.
+    grid: PageGrid,
     direct_map: Option<DirectMap>,
-    /// Where a segment must end, as the direct map does there.
-    cuts: Vec<u64>,
+    /// Pfns where a segment must end, because the direct map starts or ends there.
+    cuts: Vec<Pfn>,
 }
 
 /// The headers as they were written.
@@ -53,12 +52,12 @@ pub(super) struct Written {
     pub(super) segments: u64,
     /// Bytes of the file.
     pub(super) file_bytes: u64,
-    /// Whether there was no room for them at the file's start.
+    /// Whether the program headers are at the end of the file, for want of room at its start.
     pub(super) moved: bool,
 }
 
 impl<'a> ElfLayout<'a> {
-    /// Lays out the core of `dump`, less what is left out.
+    /// Lays out the core of `dump`, without excluded pages.
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when the file would be too large.
@@ -67,40 +66,40 @@ impl<'a> ElfLayout<'a> {
         selection: &'a Selection,
         direct_map: Option<DirectMap>,
     ) -> Result<Self> {
-        let origin = dump.origin();
-        let cuts = cuts(direct_map, origin, dump.page_size());
+        let grid = dump.grid();
+        let page_bytes = grid.page_size().bytes();
+        let cuts = cuts(direct_map, grid);
         let (_, input_pages) = dump.counts();
         let kept = input_pages - selection.excluded.count();
         let mut count = 0;
-        let mut end = 0;
+        let mut end = Pfn::ZERO;
         for segment in segments(dump.present(), selection.kept(dump), &[], &cuts) {
             count += 1;
             end = segment.pfns.end;
         }
-        let plan = |is_64bit: bool| {
+        let of_class = |is_64bit: bool| {
             let order = dump.layout().byte_order();
             let mut header = FileHeader::new(is_64bit, order, dump.arch().elf_machine());
-            // One more for the notes.
+            // One more than PT_LOADs, for the notes.
             let capacity = 1 + count + SPARE_SEGMENTS;
             let sum = |a: u64, b: u64| a.checked_add(b);
             let section = sum(header.e_phoff, capacity.checked_mul(header.e_phentsize.into())?)?;
             let notes = sum(section, header.section_header_bytes() as u64)?;
             let notes = notes..sum(notes, dump.notes().bytes)?;
-            let data = notes.end.checked_next_multiple_of(dump.page_size())?;
-            let data = data..sum(data, kept.checked_mul(dump.page_size())?)?;
-            let last = sum(origin.get(), end.checked_mul(dump.page_size())?)?;
+            let data = notes.end.checked_next_multiple_of(page_bytes)?;
+            let data = data..sum(data, kept.checked_mul(page_bytes)?)?;
+            let last = sum(grid.origin().get(), end.get().checked_mul(page_bytes)?)?;
             let narrow = |value: u64| value <= u64::from(u32::MAX);
             i64::try_from(data.end).ok()?;
-            // An end of 4 GiB is beyond what a reader of 32 bits counts to; QEMU takes ELF64 then.
-            // crash knows PN_XNUM in ELF64 alone.
+            // A 32-bit reader cannot count to an end of 4 GiB; QEMU writes ELF64 then. crash supports
+            // PN_XNUM only in ELF64.
             let fits = is_64bit
                 || (narrow(last)
                     && narrow(data.end + ELF32_MARGIN)
                     && capacity < MAX_PLAIN_SEGMENTS);
             header.e_shoff = section;
             let cuts = cuts.clone();
-            let page_size = dump.page_size();
-            let plan = ElfLayout {
+            let layout = ElfLayout {
                 dump,
                 selection,
                 header,
@@ -109,36 +108,36 @@ impl<'a> ElfLayout<'a> {
                 section,
                 notes,
                 data,
-                page_size,
-                origin,
+                grid,
                 direct_map,
                 cuts,
             };
-            fits.then_some(plan)
+            fits.then_some(layout)
         };
         let is_64bit = matches!(dump.layout(), StructLayout::Bits64(_));
-        let narrow = if is_64bit { None } else { plan(false) };
-        narrow.or_else(|| plan(true)).ok_or(Error::FieldOverflow {
+        let narrow = if is_64bit { None } else { of_class(false) };
+        narrow.or_else(|| of_class(true)).ok_or(Error::FieldOverflow {
             field: "p_offset",
             value: u64::MAX,
             bits: 63,
         })
     }
 
-    /// Writes all headers; `gone` are kept pages that have no data after all. They go where the
-    /// plan has them, or to the end of a file of `file_bytes` if they are too many.
+    /// Writes all headers; `unreadable` are kept pages that have no data after all. Program headers go
+    /// where the layout has room for them, or to the end of a file of `file_bytes` if there are too
+    /// many.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub(super) fn write_headers(
         &self,
-        gone: &[Range<u64>],
+        unreadable: &[PfnRange],
         incomplete: bool,
         sink: &mut dyn Sink,
         file_bytes: u64,
     ) -> Result<Written> {
         let failed = || Error::write("the program headers");
-        let all = || segments(self.dump.present(), self.kept(), gone, &self.cuts);
+        let all = || segments(self.dump.present(), self.kept(), unreadable, &self.cuts);
         let count = 1 + all().count() as u64;
         let stride = u64::from(self.header.e_phentsize);
         let mut header = self.header;
@@ -173,18 +172,19 @@ impl<'a> ElfLayout<'a> {
     }
 
     fn segment(&self, pages: &PageSegment) -> Segment {
-        let paddr = self.origin + pages.pfns.start * self.page_size;
+        let paddr = self.grid.address_of(pages.pfns.start);
         let vaddr = self.direct_map.and_then(|map| map.vaddr(paddr)).unwrap_or(VirtAddr::ZERO);
-        let memory_bytes = (pages.pfns.end - pages.pfns.start) * self.page_size;
+        let page_bytes = self.page_size().bytes();
+        let memory_bytes = pages.pfns.len() * page_bytes;
         let in_class = |vaddr: &VirtAddr| {
             self.header.is_64bit || vaddr.saturating_add(memory_bytes) <= VirtAddr::new(1 << 32)
         };
         Segment {
             p_type: PT_LOAD,
-            // Without data it is behind all of it: crash looks for the lowest offset, and
-            // makedumpfile for the segment that the offset of a page is in.
+            // A segment without data points after all data: crash looks for the lowest offset, and
+            // makedumpfile for the segment that contains the offset of a page.
             p_offset: match pages.rank {
-                Some(rank) => self.data.start + rank * self.page_size,
+                Some(rank) => self.data.start + rank * page_bytes,
                 None => self.data.end,
             },
             p_vaddr: Some(vaddr).filter(in_class).unwrap_or(VirtAddr::ZERO),
@@ -199,15 +199,15 @@ impl<'a> ElfLayout<'a> {
         self.selection.kept(self.dump)
     }
 
-    /// Bytes of a page.
-    pub(super) fn page_size(&self) -> u64 {
-        self.page_size
+    /// The size of a page.
+    pub(super) fn page_size(&self) -> PageSize {
+        self.grid.page_size()
     }
 }
 
-/// The pfns where the direct map begins and ends.
-fn cuts(direct_map: Option<DirectMap>, origin: PhysAddr, page_size: u64) -> Vec<u64> {
+/// The pfns where the direct map starts and ends.
+fn cuts(direct_map: Option<DirectMap>, grid: PageGrid) -> Vec<Pfn> {
     let Some(map) = direct_map else { return Vec::new() };
-    let pfn = |paddr: PhysAddr| Some(paddr.checked_sub(origin)? / page_size).filter(|pfn| *pfn > 0);
+    let pfn = |paddr: PhysAddr| Some(grid.locate(paddr)?.0).filter(|pfn| *pfn > Pfn::ZERO);
     [map.paddrs.start, map.paddrs.end].into_iter().filter_map(pfn).collect()
 }

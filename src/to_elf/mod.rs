@@ -1,33 +1,36 @@
-//! The story of a dump that becomes an ELF core, top to bottom: lay the file out, write it.
+//! A dump becomes an ELF core: lay the file out, write the pages, write the headers.
 //!
 //! ```text
-//! ELF header | program headers, and room for more | section header 0 | notes | pages that are kept
+//! ELF header | program headers, and room for more | section header 0 | notes | kept pages
 //! ```
 //!
-//! Every kept page has its place in the file before anything is written. Program headers are
-//! written last where the output can be written again: pages that turned out to be unreadable,
-//! and those that an output took no more, are RAM without data in them (a `p_filesz` of 0), as are
-//! the pages that the dump left out. Nothing in the file is made up.
+//! Every kept page has its place in the file before anything is written. Where the output can be
+//! rewritten, program headers are written last: pages that turned out to be unreadable, and those
+//! that the output took no more, are memory without data in them (`p_filesz` is 0), as are excluded
+//! pages. Nothing in the file is made up.
+//!
+//! The sibling of `to_kdump`, file for file.
 
 mod layout;
 mod segments;
 mod worker;
 mod writer;
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::dump::Dump;
 use crate::dump::elf::MAX_PROGRAM_HEADERS;
 use crate::dump::physical::DumpMemory;
-use crate::dump::{Body, Dump};
 use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::elf::MAX_PLAIN_SEGMENTS;
 use crate::kernel::translate::direct_map::DirectMap;
+use crate::pages::PageSize;
+use crate::pages::ranges::merge;
 use crate::pipeline::MAX_THREADS;
-use crate::pipeline::batch::{self, Feed};
-use crate::pipeline::outcome::{IncompleteReason, PageCounts};
+use crate::pipeline::feed::{self, Feed};
+use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::progress::Progress;
 use crate::select::{self, Census, SelectRequest, Selection};
 use crate::sink::{FileEnd, Sink};
@@ -38,42 +41,42 @@ use writer::Writer;
 /// How to write an ELF core.
 #[derive(Debug, Clone, Default)]
 pub struct ElfOptions {
-    /// What is left out, as far as the kernel's tables prove it; `None` is nothing, not even
-    /// poisoned pages. PageCounts of zeros are holes, whatever the level.
+    /// The classes of pages to exclude, as far as the kernel's tables prove them; `None` excludes
+    /// nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
     pub dump_level: Option<DumpLevel>,
-    /// Whether to fail where that level cannot be honoured, or something speaks against it.
+    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it.
     pub strict: bool,
-    /// Worker threads, the caller's included; the output does not depend on their number.
+    /// Worker threads, including the caller's; the output does not depend on their number.
     pub threads: usize,
-    /// Set from elsewhere to stop with the pages written so far.
+    /// Set by another thread to stop; the pages written so far are kept.
     pub cancel: Arc<AtomicBool>,
 }
 
-/// What became of a dump.
+/// What [`to_elf`] did.
 #[derive(Debug)]
 pub struct ElfReport {
     /// Whether the file is of class ELF64.
     pub is_64bit: bool,
-    /// Program headers, `PT_NOTE` included.
+    /// The number of program headers, including `PT_NOTE`.
     pub segments: u64,
-    /// Virtual minus physical address of the segments that have one.
+    /// Gives the virtual addresses of the segments, if any have one.
     pub direct_map: Option<DirectMap>,
-    /// Bytes of a page.
-    pub page_bytes: u64,
-    /// PageCounts by outcome; what is not zero counts as raw.
+    /// The size of a page.
+    pub page_size: PageSize,
+    /// Pages by outcome; those that are not zero pages count as raw.
     pub pages: PageCounts,
-    /// PageCounts of the input by what the kernel used them for; empty where nothing was to be left out.
+    /// Pages of the input by what the kernel used them for; empty if nothing was to be excluded.
     pub census: Census,
-    /// Bytes of the file, its holes included.
+    /// Bytes of the file, including its holes.
     pub file_bytes: u64,
-    /// Why it is incomplete; empty when it is whole.
+    /// Why the file is incomplete; empty if it is whole.
     pub reasons: Vec<IncompleteReason>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl ElfReport {
-    /// Whether the file lacks anything that it should have.
+    /// Whether the file lacks anything that it should contain.
     #[must_use]
     pub fn incomplete(&self) -> bool {
         !self.reasons.is_empty()
@@ -82,12 +85,12 @@ impl ElfReport {
 
 /// Writes a dump as an ELF core.
 ///
-/// Where `sink` cannot rewrite, headers come first, and the file ends before the first page that
-/// cannot be read.
+/// If `sink` cannot be rewritten, headers come first, and the file ends before the first unreadable
+/// page.
 ///
 /// # Errors
-/// What prevents any file at all: a dump that the format has no room for, an output that takes
-/// no headers.
+/// What prevents any file at all: a dump that the format has no room for, an output that does not
+/// take the headers.
 pub fn to_elf(
     dump: &Dump,
     sink: &mut dyn Sink,
@@ -96,48 +99,41 @@ pub fn to_elf(
 ) -> Result<ElfReport> {
     let direct_map = direct_map(dump);
     let selection = select_pages(dump, options)?;
-    let plan = ElfLayout::new(dump, &selection, direct_map)?;
+    let layout = ElfLayout::new(dump, &selection, direct_map)?;
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
         .map(|_| Worker::new(dump))
         .collect::<Result<Vec<_>>>()?;
-    let mut report = ElfReport {
-        is_64bit: plan.header.is_64bit,
-        segments: plan.segments + 1,
-        direct_map,
-        page_bytes: dump.page_size(),
-        pages: PageCounts::before(dump, &selection),
-        census: selection.census.clone(),
-        file_bytes: plan.data.end,
-        reasons: Vec::new(),
-        warnings: selection.warnings.iter().cloned().chain(warnings(dump, &plan)).collect(),
-    };
+    let mut report = empty_report(dump, &layout, &selection, direct_map);
+
     let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&plan, sink);
+    let mut writer = Writer::new(&layout, sink);
     let lost_note_bytes = writer.begin(dump)?;
-    let mut feed = Feed::of_selected(dump, &selection);
-    let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
+    let is_all = selection.excluded.count() == 0;
+    let mut feed = Feed::new(dump, selection.kept(dump), is_all);
+    let counts = &mut report.pages;
+    let stop = feed::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
         if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
-            report.pages.first_unreadable = Some(unreadable);
+            counts.first_unreadable = Some(unreadable.clone());
             return Err(IncompleteReason::HeadersGone);
         }
         writer.push(batch)?;
-        batch.tally(&mut report.pages);
-        progress(Progress { done: report.pages.done(), total: report.pages.kept });
+        batch.count(counts);
+        progress(Progress { done: counts.done(), total: counts.kept });
         Ok(())
     });
-    let lost = if stop.is_ok() { feed.lost } else { Vec::new() };
-    let (gone, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
-    let why =
-        batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages, &options.cancel);
-    report.reasons.extend(why);
+    let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };
+    let (mut unreadable, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
+    let ending = Ending { stop, lost: &lost, lost_note_bytes };
+    report.reasons = incomplete_reasons(dump, ending, counts, &options.cancel);
     report.file_bytes = file_bytes;
+
     if can_rewrite {
-        let gone = with_lost(gone, &lost);
+        unreadable.extend(lost);
         let incomplete = report.incomplete();
-        let written = plan.write_headers(&gone, incomplete, sink, file_bytes)?;
+        let written = layout.write_headers(&merge(unreadable), incomplete, sink, file_bytes)?;
         (report.segments, report.file_bytes) = (written.segments, written.file_bytes);
         if written.moved {
-            let why = "so many pages are unreadable that the program headers are at the file's end, where makedumpfile and crash do not look";
+            let why = "there are so many unreadable pages that the program headers are at the end of the file, where makedumpfile and crash do not look";
             report.warnings.push(why.to_owned());
         }
     }
@@ -145,7 +141,26 @@ pub fn to_elf(
     Ok(report)
 }
 
-/// Finds out which pages to leave out.
+fn empty_report(
+    dump: &Dump,
+    layout: &ElfLayout<'_>,
+    selection: &Selection,
+    direct_map: Option<DirectMap>,
+) -> ElfReport {
+    ElfReport {
+        is_64bit: layout.header.is_64bit,
+        segments: layout.segments + 1,
+        direct_map,
+        page_size: dump.page_size(),
+        pages: PageCounts::before(dump, selection.excluded.count()),
+        census: selection.census.clone(),
+        file_bytes: layout.data.end,
+        reasons: Vec::new(),
+        warnings: selection.warnings.iter().cloned().chain(warnings(dump, layout)).collect(),
+    }
+}
+
+/// Selects the pages to keep.
 fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
     let Some(level) = options.dump_level else { return Ok(Selection::default()) };
     let threads = options.threads.clamp(1, MAX_THREADS);
@@ -153,37 +168,29 @@ fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
     select::select_strictly(dump, &request, options.strict)
 }
 
-/// The direct map of the kernel: as an ELF core's own segments have it, else as the kernel's page
-/// tables do.
+/// The kernel's direct map: from the segments of an ELF core, else from the kernel's page tables.
 fn direct_map(dump: &Dump) -> Option<DirectMap> {
-    match &dump.body() {
-        Body::Elf(core) => DirectMap::of_segments(dump.arch(), &core.segments),
-        Body::Kdump(_) => DirectMap::find(&DumpMemory::new(dump).ok()?.kernel()?),
+    match dump.segments() {
+        [] => DirectMap::find(&DumpMemory::new(dump).ok()?.kernel()?),
+        segments => DirectMap::of_segments(dump.arch(), segments),
     }
 }
 
-fn warnings(dump: &Dump, plan: &ElfLayout) -> Vec<String> {
+fn warnings(dump: &Dump, layout: &ElfLayout<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if plan.segments > u64::from(MAX_PROGRAM_HEADERS) {
+    if layout.segments > u64::from(MAX_PROGRAM_HEADERS) {
         warnings.push(format!(
-            "{} program headers: we ourselves read no more than {MAX_PROGRAM_HEADERS}",
-            plan.segments
+            "{} program headers: kdumpconv itself reads no more than {MAX_PROGRAM_HEADERS}",
+            layout.segments
         ));
-    } else if plan.segments >= MAX_PLAIN_SEGMENTS {
+    } else if layout.segments >= MAX_PLAIN_SEGMENTS {
         warnings.push(format!(
-            "{} program headers: a reader that does not know PN_XNUM does not open this",
-            plan.segments
+            "{} program headers: a reader that does not support PN_XNUM cannot open this file",
+            layout.segments
         ));
     }
     if dump.arch().elf_machine() == 0 {
-        warnings.push("the architecture is not known: e_machine is 0".to_owned());
+        warnings.push("the architecture is unknown: e_machine is 0".to_owned());
     }
     warnings
-}
-
-/// Unreadable pages with those that a stream turned out not to have.
-fn with_lost(mut gone: Vec<Range<u64>>, lost: &[Range<u64>]) -> Vec<Range<u64>> {
-    gone.extend_from_slice(lost);
-    gone.sort_by_key(|run| run.start);
-    gone
 }

@@ -1,53 +1,53 @@
-//! From runs of pages to the segments of an ELF core. Pure: ranges in, ranges out.
+//! Turns runs of pages into the segments of an ELF core. Pure: ranges in, ranges out.
 
 use std::iter::Peekable;
-use std::ops::Range;
 
 use crate::dump::Runs;
+use crate::pages::{Pfn, PfnRange, Position, Span};
 
 /// A `PT_LOAD` in pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageSegment {
     /// Its pages.
-    pub(super) pfns: Range<u64>,
-    /// How many kept pages are before it, its place among the data; `None` without data.
+    pub(super) pfns: PfnRange,
+    /// The number of kept pages before it, which is its place in the data; `None` without data.
     pub(super) rank: Option<u64>,
 }
 
-/// Segments for all pages of `present`, which neither overlap nor join two runs.
+/// Segments for all pages of `present`; they do not overlap, and none spans two runs.
 ///
-/// Either all of a segment's pages have data, or none. A segment may say that it has less in the
-/// file than in memory, but makedumpfile (up to git of 2026-06) maps such a one as if all of it were
-/// there, and takes pages behind its data from the wrong place (`update_mmap_range`, `readmem`).
+/// Either all pages of a segment have data, or none. ELF allows a segment to have fewer bytes in the
+/// file than in memory, but makedumpfile (up to git of 2026-06) maps such a segment as if all its bytes
+/// were there, and reads pages after its data from the wrong place (`update_mmap_range`, `readmem`).
 ///
-/// `kept` is within `present`. `gone` are pages whose data is missing all the same, ascending.
-/// No segment goes across a pfn of `cuts`, which ascend.
+/// `kept` is a part of `present`. Pages of `unreadable`, which ascend, have no data although they are
+/// kept. No segment crosses a pfn of `cuts`, which ascend.
 pub(super) fn segments<'a>(
     present: Runs<'a>,
     kept: Runs<'a>,
-    gone: &'a [Range<u64>],
-    cuts: &'a [u64],
+    unreadable: &'a [PfnRange],
+    cuts: &'a [Pfn],
 ) -> impl Iterator<Item = PageSegment> + 'a {
-    VirtualReader {
+    Stretches {
         present,
-        ram: 0..0,
-        good: Good { kept, run: 0..0, rank: 0, gone }.peekable(),
+        ram: PfnRange::default(),
+        readable: ReadablePages { kept, run: PfnRange::default(), rank: 0, unreadable }.peekable(),
         cuts,
     }
 }
 
-/// The pages with data: those that are kept and not gone.
-struct Good<'a> {
+/// The pages with data: those that are kept and readable.
+struct ReadablePages<'a> {
     kept: Runs<'a>,
     /// What is left of the current run of kept pages, and its rank.
-    run: Range<u64>,
+    run: PfnRange,
     rank: u64,
-    gone: &'a [Range<u64>],
+    unreadable: &'a [PfnRange],
 }
 
-impl Iterator for Good<'_> {
-    /// PageCounts, and how many kept ones are before them.
-    type Item = (Range<u64>, u64);
+impl Iterator for ReadablePages<'_> {
+    /// Pages, and the number of kept ones before them.
+    type Item = (PfnRange, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -55,35 +55,37 @@ impl Iterator for Good<'_> {
                 self.run = self.kept.next()?;
             }
             while let Some((_, rest)) =
-                self.gone.split_first().filter(|(first, _)| first.end <= self.run.start)
+                self.unreadable.split_first().filter(|(first, _)| first.end <= self.run.start)
             {
-                self.gone = rest;
+                self.unreadable = rest;
             }
             let (start, rank) = (self.run.start, self.rank);
-            let (end, is_good) = match self.gone.first() {
-                Some(gone) if gone.start <= start => (gone.end.min(self.run.end), false),
-                Some(gone) => (gone.start.min(self.run.end), true),
+            let (end, is_readable) = match self.unreadable.first() {
+                Some(unreadable) if unreadable.start <= start => {
+                    (unreadable.end.min(self.run.end), false)
+                }
+                Some(unreadable) => (unreadable.start.min(self.run.end), true),
                 None => (self.run.end, true),
             };
             self.run.start = end;
             self.rank += end - start;
-            if is_good {
-                return Some((start..end, rank));
+            if is_readable {
+                return Some((Span::new(start, end), rank));
             }
         }
     }
 }
 
-/// All pages of RAM in stretches that have data or have none.
-struct VirtualReader<'a> {
+/// All present pages, in stretches that have data or have none.
+struct Stretches<'a> {
     present: Runs<'a>,
     /// What is left of the current run.
-    ram: Range<u64>,
-    good: Peekable<Good<'a>>,
-    cuts: &'a [u64],
+    ram: PfnRange,
+    readable: Peekable<ReadablePages<'a>>,
+    cuts: &'a [Pfn],
 }
 
-impl Iterator for VirtualReader<'_> {
+impl Iterator for Stretches<'_> {
     type Item = PageSegment;
 
     fn next(&mut self) -> Option<PageSegment> {
@@ -91,17 +93,17 @@ impl Iterator for VirtualReader<'_> {
             self.ram = self.present.next()?;
         }
         let start = self.ram.start;
-        while self.good.next_if(|(run, _)| run.end <= start).is_some() {}
-        let (end, rank) = match self.good.peek() {
+        while self.readable.next_if(|(run, _)| run.end <= start).is_some() {}
+        let (end, rank) = match self.readable.peek() {
             Some((run, rank)) if run.start <= start => (run.end, Some(rank + (start - run.start))),
             Some((run, _)) => (run.start, None),
-            None => (u64::MAX, None),
+            None => (Pfn::MAX, None),
         };
         let end = end.min(self.ram.end);
-        let cut = self.cuts.iter().copied().find(|cut| (start + 1..end).contains(cut));
+        let cut = self.cuts.iter().copied().find(|cut| start < *cut && *cut < end);
         let end = cut.unwrap_or(end);
         self.ram.start = end;
-        Some(PageSegment { pfns: start..end, rank })
+        Some(PageSegment { pfns: Span::new(start, end), rank })
     }
 }
 
@@ -109,20 +111,27 @@ impl Iterator for VirtualReader<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::ops::Range;
 
     fn of(
         present: &[Range<u64>],
         kept: &[Range<u64>],
-        gone: &[Range<u64>],
+        unreadable: &[Range<u64>],
         cuts: &[u64],
     ) -> Vec<(Range<u64>, Option<u64>)> {
-        let (present, kept) = (present.iter().cloned(), kept.iter().cloned());
-        let found = segments(Box::new(present), Box::new(kept), gone, cuts);
-        found.map(|segment| (segment.pfns, segment.rank)).collect()
+        let pfns = |ranges: &[Range<u64>]| -> Vec<PfnRange> {
+            ranges.iter().cloned().map(PfnRange::from).collect()
+        };
+        let (present, kept, unreadable) = (pfns(present), pfns(kept), pfns(unreadable));
+        let cuts: Vec<Pfn> = cuts.iter().copied().map(Pfn::new).collect();
+        let (present, kept) = (present.into_iter(), kept.into_iter());
+        segments(Box::new(present), Box::new(kept), &unreadable, &cuts)
+            .map(|segment| (segment.pfns.start.get()..segment.pfns.end.get(), segment.rank))
+            .collect()
     }
 
     #[test]
-    fn what_was_left_out_is_a_segment_of_its_own() {
+    fn excluded_pages_are_a_segment_of_their_own() {
         assert_eq!(
             of(&[0..10, 20..30], &[2..4, 6..10, 20..21], &[], &[]),
             [
@@ -138,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_gone_keeps_its_place_among_the_data() {
+    fn an_unreadable_page_keeps_its_place_in_the_data() {
         assert_eq!(
             of(&[0..10], &[0..10], &[3..4], &[]),
             [(0..3, Some(0)), (3..4, None), (4..10, Some(4))]
@@ -151,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_segment_goes_across_a_cut() {
+    fn no_segment_crosses_a_cut() {
         assert_eq!(
             of(&[0..10], &[0..6], &[], &[4, 6, 8]),
             [(0..4, Some(0)), (4..6, Some(4)), (6..8, None), (8..10, None)]
@@ -178,9 +187,9 @@ mod tests {
         ) {
             let present: Vec<bool> = pages.iter().map(|(kind, _)| *kind > 0).collect();
             let kept: Vec<bool> = pages.iter().map(|(kind, _)| *kind > 1).collect();
-            let gone: Vec<bool> = pages.iter().map(|(_, gone)| *gone).collect();
+            let unreadable: Vec<bool> = pages.iter().map(|(_, unreadable)| *unreadable).collect();
             let cuts: Vec<u64> = cuts.into_iter().collect();
-            let found = of(&runs_of(&present), &runs_of(&kept), &runs_of(&gone), &cuts);
+            let found = of(&runs_of(&present), &runs_of(&kept), &runs_of(&unreadable), &cuts);
             let mut seen = vec![None; pages.len()];
             for (pfns, rank) in found {
                 prop_assert!(!pfns.is_empty());
@@ -193,11 +202,11 @@ mod tests {
                 }
             }
             let mut rank = 0;
-            for (pfn, (kind, gone)) in pages.iter().enumerate() {
+            for (pfn, (kind, unreadable)) in pages.iter().enumerate() {
                 let expected = match kind {
                     0 => None,
                     1 => Some(None),
-                    _ => Some((!gone).then_some(rank)),
+                    _ => Some((!unreadable).then_some(rank)),
                 };
                 prop_assert_eq!(seen[pfn], expected, "pfn {}", pfn);
                 rank += u64::from(*kind > 1);

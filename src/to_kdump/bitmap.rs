@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use crate::pages::{Pfn, PfnRange};
 use crate::sink::Sink;
 
 /// Bytes that are gathered before they are written.
@@ -27,7 +28,8 @@ impl BitmapWriter {
     }
 
     /// Sets the bits of `run`, which lies behind all runs before it and ends within the bitmap.
-    pub(crate) fn set(&mut self, run: Range<u64>, sink: &mut dyn Sink) -> io::Result<()> {
+    pub(crate) fn set(&mut self, run: PfnRange, sink: &mut dyn Sink) -> io::Result<()> {
+        let run = run.start.get()..run.end.get();
         let mut bit = run.start;
         while bit < run.end {
             self.advance_to(bit / 8, sink)?;
@@ -89,8 +91,8 @@ impl BitmapWriter {
     }
 
     /// Writes the bytes that no later run can touch, when `next_pfn` is the lowest one to come.
-    pub(crate) fn checkpoint(&mut self, next_pfn: u64, sink: &mut dyn Sink) -> io::Result<()> {
-        if next_pfn / 8 >= self.position() {
+    pub(crate) fn checkpoint(&mut self, next_pfn: Pfn, sink: &mut dyn Sink) -> io::Result<()> {
+        if next_pfn.get() / 8 >= self.position() {
             return self.write_all(sink);
         }
         let Some(last) = self.buffer.pop() else { return Ok(()) };
@@ -131,9 +133,9 @@ mod tests {
         let mut sink = Ordered::default();
         let mut writer = BitmapWriter::new(100..100 + bytes);
         for run in runs {
-            writer.set(run.clone(), &mut sink).unwrap();
+            writer.set(run.clone().into(), &mut sink).unwrap();
             if checkpoints {
-                writer.checkpoint(run.end, &mut sink).unwrap();
+                writer.checkpoint(Pfn::new(run.end), &mut sink).unwrap();
             }
         }
         writer.finish(&mut sink).unwrap();

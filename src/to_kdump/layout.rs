@@ -6,14 +6,15 @@ use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{KdumpSubHeader, PAGE_DESC_BYTES};
 use crate::format::wire::StructLayout;
+use crate::pages::{PageSize, Pfn};
 
 /// What a file's layout follows from.
 #[derive(Debug, Clone)]
 pub struct Contents {
     /// How its structs are laid out.
     pub layout: StructLayout,
-    /// Bytes of a page, which is a block.
-    pub page_size: u64,
+    /// The size of a page, which is a block.
+    pub page_size: PageSize,
     /// The sub header's field.
     pub phys_base: u64,
     /// The sub header's field.
@@ -25,8 +26,8 @@ pub struct Contents {
     /// Place of the ERASEINFO text in the notes.
     pub eraseinfo: Option<Range<u64>>,
     /// One past the highest pfn.
-    pub max_mapnr: u64,
-    /// PageCounts that are to be stored: the most descriptors that there can be.
+    pub max_mapnr: Pfn,
+    /// Pages that are to be stored: the most descriptors that there can be.
     pub pages: u64,
 }
 
@@ -63,7 +64,7 @@ impl KdumpLayout {
     /// # Errors
     /// [`Error::FieldOverflow`] when a size does not fit its field.
     pub fn new(contents: &Contents) -> Result<KdumpLayout> {
-        let bs = contents.page_size;
+        let bs = contents.page_size.bytes();
         let offset = |value: Option<u64>| {
             // off_t is signed.
             value.filter(|&v| i64::try_from(v).is_ok()).ok_or(Error::FieldOverflow {
@@ -77,7 +78,7 @@ impl KdumpLayout {
         let struct_bytes = KdumpSubHeader::bytes_in(contents.layout) as u64;
         let notes = bs + struct_bytes..add(bs + struct_bytes, contents.note_bytes)?;
         let sub_hdr_blocks = (notes.end - bs).div_ceil(bs);
-        let bitmap_blocks_each = contents.max_mapnr.div_ceil(8).div_ceil(bs);
+        let bitmap_blocks_each = contents.max_mapnr.get().div_ceil(8).div_ceil(bs);
         let bitmap_bytes = bitmap_blocks_each * bs;
         let bitmap1_start = add(bs, sub_hdr_blocks * bs)?;
         let bitmap2_start = add(bitmap1_start, bitmap_bytes)?;
@@ -103,12 +104,12 @@ impl KdumpLayout {
             size_note: contents.note_bytes,
             offset_eraseinfo,
             size_eraseinfo,
-            max_mapnr_64: contents.max_mapnr,
+            max_mapnr_64: contents.max_mapnr.get(),
             ..KdumpSubHeader::default()
         };
         sub_header.check(contents.layout)?;
         Ok(KdumpLayout {
-            block_size: narrow("block_size", bs)?,
+            block_size: contents.page_size.bytes_32(),
             sub_header,
             sub_hdr_size: narrow("sub_hdr_size", sub_hdr_blocks)?,
             sub_header_offset: bs,
@@ -139,13 +140,13 @@ mod tests {
     fn contents() -> Contents {
         Contents {
             layout: StructLayout::Bits64(ByteOrder::Little),
-            page_size: 4096,
+            page_size: PageSize::MIN,
             phys_base: 0x100_0000,
             dump_level: DumpLevel::new(1).unwrap(),
             note_bytes: 5000,
             vmcoreinfo: Some(700..1700),
             eraseinfo: None,
-            max_mapnr: 32768 + 1,
+            max_mapnr: Pfn::new(32768 + 1),
             pages: 10,
         }
     }
@@ -203,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_max_mapnr_beyond_32_bits_is_cut_only_in_the_old_field() {
-        let plan = KdumpLayout::new(&Contents { max_mapnr: (1 << 32) + 5, ..contents() }).unwrap();
+        let plan = KdumpLayout::new(&Contents { max_mapnr: Pfn::new((1 << 32) + 5), ..contents() })
+            .unwrap();
         assert_eq!(plan.sub_header.max_mapnr_32(), u32::MAX);
         assert_eq!(plan.sub_header.max_mapnr_64, (1 << 32) + 5);
         assert_eq!(plan.bitmap_blocks, 2 * (131072 + 1));
@@ -214,7 +216,7 @@ mod tests {
         for contents in [
             Contents { pages: u64::MAX / 2, ..contents() },
             Contents { note_bytes: 1 << 62, ..contents() },
-            Contents { max_mapnr: 1 << 50, ..contents() },
+            Contents { max_mapnr: Pfn::new(1 << 50), ..contents() },
         ] {
             assert!(matches!(KdumpLayout::new(&contents), Err(Error::FieldOverflow { .. })));
         }

@@ -1,279 +1,213 @@
-//! The story of a conversion, top to bottom: select pages, plan the file, write it.
+//! A dump becomes a kdump file, in three acts.
+//!
+//! 1. *Prepare*: select the pages to keep, lay the file out, fill in its main header. Every offset
+//!    but those of the pages' data is known before a byte is written ([`layout`]).
+//! 2. *Write the pages*: [`worker`](worker) threads encode batches, the [`writer`](writer) appends
+//!    them in ascending order, with their descriptors and bits of the 2nd [`bitmap`](bitmap).
+//! 3. *Seal*: write what is left, and the header last: until then it says "incomplete".
+//!
+//! What an OUTPUT is and how it gets its name belongs in `output`; which pages are kept, in `select`.
 
 pub(crate) mod bitmap;
+mod header;
 pub mod layout;
-pub mod utsname;
-pub(crate) mod worker;
-pub(crate) mod writer;
+mod options;
+mod report;
+mod utsname;
+mod worker;
+mod writer;
 
-use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::error::{Error, Result};
-use crate::format::dump_level::DumpLevel;
-use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, DiskDumpHeader, HEADER_VERSION,
-    NewUtsname,
-};
-use crate::format::wire::StructLayout;
-use crate::kernel::utsname as kernel_name;
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::PageSize;
+use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
+use crate::pages::{Pfn, Position};
 use crate::pipeline::MAX_THREADS;
-use crate::pipeline::batch::{self, Batch, Feed};
-use crate::pipeline::outcome::{ConvertReport, IncompleteReason, PageCounts};
+use crate::pipeline::batch::Batch;
+use crate::pipeline::feed::{self, Feed};
+use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::progress::Progress;
 use crate::select::{self, SelectRequest, Selection};
 use crate::sink::Sink;
-use crate::to_kdump::layout::{Contents, KdumpLayout};
-use crate::to_kdump::worker::Worker;
-use crate::to_kdump::writer::Writer;
+use layout::{Contents, KdumpLayout};
 use utsname::UtsnameCapture;
+use worker::Worker;
+use writer::Writer;
 
-/// `nr_cpus` at the most: it is an `int`, and no machine has that many.
-const MAX_CPUS: u32 = 1 << 20;
+pub use options::ConvertOptions;
+pub use report::ConvertReport;
 
-/// In a second.
-const MICROSECONDS: u64 = 1_000_000;
-
-/// How to convert.
-#[derive(Debug, Clone)]
-pub struct ConvertOptions {
-    /// How pages are compressed.
-    pub codec: Codec,
-    /// The codec's level; `None` is the quickest that makes files as small as makedumpfile's.
-    pub level: Option<i32>,
-    /// What is left out, as far as the kernel's tables prove it; see [`select`](fn@crate::select::select).
-    pub dump_level: DumpLevel,
-    /// Whether to fail where that level cannot be honoured, or something speaks against it.
-    pub strict: bool,
-    /// Worker threads, the caller's included; the output does not depend on their number.
-    pub threads: usize,
-    /// Bytes of the (unflattened) file at the most.
-    pub max_size: Option<u64>,
-    /// Seconds since the epoch for a core without `CRASHTIME=`.
-    pub timestamp: u64,
-    /// Set from elsewhere to stop with the pages written so far.
-    pub cancel: Arc<AtomicBool>,
-}
-
-impl Default for ConvertOptions {
-    fn default() -> Self {
-        ConvertOptions {
-            codec: Codec::Zlib,
-            level: None,
-            dump_level: DumpLevel::default(),
-            strict: false,
-            threads: 1,
-            max_size: None,
-            timestamp: 0,
-            cancel: Arc::default(),
-        }
-    }
-}
-
-/// Converts an ELF core to a kdump-compressed file, or such a file to another.
+/// Converts a dump to a kdump-compressed file.
 ///
-/// A kdump file's pages that are stored by the wanted codec already are copied as they are. What
-/// it left out stays out, and if it is incomplete, so is the new one.
+/// Pages of a kdump file that are stored by the wanted codec already are copied unchanged. Pages
+/// that it excludes stay excluded, and if it is incomplete, so is the new file.
 ///
-/// PageCounts that cannot be read are left out, and an output that takes no more ends the dump where
-/// it is; both make it [incomplete](ConvertReport::incomplete), which its header then says.
+/// Unreadable pages are omitted, and if the output takes no more, the dump ends there; both make
+/// it [incomplete](ConvertReport::incomplete), which its header then says.
 ///
 /// # Errors
-/// What prevents any dump at all: the codec's level, an output that takes no headers, or one
-/// that does not even take the end of an incomplete dump.
+/// What prevents any dump at all: the codec has no such level, the output does not take the
+/// headers, or it does not even take the end of an incomplete dump.
 pub fn convert(
     dump: &Dump,
     sink: &mut dyn Sink,
     options: &ConvertOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ConvertReport> {
-    let request = SelectRequest {
-        level: options.dump_level,
-        threads: options.threads.clamp(1, MAX_THREADS),
-        cancel: options.cancel.clone(),
-    };
-    let selection = select::select_strictly(dump, &request, options.strict)?;
-    let pages = PageCounts::before(dump, &selection);
-    let kept_pages = pages.kept - pages.unreadable;
-    let dump_level = selection.level.union(dump.dump_level());
-    let plan = KdumpLayout::new(&Contents {
-        layout: dump.layout(),
-        page_size: dump.page_size(),
-        phys_base: dump.phys_base(),
-        dump_level,
-        note_bytes: dump.notes().bytes,
-        vmcoreinfo: dump.notes().vmcoreinfo.clone(),
-        eraseinfo: dump.notes().eraseinfo.clone(),
-        max_mapnr: dump.max_mapnr(),
-        // A pipe that breaks off does not say so beforehand: a file that is cut short is laid out
-        // like one, for the same bytes. What is not used stays a hole.
-        pages: pages.kept,
-    })?;
-    if let Some(limit) = options.max_size.filter(|&limit| plan.data > limit) {
-        return Err(Error::TooLarge { needed: plan.data, limit });
-    }
-    let watches = watch_utsname(dump);
-    let workers = (0..options.threads.clamp(1, MAX_THREADS))
-        .map(|_| Worker::new(dump, &watches, dump_level, options))
-        .collect::<Result<Vec<_>>>()?;
-    let mut report = empty_report(dump, &plan, options, &selection, dump_level, pages);
-    let mut header = main_header(dump, &plan, options, &mut report);
-    header.check(dump.layout())?;
+    let plan = Plan::prepare(dump, options)?;
+    let workers = plan.workers()?;
+    let mut writer = Writer::new(plan.layout.clone(), dump.layout(), sink);
+    let written = plan.write_pages(workers, &mut writer, progress)?;
+    plan.seal(writer, written)
+}
 
-    let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&plan, dump.layout(), sink);
-    let mut lost_note_bytes = 0;
-    writer.begin(&header, dump.present(), selection.kept(dump), kept_pages, &mut |write| {
-        lost_note_bytes = dump.copy_notes(write)?;
-        Ok(())
-    })?;
-    let mut feed = Feed::of_selected(dump, &selection);
-    // Up to which pfn pages were written, and what the last checkpoint vouches for.
-    let mut written_to = 0;
-    let mut safe: Option<PageCounts> = None;
-    let stop = batch::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
-        emit(&mut writer, options, &mut report.pages, batch)?;
-        written_to = batch.runs.last().map_or(0, |run| run.end);
-        if writer.checkpoint().map_err(IncompleteReason::Output)? {
-            safe = Some(report.pages.clone());
+/// All that is decided before a byte is written.
+struct Plan<'a> {
+    dump: &'a Dump,
+    options: &'a ConvertOptions,
+    selection: Selection,
+    layout: KdumpLayout,
+    header: DiskDumpHeader,
+    utsname: UtsnameCapture,
+    counts: PageCounts,
+    warnings: Vec<String>,
+}
+
+/// What became of the pages.
+struct Written {
+    counts: PageCounts,
+    /// The counts at the last checkpoint, up to which the output is consistent.
+    safe: Option<PageCounts>,
+    /// One past the last page that was written.
+    end: Pfn,
+    reasons: Vec<IncompleteReason>,
+}
+
+impl<'a> Plan<'a> {
+    /// Selects the pages to keep, and lays the file out.
+    fn prepare(dump: &'a Dump, options: &'a ConvertOptions) -> Result<Self> {
+        let request = SelectRequest {
+            level: options.dump_level,
+            threads: options.threads.clamp(1, MAX_THREADS),
+            cancel: options.cancel.clone(),
+        };
+        let selection = select::select_strictly(dump, &request, options.strict)?;
+        let counts = PageCounts::before(dump, selection.excluded.count());
+        let layout = KdumpLayout::new(&Contents {
+            layout: dump.layout(),
+            page_size: dump.page_size(),
+            phys_base: dump.phys_base(),
+            dump_level: selection.level.union(dump.dump_level()),
+            note_bytes: dump.notes().bytes,
+            vmcoreinfo: dump.notes().vmcoreinfo.clone(),
+            eraseinfo: dump.notes().eraseinfo.clone(),
+            max_mapnr: dump.max_mapnr(),
+            // A pipe that breaks off does not say so beforehand. A file that is cut short is laid
+            // out like one, so that the bytes are the same; what is not used stays a hole.
+            pages: counts.kept,
+        })?;
+        if let Some(limit) = options.max_size.filter(|&limit| layout.data > limit) {
+            return Err(Error::TooLarge { needed: layout.data, limit });
         }
-        progress(Progress { done: report.pages.done(), total: report.pages.kept });
-        Ok(())
-    });
-    let lost = if stop.is_ok() { mem::take(&mut feed.lost) } else { Vec::new() };
-    drop(feed);
-    let why =
-        batch::outcome(dump, stop, &lost, lost_note_bytes, &mut report.pages, &options.cancel);
-    report.reasons.extend(why);
-    if report.incomplete() {
-        header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
+        let mut warnings = selection.warnings.clone();
+        let header = header::main_header(dump, &layout, options, &mut warnings);
+        header.check(dump.layout())?;
+        let utsname = UtsnameCapture::new(dump);
+        Ok(Plan { dump, options, selection, layout, header, utsname, counts, warnings })
     }
-    if let Some(name) = found_utsname(dump, &watches, written_to) {
-        header.utsname = name;
+
+    fn workers(&self) -> Result<Vec<Worker<'_>>> {
+        let threads = self.options.threads.clamp(1, MAX_THREADS);
+        let level = self.selection.level.union(self.dump.dump_level());
+        (0..threads).map(|_| Worker::new(self.dump, &self.utsname, level, self.options)).collect()
     }
-    let so_far = writer.size();
-    let flushed = writer.flush();
-    if flushed.is_ok() {
-        safe = Some(report.pages.clone());
+
+    /// Writes the headers that are known, and all pages.
+    fn write_pages(
+        &self,
+        workers: Vec<Worker<'_>>,
+        writer: &mut Writer<'_>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Written> {
+        let (dump, selection) = (self.dump, &self.selection);
+        let mut counts = self.counts.clone();
+        let to_store = counts.kept - counts.unreadable;
+        let mut lost_note_bytes = 0;
+        let kept = selection.kept(dump);
+        writer.begin(&self.header, dump.present(), kept, to_store, &mut |write| {
+            lost_note_bytes = dump.copy_notes(write)?;
+            Ok(())
+        })?;
+        let mut safe = None;
+        let mut end = Pfn::ZERO;
+        let mut feed = Feed::new(dump, selection.kept(dump), selection.excluded.count() == 0);
+        let cancel = &self.options.cancel;
+        let stop = feed::run(&mut feed, workers, Worker::work, cancel, &mut |batch| {
+            self.append(writer, batch)?;
+            batch.count(&mut counts);
+            end = batch.runs.last().map_or(Pfn::ZERO, |run| run.end);
+            if writer.checkpoint().map_err(IncompleteReason::Output)? {
+                safe = Some(counts.clone());
+            }
+            progress(Progress { done: counts.done(), total: counts.kept });
+            Ok(())
+        });
+        let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };
+        let ending = Ending { stop, lost: &lost, lost_note_bytes };
+        let reasons = incomplete_reasons(dump, ending, &mut counts, cancel);
+        Ok(Written { counts, safe, end, reasons })
     }
-    match (flushed.and_then(|()| writer.finish(&header)), safe) {
-        (Ok((file_bytes, output_bytes)), _) => {
-            (report.file_bytes, report.output_bytes) = (file_bytes, output_bytes);
+
+    /// Appends a batch, unless the file would become too large.
+    fn append(&self, writer: &mut Writer<'_>, batch: &Batch) -> Result<(), IncompleteReason> {
+        let grown = writer.size() + batch.data().len() as u64;
+        match self.options.max_size.filter(|&limit| grown > limit) {
+            Some(limit) => Err(IncompleteReason::MaxSize { limit }),
+            None => writer.push(batch).map_err(IncompleteReason::Output),
         }
-        // The header says "incomplete", and all up to the last checkpoint is consistent.
-        (Err(error), Some(pages)) if can_rewrite => {
-            report.reasons.push(IncompleteReason::Output(error.into_io()));
-            (report.pages, report.file_bytes, report.output_bytes) = (pages, so_far, so_far);
+    }
+
+    /// Writes what is left of the tables, and the final header.
+    fn seal(self, mut writer: Writer<'_>, written: Written) -> Result<ConvertReport> {
+        let Written { mut counts, mut safe, end, mut reasons } = written;
+        let mut header = self.header;
+        if !reasons.is_empty() {
+            header.status |= DUMP_DH_COMPRESSED_INCOMPLETE;
         }
-        (Err(error), _) => return Err(error),
+        if let Some(name) = self.utsname.found(self.dump.vmcoreinfo(), end) {
+            header.utsname = name;
+        }
+        let can_rewrite = writer.can_rewrite();
+        let so_far = writer.size();
+        let flushed = writer.flush();
+        if flushed.is_ok() {
+            safe = Some(counts.clone());
+        }
+        let closed = flushed.and_then(|()| writer.close(&header));
+        let (file_bytes, output_bytes) = match (closed, safe) {
+            (Ok(sizes), _) => sizes,
+            // The header says "incomplete", and all up to the last checkpoint is consistent.
+            (Err(error), Some(safe)) if can_rewrite => {
+                reasons.push(IncompleteReason::Output(error.into_io()));
+                counts = safe;
+                (so_far, so_far)
+            }
+            (Err(error), _) => return Err(error),
+        };
+        Ok(ConvertReport {
+            codec: self.options.codec,
+            dump_level: self.selection.level.union(self.dump.dump_level()),
+            asked_level: self.options.dump_level,
+            page_size: self.dump.page_size(),
+            max_mapnr: self.dump.max_mapnr(),
+            pages: counts,
+            census: self.selection.census,
+            excluded: Arc::new(self.selection.excluded),
+            file_bytes,
+            output_bytes,
+            reasons,
+            warnings: self.warnings,
+        })
     }
-    report.excluded = Arc::new(selection.excluded);
-    Ok(report)
-}
-
-fn empty_report(
-    dump: &Dump,
-    plan: &KdumpLayout,
-    options: &ConvertOptions,
-    selection: &Selection,
-    dump_level: DumpLevel,
-    pages: PageCounts,
-) -> ConvertReport {
-    ConvertReport {
-        codec: options.codec,
-        dump_level,
-        asked_level: options.dump_level,
-        page_bytes: dump.page_size(),
-        max_mapnr: plan.sub_header.max_mapnr_64,
-        pages,
-        census: selection.census.clone(),
-        excluded: Arc::default(),
-        file_bytes: 0,
-        output_bytes: 0,
-        reasons: Vec::new(),
-        warnings: selection.warnings.clone(),
-    }
-}
-
-/// The main header: what a kdump file's own says is carried over, unless readers fail on it.
-fn main_header(
-    dump: &Dump,
-    plan: &KdumpLayout,
-    options: &ConvertOptions,
-    report: &mut ConvertReport,
-) -> DiskDumpHeader {
-    let info = dump.vmcoreinfo();
-    let old = dump.header().cloned().unwrap_or_default();
-    let crash_time = || info.and_then(Vmcoreinfo::crash_time).unwrap_or(options.timestamp);
-    let (mut tv_sec, mut tv_usec) = match old.tv_sec {
-        0 => (crash_time(), 0),
-        tv_sec => (tv_sec, old.tv_usec),
-    };
-    if !matches!(dump.layout(), StructLayout::Bits64(_)) && tv_sec > u64::from(u32::MAX) {
-        report
-            .warnings
-            .push(format!("timestamp {tv_sec} does not fit the 32-bit header: 0 is written"));
-        tv_sec = 0;
-    }
-    // libkdumpfile would take such a header for one of 32 bits.
-    if PageSize::new(tv_usec).is_some() || tv_usec >= MICROSECONDS {
-        tv_usec = 0;
-    }
-    let utsname = Some(old.utsname).filter(kernel_name::is_usable);
-    DiskDumpHeader {
-        header_version: HEADER_VERSION,
-        utsname: utsname.unwrap_or_else(|| {
-            kernel_name::fallback(dump.arch(), dump.layout().byte_order(), info)
-        }),
-        tv_sec,
-        tv_usec,
-        status: options.codec.flag() | (old.status & DUMP_DH_EXCLUDED_VMEMMAP),
-        block_size: plan.block_size,
-        sub_hdr_size: plan.sub_hdr_size,
-        bitmap_blocks: plan.bitmap_blocks,
-        max_mapnr: plan.sub_header.max_mapnr_32(),
-        unused: old.unused,
-        nr_cpus: Some(old.nr_cpus)
-            .filter(|cpus| (1..=MAX_CPUS).contains(cpus))
-            .unwrap_or(dump.notes().cpus.max(1)),
-    }
-}
-
-fn watch_utsname(dump: &Dump) -> Vec<UtsnameCapture> {
-    if dump.header().is_some_and(|header| kernel_name::is_usable(&header.utsname)) {
-        return Vec::new();
-    }
-    let candidates = dump
-        .vmcoreinfo()
-        .map(|info| kernel_name::candidates(dump.arch(), info, dump.phys_base(), dump.segments()))
-        .unwrap_or_default();
-    let watch = |place| UtsnameCapture::new(place, dump.page_size(), NewUtsname::BYTES);
-    candidates.into_iter().filter_map(|paddr| dump.locate(paddr)).map(watch).collect()
-}
-
-fn found_utsname(dump: &Dump, watches: &[UtsnameCapture], written_to: u64) -> Option<NewUtsname> {
-    let info = dump.vmcoreinfo()?;
-    watches.iter().find_map(|watch| kernel_name::recognise(&watch.bytes(written_to)?, info))
-}
-
-/// Writes one batch and counts its pages.
-fn emit(
-    writer: &mut Writer<'_>,
-    options: &ConvertOptions,
-    pages: &mut PageCounts,
-    batch: &Batch,
-) -> Result<(), IncompleteReason> {
-    let data = batch.data();
-    let grown = writer.size() + data.len() as u64;
-    if let Some(limit) = options.max_size.filter(|&limit| grown > limit) {
-        return Err(IncompleteReason::MaxSize { limit });
-    }
-    writer.push(&batch.runs, &batch.outcomes, data).map_err(IncompleteReason::Output)?;
-    batch.tally(pages);
-    Ok(())
 }

@@ -1,61 +1,92 @@
-//! A few bytes of memory, picked up as the pages that hold them go by.
+//! What the kernel calls itself, captured while the page that holds it goes by.
 //!
-//! So a name that lies somewhere in the kernel's memory is had from a pipe as from a file,
-//! without a second look at either.
+//! The name lies somewhere in the kernel's data. Capturing it on the way gets it from a pipe as
+//! well as from a file, and reads no page twice.
 
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// A stretch of physical memory that is wanted.
+use crate::dump::Dump;
+use crate::format::kdump::NewUtsname;
+use crate::kernel::utsname::{candidates, is_usable, recognise};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PageSize, Pfn, PfnRange, Position, in_memory};
+
+/// Captures the kernel's name from wherever it may be.
 #[derive(Debug)]
-pub struct UtsnameCapture {
-    /// PageCounts that hold some of it.
-    pages: Range<u64>,
-    /// Where in the first of them it starts.
-    offset: u64,
-    found: Mutex<Vec<Option<u8>>>,
+pub(crate) struct UtsnameCapture {
+    places: Vec<Capture>,
 }
 
 impl UtsnameCapture {
-    /// Waits for `count` bytes from a page and an offset within it on.
-    #[must_use]
-    pub fn new((pfn, offset): (u64, u64), page_size: u64, count: usize) -> Self {
-        let bytes = offset.saturating_add(count as u64);
-        let pages = pfn..pfn.saturating_add(bytes.div_ceil(page_size));
-        UtsnameCapture { pages, offset, found: Mutex::new(vec![None; count]) }
+    /// Captures the name of the kernel of `dump`; nothing if its header has the name already.
+    pub(crate) fn new(dump: &Dump) -> Self {
+        let is_known = dump.header().is_some_and(|header| is_usable(&header.utsname));
+        let Some(info) = dump.vmcoreinfo().filter(|_| !is_known) else {
+            return UtsnameCapture { places: Vec::new() };
+        };
+        let addresses = candidates(dump.arch(), info, dump.phys_base(), dump.segments());
+        let places = addresses.into_iter().filter_map(|paddr| dump.grid().locate(paddr));
+        let capture = |place| Capture::new(place, dump.page_size(), NewUtsname::BYTES);
+        UtsnameCapture { places: places.map(capture).collect() }
     }
 
-    /// Whether page `pfn` has some of it.
-    #[must_use]
-    pub fn wants(&self, pfn: u64) -> bool {
-        self.pages.contains(&pfn)
+    /// Whether page `pfn` may hold a part of the name, so that it must be looked at.
+    pub(crate) fn wants(&self, pfn: Pfn) -> bool {
+        self.places.iter().any(|place| place.pages.contains(pfn))
     }
 
-    /// Looks at page `pfn`, whose bytes are `page`.
-    pub fn look(&self, pfn: u64, page: &[u8]) {
-        if !self.wants(pfn) {
+    /// Looks at the bytes of page `pfn`.
+    pub(crate) fn look(&self, pfn: Pfn, page: &[u8]) {
+        self.places.iter().for_each(|place| place.look(pfn, page));
+    }
+
+    /// The kernel's name, if it was captured from pages before `end` and is that of `info`.
+    pub(crate) fn found(&self, info: Option<&Vmcoreinfo>, end: Pfn) -> Option<NewUtsname> {
+        let info = info?;
+        self.places.iter().find_map(|place| recognise(&place.bytes(end)?, info))
+    }
+}
+
+/// Captures some bytes of physical memory.
+#[derive(Debug)]
+struct Capture {
+    /// The pages that hold them.
+    pages: PfnRange,
+    /// Where they start in the first of these.
+    offset: u64,
+    bytes: Mutex<Vec<Option<u8>>>,
+}
+
+impl Capture {
+    /// Captures `count` bytes from a page and an offset within it on.
+    fn new((pfn, offset): (Pfn, u64), page_size: PageSize, count: usize) -> Self {
+        let pages = (offset + count as u64).div_ceil(page_size.bytes());
+        let pages = PfnRange::new(pfn, pfn.saturating_add(pages));
+        Capture { pages, offset, bytes: Mutex::new(vec![None; count]) }
+    }
+
+    /// Looks at the bytes of page `pfn`.
+    fn look(&self, pfn: Pfn, page: &[u8]) {
+        if !self.pages.contains(pfn) {
             return;
         }
-        // Where this page starts, counted from the first page watched.
-        let start = (pfn - self.pages.start).saturating_mul(page.len() as u64);
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, slot) in (self.offset..).zip(found.iter_mut()) {
-            if let Some(in_page) = at.checked_sub(start).and_then(|n| usize::try_from(n).ok()) {
-                if let Some(&byte) = page.get(in_page) {
-                    *slot = Some(byte);
-                }
+        // Where this page starts, counted from the first of the pages.
+        let start = (pfn - self.pages.start) * page.len() as u64;
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, slot) in (self.offset..).zip(bytes.iter_mut()) {
+            if let Some(in_page) = at.checked_sub(start) {
+                *slot = page.get(in_memory(in_page)).copied().or(*slot);
             }
         }
     }
 
-    /// The bytes, when all of them went by and their pages are before `end`: threads look at pages
-    /// beyond the last one written, but what is written must not depend on that.
-    #[must_use]
-    pub fn bytes(&self, end: u64) -> Option<Vec<u8>> {
+    /// The bytes, if all were captured and their pages are before `end`. Threads look at pages after
+    /// the last one written, and the output must not depend on that.
+    fn bytes(&self, end: Pfn) -> Option<Vec<u8>> {
         if self.pages.end > end {
             return None;
         }
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
@@ -64,17 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_across_two_pages_are_put_together_in_any_order() {
-        let watch = UtsnameCapture::new((3, 0xffe), 4096, 4);
+    fn bytes_across_two_pages_are_joined_in_whatever_order_the_pages_come() {
+        let capture = Capture::new((Pfn::new(3), 0xffe), PageSize::MIN, 4);
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
-        watch.look(4, &page(0x40));
-        assert_eq!(watch.bytes(9), None);
-        watch.look(2, &page(0x20));
-        watch.look(5, &page(0x50));
-        assert_eq!(watch.bytes(9), None);
-        watch.look(3, &page(0x30));
-        assert_eq!(watch.bytes(9), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
-        assert_eq!(watch.bytes(5), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
-        assert_eq!(watch.bytes(4), None, "the second page is beyond what was written");
+        let look = |pfn, fill| capture.look(Pfn::new(pfn), &page(fill));
+        let bytes = |end| capture.bytes(Pfn::new(end));
+        look(4, 0x40);
+        assert_eq!(bytes(9), None);
+        look(2, 0x20);
+        look(5, 0x50);
+        assert_eq!(bytes(9), None);
+        look(3, 0x30);
+        assert_eq!(bytes(9), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+        assert_eq!(bytes(5), Some(vec![0x3e, 0x3f, 0x40, 0x41]));
+        assert_eq!(bytes(4), None, "the second page is after the last one written");
     }
 }

@@ -1,10 +1,10 @@
-//! A kdump file, written in pfn order: headers and 1st bitmap first, then page data, descriptors
-//! and 2nd bitmap as they grow.
+//! Writes a kdump file in ascending order of pfns: headers and 1st bitmap first, then page data,
+//! descriptors and 2nd bitmap as they grow.
 //!
-//! The 2nd bitmap never runs ahead of the descriptors, nor these of the data, so at whatever page
-//! the output ends, what is there is a consistent dump of the pages before it. The main header is
-//! good last: a file says "incomplete" until all is written, and a stream, which cannot take
-//! anything back, holds back the few bytes of the header that depend on the end.
+//! The 2nd bitmap never runs ahead of the descriptors, nor these of the data. So wherever the output
+//! ends, it is a consistent dump of the pages before that point. The main header is final last: a
+//! file says "incomplete" until everything is written, and a stream, which cannot be rewritten,
+//! defers the few bytes of the header that depend on the end.
 
 use std::io;
 use std::ops::Range;
@@ -15,58 +15,69 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::StructLayout;
-use crate::pipeline::batch::Outcome;
+use crate::pages::ranges::append;
+use crate::pages::{Pfn, PfnRange, Position, Span};
+use crate::pipeline::batch::{Batch, Outcome};
 use crate::sink::{FileEnd, Sink, Space};
 use crate::to_kdump::bitmap::BitmapWriter;
 use crate::to_kdump::layout::KdumpLayout;
 
-/// Bytes of descriptors that are gathered: 5461 pages, which a stream that breaks off loses at the
-/// most. In a stream each batch is a record.
+/// Bytes of descriptors that are buffered: 5461 pages, the most that a stream loses when it breaks
+/// off. In a stream each buffer is a record.
 const DESCRIPTOR_BUFFER_BYTES: usize = 128 << 10;
 
-/// Parts of the 2nd bitmap that are nearer to each other are reserved in one piece.
+/// Parts of the 2nd bitmap with a smaller gap are reserved in one piece.
 const RESERVE_GAP_BYTES: u64 = 1 << 20;
 
-/// Writes bytes of the notes by their offset within the note area.
+/// Writes bytes of the notes at their offset within the note area.
 pub(crate) type NoteWriter<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
 /// Writes the parts of one file in their order.
 pub(crate) struct Writer<'a> {
-    plan: &'a KdumpLayout,
-    layout: StructLayout,
+    layout: KdumpLayout,
+    struct_layout: StructLayout,
     sink: &'a mut dyn Sink,
     bitmap2: BitmapWriter,
     /// Descriptors that are not written yet, the offset of the first, and their pages.
     descriptors: Vec<u8>,
     descriptors_at: u64,
-    described: Vec<Range<u64>>,
-    /// Offset of the next page's data.
+    described: Vec<PfnRange>,
+    /// The offset of the next page's data.
     data: u64,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(plan: &'a KdumpLayout, layout: StructLayout, sink: &'a mut dyn Sink) -> Self {
+    pub(crate) fn new(
+        layout: KdumpLayout,
+        struct_layout: StructLayout,
+        sink: &'a mut dyn Sink,
+    ) -> Self {
         Writer {
-            plan,
-            layout,
             sink,
-            bitmap2: BitmapWriter::new(plan.bitmap2.clone()),
+            bitmap2: BitmapWriter::new(layout.bitmap2.clone()),
             descriptors: Vec::with_capacity(DESCRIPTOR_BUFFER_BYTES),
-            descriptors_at: plan.descriptors.start,
+            descriptors_at: layout.descriptors.start,
             described: Vec::new(),
-            data: plan.data,
+            data: layout.data,
+            layout,
+            struct_layout,
         }
     }
 
-    /// Bytes of the file so far.
+    /// Whether what was written can be written again.
+    pub(crate) fn can_rewrite(&self) -> bool {
+        self.sink.can_rewrite()
+    }
+
+    /// The size of the file so far, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.data
     }
 
-    /// Reserves what must be writable when the disk is full, and writes all that comes before
+    /// Reserves space for what must be written when the disk is full, and writes everything before
     /// the page data.
     ///
-    /// `copy_notes` writes the notes by their offset within the note area.
+    /// `copy_notes` writes the notes at their offset within the note area.
     pub(crate) fn begin(
         &mut self,
         header: &DiskDumpHeader,
@@ -75,39 +86,40 @@ impl<'a> Writer<'a> {
         kept_pages: u64,
         copy_notes: &mut dyn FnMut(&mut NoteWriter<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.reserve(kept, kept_pages).map_err(Error::write("headers: no room for them"))?;
+        self.reserve(kept, kept_pages)
+            .map_err(Error::write("the headers: there is no room for them"))?;
         self.write_early_header(header)?;
-        let plan = self.plan;
+        let layout = &self.layout;
         let failed = || Error::write("the sub header");
-        let sub_header = plan.sub_header.encode(self.layout);
-        self.sink.write_at(plan.sub_header_offset, &sub_header).map_err(failed())?;
+        let sub_header = layout.sub_header.encode(self.struct_layout);
+        self.sink.write_at(layout.sub_header_offset, &sub_header).map_err(failed())?;
         let sink = &mut *self.sink;
         copy_notes(&mut |at, bytes| {
-            sink.write_at(plan.notes.start + at, bytes).map_err(Error::write("the notes"))
+            sink.write_at(layout.notes.start + at, bytes).map_err(Error::write("the notes"))
         })?;
-        self.sink.write_zeros(plan.notes.end..plan.bitmap1.start).map_err(failed())?;
-        // Old bits would count, should the output end before ours are written.
-        self.sink.discard_stale(plan.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
+        self.sink.write_zeros(layout.notes.end..layout.bitmap1.start).map_err(failed())?;
+        // Bits of an older output would count, should this one end before its own are written.
+        self.sink.discard_stale(layout.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
         self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
-        if let Some(offset) = plan.zero_page {
-            let zeros = offset..offset + u64::from(plan.block_size);
-            self.sink.write_zeros(zeros).map_err(Error::write("the page of zeros"))?;
+        if let Some(offset) = self.layout.zero_page {
+            let zeros = offset..offset + u64::from(self.layout.block_size);
+            self.sink.write_zeros(zeros).map_err(Error::write("the shared zero page"))?;
         }
         Ok(())
     }
 
     fn reserve(&mut self, kept: Runs<'_>, kept_pages: u64) -> io::Result<()> {
-        let start = self.plan.descriptors.start;
+        let start = self.layout.descriptors.start;
         let table = start..start + kept_pages * PAGE_DESC_BYTES as u64;
-        let bitmap_bytes = self.plan.bitmap2.end - self.plan.bitmap2.start;
-        let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.plan.block_size);
+        let bitmap_bytes = self.layout.bitmap2.end - self.layout.bitmap2.start;
+        let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.layout.block_size);
         let end_bytes = bitmap_bytes + gathered_bytes.min(table.end - table.start);
         self.sink.reserve(Space::End(end_bytes))?;
         self.sink.reserve(Space::Range(table))?;
         let mut part: Option<Range<u64>> = None;
         for run in kept {
-            let start = self.plan.bitmap2.start;
-            let bytes = start + run.start / 8..start + run.end.div_ceil(8);
+            let start = self.layout.bitmap2.start;
+            let bytes = start + run.start.get() / 8..start + run.end.get().div_ceil(8);
             part = match part {
                 Some(part) if bytes.start < part.end + RESERVE_GAP_BYTES => {
                     Some(part.start..bytes.end)
@@ -125,9 +137,9 @@ impl<'a> Writer<'a> {
     fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
         let failed = || Error::write("the main header");
         let status = header.status | DUMP_DH_COMPRESSED_INCOMPLETE;
-        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.layout);
+        let encoded = DiskDumpHeader { status, ..header.clone() }.encode(self.struct_layout);
         let bytes = encoded.bytes.as_slice();
-        let rest = bytes.len() as u64..u64::from(self.plan.block_size);
+        let rest = bytes.len() as u64..u64::from(self.layout.block_size);
         if self.sink.can_rewrite() {
             self.sink.write_at(0, bytes).map_err(failed())?;
         } else {
@@ -140,32 +152,24 @@ impl<'a> Writer<'a> {
     }
 
     fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {
-        let mut bitmap = BitmapWriter::new(self.plan.bitmap1.clone());
+        let mut bitmap = BitmapWriter::new(self.layout.bitmap1.clone());
         for run in present {
             bitmap.set(run, self.sink)?;
         }
         bitmap.finish(self.sink)
     }
 
-    /// Appends pages: `outcomes` in the order of `runs`, `data` of those stored, in that order.
-    pub(crate) fn push(
-        &mut self,
-        runs: &[Range<u64>],
-        outcomes: &[Outcome],
-        data: &[u8],
-    ) -> io::Result<()> {
-        self.sink.write_at(self.data, data)?;
+    /// Appends the pages of `batch`.
+    pub(crate) fn push(&mut self, batch: &Batch) -> io::Result<()> {
+        self.sink.write_at(self.data, batch.data())?;
         let mut offset = self.data;
-        self.data += data.len() as u64;
-        let order = self.layout.byte_order();
-        for (pfn, outcome) in runs.iter().cloned().flatten().zip(outcomes) {
+        self.data += batch.data().len() as u64;
+        let order = self.struct_layout.byte_order();
+        let pfns = batch.runs.iter().flat_map(Span::iter);
+        for (pfn, outcome) in pfns.zip(batch.outcomes()) {
             let desc = match outcome {
                 Outcome::Unreadable => continue,
-                Outcome::Zero => PageDesc {
-                    offset: self.plan.zero_page.unwrap_or_default(),
-                    size: self.plan.block_size,
-                    flags: 0,
-                },
+                Outcome::Zero => self.zero_page(),
                 Outcome::Stored(stored) => {
                     let desc = PageDesc { offset, size: stored.size, flags: stored.flags };
                     offset += u64::from(stored.size);
@@ -173,16 +177,20 @@ impl<'a> Writer<'a> {
                 }
             };
             desc.append_to(&mut self.descriptors, order);
-            match self.described.last_mut() {
-                Some(run) if run.end == pfn => run.end = pfn + 1,
-                _ => self.described.push(pfn..pfn + 1),
-            }
+            append(&mut self.described, Span::new(pfn, pfn + 1));
         }
         Ok(())
     }
 
-    /// Writes descriptors and the 2nd bitmap, when many have come together; returns whether
-    /// all pages so far are in the output.
+    /// The descriptor of the stored page that all zero pages share.
+    #[expect(clippy::expect_used, reason = "a level that shares zero pages has a place for it")]
+    fn zero_page(&self) -> PageDesc {
+        let offset = self.layout.zero_page.expect("the dump level shares no zero page");
+        PageDesc { offset, size: self.layout.block_size, flags: 0 }
+    }
+
+    /// Writes descriptors and the 2nd bitmap if enough have accumulated; returns whether all pages so
+    /// far are in the output.
     pub(crate) fn checkpoint(&mut self) -> io::Result<bool> {
         let due = self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES;
         if due {
@@ -195,7 +203,7 @@ impl<'a> Writer<'a> {
         self.sink.write_at(self.descriptors_at, &self.descriptors)?;
         self.descriptors_at += self.descriptors.len() as u64;
         self.descriptors.clear();
-        let next_pfn = self.described.last().map_or(0, |run| run.end);
+        let next_pfn = self.described.last().map_or(Pfn::ZERO, |run| run.end);
         for run in self.described.drain(..) {
             self.bitmap2.set(run, self.sink)?;
         }
@@ -207,20 +215,19 @@ impl<'a> Writer<'a> {
         let failed = || Error::write("the end of the file");
         self.sink.reserve(Space::End(0)).map_err(failed())?; // it is written now
         self.write_descriptors().map_err(failed())?;
-        self.bitmap2.checkpoint(u64::MAX, self.sink).map_err(failed())
+        self.bitmap2.checkpoint(Pfn::MAX, self.sink).map_err(failed())
     }
 
-    /// Makes the header good, after [`flush`](Self::flush); returns the sizes of file and output.
-    ///
-    /// `header` has the final status: INCOMPLETE or not.
-    pub(crate) fn finish(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
+    /// Writes the final header, which says whether the dump is incomplete, after
+    /// [`flush`](Self::flush); returns the sizes of file and output in bytes.
+    pub(crate) fn close(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
         let failed = || Error::write("the end of the file");
         self.bitmap2.finish(self.sink).map_err(failed())?;
-        let encoded = header.encode(self.layout);
+        let encoded = header.encode(self.struct_layout);
         let deferred = encoded.bytes.get(encoded.deferred.clone()).unwrap_or_default();
         let end = FileEnd {
             size: self.data,
-            unused: self.descriptors_at..self.plan.descriptors.end,
+            unused: self.descriptors_at..self.layout.descriptors.end,
             header: Some((encoded.deferred.start as u64, deferred)),
         };
         let output_bytes = self.sink.close(end).map_err(failed())?;

@@ -122,7 +122,7 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
 
     let Geometry { pfns, bitmap2, descriptors, .. } = places.geometry;
     let came_pfns = 0..(kept.end - bitmap2.start).saturating_mul(8);
-    let pfns = pfns.start.min(came_pfns.end)..pfns.end.min(came_pfns.end);
+    let pfns = pfns.start.get().min(came_pfns.end)..pfns.end.get().min(came_pfns.end);
     let entries = count_bits(sink, bitmap2.start, pfns)?;
     let table = descriptors..descriptors.saturating_add(entries * ENTRY_BYTES);
     let mut parts = Vec::new();

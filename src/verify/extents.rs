@@ -1,28 +1,30 @@
 //! Whether the data of pages overlap: exactly, in bounded memory, whatever the order.
 //!
-//! Pages may share the same data; part of another's is damage. Writers put data behind each
-//! other, so what is covered so far is a few ranges, however many pages there are:
+//! Pages may share the same data; a part of another page's data is damage. Writers append data, so
+//! the places seen so far merge into a few ranges, however many pages there are:
 //!
-//! 1. While the pages go by, each whose data touches what is covered is a *suspect*, with where
-//!    its data is; of two that overlap, the later one always is. Pages of zeros that share one
-//!    stored page are one suspect.
-//! 2. If there are suspects, the descriptors are read once more, which tells those that another
-//!    place overlaps; a third time only if there are any, for all pages that they overlap.
+//! 1. While the pages go by, a page whose data overlaps one of these ranges makes its place a
+//!    *suspect*. Of two places that overlap, the later one always becomes one. Zero pages that
+//!    share one stored page are one suspect.
+//! 2. If there are suspects, the descriptors are read again to find those that a different place
+//!    overlaps; and a third time, only if there are any, to find all pages that they overlap.
 //!
-//! A file in wild order may have more ranges and suspects than [`MOST`]: then all places are
-//! sorted, as many at a time as fit, one pass over the descriptors each.
+//! A file whose data is in no order may have more ranges and suspects than [`MOST`]. Then all places
+//! are sorted, as many at a time as fit, with one pass over the descriptors for each part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Ranges and suspects each that are remembered: 16 MiB at the most.
+use crate::pages::Pfn;
+
+/// Maximum ranges, and maximum suspects, that are remembered: 16 MiB.
 const MOST: usize = 1 << 17;
 
-/// Places that are sorted at a time: 32 MiB.
+/// Maximum places that are sorted at a time: 32 MiB.
 const MOST_SORTED: usize = 1 << 21;
 
-/// Calls a function with the place of each page's data, until that returns false.
-pub(super) type Places<'a> = dyn FnMut(&mut dyn FnMut(u64, Range<u64>) -> bool) + 'a;
+/// Calls a function with each page and the place of its data, until that returns false.
+pub(super) type Places<'a> = dyn FnMut(&mut dyn FnMut(Option<Pfn>, Range<u64>) -> bool) + 'a;
 
 /// Where the data of the pages of one file is.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(super) struct Extents {
     suspects: BTreeSet<(u64, u64)>,
     last_suspect: Range<u64>,
     most: usize,
-    /// More than can be remembered.
+    /// Whether there are more than can be remembered.
     overflowed: bool,
     /// From the first byte of any page's data to the last; empty without pages.
     all: Range<u64>,
@@ -55,7 +57,7 @@ impl Extents {
         }
     }
 
-    /// Takes the place of the next page's data, which is not empty.
+    /// Adds the place of the next page's data, which is not empty.
     pub(super) fn add(&mut self, place: Range<u64>) {
         self.all = match self.all() {
             Some(all) => all.start.min(place.start)..all.end.max(place.end),
@@ -64,7 +66,7 @@ impl Extents {
         if self.covered.append(&place) || self.last_suspect == place || self.overflowed {
             return;
         }
-        if self.covered.touches(&place) {
+        if self.covered.overlaps(&place) {
             self.suspects.insert((place.start, place.end));
             self.last_suspect = place;
         } else {
@@ -73,7 +75,7 @@ impl Extents {
         self.overflowed = self.suspects.len() > self.most || self.covered.before.len() > self.most;
     }
 
-    /// Takes what is no page's, but may not be part of one's data either.
+    /// Adds places that hold no page's data and must not overlap any.
     pub(super) fn add_all(&mut self, places: impl IntoIterator<Item = Range<u64>>) {
         for place in places {
             let all = self.all.clone();
@@ -87,26 +89,30 @@ impl Extents {
         Some(self.all.clone()).filter(|all| !all.is_empty())
     }
 
-    /// Passes each page whose data is in part another's to `found`.
+    /// Passes each page whose data overlaps another's to `found`.
     ///
-    /// `places` calls a function with the pages that were added.
-    pub(super) fn overlaps(&self, places: &mut Places<'_>, found: &mut dyn FnMut(u64, Range<u64>)) {
+    /// `places` calls a function with all pages that were added.
+    pub(super) fn overlaps(
+        &self,
+        places: &mut Places<'_>,
+        found: &mut dyn FnMut(Option<Pfn>, Range<u64>),
+    ) {
         let mut suspects = if self.overflowed {
-            sorted_out(places, MOST_SORTED, self.most)
+            overlapping_by_sorting(places, MOST_SORTED, self.most)
         } else {
             joined(self.suspects.iter().map(|(start, end)| *start..*end))
         };
         if !self.overflowed {
-            mix(&mut suspects, places);
+            mark_overlapping(&mut suspects, places);
         }
-        if !suspects.iter().any(|suspect| suspect.is_mixed) {
+        if !suspects.iter().any(|suspect| suspect.overlaps_another) {
             return;
         }
         places(&mut |pfn, place| {
-            // Of several that a place touches, it is none.
+            // A place that overlaps several suspects is none of them.
             let first = suspects.get(hit_by(&suspects, &place).start);
             let hits = first.filter(|suspect| suspect.range.start < place.end);
-            if hits.is_some_and(|suspect| suspect.is_mixed || suspect.range != place) {
+            if hits.is_some_and(|suspect| suspect.overlaps_another || suspect.range != place) {
                 found(pfn, place);
             }
             true
@@ -114,49 +120,49 @@ impl Extents {
     }
 }
 
-/// The indices of the suspects that `place` touches.
+/// The indices of the suspects that `place` overlaps.
 fn hit_by(suspects: &[Suspect], place: &Range<u64>) -> Range<usize> {
     let first = suspects.partition_point(|suspect| suspect.range.end <= place.start);
     let rest = suspects.get(first..).unwrap_or_default();
     first..first + rest.partition_point(|suspect| suspect.range.start < place.end)
 }
 
-/// Finds out which suspects are touched by a place that is not theirs.
-fn mix(suspects: &mut [Suspect], places: &mut Places<'_>) {
+/// Marks the suspects that a place overlaps which is not theirs.
+#[expect(clippy::indexing_slicing, reason = "hit_by returns indices of suspects, or one past them")]
+fn mark_overlapping(suspects: &mut [Suspect], places: &mut Places<'_>) {
     if suspects.is_empty() {
         return;
     }
-    // How many more such places touch each suspect than the one before it.
+    // For each suspect, how many more such places overlap it than the one before.
     let mut steps = vec![0i64; suspects.len() + 1];
     places(&mut |_, place| {
         let hit = hit_by(suspects, &place);
         let first = suspects.get(hit.start).filter(|_| !hit.is_empty());
         if first.is_some_and(|suspect| suspect.range != place) {
-            for (index, step) in [(hit.start, 1), (hit.end, -1)] {
-                steps.iter_mut().skip(index).take(1).for_each(|n| *n += step);
-            }
+            steps[hit.start] += 1;
+            steps[hit.end] -= 1;
         }
         true
     });
-    let mut touching = 0;
+    let mut overlapping = 0;
     for (suspect, step) in suspects.iter_mut().zip(steps) {
-        touching += step;
-        suspect.is_mixed |= touching > 0;
+        overlapping += step;
+        suspect.overlaps_another |= overlapping > 0;
     }
 }
 
-/// What is covered, all in all.
+/// The ranges that the places seen so far cover.
 #[derive(Debug, Default)]
 struct Covered {
     /// The range that grew last.
     tail: Range<u64>,
-    /// The others, start to end: none of them touch each other or the last one.
+    /// The others, from start to end; no two ranges touch, including the last one.
     before: BTreeMap<u64, u64>,
     end: u64,
 }
 
 impl Covered {
-    /// Takes a place right behind the last one, with nothing known behind it.
+    /// Adds a place that starts where the last range ends, if no range follows; returns whether it did.
     fn append(&mut self, place: &Range<u64>) -> bool {
         let fits = place.start == self.tail.end && self.end == self.tail.end && self.end > 0;
         if fits {
@@ -166,13 +172,13 @@ impl Covered {
         fits
     }
 
-    fn touches(&self, place: &Range<u64>) -> bool {
+    fn overlaps(&self, place: &Range<u64>) -> bool {
         let before = self.before.range(..place.end).next_back();
         let overlaps = |range: &Range<u64>| range.start < place.end && place.start < range.end;
         overlaps(&self.tail) || before.is_some_and(|(_, end)| *end > place.start)
     }
 
-    /// Takes a place that touches nothing.
+    /// Adds a place that overlaps no range.
     fn insert(&mut self, place: Range<u64>) {
         let tail = std::mem::replace(&mut self.tail, place.clone());
         if !tail.is_empty() {
@@ -190,30 +196,30 @@ impl Covered {
     }
 }
 
-/// A range of the file that is one place, or several that overlap each other.
+/// A range of the file: one place, or several that overlap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Suspect {
     range: Range<u64>,
-    is_mixed: bool,
+    overlaps_another: bool,
 }
 
-/// Places, ascending by start and end and none twice, with those joined that overlap.
+/// Joins overlapping places, which ascend by start and end, none of them twice.
 fn joined(places: impl Iterator<Item = Range<u64>>) -> Vec<Suspect> {
     let mut all: Vec<Suspect> = Vec::new();
     for place in places {
         match all.last_mut() {
             Some(last) if place.start < last.range.end => {
                 last.range.end = last.range.end.max(place.end);
-                last.is_mixed = true;
+                last.overlaps_another = true;
             }
-            _ => all.push(Suspect { range: place, is_mixed: false }),
+            _ => all.push(Suspect { range: place, overlaps_another: false }),
         }
     }
     all
 }
 
 /// The first `most` ranges in which places overlap, found by sorting `room` places at a time.
-fn sorted_out(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect> {
+fn overlapping_by_sorting(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect> {
     let mut mixed: Vec<Suspect> = Vec::new();
     let mut open: Option<Suspect> = None;
     let mut from = (0, 0);
@@ -229,7 +235,7 @@ fn sorted_out(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect>
             if held.len() >= room {
                 held.sort_unstable();
                 held.dedup();
-                // What is left out now comes in the next pass.
+                // The next pass takes those that are dropped here.
                 if let Some(first) = held.get(room / 2) {
                     until = Some(*first);
                     held.truncate(room / 2);
@@ -243,11 +249,11 @@ fn sorted_out(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect>
             match &mut open {
                 Some(last) if start < last.range.end => {
                     last.range.end = last.range.end.max(end);
-                    last.is_mixed = true;
+                    last.overlaps_another = true;
                 }
                 _ => {
-                    let done = open.replace(Suspect { range: start..end, is_mixed: false });
-                    mixed.extend(done.filter(|suspect| suspect.is_mixed));
+                    let done = open.replace(Suspect { range: start..end, overlaps_another: false });
+                    mixed.extend(done.filter(|suspect| suspect.overlaps_another));
                 }
             }
         }
@@ -256,7 +262,7 @@ fn sorted_out(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect>
             None => break,
         }
     }
-    mixed.extend(open.filter(|suspect| suspect.is_mixed));
+    mixed.extend(open.filter(|suspect| suspect.overlaps_another));
     mixed
 }
 

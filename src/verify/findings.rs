@@ -1,15 +1,16 @@
-//! What verifying found: each kind counted, the first of each in full.
+//! What verifying found: the number of each kind, and the first of each in full.
 
 use std::collections::BTreeMap;
 
 use crate::codec::Codec;
+use crate::pages::Pfn;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing; nothing is lost by it.
+    /// Worth knowing; nothing is lost.
     Remark,
-    /// The dump lacks what it says itself that it lacks, or could not be verified as a whole.
+    /// The dump lacks pages and says so, or it could not be verified as a whole.
     Incomplete,
     /// The dump is not what it says it is.
     Damage,
@@ -19,39 +20,39 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// The stream that the file is in: flattened without an end, a wrong checksum of a .gz.
+    /// The stream that contains the file: flattened without an end mark, or a .gz with a wrong checksum.
     Stream,
-    /// Headers that contradict each other or lead out of the file.
+    /// Headers that contradict each other or point outside the file.
     Header,
-    /// Bits of the bitmaps that should not be set, or counts that do not agree with them.
+    /// Bits of the bitmaps that should not be set, or counts that contradict them.
     Bitmap,
-    /// Notes that do not parse, or are not where they should be.
+    /// Notes that cannot be parsed, or are not where they should be.
     Notes,
-    /// A page descriptor that makes no sense.
+    /// An implausible page descriptor.
     Descriptor,
-    /// Data of a page that is in part another's, or the descriptors'.
+    /// Data of a page that overlaps another's, or the descriptors.
     Overlap,
-    /// Data of a page that is no page.
+    /// Data of a page that does not decode to a page.
     Data,
-    /// A page that cannot be read, or that the file ends before.
+    /// A page that cannot be read, or is after the end of the file.
     Unreadable,
-    /// A page that was never written, in a dump that says it is incomplete.
+    /// A page that was never written, in a dump that says that it is incomplete.
     Unwritten,
-    /// A page in a file of the set that is not given.
+    /// A page in a file of the split set that was not given.
     NotGiven,
     /// The dump says that it is incomplete.
     SaysIncomplete,
-    /// A page that is not what it is in the source.
+    /// A page whose bytes differ from the source's.
     Differs,
-    /// A page that the dump lacks, though its level keeps it.
+    /// A page that is not in the dump, though its level keeps it.
     Missing,
-    /// A page that is no RAM in the source, or was to be left out.
+    /// A page that is a hole in the source, or should have been excluded.
     Invented,
-    /// Notes or VMCOREINFO that are not those of the source.
+    /// Notes or VMCOREINFO that differ from the source's.
     NotesDiffer,
-    /// A page that cannot be compared, as the source's cannot be read.
+    /// A page that cannot be compared, because it is unreadable in the source.
     SourceUnreadable,
-    /// What else is worth knowing.
+    /// Anything else that is worth knowing.
     Remark,
 }
 
@@ -93,7 +94,7 @@ impl FindingKind {
         }
     }
 
-    /// Whether each finding of the kind is a page.
+    /// Whether each finding of this kind is about one page.
     #[must_use]
     pub fn is_of_pages(self) -> bool {
         !matches!(
@@ -112,26 +113,26 @@ impl FindingKind {
 /// One thing found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: FindingKind,
-    /// The page, if it is of one.
-    pub pfn: Option<u64>,
-    /// Where in the (unflattened) file.
+    /// The page, if it is about one.
+    pub pfn: Option<Pfn>,
+    /// Its offset in the (unflattened) file.
     pub offset: Option<u64>,
-    /// Which file of a set, from 0.
+    /// The file of a split set, counted from 0.
     pub file: usize,
     /// What is wrong.
     pub why: String,
 }
 
 impl Finding {
-    /// Of the file as a whole.
+    /// A finding about the file as a whole.
     pub(crate) fn new(kind: FindingKind, why: impl Into<String>) -> Self {
         Finding { kind, pfn: None, offset: None, file: 0, why: why.into() }
     }
 
-    /// Of a page.
-    pub(crate) fn of_page(kind: FindingKind, pfn: u64, why: impl Into<String>) -> Self {
+    /// A finding about a page.
+    pub(crate) fn of_page(kind: FindingKind, pfn: Pfn, why: impl Into<String>) -> Self {
         Finding { pfn: Some(pfn), ..Finding::new(kind, why) }
     }
 
@@ -147,38 +148,37 @@ impl Finding {
 /// All findings of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// The first of them, in the order of their pages.
+    /// The first of them, in ascending order of their pages.
     pub examples: Vec<Finding>,
 }
 
 /// Pages by what was found of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Pages that the dump has, and that were looked at.
+    /// Pages of the dump that were checked.
     pub checked: u64,
-    /// Those that decode to a page each, by their codec in the order of [`Codec::ALL`]; pages of
-    /// an ELF core count as not compressed.
+    /// Pages that decode to exactly a page, by codec in the order of [`Codec::ALL`]; pages of an ELF
+    /// core count as raw.
     pub good: [u64; Codec::ALL.len()],
-    /// Equal to the source's.
+    /// Pages that are equal to the source's.
     pub equal: u64,
-    /// The source has no data for them: nothing to compare with.
+    /// Pages that cannot be compared, because the source has no data for them.
     pub only_here: u64,
-    /// Left out, of zeros, as the dump level has it.
-    pub left_out_zero: u64,
-    /// Left out, of a class that the dump level leaves out: the source's struct pages prove it, or
+    /// Excluded zero pages, if the dump level excludes these.
+    pub excluded_zero: u64,
+    /// Excluded pages of a class that the dump level excludes: the source's struct pages prove it, or
     /// the conversion says so.
-    pub left_out_proven: u64,
-    /// Left out by a dump level that leaves out whole classes of pages, without proof that it is of
-    /// one.
-    pub left_out_by_class: u64,
+    pub excluded_proven: u64,
+    /// Excluded pages of which nothing proves that they belong to a class that the level excludes.
+    pub excluded_by_class: u64,
     /// The first of these.
-    pub first_not_proven: Option<u64>,
-    /// Left out, and the source itself has only a part of the page: makedumpfile drops those.
-    pub left_out_partial: u64,
-    /// Behind the end of the dump's memory, where makedumpfile cuts it to what the kernel uses:
-    /// firmware's memory.
+    pub first_not_proven: Option<Pfn>,
+    /// Excluded pages of which the source itself has only a part: makedumpfile drops those.
+    pub excluded_partial: u64,
+    /// Pages after the end of the dump's memory. makedumpfile drops what the kernel does not use
+    /// there, for example firmware.
     pub beyond_the_end: u64,
 }
 
@@ -188,15 +188,21 @@ impl Tally {
         self.good.iter_mut().zip(other.good).for_each(|(sum, more)| *sum += more);
         self.equal += other.equal;
         self.only_here += other.only_here;
-        self.left_out_zero += other.left_out_zero;
-        self.left_out_proven += other.left_out_proven;
-        self.left_out_by_class += other.left_out_by_class;
+        self.excluded_zero += other.excluded_zero;
+        self.excluded_proven += other.excluded_proven;
+        self.excluded_by_class += other.excluded_by_class;
         self.first_not_proven = self.first_not_proven.or(other.first_not_proven);
-        self.left_out_partial += other.left_out_partial;
+        self.excluded_partial += other.excluded_partial;
         self.beyond_the_end += other.beyond_the_end;
     }
 
-    /// Pages that decode to a page each.
+    /// Counts a page that its codec decodes.
+    #[expect(clippy::indexing_slicing, reason = "each codec has a place in Codec::ALL")]
+    pub(crate) fn count_good(&mut self, codec: Codec) {
+        self.good[codec.index()] += 1;
+    }
+
+    /// The number of pages that decode to exactly a page.
     #[must_use]
     pub fn good_pages(&self) -> u64 {
         self.good.iter().sum()
@@ -210,12 +216,12 @@ pub struct Findings {
     most: usize,
     /// Pages by what was found of them.
     pub pages: Tally,
-    /// Whether it was broken off: what was not looked at may be anything.
+    /// Whether it was cancelled: pages that were not checked may have any fault.
     pub cancelled: bool,
 }
 
 impl Findings {
-    /// None so far, of which the first `most` of each kind are kept in full.
+    /// None yet; the first `most` of each kind will be kept in full.
     pub(crate) fn new(most: usize) -> Self {
         Findings { most, ..Findings::default() }
     }
@@ -229,31 +235,31 @@ impl Findings {
         }
     }
 
-    /// Counts more of a kind, of which no examples are known.
+    /// Counts `count` more of a kind, without examples.
     pub(crate) fn count_more(&mut self, kind: FindingKind, count: u64) {
         if count > 0 {
             self.groups.entry(kind).or_default().count += count;
         }
     }
 
-    /// The kinds that were found, and what.
+    /// The findings, by kind.
     pub fn groups(&self) -> impl Iterator<Item = (FindingKind, &Group)> {
         self.groups.iter().map(|(kind, group)| (*kind, group))
     }
 
-    /// How many there are of a kind.
+    /// The number of findings of a kind.
     #[must_use]
     pub fn count(&self, kind: FindingKind) -> u64 {
         self.groups.get(&kind).map_or(0, |group| group.count)
     }
 
-    /// The worst of them.
+    /// How bad the worst finding is.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.groups.keys().map(|kind| kind.severity()).max()
     }
 
-    /// Whether anything is damaged.
+    /// Whether the dump is damaged.
     #[must_use]
     pub fn damaged(&self) -> bool {
         self.severity() == Some(Severity::Damage)

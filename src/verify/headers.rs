@@ -74,7 +74,7 @@ fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
         let why = format!("status {:#x}: bits {unknown:#x} are not known", header.status);
         push(Finding::new(FindingKind::Header, why).at(0));
     }
-    let needed = 2 * file.max_mapnr.div_ceil(8).div_ceil(block_size);
+    let needed = 2 * file.max_mapnr.get().div_ceil(8).div_ceil(block_size);
     let blocks = u64::from(header.bitmap_blocks);
     if file.bitmap1 == file.bitmap2 {
         let why = format!("{blocks} bitmap blocks are room for one bitmap: it is taken for both");
@@ -141,7 +141,7 @@ fn check_padding(
     end: u64,
     push: &mut dyn FnMut(Finding),
 ) {
-    let bits_used = file.max_mapnr % 8;
+    let bits_used = file.max_mapnr.get() % 8;
     let mut bits: u64 = 0;
     let mut first = None;
     let mut mask = if bits_used == 0 { 0xff } else { 0xffu8 << bits_used };
@@ -184,12 +184,13 @@ fn check_padding(
 fn check_stray(kdump: &Kdump, findings: &mut Findings) {
     let Some(file) = kdump.files.first().filter(|_| kdump.stray > 0) else { return };
     let Ok(present) = file.read_bitmap(&file.bitmap1) else { return };
-    let stray = kdump.kept.runs().flatten().filter(|pfn| !present.contains(*pfn));
+    let stray = kdump.kept.runs().flat_map(|run| run.iter()).filter(|pfn| !present.contains(*pfn));
     let mut told = 0;
     for pfn in stray.take(STRAY_EXAMPLES) {
         let why = "it is in the 2nd bitmap, but not in the 1st";
-        findings
-            .push(Finding::of_page(FindingKind::Bitmap, pfn, why).at(file.bitmap1.start + pfn / 8));
+        findings.push(
+            Finding::of_page(FindingKind::Bitmap, pfn, why).at(file.bitmap1.start + pfn.get() / 8),
+        );
         told += 1;
     }
     findings.count_more(FindingKind::Bitmap, kdump.stray.saturating_sub(told));
@@ -222,7 +223,7 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     }
     let info = dump.vmcoreinfo();
     if let Some(told) =
-        info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size())
+        info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size().bytes())
     {
         let why = format!(
             "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",

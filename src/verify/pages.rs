@@ -1,304 +1,244 @@
-//! One thread's part of verifying: pages read, decoded, and compared with the source's.
+//! One thread's part of verifying: reads pages, decodes them, compares them with the source's.
 
-use std::io;
+use std::iter::Peekable;
 use std::ops::Range;
 
-use crate::codec::{Codec, Decoder};
-use crate::dump::kdump::{Kdump, PageError, PageFault, StoredPages};
-use crate::dump::reader::PageReader;
-use crate::dump::{Body, Dump};
+use crate::codec::Codec;
+use crate::dump::reader::{PageDecoder, PageReader, PageRef, Pages};
+use crate::dump::{Dump, PageError, PageFault};
 use crate::error::Result;
-use crate::pages::ranges::count;
 use crate::pages::zero::is_zero;
+use crate::pages::{Pfn, PfnRange, Position, Span};
 use crate::verify::findings::{Finding, FindingKind, Tally};
-use crate::verify::lacking::MissingPages;
+use crate::verify::missing_pages::MissingPages;
 
-/// What was found of some pages.
+/// What was found in some pages.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     /// The pages.
-    pub(super) runs: Vec<Range<u64>>,
-    /// Where the data of those is that a kdump file has.
-    pub(super) places: Vec<(u64, Range<u64>)>,
+    pub(super) runs: Vec<PfnRange>,
+    /// Where a kdump file stores the data of those that it has.
+    pub(super) places: Vec<(Pfn, Range<u64>)>,
     pub(super) findings: Vec<Finding>,
     pub(super) tally: Tally,
 }
 
 impl Checked {
-    fn fault(&mut self, kind: FindingKind, pfn: u64, why: impl Into<String>) {
+    fn push(&mut self, kind: FindingKind, pfn: Pfn, why: impl Into<String>) {
         self.findings.push(Finding::of_page(kind, pfn, why));
     }
 }
 
-/// Looks at pages, some at a time.
-pub(super) struct Checker<'a> {
-    dump: &'a Dump,
-    /// Of an ELF core, or of a kdump file.
-    own: Own<'a>,
-    source: Option<Source<'a>>,
-    page_size: usize,
-    judge: Judge<'a>,
-}
-
-enum Own<'a> {
-    Elf { reader: PageReader<'a>, pages: Loaded },
-    Kdump { kdump: &'a Kdump, decoder: Decoder, stored: StoredPages, page: Vec<u8> },
-}
-
-struct Source<'a> {
+/// Checks pages, a batch at a time.
+pub(super) struct Worker<'a> {
     dump: &'a Dump,
     reader: PageReader<'a>,
-    pages: Loaded,
+    source: Option<(&'a Dump, PageReader<'a>)>,
+    checker: PageChecker<'a>,
 }
 
-/// Decoded pages of some runs.
-#[derive(Default)]
-struct Loaded {
-    bytes: Vec<u8>,
-    /// Index among the pages, and why it cannot be had; ascending.
-    missing: Vec<(u64, io::Error)>,
-}
-
-impl Loaded {
-    fn load(&mut self, reader: &mut PageReader<'_>, runs: &[Range<u64>], page_size: usize) {
-        self.missing.clear();
-        let pages = usize::try_from(count(runs)).unwrap_or(usize::MAX);
-        self.bytes.resize(pages.saturating_mul(page_size), 0);
-        let mut rest = self.bytes.as_mut_slice();
-        let mut done = 0;
-        for run in runs {
-            let pages = run.end - run.start;
-            let bytes = usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(page_size);
-            let (part, behind) = rest.split_at_mut(bytes.min(rest.len()));
-            let missing = &mut self.missing;
-            reader.read(run.start, part, &mut |index, error| {
-                if missing.last().is_none_or(|(last, _)| *last != done + index) {
-                    missing.push((done + index, error));
-                }
-            });
-            done += pages;
-            rest = behind;
-        }
-    }
-
-    /// The pages in their order.
-    fn pages(&self, page_size: usize) -> impl Iterator<Item = Result<&[u8], &io::Error>> {
-        let mut missing = self.missing.iter().peekable();
-        (0..).zip(self.bytes.chunks_exact(page_size)).map(move |(index, page)| {
-            match missing.next_if(|(at, _)| *at == index) {
-                Some((_, error)) => Err(error),
-                None => Ok(page),
-            }
-        })
-    }
-}
-
-impl<'a> Checker<'a> {
+impl<'a> Worker<'a> {
     pub(super) fn new(
         dump: &'a Dump,
         source: Option<&'a Dump>,
         says_incomplete: bool,
-        lacking: &'a MissingPages,
+        missing: &'a MissingPages,
     ) -> Result<Self> {
-        let apart = source.filter(|_| !lacking.exact).and_then(|source| {
+        let reader = PageReader::new(dump)?;
+        let source = source.map(|source| Ok((source, PageReader::new(source)?))).transpose()?;
+        let beyond = source.as_ref().filter(|_| !missing.is_exact).and_then(|(source, _)| {
             source.present().map(|run| run.start).find(|start| *start >= dump.max_mapnr())
         });
-        let page_size = usize::try_from(dump.page_size()).unwrap_or(usize::MAX);
-        let own = match &dump.body() {
-            Body::Elf(_) => Own::Elf { reader: PageReader::new(dump)?, pages: Loaded::default() },
-            Body::Kdump(kdump) => Own::Kdump {
-                kdump,
-                decoder: Decoder::new()?,
-                stored: StoredPages::default(),
-                page: vec![0; page_size],
-            },
-        };
-        let source = source.map(|dump| {
-            Ok(Source { dump, reader: PageReader::new(dump)?, pages: Loaded::default() })
-        });
-        let source = source.transpose()?;
-        let judge = Judge { dump, says_incomplete, lacking, apart };
-        Ok(Checker { dump, own, source, page_size, judge })
+        let checker = PageChecker { dump, says_incomplete, missing, beyond };
+        Ok(Worker { dump, reader, source, checker })
     }
 
-    /// Looks at the pages of `runs`, which the dump or the source has.
-    pub(super) fn check(&mut self, runs: Vec<Range<u64>>) -> Checked {
+    /// Checks the pages of `runs`, each of which the dump or the source has.
+    pub(super) fn check(&mut self, runs: Vec<PfnRange>) -> Checked {
+        let Worker { dump, reader, source, checker } = self;
+        let ours = kept_within(dump, &runs);
+        let mut source = source.as_mut().map(|(source, reader)| {
+            let (pages, decoder) = reader.load(&kept_within(source, &runs));
+            SourcePages { dump: source, pages: pages.peekable(), decoder }
+        });
         let mut checked = Checked { runs, ..Checked::default() };
-        let Checker { dump, own, source, page_size, judge } = self;
-        let within = |dump: &Dump| -> Vec<Range<u64>> {
-            checked.runs.iter().flat_map(|run| dump.kept_within(run.clone())).collect()
-        };
-        let ours = within(dump);
-        let theirs = source.as_ref().map(|source| within(source.dump)).unwrap_or_default();
-        let judge = *judge;
-        let mut wanted = None;
-        if let Some(Source { dump, reader, pages }) = source {
-            pages.load(reader, &theirs, *page_size);
-            let there = theirs.iter().cloned().flatten().zip(pages.pages(*page_size)).peekable();
-            wanted = Some(Wanted { source: dump, there });
+        let (pages, decoder) = reader.load(&ours);
+        for (pfn, page) in pages {
+            let mut codec = Codec::Raw;
+            if let Ok(PageRef::Stored { codec: stored, bytes, offset }) = page {
+                codec = stored;
+                checked.places.push((pfn, offset..offset + bytes.len() as u64));
+            }
+            let page = page.map_err(Clone::clone).and_then(|page| decoder.plain(page));
+            checker.check(&mut checked, source.as_mut(), pfn, codec, page);
         }
-        match own {
-            Own::Elf { reader, pages } => {
-                pages.load(reader, &ours, *page_size);
-                for (pfn, page) in ours.into_iter().flatten().zip(pages.pages(*page_size)) {
-                    let page = page.map_err(|why| {
-                        Finding::of_page(FindingKind::Unreadable, pfn, why.to_string())
-                    });
-                    judge.own(&mut checked, &mut wanted, pfn, page.map(|page| (Codec::Raw, page)));
-                }
-            }
-            Own::Kdump { kdump, decoder, stored, page } => {
-                kdump.load(&ours, stored);
-                for (pfn, slot) in ours.into_iter().flatten().zip(&stored.pages) {
-                    let got = match slot {
-                        Err(error) => Err(judge.unfit(pfn, error)),
-                        Ok(found) => {
-                            checked.places.push((pfn, found.extent()));
-                            let data = stored.data(found);
-                            // A raw page has a page's size, and is what it is.
-                            if found.codec == Codec::Raw {
-                                Ok((found.codec, data))
-                            } else {
-                                stored
-                                    .decode(found, decoder, page)
-                                    .map(|()| (found.codec, page.as_slice()))
-                                    .map_err(|why| {
-                                        Finding::of_page(FindingKind::Data, pfn, why)
-                                            .at(found.extent().start)
-                                    })
-                            }
-                        }
-                    };
-                    judge.own(&mut checked, &mut wanted, pfn, got);
-                }
-            }
-        }
-        if let Some(wanted) = wanted {
-            for (pfn, page) in wanted.there {
-                judge.left_out(&mut checked, wanted.source, pfn, page);
-            }
+        if let Some(source) = &mut source {
+            checker.check_missing(&mut checked, source, Pfn::MAX);
         }
         checked
     }
 }
 
-/// Pages of the source that are still to be looked for, ascending.
-struct Wanted<'a, Pages: Iterator> {
-    source: &'a Dump,
-    there: std::iter::Peekable<Pages>,
+fn kept_within(dump: &Dump, runs: &[PfnRange]) -> Vec<PfnRange> {
+    runs.iter().flat_map(|run| dump.kept_within(*run)).collect()
 }
 
-#[derive(Clone, Copy)]
-struct Judge<'a> {
+/// Pages of the source, ascending, of which some were taken already.
+struct SourcePages<'r> {
+    dump: &'r Dump,
+    pages: Peekable<Pages<'r>>,
+    decoder: &'r mut PageDecoder,
+}
+
+impl SourcePages<'_> {
+    /// Takes the next page before `end`.
+    fn next_before(&mut self, end: Pfn) -> Option<(Pfn, Result<&[u8], PageError>)> {
+        let (pfn, page) = self.pages.next_if(|(pfn, _)| *pfn < end)?;
+        Some((pfn, page.map_err(Clone::clone).and_then(|page| self.decoder.plain(page))))
+    }
+}
+
+/// Decides what is wrong with a page.
+struct PageChecker<'a> {
     dump: &'a Dump,
-    /// Whether the dump says that it lacks pages.
+    /// Whether the dump says that it is incomplete.
     says_incomplete: bool,
-    /// What it may lack.
-    lacking: &'a MissingPages,
-    /// The first page of memory that lies apart from all that the dump has room for: such as the
-    /// firmware below 4 GiB in QEMU's cores, which makedumpfile drops.
-    apart: Option<u64>,
+    /// The pages that may be missing.
+    missing: &'a MissingPages,
+    /// The first page of the source after all memory of the dump: makedumpfile drops such memory,
+    /// for example the firmware below 4 GiB in QEMU's cores.
+    beyond: Option<Pfn>,
 }
 
-impl Judge<'_> {
-    /// What is wrong with a page that cannot be had.
-    fn unfit(&self, pfn: u64, error: &PageError) -> Finding {
-        let kind = match error.fault {
+impl PageChecker<'_> {
+    /// Checks a page that the dump has, and before it the pages of the source up to there.
+    fn check(
+        &self,
+        checked: &mut Checked,
+        mut source: Option<&mut SourcePages<'_>>,
+        pfn: Pfn,
+        codec: Codec,
+        page: Result<&[u8], PageError>,
+    ) {
+        checked.tally.checked += 1;
+        if let Some(source) = &mut source {
+            self.check_missing(checked, source, pfn);
+        }
+        let source_dump = source.as_ref().map(|source| source.dump);
+        let theirs = source.and_then(|source| source.next_before(pfn + 1));
+        let page = match page {
+            Ok(page) => page,
+            Err(why) => {
+                checked.findings.push(self.unreadable(pfn, &why));
+                return;
+            }
+        };
+        checked.tally.count_good(codec);
+        let Some(source) = source_dump else { return };
+        match theirs {
+            Some(_) if self.missing.is_exact && self.missing.contains(pfn) => {
+                checked.push(FindingKind::Invented, pfn, "it should have been excluded");
+            }
+            Some((_, Ok(theirs))) if theirs == page => checked.tally.equal += 1,
+            Some((_, Ok(theirs))) => {
+                checked.push(FindingKind::Differs, pfn, difference(page, theirs));
+            }
+            Some((_, Err(why))) => {
+                checked.push(FindingKind::SourceUnreadable, pfn, why.to_string());
+            }
+            None if source.is_present(pfn) => checked.tally.only_here += 1,
+            None => checked.push(FindingKind::Invented, pfn, "the source has no memory there"),
+        }
+    }
+
+    /// What is wrong with an unreadable page.
+    fn unreadable(&self, pfn: Pfn, why: &PageError) -> Finding {
+        let kind = match why.fault {
             PageFault::NotGiven => FindingKind::NotGiven,
             PageFault::Empty if self.says_incomplete => FindingKind::Unwritten,
             PageFault::Empty | PageFault::Descriptor => FindingKind::Descriptor,
             PageFault::Unreadable => FindingKind::Unreadable,
+            PageFault::Data => FindingKind::Data,
         };
-        Finding { offset: error.offset, ..Finding::of_page(kind, pfn, error.to_string()) }
+        Finding { offset: why.offset, ..Finding::of_page(kind, pfn, why.to_string()) }
     }
 
-    /// Judges a page that the dump has, and those of the source that come before it.
-    fn own<'b>(
-        &self,
-        checked: &mut Checked,
-        wanted: &mut Option<
-            Wanted<'_, impl Iterator<Item = (u64, Result<&'b [u8], &'b io::Error>)>>,
-        >,
-        pfn: u64,
-        page: Result<(Codec, &[u8]), Finding>,
-    ) {
-        checked.tally.checked += 1;
-        let mut theirs = None;
-        if let Some(wanted) = wanted {
-            while let Some((at, page)) = wanted.there.next_if(|(at, _)| *at <= pfn) {
-                if at == pfn {
-                    theirs = Some(page);
-                } else {
-                    self.left_out(checked, wanted.source, at, page);
-                }
-            }
-        }
-        let page = match page {
-            Ok((codec, page)) => {
-                let good = (0..).zip(&mut checked.tally.good);
-                let mut same = good.filter(|(at, _)| Codec::ALL.get(*at) == Some(&codec));
-                if let Some((_, good)) = same.next() {
-                    *good += 1;
-                }
-                page
-            }
-            Err(finding) => {
-                checked.findings.push(finding);
-                return;
-            }
-        };
-        let Some(wanted) = wanted else { return };
-        match theirs {
-            Some(_) if self.lacking.exact && self.lacking.has(pfn) => {
-                checked.fault(FindingKind::Invented, pfn, "it was to be left out");
-            }
-            Some(Ok(theirs)) if theirs == page => checked.tally.equal += 1,
-            Some(Ok(theirs)) => {
-                let differ = page.iter().zip(theirs).filter(|(a, b)| a != b).count();
-                let first = page.iter().zip(theirs).position(|(a, b)| a != b).unwrap_or(0);
-                let why = format!(
-                    "{differ} of its bytes are not those of the source, the first at {first:#x}"
-                );
-                checked.fault(FindingKind::Differs, pfn, why);
-            }
-            Some(Err(why)) => checked.fault(FindingKind::SourceUnreadable, pfn, why.to_string()),
-            None if wanted.source.is_present(pfn) => checked.tally.only_here += 1,
-            None => checked.fault(FindingKind::Invented, pfn, "the source has no RAM there"),
+    /// Checks the pages of the source before `end`, which the dump does not have.
+    fn check_missing(&self, checked: &mut Checked, source: &mut SourcePages<'_>, end: Pfn) {
+        let dump = source.dump;
+        while let Some((pfn, page)) = source.next_before(end) {
+            self.check_one_missing(checked, dump, pfn, page);
         }
     }
 
-    /// Judges a page of the source that the dump does not have.
-    fn left_out(
+    fn check_one_missing(
         &self,
         checked: &mut Checked,
         source: &Dump,
-        pfn: u64,
-        page: Result<&[u8], &io::Error>,
+        pfn: Pfn,
+        page: Result<&[u8], PageError>,
     ) {
         let level = self.dump.dump_level();
-        let partial = match &source.body() {
-            Body::Elf(core) => !core.memory.has_whole(pfn),
-            Body::Kdump(_) => false,
-        };
-        let exact = self.lacking.exact;
+        let is_exact = self.missing.is_exact;
+        let tally = &mut checked.tally;
         match page {
-            _ if self.lacking.has(pfn) => checked.tally.left_out_proven += 1,
-            _ if self.apart.is_some_and(|start| pfn >= start) => {
-                checked.tally.beyond_the_end += 1;
+            _ if self.missing.contains(pfn) => tally.excluded_proven += 1,
+            _ if self.beyond.is_some_and(|start| pfn >= start) => tally.beyond_the_end += 1,
+            _ if !is_exact && !source.has_whole(pfn) => tally.excluded_partial += 1,
+            Ok(page) if !is_exact && level.shares_zero_pages() && is_zero(page) => {
+                tally.excluded_zero += 1;
             }
-            _ if partial && !exact => checked.tally.left_out_partial += 1,
-            Ok(page) if !exact && level.shares_zero_pages() && is_zero(page) => {
-                checked.tally.left_out_zero += 1;
+            _ if !is_exact && level.excludes_classes() => {
+                tally.excluded_by_class += 1;
+                tally.first_not_proven = tally.first_not_proven.or(Some(pfn));
             }
-            _ if !exact && level.excludes_classes() => {
-                checked.tally.left_out_by_class += 1;
-                checked.tally.first_not_proven = checked.tally.first_not_proven.or(Some(pfn));
-            }
-            Err(why) => checked.fault(FindingKind::SourceUnreadable, pfn, why.to_string()),
+            Err(why) => checked.push(FindingKind::SourceUnreadable, pfn, why.to_string()),
             Ok(_) if self.says_incomplete => {
-                checked.fault(FindingKind::Unwritten, pfn, "the dump is incomplete, and lacks it");
+                checked.push(FindingKind::Unwritten, pfn, "it is missing from an incomplete dump");
             }
-            Ok(_) => checked.fault(FindingKind::Missing, pfn, self.lacking.no_excuse(level)),
+            Ok(_) => checked.push(FindingKind::Missing, pfn, self.missing.no_excuse(level)),
         }
+    }
+}
+
+/// Where two different pages differ.
+fn difference(page: &[u8], theirs: &[u8]) -> String {
+    let differ = || page.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
+    let first = differ().next().map_or(0, |(at, _)| at);
+    format!("{} bytes differ from the source, the first at offset {first:#x}", differ().count())
+}
+
+/// All positions of the pages that either of two dumps has.
+pub(super) struct EitherKept<'a> {
+    runs: [Peekable<crate::dump::Runs<'a>>; 2],
+}
+
+impl<'a> EitherKept<'a> {
+    pub(super) fn new(one: &'a Dump, other: &'a Dump) -> Self {
+        EitherKept { runs: [one.kept().peekable(), other.kept().peekable()] }
+    }
+
+    /// The next run that starts at `end` or before.
+    fn next_from(&mut self, end: Pfn) -> Option<PfnRange> {
+        let [one, other] = &mut self.runs;
+        one.next_if(|run| run.start <= end).or_else(|| other.next_if(|run| run.start <= end))
+    }
+}
+
+impl Iterator for EitherKept<'_> {
+    type Item = PfnRange;
+
+    fn next(&mut self) -> Option<PfnRange> {
+        let [one, other] = &mut self.runs;
+        let start = match (one.peek(), other.peek()) {
+            (Some(a), Some(b)) => a.start.min(b.start),
+            (Some(run), None) | (None, Some(run)) => run.start,
+            (None, None) => return None,
+        };
+        let mut end = start;
+        while let Some(run) = self.next_from(end) {
+            end = end.max(run.end);
+        }
+        Some(Span::new(start, end))
     }
 }

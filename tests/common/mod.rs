@@ -13,6 +13,7 @@ use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::FlattenedSink;
 use kdumpconv::Input;
+use kdumpconv::PageSize;
 use kdumpconv::{ConvertOptions, ConvertReport, Result, convert};
 use kdumpconv::{Dump, OpenOptions};
 use support::compare::{Allowed, compare_allowing};
@@ -79,15 +80,12 @@ pub fn x86_64() -> VmcoreBuilder {
 }
 
 pub fn options(codec: Codec, level: u32, threads: usize) -> ConvertOptions {
-    ConvertOptions {
-        codec,
-        dump_level: DumpLevel::new(level).unwrap(),
-        threads,
-        ..ConvertOptions::default()
-    }
+    let level = DumpLevel::new(level).unwrap();
+    ConvertOptions::default().codec(codec).dump_level(level).threads(threads)
 }
 
 pub fn open_core(input: impl Into<Input>, page_size: Option<u64>) -> Result<Dump> {
+    let page_size = page_size.map(|bytes| PageSize::new(bytes).unwrap());
     Dump::open(input, &OpenOptions { page_size, ..OpenOptions::default() })
 }
 

@@ -252,13 +252,13 @@ fn a_page_that_a_dump_does_not_have_is_reported_with_the_reason() {
     for bytes in [vmcore, kdump] {
         let dump = Dump::of_bytes(bytes).unwrap();
         let mut reader = PageReader::new(&dump).unwrap();
-        let mut why = |pfn| {
+        let mut why = |pfn: u64| {
             let error = reader.page(pfn).unwrap_err();
             format!("{error}: {}", std::error::Error::source(&error).unwrap())
         };
-        assert_eq!(why(2), "cannot read page 0x2: the dump has left it out");
-        assert_eq!(why(3), "cannot read page 0x3: it is no RAM");
-        assert_eq!(why(u64::MAX), "cannot read page 0xffffffffffffffff: it is no RAM");
+        assert_eq!(why(2), "cannot read page 0x2: the page is excluded");
+        assert_eq!(why(3), "cannot read page 0x3: there is no memory there");
+        assert_eq!(why(u64::MAX), "cannot read page 0xffffffffffffffff: there is no memory there");
     }
 }
 

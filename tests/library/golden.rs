@@ -93,7 +93,7 @@ fn assert_hashes(found: &[(String, String)], golden: &[(&str, &str)]) {
 }
 
 fn options(codec: Codec) -> ConvertOptions {
-    ConvertOptions { codec, ..ConvertOptions::default() }
+    ConvertOptions::default().codec(codec)
 }
 
 #[test]
@@ -134,8 +134,7 @@ fn the_file_of_every_codec_never_changes_plain_or_flattened() {
     let found: Vec<_> = Codec::ALL
         .iter()
         .flat_map(|&codec| {
-            let level_0 =
-                ConvertOptions { dump_level: DumpLevel::new(0).unwrap(), ..options(codec) };
+            let level_0 = options(codec).dump_level(DumpLevel::new(0).unwrap());
             let kinds = [
                 ("plain", plain(&vmcore, &options(codec))),
                 ("flat", flat(&vmcore, &options(codec))),
@@ -154,7 +153,7 @@ fn files_of_other_levels_of_zlib_and_zstd_never_change() {
     let found: Vec<_> = levels
         .iter()
         .map(|&(codec, level)| {
-            let options = ConvertOptions { level: Some(level), ..options(codec) };
+            let options = options(codec).level(level);
             (format!("{} {level}", codec.name()), sha256(&plain(&vmcore, &options)))
         })
         .collect();
@@ -177,7 +176,7 @@ fn the_number_of_threads_changes_no_byte_of_any_codec() {
         let one = plain(&vmcore, &options(codec));
         let one_flat = flat(&vmcore, &options(codec));
         for threads in [2, 3, 8, 32] {
-            let many = ConvertOptions { threads, ..options(codec) };
+            let many = options(codec).threads(threads);
             assert!(plain(&vmcore, &many) == one, "{codec:?}, {threads} threads");
             assert!(flat(&vmcore, &many) == one_flat, "{codec:?}, {threads} threads, flat");
         }

@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn headers_and_notes_agree_with_the_vmcore(vmcore in small_vmcores()) {
         prop_assume!(!starts_beyond_its_header(&vmcore));
-        let options = ConvertOptions { timestamp: TIMESTAMP, ..ConvertOptions::default() };
+        let options = ConvertOptions::default().timestamp(TIMESTAMP);
         let (file, _) = plain(&open(&vmcore), &options).unwrap();
         let kdump = Kdump::from_bytes(&file).map_err(TestCaseError::fail)?;
         let builder = &vmcore.builder;

@@ -5,6 +5,7 @@ use crate::common::{
 };
 use kdumpconv::Codec;
 use kdumpconv::Dump;
+use kdumpconv::PfnRange;
 use kdumpconv::Summary;
 use kdumpconv::summary::{Cell, CrashTime, LogError, NameSource, Picture};
 use proptest::prelude::*;
@@ -23,11 +24,12 @@ fn codecs() -> impl Strategy<Value = Codec> {
 
 /// Asserts that the summary has the ranges, notes and counts that the strict reader finds.
 fn assert_agrees(summary: &Summary, judge: &Kdump) {
-    let ranges: Vec<_> = summary.ranges.list.iter().map(|range| range.pfns.clone()).collect();
-    assert_eq!(ranges, judge.present.runs());
+    let ranges: Vec<_> = summary.ranges.list.iter().map(|range| range.pfns).collect();
+    let expected = judge.present.runs().iter().cloned().map(PfnRange::from);
+    assert_eq!(ranges, expected.collect::<Vec<_>>());
     assert_eq!(summary.ranges.count, ranges.len() as u64);
     for range in &summary.ranges.list {
-        let kept = range.pfns.clone().filter(|pfn| judge.dumped.contains(*pfn)).count();
+        let kept = range.pfns.iter().filter(|pfn| judge.dumped.contains(pfn.get())).count();
         assert_eq!(range.kept, kept as u64, "{:x?}", range.pfns);
     }
     assert_eq!(summary.pages.ram, judge.present.count());
@@ -69,7 +71,7 @@ proptest! {
         let summary = Summary::of(&core_of(bytes).unwrap());
         assert_agrees(&summary, &judge);
         prop_assert_eq!(summary.bytes.file, Some(size));
-        prop_assert_eq!(summary.bytes.memory, report.pages.present * report.page_bytes);
+        prop_assert_eq!(summary.bytes.memory, report.pages.present * report.page_size.bytes());
 
         let stored = summary.stored.unwrap();
         let compressed = if codec == Codec::Raw { 0 } else { stored.by_codec(codec).pages };
@@ -79,7 +81,7 @@ proptest! {
             prop_assert_eq!(stored.zero.pages, report.pages.zero);
             prop_assert_eq!(compressed, report.pages.compressed);
             prop_assert_eq!(stored.by_codec(Codec::Raw).pages, report.pages.raw);
-            let zero_bytes = if report.pages.zero > 0 { report.page_bytes } else { 0 };
+            let zero_bytes = if report.pages.zero > 0 { report.page_size.bytes() } else { 0 };
             prop_assert_eq!(stored.zero.bytes, zero_bytes);
         } else {
             prop_assert_eq!(stored.zero.pages, 0);

@@ -196,7 +196,7 @@ fn a_damaged_page_becomes_memory_without_data_and_every_other_page_is_kept() {
     assert!(report.incomplete() && matches!(report.reasons[..], [IncompleteReason::Unreadable]));
     let count = damaged.iter().filter(|pfn| zlib(**pfn)).count() as u64;
     assert_eq!(report.pages.unreadable, count);
-    assert_eq!(report.pages.first_unreadable.as_ref().unwrap().0, 0x100);
+    assert_eq!(report.pages.first_unreadable.as_ref().unwrap().0.get(), 0x100);
     assert_readable(&elf);
     let found = judged(&elf).model(4096);
     for run in model.runs() {

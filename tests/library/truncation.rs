@@ -17,7 +17,7 @@ use support::vmcore::VmcoreBuilder;
 const MAX_SIZE: u64 = 4 << 20;
 
 fn bounded() -> ConvertOptions {
-    ConvertOptions { codec: Codec::Lzo, max_size: Some(MAX_SIZE), ..ConvertOptions::default() }
+    ConvertOptions::default().codec(Codec::Lzo).max_size(MAX_SIZE)
 }
 
 /// Notes and six pages in three segments, less than 24 KiB.

@@ -72,7 +72,7 @@ fn selected(dump: &Dump, level: u32) -> Pfns {
     let selection = select(dump, &request).unwrap();
     assert_eq!(selection.warnings, [""; 0], "{level:?}");
     assert_eq!(selection.level, level);
-    selection.kept(dump).flatten().collect()
+    selection.kept(dump).flatten().map(kdumpconv::Pfn::get).collect()
 }
 
 fn open_dump(path: &Path) -> Dump {

@@ -74,7 +74,7 @@ pub(crate) struct DumpArgs {
 
     /// Page size of the kernel, for a vmcore that does not say it (no VMCOREINFO)
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
-    pub(crate) page_size: Option<u64>,
+    pub(crate) page_size: Option<PageSize>,
 
     /// Text of the VMCOREINFO, for a dump without one
     #[arg(long, value_name = "FILE", conflicts_with = "find_vmcoreinfo")]
@@ -208,12 +208,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// As [`parse_size`], but only page sizes that dumps may have.
-fn parse_page_size(text: &str) -> Result<u64, String> {
-    let size = parse_size(text)?;
-    match PageSize::new(size) {
-        Some(_) => Ok(size),
-        None => Err("a power of two from 4096 to 262144".to_owned()),
-    }
+fn parse_page_size(text: &str) -> Result<PageSize, String> {
+    let size = PageSize::new(parse_size(text)?);
+    size.ok_or_else(|| "a power of two from 4096 to 262144".to_owned())
 }
 
 #[cfg(test)]

@@ -143,8 +143,8 @@ impl ElfSummary<'_> {
                 pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
             ),
         ];
-        lines.extend(excluded_by_class(&report.census, report.page_bytes));
-        let memory_bytes = pages.done().saturating_mul(report.page_bytes);
+        lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));
+        let memory_bytes = pages.done().saturating_mul(report.page_size.bytes());
         lines.push(timing(self.seconds, memory_bytes, None));
         lines
     }
@@ -168,7 +168,7 @@ impl ElfSummary<'_> {
             "class": if report.is_64bit { 64 } else { 32 },
             "segments": report.segments,
             "direct_map": self.direct_map_address(),
-            "page_size": report.page_bytes,
+            "page_size": report.page_size.bytes(),
             "pages": {
                 "present": pages.present,
                 "excluded": pages.excluded,

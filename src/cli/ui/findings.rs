@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use kdumpconv::Pfn;
 use kdumpconv::{Codec, Finding, FindingKind, Findings, Severity};
 use serde_json::{Map, Value, json};
 
@@ -72,11 +73,11 @@ pub(crate) fn findings_json(findings: &Findings, compared: bool) -> Map<String, 
     let comparison = json!({
         "equal": pages.equal,
         "only_here": pages.only_here,
-        "left_out_zero": pages.left_out_zero,
-        "left_out_proven": pages.left_out_proven,
-        "left_out_by_class": pages.left_out_by_class,
-        "first_not_proven": pages.first_not_proven,
-        "left_out_partial": pages.left_out_partial,
+        "left_out_zero": pages.excluded_zero,
+        "left_out_proven": pages.excluded_proven,
+        "left_out_by_class": pages.excluded_by_class,
+        "first_not_proven": pages.first_not_proven.map(Pfn::get),
+        "left_out_partial": pages.excluded_partial,
         "beyond_the_end": pages.beyond_the_end,
     });
     let found: Vec<Value> = findings
@@ -88,7 +89,7 @@ pub(crate) fn findings_json(findings: &Findings, compared: bool) -> Map<String, 
                 "count": group.count,
                 "first": group.examples.iter().map(|finding| json!({
                     "file": finding.file,
-                    "pfn": finding.pfn,
+                    "pfn": finding.pfn.map(Pfn::get),
                     "offset": finding.offset,
                     "why": finding.why,
                 })).collect::<Vec<_>>(),

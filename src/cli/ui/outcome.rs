@@ -61,7 +61,7 @@ pub(crate) fn reasons_json<T: ToString>(reasons: impl IntoIterator<Item = T>) ->
 /// The first page that could not be read.
 pub(crate) fn first_unreadable_json(pages: &PageCounts) -> Option<Value> {
     let (pfn, why) = pages.first_unreadable.as_ref()?;
-    Some(json!({ "pfn": pfn, "error": why }))
+    Some(json!({ "pfn": pfn.get(), "error": why }))
 }
 
 /// How long `bytes` took, for the end of a summary.

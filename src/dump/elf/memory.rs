@@ -1,81 +1,73 @@
-//! The crashed machine's physical memory: which pages there are, and where their bytes lie.
+//! The memory of an ELF core: which pages there are, and where their bytes are in the file.
 //!
-//! Segments may be in any order, overlap, start and end within a page, and say that they are
-//! larger in memory than in the file. What comes out is sorted and disjoint, so that the cost of
-//! a conversion is pages plus segments, never their product.
+//! Segments may come in any order, overlap, start and end within a page, and be larger in memory
+//! than in the file. This module turns them into sorted, disjoint runs, so that a conversion costs
+//! pages plus segments, never their product.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::ops::Range;
 
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::input::{Place, ReadAt, read_around_errors, read_full};
 use crate::kernel::physical::{Missing, Unreadable};
-use crate::pages::ranges::{count, page_runs, without};
-use crate::pages::{MAX_PFN, PhysAddr, Position};
+use crate::pages::ranges::{contains, count, without};
+use crate::pages::{
+    MAX_PFN, PageGrid, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span, in_memory,
+};
 
-/// Physical memory whose bytes the input has: `addresses` are at `offset` in the input.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Physical memory whose bytes are in the input, from `offset` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Extent {
-    addresses: Range<u64>,
+    addresses: PhysRange,
     offset: u64,
 }
 
 impl Extent {
-    /// Input offset of `address`, which lies in the extent.
-    fn offset_of(&self, address: u64) -> u64 {
+    /// The input offset of `address`, which lies in the extent.
+    fn offset_of(&self, address: PhysAddr) -> u64 {
         self.offset + (address - self.addresses.start)
     }
 
-    /// The addresses of the bytes that are before `end` in the input.
-    fn before(&self, end: u64) -> Option<Range<u64>> {
+    /// The addresses of the bytes before offset `end` of the input.
+    fn before(&self, end: u64) -> Option<PhysRange> {
         let bytes = end.checked_sub(self.offset).filter(|&bytes| bytes > 0)?;
-        let Range { start, end } = self.addresses;
-        Some(start..end.min(start.saturating_add(bytes)))
+        let Span { start, end } = self.addresses;
+        Some(Span::new(start, end.min(start.saturating_add(bytes))))
     }
 }
 
 /// Physical memory as sorted runs of pages, and the way from a page to its bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ElfMemory {
-    page_size: u64,
-    origin: PhysAddr,
+    grid: PageGrid,
     extents: Vec<Extent>,
-    present: Vec<Range<u64>>,
-    with_data: Vec<Range<u64>>,
-    missing: Vec<Range<u64>>,
+    present: Vec<PfnRange>,
+    with_data: Vec<PfnRange>,
+    missing: Vec<PfnRange>,
     rejected: Vec<PhysAddr>,
 }
 
 impl ElfMemory {
     /// Sorts out the `PT_LOAD`s of a core.
     ///
-    /// `page_size` is a power of two in bytes; pfns count from the page of `origin`, a physical
-    /// address that no segment is below; `input_bytes` is the input's size, if known.
+    /// No segment is accepted before pfn 0 of `grid`; `input_bytes` is the size of the input, if it
+    /// is known.
     ///
-    /// Where segments overlap, bytes in the file beat none, and else the first in header order
-    /// wins. A segment without an address is passed over; one that ends beyond [`MAX_PFN`] or has
-    /// bytes beyond 2^63 is [rejected](Self::rejected).
+    /// Where segments overlap, one with bytes in the file wins over one without, and else the first
+    /// in header order. A segment without a physical address is ignored; one that ends after
+    /// [`MAX_PFN`], or whose bytes end beyond 2^63, is [rejected](Self::rejected).
     #[must_use]
-    pub fn new(
-        segments: &[Segment],
-        page_size: u64,
-        origin: PhysAddr,
-        input_bytes: Option<u64>,
-    ) -> Self {
-        let origin = origin - origin.get() % page_size;
-        let limit = page_size.saturating_mul(MAX_PFN);
+    pub fn new(segments: &[Segment], grid: PageGrid, input_bytes: Option<u64>) -> Self {
+        let limit = grid.address_of(MAX_PFN);
         let mut rejected = Vec::new();
         let mut memory = Vec::new();
         let mut data = Vec::new();
         for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
             let Some(paddr) = segment.p_paddr.filter(|_| segment.p_memsz > 0) else { continue };
-            // The checks that make every sum below fit in 63 bits.
-            let range = paddr
-                .checked_sub(origin)
-                .and_then(|start| Some(start..start.checked_add(segment.p_memsz)?))
-                .filter(|range| range.end <= limit);
+            // With these checks no sum below overflows.
+            let range = Span::checked(paddr, segment.p_memsz)
+                .filter(|range| range.start >= grid.origin() && range.end <= limit);
             let in_file = segment
                 .p_offset
                 .checked_add(segment.p_filesz)
@@ -85,125 +77,117 @@ impl ElfMemory {
                 continue;
             };
             if segment.p_filesz > 0 {
-                let addresses = range.start..range.start + segment.p_filesz;
+                let addresses = Span::of(range.start, segment.p_filesz);
                 data.push(Extent { addresses, offset: segment.p_offset });
             }
             memory.push(range);
         }
         let extents = first_wins(data);
-        let present = page_runs(memory, page_size);
-        let promised = runs_before(&extents, u64::MAX, page_size);
-        let with_data = runs_before(&extents, input_bytes.unwrap_or(u64::MAX), page_size);
+        let present = grid.runs_touched(memory.into_iter());
+        let promised = runs_before(&extents, u64::MAX, grid);
+        let with_data = runs_before(&extents, input_bytes.unwrap_or(u64::MAX), grid);
         let missing = without(promised, &with_data);
-        ElfMemory { page_size, origin, extents, present, with_data, missing, rejected }
+        ElfMemory { grid, extents, present, with_data, missing, rejected }
     }
 
-    /// Bytes of a page.
+    /// How this memory is divided into pages.
     #[must_use]
-    pub fn page_size(&self) -> u64 {
-        self.page_size
+    pub fn grid(&self) -> PageGrid {
+        self.grid
     }
 
     /// One past the highest pfn of any segment; 0 without memory.
     #[must_use]
-    pub fn max_mapnr(&self) -> u64 {
-        self.present.last().map_or(0, |run| run.end)
+    pub fn max_mapnr(&self) -> Pfn {
+        self.present.last().map_or(Pfn::ZERO, |run| run.end)
     }
 
     /// Runs of pfns that are RAM, sorted, disjoint, never touching.
     #[must_use]
-    pub fn present(&self) -> &[Range<u64>] {
+    pub fn present(&self) -> &[PfnRange] {
         &self.present
     }
 
-    /// Runs of pfns that the input has bytes of, sorted, disjoint, never touching.
+    /// Runs of pfns whose bytes are in the input, sorted, disjoint, never touching.
     #[must_use]
-    pub fn with_data(&self) -> &[Range<u64>] {
+    pub fn with_data(&self) -> &[PfnRange] {
         &self.with_data
     }
 
-    /// Runs of pfns that have bytes before `end` in the input.
+    /// Runs of pfns with bytes before offset `end` of the input.
     #[must_use]
-    pub fn with_data_before(&self, end: u64) -> Vec<Range<u64>> {
-        runs_before(&self.extents, end, self.page_size)
+    pub fn with_data_before(&self, end: u64) -> Vec<PfnRange> {
+        runs_before(&self.extents, end, self.grid)
     }
 
-    /// Runs of pfns that the headers promise bytes of, all of them behind the input's end.
+    /// Runs of pfns whose bytes would be after the end of the input: the headers promise them.
     #[must_use]
-    pub fn missing(&self) -> &[Range<u64>] {
+    pub fn missing(&self) -> &[PfnRange] {
         &self.missing
     }
 
-    /// Physical addresses of segments that could not be taken.
+    /// Physical addresses of segments that cannot be addressed.
     #[must_use]
     pub fn rejected(&self) -> &[PhysAddr] {
         &self.rejected
     }
 
-    /// The pfn and the offset within its page of a physical address; `None` below the origin.
-    #[must_use]
-    pub fn locate(&self, paddr: PhysAddr) -> Option<(u64, u64)> {
-        let address = paddr.checked_sub(self.origin)?;
-        Some((address / self.page_size, address % self.page_size))
-    }
-
     /// The reads that [`read_pages`](Self::read_pages) makes for all pages in ascending order.
-    pub fn reads(&self) -> impl Iterator<Item = Range<u64>> {
+    pub fn reads(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
         self.extents.iter().map(|extent| extent.offset..extent.offset_of(extent.addresses.end))
     }
 
-    /// Where in the input the first bytes of page `pfn` or of one behind it are.
+    /// The input offset of the first bytes of page `pfn`, or of the next page with bytes.
     #[must_use]
-    pub fn input_offset(&self, pfn: u64) -> Option<u64> {
-        let address = pfn * self.page_size;
+    pub fn input_offset(&self, pfn: Pfn) -> Option<u64> {
+        let address = self.grid.address_of(pfn);
         let extent = self.extents.get(self.first_extent(address))?;
         Some(extent.offset_of(address.max(extent.addresses.start)))
     }
 
-    fn first_extent(&self, address: u64) -> usize {
+    fn first_extent(&self, address: PhysAddr) -> usize {
         self.extents.partition_point(|extent| extent.addresses.end <= address)
     }
 
-    /// Reads the pages from `pfn` on into `buf`, whole pages; what no segment covers is 0.
+    /// Reads the pages of `pfns` into `buf`, which has exactly their size; bytes that no segment
+    /// covers become 0.
     ///
-    /// Each unreadable page is passed to `unreadable` as its index in `buf`, in ascending order
-    /// but perhaps more than once; its bytes are undefined.
+    /// Passes each unreadable page to `unreadable`, in ascending order but perhaps more than once;
+    /// its bytes are undefined.
     pub fn read_pages(
         &self,
         input: &dyn ReadAt,
-        pfn: u64,
+        pfns: PfnRange,
         buf: &mut [u8],
-        unreadable: &mut dyn FnMut(u64, io::Error),
+        unreadable: &mut dyn FnMut(Pfn, io::Error),
     ) {
-        let start = pfn * self.page_size;
-        let end = start + buf.len() as u64;
+        let grid = self.grid;
+        let (start, end) = (grid.address_of(pfns.start), grid.address_of(pfns.end));
         let mut rest = buf;
         let mut at = start;
         let first = self.first_extent(start);
         let covering = self.extents.iter().skip(first).take_while(|e| e.addresses.start < end);
         for extent in covering {
-            let from = extent.addresses.start.max(start);
-            let to = extent.addresses.end.min(end);
-            let (gap, behind) = split(rest, from - at);
-            let (part, behind) = split(behind, to - from);
+            let part = extent.addresses.intersection(Span::new(start, end));
+            let (gap, behind) = rest.split_at_mut(in_memory(part.start - at));
+            let (bytes, behind) = behind.split_at_mut(in_memory(part.len()));
             gap.fill(0);
-            let page_of = |address: u64| (address - start) / self.page_size;
-            let place = Place { offset: extent.offset_of(from), address: from };
-            read_around_errors(input, part, place, self.page_size, &mut |lost, error| {
-                unreadable(page_of(lost.start), error);
+            let place = Place { offset: extent.offset_of(part.start), address: part.start.get() };
+            let page_bytes = grid.page_size().bytes();
+            read_around_errors(input, bytes, place, page_bytes, &mut |lost, error| {
+                let page = (PhysAddr::new(lost.start) - start) / page_bytes;
+                unreadable(pfns.start + page, error);
             });
             rest = behind;
-            at = to;
+            at = part.end;
         }
         rest.fill(0);
     }
-}
 
-impl ElfMemory {
     /// Fills `buf` with the bytes from physical address `paddr` on.
     ///
     /// # Errors
-    /// The first byte that no segment has, or that the input fails to give.
+    /// The first byte that no segment has, or that the input cannot read.
     pub fn read_bytes(
         &self,
         input: &dyn ReadAt,
@@ -212,19 +196,20 @@ impl ElfMemory {
     ) -> Result<(), Unreadable> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let unreadable = |why| Unreadable { paddr: paddr.wrapping_add(done as u64), why };
-            let hole = || {
-                let known = paddr.checked_add(done as u64).and_then(|paddr| self.locate(paddr));
-                let memory = known.is_some_and(|(pfn, _)| contains(&self.present, pfn));
-                unreadable(if memory { Missing::Excluded } else { Missing::Hole })
+            let address = paddr.checked_add(done as u64);
+            let unreadable = |why| Unreadable { paddr: address.unwrap_or(paddr), why };
+            let absent = || {
+                let page = address.and_then(|address| self.grid.locate(address));
+                let is_present = page.is_some_and(|(pfn, _)| contains(&self.present, pfn));
+                unreadable(if is_present { Missing::Excluded } else { Missing::Hole })
             };
-            let address = paddr.checked_add(done as u64).and_then(|p| p.checked_sub(self.origin));
-            let address = address.ok_or_else(hole)?;
-            let extent = self.extents.get(self.first_extent(address)).ok_or_else(hole)?;
+            let address = address.ok_or_else(absent)?;
+            let extent = self.extents.get(self.first_extent(address)).ok_or_else(absent)?;
             if extent.addresses.start > address {
-                return Err(hole());
+                return Err(absent());
             }
-            let (part, _) = split(rest, extent.addresses.end - address);
+            let available = usize::try_from(extent.addresses.end - address).unwrap_or(usize::MAX);
+            let (part, _) = rest.split_at_mut(available.min(rest.len()));
             let wanted = part.len();
             let n = read_full(input, part, extent.offset_of(address))
                 .map_err(|error| unreadable(Missing::Input(error.to_string())))?;
@@ -239,9 +224,9 @@ impl ElfMemory {
 
     /// Whether the input has every byte of page `pfn`.
     #[must_use]
-    pub fn has_whole(&self, pfn: u64) -> bool {
-        let mut at = pfn.saturating_mul(self.page_size);
-        let end = at.saturating_add(self.page_size);
+    pub fn has_whole(&self, pfn: Pfn) -> bool {
+        let mut at = self.grid.address_of(pfn);
+        let end = self.grid.address_of(pfn.saturating_add(1));
         for extent in self.extents.iter().skip(self.first_extent(at)) {
             if extent.addresses.start > at {
                 break;
@@ -254,24 +239,15 @@ impl ElfMemory {
         false
     }
 
-    /// Bytes of pages that the input has.
+    /// The number of bytes of all pages in the input.
     #[must_use]
     pub fn bytes_in_file(&self) -> u64 {
-        count(&self.with_data).saturating_mul(self.page_size)
+        count(&self.with_data).saturating_mul(self.grid.page_size().bytes())
     }
 }
 
-fn contains(runs: &[Range<u64>], pfn: u64) -> bool {
-    let next = runs.partition_point(|run| run.end <= pfn);
-    runs.get(next).is_some_and(|run| run.start <= pfn)
-}
-
-fn split(buf: &mut [u8], bytes: u64) -> (&mut [u8], &mut [u8]) {
-    buf.split_at_mut(usize::try_from(bytes).unwrap_or(usize::MAX).min(buf.len()))
-}
-
-fn runs_before(extents: &[Extent], end: u64, page_size: u64) -> Vec<Range<u64>> {
-    page_runs(extents.iter().filter_map(|extent| extent.before(end)).collect(), page_size)
+fn runs_before(extents: &[Extent], end: u64, grid: PageGrid) -> Vec<PfnRange> {
+    grid.runs_touched(extents.iter().filter_map(|extent| extent.before(end)))
 }
 
 /// Cuts overlapping extents, given in header order, to sorted disjoint ones: the first wins.
@@ -295,14 +271,14 @@ fn first_wins(mut extents: Vec<Extent>) -> Vec<Extent> {
     extents
 }
 
-/// Walks all starts and ends in ascending order; of the extents open at a place, the one of the
-/// lowest index has it.
+/// Walks all starts and ends in ascending order; of the extents that cover an address, the one with
+/// the lowest index provides it.
 fn sweep(extents: &[Extent]) -> Vec<Extent> {
     let mut by_start: Vec<(usize, &Extent)> = extents.iter().enumerate().collect();
     by_start.sort_by_key(|(_, extent)| extent.addresses.start);
     let mut starts = by_start.into_iter().peekable();
-    let mut open: BinaryHeap<Reverse<(usize, u64)>> = BinaryHeap::new();
-    let mut at = 0;
+    let mut open: BinaryHeap<Reverse<(usize, PhysAddr)>> = BinaryHeap::new();
+    let mut at = PhysAddr::ZERO;
     let mut cut = Vec::with_capacity(extents.len());
     loop {
         while let Some((index, extent)) = starts.next_if(|(_, e)| e.addresses.start <= at) {
@@ -321,7 +297,7 @@ fn sweep(extents: &[Extent]) -> Vec<Extent> {
         };
         let until = next_start.map_or(*end, |start| start.min(*end));
         if let Some(owner) = extents.get(*index) {
-            cut.push(Extent { addresses: at..until, offset: owner.offset_of(at) });
+            cut.push(Extent { addresses: Span::new(at, until), offset: owner.offset_of(at) });
         }
         at = until;
     }

@@ -8,9 +8,12 @@ use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_
 use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PageSize, PhysAddr};
+use crate::pages::{PageGrid, PageSize, PhysAddr};
 
 pub mod memory;
+mod pages;
+
+pub(crate) use pages::PlainPages;
 
 /// Program headers at the most: 56 MiB of them, ten times what was ever seen.
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
@@ -55,7 +58,8 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let phys_base = arch.phys_base(vmcoreinfo.as_ref(), &segments);
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
-    let memory = ElfMemory::new(&segments, page_size, PhysAddr::new(origin), input.size());
+    let grid = PageGrid::new(PhysAddr::new(origin), page_size);
+    let memory = ElfMemory::new(&segments, grid, input.size());
     for paddr in memory.rejected() {
         warnings.push(format!(
             "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"
@@ -78,7 +82,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     Ok(Dump {
         arch,
         layout,
-        page_size,
+        grid,
         phys_base,
         notes,
         vmcoreinfo,
@@ -160,22 +164,19 @@ fn extended_count(input: &dyn ReadAt, header: &FileHeader) -> Result<u32> {
     })
 }
 
-/// `PAGESIZE=` of VMCOREINFO, else what the user says, else the architecture's usual.
+/// The page size: `PAGESIZE=` of VMCOREINFO, else what the caller gives, else the architecture's usual.
 ///
-/// VMCOREINFO wins because libkdumpfile takes the page size from there, and a file of another
-/// block size can then not be decoded.
+/// VMCOREINFO wins because libkdumpfile takes the page size from there, and cannot decode a file
+/// with another block size.
 fn page_size(
     arch: Architecture,
     info: Option<&Vmcoreinfo>,
     options: &OpenOptions,
     warnings: &mut Vec<String>,
-) -> Result<u64> {
-    if let Some(bytes) = options.page_size.filter(|&size| PageSize::new(size).is_none()) {
-        return Err(Error::UnsupportedPageSize { bytes });
-    }
-    if let Some(size) = info.and_then(Vmcoreinfo::page_size) {
-        if PageSize::new(size).is_some() {
-            if options.page_size.is_some_and(|wanted| wanted != size) {
+) -> Result<PageSize> {
+    if let Some(bytes) = info.and_then(Vmcoreinfo::page_size) {
+        if let Some(size) = PageSize::new(bytes) {
+            if options.page_size.is_some_and(|given| given != size) {
                 warnings.push(format!(
                     "the page size given is ignored: VMCOREINFO says PAGESIZE={size}"
                 ));
@@ -183,20 +184,19 @@ fn page_size(
             return Ok(size);
         }
         warnings.push(format!(
-            "PAGESIZE={size} in VMCOREINFO is not a power of two from 4096 to 262144: ignored"
+            "PAGESIZE={bytes} in VMCOREINFO is not a power of two from 4096 to 262144: ignored"
         ));
     }
     if let Some(size) = options.page_size {
         return Ok(size);
     }
-    match arch.default_page_size() {
-        Some((size, true)) => Ok(size),
-        Some((size, false)) => {
-            warnings.push(format!(
-                "no PAGESIZE= in the core: {size} is assumed, which is usual for {arch:?}"
-            ));
-            Ok(size)
-        }
-        None => Err(Error::UnknownPageSize { architecture: format!("{arch:?}") }),
+    let (size, is_only) = arch
+        .default_page_size()
+        .ok_or_else(|| Error::UnknownPageSize { architecture: format!("{arch:?}") })?;
+    if !is_only {
+        warnings.push(format!(
+            "no PAGESIZE= in the core: {size} is assumed, which is usual for {arch:?}"
+        ));
     }
+    Ok(size)
 }

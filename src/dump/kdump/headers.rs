@@ -12,8 +12,8 @@ use crate::format::kdump::{
 use crate::format::wire::StructLayout;
 use crate::input::flattened::FlattenedInput;
 use crate::input::{Input, RandomInput, read_full};
-use crate::pages::MAX_PFN;
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
+use crate::pages::{MAX_PFN, PageSize, Pfn, PfnRange};
 
 /// What a bitmap may take in memory whatever the file's size: that of 2 TiB of 4 KiB pages.
 const MIN_BITMAP_MEMORY: u64 = 64 << 20;
@@ -33,10 +33,12 @@ pub struct File {
     pub sub_header: KdumpSubHeader,
     /// How the headers are laid out.
     pub layout: StructLayout,
+    /// The size of a page, which is a block.
+    pub page_size: PageSize,
     /// One past the highest pfn.
-    pub max_mapnr: u64,
+    pub max_mapnr: Pfn,
     /// The pages whose descriptors it has: all, but in a set.
-    pub pfns: Range<u64>,
+    pub pfns: PfnRange,
     /// The 1st bitmap.
     pub bitmap1: Range<u64>,
     /// The 2nd bitmap; the same as the 1st in a file that has one bitmap alone.
@@ -103,6 +105,9 @@ impl File {
         let (header, layout) = DiskDumpHeader::decode(bytes)
             .map_err(|why| damaged("main header", 0, why.to_string()))?;
         let block_size = u64::from(header.block_size);
+        let page_size = PageSize::new(block_size).ok_or_else(|| {
+            damaged("main header", 0, format!("block_size {block_size} is no page size"))
+        })?;
         let (sub_header, layout) = if header.header_version >= 1 {
             let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
             let n = read_full(&*input, &mut bytes, block_size)
@@ -125,6 +130,7 @@ impl File {
             header,
             sub_header,
             layout,
+            page_size,
             max_mapnr,
             pfns,
             bitmap1,

@@ -19,10 +19,10 @@ use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
+use crate::pages::{PageGrid, PageSize, Pfn, PhysAddr, Position};
 
 pub use headers::{File, Flat};
 pub(crate) use pages::StoredPages;
-pub use pages::{PageError, PageFault};
 
 /// Bytes of a text that becomes a note.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -41,10 +41,10 @@ pub struct Kdump {
     pub header: DiskDumpHeader,
     /// The sub header, of the first file.
     pub sub_header: KdumpSubHeader,
-    /// Bytes of a page.
-    pub page_size: u64,
+    /// The size of a page, which is a block.
+    pub page_size: PageSize,
     /// One past the highest pfn.
-    pub max_mapnr: u64,
+    pub max_mapnr: Pfn,
 }
 
 impl Kdump {
@@ -67,14 +67,14 @@ impl Kdump {
     }
 
     /// The file that has the descriptor of page `pfn`.
-    fn file_of(&self, pfn: u64) -> Option<&File> {
+    fn file_of(&self, pfn: Pfn) -> Option<&File> {
         self.files.get(self.index_of(pfn)?)
     }
 
     /// The index of that file.
-    pub(crate) fn index_of(&self, pfn: u64) -> Option<usize> {
+    pub(crate) fn index_of(&self, pfn: Pfn) -> Option<usize> {
         let index = self.files.partition_point(|file| file.pfns.start <= pfn).checked_sub(1)?;
-        self.files.get(index).filter(|file| file.pfns.contains(&pfn)).map(|_| index)
+        self.files.get(index).filter(|file| file.pfns.contains(pfn)).map(|_| index)
     }
 
     /// The descriptor table of a file.
@@ -126,7 +126,7 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
     let kept = first.read_bitmap(&first.bitmap2)?;
     let (header, sub_header, layout) =
         (first.header.clone(), first.sub_header.clone(), first.layout);
-    let (page_size, max_mapnr) = (u64::from(header.block_size), first.max_mapnr);
+    let (page_size, max_mapnr) = (first.page_size, first.max_mapnr);
 
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
@@ -182,16 +182,17 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
     }
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     if let Some(told) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
-        if told != page_size {
+        if told != page_size.bytes() {
             warnings.push(format!(
                 "pages of {page_size} bytes, but PAGESIZE={told} in VMCOREINFO: readers cannot decode such a file"
             ));
         }
     }
+    let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
     Ok(Dump {
         arch,
         layout,
-        page_size,
+        grid: PageGrid::new(PhysAddr::new(origin), page_size),
         phys_base,
         notes,
         vmcoreinfo,
@@ -219,7 +220,7 @@ fn check_set(
 ) -> Result<()> {
     let refused =
         |why: String| Err(Error::Damaged { what: "a set of files".to_owned(), offset: 0, why });
-    let mut covered = 0;
+    let mut covered = Pfn::ZERO;
     let mut absent = 0;
     for (index, file) in files.iter().enumerate() {
         if let Some(first) = files.first().filter(|_| index > 0) {

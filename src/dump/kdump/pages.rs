@@ -2,40 +2,19 @@
 
 use std::ops::Range;
 
-use crate::codec::{Codec, Decoder};
+use crate::codec::Codec;
 use crate::dump::kdump::{File, Kdump};
+use crate::dump::reader::PageRef;
+use crate::dump::{PageError, PageFault};
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::{ReadAt, read_full};
+use crate::pages::{Pfn, PfnRange, Span, in_memory};
 
 /// Between two pages' data, so many bytes of others are read rather than passed over.
 const GAP_BYTES: u64 = 16 << 10;
 
 /// Descriptors that are read at a time when nothing else is.
 const WINDOW_PAGES: usize = 4096;
-
-/// Why a page that the 2nd bitmap has cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct PageError {
-    /// What it comes from.
-    pub fault: PageFault,
-    /// Where in the file, if it is in one.
-    pub offset: Option<u64>,
-    why: String,
-}
-
-/// What a [`PageError`] comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageFault {
-    /// It is in a file of the set that is not given.
-    NotGiven,
-    /// Its descriptor is empty: the writer did not get so far.
-    Empty,
-    /// Its descriptor makes no sense, or leads out of the file.
-    Descriptor,
-    /// Its descriptor or data cannot be read.
-    Unreadable,
-}
 
 /// A page as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +38,7 @@ impl StoredPage {
 #[derive(Debug, Default)]
 pub(crate) struct StoredPages {
     /// The pages in their order, or why they cannot be had.
-    pub(crate) pages: Vec<Result<StoredPage, PageError>>,
+    pages: Vec<Result<StoredPage, PageError>>,
     bytes: Vec<u8>,
     descriptors: Vec<u8>,
     /// Offsets and indices of pages, in the order of reading.
@@ -67,45 +46,32 @@ pub(crate) struct StoredPages {
 }
 
 impl StoredPages {
-    /// The data of a page.
-    pub(crate) fn data(&self, page: &StoredPage) -> &[u8] {
-        self.bytes.get(page.place.clone()).unwrap_or_default()
-    }
-
-    /// Decodes a page into `buf`, which takes exactly one.
-    ///
-    /// # Errors
-    /// What is wrong with its data, and where that is.
-    pub(crate) fn decode(
-        &self,
-        page: &StoredPage,
-        decoder: &mut Decoder,
-        buf: &mut [u8],
-    ) -> Result<(), String> {
-        let decoded = decoder.decode(page.codec, self.data(page), buf);
-        decoded.map_err(|why| format!("page data at {:#x}: {why}", page.offset))
+    /// The page at `index` of those loaded, or why it is unreadable.
+    #[expect(clippy::indexing_slicing, reason = "all pages of the runs were loaded")]
+    pub(crate) fn page(&self, index: usize) -> Result<PageRef<'_>, &PageError> {
+        let page = self.pages[index].as_ref()?;
+        let bytes = &self.bytes[page.place.clone()];
+        Ok(PageRef::Stored { codec: page.codec, bytes, offset: page.offset })
     }
 }
 
 impl Kdump {
     /// Reads the data of the pages of `runs`, which ascend and are in the 2nd bitmap.
-    pub(crate) fn load(&self, runs: &[Range<u64>], into: &mut StoredPages) {
+    pub(crate) fn load(&self, runs: &[PfnRange], into: &mut StoredPages) {
         into.pages.clear();
         into.bytes.clear();
-        let mut left = runs.iter().cloned();
+        let mut left = runs.iter().copied();
         let mut next = left.next();
         while let Some(run) = next.take().or_else(|| left.next()) {
             let Some(file) = self.file_of(run.start) else {
                 let end =
                     self.files.iter().map(|file| file.pfns.start).find(|pfn| *pfn > run.start);
                 let end = end.unwrap_or(run.end).min(run.end);
-                let not_given = PageError {
-                    fault: PageFault::NotGiven,
-                    offset: None,
-                    why: "it is in a file of the set that is not given".to_owned(),
-                };
-                into.pages.extend((run.start..end).map(|_| Err(not_given.clone())));
-                next = Some(end..run.end).filter(|rest| !rest.is_empty());
+                let why = "it is in a file of the split set that was not given".to_owned();
+                let not_given = PageError::new(PageFault::NotGiven, None, why);
+                let absent = Span::new(run.start, end);
+                into.pages.extend(absent.iter().map(|_| Err(not_given.clone())));
+                next = Some(Span::new(end, run.end)).filter(|rest| !rest.is_empty());
                 continue;
             };
             // Ranks go on from one run to the next, unless pages between them are not asked for.
@@ -116,13 +82,13 @@ impl Kdump {
                 let end = part.end.min(file.pfns.end);
                 ranks.end += end - part.start;
                 if end < part.end {
-                    next = Some(end..part.end);
+                    next = Some(Span::new(end, part.end));
                     break;
                 }
                 next = left.next();
                 match next.take() {
                     Some(more)
-                        if file.pfns.contains(&more.start)
+                        if file.pfns.contains(more.start)
                             && self.kept.rank(more.start) == ranks.end =>
                     {
                         part = more;
@@ -140,7 +106,7 @@ impl Kdump {
     /// Reads the data of the pages with `ranks` from their file.
     fn load_from(&self, file: &File, ranks: Range<u64>, into: &mut StoredPages) {
         let at = file.descriptor_of(ranks.start);
-        let count = usize::try_from(ranks.end - ranks.start).unwrap_or(0);
+        let count = in_memory(ranks.end - ranks.start);
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
         // A bad sector costs the descriptors behind it in this batch.
         let (read, why) = match read_full(&*file.input, &mut into.descriptors, at) {
@@ -158,10 +124,9 @@ impl Kdump {
                 }
                 None => Err((PageFault::Unreadable, why.clone())),
             };
-            into.pages.push(page.map_err(|(fault, why)| PageError {
-                fault,
-                offset: Some(offset),
-                why: format!("page descriptor at {offset:#x}: {why}"),
+            into.pages.push(page.map_err(|(fault, why)| {
+                let why = format!("page descriptor at {offset:#x}: {why}");
+                PageError::new(fault, Some(offset), why)
             }));
         }
         read_data(&*file.input, into, first);
@@ -176,10 +141,10 @@ impl Kdump {
 
     /// Passes where the data of the pages of `file` is, page by page, to `each`, as far as their
     /// descriptors can be read and make sense, until it returns false.
-    pub(crate) fn each_extent(&self, file: &File, each: &mut dyn FnMut(u64, Range<u64>) -> bool) {
+    pub(crate) fn each_extent(&self, file: &File, each: &mut dyn FnMut(Pfn, Range<u64>) -> bool) {
         let mut window = vec![0; WINDOW_PAGES * PAGE_DESC_BYTES];
         let order = file.layout.byte_order();
-        for run in self.kept.runs_within(file.pfns.clone()) {
+        for run in self.kept.runs_within(file.pfns) {
             let mut pfn = run.start;
             while pfn < run.end {
                 let at = file.descriptor_of(self.kept.rank(pfn));
@@ -189,7 +154,7 @@ impl Kdump {
                 let read = read_full(&*file.input, part, at)
                     .unwrap_or_else(|_| read_whole(&*file.input, part, at));
                 let mut rest = part.get(..read).unwrap_or_default();
-                for pfn in pfn.. {
+                for pfn in Span::new(pfn, run.end).iter() {
                     let Some((bytes, behind)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
                         break;
                     };
@@ -222,7 +187,7 @@ impl Kdump {
         let codec =
             Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
         let bytes = u64::from(size);
-        let page_size = self.page_size;
+        let page_size = self.page_size.bytes();
         if codec == Codec::Raw && bytes != page_size {
             return Err(format!("size {size} of a raw page is not the page size {page_size}"));
         }
@@ -303,11 +268,8 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
                 Ok(_) => "the file ends in it".to_owned(),
                 Err(error) => error.to_string(),
             };
-            *slot = Err(PageError {
-                fault: PageFault::Unreadable,
-                offset: Some(*offset),
-                why: format!("page data at {offset:#x}: {why}"),
-            });
+            let why = format!("page data at {offset:#x}: {why}");
+            *slot = Err(PageError::new(PageFault::Unreadable, Some(*offset), why));
         }
     }
 }

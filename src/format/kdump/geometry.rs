@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::format::FormatError;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
-use crate::pages::PageSize;
+use crate::pages::{PageSize, Pfn, PfnRange};
 
 /// The bytes of each part of a file, and the pages that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +12,10 @@ pub struct Geometry {
     /// The size of a page, which is a block.
     pub page_size: PageSize,
     /// One past the highest pfn.
-    pub max_mapnr: u64,
+    pub max_mapnr: Pfn,
     /// The pages whose descriptors the file has, if they are in the 2nd bitmap: all pages, but in a
     /// split set those of this file.
-    pub pfns: Range<u64>,
+    pub pfns: PfnRange,
     /// The 1st bitmap, without its padding.
     pub bitmap1: Range<u64>,
     /// The 2nd bitmap, without its padding; the 1st again in a file with only one.
@@ -62,8 +62,8 @@ impl Geometry {
         }
         Ok(Geometry {
             page_size,
-            max_mapnr,
-            pfns,
+            max_mapnr: Pfn::new(max_mapnr),
+            pfns: pfns.into(),
             bitmap1: bitmap1..bitmap1 + bytes,
             bitmap2: bitmap2..bitmap2 + bytes,
             descriptors: bitmap1 + blocks_bytes,
@@ -99,7 +99,7 @@ mod tests {
         let whole = KdumpSubHeader::default();
         let two = geometry(4, 32769, &whole).unwrap();
         assert_eq!((two.bitmap1, two.bitmap2), (12288..16385, 20480..24577));
-        assert_eq!((two.descriptors, two.pfns), (28672, 0..32769));
+        assert_eq!((two.descriptors, two.pfns), (28672, (0..32769).into()));
         let one = geometry(3, 65536, &whole).unwrap();
         assert_eq!((one.bitmap1, one.bitmap2), (12288..20480, 12288..20480));
         assert_eq!(one.descriptors, 24576);

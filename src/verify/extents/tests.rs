@@ -10,9 +10,9 @@ fn plainly(places: &[Range<u64>]) -> Vec<u64> {
     (0..).zip(places).filter(|(_, place)| hit(place)).map(|(pfn, _)| pfn).collect()
 }
 
-fn feed(places: &[Range<u64>]) -> impl FnMut(&mut dyn FnMut(u64, Range<u64>) -> bool) + '_ {
+fn feed(places: &[Range<u64>]) -> impl FnMut(&mut dyn FnMut(Option<Pfn>, Range<u64>) -> bool) + '_ {
     move |each| {
-        let _ = (0..).zip(places).all(|(pfn, place)| each(pfn, place.clone()));
+        let _ = (0..).zip(places).all(|(pfn, place)| each(Some(Pfn::new(pfn)), place.clone()));
     }
 }
 
@@ -20,7 +20,7 @@ fn found(places: &[Range<u64>], most: usize) -> Vec<u64> {
     let mut extents = Extents::with_room(most);
     places.iter().for_each(|place| extents.add(place.clone()));
     let mut found = Vec::new();
-    extents.overlaps(&mut feed(places), &mut |pfn, _| found.push(pfn));
+    extents.overlaps(&mut feed(places), &mut |pfn, _| found.push(pfn.unwrap().get()));
     assert_eq!(
         extents.all().map(|all| (all.start, all.end)),
         places
@@ -74,9 +74,9 @@ proptest! {
         prop_assert_eq!(&found(&places, MOST), &expected);
         // So few that the places have to be sorted.
         prop_assert_eq!(&found(&places, 0), &expected);
-        let mut mixed = sorted_out(&mut feed(&places), 8, usize::MAX);
-        prop_assert_eq!(&sorted_out(&mut feed(&places), 1000, usize::MAX), &mixed);
-        mixed.retain(|suspect| !suspect.is_mixed);
+        let mut mixed = overlapping_by_sorting(&mut feed(&places), 8, usize::MAX);
+        prop_assert_eq!(&overlapping_by_sorting(&mut feed(&places), 1000, usize::MAX), &mixed);
+        mixed.retain(|suspect| !suspect.overlaps_another);
         prop_assert_eq!(mixed, []);
     }
 }

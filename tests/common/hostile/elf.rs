@@ -7,9 +7,9 @@
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::FlattenedSink;
-use kdumpconv::dump::Body;
 use kdumpconv::dump::elf::Core;
 use kdumpconv::pages::ranges::count;
+use kdumpconv::pages::{PageSize, Pfn, PfnRange};
 use kdumpconv::{ByteOrder, StructLayout};
 use kdumpconv::{ConvertOptions, ConvertReport, convert};
 use kdumpconv::{Dump, OpenOptions};
@@ -66,7 +66,10 @@ pub fn check(bytes: &[u8]) {
     let choice = Choice::of(bytes);
     let mut input = Input::new(bytes);
     input.bad = choice.bad.0..choice.bad.0 + choice.bad.1;
-    let open_options = OpenOptions { page_size: choice.page_size, ..OpenOptions::default() };
+    let open_options = OpenOptions {
+        page_size: choice.page_size.and_then(PageSize::new),
+        ..OpenOptions::default()
+    };
     let core = match Dump::open(Box::new(input.clone()), &open_options) {
         Ok(core) => core,
         Err(error) => {
@@ -74,7 +77,9 @@ pub fn check(bytes: &[u8]) {
             return;
         }
     };
-    let Body::Elf(_) = &core.body() else { return };
+    if core.elf().is_none() {
+        return;
+    }
     // The headers, a window at a time, come before the notes.
     assert!(core.segments().len() as u64 * 32 <= bytes.len() as u64 + 56);
     notes::check_found(core.notes(), &input, &core_of(&core).header, core.segments());
@@ -84,9 +89,9 @@ pub fn check(bytes: &[u8]) {
 
     let promised =
         count(core_of(&core).memory.with_data()) + count(core_of(&core).memory.missing());
-    let small = promised * core.page_size() <= MOST_PAGE_BYTES
+    let small = promised * core.page_size().bytes() <= MOST_PAGE_BYTES
         && core.notes().bytes <= MOST_NOTE_BYTES
-        && core_of(&core).memory.max_mapnr() <= MOST_PFN;
+        && core_of(&core).memory.max_mapnr().get() <= MOST_PFN;
     if small {
         uses::check(&core);
         let file = check_file(&core, &pages, &choice);
@@ -98,13 +103,14 @@ pub fn check(bytes: &[u8]) {
 
 /// Reads pages singly, and a few together.
 fn check_pages(core: &Dump, pages: &Pages<'_>) {
-    let page_size = core.page_size() as usize;
+    let page_size = core.page_size().bytes() as usize;
     for pfn in pages.places() {
         let together = if pfn % 3 == 0 { 2 } else { 1 };
         let mut buf = vec![0xa5; together * page_size];
         let mut unreadable = vec![false; together];
-        core_of(core).memory.read_pages(&*core_of(core).input, pfn, &mut buf, &mut |page, _| {
-            unreadable[page as usize] = true;
+        let pfns = PfnRange::of(Pfn::new(pfn), together as u64);
+        core_of(core).memory.read_pages(&*core_of(core).input, pfns, &mut buf, &mut |page, _| {
+            unreadable[(page - pfns.start) as usize] = true;
         });
         for (index, bytes) in buf.chunks(page_size).enumerate() {
             let pfn = pfn + index as u64;
@@ -116,11 +122,8 @@ fn check_pages(core: &Dump, pages: &Pages<'_>) {
 }
 
 fn options(choice: &Choice) -> ConvertOptions {
-    ConvertOptions {
-        codec: choice.codec,
-        dump_level: DumpLevel::new(choice.level).unwrap(),
-        ..ConvertOptions::default()
-    }
+    let level = DumpLevel::new(choice.level).unwrap();
+    ConvertOptions::default().codec(choice.codec).dump_level(level)
 }
 
 /// Converts the core and checks the whole file; `None` if it cannot be written.
@@ -161,13 +164,13 @@ fn check_file(core: &Dump, pages: &Pages<'_>, choice: &Choice) -> Option<Vec<u8>
 }
 
 fn check_kdump(core: &Dump, pages: &Pages<'_>, kdump: &Kdump, report: &ConvertReport) {
-    assert_eq!(kdump.header.block_size, core.page_size());
-    assert_eq!(kdump.header.max_mapnr_64, core_of(core).memory.max_mapnr());
+    assert_eq!(kdump.header.block_size, core.page_size().bytes());
+    assert_eq!(kdump.header.max_mapnr_64, core_of(core).memory.max_mapnr().get());
     assert_eq!(kdump.note_bytes.len() as u64, core.notes().bytes);
-    assert_eq!(kdump.present.runs(), core_of(core).memory.present());
+    assert_eq!(core_of(core).memory.present(), kdump.present.runs());
     assert_eq!(kdump.is_incomplete(), report.incomplete());
     let (mut kept, mut lost) = (0, count(core_of(core).memory.missing()));
-    for pfn in core_of(core).memory.with_data().iter().cloned().flatten() {
+    for pfn in core_of(core).memory.with_data().iter().copied().flatten().map(Pfn::get) {
         let page = pages.page(pfn);
         match kdump.page(pfn).unwrap() {
             Page::Data(bytes) => {
@@ -206,8 +209,5 @@ fn same_from_a_stream(
 
 /// Asserts that a dump was opened as an ELF core, and returns that.
 pub fn core_of(dump: &Dump) -> &Core {
-    match &dump.body() {
-        Body::Elf(core) => core,
-        Body::Kdump(_) => panic!("an ELF core was opened as a kdump file"),
-    }
+    dump.elf().expect("an ELF core was opened as a kdump file")
 }

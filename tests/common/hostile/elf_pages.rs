@@ -6,7 +6,7 @@ use kdumpconv::Dump;
 use kdumpconv::format::elf::{PT_LOAD, Segment};
 
 use super::elf::core_of;
-use kdumpconv::pages::MAX_PFN;
+use kdumpconv::pages::{MAX_PFN, Pfn, PfnRange};
 
 /// A usable `PT_LOAD`; addresses count from the core's origin.
 struct Load {
@@ -59,12 +59,12 @@ pub struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     pub fn new(core: &Dump, file: &'a [u8], bad: Range<u64>) -> Self {
-        let page_size = core.page_size();
+        let page_size = core.page_size().bytes();
         let mut pages = Pages { file, bad, page_size, loads: Vec::new(), rejected: 0 };
         for segment in core.segments().iter().filter(|segment| segment.p_type == PT_LOAD) {
             let Some(paddr) = segment.p_paddr.filter(|_| segment.p_memsz > 0) else { continue };
             let start =
-                core_of(core).memory.locate(paddr).map(|(pfn, offset)| pfn * page_size + offset);
+                core.grid().locate(paddr).map(|(pfn, offset)| pfn.get() * page_size + offset);
             match start.and_then(|start| load(segment, start, page_size)) {
                 Some(load) => pages.loads.push(load),
                 None => pages.rejected += 1,
@@ -83,11 +83,12 @@ impl<'a> Pages<'a> {
             assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
         }
         assert_eq!(memory.rejected().len(), self.rejected);
-        assert_eq!(memory.max_mapnr(), present.last().map_or(0, |run| run.end));
+        assert_eq!(memory.max_mapnr(), present.last().map_or(Pfn::new(0), |run| run.end));
         assert!(memory.max_mapnr() <= MAX_PFN);
-        let has = |runs: &[Range<u64>], pfn: u64| {
+        let has = |runs: &[PfnRange], pfn: u64| {
+            let pfn = Pfn::new(pfn);
             let next = runs.partition_point(|run| run.end <= pfn);
-            runs.get(next).is_some_and(|run| run.contains(&pfn))
+            runs.get(next).is_some_and(|run| run.contains(pfn))
         };
         for pfn in self.places() {
             let page = self.page(pfn);
@@ -108,7 +109,7 @@ impl<'a> Pages<'a> {
         pfns.iter_mut().for_each(|address| *address /= self.page_size);
         let around = |pfn: u64| [pfn.saturating_sub(1), pfn, pfn + 1];
         let mut pfns: Vec<u64> = pfns.into_iter().flat_map(around).collect();
-        pfns.retain(|pfn| *pfn <= MAX_PFN);
+        pfns.retain(|pfn| *pfn <= MAX_PFN.get());
         pfns.sort_unstable();
         pfns.dedup();
         let most = 1 + ((1 << 20) / self.page_size as usize).min(20_000 / (1 + self.loads.len()));
@@ -153,7 +154,7 @@ impl<'a> Pages<'a> {
 fn load(segment: &Segment, start: u64, page_size: u64) -> Option<Load> {
     let memory_end = start.checked_add(segment.p_memsz)?;
     let in_file = segment.p_offset.checked_add(segment.p_filesz)?;
-    let fits = memory_end <= page_size * MAX_PFN && in_file <= 1 << 63 && in_file < 1 << 63;
+    let fits = memory_end <= page_size * MAX_PFN.get() && in_file <= 1 << 63 && in_file < 1 << 63;
     let file_end = start + segment.p_filesz;
     fits.then_some(Load { start, memory_end, file_end, offset: segment.p_offset })
 }

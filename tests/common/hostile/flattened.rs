@@ -221,9 +221,9 @@ fn check_broken_off(bytes: &[u8], sink: &SparseSink) {
     let Ok(stream) = open(bytes) else { return };
     let (mut ours, mut theirs) =
         (PageReader::new(&dump).unwrap(), PageReader::new(&stream).unwrap());
-    for pfn in dump.kept().flatten().take(32) {
-        let is = uses::read(&mut ours, pfn, dump.page_size());
-        let was = uses::read(&mut theirs, pfn, stream.page_size());
+    for pfn in uses::pfns(dump.kept()).take(32) {
+        let is = uses::read(&mut ours, pfn);
+        let was = uses::read(&mut theirs, pfn);
         assert!(is.is_err() || is == was, "pfn {pfn:#x} is made up: {:?}", was.err());
     }
 }

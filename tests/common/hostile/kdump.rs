@@ -10,9 +10,10 @@ use std::ops::Range;
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::PageReader;
-use kdumpconv::dump::Body;
+use kdumpconv::dump::PageError;
 use kdumpconv::dump::kdump::Kdump;
-use kdumpconv::pages::MAX_PFN;
+use kdumpconv::dump::reader::PageRef;
+use kdumpconv::pages::{MAX_PFN, Pfn, PfnRange};
 use kdumpconv::{ByteOrder, StructLayout};
 use kdumpconv::{ConvertOptions, convert};
 use kdumpconv::{Dump, OpenOptions};
@@ -24,7 +25,7 @@ use support::kdump_header::KdumpLayout;
 use support::kdump_pages::{Stored, codec, decode};
 
 use super::memory::InMemorySink;
-use super::uses::{self, read};
+use super::uses::{self, pfns, read};
 use super::{Input, Take};
 
 /// Maximum size of a file given in parts.
@@ -85,15 +86,15 @@ pub fn check(bytes: &[u8]) {
     // Bitmaps, notes and texts, each of which may span the whole file.
     let most = 8 * file.len() as u64 + (1 << 20);
     assert!(input.read() <= most, "{} bytes read of {}", input.read(), file.len());
-    let Body::Kdump(kdump) = &dump.body() else { return };
+    let Some(kdump) = dump.kdump() else { return };
     check_sets(&dump, kdump, &file);
     check_notes(&dump);
     let pfns = some_pfns(&dump);
     check_pages(&dump, kdump, &file, &pfns);
     let (_, kept) = dump.counts();
-    let small = kept * dump.page_size() <= MOST_PAGE_BYTES
+    let small = kept * dump.page_size().bytes() <= MOST_PAGE_BYTES
         && dump.notes().bytes <= MOST_PAGE_BYTES
-        && dump.max_mapnr() <= MOST_PFN;
+        && dump.max_mapnr().get() <= MOST_PFN;
     if small {
         uses::check(&dump);
         check_converted(&dump, choice);
@@ -114,9 +115,9 @@ fn bit(file: &[u8], place: &Range<u64>, pfn: u64) -> bool {
 
 /// The page sets equal the bitmaps, up to the last page.
 fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
-    assert!(dump.max_mapnr() <= MAX_PFN && dump.max_mapnr() > 0);
-    let present: Vec<Range<u64>> = dump.present().take(4096).collect();
-    let kept: Vec<Range<u64>> = dump.kept().take(4096).collect();
+    assert!(dump.max_mapnr() <= MAX_PFN && dump.max_mapnr().get() > 0);
+    let present: Vec<PfnRange> = dump.present().take(4096).collect();
+    let kept: Vec<PfnRange> = dump.kept().take(4096).collect();
     for runs in [&present, &kept] {
         assert!(runs.iter().all(|run| run.start < run.end && run.end <= dump.max_mapnr()));
         assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{runs:?}");
@@ -127,9 +128,9 @@ fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
     let Some(first) = kdump.files.first().filter(|first| first.flat.is_none()) else { return };
     let ends = kept.iter().chain(&present).flat_map(|run| [run.start, run.end - 1, run.end]);
     for pfn in ends.filter(|pfn| *pfn < dump.max_mapnr()) {
-        let second = bit(file, &first.bitmap2, pfn);
+        let second = bit(file, &first.bitmap2, pfn.get());
         assert_eq!(kdump.kept.contains(pfn), second, "pfn {pfn:#x} kept");
-        let ram = second || bit(file, &first.bitmap1, pfn);
+        let ram = second || bit(file, &first.bitmap1, pfn.get());
         assert_eq!(kdump.present.contains(pfn), ram, "pfn {pfn:#x} present");
     }
 }
@@ -155,8 +156,8 @@ fn check_notes(dump: &Dump) {
 
 /// Pages at the ends of runs, and beside them.
 fn some_pfns(dump: &Dump) -> Vec<u64> {
-    let most = MOST_PAGES.min((2 << 20) / dump.page_size() as usize);
-    let around = |run: Range<u64>| [run.start, run.start + 1, run.end - 1, run.end];
+    let most = MOST_PAGES.min((2 << 20) / dump.page_size().bytes() as usize);
+    let around = |run: PfnRange| [run.start, run.start + 1, run.end - 1, run.end].map(Pfn::get);
     let mut pfns: Vec<u64> = dump.kept().take(most).flat_map(around).collect();
     pfns.extend(dump.present().take(2).flat_map(around));
     pfns.sort_unstable();
@@ -166,21 +167,24 @@ fn some_pfns(dump: &Dump) -> Vec<u64> {
 }
 
 fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
-    let page_size = dump.page_size() as usize;
     let mut reader = PageReader::new(dump).unwrap();
     let image = Image::Bytes(file.to_vec());
     for &pfn in pfns {
-        let page = read(&mut reader, pfn, dump.page_size());
-        // Read together with its neighbours, a page is the same.
-        let mut three = vec![0x5a; 3 * page_size];
-        let mut missing = [false; 3];
-        reader.read(pfn, &mut three, &mut |index, _| missing[index as usize] = true);
-        for (index, bytes) in three.chunks(page_size).enumerate() {
-            let alone = read(&mut reader, pfn + index as u64, dump.page_size());
-            assert_eq!(alone.is_err(), missing[index], "pfn {pfn:#x} and {index}");
-            assert!(alone.is_err() || alone == Ok(bytes.to_vec()), "pfn {pfn:#x} and {index}");
+        let page = read(&mut reader, pfn);
+        // Together with its neighbours it is the same.
+        let runs: Vec<_> = dump.kept_within(PfnRange::of(Pfn::new(pfn), 3)).collect();
+        let together: Vec<_> = {
+            let (pages, decoder) = reader.load(&runs);
+            let bytes = |(pfn, page): (Pfn, Result<PageRef<'_>, &PageError>)| {
+                let page = page.map_err(Clone::clone).and_then(|page| decoder.plain(page));
+                (pfn.get(), page.map(<[u8]>::to_vec).ok())
+            };
+            pages.map(bytes).collect()
+        };
+        for (pfn, bytes) in together {
+            assert_eq!(read(&mut reader, pfn).ok(), bytes, "pfn {pfn:#x}");
         }
-        if !kdump.kept.contains(pfn) {
+        if !kdump.kept.contains(Pfn::new(pfn)) {
             assert!(page.is_err(), "pfn {pfn:#x} is not in the 2nd bitmap");
             continue;
         }
@@ -220,12 +224,12 @@ fn check_page(
         .offset
         .checked_add(u64::from(stored.size))
         .is_some_and(|end| end <= file.len() as u64 && stored.offset >= first.descriptors);
-    let sized = (1..=dump.page_size()).contains(&u64::from(stored.size));
+    let sized = (1..=dump.page_size().bytes()).contains(&u64::from(stored.size));
     if !in_file || !sized {
         assert!(page.is_err(), "pfn {pfn:#x}: {stored:x?}");
         return;
     }
-    match (decode(image, stored, dump.page_size()), page) {
+    match (decode(image, stored, dump.page_size().bytes()), page) {
         (Ok(right), Ok(page)) => assert!(right == *page, "pfn {pfn:#x}: other bytes"),
         (Ok(_), Err(why)) => panic!("pfn {pfn:#x} is whole, but: {why}"),
         (Err(_), Err(_)) => {}
@@ -239,11 +243,9 @@ fn check_page(
 
 /// After another conversion, every page is the same or known to be lost.
 fn check_converted(dump: &Dump, choice: u8) {
-    let options = ConvertOptions {
-        codec: Codec::ALL[usize::from(choice) % Codec::ALL.len()],
-        dump_level: DumpLevel::new(u32::from(choice >> 7)).unwrap(),
-        ..ConvertOptions::default()
-    };
+    let options = ConvertOptions::default()
+        .codec(Codec::ALL[usize::from(choice) % Codec::ALL.len()])
+        .dump_level(DumpLevel::new(u32::from(choice >> 7)).unwrap());
     let mut sink = InMemorySink::default();
     let report = match convert(dump, &mut sink, &options, &mut |_| ()) {
         Ok(report) => report,
@@ -263,11 +265,11 @@ fn check_converted(dump: &Dump, choice: u8) {
     let judged = Judged::open_as(image, layout, Strictness::Lenient).expect("it is a dump again");
     assert_eq!(judged.is_incomplete(), report.incomplete());
     assert_eq!(judged.note_bytes.len() as u64, dump.notes().bytes);
-    assert!(judged.present.runs().iter().cloned().eq(dump.present()));
+    assert!(judged.present.runs().iter().cloned().map(PfnRange::from).eq(dump.present()));
     let mut reader = PageReader::new(dump).unwrap();
     let (mut lost, mut whole) = (0, true);
-    for pfn in dump.kept().flatten() {
-        match (judged.page(pfn), read(&mut reader, pfn, dump.page_size())) {
+    for pfn in pfns(dump.kept()) {
+        match (judged.page(pfn), read(&mut reader, pfn)) {
             (Ok(Page::Data(bytes)), Ok(page)) => assert!(bytes == page, "pfn {pfn:#x} differs"),
             (Ok(Page::Excluded | Page::Incomplete), Err(_)) => lost += 1,
             // Pages already stored by the codec are not decoded.

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use kdumpconv::DumpLevel;
+use kdumpconv::pages::Pfn;
 use kdumpconv::{Class, SelectRequest, Selection, select};
 use kdumpconv::{Dump, OpenOptions};
 use support::machine::int;
@@ -273,8 +274,11 @@ fn check_levels(found: &Selection, at_most: &Selection) {
             (most.class, most.pages, &most.disabled)
         );
     }
-    for pfn in found.excluded.runs().flatten() {
-        assert!(at_most.excluded.contains(pfn), "pfn {pfn:#x} is kept at the highest level");
+    for pfn in found.excluded.runs().flatten().map(Pfn::get) {
+        assert!(
+            at_most.excluded.contains(Pfn::new(pfn)),
+            "pfn {pfn:#x} is kept at the highest level"
+        );
     }
 }
 
@@ -317,8 +321,12 @@ fn check_own(edits: &Edits<'_>, found: &Selection) {
         return;
     }
     let machine = edits.machine();
-    let lost: Vec<u64> =
-        machine.held.iter().copied().filter(|pfn| found.excluded.contains(*pfn)).collect();
+    let lost: Vec<u64> = machine
+        .held
+        .iter()
+        .copied()
+        .filter(|pfn| found.excluded.contains(Pfn::new(*pfn)))
+        .collect();
     let broken = found.census.class(Class::Hwpoison).map_or(0, |share| share.excluded);
     let (name, count) = (machine.name, lost.len());
     assert!(count as u64 <= broken, "{name}: {count} pages of the kernel's own, {lost:x?}");

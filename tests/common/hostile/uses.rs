@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use kdumpconv::PageReader;
 use kdumpconv::Summary;
+use kdumpconv::dump::Runs;
 use kdumpconv::find_vmcoreinfo;
-use kdumpconv::pages::PhysAddr;
+use kdumpconv::pages::{Pfn, PfnRange};
 use kdumpconv::summary::{Cell, Picture};
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{ElfOptions, to_elf};
@@ -18,23 +19,28 @@ use super::memory::SparseSink;
 /// Larger files are not read back.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// One page, or the reason why it cannot be read.
-pub fn read(reader: &mut PageReader<'_>, pfn: u64, page_size: u64) -> Result<Vec<u8>, String> {
-    let mut page = vec![0xa5; page_size as usize];
-    let mut why = None;
-    reader.read(pfn, &mut page, &mut |index, error| {
-        assert_eq!(index, 0);
-        why = Some(error.to_string());
-    });
-    why.map_or(Ok(page), Err)
+/// One page, or why not.
+pub fn read(reader: &mut PageReader<'_>, pfn: u64) -> Result<Vec<u8>, String> {
+    reader.page(pfn).map_err(|error| std::error::Error::source(&error).unwrap().to_string())
+}
+
+/// A page of the core; zeros for one that it has no data of.
+fn read_at(core: &Dump, reader: &mut PageReader<'_>, pfn: Pfn) -> Result<Vec<u8>, String> {
+    let is_empty = core.is_present(pfn) && core.kept_within(PfnRange::of(pfn, 1)).next().is_none();
+    if is_empty { Ok(vec![0; core.page_size().bytes() as usize]) } else { read(reader, pfn.get()) }
+}
+
+/// The pfns of runs.
+pub fn pfns(runs: Runs<'_>) -> impl Iterator<Item = u64> + '_ {
+    runs.flat_map(|run| run.iter()).map(Pfn::get)
 }
 
 /// Checks a dump of few pages.
 pub fn check(dump: &Dump) {
     let mut reader = PageReader::new(dump).unwrap();
     let mut good = 0;
-    for pfn in dump.kept().flatten() {
-        good += u64::from(read(&mut reader, pfn, dump.page_size()).is_ok());
+    for pfn in pfns(dump.kept()) {
+        good += u64::from(read(&mut reader, pfn).is_ok());
     }
     let (ram, kept) = dump.counts();
     let findings = verify(dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
@@ -62,7 +68,7 @@ pub fn check(dump: &Dump) {
 
 /// Pages after the end of an ELF core.
 fn count(dump: &Dump) -> u64 {
-    dump.missing().iter().map(|run| run.end - run.start).sum()
+    dump.missing().iter().map(PfnRange::len).sum()
 }
 
 /// Converted to an ELF core, the dump has the same pages.
@@ -85,16 +91,12 @@ fn check_elf(dump: &Dump, reader: &mut PageReader<'_>) {
         return;
     }
     assert_eq!(core.counts().0, dump.counts().0);
-    let origin = if dump.arch().counts_pfns_from_phys_base() { dump.phys_base() } else { 0 };
-    let origin = origin - origin % dump.page_size();
     let mut from_core = PageReader::new(&core).unwrap();
-    for pfn in dump.kept().flatten() {
-        // A core of 32-bit arm counts its pages from its first one.
-        let (at, _) = core
-            .locate(PhysAddr::new(pfn * dump.page_size() + origin))
-            .expect("it is above the origin");
-        let (is, was) =
-            (read(&mut from_core, at, dump.page_size()), read(reader, pfn, dump.page_size()));
+    for pfn in pfns(dump.kept()) {
+        // A core of 32-bit arm counts its pages from the first that it has.
+        let address = dump.grid().address_of(Pfn::new(pfn));
+        let (at, _) = core.grid().locate(address).expect("it is above the origin");
+        let (is, was) = (read_at(&core, &mut from_core, at), read(reader, pfn));
         match (is, was) {
             (Ok(is), Ok(was)) => assert!(is == was, "pfn {pfn:#x}: other bytes in the core"),
             // The core has no data of it.

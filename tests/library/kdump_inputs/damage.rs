@@ -48,7 +48,7 @@ fn assert_lost_but_to(model: &Model, file: &[u8], lost: &[u64], why: &str, not_t
         let (stream, _) = flat(&dump, &options).unwrap();
         assert_eq!(report.pages.unreadable, lost.len() as u64);
         let (pfn, said) = report.pages.first_unreadable.unwrap();
-        assert_eq!(Some(&pfn), lost.first());
+        assert_eq!(Some(&pfn.get()), lost.first());
         assert!(said.contains(why), "{said}");
         for bytes in [bytes, stream] {
             let kdump = Kdump::from_bytes(&bytes).unwrap();
@@ -130,7 +130,7 @@ fn a_wrong_checksum_loses_the_page() {
     for codec in [Codec::Lzo, Codec::Zstd, Codec::Snappy, Codec::Raw] {
         let (_, report) = plain(&dump, &options(codec, 1, 1)).unwrap();
         assert_eq!(report.pages.unreadable, 1);
-        assert_eq!(report.pages.first_unreadable.unwrap().0, 8);
+        assert_eq!(report.pages.first_unreadable.unwrap().0.get(), 8);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use kdumpconv::DumpLevel;
+use kdumpconv::Pfn;
 use kdumpconv::ReadAt;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{SelectRequest, Selection, select};
@@ -23,7 +24,8 @@ impl Judge {
     /// The first difference between the pages that a level excludes and those that it should.
     pub fn differences(&self, level: u32) -> Option<String> {
         let found = select_at(&self.dump, level, 1);
-        let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
+        let got: BTreeSet<u64> =
+            found.excluded.runs().flat_map(|run| run.iter()).map(Pfn::get).collect();
         let expected: BTreeSet<u64> = self.mm.left_out(level).into_iter().collect();
         if got == expected {
             return None;
@@ -90,7 +92,8 @@ pub fn check(judge: &Judge, level: u32) {
 /// The excluded pages; asserts that no kernel page is among them.
 pub fn left_out(judge: &Judge, level: u32) -> (BTreeSet<u64>, Selection) {
     let found = select_at(&judge.dump, level, 2);
-    let got: BTreeSet<u64> = found.excluded.runs().flatten().collect();
+    let got: BTreeSet<u64> =
+        found.excluded.runs().flat_map(|run| run.iter()).map(Pfn::get).collect();
     for own in judge.mm.kernels_own() {
         assert!(got.range(own).next().is_none(), "pages of the kernel's own are left out");
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use kdumpconv::Class;
 use kdumpconv::Codec;
+use kdumpconv::PageSize;
 use kdumpconv::{Dump, OpenOptions};
 use support::kdump::{Kdump, Page};
 use support::mm::{Kernel, Mm, releases};
@@ -112,7 +113,7 @@ fn vmcoreinfo_may_come_from_elsewhere() {
 }
 
 fn page_size(kernel: &Kernel) -> OpenOptions {
-    OpenOptions { page_size: Some(kernel.arch.page_bytes()), ..OpenOptions::default() }
+    OpenOptions { page_size: PageSize::new(kernel.arch.page_bytes()), ..OpenOptions::default() }
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn a_dump_from_a_pipe_gets_level_1_and_a_warning() {
 #[test]
 fn a_dump_from_a_pipe_fails_if_its_level_is_required() {
     let dump = stream_of(Mm::populated(releases::V6_12).core().bytes()).unwrap();
-    let strict = kdumpconv::ConvertOptions { strict: true, ..options(Codec::Zlib, 31, 2) };
+    let strict = options(Codec::Zlib, 31, 2).strict(true);
     let error = plain(&dump, &strict).unwrap_err().to_string();
     assert!(error.contains("pipe"), "{error}");
 }

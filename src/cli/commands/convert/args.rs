@@ -1,7 +1,6 @@
 //! The arguments of a conversion, and the options that they stand for.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use kdumpconv::{Codec, ConvertOptions, OutputFormat};
@@ -134,16 +133,15 @@ impl Convert {
         if self.level.is_some_and(|level| !codec.has_level(level)) {
             return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
         }
-        Ok(ConvertOptions {
-            codec,
-            level: self.level,
-            dump_level: self.exclude.level().unwrap_or_default(),
-            strict: self.exclude.strict,
-            threads: self.threads.count(),
-            max_size: self.max_size,
-            timestamp: source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?,
-            cancel: Arc::default(),
-        })
+        let timestamp = source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        Ok(ConvertOptions::default()
+            .codec(codec)
+            .level(self.level)
+            .dump_level(self.exclude.level().unwrap_or_default())
+            .strict(self.exclude.strict)
+            .threads(self.threads.count())
+            .max_size(self.max_size)
+            .timestamp(timestamp))
     }
 
     fn codec(&self) -> Codec {

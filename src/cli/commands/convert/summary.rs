@@ -47,7 +47,7 @@ pub(super) fn describe(messages: &Messages, dump: &Dump) {
         dump.phys_base(),
     ));
     for run in dump.present() {
-        print_line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.end - run.start));
+        print_line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.len()));
     }
 }
 
@@ -90,7 +90,7 @@ impl ConvertSummary<'_> {
         let report = self.report;
         CensusView {
             census: &report.census,
-            page_size: report.page_bytes,
+            page_size: report.page_size.bytes(),
             shows_excluded: true,
             zero: report.dump_level.shares_zero_pages().then_some(report.pages.zero),
         }
@@ -112,8 +112,8 @@ impl ConvertSummary<'_> {
             "codec": report.codec.name(),
             "dump_level": report.dump_level.bits(),
             "dump_level_asked": report.asked_level.bits(),
-            "page_size": report.page_bytes,
-            "max_mapnr": report.max_mapnr,
+            "page_size": report.page_size.bytes(),
+            "max_mapnr": report.max_mapnr.get(),
             "pages": {
                 "present": pages.present,
                 "excluded": pages.excluded,
@@ -142,7 +142,7 @@ impl ConvertSummary<'_> {
     /// Bytes of the pages that were processed, the excluded ones included.
     fn memory_bytes(&self) -> u64 {
         let pages = self.report.pages.done().saturating_add(self.report.pages.excluded);
-        pages.saturating_mul(self.report.page_bytes)
+        pages.saturating_mul(self.report.page_size.bytes())
     }
 
     /// Bytes of the output for each byte of memory.
@@ -177,7 +177,7 @@ impl ConvertSummary<'_> {
                 pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
             ),
         ];
-        lines.extend(excluded_by_class(&report.census, report.page_bytes));
+        lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));
         lines.push(timing(self.seconds, self.memory_bytes(), Some(self.threads)));
         let read_back = self.read_back.filter(|read_back| read_back.is_good());
         lines.extend(read_back.iter().flat_map(|read_back| read_back.lines()));

@@ -28,7 +28,7 @@ impl Classes {
         let started = Instant::now();
         let selection = select(dump, &request)?;
         let seconds = started.elapsed().as_secs_f64();
-        Ok(Classes { selection, page_size: dump.page_size(), threads, seconds })
+        Ok(Classes { selection, page_size: dump.page_size().bytes(), threads, seconds })
     }
 
     fn view(&self) -> CensusView<'_> {

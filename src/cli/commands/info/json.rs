@@ -28,7 +28,7 @@ pub(super) fn report(input: &str, summary: &Summary, classes: Option<&Classes>) 
         "arch": summary.arch.uts_machine(order),
         "byte_order": if order == ByteOrder::Little { "little" } else { "big" },
         "layout": layout_name(summary.layout),
-        "page_size": summary.page_size,
+        "page_size": summary.page_size.bytes(),
         "phys_base": summary.phys_base,
         "elf": elf.map(of_elf),
         "kdump": kdump.map(of_kdump),
@@ -45,7 +45,7 @@ pub(super) fn report(input: &str, summary: &Summary, classes: Option<&Classes>) 
             "excluded": excluded_classes(summary.dump_level),
         },
         "pages": {
-            "max_mapnr": pages.max_mapnr,
+            "max_mapnr": pages.max_mapnr.get(),
             "ram": pages.ram,
             "kept": pages.kept,
             "excluded": pages.excluded,
@@ -57,9 +57,9 @@ pub(super) fn report(input: &str, summary: &Summary, classes: Option<&Classes>) 
         "bytes": { "file": bytes.file, "memory": bytes.memory },
         "ratio": bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),
         "memory": summary.ranges.list.iter().map(|range| json!({
-            "start": range.pfns.start.saturating_mul(summary.page_size),
-            "end": range.pfns.end.saturating_mul(summary.page_size),
-            "pages": range.pfns.end - range.pfns.start,
+            "start": range.pfns.start.get().saturating_mul(summary.page_size.bytes()),
+            "end": range.pfns.end.get().saturating_mul(summary.page_size.bytes()),
+            "pages": range.pfns.len(),
             "kept": range.kept,
         })).collect::<Vec<_>>(),
         "memory_ranges": summary.ranges.count,
@@ -110,8 +110,8 @@ fn of_kdump(kdump: &KdumpFacts) -> Value {
         "codecs": kdump.codecs.iter().map(|codec| codec.name()).collect::<Vec<_>>(),
         "split": kdump.is_split,
         "files": kdump.files.iter().map(|file| json!({
-            "start_pfn": file.pfns.start,
-            "end_pfn": file.pfns.end,
+            "start_pfn": file.pfns.start.get(),
+            "end_pfn": file.pfns.end.get(),
             "flattened": file.flattened.as_ref().map(|flattened| json!({
                 "records": flattened.records,
                 "bytes": flattened.bytes,

@@ -1,5 +1,6 @@
 //! The memory map: a picture for a terminal, and a line for each range.
 
+use kdumpconv::Pfn;
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
 use crate::cli::ui::sizes::size;
@@ -38,12 +39,12 @@ pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) ->
 
 /// A line for each range, with columns aligned.
 pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
-    let address = |pfn: u64| format!("{:#x}", u128::from(pfn) * u128::from(page_size));
+    let address = |pfn: Pfn| format!("{:#x}", u128::from(pfn.get()) * u128::from(page_size));
     let width = ranges.last().map_or(0, |last| address(last.pfns.end).len());
     ranges
         .iter()
         .map(|range| {
-            let pages = range.pfns.end - range.pfns.start;
+            let pages = range.pfns.len();
             format!(
                 "{:>width$}..{:<width$} {:>9} {:>9} pages, {}",
                 address(range.pfns.start),

@@ -106,7 +106,7 @@ impl TextReport<'_> {
     }
 
     fn memory(&self, page: &mut Page) {
-        let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size);
+        let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size.bytes());
         if let Some(picture) = &self.picture {
             page.add("Map", map::picture(picture, page_size, &self.terminal));
         }

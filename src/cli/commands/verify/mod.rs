@@ -4,6 +4,7 @@ mod report;
 
 use std::path::PathBuf;
 
+use kdumpconv::PageSize;
 use kdumpconv::{Findings, Severity, VerifyOptions, verify};
 
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
@@ -42,7 +43,7 @@ pub(crate) struct Verify {
 
 impl Verify {
     /// The dump to compare with: as INPUT is opened, with INPUT's page size.
-    fn source(&self, page_size: u64) -> Option<DumpArgs> {
+    fn source(&self, page_size: PageSize) -> Option<DumpArgs> {
         Some(DumpArgs {
             input: InputArgs::of(self.against.as_deref()?),
             part: Vec::new(),

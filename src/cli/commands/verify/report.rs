@@ -50,10 +50,10 @@ impl VerifyReport<'_> {
                 "against {}: {} pages equal, {} excluded as pages of zeros, {} as proven by the kernel's struct pages, {} by a class that cannot be proven, {} in part, {} beyond the end; {} the source has no data of",
                 printable(source),
                 pages.equal,
-                pages.left_out_zero,
-                pages.left_out_proven,
-                pages.left_out_by_class,
-                pages.left_out_partial,
+                pages.excluded_zero,
+                pages.excluded_proven,
+                pages.excluded_by_class,
+                pages.excluded_partial,
                 pages.beyond_the_end,
                 pages.only_here,
             ));
@@ -64,7 +64,7 @@ impl VerifyReport<'_> {
 
     /// Bytes of memory that were checked.
     fn checked_bytes(&self) -> u64 {
-        self.findings.pages.checked.saturating_mul(self.dump.page_size())
+        self.findings.pages.checked.saturating_mul(self.dump.page_size().bytes())
     }
 
     fn json(&self) -> Value {
@@ -73,7 +73,7 @@ impl VerifyReport<'_> {
             "input": self.input,
             "against": self.against,
             "warnings": self.dump.warnings(),
-            "page_size": self.dump.page_size(),
+            "page_size": self.dump.page_size().bytes(),
             "dump_level": self.dump.dump_level().bits(),
             "threads": self.threads,
             "seconds": self.seconds,

@@ -74,9 +74,9 @@ fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(FindingKind, u64, Option<u64>)> {
     let dump = converted(&core(pfns), 31);
     let findings = verify(&dump, Some(&core(&[1, 2, 3, 4, 5, 6])), &options, &mut |_| ()).unwrap();
     let left_out = 6 - pfns.len() as u64 - findings.count(FindingKind::Missing);
-    assert_eq!(findings.pages.left_out_proven, left_out);
+    assert_eq!(findings.pages.excluded_proven, left_out);
     let groups = findings.groups().filter(|(kind, _)| *kind != FindingKind::Remark);
-    groups.map(|(kind, group)| (kind, group.count, group.examples[0].pfn)).collect()
+    groups.map(|(kind, group)| (kind, group.count, group.examples[0].pfn.map(Pfn::get))).collect()
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn a_dump_that_is_read_back_lacks_what_was_left_out_and_nothing_else() {
 fn nothing_is_looked_for_where_nothing_is_missing() {
     let source = core(&[1, 2, 3]);
     let same =
-        MissingPages::of(&core(&[1, 2, 3]), Some(&source), &VerifyOptions::default()).unwrap();
+        MissingPages::new(&core(&[1, 2, 3]), Some(&source), &VerifyOptions::default()).unwrap();
     assert!(same.unknown.is_empty());
     let less = converted(&core(&[1, 3]), 4);
-    let less = MissingPages::of(&less, Some(&source), &VerifyOptions::default()).unwrap();
+    let less = MissingPages::new(&less, Some(&source), &VerifyOptions::default()).unwrap();
     assert_eq!(
         less.unknown,
         ["cache, private-cache pages cannot be told: the dump has no VMCOREINFO"]
     );
-    assert!(!less.has(2) && !less.exact && !less.knows_set_apart);
+    assert!(!less.contains(Pfn::new(2)) && !less.is_exact && !less.knows_always_excluded);
 }

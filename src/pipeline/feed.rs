@@ -1,0 +1,116 @@
+//! Deals pages out in ascending order, and sends them through the pipeline.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::ordered;
+use crate::dump::reader::LoadedPages;
+use crate::dump::{Dump, Runs};
+use crate::pages::PageSize;
+use crate::pages::PfnRange;
+use crate::pages::ranges::without;
+use crate::pipeline::batch::{Batch, BatchRuns};
+use crate::pipeline::outcome::IncompleteReason;
+
+/// Bytes of pages in a batch. Reading costs least at 512 KiB to 1 MiB, and with 512 KiB eight
+/// threads stay within 32 MiB.
+const BATCH_BYTES: u64 = 512 << 10;
+
+/// The number of pages in a batch.
+pub(crate) fn batch_pages(page_size: PageSize) -> u64 {
+    (BATCH_BYTES / page_size.bytes()).max(1)
+}
+
+/// Deals pages out in ascending order.
+pub(crate) struct Feed<'a> {
+    dump: &'a Dump,
+    runs: BatchRuns<'a>,
+    /// Pages that were not dealt out, because the stream turned out to end before them.
+    lost: Vec<PfnRange>,
+    /// Whether the input is a stream that has not ended yet.
+    may_end_early: bool,
+    /// Whether all pages that the input has are dealt out, so that reading ahead pays.
+    reads_ahead: bool,
+}
+
+impl<'a> Feed<'a> {
+    /// Deals out `kept`, which are all pages of `dump` if `is_all`.
+    pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>, is_all: bool) -> Self {
+        Feed {
+            dump,
+            runs: BatchRuns::new(kept),
+            lost: Vec::new(),
+            may_end_early: dump.is_sequential(),
+            reads_ahead: is_all,
+        }
+    }
+
+    /// The pages that were not dealt out, because the stream turned out to end before them.
+    pub(crate) fn into_lost(self) -> Vec<PfnRange> {
+        self.lost
+    }
+
+    /// Puts the next pages into `batch`; returns false when there are none.
+    ///
+    /// A stream is read here, as one thread at a time deals pages out.
+    fn fill(&mut self, batch: &mut Batch) -> bool {
+        self.drop_lost();
+        self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
+        let Some(first) = batch.runs.first() else { return false };
+        if self.dump.is_sequential() {
+            let loaded = batch.loaded.get_or_insert_with(|| LoadedPages::new(self.dump));
+            loaded.load(self.dump, &batch.runs);
+        } else if self.reads_ahead {
+            self.dump.read_ahead(first.start);
+        }
+        true
+    }
+
+    /// Drops the pages after the end of a stream, once it has ended.
+    fn drop_lost(&mut self) {
+        if !self.may_end_early {
+            return;
+        }
+        let Some(there) = self.dump.kept_by_ended_stream() else { return };
+        self.may_end_early = false;
+        let all = self.runs.take_rest();
+        self.lost = without(all.clone(), &there);
+        let left = without(all, &self.lost);
+        self.runs = BatchRuns::new(Box::new(left.into_iter()));
+    }
+}
+
+/// Sends all pages of `feed` through the pipeline, until `cancel` is set.
+///
+/// # Errors
+/// Why it stopped before the last page.
+pub(crate) fn run<Worker: Send>(
+    feed: &mut Feed<'_>,
+    workers: Vec<Worker>,
+    work: impl Fn(&mut Worker, &mut Batch) + Sync,
+    cancel: &AtomicBool,
+    emit: &mut (dyn FnMut(&Batch) -> Result<(), IncompleteReason> + Send),
+) -> Result<(), IncompleteReason> {
+    let spare: Mutex<Vec<Batch>> = Mutex::default();
+    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || {
+        let mut batch = spare().pop().unwrap_or_default();
+        if !feed.fill(&mut batch) {
+            return Ok(None);
+        }
+        // Only after the read, which a signal may have cut short.
+        if cancel.load(Ordering::Relaxed) {
+            return Err(IncompleteReason::Cancelled);
+        }
+        Ok(Some(batch))
+    };
+    let work = |worker: &mut Worker, mut batch: Batch| {
+        work(worker, &mut batch);
+        batch
+    };
+    ordered(workers, next, work, |batch| {
+        emit(&batch)?;
+        spare().push(batch);
+        Ok(())
+    })
+}

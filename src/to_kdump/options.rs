@@ -1,0 +1,102 @@
+//! How to convert.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::codec::Codec;
+use crate::format::dump_level::DumpLevel;
+
+/// How to convert a dump to a kdump file.
+///
+/// ```
+/// use kdumpconv::{Codec, ConvertOptions, DumpLevel};
+///
+/// let options = ConvertOptions::default().codec(Codec::Zstd).dump_level(DumpLevel::new(31).unwrap());
+/// assert_eq!(options.threads, 1);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConvertOptions {
+    /// The codec that pages are compressed with.
+    pub codec: Codec,
+    /// The codec's level; `None` is the fastest that makes files as small as makedumpfile's.
+    pub level: Option<i32>,
+    /// The classes of pages to exclude, as far as the kernel's tables prove them; see
+    /// [`select`](fn@crate::select).
+    pub dump_level: DumpLevel,
+    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it.
+    pub strict: bool,
+    /// Worker threads, including the caller's; the output does not depend on their number.
+    pub threads: usize,
+    /// Maximum size of the (unflattened) file in bytes.
+    pub max_size: Option<u64>,
+    /// The crash time of a core without `CRASHTIME=`, in seconds since the epoch.
+    pub timestamp: u64,
+    /// Set by another thread to stop; the pages written so far are kept.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Default for ConvertOptions {
+    fn default() -> Self {
+        ConvertOptions {
+            codec: Codec::Zlib,
+            level: None,
+            dump_level: DumpLevel::default(),
+            strict: false,
+            threads: 1,
+            max_size: None,
+            timestamp: 0,
+            cancel: Arc::default(),
+        }
+    }
+}
+
+impl ConvertOptions {
+    /// Sets the codec.
+    #[must_use]
+    pub fn codec(self, codec: Codec) -> Self {
+        ConvertOptions { codec, ..self }
+    }
+
+    /// Sets the codec's level.
+    #[must_use]
+    pub fn level(self, level: impl Into<Option<i32>>) -> Self {
+        ConvertOptions { level: level.into(), ..self }
+    }
+
+    /// Sets the dump level.
+    #[must_use]
+    pub fn dump_level(self, dump_level: DumpLevel) -> Self {
+        ConvertOptions { dump_level, ..self }
+    }
+
+    /// Sets whether to fail if the dump level cannot be honoured.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        ConvertOptions { strict, ..self }
+    }
+
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        ConvertOptions { threads, ..self }
+    }
+
+    /// Sets the maximum size of the file in bytes.
+    #[must_use]
+    pub fn max_size(self, bytes: impl Into<Option<u64>>) -> Self {
+        ConvertOptions { max_size: bytes.into(), ..self }
+    }
+
+    /// Sets the crash time of a core without one, in seconds since the epoch.
+    #[must_use]
+    pub fn timestamp(self, seconds: u64) -> Self {
+        ConvertOptions { timestamp: seconds, ..self }
+    }
+
+    /// Sets the flag that stops the conversion.
+    #[must_use]
+    pub fn cancel(self, cancel: Arc<AtomicBool>) -> Self {
+        ConvertOptions { cancel, ..self }
+    }
+}

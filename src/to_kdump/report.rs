@@ -1,0 +1,47 @@
+//! What a conversion did.
+
+use std::sync::Arc;
+
+use crate::codec::Codec;
+use crate::format::dump_level::DumpLevel;
+use crate::pages::page_set::PageSet;
+use crate::pages::{PageSize, Pfn};
+use crate::pipeline::outcome::{IncompleteReason, PageCounts};
+use crate::select::Census;
+
+/// What a conversion did.
+#[derive(Debug)]
+pub struct ConvertReport {
+    /// The codec that pages were compressed with.
+    pub codec: Codec,
+    /// The dump level of the output.
+    pub dump_level: DumpLevel,
+    /// The dump level that was asked for.
+    pub asked_level: DumpLevel,
+    /// The size of a page.
+    pub page_size: PageSize,
+    /// One past the highest pfn.
+    pub max_mapnr: Pfn,
+    /// Pages by outcome.
+    pub pages: PageCounts,
+    /// Pages of the input by what the kernel used them for.
+    pub census: Census,
+    /// The excluded pages.
+    pub excluded: Arc<PageSet>,
+    /// Bytes of the kdump file.
+    pub file_bytes: u64,
+    /// Bytes of the output: the file, or the flattened stream of it.
+    pub output_bytes: u64,
+    /// Why the dump is incomplete; empty if it is whole.
+    pub reasons: Vec<IncompleteReason>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl ConvertReport {
+    /// Whether the dump lacks anything that it should contain.
+    #[must_use]
+    pub fn incomplete(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}
