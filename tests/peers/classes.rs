@@ -13,7 +13,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What `info` tells of the classes.
+/// The classes that `info` reports.
 fn classes(dump: &Path) -> Value {
     let told = run(subcommand("info").args(["--classes", "--json"]).arg(dump)).succeeded();
     json(&told)["classes"].clone()
@@ -24,17 +24,17 @@ fn pages(classes: &Value, name: &str) -> u64 {
     classes["class"][name]["pages"].as_u64().unwrap_or(0)
 }
 
-/// What a dump of `level` keeps, by the counts of its classes.
+/// The number of pages that a dump of `level` keeps, by the counts of its classes.
 fn kept(classes: &Value, level: u64) -> u64 {
     let left_out = |(name, bits)| if level & bits != 0 { pages(classes, name) } else { 0 };
-    // Level 4 is "also the private ones".
+    // Level 4 also excludes private cache pages.
     let by_level = [("free", 16), ("cache", 2 | 4), ("private-cache", 4), ("user", 8)];
     let out: u64 = by_level.map(left_out).iter().sum();
     let always = pages(classes, "hwpoison") + pages(classes, "offline");
     classes["pages"].as_u64().unwrap() - out - always
 }
 
-/// `more` is how many pages makedumpfile drops that are in part in the vmcore.
+/// `more` is the number of pages that makedumpfile drops because the vmcore has only part of them.
 fn as_makedumpfile_counts(vmcore: &Packed, peer: &str, more: u64) {
     let core = need!(vmcore.unpacked());
     let counts = need!(shared(&format!("vmcores/{peer}.makedumpfile.json")));

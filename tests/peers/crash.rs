@@ -1,4 +1,4 @@
-//! crash says of our file, plain and flattened, what it says of the vmcore.
+//! crash gives the same answers for our file, plain and flattened, as for the vmcore.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,18 +9,18 @@ use crate::tools;
 use crate::tools::run;
 use crate::vmcores::{TINY, TINY_VMLINUX};
 
-/// What one session of crash printed.
+/// The output of one session of crash.
 pub(crate) struct Session {
-    /// Where the dump is named.
+    /// The lines that name the dump.
     pub(crate) dumpfile: String,
     /// All other lines.
     pub(crate) rest: Vec<String>,
 }
 
-/// What tells whether a dump opens at all.
+/// Commands that show whether a dump opens at all.
 const FEW: [&str; 4] = ["sys", "ps", "bt -a", "log"];
 
-/// What an analysis goes through, and what is found by walking the kernel's own tables.
+/// Commands of a usual analysis, and others that walk the kernel's tables.
 const MANY: [&str; 11] = [
     "sys",
     "ps",
@@ -59,9 +59,10 @@ fn session_of(
     Session { dumpfile: dumpfile.concat(), rest }
 }
 
-/// That the vmcore itself was understood: what is compared is not just twice the same failure.
+/// Asserts that crash understood the vmcore itself, so that the comparison is not between two equal
+/// failures.
 ///
-/// `bt -a` alone fails, and so it is compared by its complaints ("read of stack at fffffe0000052000
+/// Only `bt -a` fails, so its error messages are compared ("read of stack at fffffe0000052000
 /// failed"): crash 8.0.6 does not find the stacks of this kernel's exceptions in the vmcore either.
 pub(crate) fn check_session_of_the_vmcore(session: &Session) {
     let text = session.rest.join("\n");
@@ -92,8 +93,8 @@ fn crash_answers_as_on_the_vmcore() {
         let kdump = folder.convert(&core, "kdump", &options);
         let on_kdump = session(&crash, &vmlinux, &kdump, &folder);
         assert_eq!(on_kdump.rest, on_core.rest, "{options:?}");
-        // Pages of zeros share one stored page, so the header's dump level is 1. None is
-        // missing, but crash calls every dump of a level beyond 0 partial.
+        // Pages of zeros share one stored page, so the header's dump level is 1. No page is
+        // missing, but crash calls every dump above level 0 partial.
         let expected = format!("    DUMPFILE: {}  [PARTIAL DUMP]", kdump.display());
         assert_eq!(on_kdump.dumpfile, expected, "{options:?}");
     }

@@ -1,5 +1,5 @@
-//! drgn reads our flattened file as it reads the vmcore: every page, and the list of tasks; and what
-//! the kernel has allocated also when all is left out that a dump level can.
+//! drgn reads our flattened file as it reads the vmcore: every page and the list of tasks. At dump
+//! level 31 it still finds everything that the kernel has allocated.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ for mount in for_each_mount(prog):
     print("mount", mount_dst(mount))
 "#;
 
-/// `expected` must be printed for every codec.
+/// drgn must print `expected` for every codec.
 fn every_codec(vmcore: &Packed, options: &[&str], vmlinux: Option<&Path>, expected: &[&str]) {
     let core = need!(vmcore.unpacked());
     let script = need!(shared("tools/drgn_compare.py"));
@@ -53,7 +53,7 @@ fn drgn_finds_tiny_x86_64_and_its_tasks_in_the_flattened_file() {
     every_codec(&TINY, &["--excluded-ok"], Some(&vmlinux), &expected);
 }
 
-/// The segment of the kernel text is counted twice, here as in the vmcore.
+/// drgn counts the segment of the kernel text twice, here as in the vmcore.
 #[test]
 fn drgn_finds_x86_64_kexec_in_the_flattened_file() {
     every_codec(&KEXEC, &[], None, &["100264 pages, 0 left out, 0 wrong"]);

@@ -1,4 +1,4 @@
-//! Our ELF core of our kdump file of a real vmcore: to every reader what the vmcore is.
+//! Our ELF core of our kdump file of a real vmcore: every reader finds in it what the vmcore has.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::skip::need;
 use crate::tools::{self, makedumpfile, python, run};
 use crate::vmcores::{AARCH64, KEXEC, PAGE_BYTES, Packed, TINY, TINY_VMLINUX, shared};
 
-/// The vmcore by way of a kdump file.
+/// The vmcore, converted to a kdump file and back.
 fn there_and_back(core: &Path, folder: &Folder) -> PathBuf {
     let kdump = folder.convert(core, "kdump", &["-z"]);
     back(&kdump, folder)
@@ -80,7 +80,7 @@ fn libkdumpfile(vmcore: &Packed, options: &[&str]) {
 fn libkdumpfile_finds_our_elf_equal() {
     libkdumpfile(&TINY, &[]);
     libkdumpfile(&AARCH64, &[]);
-    // It cuts the vmcore's pages at the kernel's text, see libkdumpfile.rs.
+    // libkdumpfile splits the vmcore's runs at the kernel's text, see libkdumpfile.rs.
     libkdumpfile(&KEXEC, &["--excluded-ok"]);
 }
 
@@ -115,7 +115,7 @@ fn makedumpfile_filters_our_elf_as_our_kdump_file() {
             (open(&of_kdump, Strictness::Lenient), open(&of_elf, Strictness::Lenient));
         assert_eq!(differing_pfns(&of_kdump, &of_elf), [0; 0], "level {level}");
     }
-    // Its own filtered file has many holes; through our ELF it stays what it is.
+    // makedumpfile's filtered file has many holes; through our ELF core it stays the same.
     let filtered = filter(&core, "31", "filtered");
     let elf = back(&filtered, &folder);
     let model = ElfCore::open(&elf).unwrap().model(PAGE_BYTES);

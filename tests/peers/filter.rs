@@ -1,5 +1,5 @@
-//! makedumpfile leaves out the same pages, at every dump level: of its 2nd bitmaps not one bit is
-//! another than ours, but for the pages that are named here.
+//! makedumpfile excludes the same pages at every dump level: its 2nd bitmaps equal ours, except for
+//! the pages that are named here.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ type Pfns = BTreeSet<u64>;
 /// Every level there is.
 const LEVELS: std::ops::RangeInclusive<u32> = 0..=DumpLevel::MAX;
 
-/// Levels at which each class goes alone, and with all others.
+/// Levels that exclude each class alone, and all classes.
 const TELLING_LEVELS: [u32; 7] = [0, 1, 2, 4, 8, 16, 31];
 
-/// Unpacks what Python's own lzma reads: no program for it is needed.
+/// Unpacks with Python's lzma module, so that no program is needed.
 const UNPACK_XZ: &str = "import lzma, sys; \
     open(sys.argv[2], 'wb').write(lzma.open(sys.argv[1]).read())";
 
@@ -41,7 +41,7 @@ fn stored(name: &str, folder: &Folder) -> Result<Vec<Pfns>, String> {
     let bytes = std::fs::read(unpacked).unwrap();
     let mut rest = bytes.as_slice();
     let mut bitmaps = Vec::new();
-    // A length of four bytes, then as many bytes.
+    // A length of four bytes, then that many bytes.
     while let Some((length, tail)) = rest.split_first_chunk() {
         let (bitmap, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
         bitmaps.push(set_bits(bitmap));
@@ -65,7 +65,7 @@ fn pfns_of(kdump: &Kdump) -> Pfns {
     kdump.dumped.runs().iter().cloned().flatten().collect()
 }
 
-/// The pages that we keep, as the library says.
+/// The pages that the library keeps.
 fn selected(dump: &Dump, level: u32) -> Pfns {
     let level = DumpLevel::new(level).unwrap();
     let request = SelectRequest::new(level).threads(2);
@@ -80,7 +80,7 @@ fn open_dump(path: &Path) -> Dump {
     Dump::open(input, &OpenOptions::default()).unwrap()
 }
 
-/// Our pages are `theirs` and `only_ours`, and no other.
+/// Asserts that our pages are exactly `theirs` and `only_ours`.
 fn assert_same_pages(ours: &Pfns, theirs: &Pfns, only_ours: &Pfns, level: u32) {
     let shown = |pfns: Vec<&u64>| {
         format!("{} pages: {:#x?}", pfns.len(), pfns.iter().take(16).collect::<Vec<_>>())
@@ -96,7 +96,7 @@ fn assert_same_pages(ours: &Pfns, theirs: &Pfns, only_ours: &Pfns, level: u32) {
     );
 }
 
-/// Each page that is kept has the bytes that it has in the vmcore.
+/// Asserts that every kept page has the same bytes as in the vmcore.
 fn assert_same_contents(kdump: &Kdump, core: &Path) {
     let model = ElfCore::open(core).unwrap().model(PAGE_BYTES);
     let excluded = Allowed { excluded: true, ..Allowed::default() };
@@ -113,7 +113,7 @@ fn every_level(vmcore: &Packed, name: &str, only_ours: &[u64]) {
     for (level, theirs) in LEVELS.zip(&theirs) {
         assert_same_pages(&selected(&dump, level), theirs, &only_ours, level);
     }
-    // Each class there is, or the levels would have nothing to tell apart.
+    // Every class occurs; otherwise some levels would not differ.
     for bit in [2, 4, 8, 16] {
         assert!(theirs[bit].len() + 100 < theirs[0].len(), "level {bit} leaves nothing out");
     }
@@ -136,12 +136,12 @@ fn makedumpfile_excludes_the_same_pages_of_aarch64_at_every_level() {
     every_level(&AARCH64, "aarch64", &[]);
 }
 
-/// The firmware is behind the end of makedumpfile's memory map.
+/// The firmware is after the end of makedumpfile's memory map.
 fn firmware() -> Pfns {
     (FIRMWARE / PAGE_BYTES..(1 << 32) / PAGE_BYTES).collect()
 }
 
-/// What a makedumpfile that is there makes of a dump.
+/// Converts a dump with an installed makedumpfile.
 fn theirs(mut makedumpfile: Command, level: u32, dump: &Path, folder: &Folder) -> PathBuf {
     let target = folder.file("theirs");
     makedumpfile.args(["-l", "-d", &level.to_string(), "-f"]).arg(dump).arg(&target);
@@ -178,7 +178,7 @@ fn newer_makedumpfile_excludes_the_same_pages_of_tiny_x86_64() {
     tiny(makedumpfile_with_zstd);
 }
 
-/// The same bytes whether the pages are left out at once or in two steps.
+/// The bytes are the same whether pages are excluded in one step or two.
 fn two_steps(vmcore: &Packed) {
     let core = need!(vmcore.unpacked());
     let folder = Folder::new();
@@ -208,8 +208,8 @@ fn aarch64_filtered_in_two_steps_equals_one_step() {
     two_steps(&AARCH64);
 }
 
-/// makedumpfile's file of level 1, filtered by us, is as the vmcore filtered by us but for
-/// `lost`, which its first step left out.
+/// Our filtered file of makedumpfile's level 1 file equals our filtered file of the vmcore, except
+/// for the pages in `lost`, which makedumpfile dropped.
 fn theirs_then_ours(core: &Path, theirs_reads: &Path, lost: &Pfns, folder: &Folder) {
     let ours = folder.convert(core, "ours", &["-C", "lzo", "-d", "31"]);
     let first = theirs(makedumpfile().unwrap(), 1, theirs_reads, folder);
@@ -238,7 +238,7 @@ fn makedumpfiles_file_of_x86_64_kexec_is_filtered_like_the_vmcore() {
     theirs_then_ours(&core, &core, &[KEXEC_PARTIAL_PFN].into(), &Folder::new());
 }
 
-/// makedumpfile opens what we left pages out of, leaves no other out, and keeps each as it is.
+/// makedumpfile opens our filtered file, excludes no further page, and keeps each page unchanged.
 #[test]
 fn makedumpfile_finds_nothing_more_to_exclude_in_our_x86_64_kexec() {
     let core = need!(KEXEC.unpacked());

@@ -1,5 +1,6 @@
-//! What the library's builder makes opens in real readers: libkdumpfile finds the pages, the excluded
-//! ones and each CPU's registers, drgn memory by its physical address, crash the kernel's release.
+//! Fixtures of the library's builder open in real readers: libkdumpfile finds the pages, the
+//! excluded pages and each CPU's registers; drgn reads memory by physical address; crash reads the
+//! kernel's release.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,8 +17,8 @@ use crate::product::Folder;
 use crate::skip::need;
 use crate::tools::{self, python, run};
 
-/// Prints what libkdumpfile says of a fixture: of page 3 and of the last bytes of the memory, of
-/// the page that was left out, of the hole behind it, of two CPUs.
+/// Prints what libkdumpfile finds in a fixture: page 3, the last bytes of memory, the excluded
+/// page, the hole after it, two CPUs.
 const KDUMPFILE: &str = r#"
 import sys, kdumpfile
 dump = kdumpfile.kdumpfile(file=sys.argv[1])
@@ -34,7 +35,7 @@ print(dump.attr["cpu.number"], [dump.attr["cpu.%d.pid" % cpu] for cpu in (0, 1)]
 print([hex(dump.attr["cpu.%d.reg.%s" % (cpu, register)]) for cpu in (0, 1)])
 "#;
 
-/// The same by drgn, as far as it looks at it without debugging information.
+/// The same with drgn, as far as it can without debugging information.
 const DRGN: &str = r#"
 import sys, drgn
 prog = drgn.Program()
@@ -47,10 +48,10 @@ def read(paddr, size):
 print(read(0x3000, 6), read(0xfffd, 3), read(0x10000, 1), read(0x11000, 1))
 "#;
 
-/// An architecture as libkdumpfile names it, and the name of its first register.
+/// libkdumpfile's names of an architecture and of its first register.
 type Machine = (Architecture, ByteOrder, &'static str, &'static str, &'static str);
 
-/// Those that Debian's libkdumpfile (0.5.1) knows.
+/// The architectures that Debian's libkdumpfile (0.5.1) knows.
 const MACHINES: [Machine; 6] = [
     (Architecture::X86_64, ByteOrder::Little, "x86_64", "x86_64", "r15"),
     (Architecture::I386, ByteOrder::Little, "ia32", "i686", "ebx"),
@@ -60,7 +61,7 @@ const MACHINES: [Machine; 6] = [
     (Architecture::Ppc64, ByteOrder::Big, "ppc64", "ppc64", "r0"),
 ];
 
-/// Sixteen pages of RAM, one more that was left out, and two CPUs.
+/// Sixteen pages of memory, one excluded page, and two CPUs.
 fn vmcore(arch: Architecture, order: ByteOrder, page_bytes: u64) -> Vec<u8> {
     let info = VmcoreinfoText::new("6.12.0-fixture", page_bytes)
         .symbol("swapper_pg_dir", 0xffff_ffff_8200_0000)
@@ -116,7 +117,7 @@ fn drgn_reads_built_dumps_by_physical_address() {
     need!(python("drgn"));
     let folder = Folder::new();
     let files = files(&folder, vmcore(Architecture::X86_64, ByteOrder::Little, 4096));
-    // Of an ELF core, drgn takes memory without data to be zeros.
+    // In an ELF core, drgn reads memory without data as zeros.
     for (file, left_out) in files.iter().zip([r"b'\x00'", "None", "None"]) {
         let mut python = python("drgn").unwrap();
         let ran = run(python.args(["-c", DRGN]).arg(file));

@@ -1,4 +1,5 @@
-//! makedumpfile's streams and ours, read in place and put together: as `makedumpfile -R` does it.
+//! makedumpfile's streams and ours, read in place and rearranged, give the file that `makedumpfile
+//! -R` gives.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use crate::skip::need;
 use crate::tools::{makedumpfile, run, run_with_input};
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, relayout};
 
-/// Asserts that a stream is what `makedumpfile -R` makes of it, to every way of ours.
+/// Asserts that each of our ways to read a stream gives the file of `makedumpfile -R`.
 fn judge(stream: &Path, folder: &Folder) {
     let theirs = folder.file("theirs-rearranged");
     let mut command = makedumpfile().unwrap();
@@ -40,7 +41,7 @@ fn judge(stream: &Path, folder: &Folder) {
     }
 }
 
-/// What makedumpfile -F sends of a vmcore that it can read.
+/// The stream of `makedumpfile -F` for a vmcore that it can read.
 fn their_stream(vmcore: &Path, folder: &Folder, options: &[&str]) -> PathBuf {
     let stream = folder.file("theirs.flat");
     let mut command = makedumpfile().unwrap();
@@ -67,7 +68,7 @@ fn makedumpfiles_streams_are_read_and_rearranged_as_it_does() {
     let core = need!(KEXEC.unpacked());
     need!(makedumpfile());
     let folder = Folder::new();
-    // With a small buffer the 2nd bitmap comes in pieces; -E sends an ELF file.
+    // With a small buffer the 2nd bitmap is sent in pieces; -E sends an ELF file.
     for options in
         [&["-c", "-d", "1"][..], &["-l", "-d", "31", "--cyclic-buffer", "4"], &["-E", "-d", "31"]]
     {

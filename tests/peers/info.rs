@@ -1,4 +1,4 @@
-//! What `info` tells of real vmcores is what an independent reading of the same files tells.
+//! What `info` reports of real vmcores equals what an independent reader finds in the same files.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ fn info(dump: &Path) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What is the same of a dump in any form.
+/// The facts that are the same for a dump in any form.
 struct Facts {
     release: &'static str,
     cpus: u64,
     crash_time: Option<u64>,
     panic: Option<&'static str>,
-    /// Pages that the kernel marked so, which our files leave out.
+    /// Pages that the kernel marked as poisoned, which our files exclude.
     poisoned: u64,
 }
 
@@ -57,7 +57,7 @@ fn assert_counts(path: &Path, told: &Value) {
     let stored = &told["stored"];
     assert_eq!(stored["looked_at"], kdump.descriptors.len());
     assert_eq!(stored["lost"], 0);
-    // The shared page is the one that most descriptors are of.
+    // The shared page is the one with the most descriptors.
     let mut offsets: Vec<u64> = kdump.descriptors.iter().map(|stored| stored.offset).collect();
     offsets.sort_unstable();
     let shared = offsets.chunk_by(|a, b| a == b).max_by_key(|same| same.len()).unwrap();
@@ -111,7 +111,7 @@ fn every_form(vmcore: &Packed, facts: &Facts) {
 
 #[test]
 fn info_describes_tiny_x86_64_in_every_form() {
-    // Not crashed: dumped while it ran.
+    // Did not crash: dumped while it ran.
     every_form(
         &TINY,
         &Facts { release: "6.1.192-tiny", cpus: 2, crash_time: None, panic: None, poisoned: 1 },

@@ -1,5 +1,5 @@
-//! However a real vmcore comes and wherever its dump goes, the bytes are the same; but what the kernel
-//! says of its pages can be read from a file alone.
+//! Whatever a real vmcore is read from and wherever its dump goes, the bytes are the same. But only
+//! from a file can the kernel's struct pages be read.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::skip::need;
 use crate::tools::run_with_input;
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, TINY_POISONED_PFN};
 
-/// `poisoned` are the pages that the kernel marked so: left out of what comes from a file.
+/// `poisoned` are the pages that the kernel marked as poisoned: excluded when the input is a file.
 fn every_way(vmcore: &Packed, poisoned: &[u64]) {
     let core = need!(vmcore.unpacked());
     let packed = need!(vmcore.packed());

@@ -24,7 +24,7 @@ fn every_codec(vmcore: &Packed, options: &[&str], lost: u64, judge: impl Fn(&Ran
 fn compare(script: &Path, options: &[&str], lost: u64, core: &Path, kdump: &Path) -> Ran {
     let mut python = python("kdumpfile").unwrap();
     let ran = run(python.arg(script).args(options).arg(core).arg(kdump));
-    // Not one page more of either is missing in the other, even where an option would let it pass.
+    // Neither dump misses a page that the other has, even where an option would allow it.
     ran.printed(&format!(" equal, {lost} only in A (0 of them zero), 0 only in B;"));
     ran.printed("raw note areas equal");
     ran
@@ -38,9 +38,9 @@ fn libkdumpfile_finds_tiny_x86_64_equal() {
     });
 }
 
-/// libkdumpfile 0.5.1 cuts the vmcore's `memory.pagemap` at the pages of the kernel text, which
-/// two segments have: 28077 runs where there are 3. Only `--excluded-ok` lets that pass; that
-/// nothing is excluded is then judged by the counts.
+/// libkdumpfile 0.5.1 splits the vmcore's `memory.pagemap` at the pages of the kernel text, which
+/// are in two segments: 28077 runs instead of 3. Only `--excluded-ok` accepts that; the counts then
+/// show that no page is excluded.
 #[test]
 fn libkdumpfile_finds_x86_64_kexec_equal() {
     every_codec(&KEXEC, &["--excluded-ok"], 0, |ran| {

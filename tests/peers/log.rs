@@ -1,4 +1,4 @@
-//! The kernel's log as we print it is, line by line, what crash and makedumpfile print.
+//! We print the kernel log line by line as crash and makedumpfile do.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::skip::need;
 use crate::tools::{crash, makedumpfile, run};
 use crate::vmcores::{AARCH64, KEXEC, TINY, TINY_VMLINUX, relayout};
 
-/// The log of a dump as the command prints it, which must have nothing to warn of.
+/// The log of a dump as the command prints it, without warnings.
 fn ours(dump: &Path, caller: bool) -> String {
     run(subcommand("dmesg").args(caller.then_some("--caller")).arg(dump)).succeeded()
 }
@@ -35,7 +35,7 @@ fn our_log_of_tiny_x86_64_equals_that_of_crash() {
         crash.current_dir(folder.path()).env("HOME", folder.path());
         crash.arg("-s").arg("-i").arg(&commands).arg(&vmlinux).arg(&core);
         let text = run(&mut crash).succeeded();
-        // What it says of the stacks that it does not find comes first.
+        // crash first complains about stacks that it does not find.
         let start = text.find("[    0.000000]").unwrap();
         let theirs = text[start..].trim_end();
         if caller {

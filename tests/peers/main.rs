@@ -1,5 +1,5 @@
-//! The judgement of real readers on real vmcores: libkdumpfile, crash, drgn and makedumpfile, and
-//! the strict reader of `tests/support`.
+//! Real readers judge our files of real vmcores: libkdumpfile, crash, drgn, makedumpfile, and the
+//! strict reader of `tests/support`.
 //!
 //! The vmcores and the scripts that compare dumps are a folder of their own: `KDUMPCONV_SHARED`, or
 //! `../shared` beside the checkout. Without it, or without a reader, a test says `SKIPPED` and

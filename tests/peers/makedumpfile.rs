@@ -53,7 +53,7 @@ fn filter(codec: &str, dump: &Path, folder: &Folder) -> Kdump {
     open(&target, Strictness::Lenient)
 }
 
-/// The headers say the same, apart from the codec and from how far the bitmaps reach.
+/// Asserts that the headers agree, except for the codec and the length of the bitmaps.
 fn assert_same_headers(ours: &Kdump, theirs: &Kdump) {
     let header = Header {
         status: ours.header.status,
@@ -67,8 +67,8 @@ fn assert_same_headers(ours: &Kdump, theirs: &Kdump) {
     assert_eq!(ours.vmcoreinfo, theirs.vmcoreinfo);
 }
 
-/// Converts with our codec, filters that by makedumpfile with its own; `lost` are the pfns that
-/// do not survive.
+/// Converts with our codec, then filters with makedumpfile and its codec; `lost` are the pfns that
+/// makedumpfile drops.
 fn refilter(core: &Path, folder: &Folder, lost: &[u64]) {
     for (ours, theirs) in [("zlib", "-l"), ("lzo", "-c")] {
         let path = folder.convert(core, "ours", &["-C", ours]);
@@ -87,9 +87,9 @@ fn makedumpfile_filters_our_x86_64_kexec_again() {
 }
 
 /// Without the firmware's segment: makedumpfile (up to git of 2026-06) looks for the 2nd bitmap
-/// behind as many blocks as the kernel's own memory needs, not behind half of `bitmap_blocks`. With
-/// the firmware the bitmaps are longer, so it takes a part of the 1st one for the 2nd, finds no page
-/// and fails.
+/// after the number of blocks that the kernel's own memory needs, not after half of
+/// `bitmap_blocks`. With the firmware the bitmaps are longer, so it takes a part of the 1st one for
+/// the 2nd, finds no page and fails.
 #[test]
 fn makedumpfile_filters_our_tiny_x86_64_again() {
     let core = need!(TINY.unpacked());
@@ -121,7 +121,7 @@ fn makedumpfile_converts_x86_64_kexec_as_we_do_except_for_a_partial_page() {
     both_convert(&core, &core, &Folder::new(), &[KEXEC_PARTIAL_PFN]);
 }
 
-/// makedumpfile ends at the end of the kernel's memory map and so leaves out the firmware.
+/// makedumpfile stops at the end of the kernel's memory map and so drops the firmware.
 #[test]
 fn makedumpfile_converts_tiny_x86_64_as_we_do_except_for_firmware() {
     let core = need!(TINY.unpacked());

@@ -1,4 +1,4 @@
-//! Our own command, and what it writes.
+//! Our command and its files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +35,7 @@ pub(crate) fn kdumpconv_elf() -> Command {
     command
 }
 
-/// A folder for what one test writes, gone when the test ends.
+/// A folder for one test's files, removed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Folder(TempDir);
 
@@ -67,7 +67,7 @@ pub(crate) fn open(path: &Path, strictness: Strictness) -> Kdump {
     opened.unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-/// The pfns of which two files do not say the same, from 0 to beyond the last.
+/// The pfns at which two files differ, from 0 to after the last.
 pub(crate) fn differing_pfns(a: &Kdump, b: &Kdump) -> Vec<u64> {
     let page = |kdump: &Kdump, pfn| match kdump.stored(pfn) {
         None if !kdump.present.contains(pfn) => Page::Hole,

@@ -1,4 +1,4 @@
-//! The README's Python example and its workflow, run as they stand there.
+//! Runs the README's Python example and its workflow unchanged.
 
 use std::process::Command;
 
@@ -8,14 +8,15 @@ use crate::tools::{Ran, python, run};
 
 const README: &str = include_str!("../../README.md");
 
-/// What is in the first block of a language of the section on tests.
+/// The first code block of a language in the section on tests.
 fn block(language: &str) -> &'static str {
     let (_, section) = README.split_once("\n## In your tests\n").unwrap();
     let (_, rest) = section.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("```\n").unwrap().0
 }
 
-/// Prints what steps of a workflow run, a blank line between them, and complains of what GitHub would.
+/// Prints the commands of a workflow's steps, separated by blank lines, and reports errors that
+/// GitHub would report.
 const STEPS: &str = r#"
 import sys, yaml
 workflow = yaml.safe_load(open(sys.argv[1]))
@@ -59,7 +60,7 @@ fn the_python_example_makes_a_fixture_that_drgn_opens() {
     script.arg("fixture.py");
     run_in(&folder, script, &drgn).succeeded();
     assert_eq!(std::fs::metadata(folder.file("vmcore")).unwrap().len(), 4096 + (1 << 20));
-    // That it fails when the memory is not what the example says.
+    // It must fail when memory differs from the example.
     let wrong = block("python").replace("== b\"hello\"", "== b\"other\"");
     std::fs::write(folder.file("fixture.py"), wrong).unwrap();
     let mut script = Command::new("python3");
@@ -69,7 +70,7 @@ fn the_python_example_makes_a_fixture_that_drgn_opens() {
     ran.printed("AssertionError");
 }
 
-/// All of it but what a network is needed for.
+/// Everything that needs no network.
 #[test]
 fn the_workflow_makes_the_file_whose_hash_it_states() {
     let drgn = need!(python("drgn"));

@@ -1,5 +1,5 @@
-//! Files that makedumpfile wrote, converted again: every page stays what it is in the vmcore, and
-//! every reader reads the new file.
+//! Files that makedumpfile wrote, converted again: every page stays as in the vmcore, and every
+//! reader reads the new file.
 //!
 //! Debian 12's makedumpfile has zlib and LZO; zstd comes with trixie's.
 
@@ -23,7 +23,7 @@ fn tiny_ram(folder: &Folder) -> Result<PathBuf, String> {
     Ok(ram)
 }
 
-/// What makedumpfile makes of a vmcore, flattened if so asked.
+/// makedumpfile's file of a vmcore, flattened on request.
 fn theirs(mut command: Command, options: &[&str], core: &Path, folder: &Folder) -> PathBuf {
     let target = folder.file("theirs");
     command.args(options);
@@ -37,7 +37,7 @@ fn theirs(mut command: Command, options: &[&str], core: &Path, folder: &Folder) 
     target
 }
 
-/// Every page that the file has is the vmcore's; returns how many there are.
+/// Asserts that every page of the file equals the vmcore's; returns their number.
 fn assert_pages_of(model: &Model, kdump: &Kdump) -> usize {
     let mut pages = 0;
     for pfn in 0..kdump.max_pfn() {

@@ -1,4 +1,4 @@
-//! The strict reader finds in our files exactly what its own naive reading of the vmcore says.
+//! The strict reader finds in our files exactly what a naive reading of the vmcore gives.
 
 use support::compare::compare;
 use support::elf_reader::ElfCore;
@@ -8,8 +8,8 @@ use crate::product::{CODECS, Folder, open};
 use crate::skip::need;
 use crate::vmcores::{AARCH64, KEXEC, PAGE_BYTES, Packed, TINY, TINY_POISONED_PFN};
 
-/// `cpus` and `phys_base` as the header must have them.
-/// `poisoned` is a page that the kernel marked so.
+/// `cpus` and `phys_base` as the header must have them. `poisoned` is a page that the kernel marked
+/// as poisoned.
 fn every_codec(vmcore: &Packed, cpus: u64, phys_base: i64, poisoned: Option<u64>) {
     let path = need!(vmcore.unpacked());
     let core = ElfCore::open(&path).unwrap();

@@ -1,4 +1,5 @@
-//! `verify` on what others write: good, and equal to the vmcore but for what they leave out.
+//! `verify` on files of other programs: good, and equal to the vmcore except for the pages that
+//! they exclude.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ fn count(report: &Value, what: &str) -> u64 {
     report["comparison"][what].as_u64().unwrap()
 }
 
-/// Pages left out: of zeros, proven to be of a class, not proven.
+/// Excluded pages: zeros, proven to be of a class, not proven.
 fn left_out(report: &Value) -> [u64; 3] {
     ["left_out_zero", "left_out_proven", "left_out_by_class"].map(|what| count(report, what))
 }

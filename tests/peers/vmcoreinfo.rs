@@ -7,7 +7,7 @@ use crate::skip::need;
 use crate::tools::{python, run};
 use crate::vmcores::{TINY, TINY_VMLINUX, shared};
 
-/// The vmcore with the name of its VMCOREINFO note spoilt, so that nobody finds it; and the text.
+/// The vmcore with a wrong name of its VMCOREINFO note, so that no reader finds it; and the text.
 fn without_note(core: &Path, folder: &Folder) -> (PathBuf, PathBuf) {
     let mut bytes = std::fs::read(core).unwrap();
     let name = b"VMCOREINFO\0";
@@ -37,7 +37,8 @@ fn drgn_finds_the_tasks_of_a_dump_whose_vmcoreinfo_was_found_in_memory() {
     ran.printed("16448 pages, 1 left out, 0 wrong");
     ran.printed("42 tasks, same");
 
-    // From a file it is the same text, and a kdump file is looked through as the vmcore is.
+    // The text attached from a file gives the same dump, and a kdump file is searched like the
+    // vmcore.
     let text = format!("--vmcoreinfo={}", text.display());
     let attached = folder.convert(&without, "attached", &[&text, "-F"]);
     assert_same_bytes(&found, &attached);

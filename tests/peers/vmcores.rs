@@ -1,4 +1,4 @@
-//! The folder of real vmcores, and the vmcores unpacked.
+//! The folder of real vmcores, and their unpacked copies.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,20 +21,20 @@ pub(crate) const TINY: Packed = Packed { name: "tiny-x86_64.vmcore", bytes: 67_3
 pub(crate) const TINY_VMLINUX: Packed = Packed { name: "tiny-x86_64.vmlinux", bytes: 86_824_000 };
 /// A capture kernel's /proc/vmcore: overlapping segments, one ends in mid page.
 pub(crate) const KEXEC: Packed = Packed { name: "x86_64-kexec.vmcore", bytes: 410_693_632 };
-/// A panicked arm64 guest, 256 MiB from 0x40000000 on.
+/// An arm64 guest after a panic, 256 MiB from 0x40000000 on.
 pub(crate) const AARCH64: Packed = Packed { name: "aarch64.vmcore", bytes: 268_441_179 };
 
 /// All vmcores' kernels have pages of this size.
 pub(crate) const PAGE_BYTES: u64 = 4096;
 
-/// Where QEMU has its firmware on x86_64, up to 4 GiB.
+/// Start of QEMU's firmware on x86_64; it ends at 4 GiB.
 pub(crate) const FIRMWARE: u64 = 0xfffc_0000;
 
-/// The page in the middle of which a segment of the kexec vmcore ends. makedumpfile drops it, we
-/// fill it up with zeros.
+/// The page in the middle of which a segment of the kexec vmcore ends. makedumpfile drops it; we
+/// pad it with zeros.
 pub(crate) const KEXEC_PARTIAL_PFN: u64 = 0x9f;
 
-/// The page of tiny-x86_64 that its kernel marked as poisoned: left out at every dump level.
+/// The page of tiny-x86_64 that its kernel marked as poisoned: excluded at every dump level.
 pub(crate) const TINY_POISONED_PFN: u64 = 0x2d17;
 
 impl Packed {
@@ -75,7 +75,7 @@ pub(crate) fn shared(path: &str) -> Result<PathBuf, String> {
     path.is_file().then_some(path.clone()).ok_or_else(|| format!("there is no {}", path.display()))
 }
 
-/// The same vmcore with its program headers right behind the ELF header: makedumpfile looks for
+/// The same vmcore with its program headers directly after the ELF header: makedumpfile looks for
 /// them there, whatever `e_phoff` says. `options` are those of the script.
 pub(crate) fn relayout(vmcore: &Path, target: &Path, options: &[&str]) -> Result<(), String> {
     let script = shared("tools/elf_relayout.py")?;
