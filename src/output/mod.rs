@@ -1,21 +1,26 @@
-//! Where an output is written before it has its name.
+//! What OUTPUT is, and how it is published.
 //!
-//! A new file is written under a temporary name beside its own, and renamed when it is complete
-//! and on disk (see `naming`). What cannot be renamed (a pipe, a device, standard output), or is
-//! new and has a name that says "incomplete" already, is written in place.
+//! [`Output::create`] finds out what OUTPUT is (`target`, `destination`) and gives the sink that
+//! writes it. A new file is written under a temporary name beside its own. What cannot be renamed
+//! (a pipe, a device, standard output), or is new and has a name that says "incomplete" already,
+//! is written in destination. When all is written, [`Output::publish`], [`Output::keep_incomplete`] or
+//! [`Output::discard`] ends it and says what became of it: [`Published`].
+//!
+//! What is written, and whether it is complete, is decided elsewhere: by `to_kdump`, `to_elf`,
+//! `unflatten` and the command.
 
+mod destination;
+mod pipe;
 mod publish;
+mod target;
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Advice, Mode, OFlags};
-use tempfile::NamedTempFile;
+use rustix::fs::{Advice, OFlags};
 
 use crate::error::{Error, Result};
 use crate::input::FileInput;
@@ -23,9 +28,13 @@ use crate::sink::Sink;
 use crate::sink::file::FileSink;
 use crate::sink::flattened::FlattenedSink;
 use crate::sink::ordered::OrderedSink;
+use destination::Destination;
+use pipe::BlockingPipe;
 pub use publish::{Disposition, Published};
 
-/// Characters of OUTPUT's name in the temporary one, of 4 bytes at the most.
+use target::{folder, is_open_file, is_planted, metadata_if_any, says_incomplete};
+
+/// Maximum characters of the name of OUTPUT in the temporary name, each up to 4 bytes.
 const MAX_NAME_CHARS: usize = 48;
 
 /// What kind of file to write.
@@ -46,23 +55,7 @@ pub enum OutputFormat {
 pub struct Output {
     sink: Box<dyn Sink>,
     flat: bool,
-    place: Place,
-}
-
-pub(super) enum Place {
-    /// Cannot be named or synchronised: a pipe, a terminal, /dev/null.
-    Stream,
-    /// Has its name from the start, and only its content can be lost.
-    Direct {
-        file: File,
-        /// Its name, if it was not there before.
-        own: Option<PathBuf>,
-    },
-    Temporary {
-        file: NamedTempFile,
-        target: PathBuf,
-        replace: bool,
-    },
+    destination: Destination,
 }
 
 impl std::fmt::Debug for Output {
@@ -84,7 +77,7 @@ impl Output {
             let why = "a link of another user's in a folder that everybody writes to";
             return Err(failed()(io::Error::new(io::ErrorKind::PermissionDenied, why)));
         }
-        if let Some(metadata) = there(fs::metadata(target)).map_err(failed())? {
+        if let Some(metadata) = metadata_if_any(fs::metadata(target)).map_err(failed())? {
             let kind = metadata.file_type();
             if kind.is_dir() {
                 return Err(failed()(io::ErrorKind::IsADirectory.into()));
@@ -97,15 +90,15 @@ impl Output {
                 if file.metadata().map_err(failed())?.file_type() != kind {
                     return Err(Error::Exists(target.to_owned()));
                 }
-                let place = Place::Direct { file, own: None };
-                return Self::with_file(place, format, &what);
+                let destination = Destination::InPlace { file, new_name: None };
+                return Self::with_file(destination, format, &what);
             }
             if !kind.is_file() {
                 if format == OutputFormat::File {
                     return Err(Error::CannotSeek(what)); // a FIFO would wait for its reader
                 }
                 let file = OpenOptions::new().write(true).open(target).map_err(failed())?;
-                // What has taken its name meanwhile is not written over.
+                // Another file may have taken the name meanwhile: it is not written over.
                 if file.metadata().map_err(failed())?.file_type() != kind {
                     return Err(Error::Exists(target.to_owned()));
                 }
@@ -115,7 +108,7 @@ impl Output {
         if is_open_file(target) {
             return Self::reopened(target, format, replace);
         }
-        let is_there = there(fs::symlink_metadata(target)).map_err(failed())?.is_some();
+        let is_there = metadata_if_any(fs::symlink_metadata(target)).map_err(failed())?.is_some();
         if is_there && !replace {
             return Err(Error::Exists(target.to_owned()));
         }
@@ -126,10 +119,13 @@ impl Output {
         let Some(name) = name else {
             return Err(failed()(io::ErrorKind::InvalidInput.into()));
         };
-        let place = if says_incomplete(target) && fs::symlink_metadata(target).is_err() {
+        let destination = if says_incomplete(target) && fs::symlink_metadata(target).is_err() {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create_new(true).mode(0o600).open(target);
-            Place::Direct { file: file.map_err(failed())?, own: Some(target.to_owned()) }
+            Destination::InPlace {
+                file: file.map_err(failed())?,
+                new_name: Some(target.to_owned()),
+            }
         } else {
             // A name may be as long as a file system allows.
             let name: String = name.chars().take(MAX_NAME_CHARS).collect();
@@ -139,9 +135,9 @@ impl Output {
                 .suffix(".partial")
                 .tempfile_in(folder(target))
                 .map_err(failed())?;
-            Place::Temporary { file, target: target.to_owned(), replace }
+            Destination::Temporary { file, target: target.to_owned(), replace }
         };
-        Self::with_file(place, format, &what)
+        Self::with_file(destination, format, &what)
     }
 
     /// Prepares a file that is open already, by its name in /dev or /proc.
@@ -153,7 +149,7 @@ impl Output {
             return Err(Error::Exists(target.to_owned()));
         }
         file.set_len(0).map_err(failed())?;
-        Self::with_file(Place::Direct { file, own: None }, format, &what)
+        Self::with_file(Destination::InPlace { file, new_name: None }, format, &what)
     }
 
     /// Prepares standard output: a plain file if it is one, from its start, not appended to.
@@ -174,7 +170,7 @@ impl Output {
             if kind.is_file() {
                 file.set_len(0).map_err(failed())?;
             }
-            return Self::with_file(Place::Direct { file, own: None }, format, what);
+            return Self::with_file(Destination::InPlace { file, new_name: None }, format, what);
         }
         Self::stream(file, format, what)
     }
@@ -190,28 +186,28 @@ impl Output {
         } else {
             Box::new(OrderedSink::new(pipe))
         };
-        Ok(Output { sink, flat, place: Place::Stream })
+        Ok(Output { sink, flat, destination: Destination::Stream })
     }
 
-    fn with_file(place: Place, format: OutputFormat, what: &str) -> Result<Self> {
+    fn with_file(destination: Destination, format: OutputFormat, what: &str) -> Result<Self> {
         let flat = format == OutputFormat::Flat;
-        match Self::sink_of(&place, flat, what) {
-            Ok(sink) => Ok(Output { sink, flat, place }),
+        match Self::sink_of(&destination, flat, what) {
+            Ok(sink) => Ok(Output { sink, flat, destination }),
             Err(error) => {
-                // An empty file is of no use to anybody.
-                let _ = publish::discard(place);
+                // Nobody needs an empty file.
+                let _ = destination.discard();
                 Err(error)
             }
         }
     }
 
-    fn sink_of(place: &Place, flat: bool, what: &str) -> Result<Box<dyn Sink>> {
-        let (file, is_new) = match place {
-            Place::Direct { file, .. } => {
+    fn sink_of(destination: &Destination, flat: bool, what: &str) -> Result<Box<dyn Sink>> {
+        let (file, is_new) = match destination {
+            Destination::InPlace { file, .. } => {
                 (file.try_clone(), file.metadata().is_ok_and(|metadata| metadata.is_file()))
             }
-            Place::Temporary { file, .. } => (file.as_file().try_clone(), true),
-            Place::Stream => (Err(io::ErrorKind::Unsupported.into()), false),
+            Destination::Temporary { file, .. } => (file.as_file().try_clone(), true),
+            Destination::Stream => (Err(io::ErrorKind::Unsupported.into()), false),
         };
         let file = file.map_err(Error::write(what))?;
         Ok(match (flat, is_new) {
@@ -233,10 +229,10 @@ impl Output {
         self.flat
     }
 
-    /// Whether there is something to keep when the writing is broken off.
+    /// Whether something is kept when the writing is interrupted: not of a stream.
     #[must_use]
     pub fn outlives_an_interruption(&self) -> bool {
-        !matches!(self.place, Place::Stream)
+        !matches!(self.destination, Destination::Stream)
     }
 
     /// What was written, `bytes` of it, to be read back; `None` for what cannot be, as a pipe.
@@ -277,94 +273,24 @@ impl Output {
 
     /// The file that is written; `None` for a stream.
     fn file(&self) -> Option<&File> {
-        match &self.place {
-            Place::Stream => None,
-            Place::Direct { file, .. } => Some(file),
-            Place::Temporary { file, .. } => Some(file.as_file()),
-        }
+        self.destination.file()
     }
 
-    /// Gives a complete output its name, once it is on disk if `sync`.
+    /// Gives a complete output its name; if `sync`, once it is on disk.
     #[must_use]
-    pub fn commit(self, sync: bool) -> Published {
-        publish::commit(self.place, sync)
+    pub fn publish(self, sync: bool) -> Published {
+        self.destination.publish(sync)
     }
 
     /// Keeps an incomplete output under a name that says so.
     #[must_use]
     pub fn keep_incomplete(self, sync: bool) -> Published {
-        publish::keep_incomplete(self.place, sync)
+        self.destination.keep_incomplete(sync)
     }
 
     /// Removes what was written, where it can be.
     #[must_use]
     pub fn discard(self) -> Published {
-        publish::discard(self.place)
-    }
-}
-
-/// A pipe that another process may have made non-blocking: waits until it takes more.
-struct BlockingPipe(File);
-
-impl Write for BlockingPipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is known of a file; `None` if there is none. Where that cannot be told, a device or a FIFO
-/// must not be taken for a name that is free.
-fn there(metadata: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
-    match metadata {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether a name says that the file may be incomplete, as kdump scripts name theirs.
-pub(super) fn says_incomplete(target: &Path) -> bool {
-    target.file_name().is_some_and(|name| name.as_bytes().ends_with(b"-incomplete"))
-}
-
-/// Whether `target` is a link that anybody may have put there: in a sticky folder that all may
-/// write to, owned by neither this user nor the folder's owner. What `fs.protected_symlinks` has
-/// the kernel refuse, which resolving a link oneself goes around.
-fn is_planted(target: &Path) -> io::Result<bool> {
-    let Some(link) = there(fs::symlink_metadata(target))?.filter(Metadata::is_symlink) else {
-        return Ok(false);
-    };
-    let folder = fs::metadata(folder(target))?;
-    let for_all = Mode::SVTX | Mode::WOTH;
-    let is_shared = Mode::from_raw_mode(folder.mode()).contains(for_all);
-    let own = [rustix::process::geteuid().as_raw(), folder.uid()];
-    Ok(is_shared && !own.contains(&link.uid()))
-}
-
-/// Whether `target` is a regular file by way of /dev/stdout, /dev/fd/N or /proc/PID/fd/N: links
-/// that must not be renamed over.
-fn is_open_file(target: &Path) -> bool {
-    let linked_from = |parent: PathBuf| parent == Path::new("/dev") || parent.starts_with("/proc");
-    fs::metadata(target).is_ok_and(|metadata| metadata.is_file())
-        && fs::canonicalize(folder(target)).is_ok_and(linked_from)
-}
-
-/// The folder that `target` is or will be in.
-#[must_use]
-pub fn folder(target: &Path) -> PathBuf {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
+        self.destination.discard()
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::output::{Place, folder, says_incomplete};
+use crate::output::destination::Destination;
+use crate::output::target::{folder, says_incomplete};
 
 /// Names that are tried for a dump that cannot have its own.
 const MAX_OTHER_NAMES: u32 = 1000;
@@ -31,7 +32,7 @@ pub enum Disposition {
 #[derive(Debug)]
 pub struct Published {
     /// What became of it.
-    pub fate: Disposition,
+    pub disposition: Disposition,
     /// Its name, if it has one.
     pub path: Option<PathBuf>,
     /// What went wrong.
@@ -39,8 +40,8 @@ pub struct Published {
 }
 
 impl Published {
-    fn new(fate: Disposition, path: Option<PathBuf>) -> Self {
-        Published { fate, path, warnings: Vec::new() }
+    fn new(disposition: Disposition, path: Option<PathBuf>) -> Self {
+        Published { disposition, path, warnings: Vec::new() }
     }
 
     fn warn(mut self, warning: Option<String>) -> Self {
@@ -49,76 +50,81 @@ impl Published {
     }
 }
 
-pub(super) fn commit(place: Place, sync: bool) -> Published {
-    match place {
-        Place::Stream => Published::new(Disposition::Named, None),
-        Place::Direct { mut file, own } => {
-            // Who shares the handle, as a shell does, goes on writing behind the dump.
-            let _ = file.seek(SeekFrom::End(0));
-            match sync_file(&file, sync) {
-                None => Published::new(Disposition::Named, own),
-                why => Published::new(Disposition::Kept, own).warn(why),
+impl Destination {
+    /// [`Output::publish`](super::Output::publish).
+    pub(super) fn publish(self, sync: bool) -> Published {
+        match self {
+            Destination::Stream => Published::new(Disposition::Named, None),
+            Destination::InPlace { mut file, new_name } => {
+                // A shell that shares the handle goes on writing after the dump.
+                let _ = file.seek(SeekFrom::End(0));
+                match sync_file(&file, sync) {
+                    None => Published::new(Disposition::Named, new_name),
+                    why => Published::new(Disposition::Kept, new_name).warn(why),
+                }
             }
-        }
-        Place::Temporary { file, target, replace } => {
-            if let Some(why) = sync_file(file.as_file(), sync) {
-                return keep_under(file, incomplete_names(&target)).warn(Some(why));
+            Destination::Temporary { file, target, replace } => {
+                if let Some(why) = sync_file(file.as_file(), sync) {
+                    return keep_under(file, incomplete_names(&target)).warn(Some(why));
+                }
+                let mut published = if replace {
+                    rename_over(file, &target)
+                } else {
+                    let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
+                    keep_under(file, names)
+                };
+                let unsynced = sync_folder(&target, sync);
+                if published.path.as_ref() == Some(&target) {
+                    // A name that may be gone after a crash is not one to rely on.
+                    published.disposition =
+                        if unsynced.is_some() { Disposition::Kept } else { Disposition::Named };
+                } else if !replace && fs::symlink_metadata(&target).is_ok() {
+                    let taken = format!("{} has come into being meanwhile", target.display());
+                    published = published.warn(Some(taken));
+                }
+                published.warn(unsynced)
             }
-            let mut settled = if replace {
-                rename_over(file, &target)
-            } else {
-                let names = std::iter::once(target.clone()).chain(numbered(&target, ""));
-                keep_under(file, names)
-            };
-            let unsynced = sync_folder(&target, sync);
-            if settled.path.as_ref() == Some(&target) {
-                // A name that may be gone after a crash is not one to rely on.
-                settled.fate =
-                    if unsynced.is_some() { Disposition::Kept } else { Disposition::Named };
-            } else if !replace && fs::symlink_metadata(&target).is_ok() {
-                let taken = format!("{} has come into being meanwhile", target.display());
-                settled = settled.warn(Some(taken));
-            }
-            settled.warn(unsynced)
         }
     }
-}
 
-pub(super) fn keep_incomplete(place: Place, sync: bool) -> Published {
-    match place {
-        Place::Stream => Published::new(Disposition::Left, None),
-        Place::Direct { mut file, own } => {
-            let _ = file.seek(SeekFrom::End(0));
-            Published::new(Disposition::Kept, own).warn(sync_file(&file, sync))
-        }
-        Place::Temporary { file, target, replace } => {
-            let why = sync_file(file.as_file(), sync);
-            let settled = if replace && says_incomplete(&target) {
-                rename_over(file, &target)
-            } else {
-                // An earlier incomplete dump is a dump too: it is not replaced.
-                keep_under(file, incomplete_names(&target))
-            };
-            settled.warn(why).warn(sync_folder(&target, sync))
+    /// [`Output::keep_incomplete`](super::Output::keep_incomplete).
+    pub(super) fn keep_incomplete(self, sync: bool) -> Published {
+        match self {
+            Destination::Stream => Published::new(Disposition::Left, None),
+            Destination::InPlace { mut file, new_name } => {
+                let _ = file.seek(SeekFrom::End(0));
+                Published::new(Disposition::Kept, new_name).warn(sync_file(&file, sync))
+            }
+            Destination::Temporary { file, target, replace } => {
+                let why = sync_file(file.as_file(), sync);
+                let published = if replace && says_incomplete(&target) {
+                    rename_over(file, &target)
+                } else {
+                    // An earlier incomplete dump is a dump too: it is not replaced.
+                    keep_under(file, incomplete_names(&target))
+                };
+                published.warn(why).warn(sync_folder(&target, sync))
+            }
         }
     }
-}
 
-pub(super) fn discard(place: Place) -> Published {
-    match place {
-        Place::Stream => Published::new(Disposition::Left, None),
-        Place::Direct { own: Some(path), .. } => match fs::remove_file(&path) {
-            Ok(()) => Published::new(Disposition::Removed, None),
-            Err(error) => Published::new(Disposition::Left, Some(path))
-                .warn(Some(format!("cannot be removed: {error}"))),
-        },
-        Place::Direct { file, own: None } => {
-            let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-            let emptied = is_file && file.set_len(0).is_ok();
-            Published::new(if emptied { Disposition::Removed } else { Disposition::Left }, None)
+    /// [`Output::discard`](super::Output::discard).
+    pub(super) fn discard(self) -> Published {
+        match self {
+            Destination::Stream => Published::new(Disposition::Left, None),
+            Destination::InPlace { new_name: Some(path), .. } => match fs::remove_file(&path) {
+                Ok(()) => Published::new(Disposition::Removed, None),
+                Err(error) => Published::new(Disposition::Left, Some(path))
+                    .warn(Some(format!("cannot be removed: {error}"))),
+            },
+            Destination::InPlace { file, new_name: None } => {
+                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let emptied = is_file && file.set_len(0).is_ok();
+                Published::new(if emptied { Disposition::Removed } else { Disposition::Left }, None)
+            }
+            // A temporary file is removed when it is dropped.
+            Destination::Temporary { .. } => Published::new(Disposition::Removed, None),
         }
-        // A temporary file is removed when it is dropped.
-        Place::Temporary { .. } => Published::new(Disposition::Removed, None),
     }
 }
 
@@ -126,7 +132,7 @@ pub(super) fn discard(place: Place) -> Published {
 fn rename_over(file: NamedTempFile, target: &Path) -> Published {
     match file.persist(target) {
         Ok(_) => Published::new(Disposition::Kept, Some(target.to_owned())),
-        Err(error) => keep_as_it_is(error.file, target, &error.error),
+        Err(error) => keep_temporary_name(error.file, target, &error.error),
     }
 }
 
@@ -147,10 +153,10 @@ fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> 
             return rename_over(file, &last.0);
         }
     }
-    keep_as_it_is(file, &last.0, &last.1)
+    keep_temporary_name(file, &last.0, &last.1)
 }
 
-fn keep_as_it_is(file: NamedTempFile, target: &Path, why: &io::Error) -> Published {
+fn keep_temporary_name(file: NamedTempFile, target: &Path, why: &io::Error) -> Published {
     let warning = format!("cannot be named {}: {why}", target.display());
     match file.keep() {
         Ok((_, path)) => Published::new(Disposition::Kept, Some(path)).warn(Some(warning)),

@@ -112,7 +112,7 @@ impl ElfSummary<'_> {
         print_reasons(&report.reasons, &report.pages);
         match self.published {
             // An ELF file does not say that it is incomplete.
-            Some(Published { fate: Disposition::Left, .. }) => {
+            Some(Published { disposition: Disposition::Left, .. }) => {
                 print_line("what was written is cut short");
             }
             Some(published) => print_published(published, report.incomplete()),

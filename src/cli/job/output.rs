@@ -157,12 +157,12 @@ impl Job {
                 } else if status.incomplete {
                     output.keep_incomplete(sync)
                 } else {
-                    output.commit(sync)
+                    output.publish(sync)
                 })
             }
         };
-        let fate = published.as_ref().map(|published| published.fate);
-        let exit = match (signal, fate) {
+        let disposition = published.as_ref().map(|published| published.disposition);
+        let exit = match (signal, disposition) {
             (Some(signal), _) => Exit::Signal(signal),
             _ if status.unusable => Exit::Failed,
             (None, Some(Disposition::Removed)) => Exit::Failed,

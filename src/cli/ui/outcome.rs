@@ -20,7 +20,7 @@ pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
 /// Prints what became of an output that did not simply get its name, whatever the verbosity.
 pub(crate) fn print_published(published: &Published, incomplete: bool) {
     published.warnings.iter().for_each(print_warning);
-    match (published.fate, published_name(Some(published))) {
+    match (published.disposition, published_name(Some(published))) {
         (Disposition::Named, _) => {}
         (Disposition::Kept, Some(name)) => {
             let dump = if incomplete { "an incomplete dump" } else { "the dump" };
