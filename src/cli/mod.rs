@@ -30,12 +30,13 @@ use ui::{advice, messages};
 pub(crate) use args::Args;
 pub(crate) use exit::Exit;
 
-/// What this process was called for; `None` if arguments were to be checked, and are right.
+/// The arguments of this process; `None` if it was only to check them, and they are right.
 ///
-/// Called as `makedumpfile`, its arguments are makedumpfile's. Wrong ones end the process here.
+/// If it was called as `makedumpfile`, they are read as makedumpfile's. Wrong arguments end the
+/// process here.
 ///
 /// # Errors
-/// What is not done in place of makedumpfile.
+/// For options of makedumpfile that are refused.
 pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
     if makedumpfile::is_called(std::env::args_os().next()) {
         return makedumpfile::arguments(std::env::args_os());
@@ -45,8 +46,8 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
     Ok(Some(args.unwrap_or_else(|error| printable_usage(error, &line).exit())))
 }
 
-/// What clap says of wrong arguments has them in it: of those that a terminal would act on, it is
-/// what clap says of their printable form.
+/// clap's error for wrong arguments, which quotes them: for the arguments in their printable form,
+/// as a terminal would act on some characters.
 fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
     let shown = line.iter().map(|argument| messages::printable(&argument.to_string_lossy()));
     Args::try_parse_from(shown).err().unwrap_or(error)
@@ -55,7 +56,7 @@ fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
 /// Does what the arguments ask for.
 ///
 /// # Errors
-/// What prevented a usable result; [`Exit::of`] tells the exit code.
+/// What prevented a usable result; [`Exit::of`] gives the exit code for it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         None => match args.convert.rearranged() {

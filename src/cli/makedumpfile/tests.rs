@@ -122,11 +122,11 @@ fn every_option_of_makedumpfile_is_known() {
             .map(|name| format!("--{name}")),
     );
     for name in names {
-        let told = match command().try_get_matches_from(words(&name)) {
+        let message = match command().try_get_matches_from(words(&name)) {
             Ok(_) => continue,
             Err(error) => error.to_string(),
         };
-        assert!(!told.contains("unexpected argument"), "{name}: {told}");
+        assert!(!message.contains("unexpected argument"), "{name}: {message}");
     }
 }
 

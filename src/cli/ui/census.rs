@@ -139,14 +139,14 @@ impl CensusView<'_> {
         let census = self.census;
         let class = |share: &ClassCount| {
             let known = share.disabled.is_none();
-            let told = json!({
+            let count = json!({
                 "level_bit": share.class.level_bit(),
                 "pages": known.then_some(share.pages),
                 "bytes": known.then(|| share.pages.saturating_mul(self.page_size)),
                 "left_out": share.excluded,
                 "off": share.disabled,
             });
-            (share.class.name().to_owned(), told)
+            (share.class.name().to_owned(), count)
         };
         json!({
             "class": census.classes.iter().map(class).collect::<Map<_, _>>(),

@@ -102,15 +102,24 @@ impl Meter {
     }
 }
 
+#[expect(clippy::expect_used, reason = "the templates are constants, and a test parses them all")]
 fn set_style(bar: &ProgressBar, template: &str) {
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
+    let style = ProgressStyle::with_template(template).expect("a template is well-formed");
+    bar.set_style(style.progress_chars("=> "));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_templates_are_well_formed() {
+        for (unit, total) in
+            [(Unit::Pages, true), (Unit::Pages, false), (Unit::Bytes, true), (Unit::Bytes, false)]
+        {
+            set_style(&ProgressBar::hidden(), unit.template(total));
+        }
+    }
 
     #[test]
     fn a_line_has_a_unit_and_once_the_total_is_known_a_percentage() {

@@ -1,7 +1,7 @@
 //! Tables: columns of text, aligned.
 
-/// Lines of columns two apart: the first and the last column are aligned left, numbers between
-/// them right.
+/// Aligns the columns of `rows`: the first and the last to the left, those between, which are
+/// numbers, to the right.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();

@@ -77,6 +77,6 @@ fn a_part_of_a_large_dump_is_spread_over_it() {
 fn zeros_that_are_not_shared_are_their_codecs_but_for_the_first() {
     let dump = opened(false);
     let stored = Stored::of(kdump(&dump));
-    // The level says that zeros share a page: the first page of data, which nobody shares, is it.
+    // By the dump level, zeros share a page: the first page counts as that, though none shares it.
     assert_eq!((stored.zero.pages, stored.by_codec(Codec::Zstd).pages), (1, 89));
 }

@@ -23,7 +23,8 @@ impl Classes {
     /// Reads all struct pages of `dump`.
     pub(super) fn of(dump: &Dump) -> kdumpconv::Result<Self> {
         let threads = ThreadArgs::default().count();
-        let level = DumpLevel::new(DumpLevel::MAX).unwrap_or_default();
+        #[expect(clippy::expect_used, reason = "the highest level is a level")]
+        let level = DumpLevel::new(DumpLevel::MAX).expect("DumpLevel::MAX is a level");
         let request = SelectRequest::new(level).threads(threads);
         let started = Instant::now();
         let selection = select(dump, &request)?;
