@@ -1,6 +1,6 @@
 //! What a dump is, beside its pages: the facts that a summary reports.
 
-use super::elf::Core;
+use super::elf::ElfCore;
 use super::kdump::Kdump;
 use super::{Body, Dump};
 use crate::pages::PfnRange;
@@ -8,7 +8,7 @@ use crate::pages::ranges::count;
 
 impl Dump {
     /// The headers and segments, if it is an ELF core.
-    pub(crate) fn elf(&self) -> Option<&Core> {
+    pub(crate) fn elf(&self) -> Option<&ElfCore> {
         match &self.body {
             Body::Elf(core) => Some(core),
             Body::Kdump(_) => None,
@@ -57,8 +57,10 @@ impl Dump {
         match &self.body {
             Body::Elf(core) => core.input.size(),
             Body::Kdump(kdump) => kdump.files.iter().try_fold(0u64, |sum, file| {
-                let bytes =
-                    file.flat.as_ref().map_or_else(|| file.input.size(), |flat| Some(flat.bytes));
+                let bytes = file
+                    .flattened
+                    .as_ref()
+                    .map_or_else(|| file.input.size(), |flat| Some(flat.bytes));
                 Some(sum.saturating_add(bytes?))
             }),
         }

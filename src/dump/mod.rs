@@ -12,7 +12,7 @@ pub mod search;
 use std::fmt;
 use std::io;
 
-use self::elf::Core;
+use self::elf::ElfCore;
 use self::kdump::Kdump;
 use crate::dump::notes::Notes;
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ pub struct Dump {
 /// The kinds of dumps.
 enum Body {
     /// An ELF core.
-    Elf(Box<Core>),
+    Elf(Box<ElfCore>),
     /// A kdump-compressed file, or a set of them.
     Kdump(Box<Kdump>),
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::dump::reader::PageReader;
 use crate::dump::{Body, Dump};
 use crate::error::Result;
-use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
+use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
@@ -80,7 +80,10 @@ impl<'a> DumpMemory<'a> {
             let address = paddr.checked_add(done as u64);
             let place = address.and_then(|address| grid.locate(address));
             let Some((pfn, offset)) = place else {
-                return Err(Unreadable { paddr: address.unwrap_or(paddr), why: Missing::Hole });
+                return Err(Unreadable {
+                    paddr: address.unwrap_or(paddr),
+                    why: MissingReason::Hole,
+                });
             };
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let State { reader, cache } = &mut *state;
@@ -108,7 +111,11 @@ impl<'a> DumpMemory<'a> {
 
 /// Reads `pfns` into `buf`, which has their size; else returns the first page that cannot be read,
 /// and why.
-fn read(reader: &mut PageReader<'_>, pfns: PfnRange, buf: &mut [u8]) -> Result<(), (Pfn, Missing)> {
+fn read(
+    reader: &mut PageReader<'_>,
+    pfns: PfnRange,
+    buf: &mut [u8],
+) -> Result<(), (Pfn, MissingReason)> {
     let dump = reader.dump();
     let page_len = dump.page_size().in_memory();
     let mut rest = buf;
@@ -118,14 +125,17 @@ fn read(reader: &mut PageReader<'_>, pfns: PfnRange, buf: &mut [u8]) -> Result<(
         let kept = dump.kept_within(batch).next().filter(|run| run.start == at);
         let Some(kept) = kept else {
             let is_present = dump.is_present(at);
-            return Err((at, if is_present { Missing::Excluded } else { Missing::Hole }));
+            return Err((
+                at,
+                if is_present { MissingReason::Excluded } else { MissingReason::Hole },
+            ));
         };
         let (pages, decoder) = reader.load(&[kept]);
         for (pfn, page) in pages {
             let (place, after) = rest.split_at_mut(page_len);
             page.map_err(Clone::clone)
                 .and_then(|page| decoder.decode_into(page, place))
-                .map_err(|why| (pfn, Missing::Input(why.to_string())))?;
+                .map_err(|why| (pfn, MissingReason::Input(why.to_string())))?;
             rest = after;
         }
         at = kept.end;

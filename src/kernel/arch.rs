@@ -261,7 +261,7 @@ impl Architecture {
         let in_memory =
             |load: &&Segment| load.p_type == PT_LOAD && load.p_memsz > 0 && load.p_paddr.is_some();
         let loads = || segments.iter().filter(in_memory);
-        let by_vmcoreinfo = info.and_then(|info| self.phys_base_told(info));
+        let by_vmcoreinfo = info.and_then(|info| self.vmcoreinfo_phys_base(info));
         by_vmcoreinfo
             .or_else(|| match self {
                 Architecture::X86_64 => {
@@ -278,7 +278,7 @@ impl Architecture {
 
     /// `phys_base` as VMCOREINFO has it.
     #[must_use]
-    pub fn phys_base_told(self, info: &Vmcoreinfo) -> Option<u64> {
+    pub fn vmcoreinfo_phys_base(self, info: &Vmcoreinfo) -> Option<u64> {
         match self {
             Architecture::X86_64 => info.number("phys_base"),
             Architecture::Aarch64 => info.number("PHYS_OFFSET"),

@@ -26,12 +26,12 @@ pub struct Unreadable {
     /// The first byte that could not be read.
     pub paddr: PhysAddr,
     /// Why not.
-    pub why: Missing,
+    pub why: MissingReason,
 }
 
 /// Why memory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
+pub enum MissingReason {
     /// The machine has no memory there, as far as the dump says.
     #[error("the dump has no memory there")]
     Hole,

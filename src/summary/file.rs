@@ -2,8 +2,8 @@
 
 use crate::codec::Codec;
 use crate::dump::Dump;
-use crate::dump::elf::Core;
-use crate::dump::kdump::{File, Flat, Kdump};
+use crate::dump::elf::ElfCore;
+use crate::dump::kdump::{FlattenedStats, Kdump, KdumpFile};
 use crate::pages::PfnRange;
 
 /// What the file is.
@@ -83,7 +83,7 @@ impl FileFacts {
 }
 
 impl ElfFacts {
-    fn of(core: &Core) -> Self {
+    fn of(core: &ElfCore) -> Self {
         ElfFacts {
             is_64bit: core.header.is_64bit,
             machine: core.header.e_machine,
@@ -116,13 +116,13 @@ impl KdumpFacts {
 }
 
 impl FileOfSet {
-    fn of(file: &File) -> Self {
-        FileOfSet { pfns: file.pfns, flattened: file.flat.as_ref().map(FlattenedFacts::of) }
+    fn of(file: &KdumpFile) -> Self {
+        FileOfSet { pfns: file.pfns, flattened: file.flattened.as_ref().map(FlattenedFacts::of) }
     }
 }
 
 impl FlattenedFacts {
-    fn of(flat: &Flat) -> Self {
-        FlattenedFacts { records: flat.records, bytes: flat.bytes, has_end_mark: flat.ended }
+    fn of(flat: &FlattenedStats) -> Self {
+        FlattenedFacts { records: flat.records, bytes: flat.bytes, has_end_mark: flat.has_end_mark }
     }
 }

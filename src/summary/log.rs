@@ -18,7 +18,7 @@ pub struct LogGlance {
     /// Why the kernel crashed.
     pub panic: Panic,
     /// How much of the log could be read.
-    pub ended: LogReport,
+    pub report: LogReport,
 }
 
 /// Why the log cannot be read.
@@ -52,10 +52,10 @@ pub(super) fn glance(memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
     let kernel = memory.kernel().ok_or(LogError::NoVmcoreinfo)?;
     let mut finder = PanicFinder::default();
     let mut left = MAX_RECORDS;
-    let ended = log::read(&kernel, &mut |record| {
+    let report = log::read(&kernel, &mut |record| {
         finder.look(record);
         left -= 1;
         if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(LogGlance { panic: finder.finish(), ended })
+    Ok(LogGlance { panic: finder.finish(), report })
 }

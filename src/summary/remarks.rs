@@ -5,7 +5,7 @@
 
 use crate::codec::Codec;
 use crate::dump::Dump;
-use crate::dump::elf::Core;
+use crate::dump::elf::ElfCore;
 use crate::dump::kdump::Kdump;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP};
 use crate::format::wire::{ByteOrder, StructLayout};
@@ -52,7 +52,7 @@ pub(super) fn of(dump: &Dump, pages: &Pages, stored: Option<&Stored>) -> Vec<Rem
     remarks.0
 }
 
-fn of_elf(core: &Core, pages: &Pages, remarks: &mut Remarks) {
+fn of_elf(core: &ElfCore, pages: &Pages, remarks: &mut Remarks) {
     let after_header = if core.header.is_64bit { 64 } else { 52 };
     remarks.add(
         core.header.e_phoff != after_header,
@@ -93,14 +93,14 @@ fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remar
 }
 
 fn of_flattened(kdump: &Kdump, remarks: &mut Remarks) {
-    let flat = || kdump.files.iter().filter_map(|file| file.flat.as_ref());
+    let flat = || kdump.files.iter().filter_map(|file| file.flattened.as_ref());
     remarks.add(
         flat().next().is_some(),
         "flattened",
         "flattened: crash and drgn open it, libkdumpfile before 0.5.3 does not, makedumpfile only rearranges it (-R)",
     );
     remarks.add(
-        flat().any(|flat| !flat.ended),
+        flat().any(|flat| !flat.has_end_mark),
         "no-end-mark",
         "the flattened stream is cut off: makedumpfile -R waits for the rest",
     );

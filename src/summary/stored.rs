@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::codec::{Codec, Decoder};
-use crate::dump::kdump::{File, Kdump};
+use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::read_full;
@@ -131,7 +131,7 @@ struct Data {
 /// The pass over the descriptors of one file.
 struct DescriptorPass<'a> {
     kdump: &'a Kdump,
-    file: &'a File,
+    file: &'a KdumpFile,
     /// The data at the lowest offset, where makedumpfile, QEMU and this crate put the page of zeros.
     lowest: Option<Data>,
     /// The highest offset of data so far. Writers go forward: data at or below it are shared.

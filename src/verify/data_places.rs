@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
-use crate::dump::kdump::{File, Kdump};
+use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_BYTES};
 use crate::pages::{Pfn, PfnRange};
 use crate::verify::extents::Extents;
@@ -87,7 +87,7 @@ impl DataPlaces {
 /// erased.
 fn overlaps(
     kdump: &Kdump,
-    file: &File,
+    file: &KdumpFile,
     places: &FilePlaces,
     cancel: &AtomicBool,
     found: &mut dyn FnMut(Option<Pfn>, Range<u64>),
@@ -108,7 +108,7 @@ fn overlaps(
 }
 
 /// Where makedumpfile says what it erased, if that is after the pages and not in the headers.
-fn erased(file: &File) -> Option<Range<u64>> {
+fn erased(file: &KdumpFile) -> Option<Range<u64>> {
     let (start, bytes) = (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
     let end = start.checked_add(bytes).filter(|_| bytes > 0)?;
     (start >= file.descriptors).then_some(start..end)

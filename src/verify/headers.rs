@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::codec::Codec;
 use crate::dump::Dump;
-use crate::dump::kdump::{File, Kdump};
+use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, HEADER_VERSION, KdumpSubHeader,
 };
@@ -31,7 +31,9 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     for (index, file) in kdump.files.iter().enumerate() {
         let mut push = |finding: Finding| findings.push(finding.in_file(index));
         file.damage.iter().for_each(|why| push(Finding::new(FindingKind::Stream, why)));
-        if let Some(bytes) = file.flat.as_ref().map(|flat| flat.surplus_bytes).filter(|&n| n > 0) {
+        if let Some(bytes) =
+            file.flattened.as_ref().map(|flat| flat.surplus_bytes).filter(|&n| n > 0)
+        {
             push(Finding::new(
                 FindingKind::Remark,
                 format!("{bytes} bytes behind the end mark of the flattened file"),
@@ -53,7 +55,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     check_notes(dump, kdump, findings);
 }
 
-fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
+fn check_fields(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     let (header, sub) = (&file.header, &file.sub_header);
     let block_size = u64::from(header.block_size);
     let low = sub.max_mapnr_32();
@@ -86,7 +88,7 @@ fn check_fields(file: &File, push: &mut dyn FnMut(Finding)) {
 }
 
 /// Whether what the sub header places is where it can be.
-fn check_places(file: &File, push: &mut dyn FnMut(Finding)) {
+fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     let sub = &file.sub_header;
     let block_size = u64::from(file.header.block_size);
     let struct_bytes = KdumpSubHeader::bytes_in(file.layout) as u64;
@@ -125,7 +127,7 @@ fn check_places(file: &File, push: &mut dyn FnMut(Finding)) {
 }
 
 /// The bitmaps of a file, each with the end of its blocks.
-fn bitmaps(file: &File) -> Vec<(&'static str, Range<u64>, u64)> {
+fn bitmaps(file: &KdumpFile) -> Vec<(&'static str, Range<u64>, u64)> {
     let second = ("2nd bitmap", file.bitmap2.clone(), file.descriptors);
     if file.bitmap1 == file.bitmap2 {
         return vec![second];
@@ -135,7 +137,7 @@ fn bitmaps(file: &File) -> Vec<(&'static str, Range<u64>, u64)> {
 
 /// Whether all bits behind `max_mapnr` are 0.
 fn check_padding(
-    file: &File,
+    file: &KdumpFile,
     name: &str,
     place: Range<u64>,
     end: u64,

@@ -10,7 +10,7 @@ use std::io;
 
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::input::{Place, ReadAt, read_around_errors, read_full};
-use crate::kernel::physical::{Missing, Unreadable};
+use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::pages::ranges::{contains, count, without};
 use crate::pages::{
     MAX_PFN, PageGrid, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span, in_memory,
@@ -201,7 +201,7 @@ impl ElfMemory {
             let absent = || {
                 let page = address.and_then(|address| self.grid.locate(address));
                 let is_present = page.is_some_and(|(pfn, _)| contains(&self.present, pfn));
-                unreadable(if is_present { Missing::Excluded } else { Missing::Hole })
+                unreadable(if is_present { MissingReason::Excluded } else { MissingReason::Hole })
             };
             let address = address.ok_or_else(absent)?;
             let extent = self.extents.get(self.first_extent(address)).ok_or_else(absent)?;
@@ -212,10 +212,10 @@ impl ElfMemory {
             let (part, _) = rest.split_at_mut(available.min(rest.len()));
             let wanted = part.len();
             let n = read_full(input, part, extent.offset_of(address))
-                .map_err(|error| unreadable(Missing::Input(error.to_string())))?;
+                .map_err(|error| unreadable(MissingReason::Input(error.to_string())))?;
             if n < wanted {
                 let why = "the input ends before it".to_owned();
-                return Err(unreadable(Missing::Input(why)));
+                return Err(unreadable(MissingReason::Input(why)));
             }
             done += n;
         }

@@ -22,7 +22,7 @@ pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 const TABLE_WINDOW_BYTES: usize = 64 << 10;
 
 /// The ELF side of an open dump: segments, and the pages that they place.
-pub struct Core {
+pub struct ElfCore {
     /// The bytes.
     pub input: Input,
     /// The file header.
@@ -88,7 +88,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         vmcoreinfo,
         warnings,
         is_incomplete: incomplete,
-        body: Body::Elf(Box::new(Core { input, header, segments, memory })),
+        body: Body::Elf(Box::new(ElfCore { input, header, segments, memory })),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The pages of an ELF core, loaded.
 
-use crate::dump::elf::Core;
+use crate::dump::elf::ElfCore;
 use crate::dump::{PageError, PageFault};
 use crate::pages::ranges::count;
 use crate::pages::{Pfn, PfnRange};
@@ -26,7 +26,7 @@ impl PlainPages {
     }
 }
 
-impl Core {
+impl ElfCore {
     /// Reads the pages of `runs`, which ascend.
     pub(crate) fn load(&self, runs: &[PfnRange], into: &mut PlainPages) {
         let page_size = self.memory.grid().page_size();

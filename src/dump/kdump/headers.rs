@@ -22,11 +22,11 @@ const MIN_BITMAP_MEMORY: u64 = 64 << 20;
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// One kdump file.
-pub struct File {
+pub struct KdumpFile {
     /// Its bytes, unflattened.
     pub(crate) input: FileBytes,
     /// What is to be known of the stream that it is flattened to, if it is.
-    pub flat: Option<Flat>,
+    pub flattened: Option<FlattenedStats>,
     /// The main header.
     pub header: DiskDumpHeader,
     /// The sub header; fields that its version does not have are 0.
@@ -55,18 +55,18 @@ pub struct File {
 
 /// A flattened stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flat {
+pub struct FlattenedStats {
     /// How many records it has.
     pub records: u64,
     /// Bytes of the stream.
     pub bytes: u64,
     /// Whether its end mark is there.
-    pub ended: bool,
+    pub has_end_mark: bool,
     /// Bytes behind the end mark.
     pub surplus_bytes: u64,
 }
 
-impl File {
+impl KdumpFile {
     /// Reads the headers of a kdump file, flattened or not.
     ///
     /// # Errors
@@ -85,11 +85,11 @@ impl File {
 
     fn read(
         input: FileBytes,
-        flat: Option<Flat>,
+        flat: Option<FlattenedStats>,
         broke_off: bool,
         damage: Vec<String>,
     ) -> Result<Self> {
-        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.ended);
+        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.has_end_mark);
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
         let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
         let bytes = bytes.get(..n).unwrap_or_default();
@@ -124,9 +124,9 @@ impl File {
             let why = format!("max_mapnr {max_mapnr:#x}: {MAX_PFN:#x} is the most");
             return Err(damaged("sub header", block_size, why));
         }
-        Ok(File {
+        Ok(KdumpFile {
             input,
-            flat,
+            flattened: flat,
             header,
             sub_header,
             layout,
@@ -184,7 +184,8 @@ impl File {
     /// Sees to it that a bitmap takes no more memory than such a file can be worth: one that is
     /// flattened, or was compressed, may claim a thousand times its size.
     fn check_memory(&self, name: &str, offset: u64, held: u64) -> Result<()> {
-        let bytes = self.flat.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
+        let bytes =
+            self.flattened.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
         let most = bytes.saturating_mul(4).max(MIN_BITMAP_MEMORY);
         if held <= most {
             return Ok(());
@@ -212,8 +213,8 @@ impl File {
     }
 
     /// Whether two files may be of one set: they differ in their pfns alone.
-    pub(super) fn is_of_the_set_of(&self, other: &File) -> bool {
-        let same_sub = |file: &File| KdumpSubHeader {
+    pub(super) fn is_of_the_set_of(&self, other: &KdumpFile) -> bool {
+        let same_sub = |file: &KdumpFile| KdumpSubHeader {
             split: 0,
             start_pfn: 0,
             end_pfn: 0,
@@ -223,7 +224,7 @@ impl File {
             size_eraseinfo: 0,
             ..file.sub_header.clone()
         };
-        let complete = |file: &File| DiskDumpHeader {
+        let complete = |file: &KdumpFile| DiskDumpHeader {
             status: file.header.status & !DUMP_DH_COMPRESSED_INCOMPLETE,
             ..file.header.clone()
         };
@@ -234,7 +235,10 @@ impl File {
 }
 
 /// The file that a flattened stream stands for, or the file itself.
-fn unflattened(input: RandomInput, damage: &mut Vec<String>) -> Result<(FileBytes, Option<Flat>)> {
+fn unflattened(
+    input: RandomInput,
+    damage: &mut Vec<String>,
+) -> Result<(FileBytes, Option<FlattenedStats>)> {
     let mut magic = [0; flattened::SIGNATURE.len()];
     let n = read_full(&*input, &mut magic, 0).map_err(Error::read("the file header"))?;
     if magic.get(..n) != Some(flattened::SIGNATURE) {
@@ -243,10 +247,10 @@ fn unflattened(input: RandomInput, damage: &mut Vec<String>) -> Result<(FileByte
     let bytes = input.size().unwrap_or(0);
     let flat = FlattenedInput::open(input)?;
     damage.extend(flat.damage());
-    let facts = Flat {
+    let facts = FlattenedStats {
         records: flat.records(),
         bytes,
-        ended: flat.ended(),
+        has_end_mark: flat.ended(),
         surplus_bytes: flat.surplus_bytes(),
     };
     Ok((FileBytes::Flattened(flat), Some(facts)))

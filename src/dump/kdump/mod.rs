@@ -21,7 +21,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
 use crate::pages::{PageGrid, PageSize, Pfn, PhysAddr, Position};
 
-pub use headers::{File, Flat};
+pub use headers::{FlattenedStats, KdumpFile};
 pub(crate) use pages::StoredPages;
 
 /// Bytes of a text that becomes a note.
@@ -30,7 +30,7 @@ const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// The kdump side of an open dump.
 pub struct Kdump {
     /// The file, or the files of a set in the order of their pfns. There is at least one.
-    pub files: Vec<File>,
+    pub files: Vec<KdumpFile>,
     /// The 1st bitmap: RAM.
     pub present: PageSet,
     /// The 2nd bitmap: pages that have a descriptor.
@@ -62,12 +62,12 @@ impl Kdump {
     }
 
     /// How many descriptors `file` has.
-    pub(crate) fn descriptors_of(&self, file: &File) -> u64 {
+    pub(crate) fn descriptors_of(&self, file: &KdumpFile) -> u64 {
         self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
     }
 
     /// The file that has the descriptor of page `pfn`.
-    fn file_of(&self, pfn: Pfn) -> Option<&File> {
+    fn file_of(&self, pfn: Pfn) -> Option<&KdumpFile> {
         self.files.get(self.index_of(pfn)?)
     }
 
@@ -78,7 +78,7 @@ impl Kdump {
     }
 
     /// The descriptor table of a file.
-    pub(crate) fn table(&self, file: &File) -> Range<u64> {
+    pub(crate) fn table(&self, file: &KdumpFile) -> Range<u64> {
         file.descriptors..file.descriptor_of(self.kept.rank(file.pfns.end))
     }
 }
@@ -103,7 +103,7 @@ impl ReadAt for Nothing {
 /// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
 /// be read.
 pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
-    let files = inputs.into_iter().map(File::open).collect::<Result<Vec<_>>>()?;
+    let files = inputs.into_iter().map(KdumpFile::open).collect::<Result<Vec<_>>>()?;
     assemble(files, options)
 }
 
@@ -111,12 +111,12 @@ pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn assemble(files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+pub(crate) fn assemble(files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {
     let failure = files.iter().find_map(|file| file.input.failure());
     put_together(files, options).map_err(|error| error.or_failure(failure.map(|f| f.to_io())))
 }
 
-fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
+fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {
     // An empty one goes before the one that starts where it does.
     files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
     let Some(first) = files.first() else {
@@ -131,7 +131,7 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
     let cut = files.iter().any(|file| file.is_cut);
-    let says_so = |file: &File| file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
+    let says_so = |file: &KdumpFile| file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
     let mut incomplete = cut || files.iter().any(says_so);
     check_set(&files, &kept, &mut warnings, &mut incomplete)?;
     for file in &mut files {
@@ -172,7 +172,7 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
         Architecture::Other { .. } => layout,
         arch => arch.layout(layout.byte_order()),
     };
-    let told = vmcoreinfo.as_ref().and_then(|info| arch.phys_base_told(info));
+    let told = vmcoreinfo.as_ref().and_then(|info| arch.vmcoreinfo_phys_base(info));
     let phys_base = told.unwrap_or(sub_header.phys_base);
     if phys_base != sub_header.phys_base {
         warnings.push(format!(
@@ -213,7 +213,7 @@ fn put_together(mut files: Vec<File>, options: &OpenOptions) -> Result<Dump> {
 
 /// Sees to it that the files are of one set, and tells of those that are missing.
 fn check_set(
-    files: &[File],
+    files: &[KdumpFile],
     kept: &PageSet,
     warnings: &mut Vec<String>,
     incomplete: &mut bool,
@@ -250,7 +250,7 @@ fn check_set(
 }
 
 /// Finds the notes of the first file; texts that are not in them become notes.
-fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
+fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
     let Some(file) = files.first() else { return Notes::default() };
     let (sub, order) = (&file.sub_header, file.layout.byte_order());
     let area = Some((sub.offset_note, sub.size_note)).filter(|(_, bytes)| *bytes > 0);
@@ -262,11 +262,12 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
     }
     // Each file of a set tells what was erased of its pages. makedumpfile appends the old and the
     // new to a file that it filters again, and leaves the note of the old as it is.
-    let place = |file: &File| (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
+    let place =
+        |file: &KdumpFile| (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
     let note = notes.eraseinfo.as_ref();
     let in_notes =
         note.map(|text| (sub.offset_note.saturating_add(text.start), text.end - text.start));
-    let is_new = |file: &File| place(file).1 > 0 && Some(place(file)) != in_notes;
+    let is_new = |file: &KdumpFile| place(file).1 > 0 && Some(place(file)) != in_notes;
     if files.iter().any(is_new) {
         let places = files.iter().map(|file| (file, place(file).0, place(file).1));
         let text = read_texts("ERASEINFO", places, &mut notes.damage);
@@ -281,7 +282,7 @@ fn find_notes(files: &[File], options: &OpenOptions, warnings: &mut Vec<String>)
 /// `None` if there are none. What is missing of them is told in `damage`.
 fn read_texts<'a>(
     name: &str,
-    places: impl Iterator<Item = (&'a File, u64, u64)>,
+    places: impl Iterator<Item = (&'a KdumpFile, u64, u64)>,
     damage: &mut Vec<String>,
 ) -> Option<Vec<u8>> {
     let mut whole = Vec::new();

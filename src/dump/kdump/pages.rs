@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::codec::Codec;
-use crate::dump::kdump::{File, Kdump};
+use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::dump::reader::PageRef;
 use crate::dump::{PageError, PageFault};
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
@@ -104,7 +104,7 @@ impl Kdump {
     }
 
     /// Reads the data of the pages with `ranks` from their file.
-    fn load_from(&self, file: &File, ranks: Range<u64>, into: &mut StoredPages) {
+    fn load_from(&self, file: &KdumpFile, ranks: Range<u64>, into: &mut StoredPages) {
         let at = file.descriptor_of(ranks.start);
         let count = in_memory(ranks.end - ranks.start);
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
@@ -133,7 +133,7 @@ impl Kdump {
     }
 
     /// Whether what is at `offset` makes sense as a descriptor.
-    pub(crate) fn has_descriptor(&self, file: &File, offset: u64) -> bool {
+    pub(crate) fn has_descriptor(&self, file: &KdumpFile, offset: u64) -> bool {
         let mut bytes = [0; PAGE_DESC_BYTES];
         let read = read_full(&*file.input, &mut bytes, offset).is_ok_and(|n| n == bytes.len());
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
@@ -141,7 +141,11 @@ impl Kdump {
 
     /// Passes where the data of the pages of `file` is, page by page, to `each`, as far as their
     /// descriptors can be read and make sense, until it returns false.
-    pub(crate) fn each_extent(&self, file: &File, each: &mut dyn FnMut(Pfn, Range<u64>) -> bool) {
+    pub(crate) fn each_extent(
+        &self,
+        file: &KdumpFile,
+        each: &mut dyn FnMut(Pfn, Range<u64>) -> bool,
+    ) {
         let mut window = vec![0; WINDOW_PAGES * PAGE_DESC_BYTES];
         let order = file.layout.byte_order();
         for run in self.kept.runs_within(file.pfns) {
@@ -172,7 +176,7 @@ impl Kdump {
     /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
     pub(crate) fn check(
         &self,
-        file: &File,
+        file: &KdumpFile,
         desc: &PageDesc,
     ) -> Result<StoredPage, (PageFault, String)> {
         if (desc.offset, desc.size, desc.flags) == (0, 0, 0) {
@@ -182,7 +186,7 @@ impl Kdump {
         self.check_sense(file, desc).map_err(|why| (PageFault::Descriptor, why))
     }
 
-    fn check_sense(&self, file: &File, desc: &PageDesc) -> Result<StoredPage, String> {
+    fn check_sense(&self, file: &KdumpFile, desc: &PageDesc) -> Result<StoredPage, String> {
         let PageDesc { offset, size, flags } = *desc;
         let codec =
             Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;

@@ -52,7 +52,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
 
 pub use crate::kernel::error::{AddressError, Error};
-pub use crate::kernel::physical::{Missing, Unreadable};
+pub use crate::kernel::physical::{MissingReason, Unreadable};
 pub use crate::kernel::vmcoreinfo::{Item, ItemKind};
 pub use panic::{Panic, PanicFinder};
 pub use print::{PrintError, PrintOptions, print, write_record};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::arch::Architecture;
-use crate::kernel::physical::{Missing, PhysicalMemory, Unreadable};
+use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::PhysAddr;
 
@@ -13,7 +13,7 @@ struct Bytes(Vec<u8>);
 
 impl PhysicalMemory for Bytes {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let unreadable = Unreadable { paddr, why: Missing::Hole };
+        let unreadable = Unreadable { paddr, why: MissingReason::Hole };
         let start = usize::try_from(paddr.get()).map_err(|_| unreadable.clone())?;
         let end = start.checked_add(buf.len()).ok_or_else(|| unreadable.clone())?;
         buf.copy_from_slice(self.0.get(start..end).ok_or(unreadable)?);

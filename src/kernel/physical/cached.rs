@@ -51,7 +51,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::kernel::physical::Missing;
+    use crate::kernel::physical::MissingReason;
 
     /// Memory between two addresses; each byte is its page's number plus its offset.
     struct Part {
@@ -72,7 +72,7 @@ mod tests {
             for (nth, byte) in buf.iter_mut().enumerate() {
                 let paddr = paddr.wrapping_add(nth as u64);
                 if self.broken.get() || paddr.get() < self.start || paddr.get() >= self.end {
-                    return Err(Unreadable { paddr, why: Missing::Hole });
+                    return Err(Unreadable { paddr, why: MissingReason::Hole });
                 }
                 *byte = byte_at(paddr);
             }

@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::format::wire::{ByteOrder, StructLayout};
-    use crate::kernel::physical::{Missing, Unreadable};
+    use crate::kernel::physical::{MissingReason, Unreadable};
     use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
     /// Memory of zeros and some words.
@@ -155,7 +155,7 @@ mod tests {
     impl PhysicalMemory for Words {
         fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
             if paddr.get() >= 1 << 30 {
-                return Err(Unreadable { paddr, why: Missing::Hole });
+                return Err(Unreadable { paddr, why: MissingReason::Hole });
             }
             let word = self.0.get(&paddr.get()).copied().unwrap_or(0);
             buf.copy_from_slice(&word.to_le_bytes()[..buf.len()]);

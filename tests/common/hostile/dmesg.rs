@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::kernel::log::{self, Panic, PanicFinder, PrintOptions};
-use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
+use kdumpconv::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
 use kdumpconv::pages::{PhysAddr, Position, VirtAddr};
 use kdumpconv::{ByteOrder, StructLayout};
@@ -78,7 +78,7 @@ impl PhysicalMemory for Memory {
         let mut at = paddr.get();
         let mut rest = buf;
         while !rest.is_empty() {
-            let hole = Unreadable { paddr: PhysAddr::new(at), why: Missing::Hole };
+            let hole = Unreadable { paddr: PhysAddr::new(at), why: MissingReason::Hole };
             let page = self.pages.get(&(at / PAGE_BYTES)).ok_or(hole)?;
             let within = (at % PAGE_BYTES) as usize;
             let here = rest.len().min(4096 - within);

@@ -7,7 +7,7 @@
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::FlattenedSink;
-use kdumpconv::dump::elf::Core;
+use kdumpconv::dump::elf::ElfCore;
 use kdumpconv::pages::ranges::count;
 use kdumpconv::pages::{PageSize, Pfn, PfnRange};
 use kdumpconv::{ByteOrder, StructLayout};
@@ -208,6 +208,6 @@ fn same_from_a_stream(
 }
 
 /// Asserts that a dump was opened as an ELF core, and returns that.
-pub fn core_of(dump: &Dump) -> &Core {
+pub fn core_of(dump: &Dump) -> &ElfCore {
     dump.elf().expect("an ELF core was opened as a kdump file")
 }

@@ -125,7 +125,7 @@ fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
     let (ram, had) = dump.counts();
     assert!(had <= ram && ram > 0);
     assert!(kept.iter().all(|run| kdump.present.contains(run.start)));
-    let Some(first) = kdump.files.first().filter(|first| first.flat.is_none()) else { return };
+    let Some(first) = kdump.files.first().filter(|first| first.flattened.is_none()) else { return };
     let ends = kept.iter().chain(&present).flat_map(|run| [run.start, run.end - 1, run.end]);
     for pfn in ends.filter(|pfn| *pfn < dump.max_mapnr()) {
         let second = bit(file, &first.bitmap2, pfn.get());
@@ -188,7 +188,7 @@ fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
             assert!(page.is_err(), "pfn {pfn:#x} is not in the 2nd bitmap");
             continue;
         }
-        if kdump.files[0].flat.is_none() && kdump.files[0].sub_header.split == 0 {
+        if kdump.files[0].flattened.is_none() && kdump.files[0].sub_header.split == 0 {
             check_page(dump, kdump, &image, file, pfn, &page);
         }
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
 use kdumpconv::format::elf::Segment;
-use kdumpconv::kernel::physical::{Missing, PhysicalMemory, Unreadable};
+use kdumpconv::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
 use kdumpconv::pages::{PhysAddr, VirtAddr, VirtRange};
 use kdumpconv::{ByteOrder, StructLayout};
@@ -27,7 +27,7 @@ pub struct Machine {
 impl PhysicalMemory for Machine {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         self.reads.set(self.reads.get() + 1);
-        let hole = |paddr| Unreadable { paddr: phys(paddr), why: Missing::Hole };
+        let hole = |paddr| Unreadable { paddr: phys(paddr), why: MissingReason::Hole };
         self.memory.read(paddr.get(), buf).map_err(hole)
     }
 

@@ -146,9 +146,9 @@ fn log(summary: &Summary) -> Value {
             "error": null,
             "panic": log.panic.message,
             "cause": log.panic.cause,
-            "records": log.ended.records,
-            "lost": log.ended.lost,
-            "first_lost": log.ended.why,
+            "records": log.report.records,
+            "lost": log.report.lost,
+            "first_lost": log.report.why,
         }),
     }
 }

@@ -206,8 +206,8 @@ fn crash(summary: &Summary, page: &mut Page) {
             let panic = log.panic.message.as_deref();
             page.line("Panic", panic.unwrap_or("none in the log"));
             page.add("Cause", log.panic.cause.clone());
-            if let Some(why) = &log.ended.why {
-                let (lost, why) = (log.ended.lost, printable(why));
+            if let Some(why) = &log.report.why {
+                let (lost, why) = (log.report.lost, printable(why));
                 page.line("", format!("(records of the log are lost, {lost} or more: {why})"));
             }
         }

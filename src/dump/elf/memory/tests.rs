@@ -202,10 +202,10 @@ fn bytes_are_read_across_extents_and_not_a_byte_beyond() {
     assert_eq!(bytes_at(&map, &input, 0x1ffe, 4).unwrap(), [0x5f, 0x5f, 7, 7]);
     assert_eq!(bytes_at(&map, &input, 0x2fff, 1).unwrap(), [0x16]);
     let unreadable = |paddr, why| Err(Unreadable { paddr: PhysAddr::new(paddr), why });
-    assert_eq!(bytes_at(&map, &input, 0x2fff, 2), unreadable(0x3000, Missing::Excluded));
-    assert_eq!(bytes_at(&map, &input, 0xfff, 2), unreadable(0xfff, Missing::Hole));
-    assert_eq!(bytes_at(&map, &input, 0x4000, 1), unreadable(0x4000, Missing::Hole));
-    assert_eq!(bytes_at(&map, &input, u64::MAX, 2), unreadable(u64::MAX, Missing::Hole));
+    assert_eq!(bytes_at(&map, &input, 0x2fff, 2), unreadable(0x3000, MissingReason::Excluded));
+    assert_eq!(bytes_at(&map, &input, 0xfff, 2), unreadable(0xfff, MissingReason::Hole));
+    assert_eq!(bytes_at(&map, &input, 0x4000, 1), unreadable(0x4000, MissingReason::Hole));
+    assert_eq!(bytes_at(&map, &input, u64::MAX, 2), unreadable(u64::MAX, MissingReason::Hole));
     assert!(bytes_at(&map, &input, u64::MAX, 0).unwrap().is_empty());
 }
 
