@@ -7,39 +7,76 @@
 //! needs. crash, drgn and libkdumpfile open both.
 //!
 //! ```
-//! use kdumpconv::{ConvertOptions, Dump, FlattenedSink, Input, OpenOptions, convert};
+//! use kdumpconv::{Codec, ConvertOptions, Dump, Output, OutputFormat, convert};
 //!
-//! # fn main() -> kdumpconv::Result<()> {
-//! let path = std::path::Path::new("testdata/small.vmcore.zst");
-//! let dump = Dump::open(Input::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
-//! let mut stream = Vec::new();
-//! let mut sink = FlattenedSink::new(&mut stream);
-//! let report = convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_progress| ())?;
-//! assert!(!report.incomplete());
-//! assert_eq!(stream[..12], *b"makedumpfile");
-//! # Ok(())
-//! # }
+//! fn compress(vmcore: &str, kdump: &str) -> kdumpconv::Result<u64> {
+//!     let dump = Dump::open_path(vmcore)?;
+//!     let mut output = Output::create(kdump.as_ref(), OutputFormat::Auto, false)?;
+//!     let options = ConvertOptions::default().codec(Codec::Zstd).threads(2);
+//!     let report = convert(&dump, output.sink(), &options, &mut |_progress| ())?;
+//!     assert!(!report.incomplete());
+//!     let _published = output.publish(true);
+//!     Ok(report.file_bytes)
+//! }
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let target = folder.path().join("dump.kdump");
+//! # assert!(compress("testdata/small.vmcore.zst", target.to_str().unwrap())? > 0);
+//! # assert!(target.exists());
+//! # Ok::<(), kdumpconv::Error>(())
 //! ```
+//!
+//! # What there is
+//!
+//! | to | use |
+//! |---|---|
+//! | open a dump of any kind | [`Dump::open_path`], [`Dump::open`], [`Input`] for pipes and memory |
+//! | read pages, or memory by physical address | [`PageReader`], [`DumpMemory`] |
+//! | convert to a kdump file | [`convert`], to an [`Output`] or any other [`Sink`] |
+//! | convert to an ELF core | [`to_elf`] |
+//! | check a dump, alone or against its source | [`verify()`] |
+//! | say what a dump is | [`mod@summary`] |
+//! | read the kernel log | [`log`] |
+//! | know which pages a dump level excludes | [`select`] |
+//! | put a flattened stream together | [`unflatten`] |
+//! | read or write the records themselves | [`mod@format`] |
+//! | make small dumps for tests | [`fixtures`](https://docs.rs/kdumpconv/latest/kdumpconv/fixtures) (a feature) |
+//!
+//! Nothing panics on a damaged or hostile input, and no input makes the library take memory out of
+//! proportion to its size.
+//!
+//! # What semantic versioning covers
+//!
+//! Everything public: the items at the root and the modules [`mod@format`], `fixtures`, [`log`] and
+//! [`mod@summary`]. So does the output: the same library version turns the same input, with the same
+//! options, into the same bytes, for any number of threads. A minor version may add variants and
+//! fields to what is `#[non_exhaustive]`, may change the texts of errors, warnings and remarks, and
+//! may change compressed bytes (not the pages). Everything else is private.
 //!
 //! # The house
 //!
-//! Arrows point down: a module imports those below it, never one above or beside it that imports it.
+//! For those who change it. Arrows point down: a module imports those in rows below it, never one
+//! above or beside it. A test (`tests/library/house.rs`) fails when such an import appears.
 //!
 //! ```text
-//! to_kdump   to_elf   verify   summary   unflatten   fixtures    what a dump becomes
-//! select                                                         which pages are kept
-//! output                                                         what OUTPUT is, and how it is published
-//! pipeline                                                       pages under way; the only threads
-//! dump                                                           Dump, PageReader: what pages there are
-//! input                                                          where bytes come from
-//! kernel     codec    sink                                       the crashed kernel; a page's stored form; where bytes go
-//! format                                                         every byte of every format
-//! pages      error    progress
+//! to_kdump  to_elf  verify  summary  unflatten  fixtures   what a dump becomes
+//! select                                                   which pages are kept
+//! output                                                   what OUTPUT is, and how it is published
+//! pipeline                                                 pages under way; the only threads
+//! dump                                                     Dump, PageReader: what pages there are
+//! input                                                    where bytes come from
+//! kernel    codec   sink                                   the crashed kernel; a page's stored form; where bytes go
+//! format                                                   every byte of every format
+//! pages     error   progress                               pfns, addresses, ranges; what can go wrong; how far it is
 //! ```
 //!
-//! The way of a page: `input` reads bytes, `dump` knows which page they are, `select` whether it is
-//! kept; `pipeline` deals kept pages out in order, a worker of `to_kdump` encodes them by `codec`,
-//! and its writer hands them to a `sink`.
+//! The way of a page, in a conversion:
+//!
+//! ```text
+//! input --bytes--> dump: which page is it? --> select: is it kept? --> pipeline: dealt out in batches
+//!   --> to_kdump: PageReader --> zero? copied? encoded by codec --> in order --> writer --> sink
+//! ```
+//!
+//! The command (`src/cli`, above all this) uses what is public, and nothing else.
 
 #![cfg_attr(
     test,
@@ -54,25 +91,25 @@
 #[cfg(any(test, kdumpconv_fuzz))]
 extern crate self as kdumpconv;
 
-pub mod codec;
-pub mod dump;
+mod codec;
+mod dump;
 mod error;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
 pub mod format;
-pub mod input;
-pub mod kernel;
-pub mod output;
-pub mod pages;
-pub mod pipeline;
+mod input;
+mod kernel;
+mod output;
+mod pages;
+mod pipeline;
 mod progress;
-pub mod select;
-pub mod sink;
+mod select;
+mod sink;
 pub mod summary;
-pub mod to_elf;
-pub mod to_kdump;
-pub mod unflatten;
-pub mod verify;
+mod to_elf;
+mod to_kdump;
+mod unflatten;
+mod verify;
 
 #[cfg(test)]
 #[path = "../tests/unit/mod.rs"]
@@ -83,10 +120,11 @@ mod unit_tests;
 pub mod hostile;
 
 pub use codec::Codec;
+pub use dump::notes::Notes;
 pub use dump::physical::DumpMemory;
 pub use dump::reader::PageReader;
-pub use dump::search::find_vmcoreinfo;
-pub use dump::{Dump, OpenOptions};
+pub use dump::search::{VmcoreinfoFound, find_vmcoreinfo};
+pub use dump::{Dump, OpenOptions, Runs};
 pub use error::{Error, Result};
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
@@ -95,10 +133,13 @@ pub use input::{FileInput, Input, ReadAt};
 pub use kernel::arch::Architecture;
 pub use kernel::log;
 pub use kernel::translate::Kernel;
+pub use kernel::translate::direct_map::DirectMap;
 pub use kernel::vmcoreinfo::Vmcoreinfo;
 pub use output::{Disposition, Output, OutputFormat, Published};
+pub use pages::page_set::PageSet;
 pub use pages::{
-    PageGrid, PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span, VirtAddr, VirtRange,
+    FileOffset, FileRange, PageGrid, PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span,
+    VirtAddr, VirtRange,
 };
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{IncompleteReason, PageCounts};
@@ -114,5 +155,5 @@ pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, ConvertReport, convert};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
 pub use verify::{
-    Finding, FindingKind, Findings, Severity, VerifyOptions, mark_incomplete, verify,
+    Finding, FindingKind, Findings, Group, Severity, Tally, VerifyOptions, mark_incomplete, verify,
 };

@@ -9,7 +9,7 @@ use super::Codec;
 /// Why stored bytes are not a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", match codec { Codec::Raw => "raw", codec => codec.name() })]
-pub struct Damage {
+pub(crate) struct Damage {
     /// How the page is stored.
     pub codec: Codec,
     /// What is wrong.
@@ -19,7 +19,7 @@ pub struct Damage {
 /// What is wrong with a stored page, in the same words for every codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Sound, but not as long as a page.
     #[error("{size} bytes, a page has {page_size}")]
     WrongSize {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Decodes stored pages one after the other and reuses its state.
 ///
 /// No page costs an allocation, whatever its stored bytes claim to need.
-pub struct Decoder {
+pub(crate) struct Decoder {
     zlib: libdeflater::Decompressor,
     snappy: snap::raw::Decoder,
     pub(super) zstd: zstd_safe::DCtx<'static>,
@@ -19,7 +19,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Codec`] if a codec's library cannot start.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let zstd = zstd_safe::DCtx::try_create().ok_or_else(|| Error::Codec {
             codec: Codec::Zstd.name(),
             why: "no memory for its state".to_owned(),
@@ -37,7 +37,12 @@ impl Decoder {
     ///
     /// # Errors
     /// What is wrong with `stored`; the contents of `page` are then unspecified.
-    pub fn decode(&mut self, codec: Codec, stored: &[u8], page: &mut [u8]) -> Result<(), Damage> {
+    pub(crate) fn decode(
+        &mut self,
+        codec: Codec,
+        stored: &[u8],
+        page: &mut [u8],
+    ) -> Result<(), Damage> {
         let page_size = page.len();
         let size = match codec {
             Codec::Zlib => self

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Size and codec of one stored page, as its page descriptor has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Bytes stored.
     pub size: u32,
     /// The codec's bit, or 0 for a raw page.
@@ -25,7 +25,7 @@ impl Stored {
 /// Compresses pages of one size one after the other and reuses its state.
 ///
 /// The stored bytes of a page depend on nothing but the page's bytes.
-pub struct Encoder {
+pub(crate) struct Encoder {
     page_size: usize,
     flag: u32,
     engine: Engine,
@@ -47,7 +47,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`Error::Codec`] if the codec does not have this level or its library cannot start.
-    pub fn new(codec: Codec, level: Option<i32>, page_size: usize) -> Result<Self> {
+    pub(crate) fn new(codec: Codec, level: Option<i32>, page_size: usize) -> Result<Self> {
         let refused = |why: String| Error::Codec { codec: codec.name(), why };
         match (codec.levels(), level) {
             (None, Some(_)) => return Err(refused("has no levels".to_owned())),
@@ -75,7 +75,7 @@ impl Encoder {
 
     /// The length of the output that [`encode`](Self::encode) needs, whatever the page.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         match &self.engine {
             // These stop where the page is not smaller.
             Engine::Zlib(_) | Engine::Libdeflate(_) | Engine::Raw => self.page_size,
@@ -94,7 +94,7 @@ impl Encoder {
     /// # Panics
     /// If `out` is shorter than the page. Shorter than [`room`](Self::room), it makes pages raw
     /// that need not be.
-    pub fn encode(&mut self, page: &[u8], out: &mut [u8]) -> Stored {
+    pub(crate) fn encode(&mut self, page: &[u8], out: &mut [u8]) -> Stored {
         // What the codecs that can stop early may write: less than the page.
         let (smaller, _) = out.split_at_mut(page.len().saturating_sub(1));
         let compressed = match &mut self.engine {

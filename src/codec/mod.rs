@@ -15,9 +15,9 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_ZSTD,
 };
 
-pub use damage::{Damage, Fault};
-pub use decoder::Decoder;
-pub use encoder::{Encoder, Stored};
+pub(crate) use damage::{Damage, Fault};
+pub(crate) use decoder::Decoder;
+pub(crate) use encoder::{Encoder, Stored};
 
 /// How pages are compressed, each separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,16 +1,17 @@
 //! An open dump: one face for ELF cores and kdump files.
 
-pub mod elf;
+pub(crate) mod elf;
 mod facts;
-pub mod kdump;
-pub mod notes;
+pub(crate) mod kdump;
+pub(crate) mod notes;
 mod page_error;
-pub mod physical;
-pub mod reader;
-pub mod search;
+pub(crate) mod physical;
+pub(crate) mod reader;
+pub(crate) mod search;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use self::elf::ElfCore;
 use self::kdump::Kdump;
@@ -27,7 +28,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::ranges::within;
 use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, Position, Span};
 
-pub use page_error::{PageError, PageFault};
+pub(crate) use page_error::{PageError, PageFault};
 
 /// Bytes that tell the kind of a dump.
 const MAGIC_BYTES: usize = 16;
@@ -131,6 +132,19 @@ impl Dump {
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete
+    }
+
+    /// Opens the dump in a file, block device or FIFO, or /proc/vmcore; the file may be compressed
+    /// as a whole (.gz, .zst).
+    ///
+    /// A compressed file or a FIFO can only be read forwards: what is needed out of order goes to an
+    /// unnamed file in the folder for temporary files. [`Input::open`] takes another folder.
+    ///
+    /// # Errors
+    /// As [`Input::open`] and [`open`](Self::open).
+    pub fn open_path(path: impl AsRef<Path>) -> Result<Dump> {
+        let input = Input::open(path.as_ref(), std::env::temp_dir())?;
+        Self::open_input(input, &OpenOptions::default())
     }
 
     /// Reads the headers, notes and bitmaps of a dump of any kind.

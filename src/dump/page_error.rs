@@ -3,7 +3,7 @@
 /// Why a page that the dump should have cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct PageError {
+pub(crate) struct PageError {
     /// What is at fault.
     pub fault: PageFault,
     /// Where in the file, if it is at one place of it.
@@ -20,7 +20,7 @@ impl PageError {
 
 /// What is at fault if a page cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageFault {
+pub(crate) enum PageFault {
     /// The page is in a file of the split set that was not given.
     NotGiven,
     /// Its descriptor is empty: the writer broke off before this page.

@@ -7,19 +7,20 @@
 
 mod around;
 mod file;
-pub mod flattened;
+pub(crate) mod flattened;
 mod mapped;
 mod memory;
 mod open;
 mod opened;
-pub mod stream;
+pub(crate) mod stream;
 
 use std::io;
 
 pub(crate) use around::{Place, read_around_errors};
 pub use file::FileInput;
+pub use opened::Input;
 pub(crate) use opened::InputFailure;
-pub use opened::{Input, RandomInput};
+pub(crate) use opened::RandomInput;
 
 /// Bytes that can be read at an offset.
 pub trait ReadAt: Send + Sync {
@@ -43,7 +44,7 @@ pub trait ReadAt: Send + Sync {
 ///
 /// # Errors
 /// The first error that is not EINTR.
-pub fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match input.read_at(rest, offset.saturating_add(done as u64)) {

@@ -37,7 +37,7 @@ const MAX_SECTION_BYTES: u64 = 1 << 30;
 /// If the kernel's symbol table cannot be read, these are only the pages with symbols that VMCOREINFO
 /// names.
 #[must_use]
-pub fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
+pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
     let page = kernel.page_size.max(1);
     // Without the symbol table no section is certain.
     let mut ranges = sections(kernel, translator).unwrap_or_else(|_| Vec::new());

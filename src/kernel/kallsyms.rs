@@ -58,7 +58,7 @@ impl AddressEncoding {
 
 /// A kernel's symbol table.
 #[derive(Debug)]
-pub struct Kallsyms<'t, 'a> {
+pub(crate) struct Kallsyms<'t, 'a> {
     kernel: &'t Kernel<'a>,
     translator: &'t Translator<'a>,
     names: VirtAddr,
@@ -75,7 +75,10 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     ///
     /// # Errors
     /// [`Error`] if VMCOREINFO lacks a table, or one cannot be read or is implausible.
-    pub fn open(kernel: &'t Kernel<'a>, translator: &'t Translator<'a>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        kernel: &'t Kernel<'a>,
+        translator: &'t Translator<'a>,
+    ) -> Result<Self, Error> {
         let symbol = |name: &str| kernel.info.require_symbol(name);
         let names = symbol("kallsyms_names")?;
         let offsets = symbol("kallsyms_offsets")?;
@@ -117,7 +120,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// # Errors
     /// [`Error`] if a table cannot be read or is implausible: `_stext` must be where VMCOREINFO has
     /// it.
-    pub fn find(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
+    pub(crate) fn find(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
         let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
         let mut found = self.indices(&wanted)?;
         let stext = self.kernel.info.require_symbol(KNOWN)?;

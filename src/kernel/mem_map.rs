@@ -16,7 +16,7 @@ use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
 /// Page frames whose struct pages are consecutive in virtual memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemMapRun {
+pub(crate) struct MemMapRun {
     /// The page frames.
     pub pfns: PfnRange,
     /// Virtual address of the struct page of the first.
@@ -25,7 +25,7 @@ pub struct MemMapRun {
 
 /// The struct pages of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemMap {
+pub(crate) struct MemMap {
     /// In ascending order, disjoint.
     pub runs: Vec<MemMapRun>,
     /// The size of a struct page in bytes.
@@ -38,7 +38,7 @@ impl MemMap {
     /// # Errors
     /// [`Error`] if VMCOREINFO lacks an item, or if a table of the kernel cannot be read or is
     /// implausible.
-    pub fn find(
+    pub(crate) fn find(
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_bytes: u64,

@@ -13,18 +13,20 @@
 //! alone, so that tests can build a machine of a few bytes. All it reads is hostile: every count is
 //! bounded by the memory that the dump has, and every error is an [`Error`].
 
-pub mod arch;
+pub(crate) mod arch;
 mod error;
-pub mod image;
-pub mod kallsyms;
+pub(crate) mod image;
+pub(crate) mod kallsyms;
 pub mod log;
-pub mod mem_map;
-pub mod nodes;
-pub mod physical;
-pub mod struct_page;
-pub mod translate;
-pub mod utsname;
+pub(crate) mod mem_map;
+pub(crate) mod nodes;
+pub(crate) mod physical;
+pub(crate) mod struct_page;
+pub(crate) mod translate;
+pub(crate) mod utsname;
 mod virtual_reader;
-pub mod vmcoreinfo;
+pub(crate) mod vmcoreinfo;
 
-pub use error::{AddressError, Error};
+#[cfg(test)]
+pub(crate) use error::AddressError;
+pub(crate) use error::Error;

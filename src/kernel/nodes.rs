@@ -24,7 +24,7 @@ const MAX_ZONES: u64 = 16;
 
 /// Maximum orders of free blocks (LENGTH(zone.free_area)) that a kernel can be configured to:
 /// ARCH_FORCE_MAX_ORDER in arch/*/Kconfig.
-pub const MAX_ORDERS: u64 = 20;
+pub(crate) const MAX_ORDERS: u64 = 20;
 
 /// One past the highest plausible pfn: 64 bits of physical address in pages of 4 KiB. Nodes may span
 /// more than the memory that a dump can have.
@@ -32,7 +32,7 @@ const PFN_LIMIT: u64 = 1 << 52;
 
 /// A memory node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// The page frames that it spans, holes included.
     pub pfns: PfnRange,
     /// The virtual address of its array of struct pages, if the kernel has one for each node
@@ -48,7 +48,7 @@ pub struct Node {
 ///
 /// # Errors
 /// [`Error`] if VMCOREINFO lacks an item, or if a node cannot be read or is implausible.
-pub fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, Error> {
+pub(crate) fn nodes(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Node>, Error> {
     let reader = NodeReader { kernel, translator, offsets: NodeOffsets::of(kernel.info)? };
     let online = reader.online()?;
     online.into_iter().map(|(id, pgdat)| reader.node(id, pgdat)).collect()

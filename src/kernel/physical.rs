@@ -4,7 +4,7 @@ use crate::pages::PhysAddr;
 
 mod cached;
 
-pub use cached::CachedMemory;
+pub(crate) use cached::CachedMemory;
 
 /// Memory that can be read by its physical address.
 pub trait PhysicalMemory {

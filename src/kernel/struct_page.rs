@@ -16,7 +16,7 @@ use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Pfn, Position, VirtAddr};
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
-pub use types::{PageType, page_type};
+pub(crate) use types::{PageType, page_type};
 
 /// Maximum `sizeof(struct page)`: several times its 64 bytes, to which memcg, KMSAN and the last CPU
 /// add a word each.
@@ -27,7 +27,7 @@ const MAPPING_FLAGS: u64 = 3;
 const MAPPING_ANON: u64 = 1;
 
 /// The highest order of a compound page: 16 GiB of hugetlb in pages of 4 KiB.
-pub const MAX_ORDER: u64 = 22;
+pub(crate) const MAX_ORDER: u64 = 22;
 
 /// The order of a folio in page[1].flags, since 6.6 (ebc1baf5c9b4).
 const FOLIO_ORDER: u64 = 0xff;
@@ -50,7 +50,7 @@ struct Field {
 
 /// The format of one kernel's struct pages.
 #[derive(Debug, Clone)]
-pub struct StructPageFormat {
+pub(crate) struct StructPageFormat {
     /// The size of a struct page in bytes.
     pub size: usize,
     order: ByteOrder,
@@ -72,7 +72,7 @@ pub struct StructPageFormat {
 
 /// The mask of a flag in `page.flags`, whose bit number is `NUMBER(name)`.
 #[must_use]
-pub fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
+pub(crate) fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
     1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
 }
 
@@ -81,7 +81,7 @@ impl StructPageFormat {
     ///
     /// # Errors
     /// [`Error`] if VMCOREINFO lacks an item, or one is implausible.
-    pub fn of(kernel: &Kernel<'_>) -> Result<Self, Error> {
+    pub(crate) fn of(kernel: &Kernel<'_>) -> Result<Self, Error> {
         let info = kernel.info;
         let long = kernel.layout.long_bytes();
         let size = info.require_size("page")?;
@@ -140,31 +140,31 @@ impl StructPageFormat {
 
     /// Whether tails of compound pages are marked (OFFSET(page.compound_head), since 4.6).
     #[must_use]
-    pub fn knows_tails(&self) -> bool {
+    pub(crate) fn knows_tails(&self) -> bool {
         self.head_link.is_some()
     }
 
     /// Whether heads of compound pages are marked.
     #[must_use]
-    pub fn knows_heads(&self) -> bool {
+    pub(crate) fn knows_heads(&self) -> bool {
         self.head_mask != 0 && self.compound_order.is_some()
     }
 
     /// Whether `page._mapcount` is known.
     #[must_use]
-    pub fn has_mapcount(&self) -> bool {
+    pub(crate) fn has_mapcount(&self) -> bool {
         self.mapcount.is_some()
     }
 
     /// Whether `page.private` is known.
     #[must_use]
-    pub fn has_private(&self) -> bool {
+    pub(crate) fn has_private(&self) -> bool {
         self.private.is_some()
     }
 
     /// Whether slab pages are marked.
     #[must_use]
-    pub fn knows_slab(&self) -> bool {
+    pub(crate) fn knows_slab(&self) -> bool {
         match self.slab {
             Some(Slab::Type(_)) => self.has_mapcount(),
             Some(Slab::Flag(_)) => true,
@@ -175,7 +175,7 @@ impl StructPageFormat {
     /// The struct page at the start of `bytes`, which may continue with those of the next pages. Its
     /// virtual address is `vaddr`.
     #[must_use]
-    pub fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> StructPage<'a> {
+    pub(crate) fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> StructPage<'a> {
         let mapcount = self.mapcount.and_then(|field| bytes.get(field.offset..)?.first_chunk());
         // -1, a page without mappings, where the field is not known.
         let mapcount = mapcount.map_or(u32::MAX, |&bytes| self.order.read_u32(bytes));
@@ -201,7 +201,7 @@ impl StructPageFormat {
 
 /// One struct page, and the bytes of the next ones.
 #[derive(Debug, Clone, Copy)]
-pub struct StructPage<'a> {
+pub(crate) struct StructPage<'a> {
     format: &'a StructPageFormat,
     bytes: &'a [u8],
     vaddr: VirtAddr,
@@ -213,7 +213,7 @@ pub struct StructPage<'a> {
 
 /// The target of `page.mapping`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageMapping {
+pub(crate) enum PageMapping {
     /// Nothing.
     None,
     /// The anon_vma of anonymous memory, or a node of KSM.
@@ -227,13 +227,13 @@ pub enum PageMapping {
 impl StructPage<'_> {
     /// Its virtual address.
     #[must_use]
-    pub fn vaddr(&self) -> VirtAddr {
+    pub(crate) fn vaddr(&self) -> VirtAddr {
         self.vaddr
     }
 
     /// Whether it is a tail: part of a compound page, after its head.
     #[must_use]
-    pub fn is_tail(&self) -> bool {
+    pub(crate) fn is_tail(&self) -> bool {
         self.head_link().is_some_and(|link| link & 1 != 0)
     }
 
@@ -243,7 +243,7 @@ impl StructPage<'_> {
     /// The link is the address itself. Since 7.1 it may be a mask instead, which the head's address
     /// is the tail's address ANDed with.
     #[must_use]
-    pub fn head_of_tail(&self) -> Option<VirtAddr> {
+    pub(crate) fn head_of_tail(&self) -> Option<VirtAddr> {
         let is_wide = self.format.flags.bytes == 8;
         let ones = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
         let link = self.head_link().filter(|&link| link != ones)?;
@@ -254,14 +254,14 @@ impl StructPage<'_> {
 
     /// The distance in bytes from a tail's head to the tail, if it has a head.
     #[must_use]
-    pub fn distance_to_head(&self) -> Option<u64> {
+    pub(crate) fn distance_to_head(&self) -> Option<u64> {
         Some(self.vaddr.wrapping_sub(self.head_of_tail()?))
     }
 
     /// Whether a head is fake (page_is_fake_head(), 5.18 to 7.0): it stands for tails of a huge page
     /// whose struct pages were freed. The kernel maps the first of them again in their place.
     #[must_use]
-    pub fn is_fake_head(&self) -> bool {
+    pub(crate) fn is_fake_head(&self) -> bool {
         let next = self.next(1);
         next.is_some_and(|next| {
             next.is_tail() && next.head_of_tail().is_some_and(|head| head != self.vaddr)
@@ -270,7 +270,7 @@ impl StructPage<'_> {
 
     /// The struct page `pages` pages on, if the bytes reach that far.
     #[must_use]
-    pub fn next(&self, pages: u64) -> Option<StructPage<'_>> {
+    pub(crate) fn next(&self, pages: u64) -> Option<StructPage<'_>> {
         let size = self.format.size;
         let offset = usize::try_from(pages).ok()?.checked_mul(size)?;
         let bytes = self.bytes.get(offset..).filter(|bytes| bytes.len() >= size)?;
@@ -291,13 +291,13 @@ impl StructPage<'_> {
 
     /// Whether it is the head of a compound page.
     #[must_use]
-    pub fn is_head(&self) -> bool {
+    pub(crate) fn is_head(&self) -> bool {
         self.flags & self.format.head_mask != 0
     }
 
     /// Whether it is a slab page: its other fields then have other meanings.
     #[must_use]
-    pub fn is_slab(&self) -> bool {
+    pub(crate) fn is_slab(&self) -> bool {
         match self.format.slab {
             Some(Slab::Type(value)) => value.is(self.mapcount),
             Some(Slab::Flag(mask)) => self.flags & mask != 0,
@@ -307,13 +307,13 @@ impl StructPage<'_> {
 
     /// Whether `_mapcount` holds the page's type rather than a count of its mappings.
     #[must_use]
-    pub fn has_type(&self) -> bool {
+    pub(crate) fn has_type(&self) -> bool {
         self.format.a_type.is_some_and(|any| any.is_like(self.mapcount))
     }
 
     /// Whether it is the head of a hugetlb page.
     #[must_use]
-    pub fn is_hugetlb(&self) -> bool {
+    pub(crate) fn is_hugetlb(&self) -> bool {
         self.is_head()
             && match self.format.hugetlb {
                 Some(Hugetlb::Type(value)) => value.is(self.mapcount),
@@ -325,13 +325,13 @@ impl StructPage<'_> {
 
     /// `page.private`: the order of a free block; 0 if its offset is not known.
     #[must_use]
-    pub fn private(&self) -> u64 {
+    pub(crate) fn private(&self) -> u64 {
         self.format.private.map_or(0, |field| self.format.read(self.bytes, field))
     }
 
     /// The target of `page.mapping`.
     #[must_use]
-    pub fn mapping(&self) -> PageMapping {
+    pub(crate) fn mapping(&self) -> PageMapping {
         let mapping = self.format.read(self.bytes, self.format.mapping);
         let pointer = mapping & !MAPPING_FLAGS;
         if mapping == 0 {
@@ -350,7 +350,7 @@ impl StructPage<'_> {
     /// `None` if that is contradictory: a head must be aligned to its order, and its first tail, and
     /// the last one if the bytes reach it, must point to it.
     #[must_use]
-    pub fn compound_order(&self, pfn: Pfn) -> Option<u32> {
+    pub(crate) fn compound_order(&self, pfn: Pfn) -> Option<u32> {
         let place = self.format.compound_order.filter(|_| self.is_head());
         let order = match place {
             None => return Some(0),
@@ -373,7 +373,7 @@ impl StructPage<'_> {
 
 /// `order`, if a block that starts at `pfn` can have it: `pfn` must be aligned to it.
 #[must_use]
-pub fn aligned_order(pfn: Pfn, order: u64) -> Option<u32> {
+pub(crate) fn aligned_order(pfn: Pfn, order: u64) -> Option<u32> {
     let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
     (pfn.get() % (1 << order) == 0).then_some(order)
 }

@@ -14,14 +14,14 @@ const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
 /// The virtual address of `init_uts_ns.name`, if VMCOREINFO has it.
 #[must_use]
-pub fn address(info: &Vmcoreinfo) -> Option<VirtAddr> {
+pub(crate) fn address(info: &Vmcoreinfo) -> Option<VirtAddr> {
     let (namespace, name) = info.symbol("init_uts_ns").zip(info.offset("uts_namespace.name"))?;
     namespace.checked_add(name)
 }
 
 /// Physical addresses that `init_uts_ns.name` may have; none if VMCOREINFO does not have it.
 #[must_use]
-pub fn candidates(
+pub(crate) fn candidates(
     arch: Architecture,
     info: &Vmcoreinfo,
     phys_base: u64,
@@ -36,7 +36,7 @@ pub fn candidates(
 /// It must name Linux and the release of VMCOREINFO, and have a version and a machine: the bytes at a
 /// wrong address do not.
 #[must_use]
-pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
+pub(crate) fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
     let name = NewUtsname::parse(bytes)?;
     let plausible = name.sysname == "Linux"
         && Some(name.release.as_str()) == info.get("OSRELEASE")
@@ -49,13 +49,13 @@ pub fn recognise(bytes: &[u8], info: &Vmcoreinfo) -> Option<NewUtsname> {
 /// Whether a header's utsname is the kernel's own and has all that readers need. QEMU writes an empty
 /// one, and [`fallback`] one that is better replaced.
 #[must_use]
-pub fn is_usable(name: &NewUtsname) -> bool {
+pub(crate) fn is_usable(name: &NewUtsname) -> bool {
     is_filled(name) && name.version != UNKNOWN
 }
 
 /// Whether libkdumpfile and drgn can identify the dump by it.
 #[must_use]
-pub fn is_filled(name: &NewUtsname) -> bool {
+pub(crate) fn is_filled(name: &NewUtsname) -> bool {
     name.sysname == "Linux"
         && [&name.release, &name.version, &name.machine].iter().all(|field| !field.is_empty())
 }
@@ -64,7 +64,11 @@ pub fn is_filled(name: &NewUtsname) -> bool {
 ///
 /// No field that libkdumpfile requires is empty; the unknown ones are "unknown".
 #[must_use]
-pub fn fallback(arch: Architecture, order: ByteOrder, info: Option<&Vmcoreinfo>) -> NewUtsname {
+pub(crate) fn fallback(
+    arch: Architecture,
+    order: ByteOrder,
+    info: Option<&Vmcoreinfo>,
+) -> NewUtsname {
     let release = info
         .and_then(|info| info.get("OSRELEASE"))
         .filter(|release| !release.is_empty() && release.bytes().all(|b| b.is_ascii_graphic()))

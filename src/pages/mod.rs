@@ -6,12 +6,12 @@
 mod grid;
 mod narrow;
 mod page_cache;
-pub mod page_set;
+pub(crate) mod page_set;
 mod page_size;
 mod position;
-pub mod ranges;
+pub(crate) mod ranges;
 mod span;
-pub mod zero;
+pub(crate) mod zero;
 
 pub use grid::PageGrid;
 pub(crate) use narrow::in_memory;
@@ -21,4 +21,4 @@ pub use position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};
 pub use span::{FileRange, PfnRange, PhysRange, Span, VirtRange};
 
 /// One past the highest pfn that is accepted: 256 TiB of 4 KiB pages, whose bitmaps take 8 GiB each.
-pub const MAX_PFN: Pfn = Pfn::new(1 << 36);
+pub(crate) const MAX_PFN: Pfn = Pfn::new(1 << 36);

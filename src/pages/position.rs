@@ -122,7 +122,7 @@ macro_rules! position {
         }
 
         /// Tests compare with literal numbers.
-        #[cfg(test)]
+        #[cfg(any(test, kdumpconv_fuzz))]
         impl PartialEq<u64> for $name {
             fn eq(&self, number: &u64) -> bool {
                 self.0 == *number

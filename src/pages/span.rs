@@ -40,7 +40,7 @@ impl<T: Position> IntoIterator for Span<T> {
 }
 
 /// Tests compare with literal ranges.
-#[cfg(test)]
+#[cfg(any(test, kdumpconv_fuzz))]
 impl<T: Position> PartialEq<Range<u64>> for Span<T> {
     fn eq(&self, numbers: &Range<u64>) -> bool {
         *self == Span::from(numbers.clone())

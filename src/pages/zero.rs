@@ -7,7 +7,7 @@ const BLOCK_BYTES: usize = 256;
 /// Most other pages differ in their first bytes; the rest is ORed in blocks that the compiler
 /// turns into vector code (`cargo bench` measures it).
 #[must_use]
-pub fn is_zero(page: &[u8]) -> bool {
+pub(crate) fn is_zero(page: &[u8]) -> bool {
     let any = |block: &[u8]| block.iter().fold(0, |any, byte| any | byte) != 0;
     if page.first_chunk::<8>().is_some_and(|first| any(first)) {
         return false;

@@ -7,7 +7,7 @@
 pub(crate) mod batch;
 pub(crate) mod feed;
 mod ordered;
-pub mod outcome;
+pub(crate) mod outcome;
 
 pub(crate) use ordered::ordered;
 

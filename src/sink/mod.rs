@@ -14,10 +14,10 @@
 //! A sink knows offsets and bytes. What a file consists of belongs in `to_kdump` and `to_elf`; how
 //! OUTPUT is opened and gets its name, in `output`.
 
-pub mod file;
-pub mod flattened;
-pub mod ordered;
-pub mod seek;
+pub(crate) mod file;
+pub(crate) mod flattened;
+pub(crate) mod ordered;
+pub(crate) mod seek;
 
 use std::io;
 use std::ops::Range;

@@ -10,7 +10,7 @@ use crate::pages::{PageSize, Pfn};
 
 /// What a file's layout follows from.
 #[derive(Debug, Clone)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// How its structs are laid out.
     pub layout: StructLayout,
     /// The size of a page, which is a block.
@@ -33,7 +33,7 @@ pub struct Contents {
 
 /// Where everything goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KdumpLayout {
+pub(crate) struct KdumpLayout {
     /// Bytes of a block.
     pub block_size: u32,
     /// The sub header, whole.
@@ -63,7 +63,7 @@ impl KdumpLayout {
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when a size does not fit its field.
-    pub fn new(contents: &Contents) -> Result<KdumpLayout> {
+    pub(crate) fn new(contents: &Contents) -> Result<KdumpLayout> {
         let bs = contents.page_size.bytes();
         let offset = |value: Option<u64>| {
             // off_t is signed.

@@ -10,7 +10,7 @@
 
 pub(crate) mod bitmap;
 mod header;
-pub mod layout;
+pub(crate) mod layout;
 mod options;
 mod report;
 mod utsname;

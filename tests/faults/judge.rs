@@ -67,7 +67,7 @@ impl ReadAt for Shared {
     }
 }
 
-fn found(case: &Case, plain: &[u8]) -> Result<(bool, verify::Findings), String> {
+fn found(case: &Case, plain: &[u8]) -> Result<(bool, kdumpconv::Findings), String> {
     let chain =
         |error: kdumpconv::Error| format!("{error}: {:?}", std::error::Error::source(&error));
     let dump = core_of(plain.to_vec()).map_err(chain)?;
@@ -179,7 +179,7 @@ fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Damage that the dump's headers cannot express: zeros replace unreadable notes.
-fn damage(findings: &verify::Findings, incomplete: bool) -> Option<String> {
+fn damage(findings: &kdumpconv::Findings, incomplete: bool) -> Option<String> {
     let known = |kind: FindingKind| {
         incomplete
             && matches!(kind, FindingKind::Notes | FindingKind::NotesDiffer | FindingKind::Header)

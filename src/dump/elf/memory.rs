@@ -39,7 +39,7 @@ impl Extent {
 
 /// Physical memory as sorted runs of pages, and the way from a page to its bytes.
 #[derive(Debug, Clone)]
-pub struct ElfMemory {
+pub(crate) struct ElfMemory {
     grid: PageGrid,
     extents: Vec<Extent>,
     present: Vec<PfnRange>,
@@ -58,7 +58,7 @@ impl ElfMemory {
     /// in header order. A segment without a physical address is ignored; one that ends after
     /// [`MAX_PFN`], or whose bytes end beyond 2^63, is [rejected](Self::rejected).
     #[must_use]
-    pub fn new(segments: &[Segment], grid: PageGrid, input_bytes: Option<u64>) -> Self {
+    pub(crate) fn new(segments: &[Segment], grid: PageGrid, input_bytes: Option<u64>) -> Self {
         let limit = grid.address_of(MAX_PFN);
         let mut rejected = Vec::new();
         let mut memory = Vec::new();
@@ -92,54 +92,54 @@ impl ElfMemory {
 
     /// How this memory is divided into pages.
     #[must_use]
-    pub fn grid(&self) -> PageGrid {
+    pub(crate) fn grid(&self) -> PageGrid {
         self.grid
     }
 
     /// One past the highest pfn of any segment; 0 without memory.
     #[must_use]
-    pub fn max_mapnr(&self) -> Pfn {
+    pub(crate) fn max_mapnr(&self) -> Pfn {
         self.present.last().map_or(Pfn::ZERO, |run| run.end)
     }
 
     /// Runs of pfns that are RAM, sorted, disjoint, never touching.
     #[must_use]
-    pub fn present(&self) -> &[PfnRange] {
+    pub(crate) fn present(&self) -> &[PfnRange] {
         &self.present
     }
 
     /// Runs of pfns whose bytes are in the input, sorted, disjoint, never touching.
     #[must_use]
-    pub fn with_data(&self) -> &[PfnRange] {
+    pub(crate) fn with_data(&self) -> &[PfnRange] {
         &self.with_data
     }
 
     /// Runs of pfns with bytes before offset `end` of the input.
     #[must_use]
-    pub fn with_data_before(&self, end: u64) -> Vec<PfnRange> {
+    pub(crate) fn with_data_before(&self, end: u64) -> Vec<PfnRange> {
         runs_before(&self.extents, end, self.grid)
     }
 
     /// Runs of pfns whose bytes would be after the end of the input: the headers promise them.
     #[must_use]
-    pub fn missing(&self) -> &[PfnRange] {
+    pub(crate) fn missing(&self) -> &[PfnRange] {
         &self.missing
     }
 
     /// Physical addresses of segments that cannot be addressed.
     #[must_use]
-    pub fn rejected(&self) -> &[PhysAddr] {
+    pub(crate) fn rejected(&self) -> &[PhysAddr] {
         &self.rejected
     }
 
     /// The reads that [`read_pages`](Self::read_pages) makes for all pages in ascending order.
-    pub fn reads(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
+    pub(crate) fn reads(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
         self.extents.iter().map(|extent| extent.offset..extent.offset_of(extent.addresses.end))
     }
 
     /// The input offset of the first bytes of page `pfn`, or of the next page with bytes.
     #[must_use]
-    pub fn input_offset(&self, pfn: Pfn) -> Option<u64> {
+    pub(crate) fn input_offset(&self, pfn: Pfn) -> Option<u64> {
         let address = self.grid.address_of(pfn);
         let extent = self.extents.get(self.first_extent(address))?;
         Some(extent.offset_of(address.max(extent.addresses.start)))
@@ -154,7 +154,7 @@ impl ElfMemory {
     ///
     /// Passes each unreadable page to `unreadable`, in ascending order but perhaps more than once;
     /// its bytes are undefined.
-    pub fn read_pages(
+    pub(crate) fn read_pages(
         &self,
         input: &dyn ReadAt,
         pfns: PfnRange,
@@ -188,7 +188,7 @@ impl ElfMemory {
     ///
     /// # Errors
     /// The first byte that no segment has, or that the input cannot read.
-    pub fn read_bytes(
+    pub(crate) fn read_bytes(
         &self,
         input: &dyn ReadAt,
         paddr: PhysAddr,
@@ -224,7 +224,7 @@ impl ElfMemory {
 
     /// Whether the input has every byte of page `pfn`.
     #[must_use]
-    pub fn has_whole(&self, pfn: Pfn) -> bool {
+    pub(crate) fn has_whole(&self, pfn: Pfn) -> bool {
         let mut at = self.grid.address_of(pfn);
         let end = self.grid.address_of(pfn.saturating_add(1));
         for extent in self.extents.iter().skip(self.first_extent(at)) {
@@ -241,7 +241,7 @@ impl ElfMemory {
 
     /// The number of bytes of all pages in the input.
     #[must_use]
-    pub fn bytes_in_file(&self) -> u64 {
+    pub(crate) fn bytes_in_file(&self) -> u64 {
         count(&self.with_data).saturating_mul(self.grid.page_size().bytes())
     }
 }

@@ -10,7 +10,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PhysAddr};
 
-pub mod memory;
+pub(crate) mod memory;
 mod pages;
 
 pub(crate) use pages::PlainPages;
@@ -22,7 +22,7 @@ pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 const TABLE_WINDOW_BYTES: usize = 64 << 10;
 
 /// The ELF side of an open dump: segments, and the pages that they place.
-pub struct ElfCore {
+pub(crate) struct ElfCore {
     /// The bytes.
     pub input: Input,
     /// The file header.

@@ -22,7 +22,7 @@ const MIN_BITMAP_MEMORY: u64 = 64 << 20;
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// One kdump file.
-pub struct KdumpFile {
+pub(crate) struct KdumpFile {
     /// Its bytes, unflattened.
     pub(crate) input: FileBytes,
     /// What is to be known of the stream that it is flattened to, if it is.
@@ -55,7 +55,7 @@ pub struct KdumpFile {
 
 /// A flattened stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlattenedStats {
+pub(crate) struct FlattenedStats {
     /// How many records it has.
     pub records: u64,
     /// Bytes of the stream.

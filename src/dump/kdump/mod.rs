@@ -21,14 +21,14 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
 use crate::pages::{PageGrid, PageSize, Pfn, PhysAddr, Position};
 
-pub use headers::{FlattenedStats, KdumpFile};
+pub(crate) use headers::{FlattenedStats, KdumpFile};
 pub(crate) use pages::StoredPages;
 
 /// Bytes of a text that becomes a note.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// The kdump side of an open dump.
-pub struct Kdump {
+pub(crate) struct Kdump {
     /// The file, or the files of a set in the order of their pfns. There is at least one.
     pub files: Vec<KdumpFile>,
     /// The 1st bitmap: RAM.

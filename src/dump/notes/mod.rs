@@ -13,10 +13,10 @@ use crate::format::elf::{NOTE_HEADER_BYTES, NT_PRSTATUS, NoteHeader, encode_note
 use crate::format::wire::ByteOrder;
 use crate::input::{Place, ReadAt, read_around_errors, read_full};
 
-pub use kinds::NoteKind;
+pub(crate) use kinds::NoteKind;
 
 /// More notes than this are left out: a `p_filesz` may say anything.
-pub const MAX_NOTE_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_NOTE_BYTES: u64 = 1 << 30;
 
 /// Bytes of VMCOREINFO at the most; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;

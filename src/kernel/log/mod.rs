@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! [`print`] writes the log as text, [`PanicFinder`] looks for the reason of the crash.
+//! [`print()`] writes the log as text, [`PanicFinder`] looks for the reason of the crash.
 //!
 //! VMCOREINFO has the offsets in the kernel's structs. Sizes and indices count only as far as the dump
 //! has memory for them. A record that cannot be read is counted in [`LogReport`]; the others are not

@@ -11,7 +11,7 @@ const PAGES: usize = 16;
 /// Another memory with a cache of the pages that were used last.
 ///
 /// Whole pages and more bypass the cache.
-pub struct CachedMemory<'a> {
+pub(crate) struct CachedMemory<'a> {
     memory: &'a dyn PhysicalMemory,
     pages: RefCell<PageCache<PhysAddr>>,
 }
@@ -25,7 +25,7 @@ impl std::fmt::Debug for CachedMemory<'_> {
 impl<'a> CachedMemory<'a> {
     /// Caches `memory`; reads nothing yet.
     #[must_use]
-    pub fn new(memory: &'a dyn PhysicalMemory) -> Self {
+    pub(crate) fn new(memory: &'a dyn PhysicalMemory) -> Self {
         // The smallest page of any kernel: little is read in vain.
         CachedMemory { memory, pages: RefCell::new(PageCache::new(PageSize::MIN, PAGES)) }
     }

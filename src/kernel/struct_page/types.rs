@@ -4,7 +4,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
 /// A value of `_mapcount` that says what a page is: PAGE_*_MAPCOUNT_VALUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageType {
+pub(crate) enum PageType {
     /// All 32 bits. Before 6.12: all ones with one bit cleared (since 4.18, 6e292b9be7f4), or -128.
     Exact(u32),
     /// The highest byte, with any data below it: since 6.12 (4ffca5a96678).
@@ -27,7 +27,7 @@ impl PageType {
 
     /// Whether `mapcount` has this type.
     #[must_use]
-    pub fn is(self, mapcount: u32) -> bool {
+    pub(crate) fn is(self, mapcount: u32) -> bool {
         match self {
             PageType::Exact(value) => mapcount == value,
             PageType::TopByte(value) => mapcount >> 24 == value,
@@ -48,6 +48,6 @@ impl PageType {
 
 /// The page type `NUMBER(name)`.
 #[must_use]
-pub fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
+pub(crate) fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
     PageType::of(info, name)
 }

@@ -10,7 +10,7 @@ use crate::pages::{PhysRange, Position};
 
 /// The result of listing all page tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TablesFound {
+pub(crate) struct TablesFound {
     /// Tables found.
     pub tables: u64,
     /// Tables above the last level that could not be read; those below them are unknown.
@@ -28,7 +28,7 @@ impl Translator<'_> {
     ///
     /// # Errors
     /// [`Error`] if this kernel's tables cannot be walked.
-    pub fn tables(&self, visit: &mut dyn FnMut(PhysRange)) -> Result<TablesFound, Error> {
+    pub(crate) fn tables(&self, visit: &mut dyn FnMut(PhysRange)) -> Result<TablesFound, Error> {
         let tables = self.space.tables.as_ref().map_err(|why| Error::clone(why))?;
         Ok(tables.enumerate(self.memory, visit))
     }

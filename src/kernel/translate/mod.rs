@@ -10,7 +10,7 @@
 //! It finds the tables themselves, and memory whose tables are not in the dump.
 
 mod arm64;
-pub mod direct_map;
+pub(crate) mod direct_map;
 mod enumerate;
 mod loongarch;
 mod ppc64;
@@ -34,8 +34,8 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PhysAddr, Position, VirtAddr};
 use tables::Tables;
 
-pub use enumerate::TablesFound;
-pub use runs::PhysicalRuns;
+#[cfg(test)]
+pub(crate) use enumerate::TablesFound;
 
 /// A crashed kernel, as its dump presents it.
 #[derive(Clone, Copy)]
@@ -98,7 +98,7 @@ struct AddressSpace {
 
 /// The physical address of a virtual one, and how far both stay consecutive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     /// The physical address.
     pub paddr: PhysAddr,
     /// Bytes to the end of the page, leaf or linear range; at least 1.
@@ -106,7 +106,7 @@ pub struct Mapping {
 }
 
 /// Translates a kernel's virtual addresses and reads the memory there.
-pub struct Translator<'a> {
+pub(crate) struct Translator<'a> {
     memory: &'a dyn PhysicalMemory,
     layout: StructLayout,
     space: AddressSpace,
@@ -123,7 +123,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// [`Error::NoTranslation`], whose source says what VMCOREINFO lacks.
-    pub fn new(kernel: &Kernel<'a>) -> Result<Self, Error> {
+    pub(crate) fn new(kernel: &Kernel<'a>) -> Result<Self, Error> {
         let space = match kernel.arch {
             Architecture::X86_64 => x86::x86_64(kernel),
             Architecture::I386 => x86::i386(kernel),
@@ -142,13 +142,13 @@ impl<'a> Translator<'a> {
 
     /// Word size and byte order of the kernel.
     #[must_use]
-    pub fn layout(&self) -> StructLayout {
+    pub(crate) fn layout(&self) -> StructLayout {
         self.layout
     }
 
     /// The memory that it reads.
     #[must_use]
-    pub fn memory(&self) -> &'a dyn PhysicalMemory {
+    pub(crate) fn memory(&self) -> &'a dyn PhysicalMemory {
         self.memory
     }
 
@@ -156,7 +156,8 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`map`](Self::map).
-    pub fn translate(&self, vaddr: VirtAddr) -> Result<PhysAddr, AddressError> {
+    #[cfg(any(test, kdumpconv_fuzz))]
+    pub(crate) fn translate(&self, vaddr: VirtAddr) -> Result<PhysAddr, AddressError> {
         self.map(vaddr).map(|mapping| mapping.paddr)
     }
 
@@ -164,7 +165,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// [`AddressError`] with the level and the entry that ended the walk.
-    pub fn map(&self, vaddr: VirtAddr) -> Result<Mapping, AddressError> {
+    pub(crate) fn map(&self, vaddr: VirtAddr) -> Result<Mapping, AddressError> {
         self.map_by(self.memory, vaddr)
     }
 
@@ -202,7 +203,7 @@ impl<'a> Translator<'a> {
     /// # Errors
     /// [`AddressError`] for the first byte that could not be read; the contents of `buf` are then
     /// undefined.
-    pub fn read(&self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
+    pub(crate) fn read(&self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
         while !rest.is_empty() {
@@ -222,7 +223,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u32(&self, vaddr: VirtAddr) -> Result<u32, AddressError> {
+    pub(crate) fn read_u32(&self, vaddr: VirtAddr) -> Result<u32, AddressError> {
         let mut bytes = [0; 4];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u32(bytes))
@@ -232,7 +233,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_u64(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
+    pub(crate) fn read_u64(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
         let mut bytes = [0; 8];
         self.read(vaddr, &mut bytes)?;
         Ok(self.layout.byte_order().read_u64(bytes))
@@ -242,7 +243,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// See [`read`](Self::read).
-    pub fn read_long(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
+    pub(crate) fn read_long(&self, vaddr: VirtAddr) -> Result<u64, AddressError> {
         match self.layout.long_bytes() {
             8 => self.read_u64(vaddr),
             _ => self.read_u32(vaddr).map(u64::from),

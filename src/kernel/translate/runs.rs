@@ -11,7 +11,7 @@ use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 /// the part is not mapped. Consecutive parts that are consecutive in physical memory too, or
 /// unmapped for the same kind of reason, are one item.
 #[derive(Debug)]
-pub struct PhysicalRuns<'t, 'a> {
+pub(crate) struct PhysicalRuns<'t, 'a> {
     translator: &'t Translator<'a>,
     memory: CachedMemory<'a>,
     rest: VirtRange,
@@ -27,7 +27,7 @@ impl<'a> Translator<'a> {
     /// Costs one walk for each entry that covers some of them, mapped or not: callers bound the
     /// range by what memory can hold.
     #[must_use]
-    pub fn runs<'t>(&'t self, vaddrs: VirtRange) -> PhysicalRuns<'t, 'a> {
+    pub(crate) fn runs<'t>(&'t self, vaddrs: VirtRange) -> PhysicalRuns<'t, 'a> {
         let memory = CachedMemory::new(self.memory);
         PhysicalRuns { translator: self, memory, rest: vaddrs, ahead: None }
     }

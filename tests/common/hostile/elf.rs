@@ -208,6 +208,6 @@ fn same_from_a_stream(
 }
 
 /// Asserts that a dump was opened as an ELF core, and returns that.
-pub fn core_of(dump: &Dump) -> &ElfCore {
+pub(crate) fn core_of(dump: &Dump) -> &ElfCore {
     dump.elf().expect("an ELF core was opened as a kdump file")
 }
