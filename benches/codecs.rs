@@ -155,7 +155,7 @@ fn bench_convert(criterion: &mut Criterion) {
 }
 
 fn bench_verify(criterion: &mut Criterion) {
-    let verify_options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
+    let verify_options = VerifyOptions::default();
     for (class, pages) in classes() {
         let dump = vmcore(&pages);
         for codec in Codec::ALL {

@@ -39,11 +39,26 @@ const OTHER_KINDS: [(&[u8], &str); 2] =
 
 /// How to read what a dump does not say itself.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// The page size of a kernel that does not say it: an ELF core without VMCOREINFO.
     pub page_size: Option<PageSize>,
     /// The text of a VMCOREINFO to attach to a dump that has none.
     pub vmcoreinfo: Option<Vec<u8>>,
+}
+
+impl OpenOptions {
+    /// Sets the page size of a kernel that does not say it.
+    #[must_use]
+    pub fn page_size(self, page_size: impl Into<Option<PageSize>>) -> Self {
+        OpenOptions { page_size: page_size.into(), ..self }
+    }
+
+    /// Sets the text of a VMCOREINFO for a dump that has none.
+    #[must_use]
+    pub fn vmcoreinfo(self, text: impl Into<Option<Vec<u8>>>) -> Self {
+        OpenOptions { vmcoreinfo: text.into(), ..self }
+    }
 }
 
 /// An open dump.

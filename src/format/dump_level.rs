@@ -87,3 +87,16 @@ impl DumpLevel {
         self.0 & Self::ZERO != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_filtered_twice_lacks_what_either_level_excludes() {
+        let level = |bits| DumpLevel::new(bits).unwrap();
+        assert_eq!(level(3).union(level(16)), level(19));
+        assert_eq!(level(31).without(DumpLevel::CACHE | DumpLevel::FREE), level(13));
+        assert_eq!(DumpLevel::of_header(0x107), level(7));
+    }
+}

@@ -171,6 +171,31 @@ impl<'a> BatchRuns<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::PageFault;
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn a_copy_without_room_fails_loudly() {
+        let mut batch = Batch::default();
+        batch.begin(3);
+        batch.push_copy(Codec::Lzo, &[1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_data_is_that_of_the_stored_pages_alone() {
+        let mut batch = Batch::default();
+        batch.begin(8);
+        batch.push_zero();
+        batch.push_copy(Codec::Lzo, &[1, 2]);
+        batch.push_unreadable(Pfn::new(7), &PageError::new(PageFault::Data, None, "bad".into()));
+        batch.push_raw(&[3, 4, 5]);
+        assert_eq!(batch.data(), [1, 2, 3, 4, 5]);
+        let mut counts = PageCounts::default();
+        batch.count(&mut counts);
+        assert_eq!((counts.zero, counts.compressed, counts.raw, counts.unreadable), (1, 1, 1, 1));
+        assert_eq!((counts.copied, counts.stored_bytes), (1, 5));
+        assert_eq!(counts.first_unreadable, Some((Pfn::new(7), "bad".to_owned())));
+    }
 
     #[test]
     fn batches_cut_long_runs_and_gather_short_ones() {

@@ -151,8 +151,8 @@ where
     /// Puts a result into its place, and emits from the oldest on if nobody does.
     fn complete(&self, index: u64, result: Done) {
         let mut queue = self.queue();
-        let place = usize::try_from(index - queue.emitted).unwrap_or(usize::MAX);
-        if let Some(slot) = queue.done.get_mut(place) {
+        let place = usize::try_from(index - queue.emitted).ok();
+        if let Some(slot) = place.and_then(|place| queue.done.get_mut(place)) {
             *slot = Some(result);
         }
         while let Some(mut emit) = queue.emit.take() {

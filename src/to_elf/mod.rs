@@ -40,6 +40,7 @@ use writer::Writer;
 
 /// How to write an ELF core.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct ElfOptions {
     /// The classes of pages to exclude, as far as the kernel's tables prove them; `None` excludes
     /// nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
@@ -52,8 +53,35 @@ pub struct ElfOptions {
     pub cancel: Arc<AtomicBool>,
 }
 
+impl ElfOptions {
+    /// Sets the dump level; `None` excludes nothing.
+    #[must_use]
+    pub fn dump_level(self, dump_level: impl Into<Option<DumpLevel>>) -> Self {
+        ElfOptions { dump_level: dump_level.into(), ..self }
+    }
+
+    /// Sets whether to fail if the dump level cannot be honoured.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        ElfOptions { strict, ..self }
+    }
+
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        ElfOptions { threads, ..self }
+    }
+
+    /// Sets the flag that stops the conversion.
+    #[must_use]
+    pub fn cancel(self, cancel: Arc<AtomicBool>) -> Self {
+        ElfOptions { cancel, ..self }
+    }
+}
+
 /// What [`to_elf`] did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ElfReport {
     /// Whether the file is of class ELF64.
     pub is_64bit: bool,

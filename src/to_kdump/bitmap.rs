@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use crate::pages::{Pfn, PfnRange};
+use crate::pages::{Pfn, PfnRange, in_memory};
 use crate::sink::Sink;
 
 /// Bytes that are gathered before they are written.
@@ -37,7 +37,7 @@ impl BitmapWriter {
             if in_byte == 0 && run.end - bit >= 8 {
                 // Whole bytes, as many as the buffer takes.
                 let room = BUFFER_BYTES - self.buffer.len();
-                let bytes = usize::try_from((run.end - bit) / 8).unwrap_or(room).min(room);
+                let bytes = in_memory(((run.end - bit) / 8).min(room as u64));
                 self.buffer.resize(self.buffer.len() + bytes, 0xff);
                 bit += 8 * bytes as u64;
             } else {
@@ -64,8 +64,7 @@ impl BitmapWriter {
     fn advance_to(&mut self, byte: u64, sink: &mut dyn Sink) -> io::Result<()> {
         let gap = byte.saturating_sub(self.position());
         if self.buffer.len() as u64 + gap < BUFFER_BYTES as u64 && gap < SMALL_GAP_BYTES {
-            let bytes = usize::try_from(gap).unwrap_or(0);
-            self.buffer.resize(self.buffer.len() + bytes, 0);
+            self.buffer.resize(self.buffer.len() + in_memory(gap), 0);
         } else if gap > 0 || (self.buffer.len() >= BUFFER_BYTES && byte >= self.position()) {
             self.write_all(sink)?;
             self.write_zeros_to(byte, sink)?;

@@ -11,6 +11,7 @@ use crate::select::Census;
 
 /// What a conversion did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ConvertReport {
     /// The codec that pages were compressed with.
     pub codec: Codec,

@@ -143,10 +143,10 @@ impl<'a> Writer<'a> {
         if self.sink.can_rewrite() {
             self.sink.write_at(0, bytes).map_err(failed())?;
         } else {
-            let early = bytes.get(..encoded.deferred.start).unwrap_or_default();
-            self.sink.write_at(0, early).map_err(failed())?;
-            let behind = bytes.get(encoded.deferred.end..).unwrap_or_default();
-            self.sink.write_at(encoded.deferred.end as u64, behind).map_err(failed())?;
+            let (before, rest) = bytes.split_at(encoded.deferred.start);
+            let (_, after) = rest.split_at(encoded.deferred.len());
+            self.sink.write_at(0, before).map_err(failed())?;
+            self.sink.write_at(encoded.deferred.end as u64, after).map_err(failed())?;
         }
         self.sink.write_zeros(rest).map_err(failed())
     }
@@ -224,7 +224,8 @@ impl<'a> Writer<'a> {
         let failed = || Error::write("the end of the file");
         self.bitmap2.finish(self.sink).map_err(failed())?;
         let encoded = header.encode(self.struct_layout);
-        let deferred = encoded.bytes.get(encoded.deferred.clone()).unwrap_or_default();
+        let (_, deferred) = encoded.bytes.split_at(encoded.deferred.start);
+        let (deferred, _) = deferred.split_at(encoded.deferred.len());
         let end = FileEnd {
             size: self.data,
             unused: self.descriptors_at..self.layout.descriptors.end,

@@ -123,7 +123,7 @@ impl Extents {
 /// The indices of the suspects that `place` overlaps.
 fn hit_by(suspects: &[Suspect], place: &Range<u64>) -> Range<usize> {
     let first = suspects.partition_point(|suspect| suspect.range.end <= place.start);
-    let rest = suspects.get(first..).unwrap_or_default();
+    let (_, rest) = suspects.split_at(first);
     first..first + rest.partition_point(|suspect| suspect.range.start < place.end)
 }
 

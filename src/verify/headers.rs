@@ -10,6 +10,7 @@ use crate::format::kdump::{
 };
 use crate::input::read_full;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::in_memory;
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
 /// Bytes behind a bitmap's last bit that are looked at: its padding has less than a block, and
@@ -151,8 +152,8 @@ fn check_padding(
     let end = end.min(at.saturating_add(MOST_PADDING_BYTES));
     let mut window = vec![0; WINDOW_BYTES];
     while at < end {
-        let bytes = usize::try_from(end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
-        let part = window.get_mut(..bytes).unwrap_or_default();
+        let bytes = in_memory((end - at).min(WINDOW_BYTES as u64));
+        let (part, _) = window.split_at_mut(bytes);
         let read = match read_full(&*file.input, part, at) {
             Ok(read) => read,
             Err(error) => {
@@ -202,7 +203,7 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     dump.notes().damage.iter().for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
     let Some(file) = kdump.files.first() else { return };
     let sub = &file.sub_header;
-    let mut told = vec![0; usize::try_from(sub.size_vmcoreinfo.min(1 << 20)).unwrap_or(0)];
+    let mut told = vec![0; in_memory(sub.size_vmcoreinfo.min(1 << 20))];
     match read_full(&*file.input, &mut told, sub.offset_vmcoreinfo) {
         Ok(read) => told.truncate(read),
         Err(error) => {

@@ -40,6 +40,7 @@ pub use findings::{Finding, FindingKind, Findings, Group, Severity, Tally};
 
 /// How to verify.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct VerifyOptions {
     /// Worker threads, including the caller's; the findings do not depend on their number.
     pub threads: usize,
@@ -56,6 +57,32 @@ pub struct VerifyOptions {
 impl Default for VerifyOptions {
     fn default() -> Self {
         VerifyOptions { threads: 1, examples: 16, exactly: None, cancel: Arc::default() }
+    }
+}
+
+impl VerifyOptions {
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        VerifyOptions { threads, ..self }
+    }
+
+    /// Sets the number of findings of each kind that are kept in full.
+    #[must_use]
+    pub fn examples(self, examples: usize) -> Self {
+        VerifyOptions { examples, ..self }
+    }
+
+    /// Sets the pages of the source that the conversion excluded.
+    #[must_use]
+    pub fn exactly(self, excluded: impl Into<Option<Arc<PageSet>>>) -> Self {
+        VerifyOptions { exactly: excluded.into(), ..self }
+    }
+
+    /// Sets the flag that stops the verification.
+    #[must_use]
+    pub fn cancel(self, cancel: Arc<AtomicBool>) -> Self {
+        VerifyOptions { cancel, ..self }
     }
 }
 

@@ -86,7 +86,7 @@ pub fn options(codec: Codec, level: u32, threads: usize) -> ConvertOptions {
 
 pub fn open_core(input: impl Into<Input>, page_size: Option<u64>) -> Result<Dump> {
     let page_size = page_size.map(|bytes| PageSize::new(bytes).unwrap());
-    Dump::open(input, &OpenOptions { page_size, ..OpenOptions::default() })
+    Dump::open(input, &OpenOptions::default().page_size(page_size))
 }
 
 /// Opens a core in memory.

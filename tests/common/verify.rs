@@ -10,7 +10,7 @@ use super::{core_of, noise, options, plain, text, x86_64};
 
 pub fn verified(dump: &Dump, source: Option<&Dump>) -> Findings {
     let one = verify(dump, source, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
-    let threads = kdumpconv::VerifyOptions { threads: 3, ..kdumpconv::VerifyOptions::default() };
+    let threads = kdumpconv::VerifyOptions::default().threads(3);
     let three = verify(dump, source, &threads, &mut |_| ()).unwrap();
     assert_eq!(one, three, "what is found depends on the threads");
     one

@@ -27,7 +27,7 @@ use support::vmcore::VmcoreBuilder;
 
 fn written(dump: &Dump, threads: usize) -> (Vec<u8>, ElfReport) {
     let mut sink = InMemorySink::default();
-    let options = ElfOptions { threads, ..ElfOptions::default() };
+    let options = ElfOptions::default().threads(threads);
     let report = to_elf(dump, &mut sink, &options, &mut |_| ()).unwrap();
     assert_eq!(report.file_bytes, sink.bytes.len() as u64);
     (sink.bytes, report)

@@ -218,7 +218,7 @@ fn memory_after_the_dumps_end_is_excused_only_if_a_gap_separates_it() {
 
     let (dump, source) = (core_of(half.build()).unwrap(), core_of(apart.build()).unwrap());
     let exactly = Some(Arc::default());
-    let exact = kdumpconv::VerifyOptions { exactly, ..kdumpconv::VerifyOptions::default() };
+    let exact = kdumpconv::VerifyOptions::default().exactly(exactly);
     let found = verify(&dump, Some(&source), &exact, &mut |_| ()).unwrap();
     assert_eq!((found.count(FindingKind::Missing), found.pages.beyond_the_end), (2, 0));
 }

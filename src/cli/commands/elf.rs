@@ -50,12 +50,10 @@ impl Elf {
     }
 
     fn options(&self) -> ElfOptions {
-        ElfOptions {
-            dump_level: self.exclude.level(),
-            strict: self.exclude.strict,
-            threads: self.threads.count(),
-            ..ElfOptions::default()
-        }
+        ElfOptions::default()
+            .dump_level(self.exclude.level())
+            .strict(self.exclude.strict)
+            .threads(self.threads.count())
     }
 }
 

@@ -29,7 +29,7 @@ impl Job {
     ) -> anyhow::Result<Dump> {
         let spool_dir = spool_dir(output);
         let vmcoreinfo = args.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
-        let options = OpenOptions { page_size: args.page_size, vmcoreinfo };
+        let options = OpenOptions::default().page_size(args.page_size).vmcoreinfo(vmcoreinfo);
         let mut inputs = vec![self.open(&args.input, spool_dir.clone())?];
         for part in &args.part {
             inputs.push(Input::open(part, spool_dir.clone())?);

@@ -104,8 +104,7 @@ fn vmcoreinfo_may_come_from_elsewhere() {
         let found = select_at(&without.dump, 31, 1);
         assert_eq!((found.level.bits(), found.excluded.count()), (1, 0));
         assert!(found.warnings[0].contains("no VMCOREINFO"), "{:?}", found.warnings);
-        let options =
-            OpenOptions { vmcoreinfo: Some(core.info.clone().into_bytes()), ..page_size(&kernel) };
+        let options = page_size(&kernel).vmcoreinfo(core.info.clone().into_bytes());
         let with = Judge { dump: open(&core, &options), mm: without.mm };
         assert_eq!(with.differences(31), None);
         assert_eq!(select_at(&with.dump, 31, 1).warnings, Vec::<String>::new());
@@ -113,7 +112,7 @@ fn vmcoreinfo_may_come_from_elsewhere() {
 }
 
 fn page_size(kernel: &Kernel) -> OpenOptions {
-    OpenOptions { page_size: PageSize::new(kernel.arch.page_bytes()), ..OpenOptions::default() }
+    OpenOptions::default().page_size(PageSize::new(kernel.arch.page_bytes()))
 }
 
 #[test]

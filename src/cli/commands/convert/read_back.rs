@@ -112,12 +112,10 @@ fn verify_output(
     };
     let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
     let written = Dump::open(written, &OpenOptions::default())?;
-    let options = VerifyOptions {
-        threads: options.threads,
-        exactly: Some(report.excluded.clone()),
-        cancel: options.cancel.clone(),
-        ..VerifyOptions::default()
-    };
+    let options = VerifyOptions::default()
+        .threads(options.threads)
+        .exactly(report.excluded.clone())
+        .cancel(options.cancel.clone());
     verify(&written, Some(input).filter(|_| compared), &options, progress)
 }
 

@@ -67,11 +67,7 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
         args.source(dump.page_size()).map(|args| job.open_dump(&args, None)).transpose()?;
     source.iter().for_each(|source| job.messages.warn(source.warnings()));
 
-    let options = VerifyOptions {
-        threads: args.threads.count(),
-        examples: args.examples,
-        ..VerifyOptions::default()
-    };
+    let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
     job.catch_signals(&options.cancel)?;
     let findings =
         job.with_progress(Unit::Pages, |show| verify(&dump, source.as_ref(), &options, show))?;
