@@ -205,7 +205,11 @@ impl PageChecker<'_> {
 fn difference(page: &[u8], theirs: &[u8]) -> String {
     let differ = || page.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
     let first = differ().next().map_or(0, |(at, _)| at);
-    format!("{} bytes differ from the source, the first at offset {first:#x}", differ().count())
+    let count = match differ().count() {
+        1 => "1 byte differs".to_owned(),
+        count => format!("{count} bytes differ"),
+    };
+    format!("{count} from the source, the first at offset {first:#x}")
 }
 
 /// All positions of the pages that either of two dumps has.

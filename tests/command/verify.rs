@@ -86,7 +86,7 @@ fn a_changed_raw_page_is_found_only_by_comparison_with_the_source() {
     changed(&folder, "changed", end, 1);
     says(&folder, &["changed"], 0, &["90 of 90 pages"]);
     let line =
-        "damage, differs: pfn 0x69: 1 of its bytes are not those of the source, the first at 0xfff";
+        "damage, differs: pfn 0x69: 1 byte differs from the source, the first at offset 0xfff";
     says(
         &folder,
         &["changed", "--against", "vmcore"],
@@ -133,7 +133,7 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
     bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
     folder.write("less", &bytes);
-    let remark = "remark: 1 pages are left out, the first is pfn 0x69, that are not proven to be of a class that level 31 leaves out; free, cache, private-cache, user pages cannot be told: VMCOREINFO has no SIZE(page)";
+    let remark = "remark: 1 pages are missing, the first is pfn 0x69, of which nothing proves that they belong to a class that level 31 excludes; free, cache, private-cache, user pages cannot be told: VMCOREINFO has no SIZE(page)";
     let counts = "0 as proven by the kernel's struct pages, 1 by a class that cannot be proven";
     says(&folder, &["less", "--against", "vmcore"], 0, &[remark, counts]);
     let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");

@@ -129,8 +129,7 @@ mod tests {
     use super::*;
 
     /// Page 0x6ff of the sample's second segment, the last of its file.
-    const LAST_PFN: &str =
-        "pfn 0x7ff: 1 of its bytes are not those of the source, the first at 0xfff";
+    const LAST_PFN: &str = "pfn 0x7ff: 1 byte differs from the source, the first at offset 0xfff";
 
     fn dump_of(path: &Path, bytes: &[u8]) -> Dump {
         fs::write(path, bytes).unwrap();
