@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use super::class::{Class, PerClass};
 use super::evidence::Evidence;
-use super::mask::{Mask, chunk_pfns};
+use super::mask::Mask;
 use crate::pages::PfnRange;
 
 /// Pages counted by a scan, of one chunk or of all.
@@ -70,7 +70,7 @@ impl Chunk {
 
     /// The pages of the chunk.
     pub(super) fn pfns(&self) -> PfnRange {
-        chunk_pfns(self.number)
+        self.kept.chunk()
     }
 
     /// How many pages of `pfns` the input has.
@@ -130,15 +130,15 @@ impl Chunk {
     }
 }
 
-/// Adds pages to `mask`; returns how many pages of `kept` are new in it.
+/// Adds pages, of which the first is in the chunk, to `mask`; returns how many pages of `kept` are new in it.
 #[inline]
 fn count_new(kept: &Mask, mask: &mut Mask, pfns: PfnRange) -> u64 {
     // Most blocks are single pages.
-    let new = if pfns.len() == 1 {
-        u64::from(kept.contains(pfns.start) && !mask.contains(pfns.start))
-    } else {
-        kept.count_without(pfns, mask)
-    };
+    if pfns.len() == 1 {
+        let is_new = mask.insert(pfns.start);
+        return u64::from(is_new && kept.contains(pfns.start));
+    }
+    let new = kept.count_without(pfns, mask);
     mask.set(pfns);
     new
 }

@@ -95,30 +95,16 @@ impl<T> PerClass<T> {
 impl<T> Index<Class> for PerClass<T> {
     type Output = T;
 
+    #[expect(clippy::indexing_slicing, reason = "every class has a value")]
     fn index(&self, class: Class) -> &T {
-        let [free, cache, private_cache, user, hwpoison, offline] = &self.0;
-        match class {
-            Class::Free => free,
-            Class::Cache => cache,
-            Class::PrivateCache => private_cache,
-            Class::User => user,
-            Class::Hwpoison => hwpoison,
-            Class::Offline => offline,
-        }
+        &self.0[class as usize]
     }
 }
 
 impl<T> IndexMut<Class> for PerClass<T> {
+    #[expect(clippy::indexing_slicing, reason = "every class has a value")]
     fn index_mut(&mut self, class: Class) -> &mut T {
-        let [free, cache, private_cache, user, hwpoison, offline] = &mut self.0;
-        match class {
-            Class::Free => free,
-            Class::Cache => cache,
-            Class::PrivateCache => private_cache,
-            Class::User => user,
-            Class::Hwpoison => hwpoison,
-            Class::Offline => offline,
-        }
+        &mut self.0[class as usize]
     }
 }
 

@@ -19,31 +19,39 @@ pub(super) fn chunk_pfns(number: u64) -> PfnRange {
 /// A set of pages of one chunk.
 #[derive(Debug, Clone)]
 pub(super) struct Mask {
-    /// The first page of the chunk.
-    first: Pfn,
+    /// The pages of the chunk.
+    chunk: PfnRange,
     words: Box<[u64; WORDS]>,
 }
 
 impl Mask {
     /// No page of the chunk with this number.
     pub(super) fn new(chunk: u64) -> Self {
-        Mask { first: chunk_pfns(chunk).start, words: Box::new([0; WORDS]) }
+        Mask { chunk: chunk_pfns(chunk), words: Box::new([0; WORDS]) }
     }
 
     /// Becomes the empty set of another chunk.
     pub(super) fn reset(&mut self, chunk: u64) {
-        self.first = chunk_pfns(chunk).start;
+        self.chunk = chunk_pfns(chunk);
         self.words.fill(0);
+    }
+
+    /// The pages of the chunk.
+    pub(super) fn chunk(&self) -> PfnRange {
+        self.chunk
+    }
+
+    /// Adds a page of the chunk; returns whether it is new.
+    pub(super) fn insert(&mut self, pfn: Pfn) -> bool {
+        let (word, bit) = self.place(pfn);
+        let word = self.word_mut(word);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 
     /// Adds the pages of `pfns` that are in the chunk.
     pub(super) fn set(&mut self, pfns: PfnRange) {
-        // Most blocks are single pages.
-        if pfns.len() == 1 && self.spans(pfns.start) {
-            let (word, bit) = self.place(pfns.start);
-            *self.word_mut(word) |= bit;
-            return;
-        }
         for (word, bits) in self.parts(pfns) {
             *self.word_mut(word) |= bits;
         }
@@ -57,9 +65,6 @@ impl Mask {
 
     /// Whether the set has any page of `pfns`.
     pub(super) fn any(&self, pfns: PfnRange) -> bool {
-        if pfns.len() == 1 && self.spans(pfns.start) {
-            return self.contains(pfns.start);
-        }
         self.parts(pfns).any(|(word, bits)| self.word(word) & bits != 0)
     }
 
@@ -87,29 +92,19 @@ impl Mask {
         self.words.iter().flat_map(|word| word.to_le_bytes())
     }
 
-    /// Whether all pages of `pfns` are pages of the chunk.
-    pub(super) fn covers(&self, pfns: PfnRange) -> bool {
-        pfns.intersection(PfnRange::of(self.first, CHUNK_PAGES)) == pfns
-    }
-
-    /// Whether `pfn` is a page of the chunk.
-    fn spans(&self, pfn: Pfn) -> bool {
-        self.first <= pfn && pfn - self.first < CHUNK_PAGES
-    }
-
     /// The word of a page of the chunk, and its bit in it.
     fn place(&self, pfn: Pfn) -> (u64, u64) {
-        let bit = pfn - self.first;
+        let bit = pfn - self.chunk.start;
         (bit / WORD_BITS, 1 << (bit % WORD_BITS))
     }
 
     /// The words that `pfns` reaches into within the chunk, and the bits of `pfns` in each.
     fn parts(&self, pfns: PfnRange) -> impl Iterator<Item = (u64, u64)> + use<> {
-        let within = pfns.intersection(PfnRange::of(self.first, CHUNK_PAGES));
+        let within = pfns.intersection(self.chunk);
         let (start, end) = if within.is_empty() {
             (0, 0)
         } else {
-            (within.start - self.first, within.end - self.first)
+            (within.start - self.chunk.start, within.end - self.chunk.start)
         };
         (start / WORD_BITS..end.div_ceil(WORD_BITS)).map(move |word| {
             let first = start.saturating_sub(word * WORD_BITS);

@@ -10,14 +10,16 @@ use crate::kernel::struct_page::{StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 
-/// The rules of one kernel, and which classes are disabled.
+/// The rules of one kernel: a disabled class has none.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     free: Option<free::Rule>,
     cache: Option<cache::Rule>,
+    private_cache: Option<cache::Rule>,
     user: Option<user::Rule>,
-    hwpoison: hwpoison::Rule,
-    offline: offline::Rule,
+    hwpoison: Option<hwpoison::Rule>,
+    offline: Option<offline::Rule>,
+    /// Why each class is disabled, if it is.
     disabled: PerClass<Option<DisableReason>>,
     level: DumpLevel,
 }
@@ -39,12 +41,14 @@ impl Rules {
         }
         let mut disabled = PerClass::default();
         let caches = [Class::Cache, Class::PrivateCache];
+        let cache = or_disable(cache::Rule::new(info, format), &mut disabled, &caches);
         Rules {
             free: or_disable(free::Rule::new(info, format), &mut disabled, &[Class::Free]),
-            cache: or_disable(cache::Rule::new(info, format), &mut disabled, &caches),
+            private_cache: cache.clone(),
+            cache,
             user: or_disable(user::Rule::new(format), &mut disabled, &[Class::User]),
-            hwpoison: hwpoison::Rule::new(info),
-            offline: offline::Rule::new(info, format),
+            hwpoison: Some(hwpoison::Rule::new(info)),
+            offline: Some(offline::Rule::new(info, format)),
             disabled,
             level,
         }
@@ -58,6 +62,14 @@ impl Rules {
     /// Disables a class: no page matches it any more.
     pub(super) fn disable(&mut self, class: Class, why: DisableReason) {
         self.disabled[class] = Some(why);
+        match class {
+            Class::Free => self.free = None,
+            Class::Cache => self.cache = None,
+            Class::PrivateCache => self.private_cache = None,
+            Class::User => self.user = None,
+            Class::Hwpoison => self.hwpoison = None,
+            Class::Offline => self.offline = None,
+        }
     }
 
     /// What `page` is, and what of it is excluded.
@@ -93,7 +105,7 @@ impl Rules {
 
     /// Whether the page begins a block on a free list of its zone.
     pub(super) fn is_buddy(&self, page: &StructPage<'_>) -> bool {
-        self.enabled(Class::Free, self.free.as_ref()).is_some_and(|rule| rule.is_buddy(page))
+        self.free.as_ref().is_some_and(|rule| rule.is_buddy(page))
     }
 
     /// Whether the page, or any page of its hugetlb page, is poisoned.
@@ -103,22 +115,24 @@ impl Rules {
 
     /// The first class with a level bit that the page matches.
     fn match_by_level(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
-        if let Some(rule) = self.enabled(Class::Free, self.free.as_ref()) {
+        if let Some(rule) = &self.free {
             let free = rule.matches(page, pfn);
             if free != RuleMatch::No {
                 return (Class::Free, free);
             }
         }
-        if let Some(rule) = &self.cache {
-            let class = if rule.is_private(page) { Class::PrivateCache } else { Class::Cache };
-            if let Some(rule) = self.enabled(class, Some(rule)) {
+        for (class, rule) in
+            [(Class::Cache, &self.cache), (Class::PrivateCache, &self.private_cache)]
+        {
+            let is_private = class == Class::PrivateCache;
+            if let Some(rule) = rule.as_ref().filter(|rule| rule.is_private(page) == is_private) {
                 let cached = rule.matches(page, pfn);
                 if cached != RuleMatch::No {
                     return (class, cached);
                 }
             }
         }
-        let user = self.enabled(Class::User, self.user.as_ref());
+        let user = self.user.as_ref();
         (Class::User, user.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
     }
 
@@ -128,17 +142,12 @@ impl Rules {
         if poisoned != RuleMatch::No {
             return (Class::Hwpoison, poisoned);
         }
-        let offline = self.enabled(Class::Offline, Some(&self.offline));
+        let offline = self.offline.as_ref();
         (Class::Offline, offline.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
     }
 
     fn match_hwpoison(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
-        let rule = self.enabled(Class::Hwpoison, Some(&self.hwpoison));
+        let rule = self.hwpoison.as_ref();
         rule.map_or(RuleMatch::No, |rule| rule.matches(page, pfn))
-    }
-
-    /// The rule of a class, unless the class is disabled.
-    fn enabled<'r, Rule>(&self, class: Class, rule: Option<&'r Rule>) -> Option<&'r Rule> {
-        rule.filter(|_| self.disabled[class].is_none())
     }
 }

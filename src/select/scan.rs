@@ -220,8 +220,11 @@ impl<'a> Scanner<'a> {
     /// The first kernel page of a block that begins in the chunk.
     #[inline]
     fn first_kernel_page(&self, pfns: PfnRange) -> Option<(Pfn, KernelPageKind)> {
-        // The mask is faster, but has this chunk's pages only.
-        let may_have_any = self.kernel_pages.any(pfns) || !self.kernel_pages.covers(pfns);
+        // The mask is faster, but has this chunk's pages only. Most blocks are single pages.
+        let may_have_any = match pfns.len() {
+            1 => self.kernel_pages.contains(pfns.start),
+            _ => self.kernel_pages.any(pfns) || pfns.end > self.kernel_pages.chunk().end,
+        };
         may_have_any.then(|| self.input.kernel_pages.first_within(pfns)).flatten()
     }
 }
