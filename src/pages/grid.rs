@@ -14,7 +14,7 @@ impl PageGrid {
     /// Pages of `page_size`, of which pfn 0 is the one that contains `origin`.
     #[must_use]
     pub fn new(origin: PhysAddr, page_size: PageSize) -> Self {
-        PageGrid { origin: origin - origin.get() % page_size.bytes(), page_size }
+        PageGrid { origin: origin - page_size.offset_of(origin.get()), page_size }
     }
 
     /// The size of a page.
@@ -34,7 +34,7 @@ impl PageGrid {
     pub fn locate(&self, address: PhysAddr) -> Option<(Pfn, u64)> {
         let distance = address.checked_sub(self.origin)?;
         let page = self.page_size.bytes();
-        Some((Pfn::new(distance / page), distance % page))
+        Some((Pfn::new(distance / page), self.page_size.offset_of(distance)))
     }
 
     /// The physical address where page `pfn` starts, or the last address if that is beyond 64 bits.

@@ -101,7 +101,7 @@ impl<T: Position> PageCache<T> {
     /// The start of the page that contains `at`, and the offset within it.
     #[expect(clippy::cast_possible_truncation, reason = "an offset within a page fits a usize")]
     fn locate(&self, at: T) -> (T, usize) {
-        let offset = at.get() % self.page_size.bytes();
+        let offset = self.page_size.offset_of(at.get());
         (T::new(at.get() - offset), offset as usize)
     }
 }

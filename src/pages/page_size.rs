@@ -44,6 +44,12 @@ impl PageSize {
         self.0 as usize
     }
 
+    /// The offset of byte `position` within its page. (A remainder would cost a division.)
+    #[must_use]
+    pub(crate) fn offset_of(self, position: u64) -> u64 {
+        position & (self.bytes() - 1)
+    }
+
     /// The length of a buffer for `pages` pages.
     ///
     /// # Panics
