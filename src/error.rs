@@ -18,6 +18,13 @@ pub enum Error {
     #[error("{0}")]
     NotRecognised(String),
 
+    /// The input is compressed as a whole in a format that this crate does not decompress.
+    #[error("the input is compressed with {format}, which is not supported")]
+    UnsupportedCompression {
+        /// The name of the format.
+        format: &'static str,
+    },
+
     /// The input is damaged beyond use.
     #[error("{what} at offset {offset:#x}: {why}")]
     Damaged {

@@ -39,6 +39,7 @@ impl Exit {
             Some(Error::CannotSeek(_)) => Exit::Usage,
             Some(
                 Error::NotRecognised(_)
+                | Error::UnsupportedCompression { .. }
                 | Error::Damaged { .. }
                 | Error::UnsupportedPageSize { .. }
                 | Error::UnknownPageSize { .. }

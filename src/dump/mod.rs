@@ -26,7 +26,7 @@ use crate::input::{Input, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::ranges::within;
-use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, Position, Span};
+use crate::pages::{FileOffset, PageGrid, PageSize, Pfn, PfnRange, Position, Span};
 
 pub(crate) use page_error::{PageError, PageFault};
 
@@ -348,7 +348,7 @@ impl Dump {
     pub(crate) fn read_ahead(&self, pfn: Pfn) {
         if let Body::Elf(core) = &self.body {
             if let Some(offset) = core.memory.input_offset(pfn) {
-                core.input.read_ahead(offset);
+                core.input.read_ahead(offset.get());
             }
         }
     }
@@ -358,7 +358,7 @@ impl Dump {
     pub(crate) fn kept_by_ended_stream(&self) -> Option<Vec<PfnRange>> {
         let Body::Elf(core) = &self.body else { return None };
         let end = core.input.size().filter(|_| core.input.is_sequential())?;
-        Some(core.memory.with_data_before(end))
+        Some(core.memory.with_data_before(FileOffset::new(end)))
     }
 
     /// Copies the notes piece by piece to `write`, see [`Notes::copy`].

@@ -1,54 +1,53 @@
 //! Reading on after bytes that cannot be read.
 
 use std::io;
-use std::ops::Range;
 
 use crate::input::ReadAt;
+use crate::pages::{FileOffset, Position, Span, in_memory};
 
-/// Where bytes are in the input, and at which address their pieces are counted from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) offset: u64,
-    pub(crate) address: u64,
-}
-
-/// Fills `buf` from `place` on, and goes on behind what cannot be read.
+/// Fills `buf` with the bytes of the input from `offset` on, and continues after unreadable ones.
 ///
-/// A read that fails is tried again up to the next multiple of `piece` bytes of the address, so
-/// that a bad sector or a page that /proc/vmcore cannot map costs that piece alone. Each piece
-/// that is lost is passed to `lost` as its addresses, with the reason; its bytes are undefined.
-pub(crate) fn read_around_errors(
+/// `at` is the position of the first byte in what the caller reads: memory or the file itself. After
+/// a failed read, the rest is read in pieces that end at multiples of `piece_bytes` of that
+/// position, so that a bad sector, or a page that /proc/vmcore cannot map, costs only its own piece.
+/// Passes the positions of each lost piece to `lost`, with the reason; its bytes are undefined.
+pub(crate) fn read_around_errors<T: Position>(
     input: &dyn ReadAt,
     buf: &mut [u8],
-    place: Place,
-    piece: u64,
-    lost: &mut dyn FnMut(Range<u64>, io::Error),
+    offset: FileOffset,
+    at: T,
+    piece_bytes: u64,
+    lost: &mut dyn FnMut(Span<T>, io::Error),
 ) {
-    let mut done = 0;
-    let mut careful = false;
+    let mut rest = buf;
+    let (mut offset, mut at) = (offset, at);
+    let mut in_pieces = false;
     let mut why = None;
-    while done < buf.len() {
-        let here = place.address + done as u64;
-        let to_piece_end = usize::try_from(piece - here % piece).unwrap_or(usize::MAX);
-        let piece_end = done.saturating_add(to_piece_end).min(buf.len());
-        let end = if careful { piece_end } else { buf.len() };
-        let part = buf.get_mut(done..end).unwrap_or_default();
-        let error = match input.read_at(part, place.offset + done as u64) {
-            // A stream that failed says so once and has ended from then on.
+    while !rest.is_empty() {
+        let left = rest.len() as u64;
+        let to_piece_end = (piece_bytes - at.get() % piece_bytes).min(left);
+        let wanted = if in_pieces { to_piece_end } else { left };
+        let (part, _) = rest.split_at_mut(in_memory(wanted));
+        let error = match input.read_at(part, offset.get()) {
+            // A stream that failed says so once; from then on it has ended.
             Ok(0) => why.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
-                done += n;
+                (_, rest) = rest.split_at_mut(n);
+                offset += n as u64;
+                at = T::new(at.get() + n as u64);
                 continue;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if !careful => {
-                careful = true;
+            Err(error) if !in_pieces => {
+                in_pieces = true;
                 why = Some(error);
                 continue;
             }
             Err(error) => error,
         };
-        lost(here..place.address + piece_end as u64, error);
-        done = piece_end;
+        lost(Span::of(at, to_piece_end), error);
+        (_, rest) = rest.split_at_mut(in_memory(to_piece_end));
+        offset += to_piece_end;
+        at = T::new(at.get() + to_piece_end);
     }
 }

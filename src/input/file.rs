@@ -9,25 +9,29 @@ use crate::input::ReadAt;
 
 /// A file or block device.
 ///
-/// Read by pread(2): mmap was measured no faster, holds the whole file in the resident set, and
-/// ends in SIGBUS on a truncated file. (/proc/vmcore is another matter: `mapped.rs`.)
+/// Read by pread(2): mmap(2) was measured to be no faster, makes the whole file count as resident
+/// memory, and ends in SIGBUS when the file is truncated. (/proc/vmcore is different: see
+/// `mapped.rs`.)
 #[derive(Debug)]
 pub struct FileInput {
     file: File,
     size: u64,
-    ahead: AtomicU64,
+    /// Up to which offset reads are announced.
+    announced: AtomicU64,
 }
 
-/// How far reading is announced to the kernel, and by how much a time: it caps a request at the
-/// device's largest one, so that a long one would be cut without a word.
+/// How far ahead reads are announced to the kernel.
 const READ_AHEAD_BYTES: u64 = 8 << 20;
+
+/// Bytes of one announcement. The kernel silently cuts a longer one to the largest request of the
+/// device.
 const READ_AHEAD_STEP: u64 = 1 << 20;
 
 impl FileInput {
     /// Takes an open file of `size` bytes.
     #[must_use]
     pub fn new(file: File, size: u64) -> Self {
-        FileInput { file, size, ahead: AtomicU64::new(0) }
+        FileInput { file, size, announced: AtomicU64::new(0) }
     }
 }
 
@@ -45,19 +49,20 @@ impl ReadAt for FileInput {
 
     fn read_ahead(&self, offset: u64) {
         let wanted = offset.saturating_add(READ_AHEAD_BYTES).min(self.size);
-        // Announced so far, unless reading has jumped to another part of the file.
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        let mut ahead = if (offset..=wanted).contains(&ahead) { ahead } else { offset };
-        if wanted < ahead.saturating_add(READ_AHEAD_STEP) {
+        let mut announced = self.announced.load(Ordering::Relaxed);
+        if !(offset..=wanted).contains(&announced) {
+            announced = offset; // reading has jumped to another part of the file
+        }
+        if wanted < announced.saturating_add(READ_AHEAD_STEP) {
             return;
         }
-        while ahead < wanted {
-            let step = std::num::NonZeroU64::new(READ_AHEAD_STEP.min(wanted - ahead));
+        while announced < wanted {
+            let step = std::num::NonZeroU64::new(READ_AHEAD_STEP.min(wanted - announced));
             let advice = rustix::fs::Advice::WillNeed;
-            // A hint: a file system that knows none is read without.
-            let _ = rustix::fs::fadvise(&self.file, ahead, step, advice);
-            ahead += READ_AHEAD_STEP;
+            // A hint only: some file systems do not support it.
+            let _ = rustix::fs::fadvise(&self.file, announced, step, advice);
+            announced += READ_AHEAD_STEP;
         }
-        self.ahead.store(ahead, Ordering::Relaxed);
+        self.announced.store(announced, Ordering::Relaxed);
     }
 }

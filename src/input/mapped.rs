@@ -1,22 +1,28 @@
-//! /proc/vmcore through windows of mapped memory, as its read(2) maps and unmaps every page apart.
+//! /proc/vmcore through windows of mapped memory, because its read(2) maps and unmaps each page
+//! separately.
 //!
-//! The kernel's `read_from_oldmem` calls `ioremap` and `iounmap` for each page, however much is
-//! asked for; mmap(2) maps as much as is asked for at once. Its authors measured 0.09 to 0.15 GB/s
-//! against 2.6 (kexec mailing list, January 2013, "Map vmcore memory in direct mapping region"), and
-//! makedumpfile reads so as well. In a capture kernel 6.1 with one CPU (QEMU's TCG, a busy host, three times in
-//! turn on one crash of 512 MiB, LZO), by `tests/capture`: at dump level 1 24 s, 14 s of them system time, by read(2),
-//! and 16 s, 4.6 s of them system time, so; at level 31 6.4 and 2.5 s, and 4.5 and 1.1 s.
+//! The kernel's `read_from_oldmem` calls `ioremap` and `iounmap` once per page, whatever the size of
+//! the read; mmap(2) maps a whole window at once. Its authors measured 2.6 GB/s, against 0.09 to
+//! 0.15 by read(2) (kexec mailing list, January 2013, "Map vmcore memory in direct mapping region").
+//! makedumpfile maps /proc/vmcore, too. Measured by `tests/capture` in a capture kernel 6.1 with one
+//! CPU (QEMU's TCG on a busy host, one crash of 512 MiB, LZO, three alternating runs):
 //!
-//! This is the one place with `unsafe` code: no safe call maps a file. What makes it sound is that
+//! | dump level | read(2) | of that, system time | mmap(2) | of that, system time |
+//! |---|---|---|---|---|
+//! | 1 | 24 s | 14 s | 16 s | 4.6 s |
+//! | 31 | 6.4 s | 2.5 s | 4.5 s | 1.1 s |
 //!
-//! - bytes are copied out of a window, which is no slice at any time: who reads sees memory of his own;
-//! - only a file of procfs is mapped, which nobody can truncate, so that no access ends in SIGBUS;
-//! - a window is unmapped when nobody copies from it any more, which its reference count tells.
+//! This is the only module with `unsafe` code: no safe call maps a file. It is sound because
 //!
-//! A window that cannot be mapped is read: mapping fails with EAGAIN or EINVAL now and then, at the
-//! end of the file if that is no whole page, and with what the kernel cannot map at all.
+//! - bytes are copied out of a window, and no slice of it ever exists: readers see only their own
+//!   memory;
+//! - only files of procfs are mapped, which nobody can truncate, so that no access ends in SIGBUS;
+//! - a window is reference-counted, and unmapped only when nobody copies from it any more.
+//!
+//! Falls back to read(2) where mapping fails: occasionally with EAGAIN or EINVAL, at the end of a
+//! file that ends within a page, and for memory that the kernel cannot map at all.
 
-#![expect(unsafe_code, reason = "no safe call maps a file; see above what makes it sound")]
+#![expect(unsafe_code, reason = "no safe call maps a file; the module's docs say why it is sound")]
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -28,15 +34,16 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::input::{FileInput, ReadAt};
 
-/// Bytes of a window, a power of two: as many as makedumpfile's have. What is not read of one
-/// costs its entries in the page table all the same.
+/// Bytes of a window, a power of two, as in makedumpfile. A larger window would cost page table
+/// entries for bytes that are never read.
 const WINDOW_BYTES: u64 = 4 << 20;
 
-/// Windows at a time: more than one, as struct pages, page tables and pages are read in turn.
+/// Maximum windows mapped at a time. More than one, because reads alternate between struct pages,
+/// page tables and pages.
 const WINDOWS: usize = 4;
 
-/// A read of so many bytes maps its window at once; of smaller ones, the second in a row does: one
-/// page here and one there are cheaper to read.
+/// A read of at least this many bytes maps its window at once. A smaller one maps it only if the
+/// small read before it was in the same window: for scattered pages, read(2) is cheaper.
 const LARGE_READ: usize = 64 << 10;
 
 /// A part of the file in memory.
@@ -54,20 +61,20 @@ unsafe impl Sync for Window {}
 
 impl Window {
     fn map(file: &File, start: u64, len: usize) -> io::Result<Window> {
-        // SAFETY: a new mapping, at an address that the kernel chooses, touches nobody's memory.
+        // SAFETY: the kernel chooses the address of the new mapping, so it overlaps no other memory.
         let address =
             unsafe { mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, start)? };
         let address = NonNull::new(address).ok_or(io::ErrorKind::Other)?;
         Ok(Window { start, address, len })
     }
 
-    /// Copies what the window has from `offset` of the file on, and tells how much that was.
+    /// Copies the window's bytes from `offset` of the file on; returns their number.
     fn copy(&self, buf: &mut [u8], offset: u64) -> usize {
         let skip = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
         let Some(skip) = skip.filter(|skip| *skip < self.len) else { return 0 };
         let n = buf.len().min(self.len - skip);
-        // SAFETY: skip + n is at most len, so both are inside the mapping, which lives as long as
-        // self; buf has n bytes, and is not part of the mapping, which nobody else knows of.
+        // SAFETY: skip + n is at most len, so the source is inside the mapping, which lives as long as
+        // self; buf has at least n bytes, and cannot overlap the mapping, whose address is private.
         unsafe {
             let from = self.address.cast::<u8>().as_ptr().add(skip);
             ptr::copy_nonoverlapping(from, buf.as_mut_ptr(), n);
@@ -78,21 +85,21 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // SAFETY: the mapping is our own, whole, and nobody has its address any more. It cannot
-        // fail, and if it did, would cost its page table.
+        // SAFETY: this is the whole mapping, and nothing else holds its address. munmap cannot fail
+        // here; if it did, the mapping would only stay.
         let _ = unsafe { munmap(self.address.as_ptr(), self.len) };
     }
 }
 
-/// The windows that are mapped, the last used one in front.
+/// The mapped windows, the last used one first.
 #[derive(Debug, Default)]
 struct Windows {
     mapped: Vec<Arc<Window>>,
-    /// Where the last window would have been that a small read was not worth.
+    /// The start of the window that the last small read would have mapped.
     passed_over: Option<u64>,
 }
 
-/// A file of procfs that can be mapped, as /proc/vmcore.
+/// A file of procfs that can be mapped, such as /proc/vmcore.
 #[derive(Debug)]
 pub(crate) struct MappedInput {
     file: File,
@@ -108,15 +115,15 @@ impl MappedInput {
         Ok(MappedInput { file, read, size, windows: Mutex::default() })
     }
 
-    /// Whether a file is one of procfs. s390x is left out, whose kernel fills mapped pages one at a time
-    /// as they are touched, and has SIGBUS where read(2) has an error (`mmap_vmcore_fault`).
+    /// Whether `file` is a file of procfs. Never on s390x: its kernel fills mapped pages one by one
+    /// when they are touched, and sends SIGBUS where read(2) returns an error (`mmap_vmcore_fault`).
     pub(crate) fn suits(file: &File) -> bool {
         let has_faults = cfg!(target_arch = "s390x");
         !has_faults
             && rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
     }
 
-    /// The window that has `offset`, if it is mapped or worth it.
+    /// The window that contains `offset`, if it is mapped or worth mapping for `wanted` bytes.
     fn window(&self, offset: u64, wanted: usize) -> Option<Arc<Window>> {
         let start = offset - offset % WINDOW_BYTES;
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +163,7 @@ mod tests {
     use super::*;
     use crate::input::read_full;
 
-    /// A file of two windows and a bit, where each 8 bytes tell their offset.
+    /// A file a little larger than two windows, in which every 8 bytes hold their own offset.
     fn numbered() -> (MappedInput, u64) {
         let size = 2 * WINDOW_BYTES + 12_288;
         let bytes: Vec<u8> = (0..size / 8).flat_map(|n| (n * 8).to_le_bytes()).collect();
@@ -177,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_the_file_within_a_window_across_windows_and_at_the_end() {
+    fn reads_within_a_window_across_windows_and_at_the_end_return_the_file_s_bytes() {
         let (input, size) = numbered();
         check(&input, 0, 100_000, 100_000);
         check(&input, WINDOW_BYTES - 3, 7, 7);
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_read_maps_nothing_but_the_second_one_nearby_does() {
+    fn only_the_second_small_read_of_a_window_maps_it() {
         let (input, _) = numbered();
         let mapped = || -> Vec<u64> {
             let windows = input.windows.lock().unwrap();
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mapped_is_read() {
+    fn a_file_that_cannot_be_mapped_is_read() {
         // procfs again, but a file without mmap(2).
         let file = File::open("/proc/version").unwrap();
         assert_eq!(MappedInput::suits(&file), cfg!(not(target_arch = "s390x")));
@@ -220,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_windows_are_mapped_than_there_may_be() {
+    fn at_most_4_windows_are_mapped() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(8 * WINDOW_BYTES).unwrap();
         let input = MappedInput::new(file, 8 * WINDOW_BYTES).unwrap();

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use crate::input::ReadAt;
+use crate::pages::at_most;
 
 /// Copies the bytes from `offset` on into `buf`; returns their number.
 fn copy_from(bytes: &[u8], buf: &mut [u8], offset: u64) -> usize {
-    // An offset that memory does not have is beyond the end.
-    let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).unwrap_or(&[]);
-    let pairs = buf.iter_mut().zip(rest);
-    pairs.map(|(byte, from)| *byte = *from).count()
+    let (_, rest) = bytes.split_at(at_most(offset, bytes.len()));
+    let count = rest.len().min(buf.len());
+    buf.split_at_mut(count).0.copy_from_slice(rest.split_at(count).0);
+    count
 }
 
 impl ReadAt for Vec<u8> {
@@ -23,7 +24,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Shared bytes: opening them again copies nothing.
+/// Shared bytes: opening them a second time copies nothing.
 impl ReadAt for Arc<[u8]> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         Ok(copy_from(self, buf, offset))
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_in_memory_end_where_they_end() {
+    fn reads_from_memory_stop_at_its_end() {
         let inputs: [Box<dyn ReadAt>; 3] = [
             Box::new(b"abcd".to_vec()),
             Box::new(Arc::<[u8]>::from(*b"abcd")),

@@ -1,9 +1,10 @@
 //! Where bytes come from: files, streams, mapped memory, flattened files.
 //!
-//! [`ReadAt`] is the one door to bytes that can be read at an offset, and where tests inject
-//! faults. [`Input`] is an input as it was opened: one of those, or a [stream](stream) that can
-//! only be read forward. What the bytes mean is not known here, but for the records of a
-//! [flattened](flattened) file and the compression of a whole file: dumps belong in `dump`.
+//! [`ReadAt`] is the interface of everything that can be read at an offset; tests inject faults
+//! there. [`Input`] is an opened input: a [`ReadAt`], or a [stream](stream) that can only be read
+//! forward. This module undoes what surrounds a dump: the compression of the whole file, and the
+//! records of a [flattened](flattened) one. The meaning of the bytes does not belong here, but in
+//! `dump`.
 
 mod around;
 mod file;
@@ -16,13 +17,16 @@ pub(crate) mod stream;
 
 use std::io;
 
-pub(crate) use around::{Place, read_around_errors};
+pub(crate) use around::read_around_errors;
 pub use file::FileInput;
 pub use opened::Input;
 pub(crate) use opened::InputFailure;
 pub(crate) use opened::RandomInput;
 
 /// Bytes that can be read at an offset.
+///
+/// Offsets are plain numbers, as in [`FileExt`](std::os::unix::fs::FileExt), which most inputs pass
+/// them to.
 pub trait ReadAt: Send + Sync {
     /// Reads some bytes at `offset` into `buf` and returns their number, like pread(2): 0 at the
     /// end.
@@ -57,6 +61,16 @@ pub(crate) fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::
     Ok(done)
 }
 
+/// As [`read_full`], but returns the bytes that were read.
+pub(crate) fn read_part<'b>(
+    input: &dyn ReadAt,
+    buf: &'b mut [u8],
+    offset: u64,
+) -> io::Result<&'b [u8]> {
+    let read = read_full(input, buf, offset)?;
+    Ok(buf.split_at(read).0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn short_reads_are_continued_to_the_end() {
+    fn a_short_read_is_continued_up_to_the_end() {
         let mut buf = [0; 3];
         assert_eq!(read_full(&Stutters, &mut buf, 0).unwrap(), 3);
         assert_eq!(buf, [7, 8, 8]);

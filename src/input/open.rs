@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::input::mapped::MappedInput;
 use crate::input::stream::StreamInput;
-use crate::input::{FileInput, Input, read_full};
+use crate::input::{FileInput, Input, read_part};
 
-/// Bytes that tell the kind of a file.
+/// Bytes that identify the kind of a file.
 const MAGIC_BYTES: usize = 16;
 
 /// Bytes of a compressed file that are read at a time.
@@ -19,15 +19,16 @@ const COMPRESSED_BUFFER: usize = 256 << 10;
 /// zstd windows up to 2 GiB are accepted (`zstd --long=31`): their memory is the file's choice.
 const ZSTD_WINDOW_LOG_MAX: u32 = 31;
 
+/// How the whole file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wrapping {
-    Plain,
+enum Compression {
+    None,
     Gzip,
     Zstd,
 }
 
-/// The first bytes of wrappings that we name, but do not unwrap.
-const OTHER_WRAPPINGS: [(&[u8], &str); 5] = [
+/// The first bytes of compressed files that are recognised but not decompressed.
+const UNSUPPORTED: [(&[u8], &str); 5] = [
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
     (b"\x04\x22\x4d\x18", "lz4"),
@@ -35,24 +36,23 @@ const OTHER_WRAPPINGS: [(&[u8], &str); 5] = [
     (b"PK\x03\x04", "zip"),
 ];
 
-fn wrapping(magic: &[u8]) -> Result<Wrapping> {
-    // RFC 1952; RFC 8878, frames and the skippable ones that pzstd starts with.
+fn compression(magic: &[u8]) -> Result<Compression> {
+    // RFC 1952.
     if magic.starts_with(b"\x1f\x8b") {
-        return Ok(Wrapping::Gzip);
+        return Ok(Compression::Gzip);
     }
+    // RFC 8878: a frame, or the skippable frame that pzstd starts with.
     let skippable = matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
     if skippable || magic.starts_with(b"\x28\xb5\x2f\xfd") {
-        return Ok(Wrapping::Zstd);
+        return Ok(Compression::Zstd);
     }
-    match OTHER_WRAPPINGS.iter().find(|(first, _)| magic.starts_with(first)) {
-        Some((_, name)) => Err(Error::NotRecognised(format!(
-            "compressed with {name}: pipe it through its decompressor, as in `{name} -dc FILE | kdumpconv - OUTPUT`"
-        ))),
-        None => Ok(Wrapping::Plain),
+    match UNSUPPORTED.iter().find(|(first, _)| magic.starts_with(first)) {
+        Some((_, format)) => Err(Error::UnsupportedCompression { format }),
+        None => Ok(Compression::None),
     }
 }
 
-/// Whether `path` is a pipe or the like: to be read by [`from_reader`].
+/// Whether `path` is a pipe or the like, which only [`from_reader`] can read.
 pub(super) fn is_pipe(path: &Path) -> bool {
     let seeks = |kind: FileType| kind.is_file() || kind.is_block_device() || kind.is_dir();
     path.metadata().is_ok_and(|metadata| !seeks(metadata.file_type()))
@@ -69,11 +69,11 @@ pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
     if is_pipe(path) {
         return from_reader(Box::new(file), spool_dir);
     }
-    // A block device's metadata has no size; its end can be sought.
+    // The metadata of a block device has no size, but its end can be sought.
     let size = file.seek(SeekFrom::End(0)).map_err(Error::read(name()))?;
     file.rewind().map_err(Error::read(name()))?;
     if size == 0 && kind.is_file() {
-        // Empty, or of the kind in /proc that does not tell its size.
+        // Empty, or one of the files in /proc whose size is not known before they are read.
         return from_reader(Box::new(file), spool_dir);
     }
     let clone = file.try_clone().map_err(Error::read(name()))?;
@@ -83,10 +83,9 @@ pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
         Input::from(FileInput::new(clone, size))
     };
     let mut magic = [0; MAGIC_BYTES];
-    let n = read_full(&*input, &mut magic, 0).map_err(Error::read(name()))?;
-    match wrapping(magic.get(..n).unwrap_or_default())? {
-        Wrapping::Plain => Ok(input),
-        packed => unwrap(packed, Box::new(file), spool_dir),
+    match compression(read_part(&*input, &mut magic, 0).map_err(Error::read(name()))?)? {
+        Compression::None => Ok(input),
+        compression => stream(compression, Box::new(file), spool_dir),
     }
 }
 
@@ -95,16 +94,20 @@ pub(super) fn from_reader(mut reader: Box<dyn Read + Send>, spool_dir: PathBuf) 
     let mut magic = Vec::new();
     let mut limited = reader.by_ref().take(MAGIC_BYTES as u64);
     limited.read_to_end(&mut magic).map_err(Error::read("the input's first bytes"))?;
-    let packed = wrapping(&magic)?;
-    unwrap(packed, Box::new(Cursor::new(magic).chain(reader)), spool_dir)
+    let compression = compression(&magic)?;
+    stream(compression, Box::new(Cursor::new(magic).chain(reader)), spool_dir)
 }
 
-fn unwrap(packed: Wrapping, reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Result<Input> {
+fn stream(
+    compression: Compression,
+    reader: Box<dyn Read + Send>,
+    spool_dir: PathBuf,
+) -> Result<Input> {
     let buffered = |reader| BufReader::with_capacity(COMPRESSED_BUFFER, reader);
-    let reader: Box<dyn Read + Send> = match packed {
-        Wrapping::Plain => reader,
-        Wrapping::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
-        Wrapping::Zstd => Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?),
+    let reader: Box<dyn Read + Send> = match compression {
+        Compression::None => reader,
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
+        Compression::Zstd => Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?),
     };
     Ok(Input::Stream(StreamInput::new(reader, spool_dir)))
 }
@@ -120,13 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrappings_are_known_by_their_first_bytes() {
-        assert_eq!(wrapping(b"\x7fELF").unwrap(), Wrapping::Plain);
-        assert_eq!(wrapping(b"").unwrap(), Wrapping::Plain);
-        assert_eq!(wrapping(b"\x1f\x8b\x08").unwrap(), Wrapping::Gzip);
-        assert_eq!(wrapping(b"\x28\xb5\x2f\xfd").unwrap(), Wrapping::Zstd);
-        assert_eq!(wrapping(b"\x50\x2a\x4d\x18").unwrap(), Wrapping::Zstd, "a skippable frame");
-        let xz = wrapping(b"\xfd7zXZ\0\0").unwrap_err().to_string();
-        assert!(xz.contains("`xz -dc FILE | kdumpconv - OUTPUT`"), "{xz}");
+    fn the_first_bytes_identify_the_compression() {
+        let of = |magic: &[u8]| compression(magic).unwrap();
+        assert_eq!(of(b"\x7fELF"), Compression::None);
+        assert_eq!(of(b""), Compression::None);
+        assert_eq!(of(b"\x1f\x8b\x08"), Compression::Gzip);
+        assert_eq!(of(b"\x28\xb5\x2f\xfd"), Compression::Zstd);
+        assert_eq!(of(b"\x50\x2a\x4d\x18"), Compression::Zstd, "a skippable frame");
+        let xz = compression(b"\xfd7zXZ\0\0").unwrap_err().to_string();
+        assert_eq!(xz, "the input is compressed with xz, which is not supported");
     }
 }

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::stream::StreamInput;
 use crate::input::{ReadAt, open};
+use crate::pages::FileRange;
 
 /// An open input.
 ///
-/// Anything that is [`ReadAt`] becomes one by `into()`: a file, bytes in memory. It derefs to its
-/// bytes; those of a stream must be read in the order that was announced.
+/// `into()` makes one of anything that is [`ReadAt`]: a file, bytes in memory. It dereferences to
+/// its bytes; those of a stream must be read in the order that was announced.
 pub enum Input {
     /// Bytes that any thread can read in any order.
     Random(RandomInput),
@@ -20,10 +21,10 @@ pub enum Input {
     Stream(StreamInput),
 }
 
-/// Bytes that can be read at random, and what is known of where they came from.
+/// Bytes that can be read at random.
 pub struct RandomInput {
     bytes: Box<dyn ReadAt>,
-    /// Why the stream that they were spooled from is not whole or not right, if it is not.
+    /// Why the stream that they were spooled from ended early or is damaged, if it did or is.
     pub(crate) failure: Option<InputFailure>,
 }
 
@@ -39,19 +40,18 @@ impl Input {
     /// .zst); `spool_dir` as for [`from_reader`](Self::from_reader).
     ///
     /// # Errors
-    /// [`Error::Read`] when it cannot be opened, [`Error::NotRecognised`] for a folder or a
-    /// compression that is not supported.
+    /// [`Error::Read`] when it cannot be opened, [`Error::NotRecognised`] for a folder,
+    /// [`Error::UnsupportedCompression`].
     pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
         open::open(path, spool_dir)
     }
 
     /// Takes a pipe or anything else that can only be read forward, compressed as a whole or not.
     ///
-    /// Pages that come out of order are spooled in a nameless file in `spool_dir`.
+    /// Pages that come out of order are spooled to a file without a name in `spool_dir`.
     ///
     /// # Errors
-    /// [`Error::Read`] when its first bytes cannot be read, [`Error::NotRecognised`] for a
-    /// compression that is not supported.
+    /// [`Error::Read`] when its first bytes cannot be read, [`Error::UnsupportedCompression`].
     pub fn from_reader(reader: Box<dyn io::Read + Send>, spool_dir: PathBuf) -> Result<Input> {
         open::from_reader(reader, spool_dir)
     }
@@ -68,8 +68,8 @@ impl Input {
         matches!(self, Input::Stream(_))
     }
 
-    /// The same input, readable at random: a stream is spooled in a nameless file first. Should
-    /// the stream break off, the file has what came.
+    /// The same input, readable at random: a stream is first spooled to a file without a name. If
+    /// the stream breaks off, the file has the bytes before that point.
     ///
     /// # Errors
     /// [`Error::Read`] when there is no space for the file.
@@ -85,17 +85,17 @@ impl Input {
 
     /// Announces all reads that will follow, in their order: a stream keeps only the bytes that
     /// are read again or after it has passed them.
-    pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = Range<u64>>) {
+    pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = FileRange>) {
         if let Input::Stream(stream) = self {
             stream.expect_reads(reads);
         }
     }
 
-    /// Reads the rest of a stream, whose end may prove all before it wrong: .gz and .zst end with
-    /// a checksum.
+    /// Reads the rest of a stream, whose end may prove everything before it wrong: .gz and .zst end
+    /// with a checksum.
     ///
     /// # Errors
-    /// What is wrong with the rest or the whole; also of a stream that was spooled.
+    /// What is wrong with the rest or the whole, also if the stream was spooled before.
     pub(crate) fn read_to_end(&self) -> io::Result<()> {
         match self {
             Input::Random(random) => random.failure.as_ref().map_or(Ok(()), |f| Err(f.to_io())),
@@ -165,7 +165,7 @@ impl From<RandomInput> for Input {
     }
 }
 
-/// So that a boxed input becomes an [`Input`] like any other.
+/// A boxed input becomes an [`Input`] like any other.
 impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         (**self).read_at(buf, offset)

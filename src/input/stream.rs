@@ -1,22 +1,23 @@
 //! A pipe or a compressed file as an input: read once, front to back.
 //!
-//! The output wants pages in pfn order, a core may hold them in another: /proc/vmcore has the
-//! kernel's text first, wherever it lies. What the pass goes by before its turn is spooled into
-//! an unlinked temporary file, at its own offset in a file full of holes; all else flows through.
-//! So every core converts from a pipe to the same bytes as from a file, and one that is in order,
-//! as QEMU writes them, needs no disk at all. (Refusing cores out of order would refuse all those
-//! that a capture kernel sends.)
+//! The output wants pages in pfn order; a core may store them in another. /proc/vmcore starts with
+//! the kernel's text, wherever in memory that is. Bytes that pass before their turn are spooled into
+//! a temporary file without a name, each at its own offset in a file full of holes. All others
+//! flow through. So every core converts from a pipe to the same bytes as from a file, and a core in
+//! pfn order, as QEMU writes it, needs no disk at all. (Refusing cores out of order was rejected: it
+//! would refuse everything that a capture kernel sends.)
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::input::{FileInput, InputFailure, ReadAt};
+use crate::pages::ranges::{merge, within};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
-/// Bytes from the start that stay in memory: headers and the usual notes.
+/// Bytes from the start that stay in memory: the headers and, usually, the notes.
 const HEAD_BYTES: usize = 1 << 20;
 
 /// Bytes that are skipped or spooled at a time.
@@ -29,35 +30,36 @@ pub struct StreamInput {
 
 struct State {
     reader: Box<dyn Read + Send>,
-    position: u64,
+    /// The offset of the next byte of `reader`.
+    position: FileOffset,
     ended: bool,
-    /// Why, if it was not simply the end.
+    /// Why it ended, if that was not simply the end.
     failure: Option<InputFailure>,
     head: Vec<u8>,
     keep: Keep,
     spool: Option<File>,
     spool_dir: PathBuf,
-    /// Where the spool could take no more, and why: what it lacks from there on is lost, but the
-    /// stream goes on.
-    spool_end: Option<(u64, InputFailure)>,
+    /// Where the spool could take no more, and why. Bytes that it should hold from there on are
+    /// lost, but the stream goes on.
+    spool_end: Option<(FileOffset, InputFailure)>,
 }
 
-/// What of the bytes that pass is put aside.
+/// Which of the passing bytes are kept.
 enum Keep {
-    /// Everything: the headers do not say yet what will be wanted.
+    /// All: the headers, which say what will be read, have not been read yet.
     All,
-    /// Sorted ranges that are wanted after the pass has gone by them.
-    Ranges(Vec<Range<u64>>),
+    /// Sorted, disjoint ranges that are read after the stream has passed them.
+    Ranges(Vec<FileRange>),
 }
 
 impl StreamInput {
-    /// Reads from `reader`; what must be spooled goes to a nameless file in `spool_dir`.
+    /// Reads from `reader`; spools to a file without a name in `spool_dir`.
     #[must_use]
     pub fn new(reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Self {
         StreamInput {
             state: Mutex::new(State {
                 reader,
-                position: 0,
+                position: FileOffset::ZERO,
                 ended: false,
                 failure: None,
                 head: Vec::new(),
@@ -75,10 +77,10 @@ impl StreamInput {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces all reads that will follow, in their order: only bytes that are read again or
-    /// after the pass has gone by them are kept from now on.
-    pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = Range<u64>>) {
-        self.state().keep = Keep::Ranges(wanted_late(reads));
+    /// Announces all reads that will follow, in their order. From now on the stream keeps only the
+    /// bytes that are read again or after it has passed them.
+    pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = FileRange>) {
+        self.state().keep = Keep::Ranges(read_after_passing(reads));
     }
 
     /// Reads the rest of the stream.
@@ -97,12 +99,12 @@ impl StreamInput {
         }
     }
 
-    /// Why the stream ended, if it was not simply the end.
+    /// Why the stream ended, if that was not simply the end.
     pub(crate) fn failure(&self) -> Option<InputFailure> {
         self.state().failure.clone()
     }
 
-    /// Puts the whole stream into a file, or what came before it failed: then says why it did.
+    /// Puts the stream into a file: all of it, or the part before it failed and the reason.
     ///
     /// # Errors
     /// When the file cannot be made or written.
@@ -118,13 +120,14 @@ impl StreamInput {
             None => nameless(&state.spool_dir)?,
         };
         file.write_all_at(&state.head, 0)?;
-        Ok((FileInput::new(file, state.position), state.failure))
+        Ok((FileInput::new(file, state.position.get()), state.failure))
     }
 }
 
 /// For offsets in the order that was announced, by one thread at a time.
 impl ReadAt for StreamInput {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let offset = FileOffset::new(offset);
         let mut state = self.state();
         while state.position < offset {
             if !state.skip_towards(offset)? {
@@ -136,12 +139,12 @@ impl ReadAt for StreamInput {
 
     fn size(&self) -> Option<u64> {
         let state = self.state();
-        state.ended.then_some(state.position)
+        state.ended.then_some(state.position.get())
     }
 }
 
 impl State {
-    /// Reads the next bytes of the pass; 0 at the end.
+    /// Reads the next bytes of the stream; 0 at the end.
     fn pass(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.ended {
             return Ok(0);
@@ -149,8 +152,8 @@ impl State {
         let n = match self.reader.read(buf) {
             Ok(n) => n,
             Err(error) => {
-                // A pipe or decoder that failed does not recover, and what comes after the gap
-                // could not be placed: the stream ends here. EINTR alone is no failure.
+                // A pipe or decoder that failed does not recover, and bytes after the gap would
+                // have no known offset: the stream ends here. Only EINTR is no failure.
                 if error.kind() != io::ErrorKind::Interrupted {
                     self.ended = true;
                     self.failure = Some(InputFailure::new(&error));
@@ -159,23 +162,26 @@ impl State {
             }
         };
         self.ended = n == 0;
-        self.put_aside(buf.get(..n).unwrap_or_default());
+        let (bytes, _) = buf.split_at(n);
+        self.keep_wanted(bytes);
         self.position += n as u64;
         Ok(n)
     }
 
-    /// Passes over some of the bytes before `offset`; false at the end.
-    fn skip_towards(&mut self, offset: u64) -> io::Result<bool> {
+    /// Passes some of the bytes before `offset`; false at the end.
+    fn skip_towards(&mut self, offset: FileOffset) -> io::Result<bool> {
         let mut buf = [0; SKIP_BYTES];
-        let bytes = usize::try_from(offset - self.position).unwrap_or(SKIP_BYTES).min(SKIP_BYTES);
-        Ok(self.pass(buf.get_mut(..bytes).unwrap_or_default())? > 0)
+        let (part, _) = buf.split_at_mut(at_most(offset - self.position, SKIP_BYTES));
+        Ok(self.pass(part)? > 0)
     }
 
-    /// Puts aside what is wanted again of the bytes at the current position.
-    fn put_aside(&mut self, bytes: &[u8]) {
-        let all = [0..u64::MAX];
-        let in_head =
-            self.position == self.head.len() as u64 && self.head.len() + bytes.len() <= HEAD_BYTES;
+    /// Keeps those of the bytes at the current position that will be read again.
+    #[expect(clippy::indexing_slicing, reason = "a part of the passing bytes has its indices")]
+    fn keep_wanted(&mut self, bytes: &[u8]) {
+        let passing = Span::of(self.position, bytes.len() as u64);
+        let in_head = self.position.get() == self.head.len() as u64
+            && self.head.len() + bytes.len() <= HEAD_BYTES;
+        let all = [FileRange::ALL];
         let ranges = match &self.keep {
             Keep::All if in_head => {
                 self.head.extend_from_slice(bytes);
@@ -184,84 +190,73 @@ impl State {
             Keep::All => &all[..],
             Keep::Ranges(ranges) => ranges,
         };
-        let (start, end) = (self.position, self.position + bytes.len() as u64);
-        let first = ranges.partition_point(|range| range.end <= start);
-        for range in ranges.iter().skip(first).take_while(|range| range.start < end) {
-            let (from, to) = (range.start.max(start), range.end.min(end));
-            let part = usize::try_from(from - start)
-                .ok()
-                .zip(usize::try_from(to - start).ok())
-                .and_then(|(from, to)| bytes.get(from..to))
-                .unwrap_or_default();
+        for part in within(ranges, passing) {
             if self.spool_end.is_some() {
                 return;
             }
+            let from = in_memory(part.start - passing.start);
+            let to = in_memory(part.end - passing.start);
             let spooled = match &mut self.spool {
-                Some(file) => file.write_all_at(part, from),
-                none => nameless(&self.spool_dir)
-                    .and_then(|file| none.insert(file).write_all_at(part, from)),
+                Some(file) => file.write_all_at(&bytes[from..to], part.start.get()),
+                none => nameless(&self.spool_dir).and_then(|file| {
+                    none.insert(file).write_all_at(&bytes[from..to], part.start.get())
+                }),
             };
             if let Err(error) = spooled {
                 let dir = self.spool_dir.display();
                 let why =
                     format!("it came too early in the input, and {dir} could not hold it: {error}");
-                self.spool_end =
-                    Some((from, InputFailure::new(&io::Error::new(error.kind(), why))));
+                let failure = InputFailure::new(&io::Error::new(error.kind(), why));
+                self.spool_end = Some((part.start, failure));
             }
         }
     }
 
-    /// Reads what was put aside before the current position.
-    fn reread(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let bytes = usize::try_from(self.position - offset).unwrap_or(usize::MAX).min(buf.len());
-        let buf = buf.get_mut(..bytes).unwrap_or_default();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if let Some(mut kept) = self.head.get(start..).filter(|kept| !kept.is_empty()) {
+    /// Reads bytes that were kept, before the current position.
+    fn reread(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<usize> {
+        let (buf, _) = buf.split_at_mut(at_most(self.position - offset, buf.len()));
+        if offset.get() < self.head.len() as u64 {
+            let (_, mut kept) = self.head.split_at(in_memory(offset.get()));
             return kept.read(buf);
         }
         let end = match &self.spool_end {
             Some((end, failure)) if *end <= offset => return Err(failure.to_io()),
             Some((end, _)) => *end,
-            None => u64::MAX,
+            None => FileOffset::MAX,
         };
-        let bytes = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buf.len());
+        let (buf, _) = buf.split_at_mut(at_most(end - offset, buf.len()));
         match &self.spool {
-            Some(file) => file.read_at(buf.get_mut(..bytes).unwrap_or_default(), offset),
+            Some(file) => file.read_at(buf, offset.get()),
             None => Err(io::Error::other("a pipe cannot be read backwards")),
         }
     }
 }
 
-/// A file without a name. The memory of a kernel is in it: its own user's alone, whatever the umask.
+/// A file without a name. It holds the memory of a kernel: only its owner may read it, whatever the
+/// umask.
 fn nameless(folder: &Path) -> io::Result<File> {
     let file = tempfile::tempfile_in(folder)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
-/// The ranges that a forward pass has gone by when their turn comes, sorted and merged.
-fn wanted_late(reads: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
-    let mut passed = 0;
-    let mut late: Vec<Range<u64>> = Vec::new();
+/// The bytes that a forward pass has passed when their turn comes, sorted and merged.
+fn read_after_passing(reads: impl Iterator<Item = FileRange>) -> Vec<FileRange> {
+    let mut passed = FileOffset::ZERO;
+    let mut late = Vec::new();
     for read in reads {
         if read.start < passed {
-            late.push(read.start..read.end.min(passed));
+            late.push(Span::new(read.start, read.end.min(passed)));
         }
         passed = passed.max(read.end);
     }
-    late.sort_by_key(|range| range.start);
-    late.dedup_by(|next, last| {
-        let joins = next.start <= last.end;
-        if joins {
-            last.end = last.end.max(next.end);
-        }
-        joins
-    });
-    late
+    merge(late)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::input::read_full;
 
@@ -277,15 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_gone_by_before_its_turn_is_wanted_late() {
+    fn only_bytes_that_pass_before_their_turn_are_kept() {
+        let late = |reads: &[Range<u64>]| read_after_passing(reads.iter().cloned().map(Span::from));
         let order = [100..200, 300..400, 0..50, 150..250, 20..60, 400..500];
-        assert_eq!(wanted_late(order.into_iter()), [0..60, 150..250]);
-        let forward = [0..10, 10..20, 30..40];
-        assert_eq!(wanted_late(forward.into_iter()), []);
+        assert_eq!(late(&order), [0..60, 150..250]);
+        assert_eq!(late(&[0..10, 10..20, 30..40]), [0..0; 0]);
     }
 
     #[test]
-    fn a_pass_serves_every_announced_read_whatever_their_order() {
+    fn one_pass_serves_all_announced_reads_in_any_order() {
         let bytes: Vec<u8> =
             (0..3_000_000u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[2]).collect();
         let at = |range: &Range<u64>| bytes[range.start as usize..range.end as usize].to_vec();
@@ -299,7 +294,7 @@ mod tests {
             2_900_000..3_000_000,
             2_300_000..2_950_000,
         ];
-        input.expect_reads(order.clone().into_iter());
+        input.expect_reads(order.clone().into_iter().map(Span::from));
         for range in order {
             assert_eq!(read(&input, range.clone()), at(&range), "{range:?}");
         }
@@ -314,20 +309,20 @@ mod tests {
         );
         assert_eq!(read(&input, 0..64).len(), 64);
         let order = [4096..1_000_000, 2_000_000..4_000_000];
-        input.expect_reads(order.clone().into_iter());
+        input.expect_reads(order.clone().into_iter().map(Span::from));
         for range in order {
             assert!(read(&input, range).iter().all(|&byte| byte == 3));
         }
     }
 
     #[test]
-    fn what_the_spool_cannot_hold_is_lost_and_nothing_else() {
+    fn only_bytes_that_the_spool_cannot_hold_are_lost() {
         let input = StreamInput::new(
             Box::new(io::repeat(3).take(1_000_000)),
             PathBuf::from("/nonexistent"),
         );
         let order = [500_000..600_000, 0..100, 300_000..400_000, 700_000..1_000_000];
-        input.expect_reads(order.into_iter());
+        input.expect_reads(order.into_iter().map(Span::from));
         assert_eq!(read(&input, 500_000..600_000), [3; 100_000]);
         let error = read_full(&input, &mut [0; 100], 0).unwrap_err();
         assert!(error.to_string().contains("/nonexistent could not hold it"), "{error}");

@@ -14,7 +14,7 @@ mod span;
 pub(crate) mod zero;
 
 pub use grid::PageGrid;
-pub(crate) use narrow::in_memory;
+pub(crate) use narrow::{at_most, in_memory};
 pub(crate) use page_cache::PageCache;
 pub use page_size::PageSize;
 pub use position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};

@@ -14,3 +14,9 @@
 pub(crate) fn in_memory(number: u64) -> usize {
     usize::try_from(number).expect("a length in memory exceeds the address space")
 }
+
+/// The smaller of `number` and `most`, which is a length in memory.
+#[must_use]
+pub(crate) fn at_most(number: u64, most: usize) -> usize {
+    in_memory(number.min(most as u64))
+}

@@ -30,6 +30,13 @@ impl<T: Position> From<Range<u64>> for Span<T> {
     }
 }
 
+/// The plain numbers of a span, for interfaces that take those.
+impl<T: Position> From<Span<T>> for Range<u64> {
+    fn from(span: Span<T>) -> Self {
+        span.start.get()..span.end.get()
+    }
+}
+
 impl<T: Position> IntoIterator for Span<T> {
     type Item = T;
     type IntoIter = std::iter::Map<Range<u64>, fn(u64) -> T>;

@@ -7,6 +7,7 @@ use crate::format::elf::is_elf;
 use crate::format::flattened::{self, HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::format::kdump::KDUMP_SIGNATURE;
 use crate::input::Input;
+use crate::pages::FileRange;
 use crate::progress::Progress;
 use crate::unflatten::{Failure, UnflattenStop, damaged};
 
@@ -40,7 +41,7 @@ impl FlattenedStream {
 
     fn open_input(input: Input) -> Result<Self> {
         // A pipe need not keep what has passed.
-        input.expect_reads(std::iter::once(0..u64::MAX));
+        input.expect_reads(std::iter::once(FileRange::ALL));
         let mut stream =
             FlattenedStream { input, buffer: vec![0; BUFFER_BYTES], from: 0, to: 0, position: 0 };
         let mut header = Vec::with_capacity(HEADER_BYTES);

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
-use crate::input::read_full;
+use crate::input::read_part;
 use crate::output::Output;
 use crate::pages::page_set::PageSet;
 use crate::pages::ranges::count;
@@ -223,8 +223,8 @@ fn pages_in_all(dump: &Dump, source: Option<&Dump>) -> u64 {
 pub fn mark_incomplete(output: &Output, output_bytes: u64) -> Result<()> {
     let Some(written) = output.read_back(output_bytes)? else { return Ok(()) };
     let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
-    let read = read_full(&written, &mut bytes, 0).map_err(Error::read("the main header"))?;
-    let decoded = DiskDumpHeader::decode(bytes.get(..read).unwrap_or_default());
+    let bytes = read_part(&written, &mut bytes, 0).map_err(Error::read("the main header"))?;
+    let decoded = DiskDumpHeader::decode(bytes);
     let (mut header, layout) = decoded.map_err(|why| Error::Damaged {
         what: "main header".to_owned(),
         offset: 0,

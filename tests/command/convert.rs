@@ -153,7 +153,11 @@ fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let cases: [(&str, &[u8], &str); 6] = [
         ("kdump", &kdump[..9000], "2nd bitmap at offset 0x3000: the file ends in it"),
         ("flattened", &flattened, "block_size 0 is not a power of two"),
-        ("xz", &xz, "xz"),
+        (
+            "xz",
+            &xz,
+            "compressed with xz, which is not supported; decompress it through a pipe: `xz -dc FILE",
+        ),
         ("text", &[b'x'; 9000], "not an ELF core or kdump file"),
         ("empty", b"", "empty"),
         ("shared", &executable, "not a core"),

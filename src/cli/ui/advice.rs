@@ -4,11 +4,15 @@ use kdumpconv::Error;
 use kdumpconv::summary::{Remark, Summary};
 
 /// The end of an error message: the option that helps, if one does.
-pub(crate) fn for_error(error: &anyhow::Error) -> &'static str {
+pub(crate) fn for_error(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Error>() {
-        Some(Error::Exists(_)) => "; --force replaces it",
-        Some(Error::UnknownPageSize { .. }) => "; --page-size sets it",
-        _ => "",
+        Some(Error::Exists(_)) => "; --force replaces it".to_owned(),
+        Some(Error::UnknownPageSize { .. }) => "; --page-size sets it".to_owned(),
+        Some(Error::UnsupportedCompression { format }) => {
+            let decompress = if *format == "zip" { "unzip -p" } else { &format!("{format} -dc") };
+            format!("; decompress it through a pipe: `{decompress} FILE | kdumpconv - OUTPUT`")
+        }
+        _ => String::new(),
     }
 }
 

@@ -9,28 +9,29 @@ use std::collections::BinaryHeap;
 use std::io;
 
 use crate::format::elf::{PT_LOAD, Segment};
-use crate::input::{Place, ReadAt, read_around_errors, read_full};
+use crate::input::{ReadAt, read_around_errors, read_full};
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::pages::ranges::{contains, count, without};
 use crate::pages::{
-    MAX_PFN, PageGrid, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span, in_memory,
+    FileOffset, FileRange, MAX_PFN, PageGrid, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span,
+    at_most, in_memory,
 };
 
 /// Physical memory whose bytes are in the input, from `offset` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     addresses: PhysRange,
-    offset: u64,
+    offset: FileOffset,
 }
 
 impl Extent {
     /// The input offset of `address`, which lies in the extent.
-    fn offset_of(&self, address: PhysAddr) -> u64 {
+    fn offset_of(&self, address: PhysAddr) -> FileOffset {
         self.offset + (address - self.addresses.start)
     }
 
     /// The addresses of the bytes before offset `end` of the input.
-    fn before(&self, end: u64) -> Option<PhysRange> {
+    fn before(&self, end: FileOffset) -> Option<PhysRange> {
         let bytes = end.checked_sub(self.offset).filter(|&bytes| bytes > 0)?;
         let Span { start, end } = self.addresses;
         Some(Span::new(start, end.min(start.saturating_add(bytes))))
@@ -78,14 +79,15 @@ impl ElfMemory {
             };
             if segment.p_filesz > 0 {
                 let addresses = Span::of(range.start, segment.p_filesz);
-                data.push(Extent { addresses, offset: segment.p_offset });
+                data.push(Extent { addresses, offset: FileOffset::new(segment.p_offset) });
             }
             memory.push(range);
         }
         let extents = first_wins(data);
         let present = grid.runs_touched(memory.into_iter());
-        let promised = runs_before(&extents, u64::MAX, grid);
-        let with_data = runs_before(&extents, input_bytes.unwrap_or(u64::MAX), grid);
+        let promised = runs_before(&extents, FileOffset::MAX, grid);
+        let input_end = input_bytes.map_or(FileOffset::MAX, FileOffset::new);
+        let with_data = runs_before(&extents, input_end, grid);
         let missing = without(promised, &with_data);
         ElfMemory { grid, extents, present, with_data, missing, rejected }
     }
@@ -116,7 +118,7 @@ impl ElfMemory {
 
     /// Runs of pfns with bytes before offset `end` of the input.
     #[must_use]
-    pub(crate) fn with_data_before(&self, end: u64) -> Vec<PfnRange> {
+    pub(crate) fn with_data_before(&self, end: FileOffset) -> Vec<PfnRange> {
         runs_before(&self.extents, end, self.grid)
     }
 
@@ -133,13 +135,13 @@ impl ElfMemory {
     }
 
     /// The reads that [`read_pages`](Self::read_pages) makes for all pages in ascending order.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
-        self.extents.iter().map(|extent| extent.offset..extent.offset_of(extent.addresses.end))
+    pub(crate) fn reads(&self) -> impl Iterator<Item = FileRange> {
+        self.extents.iter().map(|extent| Span::of(extent.offset, extent.addresses.len()))
     }
 
     /// The input offset of the first bytes of page `pfn`, or of the next page with bytes.
     #[must_use]
-    pub(crate) fn input_offset(&self, pfn: Pfn) -> Option<u64> {
+    pub(crate) fn input_offset(&self, pfn: Pfn) -> Option<FileOffset> {
         let address = self.grid.address_of(pfn);
         let extent = self.extents.get(self.first_extent(address))?;
         Some(extent.offset_of(address.max(extent.addresses.start)))
@@ -172,11 +174,10 @@ impl ElfMemory {
             let (gap, behind) = rest.split_at_mut(in_memory(part.start - at));
             let (bytes, behind) = behind.split_at_mut(in_memory(part.len()));
             gap.fill(0);
-            let place = Place { offset: extent.offset_of(part.start), address: part.start.get() };
             let page_bytes = grid.page_size().bytes();
-            read_around_errors(input, bytes, place, page_bytes, &mut |lost, error| {
-                let page = (PhysAddr::new(lost.start) - start) / page_bytes;
-                unreadable(pfns.start + page, error);
+            let offset = extent.offset_of(part.start);
+            read_around_errors(input, bytes, offset, part.start, page_bytes, &mut |lost, error| {
+                unreadable(pfns.start + (lost.start - start) / page_bytes, error);
             });
             rest = behind;
             at = part.end;
@@ -208,10 +209,10 @@ impl ElfMemory {
             if extent.addresses.start > address {
                 return Err(absent());
             }
-            let available = usize::try_from(extent.addresses.end - address).unwrap_or(usize::MAX);
-            let (part, _) = rest.split_at_mut(available.min(rest.len()));
+            let available = at_most(extent.addresses.end - address, rest.len());
+            let (part, _) = rest.split_at_mut(available);
             let wanted = part.len();
-            let n = read_full(input, part, extent.offset_of(address))
+            let n = read_full(input, part, extent.offset_of(address).get())
                 .map_err(|error| unreadable(MissingReason::Input(error.to_string())))?;
             if n < wanted {
                 let why = "the input ends before it".to_owned();
@@ -246,7 +247,7 @@ impl ElfMemory {
     }
 }
 
-fn runs_before(extents: &[Extent], end: u64, grid: PageGrid) -> Vec<PfnRange> {
+fn runs_before(extents: &[Extent], end: FileOffset, grid: PageGrid) -> Vec<PfnRange> {
     grid.runs_touched(extents.iter().filter_map(|extent| extent.before(end)))
 }
 

@@ -5,10 +5,10 @@ use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
-use crate::input::{Input, ReadAt, read_full};
+use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PageGrid, PageSize, PhysAddr};
+use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
 
 pub(crate) mod memory;
 mod pages;
@@ -19,7 +19,7 @@ pub(crate) use pages::PlainPages;
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 
 /// Bytes of program headers that are read at a time.
-const TABLE_WINDOW_BYTES: usize = 64 << 10;
+const TABLE_WINDOW_BYTES: u64 = 64 << 10;
 
 /// The ELF side of an open dump: segments, and the pages that they place.
 pub(crate) struct ElfCore {
@@ -94,8 +94,8 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
 
 fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {
     let mut bytes = [0; FILE_HEADER_BYTES];
-    let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
-    FileHeader::parse(bytes.get(..n).unwrap_or_default())
+    let bytes = read_part(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
+    FileHeader::parse(bytes)
 }
 
 fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>> {
@@ -114,8 +114,8 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
             format!("{count} of them; {MAX_PROGRAM_HEADERS} are the most"),
         ));
     }
-    let stride = usize::from(header.e_phentsize);
-    if stride < header.program_header_bytes() {
+    let stride = u64::from(header.e_phentsize);
+    if stride < header.program_header_bytes() as u64 {
         return Err(damaged(
             header.e_phoff,
             format!(
@@ -125,24 +125,21 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
         ));
     }
     let mut segments = Vec::new();
-    let per_window = u32::try_from(TABLE_WINDOW_BYTES / stride).unwrap_or(0).max(1);
-    let mut window = vec![0; TABLE_WINDOW_BYTES.max(stride)];
+    let count = u64::from(count);
+    let per_window = (TABLE_WINDOW_BYTES / stride).max(1);
+    let mut window = Vec::new();
     let mut index = 0;
     while index < count {
         let batch = per_window.min(count - index);
-        let offset =
-            header.e_phoff.saturating_add(u64::from(index) * u64::from(header.e_phentsize));
-        let bytes = usize::try_from(batch).unwrap_or(0) * stride;
-        let part = window.get_mut(..bytes).unwrap_or_default();
-        let n = read_full(input, part, offset).map_err(Error::read("the program headers"))?;
-        let whole = part.get(..n).unwrap_or_default();
-        for entry in whole.chunks(stride).filter_map(|entry| header.segment(entry)) {
-            segments.push(entry);
-        }
+        let offset = header.e_phoff.saturating_add(index * stride);
+        window.resize(in_memory(batch * stride), 0);
+        let n = read_full(input, &mut window, offset);
+        window.truncate(n.map_err(Error::read("the program headers"))?);
+        let entries = window.chunks(header.e_phentsize.into());
+        segments.extend(entries.filter_map(|entry| header.segment(entry)));
         // The stride of the last entry may lie beyond the end, its fields may not.
-        let expected = usize::try_from(index + batch).unwrap_or(usize::MAX);
-        if segments.len() < expected {
-            let at = offset.saturating_add(n as u64);
+        if (segments.len() as u64) < index + batch {
+            let at = offset.saturating_add(window.len() as u64);
             return Err(damaged(at, format!("the file ends after {} of {count}", segments.len())));
         }
         index += batch;

@@ -11,7 +11,7 @@ use crate::format::kdump::{
 };
 use crate::format::wire::StructLayout;
 use crate::input::flattened::FlattenedInput;
-use crate::input::{Input, RandomInput, read_full};
+use crate::input::{Input, RandomInput, read_full, read_part};
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
 use crate::pages::{MAX_PFN, PageSize, Pfn, PfnRange};
 
@@ -91,8 +91,7 @@ impl KdumpFile {
     ) -> Result<Self> {
         let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.has_end_mark);
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
-        let n = read_full(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
-        let bytes = bytes.get(..n).unwrap_or_default();
+        let bytes = read_part(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
         if !bytes.starts_with(KDUMP_SIGNATURE) {
             let what = if flat.is_some() { "a flattened file, but not of" } else { "not" };
             return Err(Error::NotRecognised(format!("{what} a kdump-compressed file")));
@@ -110,9 +109,8 @@ impl KdumpFile {
         })?;
         let (sub_header, layout) = if header.header_version >= 1 {
             let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
-            let n = read_full(&*input, &mut bytes, block_size)
+            let bytes = read_part(&*input, &mut bytes, block_size)
                 .map_err(Error::read("the sub header"))?;
-            let bytes = bytes.get(..n).unwrap_or_default();
             KdumpSubHeader::decode(bytes, &header, layout)
         } else {
             KdumpSubHeader::decode(&[], &header, layout)

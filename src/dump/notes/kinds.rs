@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Notes;
 use crate::format::elf::{NOTE_HEADER_BYTES, NoteHeader};
 use crate::format::wire::ByteOrder;
+use crate::pages::at_most;
 
 /// The notes of one name and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,13 @@ impl Notes {
         let mut places: HashMap<(&[u8], u32), usize> = HashMap::new();
         for (_, note) in &self.known {
             let Some(header) = NoteHeader::decode(note, order) else { continue };
-            let bytes = usize::try_from(header.n_namesz).unwrap_or(usize::MAX);
-            let behind = note.get(NOTE_HEADER_BYTES..).unwrap_or_default();
-            let name = behind.get(..bytes).unwrap_or_default();
-            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            let Some((_, after_header)) = note.split_at_checked(NOTE_HEADER_BYTES) else {
+                continue;
+            };
+            let name_bytes = at_most(header.n_namesz.into(), after_header.len());
+            let (name, _) = after_header.split_at(name_bytes);
+            let name_bytes = name.iter().position(|&byte| byte == 0).unwrap_or(name_bytes);
+            let (name, _) = name.split_at(name_bytes);
             let place = *places.entry((name, header.n_type)).or_insert(kinds.len());
             if place == kinds.len() {
                 let name = String::from_utf8_lossy(name).into_owned();

@@ -11,7 +11,8 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::format::elf::{NOTE_HEADER_BYTES, NT_PRSTATUS, NoteHeader, encode_note};
 use crate::format::wire::ByteOrder;
-use crate::input::{Place, ReadAt, read_around_errors, read_full};
+use crate::input::{ReadAt, read_around_errors, read_full};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
 pub(crate) use kinds::NoteKind;
 
@@ -22,7 +23,7 @@ pub(crate) const MAX_NOTE_BYTES: u64 = 1 << 30;
 const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
 
 /// Names of notes that are looked at; the known ones are shorter.
-const MAX_NAME_BYTES: usize = 16;
+const MAX_NAME_BYTES: u32 = 16;
 
 /// Notes whose headers are remembered: as many as the largest machine has CPUs, and more.
 const MAX_KNOWN_NOTES: usize = 1 << 16;
@@ -39,7 +40,7 @@ const RETRY_BYTES: u64 = 512;
 /// for a note's header.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
-    pieces: Vec<Range<u64>>,
+    pieces: Vec<FileRange>,
     /// Notes that are not in the input.
     added: Vec<u8>,
     /// Bytes of the area.
@@ -82,6 +83,7 @@ impl Notes {
 
     fn walk(&mut self, input: &dyn ReadAt, order: ByteOrder, start: u64, area_bytes: u64) {
         self.drop_tail();
+        let start = FileOffset::new(start);
         let mut window = Window { end: start.saturating_add(area_bytes), ..Window::default() };
         let mut at = 0;
         // What is too short for a note behind the last one is padding.
@@ -102,7 +104,7 @@ impl Notes {
             return;
         };
         if whole > 0 {
-            self.pieces.push(start..end);
+            self.pieces.push(Span::new(start, end));
             self.bytes += whole.next_multiple_of(4);
             self.tail = whole.next_multiple_of(4) - at.next_multiple_of(4);
         }
@@ -111,7 +113,7 @@ impl Notes {
     /// Takes back the padding behind the last note, as others may follow.
     fn drop_tail(&mut self) {
         if let Some(piece) = self.pieces.last_mut().filter(|_| self.tail > 0) {
-            let bytes = (piece.end - piece.start).next_multiple_of(4) - self.tail;
+            let bytes = piece.len().next_multiple_of(4) - self.tail;
             piece.end = piece.end.min(piece.start.saturating_add(bytes));
             self.bytes -= self.tail;
         }
@@ -125,7 +127,7 @@ impl Notes {
         input: &dyn ReadAt,
         order: ByteOrder,
         window: &mut Window,
-        place: u64,
+        place: FileOffset,
         left: u64,
         area: u64,
     ) -> Result<u64, String> {
@@ -142,21 +144,20 @@ impl Notes {
         if area + note.note_bytes() > MAX_NOTE_BYTES {
             return Err(format!("more than {MAX_NOTE_BYTES} bytes of notes"));
         }
-        if input.size().is_some_and(|size| place.saturating_add(used) > size) {
+        if input.size().is_some_and(|size| place.saturating_add(used).get() > size) {
             return Err("the file ends in it".to_owned());
         }
-        let name_bytes = usize::try_from(note.n_namesz).unwrap_or(usize::MAX);
-        let name = match name_bytes {
-            0..=MAX_NAME_BYTES => {
-                let name = window.at(input, place + NOTE_HEADER_BYTES as u64, name_bytes);
-                let name = name.map(<[u8]>::to_vec);
-                name.ok_or_else(|| window.why("its name cannot be read"))?
+        let mut name = Vec::new();
+        if note.n_namesz <= MAX_NAME_BYTES {
+            let bytes = in_memory(note.n_namesz.into());
+            name = window
+                .at(input, place + NOTE_HEADER_BYTES as u64, bytes)
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| window.why("its name cannot be read"))?;
+            if self.known.len() < MAX_KNOWN_NOTES {
+                let head = window.at(input, place, in_memory(note.desc_offset()));
+                self.known.extend(head.map(|head| (area, head.to_vec())));
             }
-            _ => Vec::new(),
-        };
-        if self.known.len() < MAX_KNOWN_NOTES && name_bytes <= MAX_NAME_BYTES {
-            let head = usize::try_from(note.desc_offset()).unwrap_or(0);
-            self.known.extend(window.at(input, place, head).map(|head| (area, head.to_vec())));
         }
         let desc = area + note.desc_offset()..area + used;
         match (name.strip_suffix(b"\0").unwrap_or(&name), note.n_type) {
@@ -168,7 +169,7 @@ impl Notes {
                 if self.vmcoreinfo.is_none()
                     && (1..=MAX_VMCOREINFO_BYTES).contains(&note.n_descsz) =>
             {
-                let mut whole = vec![0; usize::try_from(used).unwrap_or(0)];
+                let mut whole = vec![0; in_memory(used)];
                 match read_or_zero(input, &mut whole, place) {
                     Some(lost) if lost.ended || lost.bytes >= u64::from(note.n_descsz) => {
                         return Err(format!("VMCOREINFO: {}", lost.why));
@@ -195,8 +196,8 @@ impl Notes {
     }
 
     /// The reads that [`copy`](Self::copy) makes, in their order.
-    pub fn reads(&self) -> impl Iterator<Item = Range<u64>> {
-        self.pieces.iter().cloned()
+    pub fn reads(&self) -> impl Iterator<Item = FileRange> {
+        self.pieces.iter().copied()
     }
 
     /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns
@@ -216,19 +217,18 @@ impl Notes {
         for piece in &self.pieces {
             let mut at = piece.start;
             while at < piece.end {
-                let bytes = usize::try_from(piece.end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);
-                let part = buf.get_mut(..bytes).unwrap_or_default();
+                let (part, _) = buf.split_at_mut(at_most(piece.end - at, WINDOW_BYTES));
                 let place = area + (at - piece.start);
                 lost += read_or_zero(input, part, at).map_or(0, |lost| lost.bytes);
                 self.overlay_known(part, place);
                 write(place, part)?;
-                at += bytes as u64;
+                at += part.len() as u64;
             }
-            let piece_bytes = piece.end - piece.start;
+            let piece_bytes = piece.len();
             area += piece_bytes.next_multiple_of(4);
-            let padding =
-                usize::try_from(piece_bytes.next_multiple_of(4) - piece_bytes).unwrap_or(0);
-            write(area - padding as u64, [0; 4].get(..padding).unwrap_or_default())?;
+            let padding_bytes = piece_bytes.next_multiple_of(4) - piece_bytes;
+            let (padding, _) = [0; 4].split_at(in_memory(padding_bytes));
+            write(area - padding_bytes, padding)?;
         }
         write(area, &self.added)?;
         Ok(lost)
@@ -285,11 +285,10 @@ impl Notes {
     /// Puts what was read before into `part`, which lies at `at` in the area.
     fn overlay_known(&self, part: &mut [u8], at: u64) {
         let end = at + part.len() as u64;
-        let skip = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let first = self.known.partition_point(|(place, note)| place + note.len() as u64 <= at);
         for (place, note) in self.known.iter().skip(first).take_while(|(place, _)| *place < end) {
-            let into = part.iter_mut().skip(skip(place.saturating_sub(at)));
-            let from = note.iter().skip(skip(at.saturating_sub(*place)));
+            let into = part.iter_mut().skip(in_memory(place.saturating_sub(at)));
+            let from = note.iter().skip(in_memory(at.saturating_sub(*place)));
             into.zip(from).for_each(|(byte, known)| *byte = *known);
         }
     }
@@ -304,21 +303,20 @@ struct Lost {
 }
 
 /// Reads all that can be read of `buf`, and zeros the rest.
-fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Option<Lost> {
+fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: FileOffset) -> Option<Lost> {
     let mut lost: Option<Lost> = None;
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    let place = Place { offset, address: offset };
-    read_around_errors(input, buf, place, RETRY_BYTES, &mut |range, why| {
+    let mut ranges: Vec<FileRange> = Vec::new();
+    read_around_errors(input, buf, offset, offset, RETRY_BYTES, &mut |range, why| {
         let ended = why.kind() == io::ErrorKind::UnexpectedEof;
         let lost = lost.get_or_insert(Lost { bytes: 0, ended: false, why });
-        lost.bytes += range.end - range.start;
+        lost.bytes += range.len();
         lost.ended |= ended;
         ranges.push(range);
     });
     for range in ranges {
-        let start = usize::try_from(range.start - offset).unwrap_or(usize::MAX);
-        let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        buf.iter_mut().skip(start).take(bytes).for_each(|byte| *byte = 0);
+        let (_, part) = buf.split_at_mut(in_memory(range.start - offset));
+        let (part, _) = part.split_at_mut(in_memory(range.len()));
+        part.fill(0);
     }
     lost
 }
@@ -326,10 +324,10 @@ fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Option<Lost>
 /// A stretch of the input in memory, so that many small notes are not many small reads.
 #[derive(Default)]
 struct Window {
-    start: u64,
+    start: FileOffset,
     bytes: Vec<u8>,
     /// Nothing is wanted from here on.
-    end: u64,
+    end: FileOffset,
     /// What the last read failed of.
     failure: Option<io::Error>,
 }
@@ -344,22 +342,22 @@ impl Window {
     }
 
     /// The `count` bytes at `offset`, at most [`WINDOW_BYTES`]; `None` where the input ends.
-    fn at(&mut self, input: &dyn ReadAt, offset: u64, count: usize) -> Option<&[u8]> {
-        let held = |start: u64, bytes: usize| {
+    fn at(&mut self, input: &dyn ReadAt, offset: FileOffset, count: usize) -> Option<&[u8]> {
+        let held = |start: FileOffset, bytes: usize| {
             let from = usize::try_from(offset.checked_sub(start)?).ok()?;
             let to = from.checked_add(count)?;
             (to <= bytes).then_some(from..to)
         };
         if held(self.start, self.bytes.len()).is_none() {
             self.start = offset;
-            let wanted = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            self.bytes.resize(wanted.min(WINDOW_BYTES), 0);
-            let n = match read_full(input, &mut self.bytes, offset) {
+            let wanted = self.end.checked_sub(offset).unwrap_or(0);
+            self.bytes.resize(at_most(wanted, WINDOW_BYTES), 0);
+            let n = match read_full(input, &mut self.bytes, offset.get()) {
                 Ok(n) => n,
                 // What fails is perhaps far behind what is asked for.
                 Err(_) => {
                     self.bytes.truncate(count);
-                    let again = read_full(input, &mut self.bytes, offset);
+                    let again = read_full(input, &mut self.bytes, offset.get());
                     again.map_err(|error| self.failure = Some(error)).unwrap_or(0)
                 }
             };

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::format::flattened::{self, HEADER_BYTES};
 use crate::format::kdump::{DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader};
-use crate::input::{InputFailure, RandomInput, ReadAt, read_full};
+use crate::input::{InputFailure, RandomInput, ReadAt, read_full, read_part};
 use index::{Cut, Entry, Index};
 
 /// The file that a flattened stream stands for.
@@ -44,8 +44,8 @@ impl FlattenedInput {
             Error::read("a flattened file")(io::Error::other("its size is unknown"))
         })?;
         let mut header = vec![0; HEADER_BYTES];
-        let n = read_full(&*input, &mut header, 0).map_err(Error::read("a flattened header"))?;
-        let header = header.get(..n).unwrap_or_default();
+        let header =
+            read_part(&*input, &mut header, 0).map_err(Error::read("a flattened header"))?;
         if !flattened::is_flattened(header) {
             return Err(Error::NotRecognised("not a flattened file".to_owned()));
         }

@@ -26,7 +26,10 @@ fn map(segments: &[Segment]) -> ElfMemory {
 }
 
 fn extents(map: &ElfMemory) -> Vec<(u64, u64, u64)> {
-    map.extents.iter().map(|e| (e.addresses.start.get(), e.addresses.end.get(), e.offset)).collect()
+    map.extents
+        .iter()
+        .map(|e| (e.addresses.start.get(), e.addresses.end.get(), e.offset.get()))
+        .collect()
 }
 
 /// An input whose byte at offset n is the low byte of n / 256, and some of whose bytes fail.
@@ -58,8 +61,8 @@ fn segments_in_any_order_become_sorted_runs() {
     assert_eq!(map.present(), [1..4, 8..10]);
     assert_eq!(map.with_data(), [1..4, 8..10]);
     assert_eq!(map.max_mapnr(), 10);
-    assert_eq!(map.input_offset(Pfn::new(2)), Some(0x6000));
-    assert_eq!(map.input_offset(Pfn::new(4)), Some(0x100));
+    assert_eq!(map.input_offset(Pfn::new(2)), Some(FileOffset::new(0x6000)));
+    assert_eq!(map.input_offset(Pfn::new(4)), Some(FileOffset::new(0x100)));
     assert_eq!(map.input_offset(Pfn::new(10)), None);
 }
 
