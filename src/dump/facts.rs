@@ -1,4 +1,4 @@
-//! What a dump is, beside its pages: the facts that a summary reports.
+//! Facts about a dump besides its pages, for `summary` and `verify`.
 
 use super::elf::ElfCore;
 use super::kdump::Kdump;
@@ -23,7 +23,7 @@ impl Dump {
         }
     }
 
-    /// How many of `pfns` are RAM.
+    /// The number of pages of `pfns` that are RAM.
     pub(crate) fn count_present(&self, pfns: PfnRange) -> u64 {
         match &self.body {
             Body::Elf(_) => self.present_within(pfns).map(|run| run.len()).sum(),
@@ -31,7 +31,7 @@ impl Dump {
         }
     }
 
-    /// How many of `pfns` the input has.
+    /// The number of pages of `pfns` that the input has.
     pub(crate) fn count_kept(&self, pfns: PfnRange) -> u64 {
         match &self.body {
             Body::Elf(_) => self.kept_within(pfns).map(|run| run.len()).sum(),
@@ -39,8 +39,8 @@ impl Dump {
         }
     }
 
-    /// Kept pages whose data are not in the input: they are in files of a split set that were not
-    /// given, or beyond the end of an ELF core.
+    /// The number of kept pages whose data the input does not contain: they are in files of a split
+    /// set that were not given, or after the end of an ELF core that was cut off.
     pub(crate) fn count_absent(&self) -> u64 {
         match &self.body {
             Body::Elf(_) => count(self.missing()),
@@ -51,8 +51,8 @@ impl Dump {
         }
     }
 
-    /// Bytes of the file or of all files of a split set, flattened ones as they are stored; `None`
-    /// for a stream that has not ended.
+    /// The size in bytes of the file, or of all files of a split set. A flattened file counts with the
+    /// size of its stream. `None` for a stream that has not ended.
     pub(crate) fn file_bytes(&self) -> Option<u64> {
         match &self.body {
             Body::Elf(core) => core.input.size(),

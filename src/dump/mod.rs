@@ -1,4 +1,9 @@
-//! An open dump: one face for ELF cores and kdump files.
+//! An open dump: which pages it has, and how to read them, whether it is an ELF core or a kdump file.
+//!
+//! Only this folder knows that there are two kinds. `elf` and `kdump` check headers and find pages,
+//! `notes` walks the notes, and `reader` reads pages of either kind; `physical` reads memory by
+//! address, `search` looks for a VMCOREINFO in it. Which pages are kept belongs in `select`, what the
+//! kernel's structures mean in `kernel`, the layout of records in `format`.
 
 pub(crate) mod elf;
 mod facts;
@@ -30,20 +35,20 @@ use crate::pages::{FileOffset, PageGrid, PageSize, Pfn, PfnRange, Position, Span
 
 pub(crate) use page_error::{PageError, PageFault};
 
-/// Bytes that tell the kind of a dump.
+/// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
 
-/// Files that are no dumps we read, told by their first bytes, and what they are.
+/// Kinds of files that are not supported: their first bytes, and their names for the error.
 const OTHER_KINDS: [(&[u8], &str); 2] =
     [(b"DISKDUMP", "a diskdump file"), (b"LiME", "a LiME memory image")];
 
-/// How to read what a dump does not say itself.
+/// Facts that some dumps lack; used only where a dump does not say them itself.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// The page size of a kernel that does not say it: an ELF core without VMCOREINFO.
+    /// The page size, for an ELF core whose VMCOREINFO does not give it.
     pub page_size: Option<PageSize>,
-    /// The text of a VMCOREINFO to attach to a dump that has none.
+    /// The text of a VMCOREINFO, for a dump that has none.
     pub vmcoreinfo: Option<Vec<u8>>,
 }
 
@@ -91,7 +96,7 @@ impl fmt::Debug for Dump {
     }
 }
 
-/// Runs of pages, sorted, disjoint, never touching.
+/// Runs of pages in ascending order. No two overlap or touch.
 pub type Runs<'a> = Box<dyn Iterator<Item = PfnRange> + Send + 'a>;
 
 impl Dump {
@@ -131,7 +136,7 @@ impl Dump {
         &self.notes
     }
 
-    /// The kernel's description of itself, if the dump has one.
+    /// VMCOREINFO, the kernel's description of itself, if the dump has one.
     #[must_use]
     pub fn vmcoreinfo(&self) -> Option<&Vmcoreinfo> {
         self.vmcoreinfo.as_ref()
@@ -143,7 +148,7 @@ impl Dump {
         &self.warnings
     }
 
-    /// Whether parts of the dump are lost already.
+    /// Whether the dump is known to be incomplete: it says so, or its headers or notes are damaged.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete
@@ -165,9 +170,9 @@ impl Dump {
     /// Reads the headers, notes and bitmaps of a dump of any kind.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] for what is no dump, [`Error::Damaged`] when no page of it can be
-    /// found, [`Error::UnknownPageSize`] when neither an ELF core nor `options` tells it,
-    /// [`Error::Read`] when the headers cannot be read.
+    /// [`Error::NotRecognised`] if the input is not a dump, [`Error::Damaged`] if none of its pages
+    /// can be found, [`Error::UnknownPageSize`] if neither an ELF core nor `options` gives the page
+    /// size, [`Error::Read`] if the headers cannot be read.
     pub fn open(input: impl Into<Input>, options: &OpenOptions) -> Result<Dump> {
         Self::open_input(input.into(), options)
     }
@@ -188,7 +193,8 @@ impl Dump {
         }))
     }
 
-    /// Opens a dump in memory, of any kind but .gz and .zst (for those, [`Input::from_reader`]).
+    /// Opens a dump that is in memory. For one that is compressed as a whole (.gz, .zst), use
+    /// [`Input::from_reader`].
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -196,10 +202,10 @@ impl Dump {
         Self::open(bytes.into(), &OpenOptions::default())
     }
 
-    /// Reads a dump of one file, or of all files of a set (makedumpfile --split).
+    /// Opens a dump that is one file, or a split set of files (makedumpfile --split).
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`Error::Damaged`] when they are not of one set.
+    /// As [`open`](Self::open), and [`Error::Damaged`] if the files do not belong to one set.
     pub fn open_all(inputs: Vec<impl Into<Input>>, options: &OpenOptions) -> Result<Dump> {
         let mut inputs: Vec<Input> = inputs.into_iter().map(Into::into).collect();
         match inputs.pop() {
@@ -231,7 +237,7 @@ impl Dump {
         }
     }
 
-    /// The runs of these pages that lie in `pfns`.
+    /// The pages of `pfns` that are RAM.
     #[must_use]
     pub fn present_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
@@ -240,14 +246,16 @@ impl Dump {
         }
     }
 
-    /// Runs of pages that the kernel's struct pages may describe: those that the input has, and
-    /// those excluded from it. Not those that the headers of an ELF core claim without any data.
+    /// Runs of pages that the kernel's struct pages may describe.
+    ///
+    /// For a kdump file, these are all present pages, whether kept or excluded. For an ELF core, they
+    /// are the pages with data: its headers may claim memory that does not exist.
     #[must_use]
     pub fn known(&self) -> Runs<'_> {
         self.known_within(Span::ALL)
     }
 
-    /// The runs of these pages that lie in `pfns`.
+    /// The [known](Self::known) pages of `pfns`.
     #[must_use]
     pub fn known_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
@@ -265,7 +273,7 @@ impl Dump {
         }
     }
 
-    /// The runs of these pages that lie in `pfns`.
+    /// The pages of `pfns` that the input has.
     #[must_use]
     pub fn kept_within(&self, pfns: PfnRange) -> Runs<'_> {
         match &self.body {
@@ -280,8 +288,8 @@ impl Dump {
         self.present_within(Span::new(pfn, pfn.saturating_add(1))).next().is_some()
     }
 
-    /// Runs of pages that the headers promise, but that would be after the end of the input. Of a
-    /// kdump file they are unknown until its page descriptors are read.
+    /// Runs of pages that the headers of an ELF core place after the end of the input. Empty for a
+    /// kdump file, where only reading the page descriptors shows which pages these are.
     #[must_use]
     pub fn missing(&self) -> &[PfnRange] {
         match &self.body {
@@ -300,7 +308,7 @@ impl Dump {
         }
     }
 
-    /// One past the highest pfn.
+    /// One past the highest page frame number.
     #[must_use]
     pub fn max_mapnr(&self) -> Pfn {
         match &self.body {
@@ -309,7 +317,7 @@ impl Dump {
         }
     }
 
-    /// The program headers of an ELF core.
+    /// The program headers of an ELF core; empty for a kdump file.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         match &self.body {
@@ -318,7 +326,7 @@ impl Dump {
         }
     }
 
-    /// The main header of a kdump file.
+    /// The main header of a kdump file; of a split set, that of the first file.
     #[must_use]
     pub fn header(&self) -> Option<&DiskDumpHeader> {
         match &self.body {
@@ -327,7 +335,7 @@ impl Dump {
         }
     }
 
-    /// The classes of pages that are excluded already.
+    /// The classes of pages that the dump excludes.
     #[must_use]
     pub fn dump_level(&self) -> DumpLevel {
         match &self.body {
@@ -344,7 +352,7 @@ impl Dump {
         }
     }
 
-    /// Hints that the pages from `pfn` on are read next, and all of them.
+    /// Hints to the operating system that all pages from `pfn` on will be read next.
     pub(crate) fn read_ahead(&self, pfn: Pfn) {
         if let Body::Elf(core) = &self.body {
             if let Some(offset) = core.memory.input_offset(pfn) {
@@ -353,8 +361,8 @@ impl Dump {
         }
     }
 
-    /// The runs of pages that a stream had, once it has ended; `None` before, and for an input
-    /// that can be read at random.
+    /// The pages that a stream turned out to contain. `None` until the stream has ended, and for
+    /// an input that can be read at any offset.
     pub(crate) fn kept_by_ended_stream(&self) -> Option<Vec<PfnRange>> {
         let Body::Elf(core) = &self.body else { return None };
         let end = core.input.size().filter(|_| core.input.is_sequential())?;
@@ -369,7 +377,7 @@ impl Dump {
         self.notes.copy(self.input(), write)
     }
 
-    /// Where the notes are.
+    /// The input that contains the notes.
     pub(crate) fn input(&self) -> &dyn ReadAt {
         match &self.body {
             Body::Elf(core) => &*core.input,
@@ -377,7 +385,7 @@ impl Dump {
         }
     }
 
-    /// Whether pages must be read in one forward pass, by one thread at a time.
+    /// Whether pages can only be read once, in ascending order, by one thread at a time.
     #[must_use]
     pub fn is_sequential(&self) -> bool {
         match &self.body {
@@ -386,10 +394,10 @@ impl Dump {
         }
     }
 
-    /// Reads the rest of a stream, whose end may prove all before it wrong.
+    /// Reads a stream to its end: a checksum there may show that what was read before is damaged.
     ///
     /// # Errors
-    /// What is wrong with the rest or the whole; also of a stream that was spooled.
+    /// What is wrong with the stream; also for a stream that was spooled to a temporary file.
     pub(crate) fn read_to_end(&self) -> io::Result<()> {
         match &self.body {
             Body::Elf(core) => core.input.read_to_end(),
@@ -407,7 +415,7 @@ impl Dump {
     }
 }
 
-/// A `phys_base` that the header has room for.
+/// Returns `phys_base` if it fits the header's field; else adds a warning and returns 0.
 pub(super) fn fitting_phys_base(
     layout: StructLayout,
     phys_base: u64,

@@ -1,12 +1,12 @@
 //! Why a page cannot be read.
 
-/// Why a page that the dump should have cannot be read.
+/// Why a page that the dump should contain cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub(crate) struct PageError {
-    /// What is at fault.
+    /// Which part of the dump is at fault.
     pub fault: PageFault,
-    /// Where in the file, if it is at one place of it.
+    /// The offset of that part in the file, if it has one.
     pub offset: Option<u64>,
     why: String,
 }
@@ -18,17 +18,17 @@ impl PageError {
     }
 }
 
-/// What is at fault if a page cannot be read.
+/// Which part of a dump is at fault if a page cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageFault {
     /// The page is in a file of the split set that was not given.
     NotGiven,
-    /// Its descriptor is empty: the writer broke off before this page.
+    /// The page's descriptor is all zeros: the writer stopped before it wrote this page.
     Empty,
-    /// Its descriptor is implausible, or points outside the file.
+    /// The page's descriptor is implausible, or points outside the file.
     Descriptor,
-    /// Its descriptor or data cannot be read.
+    /// The page's descriptor or data cannot be read.
     Unreadable,
-    /// Its data cannot be decoded.
+    /// The page's data cannot be decoded.
     Data,
 }

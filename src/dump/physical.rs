@@ -1,4 +1,4 @@
-//! The memory of an open dump by physical address: what translation and the log read.
+//! The memory of an open dump by physical address, for address translation and the kernel log.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,13 +10,13 @@ use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
-/// Decoded pages that are cached: a walk of page tables reads the upper tables again and again.
+/// Number of decoded pages in the cache. Walks of page tables read the upper tables repeatedly.
 const CACHED_PAGES: usize = 64;
 
-/// Pages that are loaded at a time.
+/// Maximum pages that are loaded at a time.
 const BATCH_PAGES: u64 = 128;
 
-/// A dump's memory. Pages of a kdump file are decoded when they are read, and the last ones cached.
+/// A dump's memory by physical address. For a kdump file, the most recent decoded pages are cached.
 pub struct DumpMemory<'a> {
     dump: &'a Dump,
     state: Mutex<State<'a>>,
@@ -37,7 +37,7 @@ impl<'a> DumpMemory<'a> {
     /// The memory of `dump`.
     ///
     /// # Errors
-    /// [`crate::Error::Codec`] when a codec cannot start.
+    /// [`crate::Error::Codec`] if a codec cannot start.
     pub fn new(dump: &'a Dump) -> Result<Self> {
         let cache = PageCache::new(dump.page_size(), CACHED_PAGES);
         Ok(DumpMemory { dump, state: Mutex::new(State { reader: PageReader::new(dump)?, cache }) })
@@ -46,21 +46,21 @@ impl<'a> DumpMemory<'a> {
     /// Fills `buf` with the bytes from physical address `paddr` on.
     ///
     /// # Errors
-    /// [`crate::Error::Read`] for the first byte that the dump does not have.
+    /// [`crate::Error::Read`] with the first address that cannot be read.
     pub fn read(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<()> {
         self.read_physical(paddr, buf).map_err(|why| {
             crate::Error::read(format!("{} bytes of memory", buf.len()))(std::io::Error::other(why))
         })
     }
 
-    /// What translation starts from, if the dump has a VMCOREINFO.
+    /// The facts that address translation needs, if the dump has a VMCOREINFO.
     #[must_use]
     pub fn kernel(&self) -> Option<Kernel<'_>> {
         let info = self.dump.vmcoreinfo()?;
         Some(Kernel {
             arch: self.dump.arch(),
             layout: self.dump.layout(),
-            // QEMU's files of aarch64 have blocks of 64 KiB whatever the kernel's pages are.
+            // QEMU's kdump files of aarch64 have 64 KiB blocks, whatever the kernel's page size is.
             page_size: Vmcoreinfo::page_size(info)
                 .and_then(PageSize::new)
                 .unwrap_or(self.dump.page_size())
@@ -72,7 +72,7 @@ impl<'a> DumpMemory<'a> {
         })
     }
 
-    /// Reads from a kdump file, page by page, or many pages at once where whole pages are wanted.
+    /// Reads from a kdump file. Whole pages are decoded into `buf`, parts of pages into the cache.
     fn read_pages(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let (grid, page_len) = (self.dump.grid(), self.dump.page_size().in_memory());
         let mut done = 0;
@@ -109,8 +109,8 @@ impl<'a> DumpMemory<'a> {
     }
 }
 
-/// Reads `pfns` into `buf`, which has their size; else returns the first page that cannot be read,
-/// and why.
+/// Reads the pages `pfns` into `buf`, which has exactly their size. The error is the first page that
+/// cannot be read, and why.
 fn read(
     reader: &mut PageReader<'_>,
     pfns: PfnRange,
@@ -146,7 +146,7 @@ fn read(
 impl PhysicalMemory for DumpMemory<'_> {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         match &self.dump.body {
-            // Without a copy of whole pages, and with what segments have of a page.
+            // Bytes need not pass through whole pages here; a segment may contain only part of a page.
             Body::Elf(core) => core.memory.read_bytes(&*core.input, paddr, buf),
             Body::Kdump(_) => self.read_pages(paddr, buf),
         }

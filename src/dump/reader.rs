@@ -1,8 +1,8 @@
-//! Reading the pages of an open dump, whatever its kind.
+//! Reads the pages of an open dump of either kind.
 //!
-//! A reader loads the pages of a batch of runs at once, in few long reads, and then gives them one
-//! by one, plain or as a kdump file stores them. Whoever needs plain bytes passes the page to the
-//! [`PageDecoder`]; whoever can do with stored ones copies them.
+//! A reader first loads all pages of a batch of runs, in few long reads. Then it yields them one by
+//! one, either plain or as a kdump file stores them. A caller that needs plain bytes passes each
+//! page to the [`PageDecoder`]; one that writes a kdump file may copy the stored bytes unchanged.
 
 use std::io;
 use std::iter::Peekable;
@@ -18,20 +18,20 @@ use crate::pages::{PageSize, Pfn, PfnRange, Position, Span};
 /// A page as the input has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PageRef<'r> {
-    /// The bytes of the page; those that an ELF core does not have are 0.
+    /// The bytes of the page. Bytes that no segment of an ELF core covers are 0.
     Plain(&'r [u8]),
-    /// A page of a kdump file as it is stored.
+    /// A page as a kdump file stores it.
     Stored {
-        /// Its codec.
+        /// The codec that it is compressed with.
         codec: Codec,
         /// Its stored bytes.
         bytes: &'r [u8],
-        /// Where these are in the file; pages may share them.
+        /// Their offset in the file. Several pages may share the same stored bytes.
         offset: u64,
     },
 }
 
-/// The loaded pages of some runs. Reused from batch to batch: nothing is allocated per page.
+/// Buffers for the loaded pages of a batch. Reused for each batch: nothing is allocated per page.
 pub(crate) struct LoadedPages {
     runs: Vec<PfnRange>,
     content: Content,
@@ -43,7 +43,7 @@ enum Content {
 }
 
 impl LoadedPages {
-    /// Room for pages of `dump`.
+    /// Empty buffers for pages of `dump`.
     pub(crate) fn new(dump: &Dump) -> Self {
         let content = match &dump.body {
             Body::Elf(_) => Content::Plain(PlainPages::default()),
@@ -52,7 +52,7 @@ impl LoadedPages {
         LoadedPages { runs: Vec::new(), content }
     }
 
-    /// Reads the pages of `runs`, which ascend and are kept in `dump`.
+    /// Reads the pages of `runs`. The runs ascend, and `dump` has all their pages.
     pub(crate) fn load(&mut self, dump: &Dump, runs: &[PfnRange]) {
         self.runs.clear();
         self.runs.extend_from_slice(runs);
@@ -65,7 +65,7 @@ impl LoadedPages {
         }
     }
 
-    /// The pages in ascending order, each with the reason if it is unreadable.
+    /// The pages in ascending order; an unreadable page is an error that says why.
     pub(crate) fn iter(&self) -> Pages<'_> {
         let unreadable = match &self.content {
             Content::Plain(pages) => pages.unreadable(),
@@ -81,11 +81,11 @@ impl LoadedPages {
     }
 }
 
-/// The pages of [`LoadedPages`].
+/// Iterates over [`LoadedPages`].
 pub(crate) struct Pages<'r> {
     loaded: &'r LoadedPages,
     runs: slice::Iter<'r, PfnRange>,
-    /// What is left of the current run.
+    /// The rest of the current run.
     run: PfnRange,
     /// The index of the next page among all that are loaded.
     index: usize,
@@ -113,7 +113,7 @@ impl<'r> Iterator for Pages<'r> {
     }
 }
 
-/// Decodes pages, one after the other.
+/// Decodes pages one at a time.
 pub(crate) struct PageDecoder {
     decoder: Decoder,
     page: Vec<u8>,
@@ -128,13 +128,13 @@ impl PageDecoder {
         Ok(PageDecoder { decoder: Decoder::new()?, page: vec![0; page_size.in_memory()] })
     }
 
-    /// The bytes of `page`, decoded if they are not plain already.
+    /// Returns the plain bytes of `page`; decodes them first if necessary.
     ///
     /// # Errors
     /// What is wrong with the stored bytes, and where they are.
     pub(crate) fn plain<'p>(&'p mut self, page: PageRef<'p>) -> Result<&'p [u8], PageError> {
         match page {
-            // A raw page has the size of a page: its descriptor was checked.
+            // The check of the descriptor ensures that a raw page has the size of a page.
             PageRef::Plain(bytes) | PageRef::Stored { codec: Codec::Raw, bytes, .. } => Ok(bytes),
             PageRef::Stored { codec, bytes, offset } => {
                 decode(&mut self.decoder, codec, bytes, offset, &mut self.page)?;
@@ -177,7 +177,7 @@ fn decode(
     })
 }
 
-/// Reads pages of a dump: one thread's buffers and decoders.
+/// Reads pages of a dump, with buffers and decoders of its own. Each thread needs one.
 pub struct PageReader<'a> {
     dump: &'a Dump,
     loaded: LoadedPages,
@@ -200,16 +200,16 @@ impl<'a> PageReader<'a> {
         Ok(PageReader { dump, loaded: LoadedPages::new(dump), decoder })
     }
 
-    /// The dump that it reads.
+    /// The dump whose pages it reads.
     pub(crate) fn dump(&self) -> &'a Dump {
         self.dump
     }
 
-    /// The bytes of page `pfn`; those that an ELF core does not have are 0.
+    /// The bytes of page `pfn`. Bytes that no segment of an ELF core covers are 0.
     ///
     /// # Errors
-    /// [`Error::Read`], whose source says why: the page is a hole or excluded, or it cannot be read
-    /// or decoded.
+    /// [`Error::Read`], whose source says why: there is no memory at `pfn`, the page is excluded, or
+    /// it cannot be read or decoded.
     pub fn page(&mut self, pfn: impl Into<Pfn>) -> Result<Vec<u8>> {
         let pfn = pfn.into();
         let failed = Error::read(format!("page {pfn:#x}"));
@@ -228,14 +228,15 @@ impl<'a> PageReader<'a> {
         Ok(bytes)
     }
 
-    /// Loads the pages of `runs`, which ascend and are kept; returns them, and what decodes them.
+    /// Loads the pages of `runs`; returns the pages, and the decoder for them. The runs ascend, and
+    /// the dump has all their pages.
     pub(crate) fn load(&mut self, runs: &[PfnRange]) -> (Pages<'_>, &mut PageDecoder) {
         self.loaded.load(self.dump, runs);
         (self.loaded.iter(), &mut self.decoder)
     }
 
-    /// As [`load`](Self::load), for pages that are loaded already; `loaded` gets the reader's
-    /// buffers in exchange.
+    /// As [`load`](Self::load), for pages that are already loaded. Swaps the buffers: `loaded` gets
+    /// the reader's, for the next batch.
     pub(crate) fn exchange(&mut self, loaded: &mut LoadedPages) -> (Pages<'_>, &mut PageDecoder) {
         std::mem::swap(&mut self.loaded, loaded);
         (self.loaded.iter(), &mut self.decoder)

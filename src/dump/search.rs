@@ -1,7 +1,7 @@
-//! Finds VMCOREINFO in a dump's memory: dumps of QEMU guests without a vmcoreinfo device have no note.
+//! Finds VMCOREINFO in a dump's memory. Dumps of QEMU guests without a vmcoreinfo device lack the note.
 //!
-//! The kernel keeps the text in a page of its own (`vmcoreinfo_data`, kernel/vmcore_info.c; before
-//! 6.9 kernel/crash_core.c), and it begins with OSRELEASE=.
+//! The kernel stores the text at the start of a page (`vmcoreinfo_data` in kernel/vmcore_info.c,
+//! before 6.9 in kernel/crash_core.c). The text begins with OSRELEASE=.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,10 +18,10 @@ use crate::progress::Progress;
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
-/// The text is in one page, and no kernel has smaller pages.
+/// The smallest page size of any kernel. The text does not cross a page boundary.
 const MIN_PAGE_BYTES: usize = 4096;
 
-/// Pages that are loaded at a time.
+/// Maximum pages that are loaded at a time.
 const BATCH_PAGES: u64 = 128;
 
 /// A VMCOREINFO that was found in memory.
@@ -32,15 +32,16 @@ pub struct VmcoreinfoFound {
     pub text: Vec<u8>,
     /// The page that contains it.
     pub pfn: Pfn,
-    /// Whether memory has the kernel's name where the text says, with the release that it says.
+    /// Whether the text is proven to be this kernel's: at the address that it gives for the kernel's
+    /// name, memory contains that name, with the same release.
     pub is_proven: bool,
 }
 
-/// Searches the start of every page of the dump for a VMCOREINFO, until one is proved or `cancel` is
-/// set; else returns the first one, which is not proved.
+/// Searches the start of every page of the dump for a VMCOREINFO. Returns the first that is
+/// [proven](VmcoreinfoFound::is_proven), or else the first of all. Stops when `cancel` is set.
 ///
 /// # Errors
-/// [`crate::Error::Codec`] when a codec cannot start. Unreadable pages are skipped.
+/// [`crate::Error::Codec`] if a codec cannot start. Unreadable pages are skipped.
 pub fn find_vmcoreinfo(
     dump: &Dump,
     cancel: &AtomicBool,
@@ -60,7 +61,7 @@ pub fn find_vmcoreinfo(
                 else {
                     continue;
                 };
-                // A block of a kdump file may be several of the kernel's pages.
+                // A block of a kdump file may contain several pages of the kernel.
                 for text in block.chunks(MIN_PAGE_BYTES).filter_map(text_of) {
                     let is_proven = is_proven(dump, &memory, &Vmcoreinfo::parse(text));
                     let found = VmcoreinfoFound { text: text.to_vec(), pfn, is_proven };
@@ -90,7 +91,7 @@ fn text_of(page: &[u8]) -> Option<&[u8]> {
     (is_text && has(b"\nPAGESIZE=") && has(b"\nSYMBOL(")).then_some(text)
 }
 
-/// Whether memory has the kernel's name, `init_uts_ns`, where the text says.
+/// Whether memory contains the kernel's name at the address that the text gives for `init_uts_ns`.
 fn is_proven(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> bool {
     utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().any(|paddr| {
         let mut bytes = [0; NewUtsname::BYTES];

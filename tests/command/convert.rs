@@ -151,7 +151,7 @@ fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let mut executable = builder().build();
     executable[16] = 3;
     let cases: [(&str, &[u8], &str); 6] = [
-        ("kdump", &kdump[..9000], "2nd bitmap at offset 0x3000: the file ends in it"),
+        ("kdump", &kdump[..9000], "2nd bitmap at offset 0x3000: the file ends within it"),
         ("flattened", &flattened, "block_size 0 is not a power of two"),
         (
             "xz",

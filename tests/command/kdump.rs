@@ -92,7 +92,11 @@ fn vmcoreinfo_is_attached_from_a_file_to_a_dump_without_one() {
     let own = guest(true).notes(vec![Note::vmcoreinfo("OSRELEASE=own\nPAGESIZE=4096\n")]);
     folder.write("own", &own.build());
     let output = folder.run(&["--vmcoreinfo", "info", "own", "kept"]);
-    assert!(stderr(&output).contains("has a VMCOREINFO of its own"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the dump has a VMCOREINFO: the other one is ignored"),
+        "{}",
+        stderr(&output)
+    );
     let kdump = Kdump::from_bytes(&folder.read("kept")).unwrap();
     assert_eq!(vmcoreinfo_of(&kdump).as_deref(), Some("OSRELEASE=own\nPAGESIZE=4096\n"));
 

@@ -66,8 +66,7 @@ fn exit_codes_distinguish_good_incomplete_damaged_and_unknown() {
         &["incomplete, says-incomplete: ", "incomplete, not damaged"],
     );
     changed(&folder, "damaged", TABLE + 24 + 12, 0x40);
-    let line =
-        "damage, descriptor: pfn 0x11: page descriptor at 0x4018: flags 0x41 are of no codec";
+    let line = "damage, descriptor: pfn 0x11: page descriptor at 0x4018: flags 0x41 name no codec";
     says(&folder, &["damaged"], 5, &[line, "damaged: 89 of 90 pages decode, 1 faults of pages"]);
     folder.write("other", b"something else");
     let output = folder.run(&["verify", "other"]);

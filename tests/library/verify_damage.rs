@@ -105,7 +105,7 @@ fn cases() -> Vec<Case> {
             "note header",
             |b| put(b, 4096 + 104, &[0xff; 8]),
             FindingKind::Notes,
-            "are left of its segment",
+            "but its segment has only",
             None,
         ),
         case(
@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
             "descriptor flags",
             |b| b[TABLE + 12] = 7,
             FindingKind::Descriptor,
-            "page descriptor at 0x4000: flags 0x7 are of no codec",
+            "page descriptor at 0x4000: flags 0x7 name no codec",
             Some(1),
         ),
         case(
@@ -185,7 +185,7 @@ fn cases() -> Vec<Case> {
             "raw size",
             |b| put(b, TABLE + 24 + 8, &[1]),
             FindingKind::Descriptor,
-            "of a raw page is not the page size",
+            "of a raw page differs from the page size",
             Some(2),
         ),
         case(
@@ -203,17 +203,17 @@ fn cases() -> Vec<Case> {
             Some(1),
         ),
         case(
-            "behind the end",
+            "after the end",
             |b| put(b, TABLE + 3, &[1]),
             FindingKind::Descriptor,
-            "behind the end of the file",
+            "after the end of the file",
             Some(1),
         ),
         case(
             "no place",
             |b| put(b, TABLE, &[0xff; 8]),
             FindingKind::Descriptor,
-            "is no place in a file",
+            "exceeds the maximum size of a file",
             Some(1),
         ),
         case(
@@ -249,7 +249,7 @@ fn cases() -> Vec<Case> {
             "cut",
             |b| b.truncate(b.len() - 1),
             FindingKind::Descriptor,
-            "behind the end of the file",
+            "after the end of the file",
             Some(17),
         ),
         case(

@@ -1,8 +1,8 @@
-//! The memory of an ELF core: which pages there are, and where their bytes are in the file.
+//! The memory of an ELF core: which pages exist, and where their bytes are in the file.
 //!
-//! Segments may come in any order, overlap, start and end within a page, and be larger in memory
-//! than in the file. This module turns them into sorted, disjoint runs, so that a conversion costs
-//! pages plus segments, never their product.
+//! Segments may come in any order, overlap, start or end within a page, and be larger in memory
+//! than in the file. This module turns them into sorted, disjoint runs. The time for a conversion
+//! thus grows with the number of pages plus the number of segments, never with their product.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,7 +17,7 @@ use crate::pages::{
     at_most, in_memory,
 };
 
-/// Physical memory whose bytes are in the input, from `offset` on.
+/// A range of physical memory whose bytes are in the input, from `offset` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     addresses: PhysRange,
@@ -30,7 +30,7 @@ impl Extent {
         self.offset + (address - self.addresses.start)
     }
 
-    /// The addresses of the bytes before offset `end` of the input.
+    /// The part of the range whose bytes are before offset `end` of the input.
     fn before(&self, end: FileOffset) -> Option<PhysRange> {
         let bytes = end.checked_sub(self.offset).filter(|&bytes| bytes > 0)?;
         let Span { start, end } = self.addresses;
@@ -38,7 +38,7 @@ impl Extent {
     }
 }
 
-/// Physical memory as sorted runs of pages, and the way from a page to its bytes.
+/// Physical memory as sorted runs of pages; finds the bytes of a page in the input.
 #[derive(Debug, Clone)]
 pub(crate) struct ElfMemory {
     grid: PageGrid,
@@ -50,14 +50,13 @@ pub(crate) struct ElfMemory {
 }
 
 impl ElfMemory {
-    /// Sorts out the `PT_LOAD`s of a core.
+    /// The memory that the `PT_LOAD` segments of a core describe; `input_bytes` is the size of the
+    /// input, if that is known.
     ///
-    /// No segment is accepted before pfn 0 of `grid`; `input_bytes` is the size of the input, if it
-    /// is known.
-    ///
-    /// Where segments overlap, one with bytes in the file wins over one without, and else the first
-    /// in header order. A segment without a physical address is ignored; one that ends after
-    /// [`MAX_PFN`], or whose bytes end beyond 2^63, is [rejected](Self::rejected).
+    /// Where segments overlap, a segment with bytes in the file takes precedence over one without;
+    /// among those with bytes, the first in header order does. Segments without a physical address
+    /// are ignored. A segment that starts before pfn 0 of `grid` or ends after [`MAX_PFN`], or whose
+    /// bytes end after offset 2^63 of the file, is [rejected](Self::rejected).
     #[must_use]
     pub(crate) fn new(segments: &[Segment], grid: PageGrid, input_bytes: Option<u64>) -> Self {
         let limit = grid.address_of(MAX_PFN);
@@ -66,7 +65,7 @@ impl ElfMemory {
         let mut data = Vec::new();
         for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
             let Some(paddr) = segment.p_paddr.filter(|_| segment.p_memsz > 0) else { continue };
-            // With these checks no sum below overflows.
+            // These checks ensure that no sum below overflows.
             let range = Span::checked(paddr, segment.p_memsz)
                 .filter(|range| range.start >= grid.origin() && range.end <= limit);
             let in_file = segment
@@ -98,48 +97,50 @@ impl ElfMemory {
         self.grid
     }
 
-    /// One past the highest pfn of any segment; 0 without memory.
+    /// One past the highest pfn of any segment; 0 if there is no memory.
     #[must_use]
     pub(crate) fn max_mapnr(&self) -> Pfn {
         self.present.last().map_or(Pfn::ZERO, |run| run.end)
     }
 
-    /// Runs of pfns that are RAM, sorted, disjoint, never touching.
+    /// Runs of pages that are RAM, in ascending order. No two overlap or touch.
     #[must_use]
     pub(crate) fn present(&self) -> &[PfnRange] {
         &self.present
     }
 
-    /// Runs of pfns whose bytes are in the input, sorted, disjoint, never touching.
+    /// Runs of pages whose bytes are in the input, in ascending order. No two overlap or touch.
     #[must_use]
     pub(crate) fn with_data(&self) -> &[PfnRange] {
         &self.with_data
     }
 
-    /// Runs of pfns with bytes before offset `end` of the input.
+    /// Runs of pages that have bytes before offset `end` of the input.
     #[must_use]
     pub(crate) fn with_data_before(&self, end: FileOffset) -> Vec<PfnRange> {
         runs_before(&self.extents, end, self.grid)
     }
 
-    /// Runs of pfns whose bytes would be after the end of the input: the headers promise them.
+    /// Runs of pages whose bytes the headers place after the end of the input.
     #[must_use]
     pub(crate) fn missing(&self) -> &[PfnRange] {
         &self.missing
     }
 
-    /// Physical addresses of segments that cannot be addressed.
+    /// Physical addresses of the segments that [`new`](Self::new) rejected.
     #[must_use]
     pub(crate) fn rejected(&self) -> &[PhysAddr] {
         &self.rejected
     }
 
-    /// The reads that [`read_pages`](Self::read_pages) makes for all pages in ascending order.
+    /// The ranges of the input that [`read_pages`](Self::read_pages) reads, for all pages in ascending
+    /// order.
     pub(crate) fn reads(&self) -> impl Iterator<Item = FileRange> {
         self.extents.iter().map(|extent| Span::of(extent.offset, extent.addresses.len()))
     }
 
-    /// The input offset of the first bytes of page `pfn`, or of the next page with bytes.
+    /// The offset in the input of the first byte of page `pfn` or, if no segment covers it, of the
+    /// next page that has bytes.
     #[must_use]
     pub(crate) fn input_offset(&self, pfn: Pfn) -> Option<FileOffset> {
         let address = self.grid.address_of(pfn);
@@ -151,11 +152,11 @@ impl ElfMemory {
         self.extents.partition_point(|extent| extent.addresses.end <= address)
     }
 
-    /// Reads the pages of `pfns` into `buf`, which has exactly their size; bytes that no segment
+    /// Reads the pages of `pfns` into `buf`, which has exactly their size. Bytes that no segment
     /// covers become 0.
     ///
-    /// Passes each unreadable page to `unreadable`, in ascending order but perhaps more than once;
-    /// its bytes are undefined.
+    /// Calls `unreadable` for each unreadable page, in ascending order, possibly more than once for
+    /// the same page. The bytes of these pages are undefined.
     pub(crate) fn read_pages(
         &self,
         input: &dyn ReadAt,
@@ -171,15 +172,15 @@ impl ElfMemory {
         let covering = self.extents.iter().skip(first).take_while(|e| e.addresses.start < end);
         for extent in covering {
             let part = extent.addresses.intersection(Span::new(start, end));
-            let (gap, behind) = rest.split_at_mut(in_memory(part.start - at));
-            let (bytes, behind) = behind.split_at_mut(in_memory(part.len()));
+            let (gap, after) = rest.split_at_mut(in_memory(part.start - at));
+            let (bytes, after) = after.split_at_mut(in_memory(part.len()));
             gap.fill(0);
             let page_bytes = grid.page_size().bytes();
             let offset = extent.offset_of(part.start);
             read_around_errors(input, bytes, offset, part.start, page_bytes, &mut |lost, error| {
                 unreadable(pfns.start + (lost.start - start) / page_bytes, error);
             });
-            rest = behind;
+            rest = after;
             at = part.end;
         }
         rest.fill(0);
@@ -188,7 +189,7 @@ impl ElfMemory {
     /// Fills `buf` with the bytes from physical address `paddr` on.
     ///
     /// # Errors
-    /// The first byte that no segment has, or that the input cannot read.
+    /// The first address that no segment covers, or whose byte cannot be read.
     pub(crate) fn read_bytes(
         &self,
         input: &dyn ReadAt,
@@ -223,7 +224,7 @@ impl ElfMemory {
         Ok(())
     }
 
-    /// Whether the input has every byte of page `pfn`.
+    /// Whether segments cover every byte of page `pfn`.
     #[must_use]
     pub(crate) fn has_whole(&self, pfn: Pfn) -> bool {
         let mut at = self.grid.address_of(pfn);
@@ -240,7 +241,7 @@ impl ElfMemory {
         false
     }
 
-    /// The number of bytes of all pages in the input.
+    /// The size in bytes of all pages that have data in the input.
     #[must_use]
     pub(crate) fn bytes_in_file(&self) -> u64 {
         count(&self.with_data).saturating_mul(self.grid.page_size().bytes())
@@ -251,7 +252,7 @@ fn runs_before(extents: &[Extent], end: FileOffset, grid: PageGrid) -> Vec<PfnRa
     grid.runs_touched(extents.iter().filter_map(|extent| extent.before(end)))
 }
 
-/// Cuts overlapping extents, given in header order, to sorted disjoint ones: the first wins.
+/// Makes extents sorted and disjoint: where they overlap, the first in header order keeps the bytes.
 fn first_wins(mut extents: Vec<Extent>) -> Vec<Extent> {
     let ordered = extents.windows(2).all(|pair| match pair {
         [a, b] => a.addresses.end <= b.addresses.start,
@@ -260,7 +261,7 @@ fn first_wins(mut extents: Vec<Extent>) -> Vec<Extent> {
     if !ordered {
         extents = sweep(&extents);
     }
-    // Parts of one segment, or segments that continue each other, become one.
+    // Joins extents that continue each other both in memory and in the input.
     extents.dedup_by(|next, last| {
         let joins = next.addresses.start == last.addresses.end
             && next.offset == last.offset_of(last.addresses.end);
@@ -272,8 +273,8 @@ fn first_wins(mut extents: Vec<Extent>) -> Vec<Extent> {
     extents
 }
 
-/// Walks all starts and ends in ascending order; of the extents that cover an address, the one with
-/// the lowest index provides it.
+/// Cuts extents at every start and end. Where several cover an address, the one with the lowest index
+/// provides its bytes.
 fn sweep(extents: &[Extent]) -> Vec<Extent> {
     let mut by_start: Vec<(usize, &Extent)> = extents.iter().enumerate().collect();
     by_start.sort_by_key(|(_, extent)| extent.addresses.start);

@@ -1,4 +1,6 @@
-//! An ELF core, opened: headers checked, notes found, memory sorted out.
+//! Opens an ELF core: checks its headers, finds its notes, and turns its segments into runs of pages.
+//!
+//! How headers are laid out belongs in `format::elf`; reading pages for a caller, in `dump::reader`.
 
 use crate::dump::elf::memory::ElfMemory;
 use crate::dump::notes::Notes;
@@ -15,30 +17,30 @@ mod pages;
 
 pub(crate) use pages::PlainPages;
 
-/// Program headers at the most: 56 MiB of them, ten times what was ever seen.
+/// Maximum number of program headers: 56 MiB of them, ten times as many as any known core has.
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 
-/// Bytes of program headers that are read at a time.
+/// Maximum bytes of program headers that are read at a time.
 const TABLE_WINDOW_BYTES: u64 = 64 << 10;
 
-/// The ELF side of an open dump: segments, and the pages that they place.
+/// An open ELF core.
 pub(crate) struct ElfCore {
-    /// The bytes.
+    /// The file.
     pub input: Input,
     /// The file header.
     pub header: FileHeader,
-    /// All program headers, in their order.
+    /// All program headers, in the order of the file.
     pub segments: Vec<Segment>,
-    /// The pages.
+    /// The memory that the `PT_LOAD` segments describe.
     pub memory: ElfMemory,
 }
 
 /// Reads the headers and notes of an ELF core.
 ///
 /// # Errors
-/// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] when no page of the
-/// core can be found, [`Error::UnknownPageSize`] when neither the core nor `options` tells it,
-/// [`Error::Read`] when the headers cannot be read.
+/// [`Error::NotRecognised`] if the file is not an ELF core, [`Error::Damaged`] if none of its pages
+/// can be found, [`Error::UnknownPageSize`] if neither the core nor `options` gives the page size,
+/// [`Error::Read`] if the headers cannot be read.
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
     let segments = read_segments(&*input, &header)?;
@@ -62,14 +64,14 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let memory = ElfMemory::new(&segments, grid, input.size());
     for paddr in memory.rejected() {
         warnings.push(format!(
-            "PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed: left out"
+            "PT_LOAD at physical address {paddr:#x} ends after the highest supported address: it is ignored"
         ));
     }
     if memory.present().is_empty() {
         return Err(Error::Damaged {
             what: format!("{} program headers", segments.len()),
             offset: header.e_phoff,
-            why: "no PT_LOAD with a physical address and a size: there is no memory in this core"
+            why: "no PT_LOAD has a physical address and a size: the core contains no memory"
                 .to_owned(),
         });
     }
@@ -111,7 +113,7 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
     if count > MAX_PROGRAM_HEADERS {
         return Err(damaged(
             header.e_phoff,
-            format!("{count} of them; {MAX_PROGRAM_HEADERS} are the most"),
+            format!("{count} of them; the maximum is {MAX_PROGRAM_HEADERS}"),
         ));
     }
     let stride = u64::from(header.e_phentsize);
@@ -119,7 +121,7 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
         return Err(damaged(
             header.e_phoff,
             format!(
-                "e_phentsize is {stride}, at least {} are needed",
+                "e_phentsize is {stride}; it must be at least {}",
                 header.program_header_bytes()
             ),
         ));
@@ -137,7 +139,7 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
         window.truncate(n.map_err(Error::read("the program headers"))?);
         let entries = window.chunks(header.e_phentsize.into());
         segments.extend(entries.filter_map(|entry| header.segment(entry)));
-        // The stride of the last entry may lie beyond the end, its fields may not.
+        // The last entry may be cut off after its fields, but not within them.
         if (segments.len() as u64) < index + batch {
             let at = offset.saturating_add(window.len() as u64);
             return Err(damaged(at, format!("the file ends after {} of {count}", segments.len())));
@@ -147,7 +149,7 @@ fn read_segments(input: &dyn ReadAt, header: &FileHeader) -> Result<Vec<Segment>
     Ok(segments)
 }
 
-/// The number of program headers under `PN_XNUM`.
+/// The number of program headers if `e_phnum` is `PN_XNUM`: section header 0 gives it.
 fn extended_count(input: &dyn ReadAt, header: &FileHeader) -> Result<u32> {
     let mut bytes = vec![0; header.section_header_bytes()];
     let n =
@@ -156,12 +158,13 @@ fn extended_count(input: &dyn ReadAt, header: &FileHeader) -> Result<u32> {
     header.section_info(&bytes).filter(|_| header.e_shoff > 0).ok_or_else(|| Error::Damaged {
         what: "section header 0".to_owned(),
         offset: header.e_shoff,
-        why: "missing, but e_phnum is PN_XNUM: the number of program headers is not known"
+        why: "missing, although e_phnum is PN_XNUM: the number of program headers is unknown"
             .to_owned(),
     })
 }
 
-/// The page size: `PAGESIZE=` of VMCOREINFO, else what the caller gives, else the architecture's usual.
+/// The page size: from `PAGESIZE=` of VMCOREINFO, else from the caller, else the usual one of the
+/// architecture.
 ///
 /// VMCOREINFO wins because libkdumpfile takes the page size from there, and cannot decode a file
 /// with another block size.
@@ -175,7 +178,7 @@ fn page_size(
         if let Some(size) = PageSize::new(bytes) {
             if options.page_size.is_some_and(|given| given != size) {
                 warnings.push(format!(
-                    "the page size given is ignored: VMCOREINFO says PAGESIZE={size}"
+                    "the given page size is ignored: VMCOREINFO says PAGESIZE={size}"
                 ));
             }
             return Ok(size);
@@ -192,7 +195,7 @@ fn page_size(
         .ok_or_else(|| Error::UnknownPageSize { architecture: format!("{arch:?}") })?;
     if !is_only {
         warnings.push(format!(
-            "no PAGESIZE= in the core: {size} is assumed, which is usual for {arch:?}"
+            "the core has no PAGESIZE=: {size} is assumed, the usual size for {arch:?}"
         ));
     }
     Ok(size)

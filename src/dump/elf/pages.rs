@@ -1,11 +1,11 @@
-//! The pages of an ELF core, loaded.
+//! Loads pages of an ELF core.
 
 use crate::dump::elf::ElfCore;
 use crate::dump::{PageError, PageFault};
 use crate::pages::ranges::count;
 use crate::pages::{Pfn, PfnRange};
 
-/// The bytes of the pages of some runs. Reused: nothing is allocated per page.
+/// The bytes of the pages of a batch. Reused for each batch: nothing is allocated per page.
 #[derive(Debug, Default)]
 pub(crate) struct PlainPages {
     bytes: Vec<u8>,
@@ -14,20 +14,20 @@ pub(crate) struct PlainPages {
 }
 
 impl PlainPages {
-    /// The bytes of the page at `index` of those loaded; undefined for an unreadable one.
+    /// The bytes of the loaded page with this index; undefined if it is unreadable.
     #[expect(clippy::indexing_slicing, reason = "all pages of the runs were loaded")]
     pub(crate) fn page(&self, index: usize) -> &[u8] {
         &self.bytes[index * self.page_len..][..self.page_len]
     }
 
-    /// The unreadable pages, ascending, and why they are.
+    /// The unreadable pages in ascending order, with the reasons.
     pub(crate) fn unreadable(&self) -> &[(Pfn, PageError)] {
         &self.unreadable
     }
 }
 
 impl ElfCore {
-    /// Reads the pages of `runs`, which ascend.
+    /// Reads the pages of `runs`; the runs ascend.
     pub(crate) fn load(&self, runs: &[PfnRange], into: &mut PlainPages) {
         let page_size = self.memory.grid().page_size();
         into.page_len = page_size.in_memory();

@@ -1,21 +1,21 @@
-//! The bytes of one kdump file, plain or flattened.
+//! The bytes of one kdump file, which may be plain or flattened.
 
 use std::ops::{Deref, Range};
 
 use crate::input::flattened::FlattenedInput;
 use crate::input::{InputFailure, RandomInput, ReadAt};
 
-/// The bytes of a kdump file, at the offsets that its headers give.
+/// The bytes of a kdump file at the offsets that its headers use.
 pub(crate) enum FileBytes {
     /// The input itself.
     Plain(RandomInput),
-    /// The file that a flattened input stands for.
+    /// A flattened input, read as the file that it represents.
     Flattened(FlattenedInput),
 }
 
 impl FileBytes {
-    /// The end of the bytes from `offset` on that are known to be 0 without reading them;
-    /// `offset` itself where that is unknown.
+    /// The end of the zeros that start at `offset`, as far as they are known without reading them;
+    /// `offset` itself if nothing is known.
     pub(crate) fn zeros_until(&self, offset: u64) -> u64 {
         match self {
             FileBytes::Plain(_) => offset,
@@ -23,8 +23,8 @@ impl FileBytes {
         }
     }
 
-    /// Whether a writer wrote all bytes of a range: those that are in no record of a flattened
-    /// file read as 0, but no page is there.
+    /// Whether the file really contains all bytes of `range`. Bytes that no record of a flattened
+    /// file contains read as 0, but no writer puts page data there.
     pub(crate) fn has_written(&self, range: &Range<u64>) -> bool {
         match self {
             FileBytes::Plain(_) => true,
@@ -32,7 +32,7 @@ impl FileBytes {
         }
     }
 
-    /// Why the file ends early, if it is not simply cut.
+    /// Why the file ends early; `None` if it does not, or was merely cut off.
     pub(crate) fn failure(&self) -> Option<InputFailure> {
         match self {
             FileBytes::Plain(input) => input.failure.clone(),

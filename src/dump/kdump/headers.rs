@@ -1,4 +1,4 @@
-//! The headers of one kdump file: what is where in it, as far as they make sense.
+//! Reads the headers of one kdump file, and checks what they say about where its parts are.
 
 use std::ops::Range;
 
@@ -15,54 +15,54 @@ use crate::input::{Input, RandomInput, read_full, read_part};
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
 use crate::pages::{MAX_PFN, PageSize, Pfn, PfnRange};
 
-/// What a bitmap may take in memory whatever the file's size: that of 2 TiB of 4 KiB pages.
+/// Memory that a bitmap may always take, however small the file: enough for 2 TiB of 4 KiB pages.
 const MIN_BITMAP_MEMORY: u64 = 64 << 20;
 
-/// Bytes of a bitmap that are read at a time.
+/// Maximum bytes of a bitmap that are read at a time.
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// One kdump file.
 pub(crate) struct KdumpFile {
-    /// Its bytes, unflattened.
+    /// The file; if it is flattened, the file that it represents.
     pub(crate) input: FileBytes,
-    /// What is to be known of the stream that it is flattened to, if it is.
+    /// Facts about its flattened stream, if it is flattened.
     pub flattened: Option<FlattenedStats>,
     /// The main header.
     pub header: DiskDumpHeader,
-    /// The sub header; fields that its version does not have are 0.
+    /// The sub header; fields that its version lacks are 0.
     pub sub_header: KdumpSubHeader,
     /// How the headers are laid out.
     pub layout: StructLayout,
-    /// The size of a page, which is a block.
+    /// The size of a page, and of a block.
     pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
-    /// The pages whose descriptors it has: all, but in a set.
+    /// The pages whose descriptors the file has: all pages, unless it belongs to a split set.
     pub pfns: PfnRange,
     /// The 1st bitmap.
     pub bitmap1: Range<u64>,
-    /// The 2nd bitmap; the same as the 1st in a file that has one bitmap alone.
+    /// The 2nd bitmap; the same range as the 1st in a file that has only one bitmap.
     pub bitmap2: Range<u64>,
-    /// Where the descriptors start.
+    /// Offset of the page descriptors.
     pub descriptors: u64,
-    /// The rank of the page that the first descriptor is of.
+    /// The rank of the page that the first descriptor describes: the number of kept pages before it.
     pub(super) first_rank: u64,
-    /// What is wrong with it, though it can be read.
+    /// What is wrong with the file, although it can be read.
     pub(crate) damage: Vec<String>,
-    /// Whether it is a stream that broke off.
+    /// Whether the file is a stream that ended early.
     pub(crate) is_cut: bool,
 }
 
-/// A flattened stream.
+/// Facts about a flattened stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlattenedStats {
-    /// How many records it has.
+    /// The number of records.
     pub records: u64,
-    /// Bytes of the stream.
+    /// The size of the stream in bytes.
     pub bytes: u64,
-    /// Whether its end mark is there.
+    /// Whether the stream ends with the end mark; else it was cut off.
     pub has_end_mark: bool,
-    /// Bytes behind the end mark.
+    /// The number of bytes after the end mark.
     pub surplus_bytes: u64,
 }
 
@@ -73,7 +73,7 @@ impl KdumpFile {
     /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
     pub(super) fn open(input: Input) -> Result<Self> {
         let mut damage = Vec::new();
-        // Its pages are wanted in an order that nobody knows before the descriptors have come.
+        // Descriptors come before the page data, and say in which order the data must be read.
         let input = input.at_random()?;
         damage.extend(input.failure.as_ref().map(|why| format!("the input is damaged: {why}")));
         let broke_off = !damage.is_empty();
@@ -119,7 +119,7 @@ impl KdumpFile {
             .map_err(|why| damaged("sub header", block_size, why.to_string()))?;
         let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors, .. } = geometry;
         if max_mapnr > MAX_PFN {
-            let why = format!("max_mapnr {max_mapnr:#x}: {MAX_PFN:#x} is the most");
+            let why = format!("max_mapnr is {max_mapnr:#x}; the maximum is {MAX_PFN:#x}");
             return Err(damaged("sub header", block_size, why));
         }
         Ok(KdumpFile {
@@ -140,10 +140,10 @@ impl KdumpFile {
         })
     }
 
-    /// Reads one of the bitmaps.
+    /// Reads one of the two bitmaps.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the file ends in it, [`Error::Read`].
+    /// [`Error::Damaged`] if the file ends within the bitmap, or is too small for it; [`Error::Read`].
     pub(crate) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
         let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
         let mut set = PageSet::default();
@@ -151,15 +151,16 @@ impl KdumpFile {
         let mut window = Vec::new();
         let mut at = place.start;
         while at < place.end {
-            // The gaps of a flattened file cost no memory there: here they are to cost no time.
+            // A flattened file of a few bytes may claim a huge bitmap by leaving gaps between records.
+            // Gaps take no memory there, so they must take no time here.
             let zeros = self.input.zeros_until(at).min(place.end).saturating_sub(at);
             if zeros >= BLOCK_BYTES as u64 {
                 set.push_zeros(zeros / BLOCK_BYTES as u64);
                 at += zeros - zeros % BLOCK_BYTES as u64;
                 continue;
             }
-            let behind = at + BLOCK_BYTES as u64;
-            let gap_follows = self.input.zeros_until(behind) > behind;
+            let block_end = at + BLOCK_BYTES as u64;
+            let gap_follows = self.input.zeros_until(block_end) > block_end;
             let most = if gap_follows { BLOCK_BYTES } else { WINDOW_BYTES };
             let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(most);
             window.resize(bytes, 0);
@@ -168,7 +169,7 @@ impl KdumpFile {
                 return Err(Error::Damaged {
                     what: name.to_owned(),
                     offset: place.start,
-                    why: format!("the file ends in it, at {:#x}", at + n as u64),
+                    why: format!("the file ends within it, at {:#x}", at + n as u64),
                 });
             }
             held += set.push(&window);
@@ -179,8 +180,8 @@ impl KdumpFile {
         Ok(set)
     }
 
-    /// Sees to it that a bitmap takes no more memory than such a file can be worth: one that is
-    /// flattened, or was compressed, may claim a thousand times its size.
+    /// Limits the memory of a bitmap to a multiple of the file's size. A file that is flattened, or was
+    /// compressed as a whole, could otherwise claim a bitmap a thousand times its size.
     fn check_memory(&self, name: &str, offset: u64, held: u64) -> Result<()> {
         let bytes =
             self.flattened.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
@@ -195,7 +196,7 @@ impl KdumpFile {
         })
     }
 
-    /// What there is to say of a file that ends within its `count` descriptors.
+    /// A warning if the file ends within its `count` descriptors.
     pub(super) fn check_descriptors(&self, count: u64) -> Option<String> {
         let end = self.descriptors.saturating_add(count.saturating_mul(PAGE_DESC_BYTES as u64));
         let bytes = self.input.size().filter(|&bytes| bytes < end)?;
@@ -204,13 +205,13 @@ impl KdumpFile {
         ))
     }
 
-    /// Where the descriptor of the page with `rank` is.
+    /// Offset of the descriptor of the page with this rank.
     pub(super) fn descriptor_of(&self, rank: u64) -> u64 {
         let index = rank.saturating_sub(self.first_rank);
         self.descriptors.saturating_add(index.saturating_mul(PAGE_DESC_BYTES as u64))
     }
 
-    /// Whether two files may be of one set: they differ in their pfns alone.
+    /// Whether both files may belong to one split set: then only their page ranges differ.
     pub(super) fn is_of_the_set_of(&self, other: &KdumpFile) -> bool {
         let same_sub = |file: &KdumpFile| KdumpSubHeader {
             split: 0,
@@ -232,7 +233,7 @@ impl KdumpFile {
     }
 }
 
-/// The file that a flattened stream stands for, or the file itself.
+/// The file that a flattened stream represents; any other file unchanged.
 fn unflattened(
     input: RandomInput,
     damage: &mut Vec<String>,

@@ -1,7 +1,9 @@
-//! A kdump-compressed file, or a set of them, opened: headers checked, bitmaps read, notes found.
+//! Opens a kdump-compressed file, or a split set of them: checks headers, reads bitmaps, finds notes.
 //!
-//! Nothing is taken on trust, and nothing is held but the bitmaps: a page's descriptor is found by
-//! the page's rank in the 2nd bitmap, and read when the page is.
+//! Only the bitmaps stay in memory. The rank of a page in the 2nd bitmap gives the place of its
+//! descriptor, which is read and checked together with the page. No field is trusted unchecked.
+//!
+//! How headers are laid out belongs in `format::kdump`; reading pages for a caller, in `dump::reader`.
 
 mod bytes;
 mod headers;
@@ -24,31 +26,31 @@ use crate::pages::{PageGrid, PageSize, Pfn, PhysAddr, Position};
 pub(crate) use headers::{FlattenedStats, KdumpFile};
 pub(crate) use pages::StoredPages;
 
-/// Bytes of a text that becomes a note.
+/// Maximum bytes of a text that becomes a note.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// The kdump side of an open dump.
+/// An open kdump file, or split set of files.
 pub(crate) struct Kdump {
-    /// The file, or the files of a set in the order of their pfns. There is at least one.
+    /// The file, or the files of a set in the order of their pages. There is at least one.
     pub files: Vec<KdumpFile>,
-    /// The 1st bitmap: RAM.
+    /// The 1st bitmap: pages that are RAM.
     pub present: PageSet,
     /// The 2nd bitmap: pages that have a descriptor.
     pub kept: PageSet,
-    /// Pages of the 2nd bitmap that the 1st did not have, which no writer makes.
+    /// The number of pages that are in the 2nd bitmap but not in the 1st. No sound writer makes any.
     pub stray: u64,
-    /// The main header, of the first file.
+    /// The main header; of a set, that of the first file.
     pub header: DiskDumpHeader,
-    /// The sub header, of the first file.
+    /// The sub header; of a set, that of the first file.
     pub sub_header: KdumpSubHeader,
-    /// The size of a page, which is a block.
+    /// The size of a page, and of a block.
     pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
 }
 
 impl Kdump {
-    /// The file that the notes are read from.
+    /// The file that contains the notes: the first.
     pub(crate) fn input(&self) -> &dyn ReadAt {
         match self.files.first() {
             Some(file) => &*file.input,
@@ -61,29 +63,29 @@ impl Kdump {
         self.files.first()?.input.stream_failure()
     }
 
-    /// How many descriptors `file` has.
+    /// The number of descriptors in `file`.
     pub(crate) fn descriptors_of(&self, file: &KdumpFile) -> u64 {
         self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
     }
 
-    /// The file that has the descriptor of page `pfn`.
+    /// The file that contains the descriptor of page `pfn`.
     fn file_of(&self, pfn: Pfn) -> Option<&KdumpFile> {
         self.files.get(self.index_of(pfn)?)
     }
 
-    /// The index of that file.
+    /// The index of the file that contains the descriptor of page `pfn`.
     pub(crate) fn index_of(&self, pfn: Pfn) -> Option<usize> {
         let index = self.files.partition_point(|file| file.pfns.start <= pfn).checked_sub(1)?;
         self.files.get(index).filter(|file| file.pfns.contains(pfn)).map(|_| index)
     }
 
-    /// The descriptor table of a file.
+    /// The place of the descriptor table in `file`.
     pub(crate) fn table(&self, file: &KdumpFile) -> Range<u64> {
         file.descriptors..file.descriptor_of(self.kept.rank(file.pfns.end))
     }
 }
 
-/// Stands for the first file where there is none.
+/// An empty input, in place of a first file.
 struct Nothing;
 
 impl ReadAt for Nothing {
@@ -96,18 +98,18 @@ impl ReadAt for Nothing {
     }
 }
 
-/// Reads the headers, bitmaps and notes of a kdump file, or of all files of a set.
+/// Reads the headers, bitmaps and notes of a kdump file, or of all files of a split set.
 ///
 /// # Errors
-/// [`Error::NotRecognised`] for what is no kdump file, [`Error::Damaged`] when its headers or
-/// bitmaps make no sense, are not there, or are not of one set; [`Error::Read`] when they cannot
-/// be read.
+/// [`Error::NotRecognised`] if an input is not a kdump file; [`Error::Damaged`] if headers or bitmaps
+/// are implausible or missing, or the files do not belong to one set; [`Error::Read`] if they cannot be
+/// read.
 pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
     let files = inputs.into_iter().map(KdumpFile::open).collect::<Result<Vec<_>>>()?;
     assemble(files, options)
 }
 
-/// Reads the bitmaps and notes of files whose headers are read.
+/// Reads the bitmaps and notes of files whose headers were read already.
 ///
 /// # Errors
 /// As [`open`].
@@ -117,7 +119,7 @@ pub(crate) fn assemble(files: Vec<KdumpFile>, options: &OpenOptions) -> Result<D
 }
 
 fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {
-    // An empty one goes before the one that starts where it does.
+    // A file without pages sorts before the file that starts at the same page.
     files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
@@ -141,19 +143,19 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     }
     if DumpLevel::new(sub_header.dump_level).is_none() {
         let level = sub_header.dump_level;
-        warnings.push(format!("dump_level {level:#x} has bits without meaning: they are ignored"));
+        warnings.push(format!("dump_level {level:#x} has unknown bits: they are ignored"));
     }
     let stray = present.add(&kept);
     if stray > 0 {
         warnings.push(format!(
-            "{stray} pages are in the 2nd bitmap, but not in the 1st: they are taken for RAM"
+            "{stray} pages are in the 2nd bitmap, but not in the 1st: they are treated as RAM"
         ));
     }
     if present.count() == 0 {
         return Err(Error::Damaged {
             what: "1st bitmap".to_owned(),
             offset: files.first().map_or(0, |file| file.bitmap1.start),
-            why: "it is empty: there is no memory in this dump".to_owned(),
+            why: "no bit is set: the dump contains no memory".to_owned(),
         });
     }
 
@@ -167,24 +169,24 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
             machine: 0,
             is_64bit: matches!(layout, StructLayout::Bits64(_)),
         });
-    // The header's width may be wrong: QEMU chooses it by the size of memory.
+    // The header may have the wrong word size: QEMU chooses it by the size of memory.
     let layout = match arch {
         Architecture::Other { .. } => layout,
         arch => arch.layout(layout.byte_order()),
     };
-    let told = vmcoreinfo.as_ref().and_then(|info| arch.vmcoreinfo_phys_base(info));
-    let phys_base = told.unwrap_or(sub_header.phys_base);
+    let by_vmcoreinfo = vmcoreinfo.as_ref().and_then(|info| arch.vmcoreinfo_phys_base(info));
+    let phys_base = by_vmcoreinfo.unwrap_or(sub_header.phys_base);
     if phys_base != sub_header.phys_base {
         warnings.push(format!(
-            "phys_base is {:#x} in the header, but {phys_base:#x} in VMCOREINFO, which counts",
+            "phys_base is {:#x} in the header, but {phys_base:#x} in VMCOREINFO: the latter is used",
             sub_header.phys_base
         ));
     }
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
-    if let Some(told) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
-        if told != page_size.bytes() {
+    if let Some(kernel_page_size) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
+        if kernel_page_size != page_size.bytes() {
             warnings.push(format!(
-                "pages of {page_size} bytes, but PAGESIZE={told} in VMCOREINFO: readers cannot decode such a file"
+                "pages of {page_size} bytes, but PAGESIZE={kernel_page_size} in VMCOREINFO: readers cannot decode such a file"
             ));
         }
     }
@@ -211,7 +213,7 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     })
 }
 
-/// Sees to it that the files are of one set, and tells of those that are missing.
+/// Checks that the files belong to one set; warns if files of the set are missing.
 fn check_set(
     files: &[KdumpFile],
     kept: &PageSet,
@@ -225,17 +227,21 @@ fn check_set(
     for (index, file) in files.iter().enumerate() {
         if let Some(first) = files.first().filter(|_| index > 0) {
             if !file.is_of_the_set_of(first) {
-                return refused(format!("file {index} has another header than the first"));
+                return refused(format!(
+                    "the header of file {index} differs from that of the first"
+                ));
             }
             if file.pfns.start < covered {
                 return refused(format!(
-                    "files {} and {index} both have pfn {:#x}",
+                    "files {} and {index} both contain pfn {:#x}",
                     index - 1,
                     file.pfns.start
                 ));
             }
             if file.read_bitmap(&file.bitmap2)? != *kept {
-                return refused(format!("file {index} has another 2nd bitmap than the first"));
+                return refused(format!(
+                    "the 2nd bitmap of file {index} differs from that of the first"
+                ));
             }
         }
         absent += kept.rank(file.pfns.start).saturating_sub(kept.rank(covered));
@@ -244,12 +250,13 @@ fn check_set(
     absent += kept.count().saturating_sub(kept.rank(covered));
     if absent > 0 {
         *incomplete = true;
-        warnings.push(format!("{absent} pages are in files of the set that are not given"));
+        warnings.push(format!("{absent} pages are in files of the split set that were not given"));
     }
     Ok(())
 }
 
-/// Finds the notes of the first file; texts that are not in them become notes.
+/// Finds the notes of the first file. Adds a note for VMCOREINFO or ERASEINFO if only the sub header
+/// points to it.
 fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<String>) -> Notes {
     let Some(file) = files.first() else { return Notes::default() };
     let (sub, order) = (&file.sub_header, file.layout.byte_order());
@@ -260,8 +267,8 @@ fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<Str
         let text = read_texts("VMCOREINFO", places.into_iter(), &mut notes.damage);
         text.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
     }
-    // Each file of a set tells what was erased of its pages. makedumpfile appends the old and the
-    // new to a file that it filters again, and leaves the note of the old as it is.
+    // Each file of a split set lists what was erased from its own pages. When makedumpfile filters a
+    // file again, it appends the old list and the new one to it, and leaves the old note unchanged.
     let place =
         |file: &KdumpFile| (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
     let note = notes.eraseinfo.as_ref();
@@ -278,8 +285,8 @@ fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<Str
     notes
 }
 
-/// Reads texts that are no notes, each in its file at an offset and of a size in bytes, as one;
-/// `None` if there are none. What is missing of them is told in `damage`.
+/// Reads texts outside the notes, given by file, offset and size in bytes, and joins them. Returns
+/// `None` if all are empty; adds to `damage` what cannot be read.
 fn read_texts<'a>(
     name: &str,
     places: impl Iterator<Item = (&'a KdumpFile, u64, u64)>,
@@ -291,7 +298,7 @@ fn read_texts<'a>(
         let n = read_full(&*file.input, &mut text, offset).unwrap_or(0);
         text.truncate(n);
         if (n as u64) < size {
-            damage.push(format!("{name} at {offset:#x}: {n} of its {size} bytes"));
+            damage.push(format!("{name} at {offset:#x}: only {n} of its {size} bytes can be read"));
         }
         whole.extend(text);
     }

@@ -1,4 +1,4 @@
-//! The pages of a kdump file as they are stored: descriptors by rank, data in long reads.
+//! Loads pages of a kdump file as stored: finds descriptors by rank, reads data in few long reads.
 
 use std::ops::Range;
 
@@ -10,43 +10,43 @@ use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::{ReadAt, read_full};
 use crate::pages::{Pfn, PfnRange, Span, in_memory};
 
-/// Between two pages' data, so many bytes of others are read rather than passed over.
+/// Maximum gap between the data of two pages that one read covers; the bytes in the gap are dropped.
 const GAP_BYTES: u64 = 16 << 10;
 
-/// Descriptors that are read at a time when nothing else is.
+/// Maximum descriptors that are read at a time in a pass that reads no page data.
 const WINDOW_PAGES: usize = 4096;
 
-/// A page as it is stored.
+/// A page as the file stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredPage {
-    /// The codec it is stored with.
+    /// The codec that it is compressed with.
     pub(crate) codec: Codec,
-    /// Where its data is in the file: pages may share it.
+    /// Offset of its data in the file. Several pages may share the same data.
     pub(crate) offset: u64,
-    /// Where its data is in [`StoredPages::bytes`].
+    /// The place of its data in [`StoredPages::bytes`].
     place: Range<usize>,
 }
 
 impl StoredPage {
-    /// Where its data is in the file.
+    /// The place of its data in the file.
     pub(crate) fn extent(&self) -> Range<u64> {
         self.offset..self.offset + self.place.len() as u64
     }
 }
 
-/// Some pages as they are stored. Used again and again: nothing is allocated per page.
+/// The pages of a batch as stored. Reused for each batch: nothing is allocated per page.
 #[derive(Debug, Default)]
 pub(crate) struct StoredPages {
-    /// The pages in their order, or why they cannot be had.
+    /// The pages in ascending order; an unreadable page is an error that says why.
     pages: Vec<Result<StoredPage, PageError>>,
     bytes: Vec<u8>,
     descriptors: Vec<u8>,
-    /// Offsets and indices of pages, in the order of reading.
+    /// Offsets of the data, with the indices of their pages, in the order of reading.
     order: Vec<(u64, usize)>,
 }
 
 impl StoredPages {
-    /// The page at `index` of those loaded, or why it is unreadable.
+    /// The loaded page with this index, or why it is unreadable.
     #[expect(clippy::indexing_slicing, reason = "all pages of the runs were loaded")]
     pub(crate) fn page(&self, index: usize) -> Result<PageRef<'_>, &PageError> {
         let page = self.pages[index].as_ref()?;
@@ -56,7 +56,8 @@ impl StoredPages {
 }
 
 impl Kdump {
-    /// Reads the data of the pages of `runs`, which ascend and are in the 2nd bitmap.
+    /// Reads the data of the pages of `runs`. The runs ascend, and all their pages are in the 2nd
+    /// bitmap.
     pub(crate) fn load(&self, runs: &[PfnRange], into: &mut StoredPages) {
         into.pages.clear();
         into.bytes.clear();
@@ -74,7 +75,7 @@ impl Kdump {
                 next = Some(Span::new(end, run.end)).filter(|rest| !rest.is_empty());
                 continue;
             };
-            // Ranks go on from one run to the next, unless pages between them are not asked for.
+            // Ranks continue from one run to the next, unless there are kept pages between them.
             let rank = self.kept.rank(run.start);
             let mut ranks = rank..rank;
             let mut part = run;
@@ -103,12 +104,12 @@ impl Kdump {
         }
     }
 
-    /// Reads the data of the pages with `ranks` from their file.
+    /// Reads the descriptors and data of the pages with these ranks from `file`.
     fn load_from(&self, file: &KdumpFile, ranks: Range<u64>, into: &mut StoredPages) {
         let at = file.descriptor_of(ranks.start);
         let count = in_memory(ranks.end - ranks.start);
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
-        // A bad sector costs the descriptors behind it in this batch.
+        // After a bad sector, the remaining descriptors of this batch count as unreadable.
         let (read, why) = match read_full(&*file.input, &mut into.descriptors, at) {
             Ok(read) => (read, "the file ends before it".to_owned()),
             Err(error) => (read_whole(&*file.input, &mut into.descriptors, at), error.to_string()),
@@ -118,8 +119,8 @@ impl Kdump {
         let mut descriptors = into.descriptors.get(..read).unwrap_or_default();
         for offset in (0..count as u64).map(|index| at + index * PAGE_DESC_BYTES as u64) {
             let page = match descriptors.split_first_chunk::<PAGE_DESC_BYTES>() {
-                Some((bytes, behind)) => {
-                    descriptors = behind;
+                Some((bytes, rest)) => {
+                    descriptors = rest;
                     self.check(file, &PageDesc::decode(bytes, order))
                 }
                 None => Err((PageFault::Unreadable, why.clone())),
@@ -132,15 +133,15 @@ impl Kdump {
         read_data(&*file.input, into, first);
     }
 
-    /// Whether what is at `offset` makes sense as a descriptor.
+    /// Whether the bytes at `offset` are a plausible descriptor.
     pub(crate) fn has_descriptor(&self, file: &KdumpFile, offset: u64) -> bool {
         let mut bytes = [0; PAGE_DESC_BYTES];
         let read = read_full(&*file.input, &mut bytes, offset).is_ok_and(|n| n == bytes.len());
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
     }
 
-    /// Passes where the data of the pages of `file` is, page by page, to `each`, as far as their
-    /// descriptors can be read and make sense, until it returns false.
+    /// Calls `each` with every page of `file` and the place of its data, until `each` returns false.
+    /// Skips pages whose descriptors are unreadable or implausible.
     pub(crate) fn each_extent(
         &self,
         file: &KdumpFile,
@@ -159,10 +160,10 @@ impl Kdump {
                     .unwrap_or_else(|_| read_whole(&*file.input, part, at));
                 let mut rest = part.get(..read).unwrap_or_default();
                 for pfn in Span::new(pfn, run.end).iter() {
-                    let Some((bytes, behind)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
+                    let Some((bytes, after)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
                         break;
                     };
-                    rest = behind;
+                    rest = after;
                     let page = self.check(file, &PageDesc::decode(bytes, order));
                     if page.is_ok_and(|page| !each(pfn, page.extent())) {
                         return;
@@ -173,7 +174,7 @@ impl Kdump {
         }
     }
 
-    /// The page that a descriptor is of, its data not yet read; or what is wrong with it.
+    /// The page that a descriptor describes, without its data; or what is wrong with the descriptor.
     pub(crate) fn check(
         &self,
         file: &KdumpFile,
@@ -189,25 +190,27 @@ impl Kdump {
     fn check_sense(&self, file: &KdumpFile, desc: &PageDesc) -> Result<StoredPage, String> {
         let PageDesc { offset, size, flags } = *desc;
         let codec =
-            Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} are of no codec"))?;
+            Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} name no codec"))?;
         let bytes = u64::from(size);
         let page_size = self.page_size.bytes();
         if codec == Codec::Raw && bytes != page_size {
-            return Err(format!("size {size} of a raw page is not the page size {page_size}"));
+            return Err(format!(
+                "size {size} of a raw page differs from the page size {page_size}"
+            ));
         }
         if bytes == 0 || bytes > page_size {
             return Err(format!("size {size} is not from 1 to the page size {page_size}"));
         }
         let end = offset.checked_add(bytes);
         if end.is_none_or(|end| i64::try_from(end).is_err()) {
-            return Err(format!("offset {offset:#x} is no place in a file"));
+            return Err(format!("offset {offset:#x} exceeds the maximum size of a file"));
         }
         if offset < file.descriptors {
             return Err(format!("offset {offset:#x} is within the headers"));
         }
         let inside = file.input.size().zip(end).is_none_or(|(size, end)| end <= size);
         if !inside {
-            return Err(format!("its data at {offset:#x} is behind the end of the file"));
+            return Err(format!("its data at {offset:#x} is after the end of the file"));
         }
         if !file.input.has_written(&(offset..offset + bytes)) {
             return Err(format!("its data at {offset:#x} is in no record of the flattened file"));
@@ -216,7 +219,7 @@ impl Kdump {
     }
 }
 
-/// As many bytes as can be read before the first error.
+/// Reads descriptor by descriptor up to the first error; returns the number of bytes read.
 fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> usize {
     let mut done = 0;
     for piece in buf.chunks_mut(PAGE_DESC_BYTES) {
@@ -228,8 +231,8 @@ fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> usize {
     done
 }
 
-/// Reads the data of the pages from the `first` on: in few long reads, as they mostly follow each
-/// other, and once what several share, as the pages of zeros do.
+/// Reads the data of the pages from index `first` on. Page data mostly follow each other, so this
+/// takes few long reads. Data that several pages share, as zero pages do, are read once.
 fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
     let StoredPages { pages, bytes, order, .. } = into;
     let pages = pages.get_mut(first..).unwrap_or_default();
@@ -241,7 +244,7 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
     order.sort_unstable();
     let mut rest = order.as_slice();
     while let Some((&(start, _), _)) = rest.split_first() {
-        // The pages of one read.
+        // All pages that one read covers.
         let place = bytes.len();
         let mut end = start;
         let count = rest
@@ -256,8 +259,8 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
                 joins
             })
             .count();
-        let (these, behind) = rest.split_at(count);
-        rest = behind;
+        let (these, after) = rest.split_at(count);
+        rest = after;
         bytes.resize(place + usize::try_from(end - start).unwrap_or(0), 0);
         let span = bytes.get_mut(place..).unwrap_or_default();
         if read_full(input, span, start).is_ok_and(|n| n == span.len()) {
@@ -269,7 +272,7 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
             let part = part.unwrap_or_default();
             let why = match read_full(input, part, *offset) {
                 Ok(n) if n == part.len() => continue,
-                Ok(_) => "the file ends in it".to_owned(),
+                Ok(_) => "the file ends within it".to_owned(),
                 Err(error) => error.to_string(),
             };
             let why = format!("page data at {offset:#x}: {why}");

@@ -1,4 +1,4 @@
-//! The notes of an area by what they are: names, types, how many, how large.
+//! Counts the notes by name and type.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use crate::format::elf::{NOTE_HEADER_BYTES, NoteHeader};
 use crate::format::wire::ByteOrder;
 use crate::pages::at_most;
 
-/// The notes of one name and type.
+/// All notes with the same name and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteKind {
-    /// Such as "CORE".
+    /// The name, such as "CORE".
     pub name: String,
     /// `n_type`.
     pub kind: u32,
     /// How many there are.
     pub count: u64,
-    /// Bytes of their descriptors, in all.
+    /// The total size of their descriptors in bytes.
     pub desc_bytes: u64,
 }
 
 impl Notes {
-    /// The notes by name and type, in the order of their first; those with names longer than any
-    /// known one are not among them. `order` must be the one that they were found by.
+    /// The notes by name and type, in the order of their first appearance. Omits notes whose names are
+    /// longer than all known names. `order` must be the byte order that the notes were found with.
     #[must_use]
     pub fn kinds(&self, order: ByteOrder) -> Vec<NoteKind> {
         let mut kinds: Vec<NoteKind> = Vec::new();

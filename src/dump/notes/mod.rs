@@ -1,7 +1,8 @@
-//! The notes of a core: kept verbatim, with the two or three that we must know of found in them.
+//! The notes of a dump: finds the few that matter here, and copies all of them unchanged.
 //!
-//! Device dumps (`NT_VMCOREDD`) come first in /proc/vmcore and may be larger than the capture
-//! kernel's memory: notes are walked by their headers and copied piece by piece, never held.
+//! Notes may be larger than memory: /proc/vmcore starts with device dumps (`NT_VMCOREDD`), and the
+//! capture kernel has little memory. So only headers, names and VMCOREINFO are held, and the rest is
+//! copied piece by piece. What a note's text means belongs in `kernel`.
 
 mod kinds;
 
@@ -16,61 +17,62 @@ use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
 pub(crate) use kinds::NoteKind;
 
-/// More notes than this are left out: a `p_filesz` may say anything.
+/// Maximum bytes of notes; those after it are ignored. A damaged `p_filesz` may claim any size.
 pub(crate) const MAX_NOTE_BYTES: u64 = 1 << 30;
 
-/// Bytes of VMCOREINFO at the most; the kernel allots one page to it.
+/// Maximum bytes of VMCOREINFO; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
 
-/// Names of notes that are looked at; the known ones are shorter.
+/// Maximum length of a name that is read; all known names are shorter.
 const MAX_NAME_BYTES: u32 = 16;
 
-/// Notes whose headers are remembered: as many as the largest machine has CPUs, and more.
+/// Maximum number of notes whose headers are remembered: more than the largest machine has CPUs.
 const MAX_KNOWN_NOTES: usize = 1 << 16;
 
-/// Bytes that are read or copied at a time.
+/// Maximum bytes that are read or copied at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
-/// What one bad sector may cost.
+/// After a failed read, the input is read again in pieces of this size: a bad sector costs one piece.
 const RETRY_BYTES: u64 = 512;
 
-/// The note area: every `PT_NOTE` of a core or the notes of a kdump file, one behind the other,
-/// each padded to 4 bytes; and behind them what was added. What is too short for a note behind the
-/// last one of a segment is there at the area's end alone: before other notes, it would be taken
-/// for a note's header.
+/// The notes of a dump as one area: the notes of all `PT_NOTE` segments of a core, or those of a kdump
+/// file, one after the other and padded to 4 bytes, followed by notes that were added.
+///
+/// A segment may end with a few bytes that are too short for a note. The area contains them only at
+/// its end: before other notes, readers would mistake them for the header of a note.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     pieces: Vec<FileRange>,
-    /// Notes that are not in the input.
+    /// Notes that are not in the input, at the end of the area.
     added: Vec<u8>,
-    /// Bytes of the area.
+    /// The size of the area in bytes.
     pub bytes: u64,
-    /// Bytes at the end of the last piece that are no note.
+    /// The number of bytes at the end of the last piece that are not part of a note.
     tail: u64,
-    /// Place of the VMCOREINFO text in the area.
+    /// The place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
-    /// What was read already, by its place in the area: headers and names, without which nobody
-    /// finds the note behind, and VMCOREINFO.
+    /// The bytes that were read already, with their places in the area: VMCOREINFO, and the headers and
+    /// names of notes. Copies use these bytes even if a second read fails, as a reader of the copy
+    /// needs each header to find the next note.
     known: Vec<(u64, Vec<u8>)>,
-    /// Place of the text of an ERASEINFO note (makedumpfile --config) in the area.
+    /// The place of the text of an ERASEINFO note (makedumpfile --config) in the area.
     pub eraseinfo: Option<Range<u64>>,
-    /// `NT_PRSTATUS` notes: CPUs whose registers were saved.
+    /// The number of `NT_PRSTATUS` notes: CPUs whose registers were saved.
     pub cpus: u32,
-    /// Bytes of the first of them, which differ by architecture.
+    /// The size in bytes of the first of these, which depends on the architecture.
     pub prstatus_bytes: Option<u32>,
-    /// Whether the memory is that of a machine with the Xen hypervisor: the notes of owner "Xen"
-    /// that kexec makes of its state (xen/include/public/elfnote.h).
+    /// Whether the memory is that of a whole machine under the Xen hypervisor. kexec then adds notes
+    /// with the name "Xen" about the hypervisor's state (xen/include/public/elfnote.h).
     pub of_xen: bool,
-    /// What was found wrong; the notes before it are kept.
+    /// What is wrong with the notes; the notes before each fault are kept.
     pub damage: Vec<String>,
 }
 
 impl Notes {
-    /// Walks the notes in `places` of the input, each an offset and a size in bytes, one after the
-    /// other.
+    /// Walks the notes at `places` of the input, each given by its offset and size in bytes.
     ///
-    /// Each is kept as far as whole notes go; what is wrong is told in `damage`, as the memory
-    /// may be had all the same.
+    /// A place is kept up to its last whole note. Faults go to `damage`: damaged notes need not keep
+    /// anyone from reading the memory.
     pub fn find(
         input: &dyn ReadAt,
         order: ByteOrder,
@@ -86,7 +88,7 @@ impl Notes {
         let start = FileOffset::new(start);
         let mut window = Window { end: start.saturating_add(area_bytes), ..Window::default() };
         let mut at = 0;
-        // What is too short for a note behind the last one is padding.
+        // A rest that is too short for a note is padding.
         while area_bytes - at >= NOTE_HEADER_BYTES as u64 {
             let place = start.saturating_add(at);
             let left = area_bytes - at;
@@ -100,7 +102,7 @@ impl Notes {
         }
         let whole = if area_bytes - at < NOTE_HEADER_BYTES as u64 { area_bytes } else { at };
         let Some(end) = start.checked_add(whole) else {
-            self.damage.push(format!("notes at {start:#x}: they end beyond 2^64"));
+            self.damage.push(format!("notes at {start:#x}: they end after offset 2^64"));
             return;
         };
         if whole > 0 {
@@ -110,7 +112,7 @@ impl Notes {
         }
     }
 
-    /// Takes back the padding behind the last note, as others may follow.
+    /// Removes the padding after the last note, because other notes may follow.
     fn drop_tail(&mut self) {
         if let Some(piece) = self.pieces.last_mut().filter(|_| self.tail > 0) {
             let bytes = piece.len().next_multiple_of(4) - self.tail;
@@ -120,8 +122,8 @@ impl Notes {
         self.tail = 0;
     }
 
-    /// Remembers what is to be known of the note at `place`, which comes to lie at `area` in the
-    /// note area; returns its bytes, padding included, or what is wrong with it.
+    /// Reads the header and name of the note at `place`, and remembers it if it matters. `area` is its
+    /// place in the note area. Returns its size in bytes, including padding, or what is wrong with it.
     fn look_at(
         &mut self,
         input: &dyn ReadAt,
@@ -136,16 +138,16 @@ impl Notes {
             .and_then(|bytes| NoteHeader::decode(bytes, order))
             .ok_or(());
         let note = note.map_err(|()| window.why("cannot be read"))?;
-        // The last note need not be padded.
+        // The last note of a segment need not be padded.
         let used = note.desc_offset() + u64::from(note.n_descsz);
         if used > left {
-            return Err(format!("{used} bytes, but {left} are left of its segment"));
+            return Err(format!("it has {used} bytes, but its segment has only {left} left"));
         }
         if area + note.note_bytes() > MAX_NOTE_BYTES {
             return Err(format!("more than {MAX_NOTE_BYTES} bytes of notes"));
         }
         if input.size().is_some_and(|size| place.saturating_add(used).get() > size) {
-            return Err("the file ends in it".to_owned());
+            return Err("the file ends within it".to_owned());
         }
         let mut name = Vec::new();
         if note.n_namesz <= MAX_NAME_BYTES {
@@ -174,7 +176,7 @@ impl Notes {
                     Some(lost) if lost.ended || lost.bytes >= u64::from(note.n_descsz) => {
                         return Err(format!("VMCOREINFO: {}", lost.why));
                     }
-                    // Lines that were not hit, and the other notes, are none the worse.
+                    // The other lines of VMCOREINFO, and the other notes, are still good.
                     Some(lost) => {
                         self.damage.push(format!("VMCOREINFO at {place:#x}: {}", lost.why));
                     }
@@ -195,14 +197,14 @@ impl Notes {
         Ok(note.note_bytes())
     }
 
-    /// The reads that [`copy`](Self::copy) makes, in their order.
+    /// The ranges of the input that [`copy`](Self::copy) reads, in this order.
     pub fn reads(&self) -> impl Iterator<Item = FileRange> {
         self.pieces.iter().copied()
     }
 
-    /// Copies the area piece by piece to `write`, with each piece's offset in the area; returns
-    /// how many bytes could not be read. Zeros stand for them, but VMCOREINFO is whole if it was
-    /// ever read.
+    /// Copies the area piece by piece: calls `write` with the offset in the area and the bytes of each
+    /// piece. Returns the number of unreadable bytes, which are copied as zeros. Headers, names and
+    /// VMCOREINFO are copied as [`find`](Self::find) read them.
     ///
     /// # Errors
     /// What `write` returns.
@@ -234,11 +236,11 @@ impl Notes {
         Ok(lost)
     }
 
-    /// Adds a VMCOREINFO note from elsewhere if there is none; returns what is to be said if not.
+    /// Adds a VMCOREINFO note with `text`, unless there is one already; then returns a warning.
     pub(crate) fn attach(&mut self, text: Option<&[u8]>, order: ByteOrder) -> Option<String> {
         let text = text?;
         if self.vmcoreinfo.is_some() {
-            return Some("the dump has a VMCOREINFO of its own: the other is not used".to_owned());
+            return Some("the dump has a VMCOREINFO: the other one is ignored".to_owned());
         }
         self.add_vmcoreinfo(text, order);
         None
@@ -254,7 +256,7 @@ impl Notes {
         self.eraseinfo = Some(self.add("ERASEINFO", text, order));
     }
 
-    /// Adds a note of type 0; returns the place of its descriptor.
+    /// Adds a note of type 0; returns the place of its descriptor in the area.
     fn add(&mut self, name: &str, desc: &[u8], order: ByteOrder) -> Range<u64> {
         self.drop_tail();
         let note = encode_note(name, 0, desc, order);
@@ -276,13 +278,13 @@ impl Notes {
         note.get(from..from.checked_add(usize::try_from(desc.end - desc.start).ok()?)?)
     }
 
-    /// Whether VMCOREINFO is not the input's note, but was added.
+    /// Whether VMCOREINFO was added rather than found among the notes of the input.
     pub(crate) fn vmcoreinfo_is_added(&self) -> bool {
         let from = self.bytes - self.added.len() as u64;
         self.vmcoreinfo.as_ref().is_some_and(|desc| desc.start >= from)
     }
 
-    /// Puts what was read before into `part`, which lies at `at` in the area.
+    /// Overwrites `part`, which is at offset `at` of the area, with bytes that were read before.
     fn overlay_known(&self, part: &mut [u8], at: u64) {
         let end = at + part.len() as u64;
         let first = self.known.partition_point(|(place, note)| place + note.len() as u64 <= at);
@@ -294,15 +296,15 @@ impl Notes {
     }
 }
 
-/// What could not be read.
+/// Bytes that could not be read.
 struct Lost {
     bytes: u64,
-    /// Whether the input ended, rather than failed.
+    /// Whether the input ended within them; else it failed.
     ended: bool,
     why: io::Error,
 }
 
-/// Reads all that can be read of `buf`, and zeros the rest.
+/// Fills `buf`, with zeros where the input is unreadable; describes the unreadable bytes, if any.
 fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: FileOffset) -> Option<Lost> {
     let mut lost: Option<Lost> = None;
     let mut ranges: Vec<FileRange> = Vec::new();
@@ -321,19 +323,19 @@ fn read_or_zero(input: &dyn ReadAt, buf: &mut [u8], offset: FileOffset) -> Optio
     lost
 }
 
-/// A stretch of the input in memory, so that many small notes are not many small reads.
+/// A buffer for a range of the input, so that many small notes do not take many small reads.
 #[derive(Default)]
 struct Window {
     start: FileOffset,
     bytes: Vec<u8>,
-    /// Nothing is wanted from here on.
+    /// The offset after which nothing will be read.
     end: FileOffset,
-    /// What the last read failed of.
+    /// The error of the last read, if it failed.
     failure: Option<io::Error>,
 }
 
 impl Window {
-    /// What is wrong with bytes that [`at`](Self::at) does not have.
+    /// An error message: `what`, and why [`at`](Self::at) returned `None`, if the read failed.
     fn why(&self, what: &str) -> String {
         match &self.failure {
             Some(error) => format!("{what}: {error}"),
@@ -341,7 +343,7 @@ impl Window {
         }
     }
 
-    /// The `count` bytes at `offset`, at most [`WINDOW_BYTES`]; `None` where the input ends.
+    /// The `count` bytes at `offset`, at most [`WINDOW_BYTES`]; `None` if they cannot be read.
     fn at(&mut self, input: &dyn ReadAt, offset: FileOffset, count: usize) -> Option<&[u8]> {
         let held = |start: FileOffset, bytes: usize| {
             let from = usize::try_from(offset.checked_sub(start)?).ok()?;
@@ -354,7 +356,7 @@ impl Window {
             self.bytes.resize(at_most(wanted, WINDOW_BYTES), 0);
             let n = match read_full(input, &mut self.bytes, offset.get()) {
                 Ok(n) => n,
-                // What fails is perhaps far behind what is asked for.
+                // The window is larger than the request: perhaps only its end is unreadable.
                 Err(_) => {
                     self.bytes.truncate(count);
                     let again = read_full(input, &mut self.bytes, offset.get());

@@ -79,18 +79,18 @@ fn only_the_page_with_a_bad_descriptor_is_lost() {
     };
     let len = good.len() as u64;
     for (pfn, field, bytes, why) in [
-        (4, 0, &len.to_le_bytes()[..], "behind the end of the file"),
-        (4, 0, &(len - 1).to_le_bytes(), "behind the end of the file"),
-        (1, 0, &u64::MAX.to_le_bytes(), "no place in a file"),
-        (10, 0, &(i64::MAX as u64).to_le_bytes(), "no place in a file"),
+        (4, 0, &len.to_le_bytes()[..], "after the end of the file"),
+        (4, 0, &(len - 1).to_le_bytes(), "after the end of the file"),
+        (1, 0, &u64::MAX.to_le_bytes(), "exceeds the maximum size of a file"),
+        (10, 0, &(i64::MAX as u64).to_le_bytes(), "exceeds the maximum size of a file"),
         (5, 0, &0_u64.to_le_bytes(), "within the headers"),
         (5, 8, &0_u32.to_le_bytes(), "not from 1 to the page size"),
         (5, 8, &4097_u32.to_le_bytes(), "not from 1 to the page size"),
         (5, 8, &u32::MAX.to_le_bytes(), "not from 1 to the page size"),
         (3, 8, &4095_u32.to_le_bytes(), "of a raw page"),
-        (6, 12, &0x40_u32.to_le_bytes(), "are of no codec"),
-        (6, 12, &3_u32.to_le_bytes(), "are of no codec"),
-        (6, 12, &8_u32.to_le_bytes(), "are of no codec"),
+        (6, 12, &0x40_u32.to_le_bytes(), "name no codec"),
+        (6, 12, &3_u32.to_le_bytes(), "name no codec"),
+        (6, 12, &8_u32.to_le_bytes(), "name no codec"),
         (7, 0, &[0; 24], "the dump ended before this page was written"),
     ] {
         assert_lost(&model, &bad(pfn, field, bytes), &[pfn as u64], why);
@@ -142,7 +142,7 @@ fn a_file_cut_off_in_its_data_loses_the_pages_after_the_cut() {
         let (_, offset, size) = descriptor(&good, table, first_lost);
         for cut in [offset, offset + 1, offset + size - 1] {
             let lost: Vec<u64> = (first_lost as u64..11).collect();
-            assert_lost(&model, &good[..cut], &lost, "behind the end of the file");
+            assert_lost(&model, &good[..cut], &lost, "after the end of the file");
         }
     }
 }

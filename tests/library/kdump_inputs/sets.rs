@@ -98,7 +98,7 @@ fn pages_of_a_file_missing_from_the_set_are_missing() {
         files.remove(absent);
         let dump = open(&files).unwrap();
         assert!(dump.is_incomplete());
-        let warning = format!("{pages} pages are in files of the set that are not given");
+        let warning = format!("{pages} pages are in files of the split set that were not given");
         assert_eq!(dump.warnings(), [warning]);
         let (bytes, report) = plain(&dump, &options(Codec::Zstd, 1, 2)).unwrap();
         assert!(report.incomplete());
@@ -118,7 +118,7 @@ fn pages_of_a_file_missing_from_the_set_are_missing() {
 fn one_file_of_a_set_is_reported_as_such() {
     let files = three(&model(1));
     let dump = open(&files[1..2]).unwrap();
-    assert_eq!(dump.warnings(), ["16 pages are in files of the set that are not given"]);
+    assert_eq!(dump.warnings(), ["16 pages are in files of the split set that were not given"]);
 }
 
 /// The error with which a set is refused.
@@ -131,25 +131,25 @@ fn files_of_different_sets_are_refused() {
     let one = model(1);
     let files = three(&one);
     let twice = [files.clone(), files[1..2].to_vec()].concat();
-    assert!(refused(&twice).contains("both have pfn 0x8"), "{}", refused(&twice));
+    assert!(refused(&twice).contains("both contain pfn 0x8"), "{}", refused(&twice));
     let overlap = parts_of(&writer(&one), &[0..8, 7..33]);
-    assert!(refused(&overlap).contains("both have pfn 0x7"), "{}", refused(&overlap));
+    assert!(refused(&overlap).contains("both contain pfn 0x7"), "{}", refused(&overlap));
     let whole = [files[0].clone(), writer(&one).write().0];
-    assert!(refused(&whole).contains("both have pfn 0x0"), "{}", refused(&whole));
+    assert!(refused(&whole).contains("both contain pfn 0x0"), "{}", refused(&whole));
 
     // The same memory, but dumped on another day.
     let later = KdumpWriter { timestamp: (1_700_000_001, 0), ..writer(&one) };
     let mixed = [files[..1].to_vec(), parts_of(&later, &[8..20, 20..33])].concat();
-    assert!(refused(&mixed).contains("another header"), "{}", refused(&mixed));
+    assert!(refused(&mixed).contains("the header of file 1 differs"), "{}", refused(&mixed));
     let level = KdumpWriter { dump_level: 31, ..writer(&one) };
     let mixed = [files[..1].to_vec(), parts_of(&level, &[8..20, 20..33])].concat();
-    assert!(refused(&mixed).contains("another header"), "{}", refused(&mixed));
+    assert!(refused(&mixed).contains("the header of file 1 differs"), "{}", refused(&mixed));
     // The same headers, but other pages.
     let fewer =
         Model::new(&x86_64().load(Load::new(0x2000, noise(3, 4096)).memsz(31 * 4096)), 4096);
     assert_eq!(fewer.max_mapnr, one.max_mapnr);
     let mixed = [files[..1].to_vec(), parts_of(&writer(&fewer), &[8..20, 20..33])].concat();
-    assert!(refused(&mixed).contains("another 2nd bitmap"), "{}", refused(&mixed));
+    assert!(refused(&mixed).contains("2nd bitmap of file 1 differs"), "{}", refused(&mixed));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn extents(map: &ElfMemory) -> Vec<(u64, u64, u64)> {
         .collect()
 }
 
-/// An input whose byte at offset n is the low byte of n / 256, and some of whose bytes fail.
+/// An input whose byte at offset n is the low byte of n / 256; reads that touch `bad` fail.
 struct Numbered {
     size: u64,
     bad: Range<u64>,
@@ -110,7 +110,7 @@ fn a_page_shared_by_two_segments_is_glued_and_uncovered_bytes_are_zero() {
 }
 
 #[test]
-fn an_error_costs_its_page_alone() {
+fn a_read_error_costs_only_its_page() {
     let map = map(&[load(0x0, 0x1000, 0x8000, 0x8000)]);
     let mut pages = vec![0; 0x8000];
     let mut bad = Vec::new();
@@ -132,14 +132,14 @@ fn every_page_beyond_the_end_of_the_input_is_unreadable() {
 }
 
 #[test]
-fn pages_wholly_behind_the_end_of_the_input_are_missing() {
+fn pages_wholly_after_the_end_of_the_input_are_missing() {
     let segments = [
         load(0x1_0000, 0x6000, 0x4000, 0x4000),
         load(0x2000, 0x1000, 0x5000, 0x8000),
         load(0x4000, 0x9000, 1 << 40, 1 << 40),
     ];
     let map = ElfMemory::new(&segments, grid(0), Some(0x7800));
-    assert_eq!(map.with_data(), [2..7, 16..18], "a page that is cut is tried");
+    assert_eq!(map.with_data(), [2..7, 16..18], "a page that is cut off may still be read");
     assert_eq!(map.missing(), [7..16, 18..(1 << 28) + 4]);
     assert!(ElfMemory::new(&segments, grid(0), None).missing().is_empty());
 }
@@ -160,7 +160,7 @@ fn impossible_segments_are_rejected_one_by_one() {
 }
 
 #[test]
-fn segments_without_address_or_size_are_passed_over() {
+fn segments_without_address_or_size_are_ignored() {
     let nowhere = Segment { p_paddr: None, ..load(0, 0, 0x1000, 0x1000) };
     let map = map(&[nowhere, load(0x5000, 0x1000, 0, 0), load(0x7000, 0x1000, 0x10, 0x10)]);
     assert_eq!(map.present(), [7..8]);
@@ -176,14 +176,17 @@ fn pfns_count_from_the_page_of_the_origin() {
 }
 
 #[test]
-fn a_hundred_thousand_overlapping_segments_are_sorted_out_at_once() {
+fn a_hundred_thousand_overlapping_segments_take_no_quadratic_time() {
     let segments: Vec<Segment> =
         (0..100_000).rev().map(|i| load(i * 0x1000, i * 0x1000, 0x10_0000, 0x10_0000)).collect();
     let started = std::time::Instant::now();
     let map = map(&segments);
     assert_eq!(map.present(), [0..100_000 + 255]);
     assert_eq!(extents(&map), [(0, (100_000 + 255) * 0x1000, 0)]);
-    assert!(started.elapsed().as_secs() < 20, "segments x segments");
+    assert!(
+        started.elapsed().as_secs() < 20,
+        "the time grows with the square of the number of segments"
+    );
 }
 
 fn bytes_at(
@@ -197,9 +200,9 @@ fn bytes_at(
 }
 
 #[test]
-fn bytes_are_read_across_extents_and_not_a_byte_beyond() {
+fn reads_cross_extents_but_end_where_memory_ends() {
     let input = Numbered { size: 0x10000, bad: 0..0 };
-    // Physical 0x1000 to 0x3000 in two pieces, 0x3000 to 0x4000 without bytes.
+    // Physical addresses 0x1000 to 0x3000 are in two extents; 0x3000 to 0x4000 have no bytes.
     let map = map(&[load(0x2000, 0x700, 0x1000, 0x2000), load(0x1000, 0x5000, 0x1000, 0x1000)]);
     assert_eq!(map.bytes_in_file(), 0x2000);
     assert_eq!(bytes_at(&map, &input, 0x1ffe, 4).unwrap(), [0x5f, 0x5f, 7, 7]);
@@ -213,7 +216,7 @@ fn bytes_are_read_across_extents_and_not_a_byte_beyond() {
 }
 
 #[test]
-fn bytes_that_the_input_fails_to_give_are_told_with_its_reason() {
+fn an_unreadable_address_is_reported_with_the_error_of_the_input() {
     let map = map(&[load(0x1000, 0x1000, 0x2000, 0x2000)]);
     let bad = Numbered { size: 0x10000, bad: 0x1800..0x1900 };
     let why = bytes_at(&map, &bad, 0x1700, 0x200).unwrap_err().to_string();
