@@ -131,6 +131,14 @@ pub(crate) fn load<'r>(
     }
 }
 
+/// Returns the pages of a stream to `batch` after [`load`], so that workers keep no buffers of their
+/// own for them.
+pub(crate) fn unload(reader: &mut PageReader<'_>, batch: &mut Batch) {
+    if let Some(loaded) = &mut batch.loaded {
+        reader.exchange(loaded);
+    }
+}
+
 /// Cuts runs of pages into batches.
 pub(crate) struct BatchRuns<'a> {
     runs: Runs<'a>,

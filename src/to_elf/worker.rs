@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::pages::PageSize;
 use crate::pages::ranges::count;
 use crate::pages::zero::is_zero;
-use crate::pipeline::batch::{Batch, load};
+use crate::pipeline::batch::{Batch, load, unload};
 
 /// Turns batches into the bytes of their pages.
 pub(super) struct Worker<'a> {
@@ -34,5 +34,6 @@ impl<'a> Worker<'a> {
                 Ok(page) => batch.push_raw(page),
             }
         }
+        unload(&mut self.reader, batch);
     }
 }

@@ -8,7 +8,7 @@ use crate::format::dump_level::DumpLevel;
 use crate::pages::PageSize;
 use crate::pages::ranges::count;
 use crate::pages::zero::is_zero;
-use crate::pipeline::batch::{Batch, load};
+use crate::pipeline::batch::{Batch, load, unload};
 use crate::to_kdump::ConvertOptions;
 use crate::to_kdump::utsname::UtsnameCapture;
 
@@ -77,6 +77,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+        unload(reader, batch);
     }
 }
 
