@@ -1,4 +1,4 @@
-//! Whether the notes of a dump are those of its source.
+//! Compares the notes and the size of memory of a dump with those of its source.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
@@ -6,32 +6,31 @@ use std::hash::Hasher;
 use crate::dump::Dump;
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
-/// Notes are compared by pieces of so many bytes, of which nothing but a hash is held: they may
-/// be larger than memory.
+/// Notes are compared by hashes of pieces of this size, because they may be larger than memory.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Compares what is said of all pages.
+/// Compares everything but the pages.
 pub(super) fn check(dump: &Dump, source: &Dump, findings: &mut Findings) {
     let (ours, theirs) = (dump.max_mapnr(), source.max_mapnr());
     if ours != theirs {
-        let why = format!("max_mapnr is {ours:#x}, that of the source {theirs:#x}");
+        let why = format!("max_mapnr is {ours:#x}, but {theirs:#x} in the source");
         findings.push(Finding::new(FindingKind::Remark, why));
     }
     if dump.notes().vmcoreinfo_text() != source.notes().vmcoreinfo_text() {
-        findings
-            .push(Finding::new(FindingKind::NotesDiffer, "VMCOREINFO is not that of the source"));
+        findings.push(Finding::new(FindingKind::NotesDiffer, "VMCOREINFO differs from the source"));
     }
     let (ours, theirs) = (hashes(dump), hashes(source));
     if dump.notes().bytes != source.notes().bytes {
         let why = format!(
-            "{} bytes of notes, the source has {}",
+            "the notes have {} bytes, but {} in the source",
             dump.notes().bytes,
             source.notes().bytes
         );
         findings.push(Finding::new(FindingKind::NotesDiffer, why));
     } else if let Some(piece) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
         let at = piece * PIECE_BYTES;
-        let why = format!("the notes are not those of the source, from {at:#x} of them on");
+        let why =
+            format!("the notes differ from the source, after offset {at:#x} of the note area");
         findings.push(Finding::new(FindingKind::NotesDiffer, why));
     }
 }
@@ -45,7 +44,7 @@ fn hashes(dump: &Dump) -> Vec<u64> {
     };
     let mut hashes = Vec::new();
     let mut piece: Vec<u8> = Vec::with_capacity(PIECE_BYTES);
-    // What cannot be read is 0 on both sides, and told elsewhere.
+    // Unreadable bytes are copied as zeros; their damage is reported elsewhere.
     let copied = dump.copy_notes(&mut |_, mut bytes| {
         while !bytes.is_empty() {
             let (part, rest) = bytes.split_at((PIECE_BYTES - piece.len()).min(bytes.len()));

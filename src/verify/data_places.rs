@@ -1,4 +1,4 @@
-//! Where a kdump file stores the data of its pages: whether two of them overlap, and what is around them.
+//! Checks where a kdump file stores page data: for overlaps, and for unused bytes before and after it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use crate::pages::{Pfn, PfnRange};
 use crate::verify::extents::Extents;
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
-/// Pages after which a look for overlaps asks whether it is cancelled.
+/// While looking for overlaps, the cancel flag is checked once in this many pages.
 const PAGES_PER_LOOK: u64 = 4096;
 
-/// Where the data of all pages is, file by file.
+/// The places of all page data, by file.
 pub(super) struct DataPlaces {
     files: Vec<FilePlaces>,
     /// The file of the last page.
@@ -27,7 +27,7 @@ struct FilePlaces {
 }
 
 impl DataPlaces {
-    /// No page's yet; an ELF core has no files of this kind.
+    /// No page data yet. An ELF core has none of these files.
     pub(super) fn new(dump: &Dump) -> Self {
         let files = dump.kdump().into_iter().flat_map(|kdump| {
             kdump.files.iter().map(|file| {
@@ -39,7 +39,7 @@ impl DataPlaces {
         DataPlaces { files: files.collect(), current: 0 }
     }
 
-    /// Adds where the data of page `pfn` is; pages ascend.
+    /// Adds the place of the data of page `pfn`; pages ascend.
     pub(super) fn add(&mut self, pfn: Pfn, place: Range<u64>, findings: &mut Findings) {
         while self.files.get(self.current).is_some_and(|file| pfn >= file.pfns.end) {
             self.current += 1;
@@ -58,7 +58,7 @@ impl DataPlaces {
         }
     }
 
-    /// Reports overlaps, and what is wrong before and after the data of all pages.
+    /// Reports overlaps, and bytes before or after all page data.
     pub(super) fn finish(&self, kdump: &Kdump, cancel: &AtomicBool, findings: &mut Findings) {
         for (index, (file, places)) in kdump.files.iter().zip(&self.files).enumerate() {
             overlaps(kdump, file, places, cancel, &mut |pfn, place| {
@@ -83,8 +83,7 @@ impl DataPlaces {
     }
 }
 
-/// Passes each page whose data overlaps another's to `found`; `None` is the text that says what was
-/// erased.
+/// Passes each page whose data overlaps another's to `found`; `None` stands for the ERASEINFO text.
 fn overlaps(
     kdump: &Kdump,
     file: &KdumpFile,
@@ -107,15 +106,15 @@ fn overlaps(
     );
 }
 
-/// Where makedumpfile says what it erased, if that is after the pages and not in the headers.
+/// The place of the ERASEINFO text, if it is after the page data rather than in the headers.
 fn erased(file: &KdumpFile) -> Option<Range<u64>> {
     let (start, bytes) = (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
     let end = start.checked_add(bytes).filter(|_| bytes > 0)?;
     (start >= file.descriptors).then_some(start..end)
 }
 
-/// Checks whether there are more descriptors than pages: then bits of the 2nd bitmap are lost, and
-/// the pages after them have each other's data.
+/// Checks whether there are more descriptors than kept pages. If so, the 2nd bitmap has lost bits, and
+/// all pages after a lost bit get the data of another page.
 fn check_gap(kdump: &Kdump, index: usize, gap: Range<u64>, findings: &mut Findings) {
     let Some(file) = kdump.files.get(index).filter(|_| gap.start < gap.end) else { return };
     let bytes = gap.end - gap.start;
@@ -124,9 +123,15 @@ fn check_gap(kdump: &Kdump, index: usize, gap: Range<u64>, findings: &mut Findin
     let says_incomplete = file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
     let (kind, what) = if has_more && says_incomplete {
         // Bits are written after the descriptors.
-        (FindingKind::Remark, "begin with one more: the dump broke off before its bit was set")
+        (
+            FindingKind::Remark,
+            "begin with another descriptor: the writer stopped before it set the bit of its page",
+        )
     } else if has_more {
-        (FindingKind::Bitmap, "begin with one more: the 2nd bitmap has fewer pages than there are")
+        (
+            FindingKind::Bitmap,
+            "begin with another descriptor: the 2nd bitmap has fewer pages than there are descriptors",
+        )
     } else {
         (FindingKind::Remark, "are unused")
     };

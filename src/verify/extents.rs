@@ -1,23 +1,23 @@
-//! Whether the data of pages overlap: exactly, in bounded memory, whatever the order.
+//! Finds pages whose data overlap, exactly and in bounded memory, whatever the order of the data.
 //!
-//! Pages may share the same data; a part of another page's data is damage. Writers append data, so
-//! the places seen so far merge into a few ranges, however many pages there are:
+//! Several pages may share exactly the same data; sharing only a part is damage. Writers append data,
+//! so the places seen so far merge into a few ranges, however many pages there are:
 //!
-//! 1. While the pages go by, a page whose data overlaps one of these ranges makes its place a
-//!    *suspect*. Of two places that overlap, the later one always becomes one. Zero pages that
-//!    share one stored page are one suspect.
-//! 2. If there are suspects, the descriptors are read again to find those that a different place
-//!    overlaps; and a third time, only if there are any, to find all pages that they overlap.
+//! 1. The first pass collects these ranges. A place that overlaps one of them becomes a *suspect*. Of
+//!    two places that overlap, the later one always becomes a suspect. All zero pages that share one
+//!    stored page are a single suspect.
+//! 2. If there are suspects, a second pass over the descriptors finds those that overlap a different
+//!    place. If there are any, a third pass finds all pages that overlap them.
 //!
-//! A file whose data is in no order may have more ranges and suspects than [`MOST`]. Then all places
-//! are sorted, as many at a time as fit, with one pass over the descriptors for each part.
+//! If page data is in random order, there may be more ranges or suspects than [`MOST`]. Then all
+//! places are sorted instead, in parts that fit into memory, with one pass for each part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::pages::Pfn;
 
-/// Maximum ranges, and maximum suspects, that are remembered: 16 MiB.
+/// Maximum ranges, and maximum suspects, that are remembered: 16 MiB in total.
 const MOST: usize = 1 << 17;
 
 /// Maximum places that are sorted at a time: 32 MiB.
@@ -33,7 +33,7 @@ pub(super) struct Extents {
     suspects: BTreeSet<(u64, u64)>,
     last_suspect: Range<u64>,
     most: usize,
-    /// Whether there are more than can be remembered.
+    /// Whether there are more ranges or suspects than `most`.
     overflowed: bool,
     /// From the first byte of any page's data to the last; empty without pages.
     all: Range<u64>,
@@ -109,7 +109,7 @@ impl Extents {
             return;
         }
         places(&mut |pfn, place| {
-            // A place that overlaps several suspects is none of them.
+            // A place that overlaps several suspects differs from the first, so looking at that suffices.
             let first = suspects.get(hit_by(&suspects, &place).start);
             let hits = first.filter(|suspect| suspect.range.start < place.end);
             if hits.is_some_and(|suspect| suspect.overlaps_another || suspect.range != place) {
@@ -127,13 +127,13 @@ fn hit_by(suspects: &[Suspect], place: &Range<u64>) -> Range<usize> {
     first..first + rest.partition_point(|suspect| suspect.range.start < place.end)
 }
 
-/// Marks the suspects that a place overlaps which is not theirs.
+/// Marks the suspects that overlap a place other than their own.
 #[expect(clippy::indexing_slicing, reason = "hit_by returns indices of suspects, or one past them")]
 fn mark_overlapping(suspects: &mut [Suspect], places: &mut Places<'_>) {
     if suspects.is_empty() {
         return;
     }
-    // For each suspect, how many more such places overlap it than the one before.
+    // For each suspect: the number of places that overlap it, minus that of the suspect before.
     let mut steps = vec![0i64; suspects.len() + 1];
     places(&mut |_, place| {
         let hit = hit_by(suspects, &place);
@@ -184,8 +184,8 @@ impl Covered {
         if !tail.is_empty() {
             self.before.insert(tail.start, tail.end);
         }
-        let behind = self.before.remove(&place.end);
-        self.tail.end = behind.unwrap_or(place.end);
+        let following_end = self.before.remove(&place.end);
+        self.tail.end = following_end.unwrap_or(place.end);
         if let Some((&start, &end)) = self.before.range(..place.start).next_back() {
             if end == place.start {
                 self.before.remove(&start);
@@ -235,7 +235,7 @@ fn overlapping_by_sorting(places: &mut Places<'_>, room: usize, most: usize) -> 
             if held.len() >= room {
                 held.sort_unstable();
                 held.dedup();
-                // The next pass takes those that are dropped here.
+                // The next pass takes the places that are dropped here.
                 if let Some(first) = held.get(room / 2) {
                     until = Some(*first);
                     held.truncate(room / 2);

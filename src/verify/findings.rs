@@ -1,4 +1,4 @@
-//! What verifying found: the number of each kind, and the first of each in full.
+//! What verification found: how many findings of each kind, and the first of each kind in full.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::pages::Pfn;
 pub enum Severity {
     /// Worth knowing; nothing is lost.
     Remark,
-    /// The dump lacks pages and says so, or it could not be verified as a whole.
+    /// Pages are missing from the dump, as it says itself, or could not be verified.
     Incomplete,
     /// The dump is not what it says it is.
     Damage,
@@ -20,17 +20,18 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// The stream that contains the file: flattened without an end mark, or a .gz with a wrong checksum.
+    /// A fault of the stream around the file, such as a missing end mark of a flattened file or a wrong
+    /// checksum of a .gz file.
     Stream,
     /// Headers that contradict each other or point outside the file.
     Header,
-    /// Bits of the bitmaps that should not be set, or counts that contradict them.
+    /// Bits of a bitmap that should not be set, or a bitmap that contradicts the page descriptors.
     Bitmap,
     /// Notes that cannot be parsed, or are not where they should be.
     Notes,
     /// An implausible page descriptor.
     Descriptor,
-    /// Data of a page that overlaps another's, or the descriptors.
+    /// Data of a page that overlaps the data of another page, or the page descriptors.
     Overlap,
     /// Data of a page that does not decode to a page.
     Data,
@@ -44,7 +45,7 @@ pub enum FindingKind {
     SaysIncomplete,
     /// A page whose bytes differ from the source's.
     Differs,
-    /// A page that is not in the dump, though its level keeps it.
+    /// A page that is missing from the dump, although the dump level keeps it.
     Missing,
     /// A page that is a hole in the source, or should have been excluded.
     Invented,
@@ -57,7 +58,7 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// Its name, for reports.
+    /// The name of the kind in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -94,7 +95,7 @@ impl FindingKind {
         }
     }
 
-    /// Whether each finding of this kind is about one page.
+    /// Whether every finding of this kind is about a single page.
     #[must_use]
     pub fn is_of_pages(self) -> bool {
         !matches!(
@@ -110,16 +111,16 @@ impl FindingKind {
     }
 }
 
-/// One thing found.
+/// A single finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Its kind.
     pub kind: FindingKind,
-    /// The page, if it is about one.
+    /// The page, if the finding is about a single page.
     pub pfn: Option<Pfn>,
-    /// Its offset in the (unflattened) file.
+    /// Offset of the fault in the (unflattened) file.
     pub offset: Option<u64>,
-    /// The file of a split set, counted from 0.
+    /// The index of the file in a split set, from 0.
     pub file: usize,
     /// What is wrong.
     pub why: String,
@@ -154,31 +155,31 @@ pub struct Group {
     pub examples: Vec<Finding>,
 }
 
-/// Pages by what was found of them.
+/// Numbers of pages by the result of their check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Pages of the dump that were checked.
     pub checked: u64,
-    /// Pages that decode to exactly a page, by codec in the order of [`Codec::ALL`]; pages of an ELF
-    /// core count as raw.
+    /// Pages whose data decodes to exactly one page, by codec in the order of [`Codec::ALL`]. Pages of
+    /// an ELF core count as raw.
     pub good: [u64; Codec::ALL.len()],
     /// Pages that are equal to the source's.
     pub equal: u64,
     /// Pages that cannot be compared, because the source has no data for them.
     pub only_here: u64,
-    /// Excluded zero pages, if the dump level excludes these.
+    /// Excluded zero pages, where the dump level excludes zero pages.
     pub excluded_zero: u64,
-    /// Excluded pages of a class that the dump level excludes: the source's struct pages prove it, or
-    /// the conversion says so.
+    /// Excluded pages that are proven to belong to a class that the dump level excludes, by the struct
+    /// pages of the source or by the conversion itself.
     pub excluded_proven: u64,
-    /// Excluded pages of which nothing proves that they belong to a class that the level excludes.
+    /// Excluded pages that are not proven to belong to a class that the dump level excludes.
     pub excluded_by_class: u64,
-    /// The first of these.
+    /// The first page that is not proven.
     pub first_not_proven: Option<Pfn>,
-    /// Excluded pages of which the source itself has only a part: makedumpfile drops those.
+    /// Excluded pages that the source contains only in part; makedumpfile drops such pages.
     pub excluded_partial: u64,
-    /// Pages after the end of the dump's memory. makedumpfile drops what the kernel does not use
-    /// there, for example firmware.
+    /// Pages of the source after the last page of the dump's memory. makedumpfile drops memory there
+    /// that the kernel does not use, for example firmware.
     pub beyond_the_end: u64,
 }
 
@@ -209,19 +210,19 @@ impl Tally {
     }
 }
 
-/// What verifying found.
+/// All that verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     groups: BTreeMap<FindingKind, Group>,
     most: usize,
-    /// Pages by what was found of them.
+    /// Numbers of pages by the result of their check.
     pub pages: Tally,
-    /// Whether it was cancelled: pages that were not checked may have any fault.
+    /// Whether the caller cancelled. Pages that were not checked then may have any fault.
     pub cancelled: bool,
 }
 
 impl Findings {
-    /// None yet; the first `most` of each kind will be kept in full.
+    /// No findings yet; the first `most` of each kind will be kept in full.
     pub(crate) fn new(most: usize) -> Self {
         Findings { most, ..Findings::default() }
     }
@@ -253,7 +254,7 @@ impl Findings {
         self.groups.get(&kind).map_or(0, |group| group.count)
     }
 
-    /// How bad the worst finding is.
+    /// The severity of the worst finding; `None` if there are no findings.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.groups.keys().map(|kind| kind.severity()).max()

@@ -1,4 +1,4 @@
-//! What can be said of a kdump file before its pages: headers, bitmaps and notes agree.
+//! Checks the headers, bitmaps and notes of a kdump file, and whether they agree.
 
 use std::ops::Range;
 
@@ -13,21 +13,21 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::in_memory;
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
-/// Bytes behind a bitmap's last bit that are looked at: its padding has less than a block, and
+/// Maximum bytes of padding that are checked after a bitmap. Its padding is shorter than a block;
 /// only a hostile header claims more.
 const MOST_PADDING_BYTES: u64 = 64 << 20;
 
-/// Bytes that are read at a time.
+/// Maximum bytes that are read at a time.
 const WINDOW_BYTES: usize = 64 << 10;
 
-/// Pages that the 1st bitmap lacks: so many are told one by one.
+/// Maximum pages missing from the 1st bitmap that are reported one by one.
 const STRAY_EXAMPLES: usize = 16;
 
 /// Every bit of `status` that a writer sets.
 const KNOWN_STATUS: u32 =
     Codec::ALL_FLAGS | DUMP_DH_COMPRESSED_INCOMPLETE | DUMP_DH_EXCLUDED_VMEMMAP;
 
-/// Looks at the headers, bitmaps and notes of a kdump file.
+/// Checks the headers, bitmaps and notes of a kdump file, or of each file of a split set.
 pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     for (index, file) in kdump.files.iter().enumerate() {
         let mut push = |finding: Finding| findings.push(finding.in_file(index));
@@ -37,7 +37,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         {
             push(Finding::new(
                 FindingKind::Remark,
-                format!("{bytes} bytes behind the end mark of the flattened file"),
+                format!("{bytes} bytes after the end mark of the flattened file"),
             ));
         }
         check_fields(file, &mut push);
@@ -74,21 +74,22 @@ fn check_fields(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     }
     let unknown = header.status & !KNOWN_STATUS;
     if unknown != 0 {
-        let why = format!("status {:#x}: bits {unknown:#x} are not known", header.status);
+        let why = format!("status {:#x}: bits {unknown:#x} are unknown", header.status);
         push(Finding::new(FindingKind::Header, why).at(0));
     }
     let needed = 2 * file.max_mapnr.get().div_ceil(8).div_ceil(block_size);
     let blocks = u64::from(header.bitmap_blocks);
     if file.bitmap1 == file.bitmap2 {
-        let why = format!("{blocks} bitmap blocks are room for one bitmap: it is taken for both");
+        let why =
+            format!("{blocks} bitmap blocks have room for only one bitmap: it serves as both");
         push(Finding::new(FindingKind::Remark, why).at(0));
     } else if blocks != needed {
-        let why = format!("{blocks} bitmap blocks, {needed} are enough");
+        let why = format!("{blocks} bitmap blocks, although {needed} are enough");
         push(Finding::new(FindingKind::Remark, why).at(0));
     }
 }
 
-/// Whether what the sub header places is where it can be.
+/// Checks the places that the sub header gives for notes, VMCOREINFO and ERASEINFO.
 fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     let sub = &file.sub_header;
     let block_size = u64::from(file.header.block_size);
@@ -104,7 +105,7 @@ fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
         let why = if end.is_none_or(|end| end > size) {
             "outside the file"
         } else if blocks.start <= place.start && place.end <= blocks.end {
-            // Older versions have a shorter struct, which only ends where the notes start.
+            // Older versions have a shorter struct, and the notes follow it directly.
             let full = file.header.header_version >= HEADER_VERSION;
             if full && place.start < block_size + struct_bytes {
                 "within the sub header itself"
@@ -114,7 +115,7 @@ fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
         } else if in_headers {
             "not in the blocks of the sub header"
         } else if place.start < file.descriptors {
-            // makedumpfile writes what it erased behind the pages.
+            // makedumpfile writes ERASEINFO after the pages.
             "within the headers and bitmaps"
         } else {
             return;
@@ -127,7 +128,7 @@ fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     look("ERASEINFO", sub.offset_eraseinfo, sub.size_eraseinfo, false);
 }
 
-/// The bitmaps of a file, each with the end of its blocks.
+/// The bitmaps of a file: name, place, and the end of the last block.
 fn bitmaps(file: &KdumpFile) -> Vec<(&'static str, Range<u64>, u64)> {
     let second = ("2nd bitmap", file.bitmap2.clone(), file.descriptors);
     if file.bitmap1 == file.bitmap2 {
@@ -136,7 +137,7 @@ fn bitmaps(file: &KdumpFile) -> Vec<(&'static str, Range<u64>, u64)> {
     vec![("1st bitmap", file.bitmap1.clone(), file.bitmap2.start), second]
 }
 
-/// Whether all bits behind `max_mapnr` are 0.
+/// Checks that all bits after `max_mapnr` are 0.
 fn check_padding(
     file: &KdumpFile,
     name: &str,
@@ -176,27 +177,27 @@ fn check_padding(
     }
     if let Some(first) = first {
         let why = format!(
-            "{name}: {bits} bits behind max_mapnr {:#x} are set, the first in the byte at {first:#x}",
+            "{name}: {bits} bits after max_mapnr {:#x} are set, the first in the byte at {first:#x}",
             file.max_mapnr
         );
         push(Finding::new(FindingKind::Bitmap, why).at(first));
     }
 }
 
-/// Pages of the 2nd bitmap that the 1st lacks.
+/// Reports pages that are in the 2nd bitmap but not in the 1st.
 fn check_stray(kdump: &Kdump, findings: &mut Findings) {
     let Some(file) = kdump.files.first().filter(|_| kdump.stray > 0) else { return };
     let Ok(present) = file.read_bitmap(&file.bitmap1) else { return };
     let stray = kdump.kept.runs().flat_map(|run| run.iter()).filter(|pfn| !present.contains(*pfn));
-    let mut told = 0;
+    let mut reported = 0;
     for pfn in stray.take(STRAY_EXAMPLES) {
         let why = "it is in the 2nd bitmap, but not in the 1st";
         findings.push(
             Finding::of_page(FindingKind::Bitmap, pfn, why).at(file.bitmap1.start + pfn.get() / 8),
         );
-        told += 1;
+        reported += 1;
     }
-    findings.count_more(FindingKind::Bitmap, kdump.stray.saturating_sub(told));
+    findings.count_more(FindingKind::Bitmap, kdump.stray.saturating_sub(reported));
 }
 
 fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
@@ -207,19 +208,19 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     match read_full(&*file.input, &mut told, sub.offset_vmcoreinfo) {
         Ok(read) => told.truncate(read),
         Err(error) => {
-            let why = format!("VMCOREINFO where the header places it cannot be read: {error}");
+            let why = format!("VMCOREINFO cannot be read where the header places it: {error}");
             findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
             return;
         }
     }
     let mut remark = |why: String| findings.push(Finding::new(FindingKind::Remark, why));
     match dump.notes().vmcoreinfo_text() {
-        None => remark("no VMCOREINFO: readers that need it must be given it".to_owned()),
+        None => remark("no VMCOREINFO: readers that need it must get it from elsewhere".to_owned()),
         Some(_) if sub.size_vmcoreinfo == 0 => {
             remark("the header places no VMCOREINFO: crash and makedumpfile see none".to_owned());
         }
         Some(text) if *text != *told && !dump.notes().vmcoreinfo_is_added() => {
-            let why = "VMCOREINFO where the header places it is not that of the notes";
+            let why = "VMCOREINFO where the header places it differs from that in the notes";
             findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
         }
         Some(_) => {}

@@ -1,5 +1,5 @@
-//! Which pages of its source a dump may lack: those that its conversion excluded, or those that
-//! the source's struct pages prove to be of a class that the dump's level excludes.
+//! Which pages of the source may be missing from a dump: those that the conversion excluded, or
+//! those that the struct pages of the source prove to belong to a class that the dump level excludes.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::select::{Census, ClassCount, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
-/// Which pages of the source a dump may lack.
+/// The pages of the source that may be missing from a dump.
 #[derive(Debug, Default)]
 pub(super) struct MissingPages {
-    /// The pages that it may lack for certain.
+    /// The pages that are proven to be excluded.
     excluded: Arc<PageSet>,
-    /// Whether it must lack exactly these.
+    /// Whether exactly these pages must be missing.
     pub(super) is_exact: bool,
-    /// Why nothing is known of other classes, with their names.
+    /// Names of the classes whose pages cannot be identified, and why.
     unknown: Vec<String>,
-    /// Whether the pages are known that every level excludes.
+    /// Whether the pages are known that every dump level excludes.
     knows_always_excluded: bool,
 }
 
 impl MissingPages {
-    /// Takes the pages that `options` name, else finds them by the source's struct pages, if any
-    /// page is missing.
+    /// Takes the pages from `options`. If they are not given there and a page is missing, finds them by
+    /// the struct pages of the source.
     pub(super) fn new(dump: &Dump, source: Option<&Dump>, options: &VerifyOptions) -> Result<Self> {
         if let Some(excluded) = &options.exactly {
             return Ok(MissingPages {
@@ -59,12 +59,12 @@ impl MissingPages {
         })
     }
 
-    /// Whether page `pfn` may be missing for certain.
+    /// Whether page `pfn` is proven to be excluded.
     pub(super) fn contains(&self, pfn: Pfn) -> bool {
         self.excluded.contains(pfn)
     }
 
-    /// Why a page that `level` keeps should not be missing.
+    /// Describes the damage if a page is missing that `level` keeps.
     pub(super) fn no_excuse(&self, level: DumpLevel) -> String {
         let level = level.bits();
         match self {
@@ -80,13 +80,13 @@ impl MissingPages {
         }
     }
 
-    /// Remarks how many pages are missing without a proven reason.
+    /// Adds a remark if pages are missing that are not proven to belong to an excluded class.
     pub(super) fn remark(&self, dump: &Dump, findings: &mut Findings) {
         let pages = findings.pages.excluded_by_class;
         let Some(first) = findings.pages.first_not_proven.filter(|_| pages > 0) else { return };
         let level = dump.dump_level().bits();
         let mut why = format!(
-            "{pages} pages are missing, the first is pfn {first:#x}, of which nothing proves that they belong to a class that level {level} excludes"
+            "{pages} pages are missing (the first is pfn {first:#x}) that are not proven to belong to a class that level {level} excludes"
         );
         for unknown in &self.unknown {
             why.push_str(&format!("; {unknown}"));
@@ -95,17 +95,17 @@ impl MissingPages {
     }
 }
 
-/// Whether `source` has pages that `dump` does not have.
+/// Whether any page of `source` is missing from `dump`.
 fn lacks_any(dump: &Dump, source: &Dump) -> bool {
     pages_in_all(dump, Some(source)) > dump.counts().1
 }
 
-/// Why pages of classes that `level` excludes are unknown.
+/// The names of classes that `level` excludes but whose pages cannot be identified, and why.
 fn unknown(census: &Census, level: DumpLevel) -> Vec<String> {
     let is_asked =
         |share: &ClassCount| share.class.level_bit().is_some() && share.class.is_excluded_by(level);
     let line = |(names, why): (Vec<&str>, &str)| {
-        format!("{} pages cannot be told: {why}", names.join(", "))
+        format!("{} pages cannot be identified: {why}", names.join(", "))
     };
     census.disable_reasons(is_asked).into_iter().map(line).collect()
 }

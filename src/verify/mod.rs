@@ -1,14 +1,15 @@
-//! Verifies a dump: every page of it can be read, nothing in it contradicts itself, and it is what
-//! its source says it should be.
+//! Verifies a dump: all its pages can be read, its parts agree with each other, and, if there is a
+//! source, its contents agree with the source.
 //!
 //! ```text
-//! headers, bitmaps, notes --> pages: read, decode, compare [in parallel] --> do their places overlap?
+//! headers, bitmaps, notes --> pages: read, decode, compare [in parallel] --> overlaps of page data
 //! ```
 //!
-//! How sure one can be of a page depends on its codec: zlib has a checksum, the other codecs notice
-//! most damage, and a raw page may have any bytes. [`verify`] against the source finds everything.
+//! Without a source, the codec of a page decides how much damage is found: zlib has a checksum, the
+//! other codecs detect most damage, and a raw page may have any bytes. Comparison with the source
+//! finds all of it.
 //!
-//! What a dump *is* belongs in `summary`; this folder says what is wrong with it.
+//! This folder says what is wrong with a dump. What a dump *is* belongs in `summary`.
 
 mod against;
 mod data_places;
@@ -44,11 +45,11 @@ pub use findings::{Finding, FindingKind, Findings, Group, Severity, Tally};
 pub struct VerifyOptions {
     /// Worker threads, including the caller's; the findings do not depend on their number.
     pub threads: usize,
-    /// Findings of each kind that are kept in full; the others are only counted.
+    /// Maximum findings of each kind that are kept in full; the others are only counted.
     pub examples: usize,
-    /// The pages of the source that the conversion excluded, if that is known: the dump must have all
-    /// others, and none of these. If it is `None`, they are found by the source's struct pages, and
-    /// pages that makedumpfile excludes whatever the dump level may be missing, too.
+    /// The pages of the source that the conversion excluded, if they are known. The dump must then
+    /// contain none of these pages, and all others. If this is `None`, the struct pages of the source
+    /// decide, and pages that makedumpfile excludes at every dump level may be missing as well.
     pub exactly: Option<Arc<PageSet>>,
     /// Set by another thread to stop.
     pub cancel: Arc<AtomicBool>,
@@ -86,24 +87,23 @@ impl VerifyOptions {
     }
 }
 
-/// Checks every page of a dump and all that its headers say; compares it with `source` if there is
-/// one.
+/// Checks the headers and every page of a dump; compares them with those of `source`, if given.
 ///
 /// A consistent dump that says that it is incomplete is [`Severity::Incomplete`], not damaged. A page
-/// of the source may be missing from the dump if the dump's level excludes
+/// of the source may be missing from the dump
 ///
-/// - zero pages, and it is one;
-/// - classes of pages, and the source's struct pages prove that it belongs to one of them (see
-///   [`select`](fn@crate::select));
-/// - classes of pages, and nothing proves the contrary, as evidence may count differently
-///   elsewhere: it is counted as not proven.
+/// - if it is a zero page, and the dump level excludes zero pages;
+/// - if the struct pages of the source prove that it belongs to a class that the dump level excludes
+///   (see [`select`](fn@crate::select));
+/// - if the dump level excludes classes, and nothing proves the page's class: whoever wrote the dump
+///   may have had better evidence. Such pages are counted as not proven.
 ///
-/// Memory does not grow with the dump: a few megabytes a thread, the bitmaps, and for a file whose
-/// data is in no order up to 64 MiB.
+/// Memory does not grow with the number of pages: each thread takes a few megabytes, the bitmaps stay
+/// in memory, and a file whose page data is in random order takes up to 64 MiB more.
 ///
 /// # Errors
-/// [`Error::PageSizesDiffer`] if the source has another page size, [`Error::Codec`] if a codec cannot
-/// start.
+/// [`Error::PageSizesDiffer`] if the page size of the source differs, [`Error::Codec`] if a codec
+/// cannot start.
 pub fn verify(
     dump: &Dump,
     source: Option<&Dump>,
@@ -143,7 +143,7 @@ pub fn verify(
     Ok(findings)
 }
 
-/// Checks all that is said of the dump before its pages.
+/// Checks everything that comes before the pages.
 fn check_headers(dump: &Dump, findings: &mut Findings) {
     if let Some(kdump) = dump.kdump() {
         headers::check(dump, kdump, findings);
@@ -152,8 +152,9 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
         let notes = dump.notes().damage.iter();
         notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
         for paddr in core.memory.rejected() {
-            let why =
-                format!("PT_LOAD at physical address {paddr:#x} ends beyond what can be addressed");
+            let why = format!(
+                "PT_LOAD at physical address {paddr:#x} ends after the highest supported address"
+            );
             findings.push(Finding::new(FindingKind::Header, why).at(core.header.e_phoff));
         }
     }
@@ -164,8 +165,8 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
     }
 }
 
-/// Checks all pages that the dump or the source has, and passes what was found to `take`, in
-/// ascending order; returns whether none was left out because the caller cancelled.
+/// Checks all pages that the dump or the source has, and passes the results to `take` in ascending
+/// order. Returns false if the caller cancelled before the last page.
 fn check_pages(
     dump: &Dump,
     source: Option<&Dump>,
@@ -186,7 +187,7 @@ fn check_pages(
         Some(source) => Box::new(EitherKept::new(dump, source)),
     });
     let next = || {
-        // Only before a batch: what was dealt out is checked.
+        // Every batch that was dealt out is checked to its end.
         if options.cancel.load(Ordering::Relaxed) {
             return Err(Cancelled);
         }
@@ -207,7 +208,7 @@ fn check_pages(
 
 struct Cancelled;
 
-/// The number of pages that either has.
+/// The number of pages that the dump or the source has.
 fn pages_in_all(dump: &Dump, source: Option<&Dump>) -> u64 {
     match source {
         None => dump.counts().1,
@@ -215,11 +216,11 @@ fn pages_in_all(dump: &Dump, source: Option<&Dump>) -> u64 {
     }
 }
 
-/// Sets the INCOMPLETE flag of a closed output, a plain kdump file of `output_bytes` bytes that turned
-/// out to be faulty. Does nothing to an output that cannot be read back.
+/// Sets the INCOMPLETE flag of a plain kdump file of `output_bytes` bytes that was closed and then
+/// found to be faulty. Does nothing if the output cannot be read back.
 ///
 /// # Errors
-/// [`Error::Damaged`] when its header is no longer one, [`Error::Read`], [`Error::Write`].
+/// [`Error::Damaged`] if the output no longer starts with a header, [`Error::Read`], [`Error::Write`].
 pub fn mark_incomplete(output: &Output, output_bytes: u64) -> Result<()> {
     let Some(written) = output.read_back(output_bytes)? else { return Ok(()) };
     let mut bytes = [0; DiskDumpHeader::MAX_BYTES];

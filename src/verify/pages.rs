@@ -1,4 +1,4 @@
-//! One thread's part of verifying: reads pages, decodes them, compares them with the source's.
+//! One thread's part of verification: reads and decodes pages, and compares them with the source's.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -12,12 +12,12 @@ use crate::pages::{Pfn, PfnRange, Position, Span};
 use crate::verify::findings::{Finding, FindingKind, Tally};
 use crate::verify::missing_pages::MissingPages;
 
-/// What was found in some pages.
+/// The results of checking a batch of pages.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     /// The pages.
     pub(super) runs: Vec<PfnRange>,
-    /// Where a kdump file stores the data of those that it has.
+    /// The places in the kdump file of those pages' data that it contains.
     pub(super) places: Vec<(Pfn, Range<u64>)>,
     pub(super) findings: Vec<Finding>,
     pub(super) tally: Tally,
@@ -53,7 +53,7 @@ impl<'a> Worker<'a> {
         Ok(Worker { dump, reader, source, checker })
     }
 
-    /// Checks the pages of `runs`, each of which the dump or the source has.
+    /// Checks the pages of `runs`; the dump or the source, or both, contain each of them.
     pub(super) fn check(&mut self, runs: Vec<PfnRange>) -> Checked {
         let Worker { dump, reader, source, checker } = self;
         let ours = kept_within(dump, &runs);
@@ -83,7 +83,7 @@ fn kept_within(dump: &Dump, runs: &[PfnRange]) -> Vec<PfnRange> {
     runs.iter().flat_map(|run| dump.kept_within(*run)).collect()
 }
 
-/// Pages of the source, ascending, of which some were taken already.
+/// The pages of the source that are not yet taken, in ascending order.
 struct SourcePages<'r> {
     dump: &'r Dump,
     pages: Peekable<Pages<'r>>,
@@ -105,13 +105,13 @@ struct PageChecker<'a> {
     says_incomplete: bool,
     /// The pages that may be missing.
     missing: &'a MissingPages,
-    /// The first page of the source after all memory of the dump: makedumpfile drops such memory,
-    /// for example the firmware below 4 GiB in QEMU's cores.
+    /// The first page of the source after the end of the dump's memory. makedumpfile drops memory
+    /// there, for example the firmware below 4 GiB in QEMU's cores.
     beyond: Option<Pfn>,
 }
 
 impl PageChecker<'_> {
-    /// Checks a page that the dump has, and before it the pages of the source up to there.
+    /// Checks a page of the dump, after all earlier pages of the source.
     fn check(
         &self,
         checked: &mut Checked,
@@ -151,7 +151,7 @@ impl PageChecker<'_> {
         }
     }
 
-    /// What is wrong with an unreadable page.
+    /// The finding for an unreadable page.
     fn unreadable(&self, pfn: Pfn, why: &PageError) -> Finding {
         let kind = match why.fault {
             PageFault::NotGiven => FindingKind::NotGiven,
@@ -163,7 +163,7 @@ impl PageChecker<'_> {
         Finding { offset: why.offset, ..Finding::of_page(kind, pfn, why.to_string()) }
     }
 
-    /// Checks the pages of the source before `end`, which the dump does not have.
+    /// Checks the pages of the source before `end` that are missing from the dump.
     fn check_missing(&self, checked: &mut Checked, source: &mut SourcePages<'_>, end: Pfn) {
         let dump = source.dump;
         while let Some((pfn, page)) = source.next_before(end) {
@@ -201,7 +201,7 @@ impl PageChecker<'_> {
     }
 }
 
-/// Where two different pages differ.
+/// Describes where two different pages differ.
 fn difference(page: &[u8], theirs: &[u8]) -> String {
     let differ = || page.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
     let first = differ().next().map_or(0, |(at, _)| at);
@@ -212,7 +212,7 @@ fn difference(page: &[u8], theirs: &[u8]) -> String {
     format!("{count} from the source, the first at offset {first:#x}")
 }
 
-/// All positions of the pages that either of two dumps has.
+/// The runs of pages that at least one of two dumps contains.
 pub(super) struct EitherKept<'a> {
     runs: [Peekable<crate::dump::Runs<'a>>; 2],
 }
@@ -222,7 +222,7 @@ impl<'a> EitherKept<'a> {
         EitherKept { runs: [one.kept().peekable(), other.kept().peekable()] }
     }
 
-    /// The next run that starts at `end` or before.
+    /// Takes the next run of either dump that starts at or before `end`.
     fn next_from(&mut self, end: Pfn) -> Option<PfnRange> {
         let [one, other] = &mut self.runs;
         one.next_if(|run| run.start <= end).or_else(|| other.next_if(|run| run.start <= end))

@@ -233,7 +233,7 @@ fn verify_distinguishes_an_excluded_page_from_a_lost_one() {
     folder.write("lost", &bytes);
     let output = folder.run(&["verify", "lost", "--against", "vmcore"]);
     let words = format!(
-        "remark: 1 pages are left out, the first is pfn {lost:#x}, that are not proven to be of a class that level 30 leaves out\n"
+        "remark: 1 pages are missing (the first is pfn {lost:#x}) that are not proven to belong to a class that level 30 excludes\n"
     );
     assert!(code(&output) == 0 && stdout(&output).contains(&words), "{}", stdout(&output));
 }

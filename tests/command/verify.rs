@@ -132,7 +132,7 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
     bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
     folder.write("less", &bytes);
-    let remark = "remark: 1 pages are missing, the first is pfn 0x69, of which nothing proves that they belong to a class that level 31 excludes; free, cache, private-cache, user pages cannot be told: VMCOREINFO has no SIZE(page)";
+    let remark = "remark: 1 pages are missing (the first is pfn 0x69) that are not proven to belong to a class that level 31 excludes; free, cache, private-cache, user pages cannot be identified: VMCOREINFO has no SIZE(page)";
     let counts = "0 as proven by the kernel's struct pages, 1 by a class that cannot be proven";
     says(&folder, &["less", "--against", "vmcore"], 0, &[remark, counts]);
     let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");
@@ -141,7 +141,7 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     assert!(said.contains("cannot be read from a pipe"), "{said}");
     bytes[4096 + 8] = 1;
     folder.write("less", &bytes);
-    let damage = "damage, missing: pfn 0x69: it is left out, though dump level 1 keeps it";
+    let damage = "damage, missing: pfn 0x69: it is missing, though dump level 1 keeps it";
     says(&folder, &["less", "--against", "vmcore"], 5, &[damage]);
 }
 

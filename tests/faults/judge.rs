@@ -304,7 +304,7 @@ fn complete(
         let (has, wanted) = (open(case, &bytes)?, open(case, &expected.bytes)?);
         let mut missing = wanted.dumped.runs().iter().cloned().flatten();
         return match missing.find(|&pfn| !has.dumped.contains(pfn)) {
-            Some(pfn) => Err(format!("exit 0, and pfn {pfn:#x} is left out")),
+            Some(pfn) => Err(format!("exit 0, and pfn {pfn:#x} is missing")),
             None => Ok(Verdict::KeptMore),
         };
     }

@@ -44,7 +44,7 @@ fn cases() -> Vec<Case> {
             "max_mapnr is 0x12 in the main header, but 0x13",
             None,
         ),
-        case("status", |b| b[425] = 0x80, FindingKind::Header, "bits 0x8000 are not known", None),
+        case("status", |b| b[425] = 0x80, FindingKind::Header, "bits 0x8000 are unknown", None),
         case(
             "flag",
             |b| b[424] |= 8,
@@ -84,7 +84,7 @@ fn cases() -> Vec<Case> {
             "vmcoreinfo moved",
             |b| b[4096 + 32] ^= 4,
             FindingKind::Notes,
-            "not that of the notes",
+            "differs from that in the notes",
             None,
         ),
         case(
@@ -112,14 +112,14 @@ fn cases() -> Vec<Case> {
             "1st bitmap's end",
             |b| b[BITMAP1 + 100] = 3,
             FindingKind::Bitmap,
-            "1st bitmap: 2 bits behind max_mapnr 0x13",
+            "1st bitmap: 2 bits after max_mapnr 0x13",
             None,
         ),
         case(
             "1st bitmap's last byte",
             |b| b[BITMAP1 + 2] |= 0x80,
             FindingKind::Bitmap,
-            "1st bitmap: 1 bits behind",
+            "1st bitmap: 1 bits after",
             None,
         ),
         case(
@@ -147,7 +147,7 @@ fn cases() -> Vec<Case> {
             "a bit less in the 2nd",
             |b| b[BITMAP2] &= !8,
             FindingKind::Bitmap,
-            "begin with one more: the 2nd bitmap has fewer pages",
+            "begin with another descriptor: the 2nd bitmap has fewer pages",
             None,
         ),
         case(

@@ -86,7 +86,7 @@ fn assert_same_pages(ours: &Pfns, theirs: &Pfns, only_ours: &Pfns, level: u32) {
         format!("{} pages: {:#x?}", pfns.len(), pfns.iter().take(16).collect::<Vec<_>>())
     };
     let missing: Vec<&u64> = theirs.difference(ours).collect();
-    assert!(missing.is_empty(), "level {level}: left out by us alone, {}", shown(missing));
+    assert!(missing.is_empty(), "level {level}: excluded by kdumpconv alone, {}", shown(missing));
     let more: Pfns = ours.difference(theirs).copied().collect();
     let unexpected = more.symmetric_difference(only_ours).collect();
     assert!(

@@ -1,9 +1,9 @@
-//! Overlaps against a plain comparison of all pairs.
+//! Compares the overlaps found with those from a plain comparison of all pairs.
 
 use super::*;
 use proptest::prelude::*;
 
-/// The pages whose data overlap another's, by comparing each with each.
+/// The pages whose data overlaps another's, by comparing all pairs.
 fn plainly(places: &[Range<u64>]) -> Vec<u64> {
     let overlap = |a: &Range<u64>, b: &Range<u64>| a != b && a.start < b.end && b.start < a.end;
     let hit = |place: &Range<u64>| places.iter().any(|other| overlap(place, other));
@@ -72,7 +72,7 @@ proptest! {
         }
         let expected = plainly(&places);
         prop_assert_eq!(&found(&places, MOST), &expected);
-        // So few that the places have to be sorted.
+        // With no room for ranges, the places must be sorted.
         prop_assert_eq!(&found(&places, 0), &expected);
         let mut mixed = overlapping_by_sorting(&mut feed(&places), 8, usize::MAX);
         prop_assert_eq!(&overlapping_by_sorting(&mut feed(&places), 1000, usize::MAX), &mixed);

@@ -65,7 +65,8 @@ fn converted(core: &Dump, level: u8) -> Dump {
     dump(sink.0)
 }
 
-/// What is found of `pfns`, made of all pages of 1 to 6 but those of `exactly`.
+/// The findings for a dump of the pages `pfns`, whose source has pages 1 to 6 and whose conversion is
+/// said to have excluded the pages of `exactly`.
 fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(FindingKind, u64, Option<u64>)> {
     let bitmap = exactly.iter().fold(0, |bits, pfn| bits | 1 << pfn);
     let mut set = PageSet::default();
@@ -73,14 +74,14 @@ fn found(pfns: &[u8], exactly: &[u8]) -> Vec<(FindingKind, u64, Option<u64>)> {
     let options = VerifyOptions { exactly: Some(Arc::new(set)), ..VerifyOptions::default() };
     let dump = converted(&core(pfns), 31);
     let findings = verify(&dump, Some(&core(&[1, 2, 3, 4, 5, 6])), &options, &mut |_| ()).unwrap();
-    let left_out = 6 - pfns.len() as u64 - findings.count(FindingKind::Missing);
-    assert_eq!(findings.pages.excluded_proven, left_out);
+    let excluded = 6 - pfns.len() as u64 - findings.count(FindingKind::Missing);
+    assert_eq!(findings.pages.excluded_proven, excluded);
     let groups = findings.groups().filter(|(kind, _)| *kind != FindingKind::Remark);
     groups.map(|(kind, group)| (kind, group.count, group.examples[0].pfn.map(Pfn::get))).collect()
 }
 
 #[test]
-fn a_dump_that_is_read_back_lacks_what_was_left_out_and_nothing_else() {
+fn a_dump_that_is_read_back_has_all_pages_but_the_excluded_ones() {
     assert_eq!(found(&[1, 2, 4, 6], &[3, 5]), []);
     assert_eq!(found(&[1, 2, 3, 4, 5, 6], &[]), []);
     assert_eq!(found(&[1, 2, 4, 6], &[3]), [(FindingKind::Missing, 1, Some(5))]);
@@ -89,7 +90,7 @@ fn a_dump_that_is_read_back_lacks_what_was_left_out_and_nothing_else() {
 }
 
 #[test]
-fn nothing_is_looked_for_where_nothing_is_missing() {
+fn struct_pages_are_examined_only_if_pages_are_missing() {
     let source = core(&[1, 2, 3]);
     let same =
         MissingPages::new(&core(&[1, 2, 3]), Some(&source), &VerifyOptions::default()).unwrap();
@@ -98,7 +99,7 @@ fn nothing_is_looked_for_where_nothing_is_missing() {
     let less = MissingPages::new(&less, Some(&source), &VerifyOptions::default()).unwrap();
     assert_eq!(
         less.unknown,
-        ["cache, private-cache pages cannot be told: the dump has no VMCOREINFO"]
+        ["cache, private-cache pages cannot be identified: the dump has no VMCOREINFO"]
     );
     assert!(!less.contains(Pfn::new(2)) && !less.is_exact && !less.knows_always_excluded);
 }

@@ -296,7 +296,7 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
         .kept()
         .map(|run| found.excluded.runs_within(run))
         .fold(0, |sum, runs| sum + runs.map(|run| run.end - run.start).sum::<u64>());
-    assert_eq!(of_dump, excluded, "pages are left out that the dump has not");
+    assert_eq!(of_dump, excluded, "pages are excluded that the dump does not have");
     let kept: u64 = found.kept(dump).map(|run| run.end - run.start).sum();
     assert_eq!(kept + excluded, pages);
 

@@ -60,7 +60,7 @@ fn too_many(judge: &Judge) -> Option<String> {
 fn all_kept(judge: &Judge, what: &str, evidence: &str) {
     println!("{what}");
     let (got, found) = left_out(judge, 31);
-    assert!(got.is_empty(), "{what}: {} pages are left out", got.len());
+    assert!(got.is_empty(), "{what}: {} pages are excluded", got.len());
     assert_eq!(found.level.bits(), 1, "{what}");
     let named = found.warnings.iter().any(|warning| warning.contains(evidence));
     assert!(named, "{what}: {:?} does not name {evidence}", found.warnings);
@@ -128,7 +128,7 @@ fn the_struct_page_size_of_another_kernel_excludes_nothing_wrongly() {
             let count = found.excluded.count();
             if found.warnings.is_empty() {
                 wrong
-                    .push(format!("{name}, {other}: {count} pages are left out without a warning"));
+                    .push(format!("{name}, {other}: {count} pages are excluded without a warning"));
             }
         }
     }
@@ -252,7 +252,7 @@ fn a_mem_section_that_points_to_itself_excludes_nothing() {
             let found = select_at(&judge.dump, 31, 1);
             let (left_out, warnings) = (found.excluded.count(), &found.warnings);
             if left_out > 0 || warnings.is_empty() {
-                wrong.push(format!("{name}, flags {flags}: {left_out} are left out; {warnings:?}"));
+                wrong.push(format!("{name}, flags {flags}: {left_out} are excluded; {warnings:?}"));
             }
         }
     }
@@ -368,7 +368,7 @@ fn kernel_pages_are_kept_whatever_their_struct_pages_say() {
             for &pfn in &held {
                 assert!(
                     !found.excluded.contains(Pfn::new(pfn)),
-                    "{name}: pfn {pfn:#x} is left out"
+                    "{name}: pfn {pfn:#x} is excluded"
                 );
             }
             if few {

@@ -37,7 +37,7 @@ impl Judge {
         };
         let lost = first(got.difference(&expected).copied().collect());
         let kept = first(expected.difference(&got).copied().collect());
-        Some(format!("wrongly left out {lost}; wrongly kept {kept}; {:?}", found.warnings))
+        Some(format!("wrongly excluded {lost}; wrongly kept {kept}; {:?}", found.warnings))
     }
 }
 
@@ -95,7 +95,7 @@ pub fn left_out(judge: &Judge, level: u32) -> (BTreeSet<u64>, Selection) {
     let got: BTreeSet<u64> =
         found.excluded.runs().flat_map(|run| run.iter()).map(Pfn::get).collect();
     for own in judge.mm.kernels_own() {
-        assert!(got.range(own).next().is_none(), "pages of the kernel's own are left out");
+        assert!(got.range(own).next().is_none(), "kernel pages are excluded");
     }
     (got, found)
 }

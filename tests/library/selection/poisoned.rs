@@ -23,7 +23,7 @@ fn struct_pages_of_all_ones_exclude_nothing() {
     for (name, kernel) in releases::ALL {
         let judge = poisoned(&Mm::populated(kernel), &mut || 0xff);
         let (got, found) = left_out(&judge, 31);
-        assert!(got.is_empty(), "{name}: {} pages are left out", got.len());
+        assert!(got.is_empty(), "{name}: {} pages are excluded", got.len());
         assert!(!found.warnings.is_empty(), "{name}");
         fails_when_strict(&judge, name);
     }
@@ -34,7 +34,7 @@ fn struct_pages_of_all_zeros_exclude_nothing() {
     for (name, kernel) in releases::ALL {
         let judge = poisoned(&Mm::populated(kernel), &mut || 0);
         let (got, found) = left_out(&judge, 31);
-        assert!(got.is_empty(), "{name}: {} pages are left out", got.len());
+        assert!(got.is_empty(), "{name}: {} pages are excluded", got.len());
         warned_of(&found, name, "free");
         fails_when_strict(&judge, name);
     }
@@ -51,7 +51,7 @@ fn struct_pages_of_noise_exclude_nothing() {
             });
             let (got, found) = left_out(&judge, 31);
             let count = got.len();
-            assert!(count == 0, "{name}: {count} pages are left out, {:?}", found.warnings);
+            assert!(count == 0, "{name}: {count} pages are excluded, {:?}", found.warnings);
             assert!(!found.warnings.is_empty(), "{name}");
         }
     }

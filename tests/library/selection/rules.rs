@@ -289,7 +289,7 @@ fn compound_pages_are_kept_if_the_kernel_does_not_give_their_order() {
         let (got, _) = left_out(&words, 31);
         let expected: BTreeSet<u64> = words.mm.left_out(31).into_iter().collect();
         let wrong: Vec<_> = got.difference(&expected).take(5).collect();
-        assert!(wrong.is_empty(), "pfns {wrong:x?} are left out");
+        assert!(wrong.is_empty(), "pfns {wrong:x?} are excluded");
         let heads = [block, file];
         let missing = expected
             .difference(&got)
