@@ -1,4 +1,4 @@
-//! Some pages under way, and what becomes of them.
+//! A batch of pages in the pipeline, with the result for each page.
 
 use crate::codec::{Codec, Stored};
 use crate::dump::reader::{LoadedPages, PageDecoder, PageReader, Pages};
@@ -6,38 +6,38 @@ use crate::dump::{PageError, Runs};
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline::outcome::PageCounts;
 
-/// What became of one page.
+/// The result for one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All its bytes are 0.
     Zero,
-    /// It is stored in the data of its batch.
+    /// Its stored bytes are in the data of the batch.
     Stored(Stored),
     /// It is unreadable.
     Unreadable,
 }
 
-/// Some pages, and what becomes of them. Reused: nothing is allocated per page.
+/// A batch of pages, with the result for each page. Batches are reused: nothing is allocated per page.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// The pages, ascending.
+    /// The pages, in ascending order.
     pub(crate) runs: Vec<PfnRange>,
-    /// The pages of a stream, which are loaded when they are dealt out.
+    /// The loaded pages, if the input is a stream; other pages are loaded by the worker.
     pub(super) loaded: Option<LoadedPages>,
-    /// What became of each page, in their order.
+    /// The result for each page, in the order of the pages.
     outcomes: Vec<Outcome>,
-    /// The first unreadable page, and why it is.
+    /// The first unreadable page, and why it is unreadable.
     first_unreadable: Option<(Pfn, String)>,
-    /// The data of the stored pages, one after the other, and room for more.
+    /// The data of the stored pages, one after the other, followed by free space.
     data: Vec<u8>,
-    /// The bytes of `data` that are in use.
+    /// The number of bytes of `data` that are in use.
     used: usize,
     /// The number of pages whose stored bytes were copied from the input unchanged.
     copied: u64,
 }
 
 impl Batch {
-    /// Forgets all outcomes, and makes room for `bytes` of data.
+    /// Clears all results, and makes room for `bytes` of data.
     pub(crate) fn begin(&mut self, bytes: usize) {
         if self.data.len() < bytes {
             self.data.resize(bytes, 0);
@@ -47,18 +47,18 @@ impl Batch {
         (self.used, self.copied) = (0, 0);
     }
 
-    /// The next page is all zeros.
+    /// Sets the result of the next page: all its bytes are 0.
     pub(crate) fn push_zero(&mut self) {
         self.outcomes.push(Outcome::Zero);
     }
 
-    /// The next page, `pfn`, is unreadable.
+    /// Sets the result of the next page, `pfn`: it is unreadable.
     pub(crate) fn push_unreadable(&mut self, pfn: Pfn, why: &PageError) {
         self.first_unreadable.get_or_insert_with(|| (pfn, why.to_string()));
         self.outcomes.push(Outcome::Unreadable);
     }
 
-    /// The next page is what `store` puts at the start of the room that is left.
+    /// Sets the result of the next page: `store` writes its stored bytes to the start of the free space.
     #[expect(clippy::indexing_slicing, reason = "begin() made room for all pages")]
     pub(crate) fn push_stored(&mut self, store: impl FnOnce(&mut [u8]) -> Stored) {
         let stored = store(&mut self.data[self.used..]);
@@ -66,13 +66,13 @@ impl Batch {
         self.outcomes.push(Outcome::Stored(stored));
     }
 
-    /// The next page is stored as `bytes`, which were not decoded.
+    /// Sets the result of the next page: its stored bytes are copied from the input undecoded.
     pub(crate) fn push_copy(&mut self, codec: Codec, bytes: &[u8]) {
         self.push_bytes(codec, bytes);
         self.copied += 1;
     }
 
-    /// The next page is stored raw.
+    /// Sets the result of the next page: it is stored raw.
     pub(crate) fn push_raw(&mut self, page: &[u8]) {
         self.push_bytes(Codec::Raw, page);
     }
@@ -84,7 +84,7 @@ impl Batch {
         self.outcomes.push(Outcome::Stored(Stored::new(bytes.len(), codec.flag())));
     }
 
-    /// What became of each page, in their order.
+    /// The result for each page, in the order of the pages.
     pub(crate) fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
@@ -95,7 +95,7 @@ impl Batch {
         &self.data[..self.used]
     }
 
-    /// The first unreadable page, and why it is.
+    /// The first unreadable page, and why it is unreadable.
     pub(crate) fn first_unreadable(&self) -> Option<&(Pfn, String)> {
         self.first_unreadable.as_ref()
     }
@@ -120,7 +120,8 @@ impl Batch {
     }
 }
 
-/// The pages of `batch`, loaded by `reader` unless they are loaded already, and what decodes them.
+/// Loads the pages of `batch` with `reader`, unless they are already loaded. Returns the pages, and the
+/// decoder for them.
 pub(crate) fn load<'r>(
     reader: &'r mut PageReader<'_>,
     batch: &mut Batch,
@@ -142,17 +143,17 @@ pub(crate) fn unload(reader: &mut PageReader<'_>, batch: &mut Batch) {
 /// Cuts runs of pages into batches.
 pub(crate) struct BatchRuns<'a> {
     runs: Runs<'a>,
-    /// What is left of the run that was cut last; perhaps nothing.
+    /// The rest of the run that was cut last; may be empty.
     current: PfnRange,
 }
 
 impl<'a> BatchRuns<'a> {
-    /// All of `runs`.
+    /// Cuts all of `runs`.
     pub(crate) fn new(runs: Runs<'a>) -> Self {
         BatchRuns { runs, current: PfnRange::default() }
     }
 
-    /// Replaces the content of `batch` by the next pages, `most` or fewer; nothing at the end.
+    /// Replaces the content of `batch` by the next pages, at most `most`. Leaves it empty at the end.
     pub(crate) fn next_into(&mut self, most: u64, batch: &mut Vec<PfnRange>) {
         batch.clear();
         let mut room = most;
@@ -168,7 +169,7 @@ impl<'a> BatchRuns<'a> {
         }
     }
 
-    /// Takes all runs that are left.
+    /// Takes all remaining runs.
     pub(crate) fn take_rest(&mut self) -> Vec<PfnRange> {
         let current = std::mem::take(&mut self.current);
         let current = Some(current).filter(|run| !run.is_empty());
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_cut_long_runs_and_gather_short_ones() {
+    fn long_runs_are_cut_into_batches_and_short_ones_share_a_batch() {
         let runs = [0..5, 7..8, 9..10].map(PfnRange::from);
         let mut batches = BatchRuns::new(Box::new(runs.into_iter()));
         let mut batch = Vec::new();

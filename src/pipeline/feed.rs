@@ -1,4 +1,4 @@
-//! Deals pages out in ascending order, and sends them through the pipeline.
+//! Deals pages out in batches, in ascending order, and sends them through the pipeline.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,8 @@ use crate::pages::ranges::without;
 use crate::pipeline::batch::{Batch, BatchRuns};
 use crate::pipeline::outcome::IncompleteReason;
 
-/// Bytes of pages in a batch. Reading costs least at 512 KiB to 1 MiB, and with 512 KiB eight
-/// threads stay within 32 MiB.
+/// Bytes of pages in a batch. Reading is fastest with 512 KiB to 1 MiB at a time, and with 512 KiB
+/// eight threads take less than 32 MiB.
 const BATCH_BYTES: u64 = 512 << 10;
 
 /// The number of pages in a batch.
@@ -29,12 +29,12 @@ pub(crate) struct Feed<'a> {
     lost: Vec<PfnRange>,
     /// Whether the input is a stream that has not ended yet.
     may_end_early: bool,
-    /// Whether all pages that the input has are dealt out, so that reading ahead pays.
+    /// Whether all pages of the input are dealt out; only then is reading ahead worthwhile.
     reads_ahead: bool,
 }
 
 impl<'a> Feed<'a> {
-    /// Deals out `kept`, which are all pages of `dump` if `is_all`.
+    /// Deals out the pages `kept` of `dump`; `is_all` says whether these are all its pages.
     pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>, is_all: bool) -> Self {
         Feed {
             dump,
@@ -52,7 +52,8 @@ impl<'a> Feed<'a> {
 
     /// Puts the next pages into `batch`; returns false when there are none.
     ///
-    /// A stream is read here, as one thread at a time deals pages out.
+    /// If the input is a stream, this also reads the pages, because only one thread at a time deals out
+    /// pages.
     fn fill(&mut self, batch: &mut Batch) -> bool {
         self.drop_lost();
         self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
@@ -83,7 +84,7 @@ impl<'a> Feed<'a> {
 /// Sends all pages of `feed` through the pipeline, until `cancel` is set.
 ///
 /// # Errors
-/// Why it stopped before the last page.
+/// The reason for stopping before the last page.
 pub(crate) fn run<Worker: Send>(
     feed: &mut Feed<'_>,
     workers: Vec<Worker>,
@@ -98,7 +99,7 @@ pub(crate) fn run<Worker: Send>(
         if !feed.fill(&mut batch) {
             return Ok(None);
         }
-        // Only after the read, which a signal may have cut short.
+        // Checked after the read, because a signal may have interrupted it.
         if cancel.load(Ordering::Relaxed) {
             return Err(IncompleteReason::Cancelled);
         }

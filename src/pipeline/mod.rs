@@ -1,8 +1,8 @@
-//! Pages under way: dealt out in ascending order, worked on in parallel, taken in the same order.
+//! Processes pages in parallel: deals them out in ascending order, and returns results in this order.
 //!
-//! `ordered` starts the only threads of the library, and knows nothing of pages. `feed` deals pages
-//! out in batches, `batch` carries them and what became of each, and `outcome` counts that. What a
-//! worker makes of a page, and where it goes, belongs in `to_kdump` and `to_elf`.
+//! `ordered` starts the only threads of the library, and knows nothing about pages. `feed` deals pages
+//! out in batches, `batch` carries them together with their results, and `outcome` counts these. What
+//! a worker does with a page, and where the result goes, belongs in `to_kdump` and `to_elf`.
 
 pub(crate) mod batch;
 pub(crate) mod feed;

@@ -1,29 +1,30 @@
-//! An ordered parallel map: items are made in order, worked on in parallel, taken in order.
+//! An ordered parallel map: makes items in order, works on them in parallel, emits results in order.
 //!
 //! ```text
 //! next() --one at a time--> work() --in parallel--> emit() --one at a time, in order-->
 //! ```
 //!
-//! There are no stages with threads of their own: every worker takes an item, works on it, and
-//! whoever has completed the oldest item out emits it and all that wait behind it, while the
-//! others go on. Nobody spins, and no more than a window of items is ever under way. One thread
-//! is the same code without the others.
+//! All threads do the same: take an item, work on it, and put its result into a queue. The worker that
+//! completes the oldest item emits its result, and all completed results that follow it, while the
+//! other workers go on. No thread spins, and the number of items in progress is bounded. With a
+//! single thread, the same code runs on the caller's thread alone.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Items under way for each worker: enough that a worker seldom waits for a slow neighbour.
+/// Maximum items in progress per worker: enough that workers seldom wait for a slow one.
 const WINDOW_PER_WORKER: usize = 4;
 
-/// Runs the map with `workers` states, one a thread; the first thread is the caller's.
+/// Runs the map with one thread for each of `workers`, which are the threads' states. The first thread
+/// is the caller's.
 ///
-/// `next` makes items until it returns `Ok(None)`; `work` turns each into a result; `emit` gets
+/// `next` makes items until it returns `Ok(None)`; `work` turns each item into a result; `emit` gets
 /// the results in the order of their items.
 ///
 /// # Errors
-/// The first error of `next`, after all earlier items were emitted; or of `emit`, after which
-/// nothing is emitted any more.
+/// The first error of `next`, once the results of all earlier items have been emitted; or the first
+/// error of `emit`, which is not called again.
 pub(crate) fn ordered<Item, Done, Worker, Error>(
     workers: Vec<Worker>,
     next: impl FnMut() -> Result<Option<Item>, Error> + Send,
@@ -58,7 +59,7 @@ where
         let mut workers = workers.into_iter();
         let own = workers.next();
         for worker in workers {
-            // A thread that cannot be had (a limit on processes) is done without.
+            // If a thread cannot start, for example because of a limit on processes, the others suffice.
             let _ = thread::Builder::new().spawn_scoped(scope, || run(worker));
         }
         if let Some(worker) = own {
@@ -84,16 +85,16 @@ struct Feed<Next> {
 }
 
 struct Queue<Emit, Done, Error> {
-    /// Results from index `emitted` on, `window` of them; `None` is still being worked on.
+    /// The results of `window` items from index `emitted` on; `None` if an item is not completed.
     done: VecDeque<Option<Done>>,
     emitted: u64,
-    /// Taken away by the worker that emits.
+    /// Taken out of the queue by a worker while it emits.
     emit: Option<Emit>,
     error: Option<Error>,
     stopped: bool,
 }
 
-/// Lets the other workers end when one panics: its item would be waited for forever.
+/// Stops the other workers if one panics: else they would wait forever for the result of its item.
 struct StopOnPanic<'a, Next, Emit, Done, Error>(&'a Line<Next, Emit, Done, Error>);
 
 impl<Next, Emit, Done, Error> Drop for StopOnPanic<'_, Next, Emit, Done, Error> {
@@ -118,8 +119,8 @@ where
 {
     /// The next item and its index, once there is room for its result; `None` at the end.
     ///
-    /// The feed stays locked while its holder waits for room: the others would only wait behind
-    /// it, and whoever works on the oldest item needs the queue alone to go on.
+    /// The feed stays locked while a worker waits for room: other workers could only wait too. The
+    /// worker with the oldest item needs no lock but the queue's to complete it, so there is no deadlock.
     fn take(&self) -> Option<(u64, Item)> {
         let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
@@ -148,7 +149,8 @@ where
         }
     }
 
-    /// Puts a result into its place, and emits from the oldest on if nobody does.
+    /// Puts a result into the queue. Unless another worker is emitting, emits all completed results from
+    /// the oldest on.
     fn complete(&self, index: u64, result: Done) {
         let mut queue = self.queue();
         let place = usize::try_from(index - queue.emitted).ok();
@@ -171,7 +173,7 @@ where
                     queue.emitted += 1;
                 }
                 Err(error) => {
-                    // Emitting has its end here: `emit` is not put back.
+                    // `emit` is not put back: nothing is emitted after an error.
                     queue.error = Some(error);
                     queue.stopped = true;
                 }
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_window_is_under_way() {
+    fn no_more_items_than_the_window_are_in_progress() {
         let under_way = AtomicUsize::new(0);
         let most = AtomicUsize::new(0);
         let mut items = 0..300;

@@ -1,4 +1,4 @@
-//! What became of a dump's pages: how many of each fate, and why the new dump is incomplete.
+//! Counts what became of the pages of a dump, and says why the new dump is incomplete.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use crate::dump::Dump;
 use crate::pages::ranges::count;
 use crate::pages::{Pfn, PfnRange};
 
-/// Pages by what became of them.
+/// Numbers of pages by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageCounts {
-    /// Pages that are RAM: those of the 1st bitmap.
+    /// Pages that are RAM, as in the 1st bitmap.
     pub present: u64,
     /// Pages in the input that were excluded; see the census for their classes.
     pub excluded: u64,
@@ -26,14 +26,14 @@ pub struct PageCounts {
     pub copied: u64,
     /// Pages that are unreadable.
     pub unreadable: u64,
-    /// The first unreadable page, and why it is.
+    /// The first unreadable page, and why it is unreadable.
     pub first_unreadable: Option<(Pfn, String)>,
-    /// Bytes of page data stored, without the shared zero page.
+    /// Bytes of stored page data, not including the shared zero page.
     pub stored_bytes: u64,
 }
 
 impl PageCounts {
-    /// The counts before the first page is read, of a dump of which `excluded` pages are excluded.
+    /// The counts before the first page is read, if `excluded` pages of `dump` are excluded.
     pub(crate) fn before(dump: &Dump, excluded: u64) -> PageCounts {
         let (present, in_input) = dump.counts();
         let missing = count(dump.missing());
@@ -76,7 +76,7 @@ pub enum IncompleteReason {
     #[error("pages could not be read")]
     Unreadable,
     /// A stream is damaged after its last page, or its checksum is wrong.
-    #[error("the input is damaged, and so may be any of its pages: {0}")]
+    #[error("the input is damaged, and any of its pages may be: {0}")]
     Input(#[source] io::Error),
     /// Writing to the output failed.
     #[error("the output takes no more: {0}")]
@@ -87,9 +87,9 @@ pub enum IncompleteReason {
         /// The maximum size in bytes.
         limit: u64,
     },
-    /// A page is unreadable, and headers that are in a pipe already cannot be changed to say so.
+    /// A page is unreadable, but the headers, which would have to say so, are already in a pipe.
     #[error(
-        "a page is unreadable, and the headers, which would say so, are in the pipe already: write to a file"
+        "a page is unreadable, but the headers, which would have to say so, are already in the pipe: write to a file"
     )]
     HeadersGone,
     /// There are more runs of unreadable pages than the file has room to describe.
@@ -103,18 +103,18 @@ pub enum IncompleteReason {
     Cancelled,
 }
 
-/// How the pages of a dump ended, and what was lost besides them.
+/// How the processing of the pages ended, and what else was lost.
 pub(crate) struct Ending<'a> {
-    /// Why they ended before the last page, if they did.
+    /// The reason for stopping before the last page, if there was one.
     pub(crate) stop: Result<(), IncompleteReason>,
-    /// The pages that a stream ended before.
+    /// The pages after the end of a stream that ended early.
     pub(crate) lost: &'a [PfnRange],
     /// Bytes of the notes that were unreadable.
     pub(crate) lost_note_bytes: u64,
 }
 
-/// Completes `counts` once all pages of `dump` have gone by; returns why the new dump is incomplete,
-/// if it is.
+/// Completes `counts` after the last page. Returns the reasons why the new dump is incomplete; none if
+/// it is complete.
 pub(crate) fn incomplete_reasons(
     dump: &Dump,
     ending: Ending<'_>,

@@ -1,4 +1,4 @@
-//! Every offset of an ELF core, before a byte of it is written; and its headers.
+//! Computes every offset of an ELF core before anything is written; writes its headers.
 
 use std::ops::Range;
 
@@ -12,24 +12,24 @@ use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, PhysAddr, Position, VirtAd
 use crate::select::Selection;
 use crate::sink::Sink;
 
-/// Room for program headers that unreadable pages make necessary.
+/// Spare program headers: each run of unreadable pages splits a segment.
 const SPARE_SEGMENTS: u64 = 1024;
 
 /// Bytes that an ELF32 file leaves free below 4 GiB, so that the program headers fit there if they
 /// must move to its end.
 const ELF32_MARGIN: u64 = 64 << 20;
 
-/// Bytes of program headers that are written at a time.
+/// Maximum bytes of program headers that are written at a time.
 const TABLE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Where everything goes.
+/// The place of every part of the file.
 #[derive(Debug, Clone)]
 pub(super) struct ElfLayout<'a> {
     dump: &'a Dump,
     selection: &'a Selection,
-    /// The file header, for the segments without unreadable pages.
+    /// The file header, if no page is unreadable.
     pub(super) header: FileHeader,
-    /// The number of `PT_LOAD`s without unreadable pages.
+    /// The number of `PT_LOAD`s, if no page is unreadable.
     pub(super) segments: u64,
     /// The number of program headers that there is room for.
     capacity: u64,
@@ -52,12 +52,12 @@ pub(super) struct Written {
     pub(super) segments: u64,
     /// Bytes of the file.
     pub(super) file_bytes: u64,
-    /// Whether the program headers are at the end of the file, for want of room at its start.
+    /// Whether the program headers are at the end of the file, because they did not fit at its start.
     pub(super) moved: bool,
 }
 
 impl<'a> ElfLayout<'a> {
-    /// Lays out the core of `dump`, without excluded pages.
+    /// Lays out a core for `dump`. Excluded pages have no data in it.
     ///
     /// # Errors
     /// [`Error::FieldOverflow`] when the file would be too large.
@@ -80,7 +80,7 @@ impl<'a> ElfLayout<'a> {
         let of_class = |is_64bit: bool| {
             let order = dump.layout().byte_order();
             let mut header = FileHeader::new(is_64bit, order, dump.arch().elf_machine());
-            // One more than PT_LOADs, for the notes.
+            // One for the notes, in addition to the PT_LOADs.
             let capacity = 1 + count + SPARE_SEGMENTS;
             let sum = |a: u64, b: u64| a.checked_add(b);
             let section = sum(header.e_phoff, capacity.checked_mul(header.e_phentsize.into())?)?;
@@ -91,7 +91,7 @@ impl<'a> ElfLayout<'a> {
             let last = sum(grid.origin().get(), end.get().checked_mul(page_bytes)?)?;
             let narrow = |value: u64| value <= u64::from(u32::MAX);
             i64::try_from(data.end).ok()?;
-            // A 32-bit reader cannot count to an end of 4 GiB; QEMU writes ELF64 then. crash supports
+            // A 32-bit reader cannot represent an end at 4 GiB, so like QEMU we write ELF64. crash supports
             // PN_XNUM only in ELF64.
             let fits = is_64bit
                 || (narrow(last)
@@ -123,9 +123,8 @@ impl<'a> ElfLayout<'a> {
         })
     }
 
-    /// Writes all headers; `unreadable` are kept pages that have no data after all. Program headers go
-    /// where the layout has room for them, or to the end of a file of `file_bytes` if there are too
-    /// many.
+    /// Writes all headers. `unreadable` are kept pages that turned out to have no data. Program headers
+    /// that are too many for their place go to the end of the file, at `file_bytes`.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -181,8 +180,8 @@ impl<'a> ElfLayout<'a> {
         };
         Segment {
             p_type: PT_LOAD,
-            // A segment without data points after all data: crash looks for the lowest offset, and
-            // makedumpfile for the segment that contains the offset of a page.
+            // The offset of a segment without data is the end of all data, because crash looks for the
+            // lowest offset, and makedumpfile for the segment that contains the offset of a page.
             p_offset: match pages.rank {
                 Some(rank) => self.data.start + rank * page_bytes,
                 None => self.data.end,

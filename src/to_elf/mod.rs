@@ -4,12 +4,13 @@
 //! ELF header | program headers, and room for more | section header 0 | notes | kept pages
 //! ```
 //!
-//! Every kept page has its place in the file before anything is written. Where the output can be
-//! rewritten, program headers are written last: pages that turned out to be unreadable, and those
-//! that the output took no more, are memory without data in them (`p_filesz` is 0), as are excluded
-//! pages. Nothing in the file is made up.
+//! The layout gives every kept page its place before anything is written. If the output can be
+//! rewritten, program headers are written last. They describe excluded pages, unreadable pages, and
+//! pages that could not be written as memory without data (`p_filesz` is 0): no page gets invented
+//! contents.
 //!
-//! The sibling of `to_kdump`, file for file.
+//! The files correspond to those of `to_kdump`. Which pages are kept belongs in `select`, the layout of
+//! ELF records in `format::elf`.
 
 mod layout;
 mod segments;
@@ -87,24 +88,24 @@ pub struct ElfReport {
     pub is_64bit: bool,
     /// The number of program headers, including `PT_NOTE`.
     pub segments: u64,
-    /// Gives the virtual addresses of the segments, if any have one.
+    /// The kernel's direct map, which gives the segments their virtual addresses, if it is known.
     pub direct_map: Option<DirectMap>,
     /// The size of a page.
     pub page_size: PageSize,
-    /// Pages by outcome; those that are not zero pages count as raw.
+    /// Numbers of pages by outcome; pages other than zero pages count as raw.
     pub pages: PageCounts,
-    /// Pages of the input by what the kernel used them for; empty if nothing was to be excluded.
+    /// Numbers of pages of the input by their use in the kernel; empty if nothing was to be excluded.
     pub census: Census,
     /// Bytes of the file, including its holes.
     pub file_bytes: u64,
-    /// Why the file is incomplete; empty if it is whole.
+    /// Why the file is incomplete; empty if it is complete.
     pub reasons: Vec<IncompleteReason>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl ElfReport {
-    /// Whether the file lacks anything that it should contain.
+    /// Whether anything is missing from the file that it should contain.
     #[must_use]
     pub fn incomplete(&self) -> bool {
         !self.reasons.is_empty()
@@ -113,12 +114,12 @@ impl ElfReport {
 
 /// Writes a dump as an ELF core.
 ///
-/// If `sink` cannot be rewritten, headers come first, and the file ends before the first unreadable
-/// page.
+/// If `sink` cannot be rewritten, the headers are written first, and the file ends before the first
+/// unreadable page.
 ///
 /// # Errors
-/// What prevents any file at all: a dump that the format has no room for, an output that does not
-/// take the headers.
+/// An error means that there is no usable file: the dump is too large for the format, or the headers
+/// cannot be written.
 pub fn to_elf(
     dump: &Dump,
     sink: &mut dyn Sink,

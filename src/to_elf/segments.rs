@@ -5,12 +5,13 @@ use std::iter::Peekable;
 use crate::dump::Runs;
 use crate::pages::{Pfn, PfnRange, Position, Span};
 
-/// A `PT_LOAD` in pages.
+/// The pages of a `PT_LOAD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageSegment {
     /// Its pages.
     pub(super) pfns: PfnRange,
-    /// The number of kept pages before it, which is its place in the data; `None` without data.
+    /// The number of kept pages before it, which determines its place in the data; `None` if it has no
+    /// data.
     pub(super) rank: Option<u64>,
 }
 
@@ -20,8 +21,8 @@ pub(super) struct PageSegment {
 /// file than in memory, but makedumpfile (up to git of 2026-06) maps such a segment as if all its bytes
 /// were there, and reads pages after its data from the wrong place (`update_mmap_range`, `readmem`).
 ///
-/// `kept` is a part of `present`. Pages of `unreadable`, which ascend, have no data although they are
-/// kept. No segment crosses a pfn of `cuts`, which ascend.
+/// `kept` is a subset of `present`. The pages of `unreadable` have no data even if they are kept. No
+/// segment crosses a pfn of `cuts`. All of these ascend.
 pub(super) fn segments<'a>(
     present: Runs<'a>,
     kept: Runs<'a>,
@@ -39,14 +40,14 @@ pub(super) fn segments<'a>(
 /// The pages with data: those that are kept and readable.
 struct ReadablePages<'a> {
     kept: Runs<'a>,
-    /// What is left of the current run of kept pages, and its rank.
+    /// The rest of the current run of kept pages, and its rank.
     run: PfnRange,
     rank: u64,
     unreadable: &'a [PfnRange],
 }
 
 impl Iterator for ReadablePages<'_> {
-    /// Pages, and the number of kept ones before them.
+    /// Pages, and the number of kept pages before them.
     type Item = (PfnRange, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -76,10 +77,10 @@ impl Iterator for ReadablePages<'_> {
     }
 }
 
-/// All present pages, in stretches that have data or have none.
+/// All present pages, in stretches whose pages all have data, or all have none.
 struct Stretches<'a> {
     present: Runs<'a>,
-    /// What is left of the current run.
+    /// The rest of the current run.
     ram: PfnRange,
     readable: Peekable<ReadablePages<'a>>,
     cuts: &'a [Pfn],

@@ -1,4 +1,4 @@
-//! One thread's part: reads pages, and tells zero pages from the others.
+//! One thread's part of writing an ELF core: reads and decodes pages, and detects zero pages.
 
 use crate::dump::Dump;
 use crate::dump::reader::PageReader;
@@ -18,7 +18,7 @@ impl<'a> Worker<'a> {
     /// A worker for the pages of `dump`.
     ///
     /// # Errors
-    /// [`crate::Error::Codec`] when a codec cannot start.
+    /// [`crate::Error::Codec`] if a codec cannot start.
     pub(super) fn new(dump: &'a Dump) -> Result<Self> {
         Ok(Worker { reader: PageReader::new(dump)?, page_size: dump.page_size() })
     }

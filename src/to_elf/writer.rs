@@ -1,4 +1,4 @@
-//! Writes the parts of an ELF core, in an order that a pipe allows.
+//! Writes the notes and pages of an ELF core in ascending order, so that the output may be a pipe.
 
 use std::mem;
 
@@ -11,20 +11,20 @@ use crate::pipeline::batch::{Batch, Outcome};
 use crate::pipeline::outcome::IncompleteReason;
 use crate::sink::{Sink, Space};
 
-/// Maximum runs of unreadable pages: each needs a program header of its own.
+/// Maximum runs of unreadable pages: each needs its own program header.
 const MAX_UNREADABLE_RUNS: usize = 1 << 20;
 
-/// Writes pages to their places, and remembers which are there.
+/// Writes pages to their places, and records which have been written.
 pub(super) struct Writer<'a> {
     layout: &'a ElfLayout<'a>,
     sink: &'a mut dyn Sink,
-    /// The kept pages: those after the run that was written last, that run, and its rank.
+    /// The kept pages after the current run, the current run, and its rank.
     kept: Runs<'a>,
     run: PfnRange,
     rank: u64,
-    /// Pages that are unreadable.
+    /// The unreadable pages.
     unreadable: Vec<PfnRange>,
-    /// One past the last pfn that was written, and where it ends in the file.
+    /// One past the last page that was written, and the offset of its end.
     written_to: Pfn,
     end: u64,
 }
@@ -45,13 +45,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes what comes before the pages; returns the number of bytes of the notes that were
-    /// unreadable.
+    /// Writes everything that precedes the pages. Returns the number of unreadable bytes of the notes.
     pub(super) fn begin(&mut self, dump: &Dump) -> Result<u64> {
         let failed = || Error::write("the headers");
         let (layout, sink) = (self.layout, &mut *self.sink);
         sink.reserve(Space::Range(0..layout.data.start)).map_err(failed())?;
-        // Headers are written last: until then those of an older file must not be there.
+        // The headers are written last; until then, those of an older file must not remain there.
         sink.discard_stale(0..layout.data.start).map_err(failed())?;
         if !sink.can_rewrite() {
             layout.write_headers(&[], dump.is_incomplete(), sink, layout.data.end)?;
@@ -63,7 +62,7 @@ impl<'a> Writer<'a> {
         Ok(lost)
     }
 
-    /// Where page `pfn` is in the file; pfns must ascend.
+    /// The offset of page `pfn` in the file; pfns must ascend.
     fn offset_of(&mut self, pfn: Pfn) -> u64 {
         while self.run.end <= pfn {
             self.rank += self.run.len();
@@ -77,7 +76,7 @@ impl<'a> Writer<'a> {
     /// Writes the pages of a batch.
     ///
     /// # Errors
-    /// Why the file ends before them.
+    /// The reason why the file ends before these pages.
     pub(super) fn push(&mut self, batch: &Batch) -> Result<(), IncompleteReason> {
         let page_size = self.layout.page_size();
         let (mut outcomes, mut data) = (batch.outcomes(), batch.data());
@@ -89,10 +88,10 @@ impl<'a> Writer<'a> {
             let (of_run, rest) = outcomes.split_at(in_memory(run.len()));
             outcomes = rest;
             let mut pfn = run.start;
-            for alike in of_run.chunk_by(|a, b| mem::discriminant(a) == mem::discriminant(b)) {
-                let count = alike.len() as u64;
+            for same in of_run.chunk_by(|a, b| mem::discriminant(a) == mem::discriminant(b)) {
+                let count = same.len() as u64;
                 let bytes = count * page_size.bytes();
-                match alike.first() {
+                match same.first() {
                     Some(Outcome::Stored(_)) => {
                         let (pages, rest) = data.split_at(page_size.buffer_len(count));
                         data = rest;
@@ -101,7 +100,7 @@ impl<'a> Writer<'a> {
                     _ => self.sink.write_zeros(at..at + bytes),
                 }
                 .map_err(IncompleteReason::Output)?;
-                if let Some(Outcome::Unreadable) = alike.first() {
+                if let Some(Outcome::Unreadable) = same.first() {
                     self.note_unreadable(Span::new(pfn, pfn + count))?;
                 }
                 (at, pfn) = (at + bytes, pfn + count);
@@ -120,8 +119,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The kept pages that have no data in the file, and the size of the file in bytes; `is_whole` if
-    /// no page is left to write.
+    /// The kept pages that have no data in the file, and the size of the file in bytes. `is_whole` says
+    /// whether all pages were written.
     pub(super) fn end(mut self, is_whole: bool) -> (Vec<PfnRange>, u64) {
         if is_whole {
             return (self.unreadable, self.layout.data.end);

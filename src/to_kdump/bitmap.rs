@@ -1,4 +1,4 @@
-//! A bitmap of pfns, written as its runs become known: never held, whatever its size.
+//! Writes a bitmap of pages as its runs become known. Only a small buffer of it is in memory.
 
 use std::io;
 use std::ops::Range;
@@ -6,10 +6,10 @@ use std::ops::Range;
 use crate::pages::{Pfn, PfnRange, in_memory};
 use crate::sink::Sink;
 
-/// Bytes that are gathered before they are written.
+/// The size of the buffer: bytes that are collected before they are written.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Zero bytes between two runs that are rather written than skipped.
+/// A gap of fewer zero bytes between two runs is written rather than skipped.
 const SMALL_GAP_BYTES: u64 = 4096;
 
 /// Writes one bitmap of a kdump file, bit 0 of byte 0 first, in ascending order.
@@ -22,12 +22,12 @@ pub(crate) struct BitmapWriter {
 }
 
 impl BitmapWriter {
-    /// A bitmap at `place` in the output, all of it 0 so far.
+    /// A writer for the bitmap at `place` in the output.
     pub(crate) fn new(place: Range<u64>) -> Self {
         BitmapWriter { place, written: 0, buffer: Vec::with_capacity(BUFFER_BYTES) }
     }
 
-    /// Sets the bits of `run`, which lies behind all runs before it and ends within the bitmap.
+    /// Sets the bits of `run`. Runs ascend, and lie within the bitmap.
     pub(crate) fn set(&mut self, run: PfnRange, sink: &mut dyn Sink) -> io::Result<()> {
         let run = run.start.get()..run.end.get();
         let mut bit = run.start;
@@ -35,7 +35,7 @@ impl BitmapWriter {
             self.advance_to(bit / 8, sink)?;
             let in_byte = bit % 8;
             if in_byte == 0 && run.end - bit >= 8 {
-                // Whole bytes, as many as the buffer takes.
+                // Whole bytes, as many as fit the buffer.
                 let room = BUFFER_BYTES - self.buffer.len();
                 let bytes = in_memory(((run.end - bit) / 8).min(room as u64));
                 self.buffer.resize(self.buffer.len() + bytes, 0xff);
@@ -55,12 +55,12 @@ impl BitmapWriter {
         Ok(())
     }
 
-    /// Index of the byte behind the buffer.
+    /// Index of the byte after the buffer.
     fn position(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
-    /// Makes `byte` the last one of the buffer or the one right behind it.
+    /// Makes `byte` the last byte of the buffer, or the one directly after it.
     fn advance_to(&mut self, byte: u64, sink: &mut dyn Sink) -> io::Result<()> {
         let gap = byte.saturating_sub(self.position());
         if self.buffer.len() as u64 + gap < BUFFER_BYTES as u64 && gap < SMALL_GAP_BYTES {
@@ -89,7 +89,7 @@ impl BitmapWriter {
         Ok(())
     }
 
-    /// Writes the bytes that no later run can touch, when `next_pfn` is the lowest one to come.
+    /// Writes the bytes that no later run can change; later runs start at `next_pfn` or above.
     pub(crate) fn checkpoint(&mut self, next_pfn: Pfn, sink: &mut dyn Sink) -> io::Result<()> {
         if next_pfn.get() / 8 >= self.position() {
             return self.write_all(sink);
@@ -100,7 +100,7 @@ impl BitmapWriter {
         Ok(())
     }
 
-    /// Writes what is left, up to the bitmap's end.
+    /// Writes the rest of the bitmap.
     pub(crate) fn finish(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
         self.write_all(sink)?;
         self.write_zeros_to(self.place.end - self.place.start, sink)
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::sink::FileEnd;
 
-    /// Keeps what is written, and insists that it is written once and in order.
+    /// Keeps what is written; checks that every byte is written once and in order.
     #[derive(Default)]
     struct Ordered(Vec<u8>);
 

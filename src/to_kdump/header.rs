@@ -15,7 +15,8 @@ const MAX_CPUS: u32 = 1 << 20;
 /// Microseconds per second.
 const MICROSECONDS: u64 = 1_000_000;
 
-/// The main header: it carries over what a kdump file's own says, unless readers fail on it.
+/// The main header. If the input is a kdump file, fields of its header are kept unless readers fail on
+/// them.
 pub(super) fn main_header(
     dump: &Dump,
     layout: &KdumpLayout,
@@ -33,7 +34,7 @@ pub(super) fn main_header(
         warnings.push(format!("timestamp {tv_sec} does not fit the 32-bit header: 0 is written"));
         tv_sec = 0;
     }
-    // libkdumpfile takes a 64-bit header whose tv_usec is a page size for a 32-bit one.
+    // libkdumpfile mistakes a 64-bit header for a 32-bit one if its tv_usec is a valid page size.
     if PageSize::new(tv_usec).is_some() || tv_usec >= MICROSECONDS {
         tv_usec = 0;
     }

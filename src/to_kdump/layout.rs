@@ -1,4 +1,4 @@
-//! Every offset of the output file, before a byte of it is written. Pure arithmetic.
+//! Computes every offset of the output file before anything is written. Pure arithmetic.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use crate::format::kdump::{KdumpSubHeader, PAGE_DESC_BYTES};
 use crate::format::wire::StructLayout;
 use crate::pages::{PageSize, Pfn};
 
-/// What a file's layout follows from.
+/// The facts that determine the layout of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Contents {
-    /// How its structs are laid out.
+    /// How the structs of the file are laid out.
     pub layout: StructLayout,
-    /// The size of a page, which is a block.
+    /// The size of a page, and of a block.
     pub page_size: PageSize,
     /// The sub header's field.
     pub phys_base: u64,
@@ -21,28 +21,28 @@ pub(crate) struct Contents {
     pub dump_level: DumpLevel,
     /// Bytes of notes.
     pub note_bytes: u64,
-    /// Place of the VMCOREINFO text in the notes.
+    /// The place of the VMCOREINFO text in the notes.
     pub vmcoreinfo: Option<Range<u64>>,
-    /// Place of the ERASEINFO text in the notes.
+    /// The place of the ERASEINFO text in the notes.
     pub eraseinfo: Option<Range<u64>>,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
-    /// Pages that are to be stored: the most descriptors that there can be.
+    /// The number of pages to store: the maximum number of descriptors.
     pub pages: u64,
 }
 
-/// Where everything goes.
+/// The place of every part of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KdumpLayout {
     /// Bytes of a block.
     pub block_size: u32,
-    /// The sub header, whole.
+    /// The complete sub header.
     pub sub_header: KdumpSubHeader,
     /// Blocks of sub header and notes.
     pub sub_hdr_size: u32,
     /// Offset of the sub header.
     pub sub_header_offset: u64,
-    /// The notes, right behind the sub header.
+    /// The notes, directly after the sub header.
     pub notes: Range<u64>,
     /// Blocks of both bitmaps.
     pub bitmap_blocks: u32,
@@ -52,9 +52,9 @@ pub(crate) struct KdumpLayout {
     pub bitmap2: Range<u64>,
     /// The descriptor table.
     pub descriptors: Range<u64>,
-    /// The page that all pages of zeros share, when the dump level has them share one.
+    /// Offset of the page that all zero pages share, if the dump level makes them share one.
     pub zero_page: Option<u64>,
-    /// Offset of the other pages' data.
+    /// Offset of the data of all other pages.
     pub data: u64,
 }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_fill_their_blocks_take_no_block_more() {
+    fn notes_that_fill_their_blocks_exactly_take_no_extra_block() {
         let exact = Contents { note_bytes: 2 * 4096 - 104, ..contents() };
         assert_eq!(KdumpLayout::new(&exact).unwrap().sub_hdr_size, 2);
         let one_more = Contents { note_bytes: 2 * 4096 - 103, ..contents() };

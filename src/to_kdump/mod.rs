@@ -4,7 +4,8 @@
 //!    but those of the pages' data is known before a byte is written ([`layout`]).
 //! 2. *Write the pages*: [`worker`](worker) threads encode batches, the [`writer`](writer) appends
 //!    them in ascending order, with their descriptors and bits of the 2nd [`bitmap`](bitmap).
-//! 3. *Seal*: write what is left, and the header last: until then it says "incomplete".
+//! 3. *Seal*: write the rest of the tables, and the final header last. Until then, the header says
+//!    "incomplete".
 //!
 //! What an OUTPUT is and how it gets its name belongs in `output`; which pages are kept, in `select`.
 
@@ -40,15 +41,16 @@ pub use report::ConvertReport;
 
 /// Converts a dump to a kdump-compressed file.
 ///
-/// Pages of a kdump file that are stored by the wanted codec already are copied unchanged. Pages
-/// that it excludes stay excluded, and if it is incomplete, so is the new file.
+/// If the input is a kdump file, pages that are already stored with the requested codec are copied
+/// unchanged. Pages that the input excludes stay excluded, and the output of an incomplete input is
+/// incomplete.
 ///
-/// Unreadable pages are omitted, and if the output takes no more, the dump ends there; both make
-/// it [incomplete](ConvertReport::incomplete), which its header then says.
+/// Unreadable pages are omitted. If writing fails, for example because the disk is full, the dump ends
+/// at that page. Both make the output [incomplete](ConvertReport::incomplete), and its header says so.
 ///
 /// # Errors
-/// What prevents any dump at all: the codec has no such level, the output does not take the
-/// headers, or it does not even take the end of an incomplete dump.
+/// An error means that there is no usable output: the codec does not have the requested level, the
+/// headers cannot be written, or not even an incomplete dump can be finished.
 pub fn convert(
     dump: &Dump,
     sink: &mut dyn Sink,
@@ -74,7 +76,7 @@ struct Plan<'a> {
     warnings: Vec<String>,
 }
 
-/// What became of the pages.
+/// The results of writing the pages.
 struct Written {
     counts: PageCounts,
     /// The counts at the last checkpoint, up to which the output is consistent.
@@ -103,8 +105,9 @@ impl<'a> Plan<'a> {
             vmcoreinfo: dump.notes().vmcoreinfo.clone(),
             eraseinfo: dump.notes().eraseinfo.clone(),
             max_mapnr: dump.max_mapnr(),
-            // A pipe that breaks off does not say so beforehand. A file that is cut short is laid
-            // out like one, so that the bytes are the same; what is not used stays a hole.
+            // A stream may turn out to end early, so its layout has room for all pages that its headers
+            // promise. A file that is cut off gets the same layout, so that its output has the same
+            // bytes; the unused part of the table is a hole.
             pages: counts.kept,
         })?;
         if let Some(limit) = options.max_size.filter(|&limit| layout.data > limit) {
@@ -123,7 +126,7 @@ impl<'a> Plan<'a> {
         (0..threads).map(|_| Worker::new(self.dump, &self.utsname, level, self.options)).collect()
     }
 
-    /// Writes the headers that are known, and all pages.
+    /// Writes the headers as far as they are known, and all pages.
     fn write_pages(
         &self,
         workers: Vec<Worker<'_>>,
@@ -168,7 +171,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Writes what is left of the tables, and the final header.
+    /// Writes the rest of the tables, and the final header.
     fn seal(self, mut writer: Writer<'_>, written: Written) -> Result<ConvertReport> {
         let Written { mut counts, mut safe, end, mut reasons } = written;
         let mut header = self.header;
@@ -187,7 +190,7 @@ impl<'a> Plan<'a> {
         let closed = flushed.and_then(|()| writer.close(&header));
         let (file_bytes, output_bytes) = match (closed, safe) {
             (Ok(sizes), _) => sizes,
-            // The header says "incomplete", and all up to the last checkpoint is consistent.
+            // The header still says "incomplete", and the output is consistent up to the checkpoint.
             (Err(error), Some(safe)) if can_rewrite => {
                 reasons.push(IncompleteReason::Output(error.into_io()));
                 counts = safe;

@@ -25,22 +25,22 @@ pub struct ConvertReport {
     pub max_mapnr: Pfn,
     /// Pages by outcome.
     pub pages: PageCounts,
-    /// Pages of the input by what the kernel used them for.
+    /// Numbers of pages of the input by their use in the kernel.
     pub census: Census,
     /// The excluded pages.
     pub excluded: Arc<PageSet>,
     /// Bytes of the kdump file.
     pub file_bytes: u64,
-    /// Bytes of the output: the file, or the flattened stream of it.
+    /// Bytes of the output: those of the file, or of its flattened stream.
     pub output_bytes: u64,
-    /// Why the dump is incomplete; empty if it is whole.
+    /// Why the dump is incomplete; empty if it is complete.
     pub reasons: Vec<IncompleteReason>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl ConvertReport {
-    /// Whether the dump lacks anything that it should contain.
+    /// Whether anything is missing from the dump that it should contain.
     #[must_use]
     pub fn incomplete(&self) -> bool {
         !self.reasons.is_empty()

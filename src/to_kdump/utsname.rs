@@ -1,7 +1,7 @@
-//! What the kernel calls itself, captured while the page that holds it goes by.
+//! Captures the kernel's name (utsname) from its page while the pages are converted.
 //!
-//! The name lies somewhere in the kernel's data. Capturing it on the way gets it from a pipe as
-//! well as from a file, and reads no page twice.
+//! The name is somewhere in the kernel's data. Capturing it during the conversion also works if the
+//! input is a pipe, and reads no page twice.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,14 +11,14 @@ use crate::kernel::utsname::{candidates, is_usable, recognise};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageSize, Pfn, PfnRange, Position, in_memory};
 
-/// Captures the kernel's name from wherever it may be.
+/// Captures the kernel's name from every place where it may be.
 #[derive(Debug)]
 pub(crate) struct UtsnameCapture {
     places: Vec<Capture>,
 }
 
 impl UtsnameCapture {
-    /// Captures the name of the kernel of `dump`; nothing if its header has the name already.
+    /// A capture for the kernel of `dump`; it captures nothing if the header already has the name.
     pub(crate) fn new(dump: &Dump) -> Self {
         let is_known = dump.header().is_some_and(|header| is_usable(&header.utsname));
         let Some(info) = dump.vmcoreinfo().filter(|_| !is_known) else {
@@ -30,7 +30,7 @@ impl UtsnameCapture {
         UtsnameCapture { places: places.map(capture).collect() }
     }
 
-    /// Whether page `pfn` may hold a part of the name, so that it must be looked at.
+    /// Whether page `pfn` may contain a part of the name. Then [`look`](Self::look) must see it.
     pub(crate) fn wants(&self, pfn: Pfn) -> bool {
         self.places.iter().any(|place| place.pages.contains(pfn))
     }
@@ -40,7 +40,7 @@ impl UtsnameCapture {
         self.places.iter().for_each(|place| place.look(pfn, page));
     }
 
-    /// The kernel's name, if it was captured from pages before `end` and is that of `info`.
+    /// The kernel's name, if it was captured from pages before `end` and agrees with `info`.
     pub(crate) fn found(&self, info: Option<&Vmcoreinfo>, end: Pfn) -> Option<NewUtsname> {
         let info = info?;
         self.places.iter().find_map(|place| recognise(&place.bytes(end)?, info))
@@ -50,9 +50,9 @@ impl UtsnameCapture {
 /// Captures some bytes of physical memory.
 #[derive(Debug)]
 struct Capture {
-    /// The pages that hold them.
+    /// The pages that contain these bytes.
     pages: PfnRange,
-    /// Where they start in the first of these.
+    /// The offset of the first byte in the first of these pages.
     offset: u64,
     bytes: Mutex<Vec<Option<u8>>>,
 }
@@ -70,7 +70,7 @@ impl Capture {
         if !self.pages.contains(pfn) {
             return;
         }
-        // Where this page starts, counted from the first of the pages.
+        // The offset of this page from the first page.
         let start = (pfn - self.pages.start) * page.len() as u64;
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, slot) in (self.offset..).zip(bytes.iter_mut()) {
@@ -80,8 +80,8 @@ impl Capture {
         }
     }
 
-    /// The bytes, if all were captured and their pages are before `end`. Threads look at pages after
-    /// the last one written, and the output must not depend on that.
+    /// The bytes, if all were captured from pages before `end`. Other threads may already have seen
+    /// pages after the last written one, and the output must not depend on that.
     fn bytes(&self, end: Pfn) -> Option<Vec<u8>> {
         if self.pages.end > end {
             return None;

@@ -12,8 +12,8 @@ use crate::pipeline::batch::{Batch, load, unload};
 use crate::to_kdump::ConvertOptions;
 use crate::to_kdump::utsname::UtsnameCapture;
 
-/// Every codec stores a zero page in a 16th of a page or less; snappy, the worst of them, takes 195
-/// bytes for 4096.
+/// Every codec stores a zero page in at most 1/16 of the page size. Snappy, the least efficient, takes
+/// 195 bytes for 4096.
 const ZERO_PAGE_SHARE: usize = 16;
 
 /// Encodes batches of pages.
@@ -27,10 +27,10 @@ pub(crate) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// A worker for the pages of `dump`, which become a file of dump level `level`.
+    /// A worker that encodes pages of `dump` for a file with dump level `level`.
     ///
     /// # Errors
-    /// [`crate::Error::Codec`] when the codec has no such level or cannot start.
+    /// [`crate::Error::Codec`] if the codec does not have the requested level or cannot start.
     pub(crate) fn new(
         dump: &'a Dump,
         utsname: &'a UtsnameCapture,
@@ -51,7 +51,7 @@ impl<'a> Worker<'a> {
     /// Reads the pages of `batch`, unless they are loaded already, and encodes them.
     pub(crate) fn work(&mut self, batch: &mut Batch) {
         let Worker { reader, utsname, encoder, copying, page_size, shares_zero_pages } = self;
-        // A page is compressed where it is to be stored, so the last one needs room as well.
+        // Pages are compressed directly into the batch, so the encoder needs spare room after the last.
         batch.begin(page_size.buffer_len(count(&batch.runs)) + encoder.room());
         let (pages, decoder) = load(reader, batch);
         for (pfn, page) in pages {
@@ -81,13 +81,13 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Which pages of a kdump file are copied as they are stored.
+/// Decides which pages of a kdump file are copied in their stored form.
 struct Copying {
     /// The codec whose pages are copied, if any are.
     codec: Option<Codec>,
-    /// Whether raw pages are, because that codec did not make them smaller before.
+    /// Whether raw pages are copied: the input used only that codec, which did not make them smaller.
     raw: bool,
-    /// Whether zero pages share one now, and did in the input.
+    /// Whether zero pages share one stored page in the output; below, whether they did in the input.
     shares_zero_pages: bool,
     shared_before: bool,
     page_len: usize,
@@ -95,7 +95,7 @@ struct Copying {
 
 impl Copying {
     fn new(dump: &Dump, level: DumpLevel, options: &ConvertOptions) -> Self {
-        // Pages are compressed anew if a level of the codec is asked for.
+        // If the caller requests a level of the codec, all pages are compressed again.
         let codec = Some(options.codec).filter(|_| options.level.is_none());
         let only_codec = dump.header().map(|header| header.status & Codec::ALL_FLAGS);
         Copying {

@@ -1,10 +1,10 @@
 //! Writes a kdump file in ascending order of pfns: headers and 1st bitmap first, then page data,
 //! descriptors and 2nd bitmap as they grow.
 //!
-//! The 2nd bitmap never runs ahead of the descriptors, nor these of the data. So wherever the output
-//! ends, it is a consistent dump of the pages before that point. The main header is final last: a
-//! file says "incomplete" until everything is written, and a stream, which cannot be rewritten,
-//! defers the few bytes of the header that depend on the end.
+//! Data is written before its descriptors, and descriptors before their bits of the 2nd bitmap. So
+//! wherever the output ends, it is a consistent dump of the pages before that point. The final main
+//! header comes last: until then, a file says "incomplete". A stream cannot be rewritten, so the few
+//! bytes of its header that depend on the end are written last.
 
 use std::io;
 use std::ops::Range;
@@ -22,11 +22,11 @@ use crate::sink::{FileEnd, Sink, Space};
 use crate::to_kdump::bitmap::BitmapWriter;
 use crate::to_kdump::layout::KdumpLayout;
 
-/// Bytes of descriptors that are buffered: 5461 pages, the most that a stream loses when it breaks
-/// off. In a stream each buffer is a record.
+/// Bytes of descriptors that are buffered, those of 5461 pages: the most that a stream loses if it is
+/// cut off. Each buffer becomes one record of a flattened stream.
 const DESCRIPTOR_BUFFER_BYTES: usize = 128 << 10;
 
-/// Parts of the 2nd bitmap with a smaller gap are reserved in one piece.
+/// Parts of the 2nd bitmap with a smaller gap between them are reserved together.
 const RESERVE_GAP_BYTES: u64 = 1 << 20;
 
 /// Writes bytes of the notes at their offset within the note area.
@@ -38,7 +38,7 @@ pub(crate) struct Writer<'a> {
     struct_layout: StructLayout,
     sink: &'a mut dyn Sink,
     bitmap2: BitmapWriter,
-    /// Descriptors that are not written yet, the offset of the first, and their pages.
+    /// The descriptors that are not yet written, the offset of the first, and their pages.
     descriptors: Vec<u8>,
     descriptors_at: u64,
     described: Vec<PfnRange>,
@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether what was written can be written again.
+    /// Whether written bytes can be overwritten.
     pub(crate) fn can_rewrite(&self) -> bool {
         self.sink.can_rewrite()
     }
@@ -74,8 +74,8 @@ impl<'a> Writer<'a> {
         self.data
     }
 
-    /// Reserves space for what must be written when the disk is full, and writes everything before
-    /// the page data.
+    /// Reserves space for everything that must be written even if the disk becomes full, and writes
+    /// everything that precedes the page data.
     ///
     /// `copy_notes` writes the notes at their offset within the note area.
     pub(crate) fn begin(
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
             sink.write_at(layout.notes.start + at, bytes).map_err(Error::write("the notes"))
         })?;
         self.sink.write_zeros(layout.notes.end..layout.bitmap1.start).map_err(failed())?;
-        // Bits of an older output would count, should this one end before its own are written.
+        // If the output ends early, bits that an older output left there would count as pages.
         self.sink.discard_stale(layout.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
         self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
         if let Some(offset) = self.layout.zero_page {
@@ -210,7 +210,7 @@ impl<'a> Writer<'a> {
         self.bitmap2.checkpoint(next_pfn, self.sink)
     }
 
-    /// Writes the descriptors and the bits of the 2nd bitmap that are left.
+    /// Writes the remaining descriptors and bits of the 2nd bitmap.
     pub(crate) fn flush(&mut self) -> Result<()> {
         let failed = || Error::write("the end of the file");
         self.sink.reserve(Space::End(0)).map_err(failed())?; // it is written now
