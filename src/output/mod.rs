@@ -3,7 +3,7 @@
 //! [`Output::create`] finds out what OUTPUT is (`target`, `destination`) and gives the sink that
 //! writes it. A new file is written under a temporary name beside its own. What cannot be renamed
 //! (a pipe, a device, standard output), or is new and has a name that says "incomplete" already,
-//! is written in destination. When all is written, [`Output::publish`], [`Output::keep_incomplete`] or
+//! is written in place. When all is written, [`Output::publish`], [`Output::keep_incomplete`] or
 //! [`Output::discard`] ends it and says what became of it: [`Published`].
 //!
 //! What is written, and whether it is complete, is decided elsewhere: by `to_kdump`, `to_elf`,
