@@ -58,7 +58,7 @@ impl Batch {
         self.outcomes.push(Outcome::Unreadable);
     }
 
-    /// Sets the result of the next page: `store` writes its stored bytes to the start of the free space.
+    /// Sets the result of the next page: `store` writes its stored bytes into the free space.
     #[expect(clippy::indexing_slicing, reason = "begin() made room for all pages")]
     pub(crate) fn push_stored(&mut self, store: impl FnOnce(&mut [u8]) -> Stored) {
         let stored = store(&mut self.data[self.used..]);

@@ -59,7 +59,7 @@ where
         let mut workers = workers.into_iter();
         let own = workers.next();
         for worker in workers {
-            // If a thread cannot start, for example because of a limit on processes, the others suffice.
+            // If a thread cannot start, as with a limit on processes, the others suffice.
             let _ = thread::Builder::new().spawn_scoped(scope, || run(worker));
         }
         if let Some(worker) = own {
@@ -120,7 +120,7 @@ where
     /// The next item and its index, once there is room for its result; `None` at the end.
     ///
     /// The feed stays locked while a worker waits for room: other workers could only wait too. The
-    /// worker with the oldest item needs no lock but the queue's to complete it, so there is no deadlock.
+    /// worker with the oldest item only needs the queue's lock to complete it: there is no deadlock.
     fn take(&self) -> Option<(u64, Item)> {
         let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
@@ -149,8 +149,8 @@ where
         }
     }
 
-    /// Puts a result into the queue. Unless another worker is emitting, emits all completed results from
-    /// the oldest on.
+    /// Puts a result into the queue. Unless another worker is emitting, emits all completed results
+    /// from the oldest on.
     fn complete(&self, index: u64, result: Done) {
         let mut queue = self.queue();
         let place = usize::try_from(index - queue.emitted).ok();

@@ -91,7 +91,7 @@ impl<'a> ElfLayout<'a> {
             let last = sum(grid.origin().get(), end.get().checked_mul(page_bytes)?)?;
             let narrow = |value: u64| value <= u64::from(u32::MAX);
             i64::try_from(data.end).ok()?;
-            // A 32-bit reader cannot represent an end at 4 GiB, so like QEMU we write ELF64. crash supports
+            // A 32-bit reader cannot represent an end at 4 GiB, so ELF64 is used. crash supports
             // PN_XNUM only in ELF64.
             let fits = is_64bit
                 || (narrow(last)
