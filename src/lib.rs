@@ -1,10 +1,10 @@
-//! Linux kernel crash dumps: ELF vmcores and kdump-compressed files, read, converted and checked.
+//! Reads, converts and checks Linux kernel crash dumps: ELF vmcores and kdump-compressed files.
 //!
 //! A *vmcore* is the memory of a Linux kernel that crashed, or of a guest that a hypervisor stopped:
 //! an ELF core file whose `PT_LOAD` segments are physical memory and whose notes hold each CPU's
 //! registers and VMCOREINFO, the kernel's description of itself. The *kdump-compressed* format holds
-//! the same memory page by page, each page compressed alone, and may exclude pages that nobody
-//! needs. crash, drgn and libkdumpfile open both.
+//! the same memory page by page, each compressed separately, and may exclude pages that an analysis
+//! does not need. crash, drgn and libkdumpfile open both.
 //!
 //! ```
 //! use kdumpconv::{Codec, ConvertOptions, Dump, Output, OutputFormat, convert};
@@ -25,7 +25,7 @@
 //! # Ok::<(), kdumpconv::Error>(())
 //! ```
 //!
-//! # What there is
+//! # What to use
 //!
 //! | to | use |
 //! |---|---|
@@ -34,49 +34,51 @@
 //! | convert to a kdump file | [`convert`], to an [`Output`] or any other [`Sink`] |
 //! | convert to an ELF core | [`to_elf`] |
 //! | check a dump, alone or against its source | [`verify()`] |
-//! | say what a dump is | [`mod@summary`] |
+//! | describe a dump | [`mod@summary`] |
 //! | read the kernel log | [`log`] |
-//! | know which pages a dump level excludes | [`select`] |
-//! | put a flattened stream together | [`unflatten`] |
-//! | read or write the records themselves | [`mod@format`] |
+//! | find out which pages a dump level excludes | [`select`] |
+//! | turn a flattened stream back into a plain file | [`unflatten`] |
+//! | read or write headers, descriptors and records | [`mod@format`] |
 //! | make small dumps for tests | [`fixtures`](https://docs.rs/kdumpconv/latest/kdumpconv/fixtures) (a feature) |
 //!
-//! Nothing panics on a damaged or hostile input, and no input makes the library take memory out of
-//! proportion to its size.
+//! Nothing panics on a damaged or hostile input, and the memory that the library uses stays in
+//! proportion to the size of the input.
 //!
 //! # What semantic versioning covers
 //!
-//! Everything public: the items at the root and the modules [`mod@format`], `fixtures`, [`log`] and
-//! [`mod@summary`]. So does the output: the same library version turns the same input, with the same
-//! options, into the same bytes, for any number of threads. A minor version may add variants and
-//! fields to what is `#[non_exhaustive]`, may change the texts of errors, warnings and remarks, and
-//! may change compressed bytes (not the pages). Everything else is private.
+//! Everything public: the items at the root and in the modules [`mod@format`], `fixtures`, [`log`] and
+//! [`mod@summary`]. A minor version may add variants and fields to what is `#[non_exhaustive]`, may
+//! change the texts of errors, warnings and remarks, and may change the compressed bytes of pages, but
+//! not the pages.
 //!
-//! # The house
+//! The output is covered too: one version of the library turns the same input, with the same options,
+//! into the same bytes, whatever the number of threads.
 //!
-//! For those who change it. Arrows point down: a module imports those in rows below it, never one
-//! above or beside it. A test (`tests/library/house.rs`) fails when such an import appears.
+//! # The layers
+//!
+//! For those who change this crate: a module imports only from modules in rows below its own. A test
+//! (`tests/library/house.rs`) fails on any other import.
 //!
 //! ```text
-//! to_kdump  to_elf  verify  summary  unflatten  fixtures   what a dump becomes
+//! to_kdump  to_elf  verify  summary  unflatten  fixtures   what can be done with a dump
 //! select                                                   which pages are kept
 //! output                                                   what OUTPUT is, and how it is published
 //! pipeline                                                 pages under way; the only threads
 //! dump                                                     Dump, PageReader: what pages there are
 //! input                                                    where bytes come from
-//! kernel    codec   sink                                   the crashed kernel; a page's stored form; where bytes go
+//! kernel    codec   sink                                   the crashed kernel; how a page is stored; where bytes go
 //! format                                                   every byte of every format
-//! pages     error   progress                               pfns, addresses, ranges; what can go wrong; how far it is
+//! pages     error   progress                               pfns, addresses, ranges; errors; how far the work is
 //! ```
 //!
-//! The way of a page, in a conversion:
+//! The path of a page through a conversion:
 //!
 //! ```text
-//! input --bytes--> dump: which page is it? --> select: is it kept? --> pipeline: dealt out in batches
+//! input --bytes--> dump: which page is it? --> select: is it kept? --> pipeline: distributed in batches
 //!   --> to_kdump: PageReader --> zero? copied? encoded by codec --> in order --> writer --> sink
 //! ```
 //!
-//! The command (`src/cli`, above all this) uses what is public, and nothing else.
+//! The command (`src/cli`, above all layers) uses only what is public.
 
 #![cfg_attr(
     test,
@@ -87,7 +89,7 @@
     )
 )]
 
-// The tests in tests/unit, and the fuzz targets, name the library as every other test does.
+// Lets tests/unit and the fuzz targets write `kdumpconv::`, as all other tests do.
 #[cfg(any(test, kdumpconv_fuzz))]
 extern crate self as kdumpconv;
 

@@ -8,7 +8,7 @@
 //! - No `unsafe`, no dependencies, `no_std` (with `alloc`, for the encoder's tables).
 //! - The decoder trusts nothing: whatever the input, it returns a result or an error, reads and
 //!   writes within the two slices, allocates nothing and does not panic.
-//! - The encoder's output depends on its input alone, so it can be compared by its hash.
+//! - The encoder is deterministic: equal blocks give equal streams.
 //!
 //! # Example
 //!
@@ -36,10 +36,10 @@
 //!
 //! # The LZO1X stream
 //!
-//! A stream has no header, no length and no checksum. It is a series of instructions, each of
-//! which appends *literals*, bytes that follow in the stream, or a *match*, bytes that the output
-//! already has some *distance* back. A match may overlap the bytes it appends: distance 1 and
-//! length 100 repeats the last byte 100 times.
+//! A stream has no header, no length and no checksum. It is a series of instructions. Each appends
+//! to the output either *literals*, which are bytes that follow in the stream, or a *match*, which
+//! is a copy of output some *distance* back. A match may overlap the bytes it appends: distance 1
+//! and length 100 repeats the last byte 100 times.
 //!
 //! In the table, letters stand for the bits of a number: `L` a length, `D` a distance, `S` the
 //! number of literals (0 to 3) that follow a match directly, without an instruction of their own.
@@ -56,11 +56,11 @@
 //! | `0001DLLL DDDDDDSS DDDDDDDD` |                          | `L + 2` bytes from a distance of 16 KiB + 1 to 48 KiB - 1 |
 //!
 //! **Lengths.** If all bits of `L` are 0 in `0000LLLL`, `001LLLLL` or `0001DLLL`, the length
-//! goes on in the next bytes: start from the greatest value of the bits (15, 31 or 7), add 255 for
+//! goes on in the next bytes: start from the maximum of the bits (15, 31 or 7), add 255 for
 //! each zero byte, then add the first byte that is not zero. The bytes of the distance follow.
 //!
-//! **Distances.** In the forms of two bytes the second byte is the high part of the distance; in
-//! those of three bytes the second and third are a little-endian number with `SS` in its low bits.
+//! **Distances.** In a two-byte instruction, the second byte is the high part of the distance; in a
+//! three-byte one, the second and third are a little-endian number with `SS` in its low bits.
 //! `D` counts from the least distance of its row; in the last row it counts from 16 KiB.
 //!
 //! **End.** A last-row instruction whose `D` is 0 appends nothing and ends the stream, whatever its
@@ -92,9 +92,9 @@ pub use decode::decompress_into;
 pub use encode::{Encoder, max_compressed_len};
 pub use error::{CompressError, DecompressError};
 
-/// The reach of `LLLDDDSS`.
+/// The maximum distance of `LLLDDDSS`.
 const NEAR: usize = 2 << 10;
-/// The reach of `001LLLLL`; the distances of `0001DLLL` are greater.
+/// The maximum distance of `001LLLLL`; those of `0001DLLL` are greater.
 const MIDDLE: usize = 16 << 10;
 
 #[cfg(test)]

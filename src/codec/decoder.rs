@@ -1,13 +1,13 @@
-//! Stored bytes to their pages.
+//! Decodes the stored bytes of pages.
 
 use zstd::zstd_safe;
 
 use super::{Codec, Damage, Fault};
 use crate::error::{Error, Result};
 
-/// Decodes stored pages one after the other and reuses its state.
+/// Decodes stored pages one at a time, reusing its state.
 ///
-/// No page costs an allocation, whatever its stored bytes claim to need.
+/// Decoding a page never allocates, whatever its stored bytes claim to need.
 pub(crate) struct Decoder {
     zlib: libdeflater::Decompressor,
     snappy: snap::raw::Decoder,
@@ -15,10 +15,10 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for pages of every codec and size.
+    /// A decoder for every codec and page size.
     ///
     /// # Errors
-    /// [`Error::Codec`] if a codec's library cannot start.
+    /// [`Error::Codec`] if a codec has no memory for its state.
     pub(crate) fn new() -> Result<Self> {
         let zstd = zstd_safe::DCtx::try_create().ok_or_else(|| Error::Codec {
             codec: Codec::Zstd.name(),
@@ -30,10 +30,10 @@ impl Decoder {
 
     /// Decodes `stored` into `page`, which it must fill exactly.
     ///
-    /// Bytes after the stream are damage, except with zlib: crash, libkdumpfile and makedumpfile
-    /// read such a page, as zlib's `uncompress` stops at the checksum, so this does too. With lzo,
-    /// snappy and zstd they refuse it. A zstd page may consist of several frames, some of them
-    /// skippable, as `ZSTD_decompress` allows.
+    /// Bytes after the end of the stream are damage, except with zlib: `uncompress` of zlib stops at
+    /// the checksum, so crash, libkdumpfile and makedumpfile read such a page, and this does too.
+    /// With lzo, snappy and zstd they refuse it. A zstd page may consist of several frames, some of
+    /// them skippable, as for `ZSTD_decompress`.
     ///
     /// # Errors
     /// What is wrong with `stored`; the contents of `page` are then unspecified.

@@ -1,10 +1,10 @@
 //! The flattened stream: a file taken apart into records, so that it can go through a pipe.
 //!
-//! makedumpfile -F and QEMU write headers last, which a pipe cannot do. So they write records of where
-//! bytes belong, and `makedumpfile -R`, crash, libkdumpfile or this crate put them together again. A
-//! stream is a header, records, and an end mark. All integers are signed, 64 bits, and big-endian,
-//! whatever the dump is; the bytes inside the records keep the dump's byte order. (makedumpfile.h,
-//! `makedumpfile_header` and `makedumpfile_data_header`.)
+//! makedumpfile -F and QEMU fill in headers last, but a pipe cannot go back. So they write records,
+//! each with the offset where its bytes belong, and `makedumpfile -R`, crash, libkdumpfile or this
+//! crate put them together again. A stream is a header, records, and an end mark. All its integers are
+//! signed, 64 bits, and big-endian, whatever the dump is; the data of the records keep the dump's byte
+//! order. (makedumpfile.h, `makedumpfile_header` and `makedumpfile_data_header`.)
 //!
 //! # Header, 4096 bytes
 //!
@@ -22,8 +22,8 @@
 //!        +-----------------------------------------------+
 //! ```
 //!
-//! `signature` is "makedumpfile" and four NULs; `type` and `version` are 1. libkdumpfile wants version 1,
-//! `makedumpfile -R` and crash take any.
+//! `signature` is "makedumpfile" and four NULs; `type` and `version` are 1. libkdumpfile requires
+//! version 1, `makedumpfile -R` and crash accept any.
 //!
 //! # Record, 16 bytes and its data
 //!
@@ -37,23 +37,23 @@
 //! ```
 //!
 //! `size` bytes of data follow, which belong at `offset` of the file. The end mark is a record whose
-//! `offset` and `size` are both -1, without data. Without it a stream was cut off.
+//! `offset` and `size` are both -1, without data. A stream without an end mark was cut off.
 //!
 //! # Rules for a writer
 //!
-//! - Write records of 64 KiB to 1 MiB and more, in ascending order as far as possible. Readers keep a
+//! - Write records of 64 KiB to 1 MiB or more, in ascending order as far as possible. Readers keep a
 //!   list of records: crash inserts each into a sorted array, so a record out of order is costly, and
-//!   libkdumpfile reads twice as slowly through 24 000 records of 4 KiB as through records of 64 KiB.
+//!   libkdumpfile reads 24 000 records of 4 KiB half as fast as the same bytes in records of 64 KiB.
 //!   makedumpfile needs 3025 records for 99 MB, QEMU 6149.
-//! - Write no record of 0 bytes: libkdumpfile refuses it. Write none of 2 GiB or more, which
-//!   `makedumpfile -R` cannot hold; its Perl twin reads each record into memory.
+//! - Write no record of 0 bytes: libkdumpfile refuses it. Write none of 2 GiB or more:
+//!   `makedumpfile -R` cannot hold it, and makedumpfile-R.pl reads each record into memory.
 //! - Write the first record for offset 0, and leave no gap within headers, notes and bitmaps.
 //! - Never write a byte twice: which record wins is undefined in crash. (makedumpfile does it in two
 //!   places, see [`Record::may_be_replaced`].)
-//! - Write the end mark exactly: `makedumpfile -R` takes no other.
+//! - Write the end mark exactly: `makedumpfile -R` accepts no variant of it.
 //!
-//! crash calls itself once for each record that a single read touches, and reads out of bounds if
-//! bytes after the last record are asked for.
+//! crash recurses once for each record that a single read touches, and reads out of bounds if asked
+//! for bytes after the last record.
 //!
 //! libkdumpfile reads flattened files from 0.5.3 on.
 
@@ -108,10 +108,10 @@ pub fn is_flattened(bytes: &[u8]) -> bool {
     bytes.starts_with(SIGNATURE)
 }
 
-/// Checks the header at the start of a stream, as far as `bytes` have it: a stream may be cut off
+/// Checks the header at the start of a stream, as far as `bytes` reach: a stream may be cut off
 /// anywhere.
 ///
-/// makedumpfile -R accepts any version, libkdumpfile only 1, and no other was ever written.
+/// `makedumpfile -R` accepts any version, libkdumpfile only 1; no other was ever written.
 ///
 /// # Errors
 /// [`FormatError::NoFlattenedSignature`], [`FormatError::FlattenedHeader`].
@@ -140,8 +140,8 @@ pub struct Record {
 impl Record {
     /// Decodes the header of a record; `None` is the end mark.
     ///
-    /// A record may have any size: makedumpfile -R takes none of 2 GiB or more, but the field has
-    /// 64 bits.
+    /// Any size that a file can have is accepted, though `makedumpfile -R` accepts none of 2 GiB or
+    /// more.
     ///
     /// # Errors
     /// [`FormatError::RecordPlace`] for an offset below 0, a size below 1, or an end that is no file

@@ -1,4 +1,4 @@
-//! The kernel's memory nodes: the pages of each, and how many of them are free.
+//! The kernel's memory nodes: the page frames of each, and how many of them are free.
 //!
 //! ```text
 //! SYMBOL(node_data) --> pglist_data *[MAX_NUMNODES]; SYMBOL(node_online_map) has a bit for each
@@ -16,18 +16,18 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
 
-/// Maximum nodes: four times those of NODES_SHIFT=10, the largest that a kernel can have.
+/// Maximum number of nodes: four times that of NODES_SHIFT=10, the largest configuration.
 const MAX_NODES: u64 = 4096;
 
-/// Maximum zones of a node: more than enum zone_type has.
+/// Maximum number of zones in a node: more than enum zone_type has.
 const MAX_ZONES: u64 = 16;
 
-/// Maximum orders of free blocks (LENGTH(zone.free_area)) that a kernel can be configured to:
-/// ARCH_FORCE_MAX_ORDER in arch/*/Kconfig.
+/// Maximum number of orders of free blocks (LENGTH(zone.free_area)), as far as kernels can be
+/// configured: ARCH_FORCE_MAX_ORDER in arch/*/Kconfig.
 pub(crate) const MAX_ORDERS: u64 = 20;
 
-/// One past the highest plausible pfn: 64 bits of physical address in pages of 4 KiB. Nodes may span
-/// more than the memory that a dump can have.
+/// One past the highest plausible pfn: 64-bit physical addresses in pages of 4 KiB. A node may span
+/// more than any dump can hold.
 const PFN_LIMIT: u64 = 1 << 52;
 
 /// A memory node.
@@ -38,13 +38,13 @@ pub(crate) struct Node {
     /// The virtual address of its array of struct pages, if the kernel has one for each node
     /// (FLATMEM, DISCONTIGMEM).
     pub mem_map: Option<VirtAddr>,
-    /// Pages on the zones' lists of free blocks, as the lists count them; `None` if a count is
-    /// implausible. Exact, unlike NR_FREE_PAGES, which includes pages that are not accepted yet and
-    /// lacks those of isolated blocks.
+    /// Pages on the lists of free blocks of all zones, by the counters of the lists; `None` if they
+    /// are unknown or implausible. NR_FREE_PAGES would be less exact: it includes pages that are not
+    /// accepted yet, and excludes those of isolated blocks.
     pub free_pages: Option<u64>,
 }
 
-/// The nodes that are online, by ascending number.
+/// The nodes that are online, in ascending order of their numbers.
 ///
 /// # Errors
 /// [`Error`] if VMCOREINFO lacks an item, or if a node cannot be read or is implausible.
@@ -63,14 +63,14 @@ struct NodeOffsets {
     zones: Option<ZoneOffsets>,
 }
 
-/// Offsets and sizes for the free counts of zones.
+/// Offsets and sizes for reading the free counts of zones.
 struct ZoneOffsets {
-    /// Of the first zone in pglist_data.
+    /// Offset of the first zone in pglist_data.
     node_zones: u64,
-    /// Of the number of zones in pglist_data.
+    /// Offset of the number of zones in pglist_data.
     nr_zones: u64,
     zone_bytes: u64,
-    /// Of the first `free_area.nr_free` in a zone.
+    /// Offset of the first `free_area.nr_free` in a zone.
     nr_free: u64,
     free_area_bytes: u64,
     orders: u64,
@@ -92,7 +92,7 @@ impl NodeOffsets {
 
 impl ZoneOffsets {
     fn of(info: &Vmcoreinfo) -> Option<Self> {
-        // VMCOREINFO does not have the offset of nr_free, which follows the lists.
+        // VMCOREINFO does not have the offset of nr_free; nr_free follows the lists.
         let list_bytes = info.size("list_head")?;
         let lists_bytes = info.length("free_area.free_list")?.checked_mul(list_bytes)?;
         let free_area_bytes = info.size("free_area")?;
@@ -116,7 +116,7 @@ struct NodeReader<'t, 'a> {
 }
 
 impl NodeReader<'_, '_> {
-    /// The number of each node in use and the address of its pglist_data.
+    /// The number of each online node, and the address of its pglist_data.
     fn online(&self) -> Result<Vec<(u64, VirtAddr)>, Error> {
         let info = self.kernel.info;
         if let Some(only) = info.symbol("contig_page_data") {
@@ -147,26 +147,26 @@ impl NodeReader<'_, '_> {
         Ok(nodes)
     }
 
-    /// The address of the array of pointers. VMCOREINFO has it on x86_64 only.
+    /// The address of `node_data`. VMCOREINFO has it on x86_64 only; elsewhere kallsyms does.
     fn node_data(&self) -> Result<VirtAddr, Error> {
         if let Some(node_data) = self.kernel.info.symbol("node_data") {
             return Ok(node_data);
         }
-        let by_kallsyms = || {
+        let from_kallsyms = || {
             let found = Kallsyms::open(self.kernel, self.translator)?.find(&["node_data"])?;
             let node_data = found.first().copied().flatten();
             node_data
                 .ok_or_else(|| Error::implausible("kallsyms_names", "no symbol is named node_data"))
         };
-        by_kallsyms()
+        from_kallsyms()
             .map_err(Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"))
     }
 
     /// The number of bits of node_online_map.
     fn max_nodes(&self) -> Result<u64, Error> {
         let info = self.kernel.info;
-        let by_mask = || info.size("nodemask_t")?.checked_mul(8);
-        let count = info.length("node_data").or_else(by_mask);
+        let from_mask = || info.size("nodemask_t")?.checked_mul(8);
+        let count = info.length("node_data").or_else(from_mask);
         let count = count.ok_or_else(|| {
             Error::MissingItem(vec![Item::length("node_data"), Item::size("nodemask_t")])
         })?;

@@ -1,8 +1,8 @@
 //! `struct page`: the layout of its fields, and the values that say what a page is used for.
 //!
 //! All of it comes from VMCOREINFO (kernel/vmcore_info.c, before 6.9 kernel/crash_core.c). The presence
-//! of an item decides, never a version. Of several names or forms of a field or number, the newest
-//! counts.
+//! of an item decides, never the kernel's version. If a field or number has several names or forms, the
+//! newest one present is used.
 
 mod compound;
 mod types;
@@ -18,8 +18,8 @@ use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
 pub(crate) use types::{PageType, page_type};
 
-/// Maximum `sizeof(struct page)`: several times its 64 bytes, to which memcg, KMSAN and the last CPU
-/// add a word each.
+/// Maximum `sizeof(struct page)`: several times the usual 64 bytes, to which options such as
+/// CONFIG_KMSAN add a word or two.
 const MAX_BYTES: u64 = 512;
 
 /// The flags in `page.mapping`: PAGE_MAPPING_FLAGS in include/linux/page-flags.h.
@@ -32,7 +32,7 @@ pub(crate) const MAX_ORDER: u64 = 22;
 /// The order of a folio in page[1].flags, since 6.6 (ebc1baf5c9b4).
 const FOLIO_ORDER: u64 = 0xff;
 
-/// How slab pages are marked.
+/// How the kernel marks slab pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slab {
     /// PAGE_SLAB_MAPCOUNT_VALUE, since 6.10 (46df8e73a4a3).
@@ -63,14 +63,14 @@ pub(crate) struct StructPageFormat {
     slab: Option<Slab>,
     hugetlb: Option<Hugetlb>,
     compound_order: Option<CompoundOrder>,
-    /// Any page type of this kernel: all have one form.
+    /// One page type of this kernel, whichever is known: all types have the same form.
     a_type: Option<PageType>,
-    /// A bit that is set in all kernel addresses: the highest, or bit 55 of arm64, where tags may be
-    /// above it. 0 if there is none.
+    /// The bit that is set in all kernel addresses: the highest, but bit 55 on arm64, where higher
+    /// bits may hold a tag. 0 if there is none.
     kernel_bit: u64,
 }
 
-/// The mask of a flag in `page.flags`, whose bit number is `NUMBER(name)`.
+/// The mask of the flag in `page.flags` whose bit number is `NUMBER(name)`.
 #[must_use]
 pub(crate) fn flag(info: &Vmcoreinfo, name: &str) -> Option<u64> {
     1u64.checked_shl(u32::try_from(info.number(name)?).ok()?)
@@ -177,16 +177,16 @@ impl StructPageFormat {
     #[must_use]
     pub(crate) fn page<'a>(&'a self, bytes: &'a [u8], vaddr: VirtAddr) -> StructPage<'a> {
         let mapcount = self.mapcount.and_then(|field| bytes.get(field.offset..)?.first_chunk());
-        // -1, a page without mappings, where the field is not known.
+        // Without the field: -1, which means that the page has no mappings.
         let mapcount = mapcount.map_or(u32::MAX, |&bytes| self.order.read_u32(bytes));
         let flags = self.read(bytes, self.flags);
         StructPage { format: self, bytes, vaddr, flags, mapcount }
     }
 
-    /// The value of a field; 0 if `bytes` does not reach it, as it may not reach page[1].
+    /// The value of a field; 0 if `bytes` ends before it, as may happen for fields of page[1].
     ///
-    /// Each width has its own load: this is the hot loop of `select`, and `ByteOrder::read_uint` copies
-    /// bytes by a length that is not known at compile time.
+    /// Each width has its own load, as this is in the hot loop of `select`: `ByteOrder::read_uint` would
+    /// copy a number of bytes that is not known at compile time.
     fn read(&self, bytes: &[u8], field: Field) -> u64 {
         let at = bytes.get(field.offset..).unwrap_or(&[]);
         let value = match field.bytes {
@@ -240,8 +240,8 @@ impl StructPage<'_> {
     /// The address of a tail's head. `None` for a struct page that was never initialised: its bits are
     /// all ones (PAGE_POISON_PATTERN).
     ///
-    /// The link is the address itself. Since 7.1 it may be a mask instead, which the head's address
-    /// is the tail's address ANDed with.
+    /// The link is the address itself. Since 7.1 it may be a mask instead: the head's address is then
+    /// the tail's address AND the mask.
     #[must_use]
     pub(crate) fn head_of_tail(&self) -> Option<VirtAddr> {
         let is_wide = self.format.flags.bytes == 8;
@@ -258,8 +258,8 @@ impl StructPage<'_> {
         Some(self.vaddr.wrapping_sub(self.head_of_tail()?))
     }
 
-    /// Whether a head is fake (page_is_fake_head(), 5.18 to 7.0): it stands for tails of a huge page
-    /// whose struct pages were freed. The kernel maps the first of them again in their place.
+    /// Whether a head is fake (page_is_fake_head(), 5.18 to 7.0): it is in the place of a tail. The
+    /// kernel has freed most struct pages of a hugetlb page, and maps the first ones again instead.
     #[must_use]
     pub(crate) fn is_fake_head(&self) -> bool {
         let next = self.next(1);
@@ -268,7 +268,7 @@ impl StructPage<'_> {
         })
     }
 
-    /// The struct page `pages` pages on, if the bytes reach that far.
+    /// The struct page of the page `pages` later, if the bytes reach that far.
     #[must_use]
     pub(crate) fn next(&self, pages: u64) -> Option<StructPage<'_>> {
         let size = self.format.size;
@@ -277,7 +277,7 @@ impl StructPage<'_> {
         Some(self.format.page(bytes, self.vaddr.wrapping_add(offset as u64)))
     }
 
-    /// Whether the page `pages` pages on is a tail of this head, or tails are not marked.
+    /// Whether the page `pages` later is a tail of this head; true where tails are not marked.
     fn has_tail(&self, pages: u64) -> bool {
         self.format.head_link.is_none()
             || self.next(pages).is_some_and(|tail| {
@@ -295,7 +295,7 @@ impl StructPage<'_> {
         self.flags & self.format.head_mask != 0
     }
 
-    /// Whether it is a slab page: its other fields then have other meanings.
+    /// Whether it is a slab page, whose other fields have other meanings.
     #[must_use]
     pub(crate) fn is_slab(&self) -> bool {
         match self.format.slab {
@@ -347,8 +347,8 @@ impl StructPage<'_> {
 
     /// The order of the compound page that this page is the head of; 0 for a single page.
     ///
-    /// `None` if that is contradictory: a head must be aligned to its order, and its first tail, and
-    /// the last one if the bytes reach it, must point to it.
+    /// `None` if the struct pages contradict each other: a head must be aligned to its order, and its
+    /// first tail must point to it, and so must the last one if the bytes reach it.
     #[must_use]
     pub(crate) fn compound_order(&self, pfn: Pfn) -> Option<u32> {
         let place = self.format.compound_order.filter(|_| self.is_head());
@@ -371,7 +371,7 @@ impl StructPage<'_> {
     }
 }
 
-/// `order`, if a block that starts at `pfn` can have it: `pfn` must be aligned to it.
+/// `order`, checked: it must be plausible, and `pfn` aligned to it.
 #[must_use]
 pub(crate) fn aligned_order(pfn: Pfn, order: u64) -> Option<u32> {
     let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;

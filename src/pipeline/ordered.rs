@@ -57,12 +57,12 @@ where
     };
     thread::scope(|scope| {
         let mut workers = workers.into_iter();
-        let own = workers.next();
+        let first = workers.next();
         for worker in workers {
             // If a thread cannot start, as with a limit on processes, the others suffice.
             let _ = thread::Builder::new().spawn_scoped(scope, || run(worker));
         }
-        if let Some(worker) = own {
+        if let Some(worker) = first {
             run(worker);
         }
     });
@@ -70,6 +70,7 @@ where
     queue.error.map_or(Ok(()), Err)
 }
 
+/// What the workers share.
 struct Line<Next, Emit, Done, Error> {
     feed: Mutex<Feed<Next>>,
     queue: Mutex<Queue<Emit, Done, Error>>,
@@ -78,12 +79,15 @@ struct Line<Next, Emit, Done, Error> {
     window: u64,
 }
 
+/// The source of items.
 struct Feed<Next> {
     next: Next,
+    /// Items taken so far, which is the index of the next one.
     taken: u64,
     ended: bool,
 }
 
+/// The results that wait to be emitted.
 struct Queue<Emit, Done, Error> {
     /// The results of `window` items from index `emitted` on; `None` if an item is not completed.
     done: VecDeque<Option<Done>>,
@@ -189,7 +193,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    /// Squares 0..count on some threads, slowly in a pattern; returns what was emitted.
+    /// Squares 0..count on some threads, each seventh slowly; returns what was emitted.
     fn squares(
         threads: usize,
         count: u64,

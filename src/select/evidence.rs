@@ -1,7 +1,7 @@
-//! Whether the classes can be trusted: what a whole memory says for and against them.
+//! Evidence for and against each class, from all struct pages: whether the class can be trusted.
 //!
-//! A crash may leave a few struct pages half written; they cost only their own pages. Many of them
-//! mean that the struct pages are read wrongly: a class is disabled, or all classes are.
+//! A crash may leave a few struct pages half written: only the pages that they describe are kept.
+//! Many contradictions mean that the struct pages are misread: a class is disabled, or all are.
 
 use std::ops::AddAssign;
 
@@ -10,26 +10,28 @@ use super::kernel_pages::KernelPageKind;
 use super::reasons::{Contradiction, FreeMissing, Inconsistency};
 use crate::pages::Pfn;
 
-/// Up to this many contradictions may come from the crash itself.
+/// Up to this many contradictions are put down to the crash itself.
 const MAX_FROM_CRASH: u64 = 4;
 
-/// More contradictions than one in this many sound struct pages are too many.
+/// More than one contradiction for this many sound struct pages is too many.
 const SOUND_PER_CONTRADICTION: u64 = 16;
 
-/// The crash may have come between a page and its zone's count of it.
+/// Tolerance when comparing with the free pages that the zones count: this many pages, and one for
+/// each `ZONE_SLACK_SHARE` counted. The crash may have come when a page was changed, but not yet its
+/// zone's count.
 const ZONE_SLACK_PAGES: u64 = 1024;
 const ZONE_SLACK_SHARE: u64 = 8;
 
-/// What speaks for and against one class.
+/// The evidence for and against one class.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClassEvidence {
     /// Blocks of the class, those with kernel pages included.
     pub(super) blocks: u64,
-    /// Blocks of the class that contain pages that certainly belong to the kernel.
+    /// Blocks that contain pages that certainly belong to the kernel, which contradicts the class.
     pub(super) blocks_of_kernel: u64,
     /// The first of these kernel pages.
     pub(super) first_of_kernel: Option<(Pfn, KernelPageKind)>,
-    /// Struct pages that contradict themselves as ones of the class.
+    /// Struct pages that match the class, but contradict themselves.
     pub(super) inconsistent: u64,
     /// The first of these pages.
     pub(super) first_inconsistent: Option<(Pfn, Inconsistency)>,
@@ -58,10 +60,10 @@ impl ClassEvidence {
     }
 }
 
-/// Struct pages of compounds: those that fit together, and those that do not.
+/// Counts of heads or tails of compounds: those that fit their compound, and those that do not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CompoundEvidence {
-    /// Struct pages that fit: tails that point to a head, heads with tails of their own.
+    /// Struct pages that fit: tails that point to a struct page, heads whose tails point to them.
     pub(super) good: u64,
     /// Struct pages that do not fit.
     pub(super) lost: u64,
@@ -70,7 +72,7 @@ pub(super) struct CompoundEvidence {
 }
 
 impl CompoundEvidence {
-    /// Counts the struct page of `pfn`.
+    /// Counts the struct page of `pfn` as good or lost.
     pub(super) fn add(&mut self, pfn: Pfn, is_good: bool) {
         if is_good {
             self.good += 1;
@@ -80,7 +82,7 @@ impl CompoundEvidence {
         }
     }
 
-    /// The first misfit, if there are too many.
+    /// The first lost one, if there are too many.
     fn too_many_lost(&self) -> Option<Pfn> {
         self.first_lost.filter(|_| too_many(self.lost, self.good))
     }
@@ -94,13 +96,13 @@ impl AddAssign<&CompoundEvidence> for CompoundEvidence {
     }
 }
 
-/// What speaks for and against the struct pages.
+/// The evidence for and against all classes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
     pub(super) classes: PerClass<ClassEvidence>,
     pub(super) tails: CompoundEvidence,
     pub(super) heads: CompoundEvidence,
-    /// Pages of the buddy allocator, excluded from the input or not.
+    /// Pages in blocks of the buddy allocator, whether or not the input has them.
     pub(super) buddy_pages: u64,
 }
 
@@ -116,8 +118,8 @@ impl AddAssign<&Evidence> for Evidence {
 impl Evidence {
     /// The classes that cannot be trusted, and why.
     ///
-    /// `zones` is how many free pages the zones count, where that can be compared with what was
-    /// found.
+    /// `zones` is the number of free pages that the zones count; `None` if it cannot be compared
+    /// with `buddy_pages`.
     pub(super) fn contradictions(&self, zones: Option<u64>) -> Vec<(Class, Contradiction)> {
         if let Some(why) = self.against_all(zones) {
             return Class::ALL.map(|class| (class, why.clone())).to_vec();
@@ -129,7 +131,7 @@ impl Evidence {
         self.classes.iter().filter_map(of_class).collect()
     }
 
-    /// Why no struct page can be trusted, if so.
+    /// Why no struct page can be trusted, if that is so.
     fn against_all(&self, zones: Option<u64>) -> Option<Contradiction> {
         if let Some(pfn) = self.tails.too_many_lost() {
             let CompoundEvidence { good, lost, .. } = self.tails;
@@ -139,14 +141,15 @@ impl Evidence {
             let CompoundEvidence { good, lost, .. } = self.heads;
             return Some(Contradiction::LostHeads { lost, good, pfn });
         }
-        // Then the struct pages are not where VMCOREINFO says, or not what it says. If the class
-        // free has a contradiction of its own, that explains the missing pages.
+        // With less than half of the free pages found, the struct pages are not where VMCOREINFO
+        // says, or not what it says; unless a contradiction of class free explains the others.
         let zones = zones.filter(|&zones| {
             self.buddy_pages < zones / 2 && self.classes[Class::Free].contradiction().is_none()
         })?;
         Some(FreeMissing { zones, found: self.buddy_pages }.into())
     }
 
+    /// Whether more free pages were found than the zones count.
     fn free_excess(&self, zones: Option<u64>) -> Option<Contradiction> {
         let found = self.buddy_pages;
         let zones = zones.filter(|&zones| found > zones.saturating_add(zone_slack(zones)))?;

@@ -1,4 +1,4 @@
-//! The rules of all classes on one struct page, in the order of [`Class::ALL`].
+//! Applies the rules of all classes to one struct page, in the order of [`Class::ALL`].
 
 use super::class::{Class, PerClass};
 use super::classes::{cache, free, hwpoison, offline, user};
@@ -10,7 +10,7 @@ use crate::kernel::struct_page::{StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 
-/// The rules of one kernel: a disabled class has none.
+/// The rules for one kernel; a disabled class has none.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     free: Option<free::Rule>,
@@ -25,7 +25,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The rules for a kernel, by which the classes of `level` are excluded.
+    /// The rules for a kernel; `level` decides which classes are excluded.
     ///
     /// A class that VMCOREINFO does not describe is disabled from the start.
     pub(super) fn new(info: &Vmcoreinfo, format: &StructPageFormat, level: DumpLevel) -> Self {
@@ -59,7 +59,7 @@ impl Rules {
         self.disabled[class].as_ref()
     }
 
-    /// Disables a class: no page matches it any more.
+    /// Disables a class: from now on, no page matches it.
     pub(super) fn disable(&mut self, class: Class, why: DisableReason) {
         self.disabled[class] = Some(why);
         match class {
@@ -72,7 +72,7 @@ impl Rules {
         }
     }
 
-    /// What `page` is, and what of it is excluded.
+    /// The class of the block that `page` begins, and which of the block's pages are excluded.
     pub(super) fn classify(&self, page: &StructPage<'_>, pfn: Pfn) -> Verdict {
         let (class, matched) = match self.match_by_level(page, pfn) {
             (_, RuleMatch::No) => self.match_at_every_level(page, pfn),
@@ -92,7 +92,7 @@ impl Rules {
             }
             RuleMatch::Block(order) => {
                 let exclusion = match self.match_at_every_level(page, pfn) {
-                    // The block is no larger than its own class says.
+                    // No more than the block itself, whatever order the other class says.
                     (class, RuleMatch::Block(part)) => {
                         Some(Exclusion { class, order: part.min(order) })
                     }
@@ -136,7 +136,7 @@ impl Rules {
         (Class::User, user.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
     }
 
-    /// The first class that the page matches of those that every level excludes.
+    /// The first class that the page matches, of those that are excluded at every level.
     fn match_at_every_level(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
         let poisoned = self.match_hwpoison(page, pfn);
         if poisoned != RuleMatch::No {

@@ -18,10 +18,10 @@ use crate::pages::page_set::PageSet;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline;
 
-/// Struct pages that are read at a time: 512 KiB of the usual 64-byte ones fit a processor's cache.
+/// Struct pages read at a time. At the usual 64 bytes each, these 512 KiB fit a processor's cache.
 const BATCH_PAGES: u64 = 8192;
 
-/// What a scan needs.
+/// The input of a scan.
 #[derive(Clone, Copy)]
 pub(super) struct ScanInput<'a> {
     pub(super) dump: &'a Dump,
@@ -31,14 +31,14 @@ pub(super) struct ScanInput<'a> {
     pub(super) rules: &'a Rules,
 }
 
-/// What a scan found.
+/// The result of a scan.
 pub(super) struct Scan {
-    /// The excluded pages, all of them pages of the input.
+    /// The excluded pages; the input has all of them.
     pub(super) excluded: PageSet,
     pub(super) counts: ScanCounts,
 }
 
-/// Scans all struct pages with one thread for each of `memories`, which are the dump's.
+/// Scans all struct pages, with one thread for each of `memories`: readers of the dump's memory.
 ///
 /// # Errors
 /// [`SelectError::Interrupted`] when `cancel` is set.
@@ -78,7 +78,7 @@ struct Scanner<'a> {
     input: ScanInput<'a>,
     memory: &'a (dyn PhysicalMemory + Sync),
     batch: Batch,
-    /// The kernel's pages of the chunk.
+    /// The kernel pages within the chunk.
     kernel_pages: Mask,
 }
 
@@ -94,14 +94,14 @@ impl<'a> Scanner<'a> {
         self.kernel_pages.reset(number);
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
-        // The first page that is not part of a block yet.
+        // The page to go on with: never within a block that was added.
         let mut next = pfns.start;
         for run in input.dump.known_within(pfns) {
             for part in input.struct_pages.within(run) {
                 chunk.counts.unreadable += chunk.kept_within(part.pfns);
                 for batch in batches(part.pfns) {
                     if batch.end <= next {
-                        // A block has it all: its struct pages need not be read.
+                        // A block covers the whole batch: its struct pages need not be read.
                         chunk.counts.struct_pages += chunk.kept_within(batch);
                         continue;
                     }
@@ -112,14 +112,14 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        // So far these are all pages that should have a struct page.
+        // So far `unreadable` counts all pages that should have a struct page.
         chunk.counts.unreadable -= chunk.counts.struct_pages;
         chunk.finish();
         chunk
     }
 
     /// Scans the struct pages of `run`, a readable run of the batch, from page `next` on; returns
-    /// the first page after the last block.
+    /// the page to go on with, which may be after the run.
     fn scan_run(&self, chunk: &mut Chunk, part: &ArrayPart<'_>, run: PfnRange, next: Pfn) -> Pfn {
         chunk.counts.struct_pages += chunk.kept_within(run);
         let struct_pages = self.batch.run(run);
@@ -131,7 +131,7 @@ impl<'a> Scanner<'a> {
         pfn.max(next)
     }
 
-    /// Scans one struct page; returns how many pages it describes.
+    /// Scans one struct page; returns how many pages it describes, and so how far to go on.
     #[inline]
     fn scan_page(
         &self,
@@ -142,7 +142,7 @@ impl<'a> Scanner<'a> {
     ) -> u64 {
         let evidence = &mut chunk.counts.evidence;
         if page.is_tail() {
-            // A tail has no class of its own. If its head began a block, the scan skipped the tail.
+            // A tail has no class of its own. If its head begins a block, the scan never gets here.
             if let Some(is_good) = self.points_to_struct_page(page, part) {
                 evidence.tails.add(pfn, is_good);
             }
@@ -155,7 +155,8 @@ impl<'a> Scanner<'a> {
             evidence.heads.add(pfn, page.compound_order(pfn).is_some());
         }
         match self.input.rules.classify(page, pfn) {
-            // Without marked tails, those of the kernel's compounds look like single pages.
+            // In a kernel that does not mark tails, those of its own compounds look like single
+            // pages: skip them with their head.
             Verdict::Unclassified if !self.input.format.knows_tails() => {
                 page.compound_order(pfn).map_or(1, |order| 1 << order)
             }
@@ -173,7 +174,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Adds a block to its class unless it contains kernel pages; returns how many pages are done.
+    /// Adds a block to its class, unless it contains kernel pages; returns how many pages to skip.
     #[inline]
     fn add_block(
         &self,
@@ -206,8 +207,9 @@ impl<'a> Scanner<'a> {
         pages
     }
 
-    /// Whether a tail points to where a struct page begins. `None` if it points nowhere, or before
-    /// its array: a compound larger than a memory section may begin in another array.
+    /// Whether a tail points to the start of an earlier struct page. `None` if that cannot be told: the
+    /// tail is not initialised, or its head is before the array, as a compound larger than a memory
+    /// section may begin in another array.
     fn points_to_struct_page(&self, page: &StructPage<'_>, part: &ArrayPart<'_>) -> Option<bool> {
         let size = self.input.format.size as u64;
         let distance = page.distance_to_head()?;
@@ -217,10 +219,10 @@ impl<'a> Scanner<'a> {
         (!is_before_array).then_some(is_good)
     }
 
-    /// The first kernel page of a block that begins in the chunk.
+    /// The first kernel page within `pfns`, a block that begins in the chunk.
     #[inline]
     fn first_kernel_page(&self, pfns: PfnRange) -> Option<(Pfn, KernelPageKind)> {
-        // The mask is faster, but has this chunk's pages only. Most blocks are single pages.
+        // The mask is faster, but covers this chunk only. Most blocks are single pages.
         let may_have_any = match pfns.len() {
             1 => self.kernel_pages.contains(pfns.start),
             _ => self.kernel_pages.any(pfns) || pfns.end > self.kernel_pages.chunk().end,

@@ -1,13 +1,13 @@
-//! A dump becomes a kdump file, in three acts.
+//! Converts a dump to a kdump-compressed file, in three steps.
 //!
 //! 1. *Prepare*: select the pages to keep, lay the file out, fill in its main header. Every offset
-//!    but those of the pages' data is known before a byte is written ([`layout`]).
+//!    except those of the pages' data is known before a byte is written ([`layout`]).
 //! 2. *Write the pages*: [`worker`](worker) threads encode batches, the [`writer`](writer) appends
 //!    them in ascending order, with their descriptors and bits of the 2nd [`bitmap`](bitmap).
 //! 3. *Seal*: write the rest of the tables, and the final header last. Until then, the header says
 //!    "incomplete".
 //!
-//! What an OUTPUT is and how it gets its name belongs in `output`; which pages are kept, in `select`.
+//! What OUTPUT is and how it gets its name belongs in `output`; which pages are kept, in `select`.
 
 pub(crate) mod bitmap;
 mod header;
@@ -64,7 +64,7 @@ pub fn convert(
     plan.seal(writer, written)
 }
 
-/// All that is decided before a byte is written.
+/// Everything that is decided before a byte is written.
 struct Plan<'a> {
     dump: &'a Dump,
     options: &'a ConvertOptions,
@@ -81,13 +81,13 @@ struct Written {
     counts: PageCounts,
     /// The counts at the last checkpoint, up to which the output is consistent.
     safe: Option<PageCounts>,
-    /// One past the last page that was written.
+    /// One past the last page that was appended.
     end: Pfn,
     reasons: Vec<IncompleteReason>,
 }
 
 impl<'a> Plan<'a> {
-    /// Selects the pages to keep, and lays the file out.
+    /// Selects the pages to keep, lays the file out, and fills in its header.
     fn prepare(dump: &'a Dump, options: &'a ConvertOptions) -> Result<Self> {
         let request = SelectRequest {
             level: options.dump_level,

@@ -35,7 +35,7 @@ impl UtsnameCapture {
         self.places.iter().any(|place| place.pages.contains(pfn))
     }
 
-    /// Looks at the bytes of page `pfn`.
+    /// Captures what is wanted of the bytes of page `pfn`.
     pub(crate) fn look(&self, pfn: Pfn, page: &[u8]) {
         self.places.iter().for_each(|place| place.look(pfn, page));
     }
@@ -47,7 +47,7 @@ impl UtsnameCapture {
     }
 }
 
-/// Captures some bytes of physical memory.
+/// Captures a few consecutive bytes of physical memory.
 #[derive(Debug)]
 struct Capture {
     /// The pages that contain these bytes.
@@ -58,14 +58,14 @@ struct Capture {
 }
 
 impl Capture {
-    /// Captures `count` bytes from a page and an offset within it on.
+    /// Prepares to capture `count` bytes, which start at an offset in a page.
     fn new((pfn, offset): (Pfn, u64), page_size: PageSize, count: usize) -> Self {
         let pages = (offset + count as u64).div_ceil(page_size.bytes());
         let pages = PfnRange::new(pfn, pfn.saturating_add(pages));
         Capture { pages, offset, bytes: Mutex::new(vec![None; count]) }
     }
 
-    /// Looks at the bytes of page `pfn`.
+    /// Captures those of the bytes that are in page `pfn`.
     fn look(&self, pfn: Pfn, page: &[u8]) {
         if !self.pages.contains(pfn) {
             return;

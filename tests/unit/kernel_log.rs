@@ -382,7 +382,7 @@ fn ids_that_span_more_than_the_ring_are_reported_and_the_newest_are_read() {
     let (found, ended) = read(&world(LE64, &image));
     assert_eq!(found, ring.expected());
     assert_eq!(ended.lost, 1);
-    assert!(ended.why.unwrap().ends_with("are more than the 8 of the ring"));
+    assert!(ended.why.unwrap().ends_with("are more than the ring's 8 descriptors"));
 }
 
 #[test]

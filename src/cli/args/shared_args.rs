@@ -1,4 +1,4 @@
-//! Groups of arguments that several commands share: declared once, the same everywhere.
+//! Arguments that several commands share: declared once, the same everywhere.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use kdumpconv::PageSize;
 /// The file to read.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct InputArgs {
-    /// File to read, perhaps packed as .gz or .zst; - for standard input
-    // An Option because clap has no value for a command that was not called.
+    /// File to read, .gz and .zst are decompressed; - for standard input
+    // An Option, because clap leaves the arguments of converting empty if another command is given.
     #[arg(required = true)]
     input: Option<PathBuf>,
 }
@@ -51,7 +51,7 @@ impl OutputArgs {
         self.output.is_some()
     }
 
-    /// The same options for the file that `input` names.
+    /// The same options, with the path of `input` as OUTPUT.
     pub(crate) fn with_path(&self, input: &InputArgs) -> Self {
         OutputArgs { output: input.input.clone(), ..*self }
     }
@@ -62,7 +62,7 @@ impl OutputArgs {
     }
 }
 
-/// The dump to read, and what it may not say itself.
+/// The dump to read, and what the dump itself may lack.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
@@ -72,15 +72,15 @@ pub(crate) struct DumpArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) part: Vec<PathBuf>,
 
-    /// Page size of the kernel, for a vmcore that does not say it (no VMCOREINFO)
+    /// Page size of the kernel, for a vmcore that does not state it (no VMCOREINFO)
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub(crate) page_size: Option<PageSize>,
 
-    /// Text of the VMCOREINFO, for a dump without one
+    /// File with the VMCOREINFO text, for a dump without one
     #[arg(long, value_name = "FILE", conflicts_with = "find_vmcoreinfo")]
     pub(crate) vmcoreinfo: Option<PathBuf>,
 
-    /// Search the memory of a dump without VMCOREINFO for one
+    /// If the dump has no VMCOREINFO, search its memory for one
     #[arg(long)]
     pub(crate) find_vmcoreinfo: bool,
 }
@@ -88,14 +88,13 @@ pub(crate) struct DumpArgs {
 /// The number of threads.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ThreadArgs {
-    /// ThreadArgs, at most 32 [default: the CPUs that may be used]
+    /// Threads, at most 32 [default: the CPUs that may be used]
     #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
     threads: Option<usize>,
 }
 
 impl ThreadArgs {
-    /// The number that was asked for, else the number of CPUs that std finds in the affinity mask
-    /// and the cgroup's quota.
+    /// The number asked for; by default the CPUs that the affinity mask and the cgroup's quota allow.
     pub(crate) fn count(&self) -> usize {
         let usable = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.threads.unwrap_or_else(usable).clamp(1, MAX_THREADS)
@@ -103,7 +102,7 @@ impl ThreadArgs {
 }
 
 impl DumpArgs {
-    /// All files that are read; `None` for standard input.
+    /// All files to read; `None` stands for standard input.
     pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
         let others = self.part.iter().chain(&self.vmcoreinfo).map(|path| Some(path.as_path()));
         std::iter::once(self.input.path()).chain(others).collect()
@@ -129,11 +128,11 @@ pub(crate) struct MessageArgs {
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
-    /// As of makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
+    /// As in makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
     #[arg(long, value_name = "N", hide = true)]
     message_level: Option<u32>,
 
-    /// As of makedumpfile: --verbose
+    /// As in makedumpfile: --verbose
     #[arg(short = 'D', hide = true)]
     debug: bool,
 }
@@ -141,7 +140,7 @@ pub(crate) struct MessageArgs {
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
-    /// As suits the terminal or file.
+    /// Depending on where messages go.
     Auto,
     /// Always.
     Always,
@@ -152,7 +151,7 @@ pub(crate) enum When {
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
-    /// Errors alone.
+    /// Errors only.
     Quiet,
     /// Warnings and the summary as well.
     Normal,
@@ -160,7 +159,7 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
-/// Bits of makedumpfile's --message-level.
+/// Bits of --message-level.
 const MESSAGE_PROGRESS: u32 = 1;
 const MESSAGE_COMMON: u32 = 2;
 pub(crate) const MESSAGE_DEBUG: u32 = 8;
@@ -207,7 +206,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
-/// As [`parse_size`], but only page sizes that dumps may have.
+/// Parses a size that the pages of a dump may have.
 fn parse_page_size(text: &str) -> Result<PageSize, String> {
     let size = PageSize::new(parse_size(text)?);
     size.ok_or_else(|| "a power of two from 4096 to 262144".to_owned())

@@ -1,4 +1,4 @@
-//! OUTPUT: created, written and published.
+//! Creates, writes and publishes OUTPUT.
 
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
@@ -22,12 +22,12 @@ use crate::cli::ui::progress::Unit;
 pub(crate) enum Target {
     /// To OUTPUT.
     Output(Output),
-    /// Nowhere, as a dry run does: the sink only counts.
+    /// Nowhere, in a dry run: the sink only counts.
     Nowhere { sink: Box<dyn Sink>, is_flattened: bool },
 }
 
 impl Target {
-    /// The target of a dry run.
+    /// The target of a dry run that would write `format`.
     pub(crate) fn nowhere(format: OutputFormat) -> Self {
         let is_flattened = format == OutputFormat::Flat;
         let sink: Box<dyn Sink> = if is_flattened {
@@ -75,12 +75,12 @@ pub(crate) struct WriteStatus {
     pub(crate) cancelled: bool,
     /// Something is missing.
     pub(crate) incomplete: bool,
-    /// What was written is of no use.
+    /// Nothing usable was written.
     pub(crate) unusable: bool,
 }
 
 impl WriteStatus {
-    /// The status of a dump with these pages, incomplete for these reasons.
+    /// The status of a dump of which `pages` were written; complete if there are no `reasons`.
     pub(crate) fn of_pages(reasons: &[IncompleteReason], pages: &PageCounts) -> Self {
         let incomplete = !reasons.is_empty();
         WriteStatus {
@@ -93,10 +93,10 @@ impl WriteStatus {
 
 impl Job {
     /// Creates OUTPUT, which must be none of the `inputs` (`None` is standard input). From then on
-    /// a signal sets `cancel`, unless there is nothing to keep or remove.
+    /// a signal sets `cancel`, unless OUTPUT is a stream: then there is nothing to keep or remove.
     ///
     /// # Errors
-    /// [`Usage`] for an input that would be overwritten; why OUTPUT cannot be created.
+    /// [`Usage`] if an input would be overwritten; else the reason why OUTPUT cannot be created.
     pub(crate) fn create_output(
         &self,
         inputs: &[Option<&Path>],
@@ -120,10 +120,11 @@ impl Job {
         Ok(Target::Output(output))
     }
 
-    /// Writes to `target` by `work`, with progress; discards what was written if `work` fails.
+    /// Runs `work`, which writes to `target`, and shows progress. If `work` fails, discards what was
+    /// written.
     ///
     /// # Errors
-    /// What `work` returns.
+    /// The error of `work`.
     pub(crate) fn write<R>(
         &self,
         mut target: Target,
@@ -139,8 +140,8 @@ impl Job {
         }
     }
 
-    /// Gives the output its name, keeps it as incomplete, or removes it. Returns how the command
-    /// ends, and what became of the output; `None` of a dry run.
+    /// Gives the output its name, keeps it as incomplete, or removes it. Returns the exit code and
+    /// what became of the output, `None` in a dry run.
     pub(crate) fn publish(
         &self,
         target: Target,
@@ -177,7 +178,7 @@ impl Job {
 /// Refuses to write a dump to a terminal.
 ///
 /// # Errors
-/// [`Usage`] if standard output is the OUTPUT, and a terminal.
+/// [`Usage`] if OUTPUT is standard output, and a terminal.
 pub(crate) fn refuse_terminal(output: &OutputArgs) -> Result<(), Usage> {
     if output.path().is_none() && io::stdout().is_terminal() {
         return Err(Usage("the dump would go to the terminal: name an OUTPUT, or use a pipe"));
@@ -185,7 +186,7 @@ pub(crate) fn refuse_terminal(output: &OutputArgs) -> Result<(), Usage> {
     Ok(())
 }
 
-/// The folder that `target` is in or will be in.
+/// The folder in which `target` is or will be.
 pub(super) fn folder_of(target: &Path) -> &Path {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -193,9 +194,9 @@ pub(super) fn folder_of(target: &Path) -> &Path {
     }
 }
 
-/// Whether OUTPUT is one of the `inputs`, under whatever names.
+/// Whether OUTPUT is one of the `inputs`, perhaps by another name.
 fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
-    let of = |path: Option<&Path>, standard: &dyn AsFd| match path {
+    let metadata_of = |path: Option<&Path>, standard: &dyn AsFd| match path {
         Some(path) => std::fs::metadata(path).ok(),
         None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),
     };
@@ -204,7 +205,8 @@ fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
         let device = kind.is_block_device().then(|| (0, metadata.rdev()));
         device.or_else(|| kind.is_file().then(|| (metadata.dev(), metadata.ino())))
     };
-    let target = of(output.path(), &io::stdout()).and_then(identity);
-    let is_target = |input: &Option<&Path>| of(*input, &io::stdin()).and_then(identity) == target;
+    let target = metadata_of(output.path(), &io::stdout()).and_then(identity);
+    let is_target =
+        |input: &Option<&Path>| metadata_of(*input, &io::stdin()).and_then(identity) == target;
     target.is_some() && inputs.iter().any(is_target)
 }

@@ -95,7 +95,7 @@ struct Makedumpfile {
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 
-    /// ThreadArgs [default: the CPUs that may be used]
+    /// Threads [default: the CPUs that may be used]
     #[arg(long, value_name = "N")]
     num_threads: Option<usize>,
 

@@ -1,4 +1,4 @@
-//! makedumpfile's command lines, and our command line or the error that each becomes.
+//! Command lines of makedumpfile, and what each is translated to: one of ours, or an error.
 
 use clap::CommandFactory;
 
@@ -48,7 +48,7 @@ fn a_command_line_becomes_one_of_ours() {
         // kdump-config adds its own -F where the user's is not the first word.
         ("-z -F -d 1 -F vmcore", "kdumpconv -C zstd -d 1 -F -- vmcore -"),
         ("-cd31 vmcore out -f", "kdumpconv -C zlib -d 31 -f -- vmcore out"),
-        // The last of several counts, as for getopt(3).
+        // The last of several options wins, as with getopt(3).
         ("-c -l -p vmcore out", "kdumpconv -C snappy -d 0 -- vmcore out"),
         ("-l -c -d 1 -d 31 vmcore out", "kdumpconv -C zlib -d 31 -- vmcore out"),
         ("-l --num-threads=4 vmcore out", "kdumpconv -C lzo -d 0 -j 4 -- vmcore out"),
@@ -77,7 +77,7 @@ fn a_command_line_becomes_one_of_ours() {
             "kdumpconv dmesg --message-level 8 -- vmcore -",
         ),
         ("--mem-usage vmcore", "kdumpconv info --classes -- vmcore"),
-        // A name is never taken for an option or a command.
+        // A file name is never mistaken for an option or a command.
         ("-l -- -d info", "kdumpconv -C lzo -d 0 -- -d info"),
     ] {
         assert_eq!(ours(line).as_deref(), Ok(expected), "{line}");
@@ -114,7 +114,7 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
 
 #[test]
 fn every_option_of_makedumpfile_is_known() {
-    // getopt_long's letters and names in makedumpfile.c of 1.7.9.
+    // The short and long options that makedumpfile 1.7.9 passes to getopt_long(3).
     let mut names: Vec<String> = "bcDdeEFfghilLpRvXxz".chars().map(|c| format!("-{c}")).collect();
     names.extend(
         "split reassemble xen-syms xen-vmcoreinfo xen_phys_start message-level vtop dump-dmesg partial-dmesg config help diskset cyclic-buffer eppic non-mmap mem-usage splitblock-size work-dir num-threads check-params dry-run show-stats extension"

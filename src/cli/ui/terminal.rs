@@ -1,4 +1,4 @@
-//! Standard output: what it can show if it is a terminal, and pictures drawn with that.
+//! Standard output: writing to it, what it can show if it is a terminal, and bars drawn on it.
 
 use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
@@ -9,8 +9,8 @@ use rustix::io::Errno;
 /// Columns of a terminal that does not report its width.
 const USUAL_COLUMNS: usize = 80;
 
-/// Standard output without a buffer. If another process has made it non-blocking, as ssh does, a
-/// write waits until it can be written.
+/// Standard output without a buffer. If another process, such as ssh, has made it non-blocking, a
+/// write waits until it accepts bytes.
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
@@ -31,7 +31,7 @@ impl Write for Stdout {
     }
 }
 
-/// What can be shown.
+/// What standard output can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
     /// Columns of the terminal; `None` for a pipe or file.
@@ -43,7 +43,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// What standard output can show. `NO_COLOR` (no-color.org) and `TERM=dumb` are honoured.
+    /// Inspects standard output. Honours `NO_COLOR` (no-color.org) and `TERM=dumb`.
     pub(crate) fn of_stdout() -> Self {
         if !io::stdout().is_terminal() {
             return Terminal { columns: None, colour: false, unicode: false };
@@ -84,14 +84,14 @@ impl Look {
         }
     }
 
-    /// The sign, and its meaning.
+    /// The cell as drawn, and its meaning.
     pub(crate) fn legend(&self, terminal: &Terminal) -> String {
         let sign = self.paint(&self.char(terminal).to_string(), terminal);
         format!("{sign} {}", self.meaning)
     }
 }
 
-/// A bar of these cells; one escape code paints a run of equal cells.
+/// Draws the cells side by side; one escape code paints a run of equal cells.
 pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
     let mut bar = String::new();
     for same in cells.chunk_by(|a, b| a.meaning == b.meaning) {
@@ -103,7 +103,7 @@ pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
     bar
 }
 
-/// Whether the locale is a UTF-8 one: the first of its variables that is set counts (locale(7)).
+/// Whether the locale uses UTF-8; the first variable that is set decides (locale(7)).
 fn has_utf8_locale() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()

@@ -1,19 +1,21 @@
 //! Writes the sequences of a block as code words.
+
 use super::bits::BitWriter;
 use super::matcher::{Sequence, Window};
 use super::tables::{
     DISTANCE_EXTRA, DISTANCE_MASK, DISTANCES, END, LENGTH_EXTRA, LENGTH_MASK, LITERALS,
 };
 
-/// The longest word for literals and lengths, shorter than RFC 1951 allows:
-/// four literals, or a literal and a match, then fit between two flushes.
+/// Maximum bits of a code word for a literal or length. RFC 1951 allows 15; with 12, four literals,
+/// or a literal and a match, fit between two flushes.
 pub(super) const LITERAL_LIMIT: usize = 12;
-/// The longest word for distances: 12 + 12 + 5 and 14 + 13 bits are 56.
+/// Maximum bits of a code word for a distance. A literal (12 bits), a length (12 and 5 extra bits)
+/// and a distance (14 and 13 extra bits) then take 56.
 pub(super) const DISTANCE_LIMIT: usize = 14;
 const _: () = assert!(4 * LITERAL_LIMIT <= BitWriter::ROOM);
 const _: () = assert!(2 * LITERAL_LIMIT + 5 + DISTANCE_LIMIT + 13 <= BitWriter::ROOM);
 
-/// Which of a third and a fourth literal to keep, by the number of literals.
+/// Masks that keep or drop the third and the fourth literal, indexed by the number of literals.
 static KEEP: [[u32; 2]; 8] = [[0, 0], [0, 0], [0, 0], [!0, 0], [!0, !0], [0, 0], [0, 0], [0, 0]];
 
 /// Reads four bytes of the window from `at` on.
@@ -28,8 +30,8 @@ fn four(window: &Window, at: usize) -> [usize; 4] {
 
 /// Writes the sequences, the first of which starts at `pos` in the window, and the end symbol.
 ///
-/// The writer is passed by value so that it stays in registers. The length of a run is hard to
-/// predict, so literals beyond a short run are masked out instead of branched around.
+/// The writer is passed by value so that it stays in registers. The processor cannot predict the
+/// length of a run, so the literals after a short run are masked out rather than branched around.
 #[expect(clippy::indexing_slicing, reason = "bytes and masked symbols are in bounds")]
 pub(super) fn emit<'a>(
     mut w: BitWriter<'a>,
@@ -82,7 +84,7 @@ pub(super) fn emit<'a>(
     w
 }
 
-/// Writes two literals, and two more where `keep` has all bits set.
+/// Writes two literals, and each of the next two whose mask in `keep` is all ones.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "bytes are below 256")]
 fn four_literals<'a>(

@@ -6,15 +6,15 @@ use crate::format::FormatError;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
 use crate::pages::{PageSize, Pfn, PfnRange};
 
-/// The bytes of each part of a file, and the pages that it has.
+/// Where the parts of a file are, and which pages it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
-    /// The size of a page, which is a block.
+    /// The size of a page, and of a block.
     pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
-    /// The pages whose descriptors the file has, if they are in the 2nd bitmap: all pages, but in a
-    /// split set those of this file.
+    /// The pages that the file covers: all, or its part of a split set. Those that are in the 2nd
+    /// bitmap have their descriptors in this file.
     pub pfns: PfnRange,
     /// The 1st bitmap, without its padding.
     pub bitmap1: Range<u64>,
@@ -25,14 +25,14 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Derives the places from the headers.
+    /// Derives the geometry from the headers.
     ///
-    /// There are two bitmaps if `bitmap_blocks` has room for two, each padded to a block: crash's
-    /// rule.
+    /// There are two bitmaps if `bitmap_blocks` has room for two, each padded to a block. This is
+    /// crash's rule.
     ///
     /// # Errors
     /// [`FormatError::BlockSize`]; [`FormatError::MaxMapnr`] if the bitmaps are too small for
-    /// `max_mapnr`, or that is 0; [`FormatError::SplitRange`].
+    /// `max_mapnr`, or if that is 0; [`FormatError::SplitRange`].
     pub fn of(main: &DiskDumpHeader, sub: &KdumpSubHeader) -> Result<Self, FormatError> {
         let page_size = PageSize::new(main.block_size.into());
         let page_size = page_size.ok_or(FormatError::BlockSize(main.block_size))?;
@@ -40,7 +40,7 @@ impl Geometry {
             0 => u64::from(main.max_mapnr),
             pages => pages,
         };
-        // Less than 2^18 * 2^33: nothing here overflows.
+        // Offsets are less than 2^18 * 2^33, and bits than 2^18 * 2^35: nothing here overflows.
         let block_size = page_size.bytes();
         let bitmap1 = block_size * (1 + u64::from(main.sub_hdr_size));
         let blocks = main.bitmap_blocks;

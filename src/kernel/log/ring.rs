@@ -1,10 +1,10 @@
-//! The lockless ring of kernels since 5.10: descriptors with a state, infos, and texts.
+//! The lockless printk ring, since 5.10: arrays of descriptors and infos, and a ring of texts.
 //!
 //! ```text
 //! prb --> printk_ringbuffer { desc_ring, text_data_ring }
 //! desc_ring { count_bits, descs, infos, head_id, tail_id }: the records have the ids tail..=head;
 //!   id % 2^count_bits is the index in descs[] (state, text block) and infos[] (time, length, caller)
-//! text_data_ring { size_bits, data }: each block begins with the id of its record
+//! text_data_ring { size_bits, data }: each text block begins with the id of its record
 //! ```
 //!
 //! Source: kernel/printk/printk_ringbuffer.c and .h.
@@ -20,12 +20,12 @@ use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
 
-/// States of a descriptor with a text (enum desc_state): the two highest bits of state_var.
+/// The states of a written record (enum desc_state), in the two highest bits of state_var.
 const COMMITTED: u64 = 1;
 const FINALIZED: u64 = 2;
 
-/// text_blk_lpos of an empty line (NO_LPOS). Any other odd position means that there was no room for
-/// the text.
+/// text_blk_lpos of an empty line (NO_LPOS). Any other odd position means that the ring had no room
+/// for the text.
 const EMPTY_LINE: u64 = 3;
 
 /// The largest ring that a kernel creates: log_buf_len= is at most 2 GiB (LOG_BUF_LEN_MAX), with one
@@ -33,7 +33,7 @@ const EMPTY_LINE: u64 = 3;
 const MAX_COUNT_BITS: u32 = 26;
 const MAX_SIZE_BITS: u32 = 31;
 
-/// Maximum consecutive records that cannot be read: after them the ring itself is taken as missing.
+/// Reading ends after this many consecutive unreadable records: the ring itself must be missing.
 const MAX_LOST_IN_A_ROW: u32 = 1 << 16;
 
 /// Sizes of the structs, and offsets of their members.
@@ -63,25 +63,25 @@ impl RingOffsets {
         })
     }
 
-    /// The offset of facility and level, which VMCOREINFO does not name: they are the two bytes
-    /// between the length and the caller, if there are two.
+    /// The offset of facility and level, which VMCOREINFO does not have: they are between the length
+    /// and the caller, if exactly two bytes are there.
     fn facility(&self) -> Option<u64> {
         (self.caller_id? == add(self.text_len, 4)).then(|| add(self.text_len, 2))
     }
 }
 
-/// Sums of offsets from VMCOREINFO wrap, as the kernel's addresses do.
+/// Adds offsets from VMCOREINFO, wrapping around as pointers do: they may be any numbers.
 fn add(a: u64, b: u64) -> u64 {
     a.wrapping_add(b)
 }
 
-/// The offset of the value in an atomic_long_t: 0 unless VMCOREINFO says otherwise, as it is the only
-/// member.
+/// The offset of the value in an atomic_long_t: as its only member, 0 unless VMCOREINFO says
+/// otherwise.
 fn counter(info: &Vmcoreinfo) -> u64 {
     info.offset("atomic_long_t.counter").unwrap_or(0)
 }
 
-/// The head of the ring, checked against the memory that the dump has.
+/// struct printk_ringbuffer and what it contains; the sizes are no larger than the dump's memory.
 struct Ring {
     offsets: RingOffsets,
     layout: StructLayout,
@@ -153,11 +153,11 @@ impl Ring {
         ]
     }
 
-    /// The address of the text in the block from `begin` to `next`, and the most bytes that it can
-    /// have. `None` for a block that no writer creates.
+    /// The address of the text in the block from `begin` to `next`, and its maximum length. `None` for
+    /// a block that no writer creates.
     ///
-    /// Logical positions only grow; their lower bits are the offset in the ring. A block that would
-    /// cross the end of the ring is at its start instead.
+    /// `begin` and `next` are logical positions, which only grow; their lower bits are the offset in
+    /// the ring. A block that would cross the end of the ring is at the start of the ring instead.
     fn text(&self, begin: u64, next: u64) -> Option<(VirtAddr, u64)> {
         let (mut first, mut end) = (begin & self.data_mask, next & self.data_mask);
         if end == 0 {
@@ -171,13 +171,14 @@ impl Ring {
     }
 }
 
-/// One reader for each array, as each is read from front to back.
+/// One reader for each array: each array is read from front to back, the three in turn.
 struct Readers<'t, 'a> {
     descs: VirtualReader<'t, 'a>,
     infos: VirtualReader<'t, 'a>,
     texts: VirtualReader<'t, 'a>,
 }
 
+/// The virtual addresses of the ring whose pointer is at `symbol`.
 pub(super) fn memory(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
@@ -186,6 +187,7 @@ pub(super) fn memory(
     Ok(Ring::open(info, translator, symbol)?.memory())
 }
 
+/// Visits the records of the ring whose pointer is at `symbol`, oldest first.
 pub(super) fn read(
     info: &Vmcoreinfo,
     translator: &Translator<'_>,
@@ -204,13 +206,13 @@ pub(super) fn read(
         let (tail, head) = (ring.tail, ring.head);
         let count = ring.desc_mask + 1;
         report.add_lost(format_args!(
-            "ids {tail:#x} to {head:#x} are more than the {count} of the ring"
+            "ids {tail:#x} to {head:#x} are more than the ring's {count} descriptors"
         ));
         newer = ring.desc_mask;
     }
     let mut text = Vec::new();
     let mut lost_in_a_row = 0;
-    // Texts never overlap: their sum is at most the size of the ring.
+    // Texts never overlap, so together they are no larger than the ring.
     let mut text_room = ring.data_mask + 1;
     for back in (0..=newer).rev() {
         let id = ring.head.wrapping_sub(back) & ring.id_mask;
@@ -249,8 +251,8 @@ enum RecordError {
     Block { begin: u64, next: u64 },
 }
 
-/// Reads record `id`, and its text into `text`. `None` if it is not written yet, or had no room for a
-/// text.
+/// Reads record `id`, and its text into `text`. `None` if it is not written yet, or if the ring had no
+/// room for its text.
 fn record(
     ring: &Ring,
     readers: &mut Readers<'_, '_>,
@@ -303,8 +305,8 @@ fn record(
     }))
 }
 
-/// The level in `u8 flags:5; u8 level:3;`. The first member of a bit field has the lowest bits on
-/// little-endian machines, the highest on others.
+/// The level in `u8 flags:5; u8 level:3;`. The first bit field has the lowest bits on little-endian
+/// machines, the highest on big-endian ones.
 pub(super) fn level(order: ByteOrder, flags: u8) -> u8 {
     match order {
         ByteOrder::Little => flags >> 5,

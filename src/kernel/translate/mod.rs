@@ -6,8 +6,8 @@
 //! ```
 //!
 //! An architecture's file says where its tables are, how many levels they have and how to decode an
-//! entry; only `tables` walks. A linear range is one that the kernel maps by adding a constant.
-//! It finds the tables themselves, and memory whose tables are not in the dump.
+//! entry; only `tables` walks them. A linear range is one that the kernel maps by adding a constant.
+//! Linear ranges locate the tables themselves, and memory whose tables are not in the dump.
 
 mod arm64;
 pub(crate) mod direct_map;
@@ -37,7 +37,7 @@ use tables::Tables;
 #[cfg(test)]
 pub(crate) use enumerate::TablesFound;
 
-/// A crashed kernel, as its dump presents it.
+/// A crashed kernel: what its dump says of it, and its memory.
 #[derive(Clone, Copy)]
 pub struct Kernel<'a> {
     /// Its architecture.
@@ -50,8 +50,8 @@ pub struct Kernel<'a> {
     pub info: &'a Vmcoreinfo,
     /// See [`Architecture::phys_base`]; a kdump file's header has the same value.
     pub phys_base: u64,
-    /// The program headers of an ELF core, empty for a kdump file. A kernel that wrote them put
-    /// addresses of its direct map there.
+    /// The program headers of an ELF core, empty for a kdump file. If the kernel wrote them, their
+    /// virtual addresses are those of its direct map.
     pub segments: &'a [Segment],
     /// Its memory.
     pub memory: &'a dyn PhysicalMemory,
@@ -83,14 +83,14 @@ impl LinearRange {
     }
 }
 
-/// How the addresses of one kernel are translated.
+/// How to translate the addresses of one kernel.
 #[derive(Debug)]
 struct AddressSpace {
-    /// Ranges that count before the tables.
+    /// Ranges to try before the tables.
     exact: Vec<LinearRange>,
     /// The tables, or why they cannot be walked.
     tables: Result<Tables, Arc<Error>>,
-    /// Ranges that count where an entry of the tables cannot be read.
+    /// Ranges to try where there are no tables, or an entry of them cannot be read.
     fallback: Vec<LinearRange>,
     /// The direct map of all memory, where VMCOREINFO or the architecture defines it.
     linear: Option<LinearRange>,
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Translator<'_> {
 }
 
 impl<'a> Translator<'a> {
-    /// Finds the page tables of a kernel and their format.
+    /// Locates the page tables of a kernel.
     ///
     /// # Errors
     /// [`Error::NoTranslation`], whose source says what VMCOREINFO lacks.
@@ -140,13 +140,13 @@ impl<'a> Translator<'a> {
         Ok(Translator { memory: kernel.memory, layout: kernel.layout, space })
     }
 
-    /// Word size and byte order of the kernel.
+    /// The word size and byte order of the kernel.
     #[must_use]
     pub(crate) fn layout(&self) -> StructLayout {
         self.layout
     }
 
-    /// The memory that it reads.
+    /// The physical memory that this reads.
     #[must_use]
     pub(crate) fn memory(&self) -> &'a dyn PhysicalMemory {
         self.memory
@@ -189,7 +189,7 @@ impl<'a> Translator<'a> {
         };
         tables.walk(memory, vaddr).or_else(|error| match error {
             AddressError::UnreadableEntry { .. } => {
-                // Only as far as that entry maps: the next one may be readable, and then counts.
+                // Only as far as that entry maps: the next one may be readable, and then decides.
                 let bytes = tables.same_extent(&error, vaddr);
                 let found = in_ranges(&self.space.fallback).ok_or(error)?;
                 Ok(Mapping { bytes: found.bytes.min(bytes), ..found })
@@ -201,8 +201,8 @@ impl<'a> Translator<'a> {
     /// Fills `buf` with the bytes from `vaddr` on; they may cross pages.
     ///
     /// # Errors
-    /// [`AddressError`] for the first byte that could not be read; the contents of `buf` are then
-    /// undefined.
+    /// [`AddressError`] for the first part that could not be read; the contents of `buf` are then
+    /// unspecified.
     pub(crate) fn read(&self, vaddr: VirtAddr, buf: &mut [u8]) -> Result<(), AddressError> {
         let mut rest = buf;
         let mut at = vaddr;
@@ -251,7 +251,7 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// The integer of `bytes` bytes, 8 at most, at a physical address.
+/// Reads an integer of `bytes` bytes, at most 8, at a physical address.
 fn read_word(
     memory: &dyn PhysicalMemory,
     order: ByteOrder,

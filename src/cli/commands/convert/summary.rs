@@ -1,4 +1,4 @@
-//! What is printed of a conversion: details of the input, the summary, the JSON report.
+//! What a conversion prints: details of the input, the summary, the JSON report.
 
 use kdumpconv::{ConvertReport, Dump, Published};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::cli::ui::terminal::Terminal;
 pub(super) struct ConvertSummary<'a> {
     pub(super) dump: &'a Dump,
     pub(super) report: &'a ConvertReport,
-    /// `None` of a dry run.
+    /// `None` after a dry run.
     pub(super) published: Option<&'a Published>,
     /// The result of --verify.
     pub(super) read_back: Option<&'a ReadBack>,
@@ -52,8 +52,8 @@ pub(super) fn describe(messages: &Messages, dump: &Dump) {
 }
 
 impl ConvertSummary<'_> {
-    /// Prints the report as JSON, or why the dump is incomplete, the summary, and of a dry run the
-    /// census.
+    /// Prints the report as JSON; or as text: why the dump is incomplete, the summary, and after a
+    /// dry run the census.
     pub(super) fn print(&self, messages: &Messages) {
         if messages.json {
             print_json(&self.json(&messages.input), self.stdout_has_dump);
@@ -70,12 +70,12 @@ impl ConvertSummary<'_> {
         self.published.is_none()
     }
 
-    /// The result of reading the output back, if it was not what it should be.
+    /// The result of --verify, if the output is bad.
     fn bad_read_back(&self) -> Option<&ReadBack> {
         self.read_back.filter(|read_back| !read_back.is_good())
     }
 
-    /// Prints why the dump is incomplete, whatever the verbosity.
+    /// Prints why the dump is incomplete, even with --quiet.
     fn print_failures(&self) {
         let report = self.report;
         print_reasons(&report.reasons, &report.pages);
@@ -139,13 +139,13 @@ impl ConvertSummary<'_> {
         })
     }
 
-    /// Bytes of the pages that were processed, the excluded ones included.
+    /// Bytes of the pages that were processed or excluded.
     fn memory_bytes(&self) -> u64 {
         let pages = self.report.pages.done().saturating_add(self.report.pages.excluded);
         pages.saturating_mul(self.report.page_size.bytes())
     }
 
-    /// Bytes of the output for each byte of memory.
+    /// Bytes of output per byte of memory.
     fn ratio(&self) -> f64 {
         as_f64(self.report.output_bytes) / as_f64(self.memory_bytes()).max(1.0)
     }

@@ -1,4 +1,4 @@
-//! The report for people: one screen, a line for each fact, the same order for every dump.
+//! The report for people: one screen, one line per fact, in the same order for every dump.
 
 use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
 use kdumpconv::{ByteOrder, Codec, DumpLevel};
@@ -13,21 +13,21 @@ use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::sizes::{percent, size};
 use crate::cli::ui::terminal::Terminal;
 
-/// Columns of the labels.
+/// Width of the column of labels.
 const LABEL_COLUMNS: usize = 12;
 
-/// Lines of a list that are printed without --verbose.
+/// Maximum lines of a list without --verbose.
 const SHORT_LIST: usize = 8;
 
-/// The widest picture: more cells show no more.
+/// Maximum cells of the memory map: more of them would show nothing new.
 const MAX_CELLS: usize = 160;
 
-/// The number of cells for a picture of memory; `None` where there is no terminal to draw it on.
+/// The number of cells for the memory map; `None` if standard output is not a terminal.
 pub(super) fn picture_cells(terminal: &Terminal) -> Option<usize> {
     beside_labels(terminal).columns.map(|columns| columns.clamp(8, MAX_CELLS))
 }
 
-/// The terminal without the columns of the labels.
+/// The part of the terminal to the right of the labels.
 fn beside_labels(terminal: &Terminal) -> Terminal {
     let columns = terminal.columns.map(|columns| columns.saturating_sub(LABEL_COLUMNS));
     Terminal { columns, ..*terminal }
@@ -48,7 +48,7 @@ pub(super) struct TextReport<'a> {
 struct Page(String);
 
 impl Page {
-    /// Adds a line, or several of which the first has the label.
+    /// Adds lines; only the first has the label.
     fn add(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
         let mut label = label;
         for line in lines {
@@ -69,7 +69,7 @@ impl Page {
 }
 
 impl TextReport<'_> {
-    /// The report as it is printed.
+    /// The whole report.
     pub(super) fn text(&self) -> String {
         let summary = self.summary;
         let mut page = Page(format!("{}: {}\n\n", printable(self.input), kind(summary)));
@@ -145,7 +145,7 @@ impl TextReport<'_> {
         };
         page.line("VMCOREINFO", info);
         if let Some(bytes) = summary.bytes.eraseinfo {
-            page.line("ERASEINFO", format!("{bytes} bytes: some data were erased"));
+            page.line("ERASEINFO", format!("{bytes} bytes: some data was erased"));
         }
     }
 }
@@ -180,7 +180,7 @@ fn kdump_kind(kdump: &KdumpFacts) -> String {
     if kdump.is_flattened() { kind + ", flattened" } else { kind }
 }
 
-/// The kernel and its crash.
+/// Adds the kernel and its crash.
 fn crash(summary: &Summary, page: &mut Page) {
     page.line("Kernel", kernel(summary));
     let host = summary.kernel.as_ref().map(|kernel| &kernel.name.nodename);
@@ -193,7 +193,7 @@ fn crash(summary: &Summary, page: &mut Page) {
             None => "at an unknown time".to_owned(),
             Some(time) if time.by_kernel => utc(time.seconds),
             Some(time) => {
-                format!("{} (the header's time, perhaps of the conversion)", utc(time.seconds))
+                format!("{} (from the header, perhaps when it was converted)", utc(time.seconds))
             }
         },
     );
@@ -208,7 +208,7 @@ fn crash(summary: &Summary, page: &mut Page) {
             page.add("Cause", log.panic.cause.clone());
             if let Some(why) = &log.report.why {
                 let (lost, why) = (log.report.lost, printable(why));
-                page.line("", format!("(records of the log are lost, {lost} or more: {why})"));
+                page.line("", format!("(log records are lost, at least {lost}: {why})"));
             }
         }
     }
@@ -237,7 +237,7 @@ fn kernel(summary: &Summary) -> String {
     printable(&known.join(" "))
 }
 
-/// The file and its pages.
+/// Adds the file and its pages.
 fn contents(summary: &Summary, page: &mut Page) {
     let bytes = &summary.bytes;
     let memory = size(bytes.memory);
@@ -245,7 +245,7 @@ fn contents(summary: &Summary, page: &mut Page) {
         Some(file) => {
             format!("{}, {:.1} % of {memory} of memory", size(file), percent(file, bytes.memory))
         }
-        None => format!("a stream, of {memory} of memory"),
+        None => format!("a stream, {memory} of memory"),
     };
     page.line("Size", file);
     match &summary.file {
