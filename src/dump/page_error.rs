@@ -1,5 +1,7 @@
 //! Why a page cannot be read.
 
+use crate::pages::FileOffset;
+
 /// Why a page that the dump should contain cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
@@ -7,13 +9,13 @@ pub(crate) struct PageError {
     /// Which part of the dump is at fault.
     pub fault: PageFault,
     /// The offset of that part in the file, if it has one.
-    pub offset: Option<u64>,
+    pub offset: Option<FileOffset>,
     why: String,
 }
 
 impl PageError {
     /// An error that says `why`.
-    pub(crate) fn new(fault: PageFault, offset: Option<u64>, why: String) -> Self {
+    pub(crate) fn new(fault: PageFault, offset: Option<FileOffset>, why: String) -> Self {
         PageError { fault, offset, why }
     }
 }

@@ -13,7 +13,7 @@ use crate::dump::elf::PlainPages;
 use crate::dump::kdump::StoredPages;
 use crate::dump::{Body, Dump, PageError, PageFault};
 use crate::error::{Error, Result};
-use crate::pages::{PageSize, Pfn, PfnRange, Position, Span};
+use crate::pages::{FileOffset, PageSize, Pfn, PfnRange, Position, Span};
 
 /// A page as the input has it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub(crate) enum PageRef<'r> {
         /// Its stored bytes.
         bytes: &'r [u8],
         /// Their offset in the file. Several pages may share the same stored bytes.
-        offset: u64,
+        offset: FileOffset,
     },
 }
 
@@ -168,7 +168,7 @@ fn decode(
     decoder: &mut Decoder,
     codec: Codec,
     stored: &[u8],
-    offset: u64,
+    offset: FileOffset,
     page: &mut [u8],
 ) -> Result<(), PageError> {
     decoder.decode(codec, stored, page).map_err(|why| {

@@ -60,7 +60,7 @@
 use byteorder::{BE, ByteOrder as _, ReadBytesExt};
 
 use crate::format::FormatError;
-use crate::pages::PageSize;
+use crate::pages::{FileOffset, FileRange, PageSize, Position};
 
 /// The size of the header before the first record.
 pub const HEADER_BYTES: usize = 4096;
@@ -132,8 +132,8 @@ pub fn check_header(bytes: &[u8]) -> Result<(), FormatError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
     /// Where the bytes start in the file.
-    pub offset: u64,
-    /// How many bytes there are, at least 1.
+    pub offset: FileOffset,
+    /// The number of bytes, at least 1.
     pub size: u64,
 }
 
@@ -154,16 +154,16 @@ impl Record {
         }
         match (u64::try_from(offset), u64::try_from(size)) {
             (Ok(start), Ok(bytes @ 1..)) if offset.checked_add(size).is_some() => {
-                Ok(Some(Record { offset: start, size: bytes }))
+                Ok(Some(Record { offset: FileOffset::new(start), size: bytes }))
             }
             _ => Err(FormatError::RecordPlace { offset, size }),
         }
     }
 
-    /// One past its last byte in the file.
+    /// The bytes of the file that it has.
     #[must_use]
-    pub fn end(self) -> u64 {
-        self.offset.saturating_add(self.size)
+    pub fn range(self) -> FileRange {
+        FileRange::new(self.offset, self.offset.saturating_add(self.size))
     }
 
     /// Whether a later record may replace this one.
@@ -174,10 +174,11 @@ impl Record {
     /// program headers, once it knows the sizes of their segments (`write_elf_pages_cyclic`).
     #[must_use]
     pub fn may_be_replaced(self) -> bool {
+        let offset = self.offset.get();
         let is_sub_header =
-            PageSize::new(self.offset).is_some() && SUB_HEADER_BYTES.contains(&self.size);
+            PageSize::new(offset).is_some() && SUB_HEADER_BYTES.contains(&self.size);
         let is_program_headers =
-            PROGRAM_HEADERS.iter().any(|(at, each)| self.offset == *at && self.size % each == 0);
+            PROGRAM_HEADERS.iter().any(|(at, each)| offset == *at && self.size % each == 0);
         is_sub_header || is_program_headers
     }
 }
@@ -211,9 +212,9 @@ mod tests {
     #[test]
     fn a_record_must_lie_within_a_file() {
         let decode = |offset, size| Record::decode(record_header(offset, size));
-        assert_eq!(decode(0, 1), Ok(Some(Record { offset: 0, size: 1 })));
+        assert_eq!(decode(0, 1), Ok(Some(Record { offset: FileOffset::new(0), size: 1 })));
         assert_eq!(decode(-1, -1), Ok(None));
-        let last = Record { offset: 1, size: 0x7fff_ffff_ffff_fffe };
+        let last = Record { offset: FileOffset::new(1), size: 0x7fff_ffff_ffff_fffe };
         assert_eq!(decode(1, i64::MAX - 1), Ok(Some(last)));
         for (offset, size) in
             [(0, 0), (-1, 0), (0, -1), (-1, 1), (1, -1), (-2, -2), (1, i64::MAX), (i64::MAX, 1)]
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn only_a_sub_header_and_program_headers_may_be_replaced() {
-        let may = |offset, size| Record { offset, size }.may_be_replaced();
+        let may = |offset, size| Record { offset: FileOffset::new(offset), size }.may_be_replaced();
         assert!(may(4096, 104) && may(65536, 80) && may(4096, 96));
         assert!(!may(0, 104) && !may(4096, 103) && !may(8192 + 4096, 104));
         assert!(may(64, 21 * 56) && may(52, 2 * 32));

@@ -9,8 +9,8 @@ use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::read_full;
-use crate::pages::in_memory;
 use crate::pages::zero::is_zero;
+use crate::pages::{FileOffset, Position, in_memory};
 
 /// Descriptors that are read at a time: 768 KiB.
 const WINDOW_PAGES: u64 = 32 << 10;
@@ -69,8 +69,13 @@ impl Stored {
         let step = |number: u128| (number * wanted).div_ceil(windows);
         let (mut number, mut window) = (0, Vec::new());
         for file in &kdump.files {
-            let mut pass =
-                DescriptorPass { kdump, file, lowest: None, furthest: 0, shared: HashMap::new() };
+            let mut pass = DescriptorPass {
+                kdump,
+                file,
+                lowest: None,
+                furthest: FileOffset::ZERO,
+                shared: HashMap::new(),
+            };
             let count = kdump.descriptors_of(file);
             let mut at = 0;
             while at < count {
@@ -122,7 +127,7 @@ impl Stored {
 /// Data that several pages may share.
 #[derive(Debug, Clone, Copy)]
 struct Data {
-    offset: u64,
+    offset: FileOffset,
     size: u32,
     codec: Codec,
     pages: u64,
@@ -135,9 +140,9 @@ struct DescriptorPass<'a> {
     /// The data at the lowest offset, where makedumpfile, QEMU and this crate put the page of zeros.
     lowest: Option<Data>,
     /// The highest offset of data so far. Writers go forward: data at or below it are shared.
-    furthest: u64,
+    furthest: FileOffset,
     /// Shared data by their offset, other than `lowest`.
-    shared: HashMap<u64, Data>,
+    shared: HashMap<FileOffset, Data>,
 }
 
 impl DescriptorPass<'_> {
@@ -151,11 +156,11 @@ impl DescriptorPass<'_> {
         let start = offset_of(indices.start);
         // After a bad sector, the rest of the window counts as unreadable here; a conversion reads
         // on after the sector.
-        let (bytes, why) = match read_full(&*self.file.input, window, start) {
+        let (bytes, why) = match read_full(&*self.file.input, window, start.get()) {
             Ok(bytes) => (bytes, "it cannot be read".to_owned()),
             Err(error) => (0, format!("it cannot be read: {error}")),
         };
-        let descriptors = window.get(..bytes).unwrap_or_default().chunks_exact(PAGE_DESC_BYTES);
+        let descriptors = window.split_at(bytes).0.chunks_exact(PAGE_DESC_BYTES);
         let read = descriptors.len() as u64;
         for (index, bytes) in indices.clone().zip(descriptors) {
             let Some(bytes) = bytes.first_chunk() else { continue };
@@ -226,7 +231,7 @@ impl DescriptorPass<'_> {
     fn is_zeros(&self, data: &Data) -> bool {
         let mut bytes = vec![0; in_memory(data.size.into())];
         let mut page = vec![0; self.kdump.page_size.in_memory()];
-        let read = read_full(&*self.file.input, &mut bytes, data.offset);
+        let read = read_full(&*self.file.input, &mut bytes, data.offset.get());
         read.is_ok_and(|n| n == bytes.len())
             && Decoder::new()
                 .is_ok_and(|mut decoder| decoder.decode(data.codec, &bytes, &mut page).is_ok())

@@ -1,32 +1,35 @@
-//! A flattened stream put together again: one pass over it, each record to its place.
+//! Rebuilding the plain file of a flattened stream: one pass over it, each record to its place.
 //!
-//! The file is the one that `makedumpfile -R` makes, byte for byte. Where the stream breaks off,
-//! what came is of use once the headers are there: they are made to say that the dump is
-//! incomplete.
+//! The file is byte for byte the one that `makedumpfile -R` makes. If the stream breaks off after
+//! the headers have arrived, the file is usable: `repair` marks it as incomplete.
+//!
+//! The rules of records belong in `input::flattened`; reading a flattened dump without rebuilding it,
+//! too.
 
 mod ranges;
 mod repair;
 mod stream;
 
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 use crate::format::flattened::Record;
+use crate::input::flattened::records::RecordScanner;
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::progress::Progress;
 use crate::sink::{FileEnd, Sink};
 use ranges::Ranges;
 use repair::Repaired;
 pub use stream::FlattenedStream;
 
-/// Bytes that are overwritten at a time where a write failed: the least that file systems have.
+/// Bytes that are overwritten at a time where a write failed: the smallest block of file systems.
 const TAKE_BACK_BYTES: usize = 512;
 
-/// Bytes of the file that are written when all others are: a signature of whatever kind.
+/// Bytes of the file that are written after all others: its signature, whatever its kind.
 const FIRST_BYTES: usize = 8;
 
-/// Why a stream was not put together to its end.
+/// Why a stream was not rebuilt to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnflattenStop {
@@ -46,8 +49,8 @@ pub enum UnflattenStop {
         /// Why not.
         source: io::Error,
     },
-    /// The end of the stream tells that it is damaged somewhere.
-    #[error("the stream is damaged, anything in it may be: {0}")]
+    /// The end of the stream proves that it is damaged somewhere: its checksum is wrong.
+    #[error("the stream is damaged, perhaps anywhere in it: {0}")]
     Damaged(#[source] io::Error),
     /// The output took no more.
     #[error("the output takes no more: {0}")]
@@ -57,10 +60,10 @@ pub enum UnflattenStop {
     Cancelled,
 }
 
-/// What was put together.
+/// A file that was rebuilt.
 #[derive(Debug)]
 pub struct Unflattened {
-    /// Whole records.
+    /// The number of whole records.
     pub records: u64,
     /// Bytes of the stream up to its end mark, or to where it broke off.
     pub stream_bytes: u64,
@@ -68,21 +71,17 @@ pub struct Unflattened {
     pub file_bytes: u64,
     /// Why it is incomplete, if it is.
     pub stop: Option<UnflattenStop>,
-    /// Whether an incomplete file is of use: its headers came, and say that it is incomplete.
+    /// Whether an incomplete file is usable: its headers arrived.
     pub usable: bool,
-    /// What is to be said besides.
+    /// What the user should know besides.
     pub warnings: Vec<String>,
-}
-
-fn damaged(number: u64, offset: u64, why: String) -> Error {
-    Error::Damaged { what: format!("flattened record {number}"), offset, why }
 }
 
 /// What ends a pass before the end mark.
 enum Failure {
-    /// What came is kept, if it is of use.
+    /// The bytes that arrived are kept, if they are usable.
     UnflattenStop(UnflattenStop),
-    /// Nothing is.
+    /// Nothing is kept.
     Refused(Error),
 }
 
@@ -98,26 +97,27 @@ impl From<Error> for Failure {
     }
 }
 
-/// A file under way.
+/// A file that is being rebuilt.
 struct Assembly<'a> {
     sink: &'a mut dyn Sink,
-    /// Its first bytes, held back: a writer's header says from the start that the dump is complete.
+    /// Its first bytes, which are held back: with them, the header would say from the start that the
+    /// dump is complete.
     first: [u8; FIRST_BYTES],
+    /// The bytes that arrived.
     came: Ranges,
-    records: u64,
-    /// Records whose place may come again.
+    /// Records that a later one may replace.
     replaceable: Vec<Record>,
 }
 
-/// Puts a stream together in `sink`, which can seek.
+/// Rebuilds the plain file of `stream` in `sink`, which can seek.
 ///
-/// A stream that breaks off is an [incomplete](Unflattened::stop) file, and so is an output that
-/// takes no more.
+/// If the stream breaks off, or the output takes no more, the file is
+/// [incomplete](Unflattened::stop).
 ///
 /// # Errors
-/// [`Error::Damaged`] for records that make no sense or overlap, and for a stream that is cut off
-/// before the headers came; [`Error::Read`] and [`Error::Write`] likewise. What was written is of
-/// no use then.
+/// [`Error::Damaged`] for implausible or overlapping records, and for a stream that is cut off before
+/// the headers arrived; [`Error::Read`] and [`Error::Write`] if that fails before. The bytes written
+/// are useless then.
 pub fn unflatten(
     mut stream: FlattenedStream,
     sink: &mut dyn Sink,
@@ -128,7 +128,6 @@ pub fn unflatten(
         sink,
         first: [0; FIRST_BYTES],
         came: Ranges::default(),
-        records: 0,
         replaceable: Vec::new(),
     };
     let mut warnings = Vec::new();
@@ -137,7 +136,7 @@ pub fn unflatten(
         Err(Failure::UnflattenStop(stop)) => Some(stop),
         Err(Failure::Refused(error)) => return Err(error),
     };
-    let stream_bytes = stream.position;
+    let (records, stream_bytes) = (stream.scanner().number(), stream.taken_bytes());
     let stop = stopped.or_else(|| match stream.surplus() {
         Ok((0, _)) => None,
         Ok((bytes, all)) => {
@@ -147,34 +146,31 @@ pub fn unflatten(
             ));
             None
         }
-        // All of the dump came; who waits for the end of the stream need not.
+        // The whole dump arrived: the user need not wait for the end of the stream.
         Err(_) if cancel.load(Ordering::Relaxed) => None,
         Err(error) => Some(UnflattenStop::Damaged(error)),
     });
     let finished = match &stop {
         None => {
             file.fill_gaps()?;
-            Some(file.finish(file.came.end())?)
+            Some(file.finish(file.came.end().get())?)
         }
         Some(_) => file.finish_incomplete(&mut warnings)?,
     };
     let (file_bytes, usable) = (finished.unwrap_or(0), finished.is_some());
     match stop {
         Some(stop) if !usable && !matches!(stop, UnflattenStop::Cancelled) => Err(unusable(stop)),
-        stop => {
-            let records = file.records;
-            Ok(Unflattened { records, stream_bytes, file_bytes, stop, usable, warnings })
-        }
+        stop => Ok(Unflattened { records, stream_bytes, file_bytes, stop, usable, warnings }),
     }
 }
 
-/// The error of a stream that broke off before what came was of any use.
+/// The error of a stream that broke off before the file was usable.
 fn unusable(stop: UnflattenStop) -> Error {
     match stop {
         UnflattenStop::Cut { at, what } => Error::Damaged {
             what: "flattened stream".to_owned(),
             offset: at,
-            why: format!("cut off {what}: the headers of the dump did not come"),
+            why: format!("cut off {what}: the headers of the dump did not arrive"),
         },
         UnflattenStop::Read { at, source } => {
             Error::Read { what: format!("the stream at offset {at:#x}"), source }
@@ -196,7 +192,7 @@ impl Assembly<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Failure> {
         loop {
-            // Asked after a read that a signal may have cut short, and that then failed.
+            // A signal that asks to stop may also have made the read fail.
             let asked_to_stop = |failure| match failure {
                 Failure::UnflattenStop(UnflattenStop::Read { .. })
                     if cancel.load(Ordering::Relaxed) =>
@@ -205,120 +201,107 @@ impl Assembly<'_> {
                 }
                 other => other,
             };
-            let at = stream.position;
-            let Some(record) = stream.record(self.records).map_err(asked_to_stop)? else {
-                return if self.records == 0 {
-                    Err(damaged(0, at, "the stream has no records".to_owned()).into())
-                } else {
-                    Ok(())
-                };
+            let Some(record) = stream.record().map_err(asked_to_stop)? else {
+                if stream.scanner().number() == 0 {
+                    let why = "the stream has no records".to_owned();
+                    return Err(stream.scanner().damaged(why).into());
+                }
+                return Ok(());
             };
-            let is_new = self.check(record, at)?;
+            let number = stream.scanner().number();
+            let is_new = self.check(record, stream.scanner())?;
             let mut done = 0;
             while done < record.size {
                 if cancel.load(Ordering::Relaxed) {
                     return Err(UnflattenStop::Cancelled.into());
                 }
-                let position = stream.position;
-                let part = stream.take(record.size - done).map_err(|source| {
-                    asked_to_stop(UnflattenStop::Read { at: position, source }.into())
-                })?;
-                if part.is_empty() {
-                    let what = format!(
-                        "with {done} of {} bytes of record {} for {:#x}",
-                        record.size, self.records, record.offset
-                    );
-                    return Err(UnflattenStop::Cut { at: position, what }.into());
-                }
-                let offset = record.offset + done;
-                if let Err(error) = self.write(offset, part) {
-                    let bytes = part.len() as u64;
-                    self.take_back(offset..offset.saturating_add(bytes));
+                let part = stream.data(record, done).map_err(|stop| asked_to_stop(stop.into()))?;
+                let range = Span::of(record.offset + done, part.len() as u64);
+                if let Err(error) = self.write(range.start, part) {
+                    self.take_back(range);
                     return Err(UnflattenStop::Output(error).into());
                 }
-                done += part.len() as u64;
+                done += range.len();
                 if is_new {
-                    self.came.insert(offset..record.offset + done, self.records);
+                    self.came.insert(range, number);
                 }
                 progress(stream.progress());
             }
-            self.records += 1;
+            stream.advance(record);
         }
     }
 
-    /// Writes bytes of a record, but for those that are held back.
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        let place = self.first.get_mut(at..).unwrap_or_default();
+    /// Writes bytes of a record, except those that are held back.
+    fn write(&mut self, offset: FileOffset, bytes: &[u8]) -> io::Result<()> {
+        let (_, place) = self.first.split_at_mut(at_most(offset.get(), FIRST_BYTES));
         let (held, rest) = bytes.split_at(place.len().min(bytes.len()));
-        place.iter_mut().zip(held).for_each(|(place, byte)| *place = *byte);
-        let held = held.len() as u64;
-        if held > 0 {
-            self.sink.discard_stale(offset..offset + held)?;
+        place.split_at_mut(held.len()).0.copy_from_slice(held);
+        let held = Span::of(offset, held.len() as u64);
+        if !held.is_empty() {
+            self.sink.discard_stale(held.into())?;
         }
-        if rest.is_empty() { Ok(()) } else { self.sink.write_at(offset + held, rest) }
+        if rest.is_empty() { Ok(()) } else { self.sink.write_at(held.end.get(), rest) }
     }
 
-    /// Refuses a record that has bytes of another; whether it is none that comes again.
-    fn check(&mut self, record: Record, at: u64) -> Result<bool> {
-        let range = record.offset..record.end();
-        if let Some(other) = self.came.overlap(&range) {
+    /// Refuses a record, the next one of `scanner`, if it overlaps another one; returns whether it
+    /// is new, rather than replaces one.
+    fn check(&mut self, record: Record, scanner: &RecordScanner) -> Result<bool> {
+        let range = record.range();
+        if let Some(other) = self.came.overlap(range) {
             if self.replaceable.contains(&record) {
                 return Ok(false);
             }
             let (start, end) = (range.start, range.end);
             let why = format!("bytes {start:#x}..{end:#x} of the file overlap {other}");
-            return Err(damaged(self.records, at, why));
+            return Err(scanner.damaged(why));
         }
-        // Seven page sizes and two ELF classes: the list stays short.
+        // The list stays short: there are seven page sizes and two ELF classes.
         if record.may_be_replaced() {
             self.replaceable.push(record);
         }
         Ok(true)
     }
 
-    /// Takes back what a write that failed may have written of `range`: the blocks that took it
-    /// take zeros as well.
-    fn take_back(&mut self, range: Range<u64>) {
+    /// Overwrites with zeros the part of `range` that a failed write may have written, up to the
+    /// first block that takes no zeros either.
+    fn take_back(&mut self, range: FileRange) {
+        let zeros = [0; TAKE_BACK_BYTES];
         let mut at = range.start;
         while at < range.end {
-            let piece = usize::try_from(range.end - at).unwrap_or(TAKE_BACK_BYTES);
-            let zeros = [0; TAKE_BACK_BYTES];
-            let zeros = zeros.get(..piece).unwrap_or(&zeros);
-            if self.sink.write_at(at, zeros).is_err() {
+            let (zeros, _) = zeros.split_at(at_most(range.end - at, TAKE_BACK_BYTES));
+            if self.sink.write_at(at.get(), zeros).is_err() {
                 return;
             }
             at += zeros.len() as u64;
         }
     }
 
-    /// Makes what came consistent and ends it; `None` if it is of no use.
+    /// Makes the file consistent and ends it; `None` if it is useless.
     fn finish_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<Option<u64>> {
         self.fill_gaps()?;
         let file_bytes = match repair::repair(self.sink, &self.came, &self.first)? {
             Repaired::Useless => return Ok(None),
             Repaired::Kdump { file_bytes } => file_bytes,
             Repaired::Elf => {
-                warnings.push("it is an ELF file, which is kept as it came: it does not say that it is incomplete".to_owned());
-                self.came.end()
+                warnings.push("it is an ELF file, which is kept unchanged: it does not say that it is incomplete".to_owned());
+                self.came.end().get()
             }
         };
         self.finish(file_bytes).map(Some)
     }
 
-    /// A device has old bytes where no record is.
+    /// Writes zeros where no record has bytes: a device has old bytes there.
     fn fill_gaps(&mut self) -> Result<()> {
         for gap in self.came.gaps() {
-            self.sink.write_zeros(gap).map_err(Error::write("zeros"))?;
+            self.sink.write_zeros(gap.into()).map_err(Error::write("zeros"))?;
         }
         Ok(())
     }
 
     fn finish(&mut self, file_bytes: u64) -> Result<u64> {
-        let came =
-            self.came.within(0..self.first.len() as u64).next().filter(|part| part.start == 0);
-        let came = came.and_then(|part| usize::try_from(part.end).ok()).unwrap_or(0);
-        let first = self.first.get(..came).unwrap_or_default();
+        let held = self.came.within(Span::of(FileOffset::ZERO, FIRST_BYTES as u64)).next();
+        let held = held.filter(|part| part.start == FileOffset::ZERO).unwrap_or_default();
+        let (first, _) = self.first.split_at(in_memory(held.len()));
         let header = Some((0, first)).filter(|_| !first.is_empty());
         let end = FileEnd { size: file_bytes, header, ..FileEnd::default() };
         self.sink.close(end).map_err(Error::write("the end of the file"))

@@ -1,7 +1,5 @@
-//! A kdump file whose stream broke off, made to say so: headers and descriptors agree with what
-//! came.
-
-use std::ops::Range;
+//! Marks a kdump file whose stream broke off as incomplete: its headers and descriptors agree with
+//! the bytes that arrived.
 
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, is_elf};
@@ -10,196 +8,196 @@ use crate::format::kdump::{
     PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::{ByteOrder, StructLayout};
+use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Position, Span, at_most, in_memory};
 use crate::sink::Sink;
 use crate::unflatten::ranges::Ranges;
 
-/// Entries of the descriptors' table that are looked at at a time, and bytes of the bitmap.
+/// Descriptors that are read at a time.
 const TABLE_ENTRIES: u64 = 4096;
+
+/// Bytes of the bitmap that are read at a time.
 const BITMAP_BYTES: u64 = 64 << 10;
 
 const ENTRY_BYTES: u64 = PAGE_DESC_BYTES as u64;
 
-/// What was made of a file that broke off.
+/// What a file that broke off has become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repaired {
-    /// A kdump file of so many bytes that says that it is incomplete.
+    /// A kdump file of `file_bytes` bytes that says that it is incomplete.
     Kdump { file_bytes: u64 },
-    /// An ELF file (makedumpfile -E -F sends them), which does not say so, but is of use.
+    /// An ELF file, as makedumpfile -E -F sends it: usable, but it does not say that it is
+    /// incomplete.
     Elf,
-    /// The headers did not come: of no use.
+    /// The headers did not arrive.
     Useless,
 }
 
-/// Where things are in a kdump file.
+/// Where the parts of a kdump file are.
 struct Places {
     layout: StructLayout,
-    /// `status` of the main header.
-    status: Range<u64>,
-    /// What must have come: the main header but for what some writers send last, the sub header,
-    /// the 1st bitmap.
-    needed: [Range<u64>; 4],
+    /// Offset of `status` in the main header.
+    status: FileOffset,
+    status_flags: u32,
+    /// The ranges that must have arrived: the main header except the fields that some writers send
+    /// last, the sub header, the 1st bitmap.
+    needed: [FileRange; 4],
     /// The bitmaps and descriptors.
     geometry: Geometry,
 }
 
 impl Places {
-    /// `sub` has the bytes of block 1 that may be the sub header.
-    fn of(main: &[u8], sub: impl FnOnce(u64) -> Option<Vec<u8>>) -> Option<Self> {
+    /// By the main header in `main`; `sub` reads the bytes at an offset that may be the sub header.
+    fn of(main: &[u8], sub: impl FnOnce(FileOffset) -> Option<Vec<u8>>) -> Option<Self> {
         let (header, layout) = DiskDumpHeader::decode(main).ok()?;
         let encoded = header.encode(layout);
-        let at = |offset: usize| offset as u64;
+        let at = |offset: usize| FileOffset::new(offset as u64);
         let status_end = at(encoded.deferred.end);
-        let block = u64::from(header.block_size);
-        // Before version 6 it is shorter; of 32 bits, the packed one is the shorter.
+        let block = FileOffset::new(header.block_size.into());
+        // Before version 6 the sub header is shorter; of the two 32-bit ones, the packed one is.
         let sub_header_bytes = match layout {
-            _ if header.header_version < HEADER_VERSION => at(size_of::<u64>()),
-            StructLayout::Bits64(_) => at(KdumpSubHeader::bytes_in(layout)),
-            _ => at(KdumpSubHeader::bytes_in(StructLayout::Packed32)),
+            _ if header.header_version < HEADER_VERSION => size_of::<u64>(),
+            StructLayout::Bits64(_) => KdumpSubHeader::bytes_in(layout),
+            _ => KdumpSubHeader::bytes_in(StructLayout::Packed32),
         };
         let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
         let geometry = Geometry::of(&header, &sub).ok()?;
         Some(Places {
             layout,
-            status: status_end - at(size_of::<u32>())..status_end,
+            status: status_end - size_of::<u32>() as u64,
+            status_flags: header.status,
             needed: [
-                0..at(encoded.deferred.start),
-                status_end..at(encoded.bytes.len()),
-                block..block + sub_header_bytes,
-                geometry.bitmap1.clone(),
+                Span::new(FileOffset::ZERO, at(encoded.deferred.start)),
+                Span::new(status_end, at(encoded.bytes.len())),
+                Span::of(block, sub_header_bytes as u64),
+                geometry.bitmap1,
             ],
             geometry,
         })
     }
 
-    /// The part of the 2nd bitmap that came, if it came from its start and without a gap.
+    /// The part of the 2nd bitmap that arrived, if that is one part from its start on.
     ///
-    /// makedumpfile sends it piece by piece, each before the pages in it, when it has little
-    /// memory: those of the rest did not come either.
-    fn kept_that_came(&self, came: &Ranges) -> Option<Range<u64>> {
-        let bitmap = &self.geometry.bitmap2;
-        let mut parts = came.within(bitmap.clone());
+    /// With little memory, makedumpfile sends the bitmap piece by piece, each before its pages: if a
+    /// piece did not arrive, neither did its pages.
+    fn kept_that_came(&self, came: &Ranges) -> Option<FileRange> {
+        let bitmap = self.geometry.bitmap2;
+        let mut parts = came.within(bitmap);
         parts.next().filter(|part| part.start == bitmap.start && parts.next().is_none())
     }
 }
 
-/// Marks a file as incomplete and clears the descriptors of pages that did not come, as every
-/// writer of incomplete dumps leaves them. What is in no record must read as 0 by now; `first` are
-/// the bytes at its start, which are not written yet.
+/// Marks a file as incomplete and clears the descriptors of pages that did not arrive, as all writers
+/// of incomplete dumps leave them. Bytes of no record must read as 0 by now; `first` are the bytes at
+/// the start of the file, which are not written yet.
 ///
 /// # Errors
-/// When what was written cannot be read back, or not corrected.
+/// When the written bytes cannot be read back or corrected.
 pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result<Repaired> {
-    if came.end() <= first.len() as u64 {
+    let written_bytes = came.end().get();
+    if written_bytes <= first.len() as u64 {
         return Ok(Repaired::Useless); // nothing is written yet
     }
     let mut main = [0; DiskDumpHeader::MAX_BYTES];
-    let main_bytes = u64::try_from(main.len()).unwrap_or(0).min(came.end());
-    let came_back = first.len()..usize::try_from(main_bytes).unwrap_or(0);
-    if !came_back.is_empty() {
-        read_back(sink, first.len() as u64, main.get_mut(came_back))?;
-    }
-    main.iter_mut().zip(first).for_each(|(byte, first)| *byte = *first);
-    if is_elf(&main) && came.has(0..FILE_HEADER_BYTES as u64) {
+    let main_bytes = at_most(written_bytes, main.len());
+    let (held, rest) = main.split_at_mut(first.len());
+    held.copy_from_slice(first);
+    let (rest, _) = rest.split_at_mut(main_bytes - first.len());
+    read_back(sink, FileOffset::new(first.len() as u64), rest)?;
+    if is_elf(&main) && came.has((0..FILE_HEADER_BYTES as u64).into()) {
         return Ok(Repaired::Elf);
     }
-    let mut sub_header = |block: u64| {
+    let mut sub_header = |block: FileOffset| {
         let mut sub = vec![0; KdumpSubHeader::MAX_BYTES];
-        let there = came.end().saturating_sub(block).min(sub.len() as u64);
-        let part = sub.get_mut(..usize::try_from(there).unwrap_or(0));
-        sink.read_back(block, part.unwrap_or_default()).ok()?;
+        let written = came.end().checked_sub(block).unwrap_or(0);
+        let (part, _) = sub.split_at_mut(at_most(written, KdumpSubHeader::MAX_BYTES));
+        sink.read_back(block.get(), part).ok()?;
         Some(sub)
     };
     let Some(places) = Places::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
     let Some(kept) = places.kept_that_came(came) else { return Ok(Repaired::Useless) };
-    if !places.needed.iter().all(|range| came.has(range.clone())) {
+    if !places.needed.iter().all(|range| came.has(*range)) {
         return Ok(Repaired::Useless);
     }
 
     let order = places.layout.byte_order();
-    let status = usize::try_from(places.status.start).ok().and_then(|at| main.get(at..));
-    let status = order.read_u32(*status.and_then(<[u8]>::first_chunk).unwrap_or(&[0; 4]));
-    write(sink, places.status.start, &order.encode_u32(status | DUMP_DH_COMPRESSED_INCOMPLETE))?;
+    let status = places.status_flags | DUMP_DH_COMPRESSED_INCOMPLETE;
+    write(sink, places.status, &order.encode_u32(status))?;
 
     let Geometry { pfns, bitmap2, descriptors, .. } = places.geometry;
-    let came_pfns = 0..(kept.end - bitmap2.start).saturating_mul(8);
-    let pfns = pfns.start.get().min(came_pfns.end)..pfns.end.get().min(came_pfns.end);
-    let entries = count_bits(sink, bitmap2.start, pfns)?;
-    let table = descriptors..descriptors.saturating_add(entries * ENTRY_BYTES);
+    let came_pfns = PfnRange::from(0..8 * (kept.end - bitmap2.start));
+    let entries = count_bits(sink, bitmap2.start, pfns.intersection(came_pfns))?;
+    let table = Span::of(descriptors, entries * ENTRY_BYTES);
     let mut parts = Vec::new();
     let mut next = table.start;
-    for part in came.within(table.clone()) {
-        // Entries that came in part are looked at as a whole, and only once.
+    for part in came.within(table) {
+        // Entries of which only a part arrived are checked as a whole, and only once.
         let start = (part.start - (part.start - table.start) % ENTRY_BYTES).max(next);
         next = table.start + (part.end - table.start).next_multiple_of(ENTRY_BYTES);
-        parts.push(start..next);
+        parts.push(Span::new(start, next));
     }
     let end = came.end();
     if end < table.end {
-        let zeros = sink.write_zeros(end..table.end);
+        let zeros = sink.write_zeros(end.get()..table.end.get());
         zeros.map_err(Error::write("page descriptors"))?;
     }
     for part in parts {
         clear_lost(sink, order, came, part)?;
     }
-    Ok(Repaired::Kdump { file_bytes: end.max(table.end) })
+    Ok(Repaired::Kdump { file_bytes: end.max(table.end).get() })
 }
 
-/// Clears those of some descriptors that did not come themselves, or whose data did not.
-fn clear_lost(
-    sink: &mut dyn Sink,
-    order: ByteOrder,
-    came: &Ranges,
-    part: Range<u64>,
-) -> Result<()> {
+/// Clears the descriptors in `part` that did not arrive, and those whose data did not.
+fn clear_lost(sink: &mut dyn Sink, order: ByteOrder, came: &Ranges, part: FileRange) -> Result<()> {
     let mut at = part.start;
     while at < part.end {
         let bytes = (TABLE_ENTRIES * ENTRY_BYTES).min(part.end - at);
-        let mut entries = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        // The last one may be cut: behind it there is no file yet, and maybe no space for one.
-        let there = usize::try_from(bytes.min(came.end() - at)).unwrap_or(0);
-        read_back(sink, at, entries.get_mut(..there))?;
+        let mut entries = vec![0; in_memory(bytes)];
+        // The last entry may be cut. The file ends there so far, and the disk may be full.
+        let written = in_memory(bytes.min(came.end() - at));
+        read_back(sink, at, entries.split_at_mut(written).0)?;
         let mut changed = false;
-        let places_of_entries = (at..).step_by(PAGE_DESC_BYTES);
-        for (entry, place) in entries.chunks_exact_mut(PAGE_DESC_BYTES).zip(places_of_entries) {
-            let Some(bytes) = entry.first_chunk() else { continue };
-            let desc = PageDesc::decode(bytes, order);
-            let data = desc.offset..desc.offset.saturating_add(u64::from(desc.size));
-            if !came.has(place..place + ENTRY_BYTES) || !came.has(data) {
+        let mut entry_at = at;
+        let mut rest = entries.as_mut_slice();
+        while let Some((entry, after)) = rest.split_first_chunk_mut::<PAGE_DESC_BYTES>() {
+            rest = after;
+            let desc = PageDesc::decode(entry, order);
+            let start = FileOffset::new(desc.offset);
+            let data = Span::new(start, start.saturating_add(desc.size.into()));
+            if !came.has(Span::of(entry_at, ENTRY_BYTES)) || !came.has(data) {
                 entry.fill(0);
                 changed = true;
             }
+            entry_at += ENTRY_BYTES;
+        }
+        if changed {
+            write(sink, at, entries.split_at(written).0)?;
         }
         at += bytes;
-        if changed {
-            write(sink, at - bytes, entries.get(..there).unwrap_or_default())?;
-        }
     }
     Ok(())
 }
 
-/// How many of some pages are in a bitmap.
-fn count_bits(sink: &mut dyn Sink, bitmap: u64, pfns: Range<u64>) -> Result<u64> {
-    let mut pfn = pfns.start;
+/// The number of `pfns` that are in the bitmap at offset `bitmap`.
+fn count_bits(sink: &mut dyn Sink, bitmap: FileOffset, pfns: PfnRange) -> Result<u64> {
+    let mut index = pfns.start.get() / 8;
+    let end = pfns.end.get().div_ceil(8);
     let mut count = 0;
-    while pfn < pfns.end {
-        let bytes = BITMAP_BYTES.min(pfns.end.div_ceil(8) - pfn / 8);
-        let mut part = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        read_back(sink, bitmap + pfn / 8, Some(&mut part))?;
-        let first = pfn - pfn % 8;
-        for (start, byte) in (first..).step_by(8).zip(&part) {
-            let inside = (0..8).filter(|bit| pfns.contains(&(start + bit)));
+    while index < end {
+        let mut part = vec![0; in_memory(BITMAP_BYTES.min(end - index))];
+        read_back(sink, bitmap + index, &mut part)?;
+        for byte in part {
+            let inside = (0..8).filter(|bit| pfns.contains(Pfn::new(8 * index + bit)));
             count += inside.filter(|bit| byte & (1 << bit) != 0).count() as u64;
+            index += 1;
         }
-        pfn = first + 8 * bytes;
     }
     Ok(count)
 }
 
-fn read_back(sink: &mut dyn Sink, offset: u64, buf: Option<&mut [u8]>) -> Result<()> {
-    let read = sink.read_back(offset, buf.unwrap_or_default());
-    read.map_err(Error::read("what was written"))
+fn read_back(sink: &mut dyn Sink, offset: FileOffset, buf: &mut [u8]) -> Result<()> {
+    sink.read_back(offset.get(), buf).map_err(Error::read("what was written"))
 }
 
-fn write(sink: &mut dyn Sink, offset: u64, bytes: &[u8]) -> Result<()> {
-    sink.write_at(offset, bytes).map_err(Error::write("the headers"))
+fn write(sink: &mut dyn Sink, offset: FileOffset, bytes: &[u8]) -> Result<()> {
+    sink.write_at(offset.get(), bytes).map_err(Error::write("the headers"))
 }

@@ -1,4 +1,4 @@
-//! A flattened stream, read forward: its header, its records, what follows its end mark.
+//! A flattened stream, read forward: its header, its records, and the bytes after its end mark.
 
 use std::io;
 
@@ -7,53 +7,52 @@ use crate::format::elf::is_elf;
 use crate::format::flattened::{self, HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::format::kdump::KDUMP_SIGNATURE;
 use crate::input::Input;
-use crate::pages::FileRange;
+use crate::input::flattened::records::{CutOff, RecordHeader, RecordScanner};
+use crate::pages::{FileOffset, FileRange, Position, at_most};
 use crate::progress::Progress;
-use crate::unflatten::{Failure, UnflattenStop, damaged};
+use crate::unflatten::{Failure, UnflattenStop};
 
 /// Bytes that are read at a time, and written of a record.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Bytes that are looked for behind the end mark where their number is not known: the rest of a
-/// stream is read for its checksum, but that of a disk is not.
+/// Bytes that are read after the end mark where their number is unknown: enough to reach the
+/// checksum at the end of a compressed stream, but not to read the rest of a disk.
 const MAX_SURPLUS_BYTES: u64 = 16 << 20;
 
 /// A flattened stream that is read forward.
 pub struct FlattenedStream {
     input: Input,
     buffer: Vec<u8>,
-    /// The part of the buffer that is still to be taken.
+    /// The part of the buffer that has not been taken yet.
     from: usize,
     to: usize,
-    /// How far the stream was taken.
-    pub(super) position: u64,
+    /// The offset of the next byte to take.
+    position: FileOffset,
+    scanner: RecordScanner,
 }
 
 impl FlattenedStream {
-    /// Checks the header of a stream.
+    /// Reads and checks the header of a stream.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] for another file, [`Error::Damaged`] for a header that is cut off
-    /// or of another version, [`Error::Read`].
+    /// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] for a header that is
+    /// cut off or of another version, [`Error::Read`].
     pub fn open(input: impl Into<Input>) -> Result<Self> {
         Self::open_input(input.into())
     }
 
     fn open_input(input: Input) -> Result<Self> {
-        // A pipe need not keep what has passed.
+        // All reads go forward: a pipe need not keep bytes that have passed.
         input.expect_reads(std::iter::once(FileRange::ALL));
-        let mut stream =
-            FlattenedStream { input, buffer: vec![0; BUFFER_BYTES], from: 0, to: 0, position: 0 };
-        let mut header = Vec::with_capacity(HEADER_BYTES);
-        while header.len() < HEADER_BYTES {
-            let part = stream
-                .take((HEADER_BYTES - header.len()) as u64)
-                .map_err(Error::read("the flattened header"))?;
-            if part.is_empty() {
-                break;
-            }
-            header.extend_from_slice(part);
-        }
+        let mut stream = FlattenedStream {
+            input,
+            buffer: vec![0; BUFFER_BYTES],
+            from: 0,
+            to: 0,
+            position: FileOffset::ZERO,
+            scanner: RecordScanner::new(),
+        };
+        let header = stream.gather(HEADER_BYTES).map_err(Error::read("the flattened header"))?;
         if !flattened::is_flattened(&header) {
             return Err(Error::NotRecognised(other_kind(&header)));
         }
@@ -68,59 +67,100 @@ impl FlattenedStream {
         }
     }
 
-    /// The next bytes, at least one and `most` at the most; none at the end.
-    pub(super) fn take(&mut self, most: u64) -> io::Result<&[u8]> {
+    /// The next bytes, from 1 to `most`; none at the end.
+    fn take(&mut self, most: u64) -> io::Result<&[u8]> {
         if self.from == self.to {
-            let at = self.position;
-            self.input.read_ahead(at);
-            (self.from, self.to) = (0, 0);
-            self.to = loop {
-                match self.input.read_at(&mut self.buffer, at) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    result => break result?,
-                }
-            };
+            self.fill()?;
         }
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let end = self.to.min(self.from.saturating_add(most));
-        let part = self.buffer.get(self.from..end).unwrap_or_default();
-        self.from = end;
+        Ok(self.take_held(most))
+    }
+
+    /// Fills the buffer, of which all has been taken; it stays empty at the end.
+    fn fill(&mut self) -> io::Result<()> {
+        let at = self.position.get();
+        self.input.read_ahead(at);
+        (self.from, self.to) = (0, 0);
+        self.to = loop {
+            match self.input.read_at(&mut self.buffer, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        Ok(())
+    }
+
+    /// Up to `most` of the bytes in the buffer.
+    #[expect(clippy::indexing_slicing, reason = "`from` and `to` are within the buffer")]
+    fn take_held(&mut self, most: u64) -> &[u8] {
+        let part = &self.buffer[self.from..self.to];
+        let (part, _) = part.split_at(at_most(most, part.len()));
+        self.from += part.len();
         self.position += part.len() as u64;
-        Ok(part)
+        part
+    }
+
+    /// The next `count` bytes; fewer where the stream ends.
+    fn gather(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count);
+        while bytes.len() < count {
+            let part = self.take((count - bytes.len()) as u64)?;
+            if part.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(part);
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes that have been taken.
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.position.get()
+    }
+
+    /// Where the records are in the stream.
+    pub(super) fn scanner(&self) -> &RecordScanner {
+        &self.scanner
     }
 
     /// The next record; `None` at the end mark.
-    pub(super) fn record(&mut self, number: u64) -> Result<Option<Record>, Failure> {
-        let mut header = [0; RECORD_HEADER_BYTES];
-        let at = self.position;
-        let mut done = 0;
-        while let Some(rest) = header.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let position = self.position;
-            let part = self
-                .take(rest.len() as u64)
-                .map_err(|source| UnflattenStop::Read { at: position, source })?;
-            if part.is_empty() {
-                let what = match done {
-                    0 => format!("without an end mark, after {number} records"),
-                    _ => format!("in the header of record {number}"),
-                };
-                return Err(UnflattenStop::Cut { at: position, what }.into());
-            }
-            rest.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            done += part.len();
+    pub(super) fn record(&mut self) -> Result<Option<Record>, Failure> {
+        let header = self.gather(RECORD_HEADER_BYTES);
+        match self.scanner.decode(&header.map_err(|source| self.unreadable(source))?)? {
+            RecordHeader::Record(record) => Ok(Some(record)),
+            RecordHeader::EndMark => Ok(None),
+            RecordHeader::Cut(cut_off) => Err(UnflattenStop::from(cut_off).into()),
         }
-        Ok(Record::decode(header).map_err(|why| damaged(number, at, why.to_string()))?)
     }
 
-    /// How much of the stream was taken; the whole is 0 as long as it is not known.
+    /// Some of the data of `record`, whose first `done` bytes have been taken; at least one byte.
+    pub(super) fn data(&mut self, record: Record, done: u64) -> Result<&[u8], UnflattenStop> {
+        if self.from == self.to {
+            self.fill().map_err(|source| self.unreadable(source))?;
+        }
+        if self.from == self.to {
+            return Err(self.scanner.cut_in_data(record, done).into());
+        }
+        Ok(self.take_held(record.size - done))
+    }
+
+    /// Goes on to the next record when all data of `record` have been taken.
+    pub(super) fn advance(&mut self, record: Record) {
+        self.scanner.advance(record);
+    }
+
+    fn unreadable(&self, source: io::Error) -> UnflattenStop {
+        UnflattenStop::Read { at: self.position.get(), source }
+    }
+
+    /// The bytes of the stream that have been taken; the total is 0 while it is unknown.
     pub(super) fn progress(&self) -> Progress {
-        Progress { done: self.position, total: self.input.size().unwrap_or(0) }
+        Progress { done: self.taken_bytes(), total: self.input.size().unwrap_or(0) }
     }
 
-    /// How many bytes follow the end mark, at least, and whether that is all.
+    /// The number of bytes after the end mark that were found, and whether those are all.
     pub(super) fn surplus(&mut self) -> io::Result<(u64, bool)> {
         if let Some(size) = self.input.size() {
-            return Ok((size.saturating_sub(self.position), true));
+            return Ok((size.saturating_sub(self.taken_bytes()), true));
         }
         let end = self.position;
         while self.position - end < MAX_SURPLUS_BYTES {
@@ -132,7 +172,13 @@ impl FlattenedStream {
     }
 }
 
-/// What a file is that is not flattened.
+impl From<CutOff> for UnflattenStop {
+    fn from(CutOff { at, what }: CutOff) -> Self {
+        UnflattenStop::Cut { at: at.get(), what }
+    }
+}
+
+/// Why a file is not recognised as flattened, by its first bytes.
 fn other_kind(first: &[u8]) -> String {
     let kind = match first {
         [] => return "the input is empty".to_owned(),

@@ -1,12 +1,11 @@
 //! Checks where a kdump file stores page data: for overlaps, and for unused bytes before and after it.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
 use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_BYTES};
-use crate::pages::{Pfn, PfnRange};
+use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Span};
 use crate::verify::extents::Extents;
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
@@ -22,7 +21,7 @@ pub(super) struct DataPlaces {
 
 struct FilePlaces {
     pfns: PfnRange,
-    table: Range<u64>,
+    table: FileRange,
     extents: Extents,
 }
 
@@ -40,7 +39,7 @@ impl DataPlaces {
     }
 
     /// Adds the place of the data of page `pfn`; pages ascend.
-    pub(super) fn add(&mut self, pfn: Pfn, place: Range<u64>, findings: &mut Findings) {
+    pub(super) fn add(&mut self, pfn: Pfn, place: FileRange, findings: &mut Findings) {
         while self.files.get(self.current).is_some_and(|file| pfn >= file.pfns.end) {
             self.current += 1;
         }
@@ -71,8 +70,8 @@ impl DataPlaces {
                 findings.push(finding.at(place.start).in_file(index));
             });
             if let Some(all) = places.extents.all() {
-                check_gap(kdump, index, places.table.end..all.start, findings);
-                let rest = file.input.size().map_or(0, |size| size.saturating_sub(all.end));
+                check_gap(kdump, index, Span::new(places.table.end, all.start), findings);
+                let rest = file.input.size().map_or(0, |size| size.saturating_sub(all.end.get()));
                 if rest > 0 {
                     let why = format!("{rest} bytes after the last page's data");
                     let finding = Finding::new(FindingKind::Remark, why);
@@ -89,7 +88,7 @@ fn overlaps(
     file: &KdumpFile,
     places: &FilePlaces,
     cancel: &AtomicBool,
-    found: &mut dyn FnMut(Option<Pfn>, Range<u64>),
+    found: &mut dyn FnMut(Option<Pfn>, FileRange),
 ) {
     places.extents.overlaps(
         &mut |each| {
@@ -107,17 +106,17 @@ fn overlaps(
 }
 
 /// The place of the ERASEINFO text, if it is after the page data rather than in the headers.
-fn erased(file: &KdumpFile) -> Option<Range<u64>> {
-    let (start, bytes) = (file.sub_header.offset_eraseinfo, file.sub_header.size_eraseinfo);
-    let end = start.checked_add(bytes).filter(|_| bytes > 0)?;
-    (start >= file.descriptors).then_some(start..end)
+fn erased(file: &KdumpFile) -> Option<FileRange> {
+    let start = FileOffset::new(file.sub_header.offset_eraseinfo);
+    let place = Span::checked(start, file.sub_header.size_eraseinfo)?;
+    (!place.is_empty() && start >= file.descriptors).then_some(place)
 }
 
 /// Checks whether there are more descriptors than kept pages. If so, the 2nd bitmap has lost bits, and
 /// all pages after a lost bit get the data of another page.
-fn check_gap(kdump: &Kdump, index: usize, gap: Range<u64>, findings: &mut Findings) {
-    let Some(file) = kdump.files.get(index).filter(|_| gap.start < gap.end) else { return };
-    let bytes = gap.end - gap.start;
+fn check_gap(kdump: &Kdump, index: usize, gap: FileRange, findings: &mut Findings) {
+    let Some(file) = kdump.files.get(index).filter(|_| !gap.is_empty()) else { return };
+    let bytes = gap.len();
     let fits = bytes >= PAGE_DESC_BYTES as u64;
     let has_more = fits && kdump.has_descriptor(file, gap.start);
     let says_incomplete = file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;

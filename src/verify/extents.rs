@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::pages::Pfn;
+use crate::pages::{FileOffset, FileRange, Pfn, Position, Span};
 
 /// Maximum ranges, and maximum suspects, that are remembered: 16 MiB in total.
 const MOST: usize = 1 << 17;
@@ -24,19 +24,19 @@ const MOST: usize = 1 << 17;
 const MOST_SORTED: usize = 1 << 21;
 
 /// Calls a function with each page and the place of its data, until that returns false.
-pub(super) type Places<'a> = dyn FnMut(&mut dyn FnMut(Option<Pfn>, Range<u64>) -> bool) + 'a;
+pub(super) type Places<'a> = dyn FnMut(&mut dyn FnMut(Option<Pfn>, FileRange) -> bool) + 'a;
 
 /// Where the data of the pages of one file is.
 #[derive(Debug)]
 pub(super) struct Extents {
     covered: Covered,
-    suspects: BTreeSet<(u64, u64)>,
-    last_suspect: Range<u64>,
+    suspects: BTreeSet<(FileOffset, FileOffset)>,
+    last_suspect: FileRange,
     most: usize,
     /// Whether there are more ranges or suspects than `most`.
     overflowed: bool,
     /// From the first byte of any page's data to the last; empty without pages.
-    all: Range<u64>,
+    all: FileRange,
 }
 
 impl Default for Extents {
@@ -50,23 +50,23 @@ impl Extents {
         Extents {
             covered: Covered::default(),
             suspects: BTreeSet::new(),
-            last_suspect: 0..0,
+            last_suspect: FileRange::default(),
             most,
             overflowed: false,
-            all: 0..0,
+            all: FileRange::default(),
         }
     }
 
     /// Adds the place of the next page's data, which is not empty.
-    pub(super) fn add(&mut self, place: Range<u64>) {
+    pub(super) fn add(&mut self, place: FileRange) {
         self.all = match self.all() {
-            Some(all) => all.start.min(place.start)..all.end.max(place.end),
-            None => place.clone(),
+            Some(all) => Span::new(all.start.min(place.start), all.end.max(place.end)),
+            None => place,
         };
-        if self.covered.append(&place) || self.last_suspect == place || self.overflowed {
+        if self.covered.append(place) || self.last_suspect == place || self.overflowed {
             return;
         }
-        if self.covered.overlaps(&place) {
+        if self.covered.overlaps(place) {
             self.suspects.insert((place.start, place.end));
             self.last_suspect = place;
         } else {
@@ -76,17 +76,17 @@ impl Extents {
     }
 
     /// Adds places that hold no page's data and must not overlap any.
-    pub(super) fn add_all(&mut self, places: impl IntoIterator<Item = Range<u64>>) {
+    pub(super) fn add_all(&mut self, places: impl IntoIterator<Item = FileRange>) {
         for place in places {
-            let all = self.all.clone();
+            let all = self.all;
             self.add(place);
             self.all = all;
         }
     }
 
     /// From the first byte of any page's data to the last; `None` without pages.
-    pub(super) fn all(&self) -> Option<Range<u64>> {
-        Some(self.all.clone()).filter(|all| !all.is_empty())
+    pub(super) fn all(&self) -> Option<FileRange> {
+        Some(self.all).filter(|all| !all.is_empty())
     }
 
     /// Passes each page whose data overlaps another's to `found`.
@@ -95,12 +95,12 @@ impl Extents {
     pub(super) fn overlaps(
         &self,
         places: &mut Places<'_>,
-        found: &mut dyn FnMut(Option<Pfn>, Range<u64>),
+        found: &mut dyn FnMut(Option<Pfn>, FileRange),
     ) {
         let mut suspects = if self.overflowed {
             overlapping_by_sorting(places, MOST_SORTED, self.most)
         } else {
-            joined(self.suspects.iter().map(|(start, end)| *start..*end))
+            joined(self.suspects.iter().map(|(start, end)| Span::new(*start, *end)))
         };
         if !self.overflowed {
             mark_overlapping(&mut suspects, places);
@@ -110,7 +110,7 @@ impl Extents {
         }
         places(&mut |pfn, place| {
             // A place that overlaps several suspects differs from the first, so looking at that suffices.
-            let first = suspects.get(hit_by(&suspects, &place).start);
+            let first = suspects.get(hit_by(&suspects, place).start);
             let hits = first.filter(|suspect| suspect.range.start < place.end);
             if hits.is_some_and(|suspect| suspect.overlaps_another || suspect.range != place) {
                 found(pfn, place);
@@ -121,7 +121,7 @@ impl Extents {
 }
 
 /// The indices of the suspects that `place` overlaps.
-fn hit_by(suspects: &[Suspect], place: &Range<u64>) -> Range<usize> {
+fn hit_by(suspects: &[Suspect], place: FileRange) -> Range<usize> {
     let first = suspects.partition_point(|suspect| suspect.range.end <= place.start);
     let (_, rest) = suspects.split_at(first);
     first..first + rest.partition_point(|suspect| suspect.range.start < place.end)
@@ -136,7 +136,7 @@ fn mark_overlapping(suspects: &mut [Suspect], places: &mut Places<'_>) {
     // For each suspect: the number of places that overlap it, minus that of the suspect before.
     let mut steps = vec![0i64; suspects.len() + 1];
     places(&mut |_, place| {
-        let hit = hit_by(suspects, &place);
+        let hit = hit_by(suspects, place);
         let first = suspects.get(hit.start).filter(|_| !hit.is_empty());
         if first.is_some_and(|suspect| suspect.range != place) {
             steps[hit.start] += 1;
@@ -155,16 +155,18 @@ fn mark_overlapping(suspects: &mut [Suspect], places: &mut Places<'_>) {
 #[derive(Debug, Default)]
 struct Covered {
     /// The range that grew last.
-    tail: Range<u64>,
+    tail: FileRange,
     /// The others, from start to end; no two ranges touch, including the last one.
-    before: BTreeMap<u64, u64>,
-    end: u64,
+    before: BTreeMap<FileOffset, FileOffset>,
+    end: FileOffset,
 }
 
 impl Covered {
     /// Adds a place that starts where the last range ends, if no range follows; returns whether it did.
-    fn append(&mut self, place: &Range<u64>) -> bool {
-        let fits = place.start == self.tail.end && self.end == self.tail.end && self.end > 0;
+    fn append(&mut self, place: FileRange) -> bool {
+        let fits = place.start == self.tail.end
+            && self.end == self.tail.end
+            && self.end > FileOffset::ZERO;
         if fits {
             self.tail.end = place.end;
             self.end = place.end;
@@ -172,15 +174,15 @@ impl Covered {
         fits
     }
 
-    fn overlaps(&self, place: &Range<u64>) -> bool {
+    fn overlaps(&self, place: FileRange) -> bool {
         let before = self.before.range(..place.end).next_back();
-        let overlaps = |range: &Range<u64>| range.start < place.end && place.start < range.end;
-        overlaps(&self.tail) || before.is_some_and(|(_, end)| *end > place.start)
+        let overlaps = |range: FileRange| range.start < place.end && place.start < range.end;
+        overlaps(self.tail) || before.is_some_and(|(_, end)| *end > place.start)
     }
 
     /// Adds a place that overlaps no range.
-    fn insert(&mut self, place: Range<u64>) {
-        let tail = std::mem::replace(&mut self.tail, place.clone());
+    fn insert(&mut self, place: FileRange) {
+        let tail = std::mem::replace(&mut self.tail, place);
         if !tail.is_empty() {
             self.before.insert(tail.start, tail.end);
         }
@@ -199,12 +201,12 @@ impl Covered {
 /// A range of the file: one place, or several that overlap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Suspect {
-    range: Range<u64>,
+    range: FileRange,
     overlaps_another: bool,
 }
 
 /// Joins overlapping places, which ascend by start and end, none of them twice.
-fn joined(places: impl Iterator<Item = Range<u64>>) -> Vec<Suspect> {
+fn joined(places: impl Iterator<Item = FileRange>) -> Vec<Suspect> {
     let mut all: Vec<Suspect> = Vec::new();
     for place in places {
         match all.last_mut() {
@@ -222,10 +224,10 @@ fn joined(places: impl Iterator<Item = Range<u64>>) -> Vec<Suspect> {
 fn overlapping_by_sorting(places: &mut Places<'_>, room: usize, most: usize) -> Vec<Suspect> {
     let mut mixed: Vec<Suspect> = Vec::new();
     let mut open: Option<Suspect> = None;
-    let mut from = (0, 0);
+    let mut from = (FileOffset::ZERO, FileOffset::ZERO);
     loop {
-        let mut held: Vec<(u64, u64)> = Vec::new();
-        let mut until: Option<(u64, u64)> = None;
+        let mut held: Vec<(FileOffset, FileOffset)> = Vec::new();
+        let mut until: Option<(FileOffset, FileOffset)> = None;
         places(&mut |_, place| {
             let key = (place.start, place.end);
             if key < from || until.is_some_and(|until| key >= until) {
@@ -252,7 +254,8 @@ fn overlapping_by_sorting(places: &mut Places<'_>, room: usize, most: usize) -> 
                     last.overlaps_another = true;
                 }
                 _ => {
-                    let done = open.replace(Suspect { range: start..end, overlaps_another: false });
+                    let done = open
+                        .replace(Suspect { range: Span::new(start, end), overlaps_another: false });
                     mixed.extend(done.filter(|suspect| suspect.overlaps_another));
                 }
             }

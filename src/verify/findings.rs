@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::codec::Codec;
-use crate::pages::Pfn;
+use crate::pages::{FileOffset, Pfn};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,7 +119,7 @@ pub struct Finding {
     /// The page, if the finding is about a single page.
     pub pfn: Option<Pfn>,
     /// Offset of the fault in the (unflattened) file.
-    pub offset: Option<u64>,
+    pub offset: Option<FileOffset>,
     /// The index of the file in a split set, from 0.
     pub file: usize,
     /// What is wrong.
@@ -137,7 +137,7 @@ impl Finding {
         Finding { pfn: Some(pfn), ..Finding::new(kind, why) }
     }
 
-    pub(crate) fn at(self, offset: u64) -> Self {
+    pub(crate) fn at(self, offset: FileOffset) -> Self {
         Finding { offset: Some(offset), ..self }
     }
 

@@ -1,7 +1,5 @@
 //! Checks the headers, bitmaps and notes of a kdump file, and whether they agree.
 
-use std::ops::Range;
-
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::kdump::{Kdump, KdumpFile};
@@ -10,7 +8,7 @@ use crate::format::kdump::{
 };
 use crate::input::read_full;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::in_memory;
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 
 /// Maximum bytes of padding that are checked after a bitmap. Its padding is shorter than a block;
@@ -69,45 +67,45 @@ fn check_fields(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
                     header.max_mapnr, sub.max_mapnr_64
                 ),
             )
-            .at(0),
+            .at(FileOffset::ZERO),
         );
     }
     let unknown = header.status & !KNOWN_STATUS;
     if unknown != 0 {
         let why = format!("status {:#x}: bits {unknown:#x} are unknown", header.status);
-        push(Finding::new(FindingKind::Header, why).at(0));
+        push(Finding::new(FindingKind::Header, why).at(FileOffset::ZERO));
     }
     let needed = 2 * file.max_mapnr.get().div_ceil(8).div_ceil(block_size);
     let blocks = u64::from(header.bitmap_blocks);
     if file.bitmap1 == file.bitmap2 {
         let why =
             format!("{blocks} bitmap blocks have room for only one bitmap: it serves as both");
-        push(Finding::new(FindingKind::Remark, why).at(0));
+        push(Finding::new(FindingKind::Remark, why).at(FileOffset::ZERO));
     } else if blocks != needed {
         let why = format!("{blocks} bitmap blocks, although {needed} are enough");
-        push(Finding::new(FindingKind::Remark, why).at(0));
+        push(Finding::new(FindingKind::Remark, why).at(FileOffset::ZERO));
     }
 }
 
 /// Checks the places that the sub header gives for notes, VMCOREINFO and ERASEINFO.
 fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
     let sub = &file.sub_header;
-    let block_size = u64::from(file.header.block_size);
+    let first_block = FileOffset::new(file.header.block_size.into());
     let struct_bytes = KdumpSubHeader::bytes_in(file.layout) as u64;
-    let blocks = block_size..file.bitmap1.start;
-    let size = file.input.size().unwrap_or(u64::MAX);
+    let blocks = Span::new(first_block, file.bitmap1.start);
+    let file_end = file.input.size().map_or(FileOffset::MAX, FileOffset::new);
     let mut look = |name: &str, offset: u64, bytes: u64, in_headers: bool| {
         if bytes == 0 {
             return;
         }
-        let end = offset.checked_add(bytes);
-        let place = offset..end.unwrap_or(u64::MAX);
-        let why = if end.is_none_or(|end| end > size) {
+        let offset = FileOffset::new(offset);
+        let place = Span::new(offset, offset.saturating_add(bytes));
+        let why = if offset.checked_add(bytes).is_none_or(|end| end > file_end) {
             "outside the file"
         } else if blocks.start <= place.start && place.end <= blocks.end {
             // Older versions have a shorter struct, and the notes follow it directly.
             let full = file.header.header_version >= HEADER_VERSION;
-            if full && place.start < block_size + struct_bytes {
+            if full && place.start < first_block + struct_bytes {
                 "within the sub header itself"
             } else {
                 return;
@@ -129,20 +127,20 @@ fn check_places(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
 }
 
 /// The bitmaps of a file: name, place, and the end of the last block.
-fn bitmaps(file: &KdumpFile) -> Vec<(&'static str, Range<u64>, u64)> {
-    let second = ("2nd bitmap", file.bitmap2.clone(), file.descriptors);
+fn bitmaps(file: &KdumpFile) -> Vec<(&'static str, FileRange, FileOffset)> {
+    let second = ("2nd bitmap", file.bitmap2, file.descriptors);
     if file.bitmap1 == file.bitmap2 {
         return vec![second];
     }
-    vec![("1st bitmap", file.bitmap1.clone(), file.bitmap2.start), second]
+    vec![("1st bitmap", file.bitmap1, file.bitmap2.start), second]
 }
 
 /// Checks that all bits after `max_mapnr` are 0.
 fn check_padding(
     file: &KdumpFile,
     name: &str,
-    place: Range<u64>,
-    end: u64,
+    place: FileRange,
+    end: FileOffset,
     push: &mut dyn FnMut(Finding),
 ) {
     let bits_used = file.max_mapnr.get() % 8;
@@ -153,16 +151,16 @@ fn check_padding(
     let end = end.min(at.saturating_add(MOST_PADDING_BYTES));
     let mut window = vec![0; WINDOW_BYTES];
     while at < end {
-        let bytes = in_memory((end - at).min(WINDOW_BYTES as u64));
+        let bytes = at_most(end - at, WINDOW_BYTES);
         let (part, _) = window.split_at_mut(bytes);
-        let read = match read_full(&*file.input, part, at) {
+        let read = match read_full(&*file.input, part, at.get()) {
             Ok(read) => read,
             Err(error) => {
                 push(Finding::new(FindingKind::Bitmap, format!("{name}: {error}")).at(at));
                 return;
             }
         };
-        for (offset, byte) in (at..).zip(part.iter().take(read)) {
+        for (offset, byte) in Span::of(at, read as u64).iter().zip(part.iter()) {
             let stray = byte & mask;
             mask = 0xff;
             if stray != 0 {
@@ -187,7 +185,7 @@ fn check_padding(
 /// Reports pages that are in the 2nd bitmap but not in the 1st.
 fn check_stray(kdump: &Kdump, findings: &mut Findings) {
     let Some(file) = kdump.files.first().filter(|_| kdump.stray > 0) else { return };
-    let Ok(present) = file.read_bitmap(&file.bitmap1) else { return };
+    let Ok(present) = file.read_bitmap(file.bitmap1) else { return };
     let stray = kdump.kept.runs().flat_map(|run| run.iter()).filter(|pfn| !present.contains(*pfn));
     let mut reported = 0;
     for pfn in stray.take(STRAY_EXAMPLES) {
@@ -209,7 +207,9 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         Ok(read) => told.truncate(read),
         Err(error) => {
             let why = format!("VMCOREINFO cannot be read where the header places it: {error}");
-            findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
+            findings.push(
+                Finding::new(FindingKind::Notes, why).at(FileOffset::new(sub.offset_vmcoreinfo)),
+            );
             return;
         }
     }
@@ -221,7 +221,9 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         }
         Some(text) if *text != *told && !dump.notes().vmcoreinfo_is_added() => {
             let why = "VMCOREINFO where the header places it differs from that in the notes";
-            findings.push(Finding::new(FindingKind::Notes, why).at(sub.offset_vmcoreinfo));
+            findings.push(
+                Finding::new(FindingKind::Notes, why).at(FileOffset::new(sub.offset_vmcoreinfo)),
+            );
         }
         Some(_) => {}
     }
@@ -233,11 +235,11 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
             "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
             dump.page_size()
         );
-        findings.push(Finding::new(FindingKind::Header, why).at(0));
+        findings.push(Finding::new(FindingKind::Header, why).at(FileOffset::ZERO));
     }
     let (cpus, saved) = (kdump.header.nr_cpus, dump.notes().cpus);
     if cpus != saved.max(1) {
         let why = format!("nr_cpus is {cpus}, but the notes have the registers of {saved} CPUs");
-        findings.push(Finding::new(FindingKind::Remark, why).at(0));
+        findings.push(Finding::new(FindingKind::Remark, why).at(FileOffset::ZERO));
     }
 }

@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
 use crate::input::read_part;
 use crate::output::Output;
+use crate::pages::FileOffset;
 use crate::pages::page_set::PageSet;
 use crate::pages::ranges::count;
 use crate::pipeline::batch::BatchRuns;
@@ -155,7 +156,9 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
             let why = format!(
                 "PT_LOAD at physical address {paddr:#x} ends after the highest supported address"
             );
-            findings.push(Finding::new(FindingKind::Header, why).at(core.header.e_phoff));
+            findings.push(
+                Finding::new(FindingKind::Header, why).at(FileOffset::new(core.header.e_phoff)),
+            );
         }
     }
     for run in dump.missing() {

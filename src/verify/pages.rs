@@ -1,14 +1,13 @@
 //! One thread's part of verification: reads and decodes pages, and compares them with the source's.
 
 use std::iter::Peekable;
-use std::ops::Range;
 
 use crate::codec::Codec;
 use crate::dump::reader::{PageDecoder, PageReader, PageRef, Pages};
 use crate::dump::{Dump, PageError, PageFault};
 use crate::error::Result;
 use crate::pages::zero::is_zero;
-use crate::pages::{Pfn, PfnRange, Position, Span};
+use crate::pages::{FileRange, Pfn, PfnRange, Position, Span};
 use crate::verify::findings::{Finding, FindingKind, Tally};
 use crate::verify::missing_pages::MissingPages;
 
@@ -18,7 +17,7 @@ pub(super) struct Checked {
     /// The pages.
     pub(super) runs: Vec<PfnRange>,
     /// The places in the kdump file of those pages' data that it contains.
-    pub(super) places: Vec<(Pfn, Range<u64>)>,
+    pub(super) places: Vec<(Pfn, FileRange)>,
     pub(super) findings: Vec<Finding>,
     pub(super) tally: Tally,
 }
@@ -67,7 +66,7 @@ impl<'a> Worker<'a> {
             let mut codec = Codec::Raw;
             if let Ok(PageRef::Stored { codec: stored, bytes, offset }) = page {
                 codec = stored;
-                checked.places.push((pfn, offset..offset + bytes.len() as u64));
+                checked.places.push((pfn, Span::of(offset, bytes.len() as u64)));
             }
             let page = page.map_err(Clone::clone).and_then(|page| decoder.plain(page));
             checker.check(&mut checked, source.as_mut(), pfn, codec, page);

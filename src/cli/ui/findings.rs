@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use kdumpconv::Pfn;
-use kdumpconv::{Codec, Finding, FindingKind, Findings, Severity};
+use kdumpconv::{Codec, FileOffset, Finding, FindingKind, Findings, Severity};
 use serde_json::{Map, Value, json};
 
 use super::messages::{json_fields, printable};
@@ -90,7 +90,7 @@ pub(crate) fn findings_json(findings: &Findings, compared: bool) -> Map<String, 
                 "first": group.examples.iter().map(|finding| json!({
                     "file": finding.file,
                     "pfn": finding.pfn.map(Pfn::get),
-                    "offset": finding.offset,
+                    "offset": finding.offset.map(FileOffset::get),
                     "why": finding.why,
                 })).collect::<Vec<_>>(),
             })

@@ -1,9 +1,10 @@
 //! The bytes of one kdump file, which may be plain or flattened.
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 
 use crate::input::flattened::FlattenedInput;
 use crate::input::{InputFailure, RandomInput, ReadAt};
+use crate::pages::{FileOffset, FileRange};
 
 /// The bytes of a kdump file at the offsets that its headers use.
 pub(crate) enum FileBytes {
@@ -16,7 +17,7 @@ pub(crate) enum FileBytes {
 impl FileBytes {
     /// The end of the zeros that start at `offset`, as far as they are known without reading them;
     /// `offset` itself if nothing is known.
-    pub(crate) fn zeros_until(&self, offset: u64) -> u64 {
+    pub(crate) fn zeros_until(&self, offset: FileOffset) -> FileOffset {
         match self {
             FileBytes::Plain(_) => offset,
             FileBytes::Flattened(flat) => flat.zeros_until(offset),
@@ -25,7 +26,7 @@ impl FileBytes {
 
     /// Whether the file really contains all bytes of `range`. Bytes that no record of a flattened
     /// file contains read as 0, but no writer puts page data there.
-    pub(crate) fn has_written(&self, range: &Range<u64>) -> bool {
+    pub(crate) fn has_written(&self, range: FileRange) -> bool {
         match self {
             FileBytes::Plain(_) => true,
             FileBytes::Flattened(flat) => flat.has(range),

@@ -1,7 +1,5 @@
 //! Reads the headers of one kdump file, and checks what they say about where its parts are.
 
-use std::ops::Range;
-
 use crate::dump::kdump::bytes::FileBytes;
 use crate::error::{Error, Result};
 use crate::format::flattened;
@@ -13,7 +11,7 @@ use crate::format::wire::StructLayout;
 use crate::input::flattened::FlattenedInput;
 use crate::input::{Input, RandomInput, read_full, read_part};
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
-use crate::pages::{MAX_PFN, PageSize, Pfn, PfnRange};
+use crate::pages::{FileOffset, FileRange, MAX_PFN, PageSize, Pfn, PfnRange, Position, at_most};
 
 /// Memory that a bitmap may always take, however small the file: enough for 2 TiB of 4 KiB pages.
 const MIN_BITMAP_MEMORY: u64 = 64 << 20;
@@ -40,11 +38,11 @@ pub(crate) struct KdumpFile {
     /// The pages whose descriptors the file has: all pages, unless it belongs to a split set.
     pub pfns: PfnRange,
     /// The 1st bitmap.
-    pub bitmap1: Range<u64>,
+    pub bitmap1: FileRange,
     /// The 2nd bitmap; the same range as the 1st in a file that has only one bitmap.
-    pub bitmap2: Range<u64>,
+    pub bitmap2: FileRange,
     /// Offset of the page descriptors.
-    pub descriptors: u64,
+    pub descriptors: FileOffset,
     /// The rank of the page that the first descriptor describes: the number of kept pages before it.
     pub(super) first_rank: u64,
     /// What is wrong with the file, although it can be read.
@@ -144,8 +142,8 @@ impl KdumpFile {
     ///
     /// # Errors
     /// [`Error::Damaged`] if the file ends within the bitmap, or is too small for it; [`Error::Read`].
-    pub(crate) fn read_bitmap(&self, place: &Range<u64>) -> Result<PageSet> {
-        let name = if *place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
+    pub(crate) fn read_bitmap(&self, place: FileRange) -> Result<PageSet> {
+        let name = if place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
         let mut set = PageSet::default();
         let mut held = 0;
         let mut window = Vec::new();
@@ -153,7 +151,7 @@ impl KdumpFile {
         while at < place.end {
             // A flattened file of a few bytes may claim a huge bitmap by leaving gaps between records.
             // Gaps take no memory there, so they must take no time here.
-            let zeros = self.input.zeros_until(at).min(place.end).saturating_sub(at);
+            let zeros = self.input.zeros_until(at).min(place.end).checked_sub(at).unwrap_or(0);
             if zeros >= BLOCK_BYTES as u64 {
                 set.push_zeros(zeros / BLOCK_BYTES as u64);
                 at += zeros - zeros % BLOCK_BYTES as u64;
@@ -162,13 +160,13 @@ impl KdumpFile {
             let block_end = at + BLOCK_BYTES as u64;
             let gap_follows = self.input.zeros_until(block_end) > block_end;
             let most = if gap_follows { BLOCK_BYTES } else { WINDOW_BYTES };
-            let bytes = usize::try_from(place.end - at).unwrap_or(usize::MAX).min(most);
+            let bytes = at_most(place.end - at, most);
             window.resize(bytes, 0);
-            let n = read_full(&*self.input, &mut window, at).map_err(Error::read(name))?;
+            let n = read_full(&*self.input, &mut window, at.get()).map_err(Error::read(name))?;
             if n < bytes {
                 return Err(Error::Damaged {
                     what: name.to_owned(),
-                    offset: place.start,
+                    offset: place.start.get(),
                     why: format!("the file ends within it, at {:#x}", at + n as u64),
                 });
             }
@@ -182,7 +180,7 @@ impl KdumpFile {
 
     /// Limits the memory of a bitmap to a multiple of the file's size. A file that is flattened, or was
     /// compressed as a whole, could otherwise claim a bitmap a thousand times its size.
-    fn check_memory(&self, name: &str, offset: u64, held: u64) -> Result<()> {
+    fn check_memory(&self, name: &str, offset: FileOffset, held: u64) -> Result<()> {
         let bytes =
             self.flattened.as_ref().map(|flat| flat.bytes).or(self.input.size()).unwrap_or(0);
         let most = bytes.saturating_mul(4).max(MIN_BITMAP_MEMORY);
@@ -191,7 +189,7 @@ impl KdumpFile {
         }
         Err(Error::Damaged {
             what: name.to_owned(),
-            offset,
+            offset: offset.get(),
             why: format!("it is too large for a file of {bytes} bytes"),
         })
     }
@@ -199,14 +197,14 @@ impl KdumpFile {
     /// A warning if the file ends within its `count` descriptors.
     pub(super) fn check_descriptors(&self, count: u64) -> Option<String> {
         let end = self.descriptors.saturating_add(count.saturating_mul(PAGE_DESC_BYTES as u64));
-        let bytes = self.input.size().filter(|&bytes| bytes < end)?;
+        let bytes = self.input.size().filter(|&bytes| bytes < end.get())?;
         Some(format!(
             "the file ends at {bytes:#x}, within its {count} page descriptors, which end at {end:#x}"
         ))
     }
 
     /// Offset of the descriptor of the page with this rank.
-    pub(super) fn descriptor_of(&self, rank: u64) -> u64 {
+    pub(super) fn descriptor_of(&self, rank: u64) -> FileOffset {
         let index = rank.saturating_sub(self.first_rank);
         self.descriptors.saturating_add(index.saturating_mul(PAGE_DESC_BYTES as u64))
     }

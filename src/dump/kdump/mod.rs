@@ -9,8 +9,6 @@ mod bytes;
 mod headers;
 mod pages;
 
-use std::ops::Range;
-
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result};
@@ -21,7 +19,7 @@ use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
-use crate::pages::{PageGrid, PageSize, Pfn, PhysAddr, Position};
+use crate::pages::{FileRange, PageGrid, PageSize, Pfn, PhysAddr, Position, Span, in_memory};
 
 pub(crate) use headers::{FlattenedStats, KdumpFile};
 pub(crate) use pages::StoredPages;
@@ -80,8 +78,8 @@ impl Kdump {
     }
 
     /// The place of the descriptor table in `file`.
-    pub(crate) fn table(&self, file: &KdumpFile) -> Range<u64> {
-        file.descriptors..file.descriptor_of(self.kept.rank(file.pfns.end))
+    pub(crate) fn table(&self, file: &KdumpFile) -> FileRange {
+        Span::new(file.descriptors, file.descriptor_of(self.kept.rank(file.pfns.end)))
     }
 }
 
@@ -124,8 +122,8 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
     };
-    let mut present = first.read_bitmap(&first.bitmap1)?;
-    let kept = first.read_bitmap(&first.bitmap2)?;
+    let mut present = first.read_bitmap(first.bitmap1)?;
+    let kept = first.read_bitmap(first.bitmap2)?;
     let (header, sub_header, layout) =
         (first.header.clone(), first.sub_header.clone(), first.layout);
     let (page_size, max_mapnr) = (first.page_size, first.max_mapnr);
@@ -154,7 +152,7 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     if present.count() == 0 {
         return Err(Error::Damaged {
             what: "1st bitmap".to_owned(),
-            offset: files.first().map_or(0, |file| file.bitmap1.start),
+            offset: files.first().map_or(0, |file| file.bitmap1.start.get()),
             why: "no bit is set: the dump contains no memory".to_owned(),
         });
     }
@@ -238,7 +236,7 @@ fn check_set(
                     file.pfns.start
                 ));
             }
-            if file.read_bitmap(&file.bitmap2)? != *kept {
+            if file.read_bitmap(file.bitmap2)? != *kept {
                 return refused(format!(
                     "the 2nd bitmap of file {index} differs from that of the first"
                 ));
@@ -294,7 +292,7 @@ fn read_texts<'a>(
 ) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     for (file, offset, size) in places.filter(|(_, offset, size)| *offset > 0 && *size > 0) {
-        let mut text = vec![0; usize::try_from(size.min(MAX_TEXT_BYTES)).unwrap_or(0)];
+        let mut text = vec![0; in_memory(size.min(MAX_TEXT_BYTES))];
         let n = read_full(&*file.input, &mut text, offset).unwrap_or(0);
         text.truncate(n);
         if (n as u64) < size {

@@ -8,7 +8,7 @@ use crate::dump::reader::PageRef;
 use crate::dump::{PageError, PageFault};
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::{ReadAt, read_full};
-use crate::pages::{Pfn, PfnRange, Span, in_memory};
+use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Position, Span, at_most, in_memory};
 
 /// Maximum gap between the data of two pages that one read covers; the bytes in the gap are dropped.
 const GAP_BYTES: u64 = 16 << 10;
@@ -22,15 +22,15 @@ pub(crate) struct StoredPage {
     /// The codec that it is compressed with.
     pub(crate) codec: Codec,
     /// Offset of its data in the file. Several pages may share the same data.
-    pub(crate) offset: u64,
+    pub(crate) offset: FileOffset,
     /// The place of its data in [`StoredPages::bytes`].
     place: Range<usize>,
 }
 
 impl StoredPage {
     /// The place of its data in the file.
-    pub(crate) fn extent(&self) -> Range<u64> {
-        self.offset..self.offset + self.place.len() as u64
+    pub(crate) fn extent(&self) -> FileRange {
+        Span::of(self.offset, self.place.len() as u64)
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct StoredPages {
     bytes: Vec<u8>,
     descriptors: Vec<u8>,
     /// Offsets of the data, with the indices of their pages, in the order of reading.
-    order: Vec<(u64, usize)>,
+    order: Vec<(FileOffset, usize)>,
 }
 
 impl StoredPages {
@@ -110,13 +110,13 @@ impl Kdump {
         let count = in_memory(ranks.end - ranks.start);
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
         // After a bad sector, the remaining descriptors of this batch count as unreadable.
-        let (read, why) = match read_full(&*file.input, &mut into.descriptors, at) {
+        let (read, why) = match read_full(&*file.input, &mut into.descriptors, at.get()) {
             Ok(read) => (read, "the file ends before it".to_owned()),
             Err(error) => (read_whole(&*file.input, &mut into.descriptors, at), error.to_string()),
         };
         let order = file.layout.byte_order();
         let first = into.pages.len();
-        let mut descriptors = into.descriptors.get(..read).unwrap_or_default();
+        let (mut descriptors, _) = into.descriptors.split_at(read);
         for offset in (0..count as u64).map(|index| at + index * PAGE_DESC_BYTES as u64) {
             let page = match descriptors.split_first_chunk::<PAGE_DESC_BYTES>() {
                 Some((bytes, rest)) => {
@@ -134,9 +134,10 @@ impl Kdump {
     }
 
     /// Whether the bytes at `offset` are a plausible descriptor.
-    pub(crate) fn has_descriptor(&self, file: &KdumpFile, offset: u64) -> bool {
+    pub(crate) fn has_descriptor(&self, file: &KdumpFile, offset: FileOffset) -> bool {
         let mut bytes = [0; PAGE_DESC_BYTES];
-        let read = read_full(&*file.input, &mut bytes, offset).is_ok_and(|n| n == bytes.len());
+        let read =
+            read_full(&*file.input, &mut bytes, offset.get()).is_ok_and(|n| n == bytes.len());
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
     }
 
@@ -145,7 +146,7 @@ impl Kdump {
     pub(crate) fn each_extent(
         &self,
         file: &KdumpFile,
-        each: &mut dyn FnMut(Pfn, Range<u64>) -> bool,
+        each: &mut dyn FnMut(Pfn, FileRange) -> bool,
     ) {
         let mut window = vec![0; WINDOW_PAGES * PAGE_DESC_BYTES];
         let order = file.layout.byte_order();
@@ -153,12 +154,11 @@ impl Kdump {
             let mut pfn = run.start;
             while pfn < run.end {
                 let at = file.descriptor_of(self.kept.rank(pfn));
-                let count = usize::try_from(run.end - pfn).unwrap_or(WINDOW_PAGES);
-                let bytes = count.min(WINDOW_PAGES) * PAGE_DESC_BYTES;
-                let part = window.get_mut(..bytes).unwrap_or_default();
-                let read = read_full(&*file.input, part, at)
+                let count = at_most(run.end - pfn, WINDOW_PAGES);
+                let (part, _) = window.split_at_mut(count * PAGE_DESC_BYTES);
+                let read = read_full(&*file.input, part, at.get())
                     .unwrap_or_else(|_| read_whole(&*file.input, part, at));
-                let mut rest = part.get(..read).unwrap_or_default();
+                let (mut rest, _) = part.split_at(read);
                 for pfn in Span::new(pfn, run.end).iter() {
                     let Some((bytes, after)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
                         break;
@@ -169,7 +169,7 @@ impl Kdump {
                         return;
                     }
                 }
-                pfn += (bytes / PAGE_DESC_BYTES) as u64;
+                pfn += count as u64;
             }
         }
     }
@@ -188,7 +188,8 @@ impl Kdump {
     }
 
     fn check_sense(&self, file: &KdumpFile, desc: &PageDesc) -> Result<StoredPage, String> {
-        let PageDesc { offset, size, flags } = *desc;
+        let PageDesc { size, flags, .. } = *desc;
+        let offset = FileOffset::new(desc.offset);
         let codec =
             Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} name no codec"))?;
         let bytes = u64::from(size);
@@ -201,29 +202,28 @@ impl Kdump {
         if bytes == 0 || bytes > page_size {
             return Err(format!("size {size} is not from 1 to the page size {page_size}"));
         }
-        let end = offset.checked_add(bytes);
-        if end.is_none_or(|end| i64::try_from(end).is_err()) {
-            return Err(format!("offset {offset:#x} exceeds the maximum size of a file"));
-        }
+        let data =
+            Span::checked(offset, bytes).filter(|data| i64::try_from(data.end.get()).is_ok());
+        let data =
+            data.ok_or_else(|| format!("offset {offset:#x} exceeds the maximum size of a file"))?;
         if offset < file.descriptors {
             return Err(format!("offset {offset:#x} is within the headers"));
         }
-        let inside = file.input.size().zip(end).is_none_or(|(size, end)| end <= size);
-        if !inside {
+        if file.input.size().is_some_and(|size| size < data.end.get()) {
             return Err(format!("its data at {offset:#x} is after the end of the file"));
         }
-        if !file.input.has_written(&(offset..offset + bytes)) {
+        if !file.input.has_written(data) {
             return Err(format!("its data at {offset:#x} is in no record of the flattened file"));
         }
-        Ok(StoredPage { codec, offset, place: 0..usize::try_from(size).unwrap_or(0) })
+        Ok(StoredPage { codec, offset, place: 0..in_memory(bytes) })
     }
 }
 
 /// Reads descriptor by descriptor up to the first error; returns the number of bytes read.
-fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> usize {
+fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: FileOffset) -> usize {
     let mut done = 0;
     for piece in buf.chunks_mut(PAGE_DESC_BYTES) {
-        match read_full(input, piece, offset + done as u64) {
+        match read_full(input, piece, offset.get() + done as u64) {
             Ok(n) if n == piece.len() => done += n,
             _ => break,
         }
@@ -233,9 +233,13 @@ fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> usize {
 
 /// Reads the data of the pages from index `first` on. Page data mostly follow each other, so this
 /// takes few long reads. Data that several pages share, as zero pages do, are read once.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "each page has the index and the place that it was given"
+)]
 fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
     let StoredPages { pages, bytes, order, .. } = into;
-    let pages = pages.get_mut(first..).unwrap_or_default();
+    let (_, pages) = pages.split_at_mut(first);
     order.clear();
     order.extend(pages.iter().enumerate().filter_map(|(index, page)| {
         let page = page.as_ref().ok()?;
@@ -252,25 +256,25 @@ fn read_data(input: &dyn ReadAt, into: &mut StoredPages, first: usize) {
             .take_while(|(offset, index)| {
                 let joins = *offset <= end.saturating_add(GAP_BYTES);
                 if let Some(Ok(page)) = pages.get_mut(*index).filter(|_| joins) {
-                    let from = place + usize::try_from(offset - start).unwrap_or(0);
+                    let from = place + in_memory(*offset - start);
                     page.place = from..from + page.place.len();
-                    end = end.max(offset + page.place.len() as u64);
+                    end = end.max(*offset + page.place.len() as u64);
                 }
                 joins
             })
             .count();
         let (these, after) = rest.split_at(count);
         rest = after;
-        bytes.resize(place + usize::try_from(end - start).unwrap_or(0), 0);
-        let span = bytes.get_mut(place..).unwrap_or_default();
-        if read_full(input, span, start).is_ok_and(|n| n == span.len()) {
+        bytes.resize(place + in_memory(end - start), 0);
+        let (_, span) = bytes.split_at_mut(place);
+        if read_full(input, span, start.get()).is_ok_and(|n| n == span.len()) {
             continue;
         }
         for (offset, index) in these {
-            let Some(slot) = pages.get_mut(*index) else { continue };
-            let part = slot.as_ref().ok().and_then(|page| bytes.get_mut(page.place.clone()));
-            let part = part.unwrap_or_default();
-            let why = match read_full(input, part, *offset) {
+            let slot = &mut pages[*index];
+            let Ok(page) = slot else { continue };
+            let part = &mut bytes[page.place.clone()];
+            let why = match read_full(input, part, offset.get()) {
                 Ok(n) if n == part.len() => continue,
                 Ok(_) => "the file ends within it".to_owned(),
                 Err(error) => error.to_string(),

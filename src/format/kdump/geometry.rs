@@ -1,10 +1,8 @@
 //! Where the headers of a kdump-compressed file place its bitmaps and descriptors.
 
-use std::ops::Range;
-
 use crate::format::FormatError;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
-use crate::pages::{PageSize, Pfn, PfnRange};
+use crate::pages::{FileOffset, FileRange, PageSize, Pfn, PfnRange, Span};
 
 /// Where the parts of a file are, and which pages it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +15,11 @@ pub struct Geometry {
     /// bitmap have their descriptors in this file.
     pub pfns: PfnRange,
     /// The 1st bitmap, without its padding.
-    pub bitmap1: Range<u64>,
+    pub bitmap1: FileRange,
     /// The 2nd bitmap, without its padding; the 1st again in a file with only one.
-    pub bitmap2: Range<u64>,
+    pub bitmap2: FileRange,
     /// Where the descriptors start.
-    pub descriptors: u64,
+    pub descriptors: FileOffset,
 }
 
 impl Geometry {
@@ -42,7 +40,7 @@ impl Geometry {
         };
         // Offsets are less than 2^18 * 2^33, and bits than 2^18 * 2^35: nothing here overflows.
         let block_size = page_size.bytes();
-        let bitmap1 = block_size * (1 + u64::from(main.sub_hdr_size));
+        let bitmap1 = FileOffset::new(block_size * (1 + u64::from(main.sub_hdr_size)));
         let blocks = main.bitmap_blocks;
         let blocks_bytes = block_size * u64::from(blocks);
         let bits = 8 * blocks_bytes;
@@ -64,8 +62,8 @@ impl Geometry {
             page_size,
             max_mapnr: Pfn::new(max_mapnr),
             pfns: pfns.into(),
-            bitmap1: bitmap1..bitmap1 + bytes,
-            bitmap2: bitmap2..bitmap2 + bytes,
+            bitmap1: Span::of(bitmap1, bytes),
+            bitmap2: Span::of(bitmap2, bytes),
             descriptors: bitmap1 + blocks_bytes,
         })
     }
@@ -98,10 +96,10 @@ mod tests {
     fn there_are_two_bitmaps_if_the_blocks_have_room_for_two() {
         let whole = KdumpSubHeader::default();
         let two = geometry(4, 32769, &whole).unwrap();
-        assert_eq!((two.bitmap1, two.bitmap2), (12288..16385, 20480..24577));
-        assert_eq!((two.descriptors, two.pfns), (28672, (0..32769).into()));
+        assert_eq!((two.bitmap1, two.bitmap2), ((12288..16385).into(), (20480..24577).into()));
+        assert_eq!((two.descriptors, two.pfns), (28672.into(), (0..32769).into()));
         let one = geometry(3, 65536, &whole).unwrap();
-        assert_eq!((one.bitmap1, one.bitmap2), (12288..20480, 12288..20480));
+        assert_eq!((one.bitmap1, one.bitmap2), ((12288..20480).into(), (12288..20480).into()));
         assert_eq!(one.descriptors, 24576);
     }
 

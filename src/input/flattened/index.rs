@@ -1,69 +1,81 @@
 //! The index of a flattened stream's records: found in one pass, sorted, none overlapping.
 
 use std::io;
-use std::ops::Range;
 
-use crate::error::{Error, Result};
-use crate::format::flattened::{HEADER_BYTES, RECORD_HEADER_BYTES, Record};
+use crate::error::Result;
+use crate::format::flattened::{RECORD_HEADER_BYTES, Record};
+use crate::input::flattened::records::{CutOff, RecordHeader, RecordScanner, damaged};
 use crate::input::{ReadAt, read_full};
+use crate::pages::{FileOffset, FileRange, Position, Span, in_memory};
 
-/// Bytes that are read for the headers of small records, many at a time.
+/// Bytes that are read at a time for the headers of many small records.
 const SCAN_BYTES: usize = 64 << 10;
 
-/// From this size on of the record before it, a header is read alone.
+/// After a record of at least this size, a header is read alone.
 const LARGE_RECORD_BYTES: u64 = 16 << 10;
 
-/// Where a record's bytes belong, and where they are.
+/// Where the bytes of a record belong in the file, and where they are in the stream.
 ///
-/// The index has one of these a record, 24 bytes (twice that as it grows), and a record takes 17
-/// bytes of the stream at least: a stream of nothing but 1-byte records costs 3 times its size,
-/// real ones, of 16 KiB a record and more, a thousandth.
+/// The index takes 24 bytes per record (48 while it grows), and a record takes at least 17 bytes of
+/// the stream. So a stream of 1-byte records costs 3 times its size in memory; a real one, with
+/// records of 16 KiB and more, a thousandth.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    pub(super) target: u64,
+    pub(super) target: FileOffset,
     pub(super) size: u64,
-    pub(super) source: u64,
+    pub(super) source: FileOffset,
 }
 
 impl Entry {
-    pub(super) fn end(&self) -> u64 {
+    pub(super) fn range(&self) -> FileRange {
+        Span::of(self.target, self.size)
+    }
+
+    pub(super) fn end(&self) -> FileOffset {
         self.target + self.size
     }
 
-    fn is_whole(&self, stream_bytes: u64) -> bool {
-        self.size <= stream_bytes.saturating_sub(self.source)
+    /// Where the byte for `offset` of the file is in the stream.
+    pub(super) fn source_of(&self, offset: FileOffset) -> FileOffset {
+        self.source + (offset - self.target)
+    }
+
+    fn is_whole(&self, stream_end: FileOffset) -> bool {
+        stream_end.checked_sub(self.source).is_some_and(|bytes| self.size <= bytes)
     }
 
     /// Where its header is in the stream.
-    fn header(&self) -> u64 {
+    fn header(&self) -> FileOffset {
         self.source - RECORD_HEADER_BYTES as u64
     }
 }
 
-/// Where a stream without an end mark breaks off.
+/// The end of a stream without an end mark.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// In the stream.
-    pub(super) at: u64,
-    /// In what, and why if it is not simply the end.
-    pub(super) what: String,
-    /// Bytes of the last record that did not come.
-    pub(super) missing: Range<u64>,
-    /// What the system said, if it was that.
+    pub(super) cut_off: CutOff,
+    /// The bytes of the file that the last record should have, but that did not arrive.
+    pub(super) missing: FileRange,
+    /// The system's error, if the header of the next record is unreadable.
     pub(super) unreadable: Option<String>,
-    /// Where bytes of no record are padding, and nothing that did not come.
-    pub(super) padding: Vec<Range<u64>>,
+    /// Ranges of the file in which bytes of no record are padding. Elsewhere they are missing.
+    pub(super) padding: Vec<FileRange>,
 }
 
 impl Cut {
-    /// Takes away from the last record what did not come of it.
-    fn shorten(&mut self, records: &mut Vec<Entry>, stream_bytes: u64) {
+    fn new(cut_off: CutOff) -> Self {
+        Cut { cut_off, missing: FileRange::default(), unreadable: None, padding: Vec::new() }
+    }
+
+    /// Removes the bytes that did not arrive from the last record.
+    fn shorten(&mut self, records: &mut Vec<Entry>, stream_end: FileOffset) {
         let index = records.partition_point(|record| record.end() <= self.missing.start);
         let Some(record) = records.get_mut(index).filter(|_| !self.missing.is_empty()) else {
             return;
         };
-        if record.is_whole(stream_bytes) {
-            self.missing = 0..0; // it was to be replaced, and is there
+        if record.is_whole(stream_end) {
+            // The cut record was to replace this one, which stays.
+            self.missing = FileRange::default();
             return;
         }
         record.size = self.missing.start - record.target;
@@ -77,25 +89,25 @@ impl Cut {
 pub(super) struct Index {
     /// Ascending by target, not overlapping.
     pub(super) records: Vec<Entry>,
-    /// How many whole ones the stream has.
+    /// The number of whole records in the stream.
     pub(super) count: u64,
     pub(super) cut: Option<Cut>,
-    /// Bytes behind the end mark.
+    /// Bytes after the end mark.
     pub(super) surplus: u64,
 }
 
 impl Index {
     /// Reads the headers of all records of `input`, whose own header has been checked.
-    pub(super) fn read(input: &dyn ReadAt, stream_bytes: u64) -> Result<Self> {
-        let mut scan = Scan { input, stream_bytes, window: Vec::new(), start: 0 };
+    pub(super) fn read(input: &dyn ReadAt, stream_end: FileOffset) -> Result<Self> {
+        let mut scan = Scan { input, stream_end, window: Vec::new(), start: FileOffset::ZERO };
         let (mut records, end) = scan.records()?;
         let mut count = records.len() as u64;
-        sort(&mut records, stream_bytes)?;
+        sort(&mut records, stream_end)?;
         let (cut, surplus) = match end {
-            End::Mark { at } => (None, stream_bytes.saturating_sub(at)),
+            End::Mark { end } => (None, stream_end.checked_sub(end).unwrap_or(0)),
             End::Cut(mut cut) => {
                 count -= u64::from(!cut.missing.is_empty());
-                cut.shorten(&mut records, stream_bytes);
+                cut.shorten(&mut records, stream_end);
                 (Some(cut), 0)
             }
         };
@@ -107,113 +119,93 @@ impl Index {
 /// The pass over the headers of all records.
 struct Scan<'a> {
     input: &'a dyn ReadAt,
-    stream_bytes: u64,
-    /// Bytes of the stream, and where they start in it.
+    stream_end: FileOffset,
+    /// Bytes of the stream, from `start` on.
     window: Vec<u8>,
-    start: u64,
+    start: FileOffset,
 }
 
 /// How a stream ends.
 enum End {
-    /// With its mark, up to here.
-    Mark { at: u64 },
-    /// Without.
+    /// With an end mark, which ends at `end`.
+    Mark { end: FileOffset },
+    /// Without one.
     Cut(Cut),
 }
 
 impl Scan<'_> {
-    /// All records in the order of the stream; of a cut one, the last may not be whole.
+    /// All records in the order of the stream; the last one of a cut stream may not be whole.
     fn records(&mut self) -> Result<(Vec<Entry>, End)> {
         let mut records: Vec<Entry> = Vec::new();
-        let mut at = HEADER_BYTES as u64;
-        let cut = |at, what: String, missing| {
-            End::Cut(Cut { at, what, missing, unreadable: None, padding: Vec::new() })
-        };
-        if self.stream_bytes < at {
-            return Ok((records, cut(self.stream_bytes, "in its header".to_owned(), 0..0)));
-        }
-        loop {
-            let number = records.len();
-            let small = records.last().is_none_or(|last| last.size < LARGE_RECORD_BYTES);
-            let header = match self.record_header(at, small) {
-                Ok(Some(header)) => header,
-                Ok(None) => {
-                    let what = match self.stream_bytes.saturating_sub(at) {
-                        0 => format!("without an end mark, after {number} records"),
-                        _ => format!("in the header of record {number}"),
-                    };
-                    return Ok((records, cut(self.stream_bytes, what, 0..0)));
-                }
-                // What follows cannot be found; what came before is as good as it was.
+        let mut scanner = RecordScanner::new();
+        let end = loop {
+            if self.stream_end < scanner.header_at() {
+                let what = "in its header".to_owned();
+                break End::Cut(Cut::new(CutOff { at: self.stream_end, what }));
+            }
+            let is_small = records.last().is_none_or(|last| last.size < LARGE_RECORD_BYTES);
+            let header = match self.record_header(scanner.header_at(), is_small) {
+                Ok(header) => header,
+                // Records after it cannot be found; those before it are none the worse.
                 Err(error) => {
+                    let number = scanner.number();
                     let what =
                         format!("where the header of record {number} is unreadable: {error}");
+                    let cut_off = CutOff { at: scanner.header_at(), what };
                     let unreadable = Some(error.to_string());
-                    let (missing, padding) = (0..0, Vec::new());
-                    let cut = Cut { at, what, missing, unreadable, padding };
-                    return Ok((records, End::Cut(cut)));
+                    break End::Cut(Cut { unreadable, ..Cut::new(cut_off) });
                 }
             };
-            let record =
-                Record::decode(header).map_err(|why| damaged(number, at, why.to_string()))?;
-            at += RECORD_HEADER_BYTES as u64;
-            let Some(Record { offset: target, size }) = record else {
-                return Ok((records, End::Mark { at }));
+            let record = match scanner.decode(header)? {
+                RecordHeader::Record(record) => record,
+                RecordHeader::EndMark => break End::Mark { end: scanner.data_at() },
+                RecordHeader::Cut(cut_off) => break End::Cut(Cut::new(cut_off)),
             };
-            let present = size.min(self.stream_bytes.saturating_sub(at));
-            records.push(Entry { target, size, source: at });
-            if present < size {
-                let what =
-                    format!("with {present} of {size} bytes of record {number} for {target:#x}");
-                let missing = target + present..target + size;
-                return Ok((records, cut(self.stream_bytes, what, missing)));
+            let (target, source) = (record.offset, scanner.data_at());
+            records.push(Entry { target, size: record.size, source });
+            let present = self.stream_end.checked_sub(source).unwrap_or(0);
+            if present < record.size {
+                let missing = Span::new(target + present, record.range().end);
+                let cut_off = scanner.cut_in_data(record, present);
+                break End::Cut(Cut { missing, ..Cut::new(cut_off) });
             }
-            at += size;
-        }
+            scanner.advance(record);
+        };
+        Ok((records, end))
     }
 
-    /// The record header at `at`, which is not behind the stream's end; `None` when it is cut.
-    fn record_header(
-        &mut self,
-        at: u64,
-        small: bool,
-    ) -> io::Result<Option<[u8; RECORD_HEADER_BYTES]>> {
-        if let Some(header) = self.in_window(at) {
-            return Ok(Some(header));
+    /// The bytes of the record header at `at`; fewer where the stream ends in it.
+    fn record_header(&mut self, at: FileOffset, is_small: bool) -> io::Result<&[u8]> {
+        if self.window_from(at).len() < RECORD_HEADER_BYTES {
+            self.start = at;
+            // If reading far fails, the data after the header may be what is unreadable.
+            if !is_small || self.fill_window(SCAN_BYTES).is_err() {
+                self.fill_window(RECORD_HEADER_BYTES)?;
+            }
         }
-        self.start = at;
-        // The data that are read along with a header may be what is unreadable.
-        if !small || self.fill_window(SCAN_BYTES).is_err() {
-            self.fill_window(RECORD_HEADER_BYTES)?;
-        }
-        Ok(self.in_window(at))
+        Ok(self.window_from(at))
     }
 
     fn fill_window(&mut self, bytes: usize) -> io::Result<()> {
         self.window.resize(bytes, 0);
-        let n = read_full(self.input, &mut self.window, self.start).inspect_err(|_| {
-            self.window.clear();
-        })?;
-        self.window.truncate(n);
-        Ok(())
+        let read = read_full(self.input, &mut self.window, self.start.get());
+        self.window.truncate(*read.as_ref().unwrap_or(&0));
+        read.map(|_| ())
     }
 
-    fn in_window(&self, at: u64) -> Option<[u8; RECORD_HEADER_BYTES]> {
-        let from = usize::try_from(at.checked_sub(self.start)?).ok()?;
-        self.window.get(from..)?.first_chunk().copied()
+    /// The bytes of the window from `at` on.
+    fn window_from(&self, at: FileOffset) -> &[u8] {
+        let skip = at.checked_sub(self.start).filter(|skip| *skip < self.window.len() as u64);
+        skip.map_or(&[], |skip| self.window.split_at(in_memory(skip)).1)
     }
 }
 
-fn damaged(number: usize, offset: u64, why: String) -> Error {
-    Error::Damaged { what: format!("flattened record {number}"), offset, why }
-}
-
-/// Sorts by target, and sees to it that no byte has two records.
-fn sort(records: &mut Vec<Entry>, stream_bytes: u64) -> Result<()> {
+/// Sorts by target, and ensures that no byte has two records.
+fn sort(records: &mut Vec<Entry>, stream_end: FileOffset) -> Result<()> {
     let number = |entry: &Entry, all: &[Entry]| {
-        all.iter().filter(|other| other.source < entry.source).count()
+        all.iter().filter(|other| other.source < entry.source).count() as u64
     };
-    // What came later stays behind what it replaces.
+    // A record that replaces another one comes after it.
     records.sort_unstable_by_key(|record| (record.target, record.source));
     let pairs = records.iter().zip(records.iter().skip(1));
     for (first, second) in pairs.filter(|(first, second)| first.end() > second.target) {
@@ -234,19 +226,19 @@ fn sort(records: &mut Vec<Entry>, stream_bytes: u64) -> Result<()> {
         return Err(damaged(number(late, records), late.header(), why));
     }
     records.dedup_by(|second, first| {
-        let replaced = replaces(first, second);
-        if replaced && second.is_whole(stream_bytes) {
+        let is_replaced = replaces(first, second);
+        if is_replaced && second.is_whole(stream_end) {
             *first = *second;
         }
-        replaced
+        is_replaced
     });
     Ok(())
 }
 
-/// Whether the second of two records, sorted, takes the place of the first.
+/// Whether `second` takes the place of `first`; they are sorted.
 fn replaces(first: &Entry, second: &Entry) -> bool {
-    let place = Record { offset: first.target, size: first.size };
-    (first.target, first.size) == (second.target, second.size) && place.may_be_replaced()
+    let record = Record { offset: first.target, size: first.size };
+    first.range() == second.range() && record.may_be_replaced()
 }
 
 #[cfg(test)]

@@ -1,27 +1,32 @@
-//! A flattened file, read in place: the file that its records stand for, by an index of them.
+//! A flattened stream, read in place: the file that its records describe, by an index of them.
+//!
+//! `records` has the rules for walking through a stream, which `unflatten` follows, too. The layout
+//! of headers and records belongs in `format`; rebuilding the file on disk, in `unflatten`.
 
 mod index;
+pub(crate) mod records;
 
 use std::io;
-use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::format::flattened::{self, HEADER_BYTES};
 use crate::format::kdump::{DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader};
 use crate::input::{InputFailure, RandomInput, ReadAt, read_full, read_part};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use index::{Cut, Entry, Index};
+use records::CutOff;
 
-/// The file that a flattened stream stands for.
+/// The file that a flattened stream describes.
 ///
-/// Bytes of no record read as 0, as in the file that `makedumpfile -R` makes: makedumpfile -F
-/// leaves out the padding between headers. Where a stream is cut, bytes that may just not have
-/// come are an error, not 0.
+/// Bytes of no record read as 0, as in the file that `makedumpfile -R` makes: makedumpfile -F does
+/// not send the padding between headers. In a stream that was cut off, bytes that may just not have
+/// arrived are an error, not 0.
 pub struct FlattenedInput {
     input: RandomInput,
     /// Ascending by target, not overlapping.
     records: Vec<Entry>,
     cut: Option<Cut>,
-    /// Bytes behind the end mark.
+    /// Bytes after the end mark.
     surplus: u64,
     count: u64,
 }
@@ -29,12 +34,11 @@ pub struct FlattenedInput {
 impl FlattenedInput {
     /// Reads the headers of the records of `input`.
     ///
-    /// A stream that is cut off, anywhere behind its signature, opens as far as it goes.
+    /// Opens a stream that was cut off, too, if it has its signature.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] without the signature, [`Error::Damaged`] for a header or record
-    /// that makes no sense and for two records with the same bytes, [`Error::Read`] for the first
-    /// bytes.
+    /// [`Error::NotRecognised`] without the signature, [`Error::Damaged`] for an implausible header
+    /// or record and for overlapping records, [`Error::Read`] if the header is unreadable.
     pub fn open(input: impl Into<RandomInput>) -> Result<Self> {
         Self::open_random(input.into())
     }
@@ -54,9 +58,10 @@ impl FlattenedInput {
             offset: 0,
             why: why.to_string(),
         })?;
-        let Index { records, count, cut, surplus } = Index::read(&*input, stream_bytes)?;
+        let Index { records, count, cut, surplus } =
+            Index::read(&*input, FileOffset::new(stream_bytes))?;
         let mut flat = FlattenedInput { input, records, cut, surplus, count };
-        // What has come of the headers tells where their padding ends.
+        // The headers that arrived say where their padding ends.
         if !flat.ended() {
             let padding = flat.header_padding();
             flat.cut.iter_mut().for_each(|cut| cut.padding.clone_from(&padding));
@@ -64,71 +69,71 @@ impl FlattenedInput {
         Ok(flat)
     }
 
-    /// Whether the stream has its end mark: without it, what is missing cannot be known.
+    /// Whether the stream has its end mark: without it, nobody knows how much is missing.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.cut.is_none()
     }
 
-    /// How many whole records there are.
+    /// The number of whole records.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.count
     }
 
-    /// Bytes behind the end mark, which no reader looks at: of a device, what was there before.
+    /// Bytes after the end mark, which no reader reads: on a device, older data.
     #[must_use]
     pub fn surplus_bytes(&self) -> u64 {
         self.surplus
     }
 
-    /// How the stream is cut off, in words.
+    /// Where the stream was cut off, in words, if it was.
     #[must_use]
     pub fn damage(&self) -> Option<String> {
-        let Cut { at, what, .. } = self.cut.as_ref()?;
+        let CutOff { at, what } = &self.cut.as_ref()?.cut_off;
         Some(format!("the flattened file is cut off at offset {at:#x}, {what}"))
     }
 
-    /// How many records end at `offset` or before.
-    fn ended_by(&self, offset: u64) -> usize {
+    /// The number of records that end at `offset` or before.
+    fn ended_by(&self, offset: FileOffset) -> usize {
         self.records.partition_point(|record| record.end() <= offset)
     }
 
-    /// Where a cut stream has nothing but padding if it has no records there: in the main header,
-    /// of which we send some last, and behind it; and behind the notes up to the bitmaps, if the
-    /// sub header came and tells where they are; makedumpfile writes it after them.
-    fn header_padding(&self) -> Vec<Range<u64>> {
-        let bytes = self.overlay(0, DiskDumpHeader::MAX_BYTES);
+    /// Where bytes of no record are padding even in a stream that was cut off: in the block of the
+    /// main header, if it arrived but for the fields that this crate sends last; and between the
+    /// notes and the bitmaps, if the sub header arrived, which makedumpfile sends after the notes.
+    fn header_padding(&self) -> Vec<FileRange> {
+        let bytes = self.overlay(FileOffset::ZERO, DiskDumpHeader::MAX_BYTES);
         let Ok((header, layout)) = DiskDumpHeader::decode(&bytes) else { return Vec::new() };
         let whole = header.encode(layout);
-        let early = 0..whole.deferred.start as u64;
-        let behind_late = whole.deferred.end as u64..whole.bytes.len() as u64;
-        if !self.has(&early) || !self.has(&behind_late) {
+        let before_deferred = Span::from(0..whole.deferred.start as u64);
+        let after_deferred = Span::from(whole.deferred.end as u64..whole.bytes.len() as u64);
+        if !self.has(before_deferred) || !self.has(after_deferred) {
             return Vec::new();
         }
-        let block = u64::from(header.block_size);
-        let main = 0..block;
+        let block = FileOffset::new(header.block_size.into());
+        let main = Span::new(FileOffset::ZERO, block);
         let bytes = self.overlay(block, KdumpSubHeader::MAX_BYTES);
         let (sub, layout) = KdumpSubHeader::decode(&bytes, &header, layout);
-        // What an older one does not have cannot be told from what did not come.
-        let size = KdumpSubHeader::bytes_in(layout) as u64;
-        let end = |offset: u64, size: u64| offset.saturating_add(size);
-        if header.header_version < HEADER_VERSION || !self.has(&(block..end(block, size))) {
+        // An older sub header is shorter: nothing says whether the rest is padding or missing.
+        let sub_header = Span::of(block, KdumpSubHeader::bytes_in(layout) as u64);
+        if header.header_version < HEADER_VERSION || !self.has(sub_header) {
             return vec![main];
         }
         let Ok(geometry) = Geometry::of(&header, &sub) else { return vec![main] };
-        let behind_notes = end(sub.offset_note, sub.size_note)
+        let end = |offset: u64, size: u64| FileOffset::new(offset.saturating_add(size));
+        let notes_end = end(sub.offset_note, sub.size_note)
             .max(end(sub.offset_vmcoreinfo, sub.size_vmcoreinfo))
-            .max(end(block, size));
-        vec![main, behind_notes..geometry.bitmap1.start]
+            .max(sub_header.end);
+        vec![main, Span::new(notes_end, geometry.bitmap1.start)]
     }
 
-    /// Why the stream that the flattened file was spooled from ended early, if it did.
+    /// Why the pipe that the flattened stream was spooled from ended early, if it did.
     pub(crate) fn stream_failure(&self) -> Option<InputFailure> {
         self.input.failure.clone()
     }
 
-    /// Why the flattened file ends early, if it is not simply cut: the stream failed, or a
+    /// Why the flattened stream ends early, if that was not simply its end: the pipe failed, or a
     /// record's header is unreadable.
     pub(crate) fn failure(&self) -> Option<InputFailure> {
         let unreadable = || {
@@ -138,16 +143,15 @@ impl FlattenedInput {
         self.stream_failure().or_else(unreadable)
     }
 
-    /// The end of the bytes from `offset` on that are of no record, and so 0; `offset` itself if
-    /// a record has it, and where a cut stream may just lack it.
-    pub(crate) fn zeros_until(&self, offset: u64) -> u64 {
+    /// The end of the bytes from `offset` on that are of no record, and so 0. `offset` itself if a
+    /// record has that byte, and in a stream that was cut off, where it may just be missing.
+    pub(crate) fn zeros_until(&self, offset: FileOffset) -> FileOffset {
         let next = self.records.get(self.ended_by(offset)).filter(|_| self.ended());
         next.map_or(offset, |record| record.target.max(offset))
     }
 
-    /// Whether all bytes of a range are of records. Others read as 0: padding is in no record,
-    /// but pages are.
-    pub(crate) fn has(&self, range: &Range<u64>) -> bool {
+    /// Whether records have all bytes of `range`. Pages are in records, only padding is in none.
+    pub(crate) fn has(&self, range: FileRange) -> bool {
         let mut at = range.start;
         for record in self.records.iter().skip(self.ended_by(range.start)) {
             if at >= range.end || record.target > at {
@@ -158,30 +162,28 @@ impl FlattenedInput {
         at >= range.end
     }
 
-    /// The bytes from `offset` on, with 0 for what did not come.
-    fn overlay(&self, offset: u64, count: usize) -> Vec<u8> {
+    /// The bytes from `offset` on, with 0 for those that did not arrive.
+    fn overlay(&self, offset: FileOffset, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let end = offset.saturating_add(count as u64);
-        let first = self.ended_by(offset);
-        for record in self.records.iter().skip(first).take_while(|record| record.target < end) {
-            let from = record.target.max(offset);
-            let to = record.end().min(end);
-            let at = |place: u64| usize::try_from(place - offset).unwrap_or(count);
-            let part = bytes.get_mut(at(from)..at(to)).unwrap_or_default();
-            // What cannot be read is found to be so when it is wanted.
-            let _ = read_full(&*self.input, part, record.source + (from - record.target));
+        let wanted = Span::of(offset, count as u64);
+        let records = self.records.iter().skip(self.ended_by(offset));
+        for record in records.take_while(|record| record.target < wanted.end) {
+            let part = record.range().intersection(wanted);
+            let (_, into) = bytes.split_at_mut(in_memory(part.start - offset));
+            let (into, _) = into.split_at_mut(in_memory(part.len()));
+            // Whoever needs these bytes reads them again, and gets the error.
+            let _ = read_full(&*self.input, into, record.source_of(part.start).get());
         }
         bytes
     }
 
     /// Fills some of `buf` from `offset` on, of one record or gap; 0 at the end.
-    fn read_piece(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_piece(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<usize> {
         let Some(record) = self.records.get(self.ended_by(offset)) else { return Ok(0) };
         let end = if record.target <= offset { record.end() } else { record.target };
-        let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buf.len());
-        let piece = buf.get_mut(..most).unwrap_or_default();
+        let (piece, _) = buf.split_at_mut(at_most(end - offset, buf.len()));
         if record.target <= offset {
-            return match self.input.read_at(piece, record.source + (offset - record.target)) {
+            return match self.input.read_at(piece, record.source_of(offset).get()) {
                 Ok(0) => Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
                     "the flattened file has become shorter",
@@ -190,18 +192,18 @@ impl FlattenedInput {
             };
         }
         let zeros = match &self.cut {
-            None => most,
-            Some(cut) => cut.padding_at(offset, most)?,
+            None => piece.len(),
+            Some(cut) => cut.padding_at(offset, piece.len())?,
         };
-        piece.iter_mut().take(zeros).for_each(|byte| *byte = 0);
+        piece.split_at_mut(zeros).0.fill(0);
         Ok(zeros)
     }
 }
 
 impl Cut {
-    /// How many of `most` bytes from `offset` on, of no record, are padding.
-    fn padding_at(&self, offset: u64, most: usize) -> io::Result<usize> {
-        let until = self.padding.iter().find(|padding| padding.contains(&offset));
+    /// How many of the first `most` bytes from `offset` on, which are of no record, are padding.
+    fn padding_at(&self, offset: FileOffset, most: usize) -> io::Result<usize> {
+        let until = self.padding.iter().find(|padding| padding.contains(offset));
         let mut until = until.map_or(offset, |padding| padding.end);
         if offset < self.missing.end {
             until = until.min(self.missing.start);
@@ -209,12 +211,12 @@ impl Cut {
         if until <= offset {
             let cut_off = "the flattened file is cut off before these bytes";
             return Err(match &self.unreadable {
-                // Of a disk that fails, not of the file.
+                // The disk is at fault, not the file.
                 Some(why) => io::Error::other(format!("{cut_off}: it is unreadable there: {why}")),
                 None => io::Error::new(io::ErrorKind::UnexpectedEof, cut_off),
             });
         }
-        Ok(usize::try_from(until - offset).unwrap_or(usize::MAX).min(most))
+        Ok(at_most(until - offset, most))
     }
 }
 
@@ -222,10 +224,10 @@ impl ReadAt for FlattenedInput {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.read_piece(rest, offset.saturating_add(done as u64)) {
+            match self.read_piece(rest, FileOffset::new(offset.saturating_add(done as u64))) {
                 Ok(0) => break,
                 Ok(n) => done += n,
-                // The next read tells.
+                // The next read returns the error.
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -234,12 +236,13 @@ impl ReadAt for FlattenedInput {
     }
 
     fn size(&self) -> Option<u64> {
-        Some(self.records.last().map_or(0, Entry::end))
+        Some(self.records.last().map_or(0, |record| record.end().get()))
     }
 
     fn read_ahead(&self, offset: u64) {
+        let offset = FileOffset::new(offset);
         if let Some(record) = self.records.get(self.ended_by(offset)) {
-            self.input.read_ahead(record.source + offset.saturating_sub(record.target));
+            self.input.read_ahead(record.source_of(offset.max(record.target)).get());
         }
     }
 }

@@ -10,19 +10,20 @@ fn plainly(places: &[Range<u64>]) -> Vec<u64> {
     (0..).zip(places).filter(|(_, place)| hit(place)).map(|(pfn, _)| pfn).collect()
 }
 
-fn feed(places: &[Range<u64>]) -> impl FnMut(&mut dyn FnMut(Option<Pfn>, Range<u64>) -> bool) + '_ {
+fn feed(places: &[Range<u64>]) -> impl FnMut(&mut dyn FnMut(Option<Pfn>, FileRange) -> bool) + '_ {
     move |each| {
-        let _ = (0..).zip(places).all(|(pfn, place)| each(Some(Pfn::new(pfn)), place.clone()));
+        let _ =
+            (0..).zip(places).all(|(pfn, place)| each(Some(Pfn::new(pfn)), place.clone().into()));
     }
 }
 
 fn found(places: &[Range<u64>], most: usize) -> Vec<u64> {
     let mut extents = Extents::with_room(most);
-    places.iter().for_each(|place| extents.add(place.clone()));
+    places.iter().for_each(|place| extents.add(place.clone().into()));
     let mut found = Vec::new();
     extents.overlaps(&mut feed(places), &mut |pfn, _| found.push(pfn.unwrap().get()));
     assert_eq!(
-        extents.all().map(|all| (all.start, all.end)),
+        extents.all().map(|all| (all.start.get(), all.end.get())),
         places
             .iter()
             .map(|place| place.start)
@@ -43,9 +44,9 @@ fn the_same_place_may_be_shared_and_a_part_of_it_not() {
 #[test]
 fn pages_in_order_are_one_range_and_no_suspects() {
     let mut extents = Extents::default();
-    (0..100_000).for_each(|n| extents.add(4096 + n * 7..4096 + n * 7 + 7));
+    (0..100_000).for_each(|n| extents.add((4096 + n * 7..4096 + n * 7 + 7).into()));
     assert!(extents.covered.before.is_empty() && extents.suspects.is_empty());
-    (0..100_000).for_each(|_| extents.add(4096..4103));
+    (0..100_000).for_each(|_| extents.add((4096..4103).into()));
     assert_eq!(extents.suspects.len(), 1);
 }
 

@@ -5,15 +5,13 @@
 //! most of such a file is zeros, it is the choice and the parts that are not zeros, each a 24-bit
 //! offset, a 16-bit size and the bytes.
 
-use std::ops::Range;
-
 use kdumpconv::Codec;
 use kdumpconv::DumpLevel;
 use kdumpconv::PageReader;
 use kdumpconv::dump::PageError;
 use kdumpconv::dump::kdump::Kdump;
 use kdumpconv::dump::reader::PageRef;
-use kdumpconv::pages::{MAX_PFN, Pfn, PfnRange};
+use kdumpconv::pages::{FileRange, MAX_PFN, Pfn, PfnRange};
 use kdumpconv::{ByteOrder, StructLayout};
 use kdumpconv::{ConvertOptions, convert};
 use kdumpconv::{Dump, OpenOptions};
@@ -108,8 +106,8 @@ fn order(layout: StructLayout) -> Endian {
     }
 }
 
-fn bit(file: &[u8], place: &Range<u64>, pfn: u64) -> bool {
-    let byte = usize::try_from(place.start + pfn / 8).ok().and_then(|at| file.get(at));
+fn bit(file: &[u8], bitmap: FileRange, pfn: u64) -> bool {
+    let byte = usize::try_from(bitmap.start.get() + pfn / 8).ok().and_then(|at| file.get(at));
     byte.is_some_and(|byte| byte >> (pfn % 8) & 1 == 1)
 }
 
@@ -128,9 +126,9 @@ fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
     let Some(first) = kdump.files.first().filter(|first| first.flattened.is_none()) else { return };
     let ends = kept.iter().chain(&present).flat_map(|run| [run.start, run.end - 1, run.end]);
     for pfn in ends.filter(|pfn| *pfn < dump.max_mapnr()) {
-        let second = bit(file, &first.bitmap2, pfn.get());
+        let second = bit(file, first.bitmap2, pfn.get());
         assert_eq!(kdump.kept.contains(pfn), second, "pfn {pfn:#x} kept");
-        let ram = second || bit(file, &first.bitmap1, pfn.get());
+        let ram = second || bit(file, first.bitmap1, pfn.get());
         assert_eq!(kdump.present.contains(pfn), ram, "pfn {pfn:#x} present");
     }
 }
@@ -204,12 +202,12 @@ fn check_page(
     page: &Result<Vec<u8>, String>,
 ) {
     let first = &kdump.files[0];
-    let bitmap = first.bitmap2.start as usize..;
+    let bitmap = first.bitmap2.start.get() as usize..;
     let bytes = &file[bitmap][..(pfn / 8 + 1) as usize];
     let (last, before) = bytes.split_last().unwrap();
     let mut rank: u64 = before.iter().map(|byte| u64::from(byte.count_ones())).sum();
     rank += u64::from((last & ((1_u8 << (pfn % 8)) - 1)).count_ones());
-    let at = (first.descriptors + 24 * rank) as usize;
+    let at = (first.descriptors + 24 * rank).get() as usize;
     let Some(desc) = file.get(at..).and_then(|rest| rest.get(..24)) else {
         assert!(page.is_err(), "pfn {pfn:#x} has no descriptor");
         return;
@@ -223,7 +221,7 @@ fn check_page(
     let in_file = stored
         .offset
         .checked_add(u64::from(stored.size))
-        .is_some_and(|end| end <= file.len() as u64 && stored.offset >= first.descriptors);
+        .is_some_and(|end| end <= file.len() as u64 && stored.offset >= first.descriptors.get());
     let sized = (1..=dump.page_size().bytes()).contains(&u64::from(stored.size));
     if !in_file || !sized {
         assert!(page.is_err(), "pfn {pfn:#x}: {stored:x?}");
