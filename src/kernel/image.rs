@@ -9,6 +9,7 @@
 use super::error::Error;
 use super::kallsyms::Kallsyms;
 use super::translate::{Kernel, Translator};
+use crate::pages::ranges::merge;
 use crate::pages::{PhysRange, Position, VirtAddr, VirtRange};
 
 /// Bounds of the sections that stay.
@@ -53,7 +54,7 @@ pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Phy
         let mapped = runs.filter_map(|(vaddrs, paddr)| Some((vaddrs, paddr.ok()?)));
         pages.extend(mapped.filter_map(|(vaddrs, paddr)| PhysRange::checked(paddr, vaddrs.len())));
     }
-    merged(pages)
+    merge(pages)
 }
 
 /// The virtual addresses of what stays of the sections.
@@ -94,16 +95,4 @@ fn without(range: VirtRange, hole: (Option<VirtAddr>, Option<VirtAddr>)) -> [Vir
         VirtRange::new(range.start, range.end.min(hole.start)),
         VirtRange::new(range.start.max(hole.end), range.end),
     ]
-}
-
-fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<PhysRange> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }

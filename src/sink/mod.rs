@@ -22,6 +22,8 @@ pub(crate) mod seek;
 use std::io;
 use std::ops::Range;
 
+use crate::pages::at_most;
+
 /// Maximum bytes of zeros that are written at a time.
 const ZEROS_BYTES: usize = 64 << 10;
 
@@ -33,8 +35,7 @@ fn fill_with_zeros(
     let mut zeros = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        let left = usize::try_from(range.end - at).unwrap_or(ZEROS_BYTES);
-        zeros.resize(left.min(ZEROS_BYTES), 0);
+        zeros.resize(at_most(range.end - at, ZEROS_BYTES), 0);
         write(at, &zeros)?;
         at += zeros.len() as u64;
     }

@@ -10,7 +10,7 @@ use crate::kernel::error::Error;
 use crate::kernel::translate::Translator;
 use crate::kernel::virtual_reader::VirtualReader;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::Position;
+use crate::pages::{Position, in_memory};
 
 /// Characters that are read at a time.
 const PIECE_BYTES: usize = 4096;
@@ -35,8 +35,7 @@ pub(super) fn read(
         let offset = at % bytes;
         let wanted = (PIECE_BYTES as u64).min(log_end - at).min(bytes - offset);
         at += wanted;
-        let mut piece =
-            vec![0; usize::try_from(wanted).map_or(PIECE_BYTES, |bytes| bytes.min(PIECE_BYTES))];
+        let mut piece = vec![0; in_memory(wanted)];
         if let Err(why) = reader.read(start.wrapping_add(offset), &mut piece) {
             report.add_lost(format_args!("{wanted} characters at {offset:#x}: {}", chain(&why)));
             continue;
