@@ -84,7 +84,8 @@ impl Output {
             }
             if kind.is_block_device() {
                 // Without O_CREAT, O_EXCL refuses a device that is mounted.
-                let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
+                #[expect(clippy::cast_possible_wrap, reason = "a flag of open(2), a C int")]
+                let exclusive = OFlags::EXCL.bits() as i32;
                 let file = OpenOptions::new().write(true).custom_flags(exclusive).open(target);
                 let file = file.map_err(failed())?;
                 if file.metadata().map_err(failed())?.file_type() != kind {

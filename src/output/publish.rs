@@ -1,7 +1,7 @@
-//! How an output gets its name: only when it is whole, or a name that says it is not.
+//! How an output gets its name: its own if it is complete, else one that says that it is not.
 //!
-//! Whatever fails here, what was written is not thrown away: a file that cannot have its name
-//! keeps the one it has.
+//! Whatever fails here, nothing that was written is thrown away: a file that cannot be renamed keeps
+//! the name it has.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -12,23 +12,23 @@ use tempfile::NamedTempFile;
 use crate::output::destination::Destination;
 use crate::output::target::{folder, says_incomplete};
 
-/// Names that are tried for a dump that cannot have its own.
+/// Maximum names to try for a dump that cannot have its own.
 const MAX_OTHER_NAMES: u32 = 1000;
 
 /// What became of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// Under its name, or all of it written to what has no name.
+    /// It has its name, or was written completely to an output without one.
     Named,
-    /// Kept, but not as what was asked for.
+    /// It was kept, but under another name or incomplete.
     Kept,
-    /// Gone.
+    /// It was removed.
     Removed,
-    /// It cannot be taken back: a pipe has it, or a device.
+    /// It cannot be removed, because it went to a pipe or a device.
     Left,
 }
 
-/// What became of an output, and what is to be said of it.
+/// What became of an output, with warnings about it.
 #[derive(Debug)]
 pub struct Published {
     /// What became of it.
@@ -75,7 +75,7 @@ impl Destination {
                 };
                 let unsynced = sync_folder(&target, sync);
                 if published.path.as_ref() == Some(&target) {
-                    // A name that may be gone after a crash is not one to rely on.
+                    // A name that a crash may undo cannot be relied on.
                     published.disposition =
                         if unsynced.is_some() { Disposition::Kept } else { Disposition::Named };
                 } else if !replace && fs::symlink_metadata(&target).is_ok() {
@@ -100,7 +100,7 @@ impl Destination {
                 let published = if replace && says_incomplete(&target) {
                     rename_over(file, &target)
                 } else {
-                    // An earlier incomplete dump is a dump too: it is not replaced.
+                    // An earlier incomplete dump is never replaced.
                     keep_under(file, incomplete_names(&target))
                 };
                 published.warn(why).warn(sync_folder(&target, sync))
@@ -128,7 +128,7 @@ impl Destination {
     }
 }
 
-/// Replaces `target`; if that cannot be, the file keeps its temporary name.
+/// Replaces `target`; if that fails, the file keeps its temporary name.
 fn rename_over(file: NamedTempFile, target: &Path) -> Published {
     match file.persist(target) {
         Ok(_) => Published::new(Disposition::Kept, Some(target.to_owned())),
@@ -136,7 +136,7 @@ fn rename_over(file: NamedTempFile, target: &Path) -> Published {
     }
 }
 
-/// Gives `file` the first of `names` that is free; if that cannot be, it keeps its temporary one.
+/// Gives `file` the first of `names` that is free; if that fails, it keeps its temporary name.
 fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> Published {
     let mut last = (PathBuf::new(), io::ErrorKind::AlreadyExists.into());
     for name in names {
@@ -148,8 +148,8 @@ fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> 
         let taken = fs::symlink_metadata(&name).is_ok();
         last = (name, error.error);
         if !taken {
-            // No way to rename without replacing (FAT, some network file systems): nothing is
-            // there that could be replaced.
+            // This file system cannot rename without replacing (FAT, some network file systems), but
+            // there is nothing to replace.
             return rename_over(file, &last.0);
         }
     }
@@ -182,14 +182,14 @@ fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Waits until the file is on disk; returns why it may not be.
+/// Waits until the file is on disk; returns the reason if it may not be.
 fn sync_file(file: &File, sync: bool) -> Option<String> {
     let error = if sync { file.sync_all().err()? } else { return None };
     Some(format!("may not be on disk as a whole: {error}"))
 }
 
-/// Waits until the file's name is on disk. A folder that cannot be opened or synchronised, as on
-/// some file systems, is no reason to doubt a file that is.
+/// Waits until the file's name is on disk. Some file systems cannot open or synchronise a folder; that
+/// is no reason to doubt the file, which was synchronised.
 fn sync_folder(target: &Path, sync: bool) -> Option<String> {
     let folder = folder(target);
     let synced = if sync { File::open(&folder).ok()?.sync_all() } else { return None };

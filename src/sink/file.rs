@@ -15,7 +15,8 @@ use crate::sink::{FileEnd, Sink, Space, fill_with_zeros};
 #[derive(Debug)]
 pub struct FileSink {
     file: File,
-    /// A new file reads as 0 where it was not written; a device has what was there before.
+    /// Whether the file is new, so that ranges that are never written read as 0; a device has old bytes
+    /// there.
     is_new_file: bool,
     /// The same file, for reading.
     reader: Option<File>,
@@ -38,7 +39,7 @@ impl FileSink {
         fill_with_zeros(range, |at, zeros| self.file.write_all_at(zeros, at))
     }
 
-    /// Gives back reserved space; where that fails, the file takes more space than it needs.
+    /// Gives back reserved space. If that fails, the file takes more space than it needs.
     fn release(&self, range: &Range<u64>) {
         if !range.is_empty() {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
@@ -47,8 +48,8 @@ impl FileSink {
     }
 }
 
-/// fallocate(2), which a signal may interrupt; [`io::ErrorKind::Unsupported`] where the file
-/// system has none.
+/// Calls fallocate(2), again if a signal interrupts it. The error is [`io::ErrorKind::Unsupported`] if
+/// the file system does not have it.
 pub(super) fn allocate(file: &File, flags: FallocateFlags, at: u64, bytes: u64) -> io::Result<()> {
     loop {
         match rustix::fs::fallocate(file, flags, at, bytes) {
@@ -79,7 +80,7 @@ impl Sink for FileSink {
         }
         let bytes = range.end - range.start;
         match allocate(&self.file, FallocateFlags::empty(), range.start, bytes) {
-            // The file system has no such call (NFS before 4.2, FAT): writing takes space too.
+            // Without fallocate(2) (NFS before 4.2, FAT), writing has to take the space.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.fill(range),
             result => result,
         }
@@ -88,7 +89,7 @@ impl Sink for FileSink {
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            // What a shell opened for writing cannot be read by its own handle.
+            // A file that a shell opened for writing cannot be read through the same handle.
             None => File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?,
         };
         let result = reader.read_exact_at(buf, offset);

@@ -9,52 +9,52 @@ use crate::format::flattened;
 use crate::sink::file::allocate;
 use crate::sink::{FileEnd, Sink, Space};
 
-/// Bytes that are gathered into one record while they follow each other: readers search a list
-/// of records for every page, and crash inserts each into a sorted array.
+/// Maximum bytes of a record. Consecutive writes are joined up to this size, because readers search
+/// a list of records for every page, and crash inserts each record into a sorted array.
 const RECORD_BYTES: usize = 1 << 20;
 
-/// Bytes around a record and at the stream's start, generously.
+/// Upper bound of the bytes around a record, and of those at the start of the stream.
 const RECORD_OVERHEAD_BYTES: usize = flattened::HEADER_BYTES + 2 * flattened::RECORD_HEADER_BYTES;
 
-/// Bytes that are reserved in one step, ahead of what is written.
+/// Bytes that are reserved in one step, ahead of the writes.
 const RESERVE_STEP_BYTES: u64 = 8 << 20;
 
 /// Writes (offset, size, bytes) records to anything that takes bytes in order.
 #[derive(Debug)]
 pub struct FlattenedSink<W: Write + Send> {
     out: W,
-    /// The record under way.
+    /// The record that is being collected.
     offset: u64,
     record: Vec<u8>,
     /// Bytes of the stream so far.
     position: u64,
     broken: bool,
-    /// When the stream goes to a file: where its disk space is reserved.
+    /// The file that the stream goes to, if it does, to reserve its disk space.
     reservation: Option<Reservation>,
 }
 
 #[derive(Debug)]
 struct Reservation {
     file: File,
-    /// Up to which position space is reserved.
+    /// The position up to which space is reserved.
     until: u64,
-    /// Bytes that must be free behind each record, for the end of the stream.
+    /// Bytes that must stay free after each record, for the end of the stream.
     end_bytes: u64,
 }
 
-/// The headers of the records that a stream ends with: few, and one for each megabyte.
+/// Bytes of the headers of the last records: a few, and one for each megabyte.
 fn end_overhead(bytes: u64) -> u64 {
     (16 + bytes / RECORD_BYTES as u64) * flattened::RECORD_HEADER_BYTES as u64
 }
 
 impl Reservation {
-    /// Reserves space up to `position` and for the end of the stream behind it.
+    /// Reserves space up to `position`, and after it for the end of the stream.
     fn extend_to(&mut self, position: u64) -> io::Result<()> {
         let needed = position.saturating_add(self.end_bytes);
         if needed <= self.until {
             return Ok(());
         }
-        // The last megabytes of a disk are taken in smaller steps.
+        // On an almost full disk, smaller steps still fit.
         let mut reserved = Ok(());
         for target in [needed.saturating_add(RESERVE_STEP_BYTES), needed] {
             let flags = FallocateFlags::KEEP_SIZE;
@@ -65,7 +65,7 @@ impl Reservation {
             }
         }
         match reserved {
-            // The file system has no such call: the end is written if there is space for it.
+            // The file system has no fallocate(2): the end is written if there is space for it.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 self.until = u64::MAX;
                 Ok(())
@@ -76,7 +76,7 @@ impl Reservation {
 }
 
 impl FlattenedSink<File> {
-    /// A stream into an empty file: should its disk fill, it can still be ended.
+    /// A stream into an empty file. If the disk fills, the stream can still be ended.
     ///
     /// # Errors
     /// When the file's handle cannot be duplicated.
@@ -94,8 +94,8 @@ impl<W: Write + Send> FlattenedSink<W> {
         FlattenedSink { out, offset: 0, record, position: 0, broken: false, reservation: None }
     }
 
-    /// Writes bytes of the stream; after a failure, none are ever written again: what follows a
-    /// torn record would be taken for its bytes.
+    /// Writes bytes of the stream. After a failure it never writes again: a reader would take later
+    /// bytes for those of the torn record.
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("the stream broke off before"));
@@ -131,7 +131,7 @@ impl<W: Write + Send> FlattenedSink<W> {
 impl<W: Write + Send> Sink for FlattenedSink<W> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if let Some(reservation) = &mut self.reservation {
-            // What is gathered counts as written: it must not be the part that does not fit.
+            // Collected bytes count as written, so space for them must be certain.
             let gathered = (self.record.len() + bytes.len() + RECORD_OVERHEAD_BYTES) as u64;
             reservation.extend_to(self.position + gathered)?;
         }
@@ -163,7 +163,7 @@ impl<W: Write + Send> Sink for FlattenedSink<W> {
         self.put(&flattened::end_mark())?;
         self.out.flush()?;
         if let Some(reservation) = &self.reservation {
-            // Gives back what was reserved and not used.
+            // Gives back reserved space that was not used.
             reservation.file.set_len(self.position)?;
         }
         Ok(self.position)

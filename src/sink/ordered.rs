@@ -1,11 +1,11 @@
-//! An output that cannot seek and takes a file as it is: all of it in order.
+//! An output that cannot seek, and takes the bytes of a file in order.
 
 use std::io::{self, Write};
 use std::ops::Range;
 
 use crate::sink::{FileEnd, Sink, fill_with_zeros};
 
-/// Writes to a stream; what is passed over is zeros.
+/// Writes to a stream; skipped bytes are written as zeros.
 #[derive(Debug)]
 pub struct OrderedSink<W> {
     stream: W,
@@ -27,7 +27,7 @@ impl<W: Write + Send> OrderedSink<W> {
 
 impl<W: Write + Send> Sink for OrderedSink<W> {
     /// # Errors
-    /// Also when `offset` lies behind what was written.
+    /// Also when `offset` is before the end of what was written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -47,7 +47,7 @@ impl<W: Write + Send> Sink for OrderedSink<W> {
     }
 
     /// # Errors
-    /// Also when there is a header to write before what was written.
+    /// Also when there is a header to write, as it is before the end of what was written.
     fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
         end.write_header(self)?;
         self.fill(end.size)?;

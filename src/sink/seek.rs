@@ -1,4 +1,4 @@
-//! An output that can seek and is no file of the system: memory, or what wraps a file.
+//! An output that can seek but is not itself a file: memory, or a wrapper around a file.
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use crate::sink::{FileEnd, Sink};
 
 /// Writes a plain file to anything that can seek, from offset 0 on.
 ///
-/// What `out` has behind the dump's end stays there: give it something empty. It cannot be read
+/// Bytes of `out` after the end of the dump stay there, so `out` should be empty. It cannot be read
 /// back, so [`unflatten`](fn@crate::unflatten) fails on a stream that breaks off.
 ///
 #[cfg_attr(feature = "fixtures", doc = "```")]
@@ -31,7 +31,7 @@ use crate::sink::{FileEnd, Sink};
 #[derive(Debug)]
 pub struct SeekSink<W> {
     out: W,
-    /// Where `out` is, if that is known.
+    /// The position of `out`, if it is known.
     position: Option<u64>,
     /// One past the last byte written.
     end: u64,
@@ -58,7 +58,7 @@ impl<W: Write + Seek + Send> SeekSink<W> {
         SeekSink { out, position: None, end: 0 }
     }
 
-    /// What was written to, flushed when the conversion ended well.
+    /// Returns `out`, which was flushed if the conversion succeeded.
     #[must_use]
     pub fn into_inner(self) -> W {
         self.out
