@@ -96,8 +96,8 @@ fn a_useless_stream_exits_3_and_leaves_nothing() {
     let stream = folder.read("stream");
     let overlapping = [&stream[..stream.len() - 16], &stream[4096..4096 + 16 + 60_000]].concat();
     for (bytes, why) in [
-        (&stream[..4096 + 300], "the headers of the dump did not come"),
-        (&stream[..4096 + 20], "the headers of the dump did not come"),
+        (&stream[..4096 + 300], "the headers of the dump did not arrive"),
+        (&stream[..4096 + 20], "the headers of the dump did not arrive"),
         (&stream[..2000], "the stream is cut off"),
         (&overlapping[..], "overlap 0x0.."),
         (&dump[..], "a plain kdump file, not flattened: nothing to rearrange"),
