@@ -21,11 +21,23 @@ install() {
     for pair in "$@"; do
         command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "installing ${missing[*]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+install_packages() {
+    say "installing $*"
     "${apt[@]}" update || true
-    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" \
-        >"$WORK/apt.log" 2>&1 || die "cannot install ${missing[*]}: $(tail -n 3 "$WORK/apt.log")"
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends --no-upgrade "$@" \
+        >"$WORK/apt.log" 2>&1 || die "cannot install $*: $(tail -n 3 "$WORK/apt.log")"
+}
+
+# install_libraries PROGRAM PACKAGE: the libraries that a program of an unpacked package lacks here.
+install_libraries() {
+    local libraries
+    [[ $(ldd "$1") == *'not found'* ]] || return 0
+    mapfile -t libraries < <(apt-cache depends "$2" | sed -n 's/^ *Depends: \(lib.*\)/\1/p')
+    install_packages "${libraries[@]}"
+    [[ $(ldd "$1") != *'not found'* ]] || die "$1 lacks a library: $(ldd "$1" | grep 'not found')"
 }
 
 # unpacked PACKAGE [WHAT]: downloads a Debian package once and unpacks it (or of it what matches WHAT)
