@@ -148,7 +148,8 @@ impl Dump {
         &self.warnings
     }
 
-    /// Whether the dump is known to be incomplete: it says so, or its headers or notes are damaged.
+    /// Whether the dump is known to be incomplete: its own headers or notes say that it is, or they
+    /// are damaged.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete

@@ -29,7 +29,7 @@ pub(crate) fn read_around_errors<T: Position>(
         let wanted = if in_pieces { to_piece_end } else { left };
         let (part, _) = rest.split_at_mut(in_memory(wanted));
         let error = match input.read_at(part, offset.get()) {
-            // A stream that failed says so once; from then on it has ended.
+            // A stream returns its error only once; reads after that find its end.
             Ok(0) => why.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 (_, rest) = rest.split_at_mut(n);

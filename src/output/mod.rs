@@ -283,7 +283,7 @@ impl Output {
         self.destination.publish(sync)
     }
 
-    /// Keeps an incomplete output under a name that says so.
+    /// Keeps an incomplete output under a name that marks it as incomplete.
     #[must_use]
     pub fn keep_incomplete(self, sync: bool) -> Published {
         self.destination.keep_incomplete(sync)

@@ -52,6 +52,13 @@ impl PageCounts {
         self.written() + self.unreadable
     }
 
+    /// The number of pages that are RAM but whose bytes the input does not have. Unreadable pages do not
+    /// count: they are among the kept ones.
+    #[must_use]
+    pub fn without_data(&self) -> u64 {
+        self.present.saturating_sub(self.kept).saturating_sub(self.excluded)
+    }
+
     /// The number of pages that the file contains.
     #[must_use]
     pub fn written(&self) -> u64 {

@@ -138,7 +138,7 @@ impl ElfSummary<'_> {
                 pages.raw,
                 pages.zero,
                 pages.unreadable,
-                pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
+                pages.without_data(),
             ),
         ];
         lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));

@@ -71,7 +71,7 @@
 //! 7. Never write a descriptor with `offset` 0 for a page that exists: it means "not written".
 //! 8. Write a page's data before its descriptor, its descriptor before its bit in the 2nd bitmap, and
 //!    [`DUMP_DH_COMPRESSED_INCOMPLETE`] in `status` until all are there: then a file that is cut off
-//!    anywhere is a consistent dump of fewer pages, and says so.
+//!    anywhere is a consistent dump of fewer pages whose header says that it is incomplete.
 //!
 //! # Readers compared
 //!

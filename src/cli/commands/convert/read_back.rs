@@ -40,7 +40,8 @@ impl ReadBack {
             seconds: started.elapsed().as_secs_f64(),
         };
         if !checked.is_good() && !output.is_flat() {
-            // The name that it gets says so as well; a pipe or device has none.
+            // The header marks the dump as incomplete. A file is marked by its name, too; a pipe or a
+            // device has none.
             let _ = mark_incomplete(output, report.output_bytes);
         }
         checked

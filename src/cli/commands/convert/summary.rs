@@ -174,7 +174,7 @@ impl ConvertSummary<'_> {
                 pages.compressed,
                 pages.raw,
                 pages.unreadable,
-                pages.present.saturating_sub(pages.kept).saturating_sub(pages.excluded),
+                pages.without_data(),
             ),
         ];
         lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));
