@@ -21,7 +21,6 @@ mod ui;
 use std::ffi::OsString;
 
 use args::Command;
-use clap::Parser;
 #[cfg(feature = "generate")]
 use commands::generate;
 use commands::{convert, dmesg, elf, info, unflatten, verify};
@@ -42,7 +41,7 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
         return makedumpfile::arguments(std::env::args_os());
     }
     let line: Vec<OsString> = std::env::args_os().collect();
-    let args = Args::try_parse_from(&line);
+    let args = Args::of_line(line.clone());
     Ok(Some(args.unwrap_or_else(|error| printable_usage(error, &line).exit())))
 }
 
@@ -50,7 +49,7 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
 /// as a terminal would act on some characters.
 fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
     let shown = line.iter().map(|argument| messages::printable(&argument.to_string_lossy()));
-    Args::try_parse_from(shown).err().unwrap_or(error)
+    Args::of_line(shown.map(OsString::from).collect()).err().unwrap_or(error)
 }
 
 /// Does what the arguments ask for.
@@ -58,20 +57,21 @@ fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
 /// # Errors
 /// What prevented a usable result; [`Exit::of`] gives the exit code for it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let messages = &args.messages;
     match &args.command {
-        None => match args.convert.rearranged() {
-            Some(args) => unflatten::run(&args),
-            None => convert::run(&args.convert),
+        Command::Convert(args) => match args.rearranged() {
+            Some(args) => unflatten::run(&args, messages),
+            None => convert::run(args, messages),
         },
         #[cfg(feature = "generate")]
-        Some(Command::Completions(args)) => generate::completions(args),
-        Some(Command::Dmesg(args)) => dmesg::run(args),
-        Some(Command::Elf(args)) => elf::run(args),
-        Some(Command::Info(args)) => info::run(args),
+        Command::Completions(args) => generate::completions(args),
+        Command::Dmesg(args) => dmesg::run(args, messages),
+        Command::Elf(args) => elf::run(args, messages),
+        Command::Info(args) => info::run(args, messages),
         #[cfg(feature = "generate")]
-        Some(Command::Manual(args)) => generate::manual(args),
-        Some(Command::Unflatten(args)) => unflatten::run(args),
-        Some(Command::Verify(args)) => verify::run(args),
+        Command::Manual(args) => generate::manual(args),
+        Command::Unflatten(args) => unflatten::run(args, messages),
+        Command::Verify(args) => verify::run(args, messages),
     }
 }
 

@@ -123,7 +123,6 @@ fn usage_errors_exit_2_and_touch_nothing() {
         &["vmcore", "out", "third"],
         &["--no-such-option", "vmcore", "out"],
         &["-C", "lz4", "vmcore", "out"],
-        &["-c", "-l", "vmcore", "out"],
         &["-d", "32", "vmcore", "out"],
         &["-d", "-1", "vmcore", "out"],
         &["--level", "0", "vmcore", "out"],
@@ -132,7 +131,9 @@ fn usage_errors_exit_2_and_touch_nothing() {
         &["--max-size", "many", "vmcore", "out"],
         &["--exclude", "kernel", "vmcore", "out"],
         &["-j", "x", "vmcore", "out"],
-        &["-F", "--format", "file", "vmcore", "out"],
+        &["--format", "plain", "vmcore", "out"],
+        &["verfy", "out"],
+        &["-n", "--verify", "vmcore", "out"],
     ];
     for arguments in wrong {
         let output = folder.run(arguments);
@@ -397,7 +398,7 @@ fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
     assert_eq!(asked(&["--exclude", "zero,cache,private-cache,user,free"]), (31, 1));
     assert_eq!(asked(&["--exclude", "private-cache", "--exclude", "free"]), (20, 1));
     assert_eq!(asked(&["-d", "0"]), (0, 0));
-    let help = folder.run(&["--help"]);
+    let help = folder.run(&["convert", "--help"]);
     let help = String::from_utf8(help.stdout).unwrap();
     for words in ["4: page cache with or without", "excluded at every level", "--strict"] {
         assert!(help.contains(words), "no {words:?} in {help}");
@@ -458,4 +459,31 @@ fn messages_to_a_file_are_whole_lines() {
     assert!(log.contains(" % ("), "no progress in {log}");
     assert!(log.ends_with('\n') && !log.contains(['\r', '\x1b']), "{log:?}");
     assert!(log.lines().all(|line| line.starts_with("kdumpconv: ")), "{log}");
+}
+
+#[test]
+fn shared_options_may_stand_before_and_after_the_command() {
+    let (folder, _) = folder();
+    for arguments in [
+        &["-q", "info", "vmcore"][..],
+        &["info", "-q", "vmcore"],
+        &["info", "vmcore", "-q"],
+        &["--progress", "never", "--color", "never", "info", "vmcore"],
+    ] {
+        let output = folder.run(arguments);
+        assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with("vmcore: ELF"));
+    }
+    let output = folder.run(&["--json", "verify", "vmcore"]);
+    assert_eq!(json(&output.stdout)["good"], true);
+}
+
+#[test]
+fn more_threads_than_there_can_be_are_cut_with_a_warning() {
+    let (folder, expected) = folder();
+    let output = folder.run(&["-j", "100", "vmcore", "out"]);
+    assert_eq!(code(&output), 0);
+    assert!(stderr(&output).contains("warning: --threads 100: 32 threads are used, the maximum"));
+    assert_eq!(code(&folder.run(&["-f", "-j", "0", "vmcore", "out"])), 0);
+    assert!(folder.read("out") == expected);
 }

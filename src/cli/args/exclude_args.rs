@@ -15,7 +15,7 @@ pub(crate) struct ExcludeArgs {
     /// or without. 8: memory of processes. 16: free pages. Pages that the kernel has marked as
     /// poisoned or offline are excluded at every level. The kernel's struct pages say which pages
     /// these are; pages about which they prove nothing are kept, with a warning.
-    #[arg(short = 'd', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
+    #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude", value_parser = clap::value_parser!(u32).range(0..=31))]
     dump_level: Option<u32>,
 
     /// Pages to exclude by name, separated by commas
@@ -24,7 +24,7 @@ pub(crate) struct ExcludeArgs {
         value_name = "CLASS",
         value_delimiter = ',',
         value_parser = class_parser(),
-        conflicts_with = "dump_level"
+        overrides_with = "dump_level"
     )]
     exclude: Vec<u32>,
 

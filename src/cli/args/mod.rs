@@ -1,15 +1,18 @@
-//! The one definition of the command line: the main command, the other commands, and the groups of
-//! arguments that they share.
+//! The one definition of the command line: the commands, and the groups of arguments that they
+//! share.
 //!
 //! The arguments of one command are defined where the command is, in `commands`. Nothing is opened
 //! or decided here.
 
 pub(crate) mod exclude_args;
 pub(crate) mod shared_args;
+mod short_form;
 
+use std::ffi::OsString;
 use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 use kdumpconv::Codec;
 
 use crate::cli::commands::convert::args::Convert;
@@ -20,37 +23,35 @@ use crate::cli::commands::generate::{Completions, Manual};
 use crate::cli::commands::info::Info;
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::commands::verify::Verify;
+use shared_args::MessageArgs;
 
-/// Convert a Linux kernel crash dump (ELF vmcore or kdump file) to the kdump-compressed format.
-///
-/// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
-/// is complete; what cannot be completed is kept as OUTPUT.incomplete.
+/// Convert Linux kernel crash dumps to the kdump-compressed format, check them, show what they are
 #[derive(Debug, Parser)]
 #[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
-// A file with the name of a command is given as ./NAME.
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+// A later option overrides an earlier one, so that an alias can have options.
+#[command(args_override_self = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Command,
 
     #[command(flatten)]
-    pub(crate) convert: Convert,
+    pub(crate) messages: MessageArgs,
 }
 
-/// The commands other than converting: one variant and one file each.
+/// The commands: one variant and one file each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    #[cfg(feature = "generate")]
-    #[command(hide = true)]
-    Completions(Completions),
+    Convert(Box<Convert>),
+    Info(Info),
+    Verify(Verify),
     Dmesg(Dmesg),
     Elf(Elf),
-    Info(Info),
-    #[cfg(feature = "generate")]
-    #[command(name = "man", hide = true)]
-    Manual(Manual),
     Unflatten(Unflatten),
-    Verify(Verify),
+    #[cfg(feature = "generate")]
+    Completions(Completions),
+    #[cfg(feature = "generate")]
+    #[command(name = "man")]
+    Manual(Manual),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \
@@ -63,37 +64,76 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{}\ncodecs: {codecs}", env!("CARGO_PKG_VERSION"))
 });
 
+impl Args {
+    /// Parses a command line, whose first word is the name of the program.
+    ///
+    /// # Errors
+    /// clap's, with what to print, for wrong arguments and for `--help` and `--version`.
+    pub(crate) fn of_line(line: Vec<OsString>) -> Result<Self, clap::Error> {
+        let mut definition = Self::command();
+        definition.build();
+        let line = short_form::expanded(line, &mut definition)?;
+        Self::try_parse_from(&line).map_err(|error| name_excess(error, &line, &mut definition))
+    }
+}
+
+/// The error for one positional argument too many, in other words than clap's.
+fn name_excess(
+    error: clap::Error,
+    line: &[OsString],
+    definition: &mut clap::Command,
+) -> clap::Error {
+    let excess = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => word,
+        _ => return error,
+    };
+    let command = line.get(1).and_then(|name| definition.find_subcommand_mut(name));
+    let Some(command) = command.filter(|_| !excess.starts_with('-')) else { return error };
+    let names: Vec<String> = command.get_positionals().map(ToString::to_string).collect();
+    let takes = format!("{} takes {}", command.get_name(), names.join(" "));
+    command.error(ErrorKind::TooManyValues, format!("too many arguments: {takes}, not '{excess}'"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Args::of_line(line.split_whitespace().map(Into::into).collect())
+    }
+
     #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory;
         Args::command().debug_assert();
     }
 
     #[test]
     fn without_a_command_there_must_be_an_input() {
-        assert!(Args::try_parse_from(["kdumpconv"]).is_err());
-        assert!(Args::try_parse_from(["kdumpconv", "--force"]).is_err());
-        assert!(Args::try_parse_from(["kdumpconv", "unflatten"]).is_err());
-    }
-
-    #[test]
-    fn a_file_with_the_name_of_a_command_is_written_with_its_folder() {
-        let command = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().command;
-        assert!(matches!(command("kdumpconv unflatten a b"), Some(Command::Unflatten(_))));
-        assert!(command("kdumpconv ./unflatten a").is_none());
-        assert!(command("kdumpconv -- unflatten a").is_none());
+        for line in ["kdumpconv", "kdumpconv --force", "kdumpconv -q", "kdumpconv unflatten"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]
     fn rearranging_takes_no_options_of_a_conversion() {
         for option in ["-c", "-d1", "-F", "-n", "--threads=2", "-L1G", "--level=1"] {
-            let line = ["kdumpconv", "-R", option, "in", "out"];
-            assert!(Args::try_parse_from(line).is_err(), "{option}");
+            let line = format!("kdumpconv -R {option} in out");
+            assert!(parsed(&line).is_err(), "{option}");
         }
-        assert!(Args::try_parse_from(["kdumpconv", "-fR", "--json", "out"]).is_ok());
+        assert!(parsed("kdumpconv -fR --json out").is_ok());
+    }
+
+    #[test]
+    fn too_many_arguments_are_named_as_such() {
+        for (line, expected) in [
+            ("kdumpconv a b c", "too many arguments: convert takes <INPUT> [OUTPUT], not 'c'"),
+            ("kdumpconv info a -- b", "too many arguments: info takes <INPUT>, not 'b'"),
+            ("kdumpconv man a b", "too many arguments: man takes [FOLDER], not 'b'"),
+        ] {
+            let message = parsed(line).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("error: {expected}\n")), "{message}");
+        }
+        let message = parsed("kdumpconv info a --clases").unwrap_err().to_string();
+        assert!(message.contains("unexpected argument '--clases'"), "{message}");
     }
 }

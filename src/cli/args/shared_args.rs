@@ -77,19 +77,19 @@ pub(crate) struct DumpArgs {
     pub(crate) page_size: Option<PageSize>,
 
     /// File with the VMCOREINFO text, for a dump without one
-    #[arg(long, value_name = "FILE", conflicts_with = "find_vmcoreinfo")]
+    #[arg(long, value_name = "FILE", overrides_with = "find_vmcoreinfo")]
     pub(crate) vmcoreinfo: Option<PathBuf>,
 
     /// If the dump has no VMCOREINFO, search its memory for one
-    #[arg(long)]
+    #[arg(long, overrides_with = "vmcoreinfo")]
     pub(crate) find_vmcoreinfo: bool,
 }
 
 /// The number of threads.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ThreadArgs {
-    /// Threads, at most 32 [default: the CPUs that may be used]
-    #[arg(short = 'j', long, visible_alias = "num-threads", value_name = "N")]
+    /// Threads, at most 32; 0 for all CPUs that may be used [default: 0]
+    #[arg(short = 'j', long, alias = "num-threads", value_name = "N")]
     threads: Option<usize>,
 }
 
@@ -97,7 +97,16 @@ impl ThreadArgs {
     /// The number asked for; by default the CPUs that the affinity mask and the cgroup's quota allow.
     pub(crate) fn count(&self) -> usize {
         let usable = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.threads.unwrap_or_else(usable).clamp(1, MAX_THREADS)
+        let asked = self.threads.filter(|threads| *threads > 0);
+        asked.unwrap_or_else(usable).clamp(1, MAX_THREADS)
+    }
+
+    /// A warning if more threads were asked for than there can be.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let asked = self.threads.filter(|threads| *threads > MAX_THREADS);
+        let warning =
+            |asked| format!("--threads {asked}: {MAX_THREADS} threads are used, the maximum");
+        asked.map(warning).into_iter().collect()
     }
 }
 
@@ -112,39 +121,43 @@ impl DumpArgs {
 /// What to print, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MessageArgs {
-    /// Show progress; auto: a moving line on a terminal, lines at intervals elsewhere
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
-    progress: When,
-
-    /// Report as JSON on standard output (on standard error if the dump goes there)
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Print nothing but errors
-    #[arg(short, long)]
+    /// Print errors only
+    #[arg(short, long, global = true, overrides_with = "verbose")]
     quiet: bool,
 
     /// Print details
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, overrides_with = "quiet", action = ArgAction::Count)]
     verbose: u8,
 
+    /// Report as JSON on standard output (on standard error if the dump goes there)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to show progress
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    progress: When,
+
+    /// When to use color
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    color: When,
+
     /// As in makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
-    #[arg(long, value_name = "N", hide = true)]
+    #[arg(long, global = true, value_name = "N", hide = true)]
     message_level: Option<u32>,
 
     /// As in makedumpfile: --verbose
-    #[arg(short = 'D', hide = true)]
+    #[arg(short = 'D', global = true, hide = true)]
     debug: bool,
 }
 
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
-    /// Depending on where messages go.
+    /// If it goes to a terminal
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
@@ -177,6 +190,12 @@ impl MessageArgs {
         }
     }
 
+    /// When to use colours.
+    #[expect(dead_code, reason = "the terminal asks for it in the next step")]
+    pub(crate) fn color(&self) -> When {
+        self.color
+    }
+
     /// How much to print, all options considered.
     pub(crate) fn verbosity(&self) -> Verbosity {
         match self.message_level {
@@ -189,21 +208,40 @@ impl MessageArgs {
     }
 }
 
-/// Parses a number of bytes with an optional K, M, G or T.
+/// Parses a number of bytes. `K`, `M`, `G`, `T` and `KiB` to `TiB` are powers of 1024, `KB` to `TB`
+/// powers of 1000; a fraction such as `1.5G` is rounded down to bytes.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let upper = text.to_ascii_uppercase();
-    let digits = upper.trim_end_matches('B').trim_end_matches(['K', 'M', 'G', 'T']);
-    let shift = match upper.trim_end_matches('B').strip_prefix(digits) {
-        Some("") => 0,
-        Some("K") => 10,
-        Some("M") => 20,
-        Some("G") => 30,
-        Some("T") => 40,
-        _ => return Err("a number of bytes, or one with K, M, G or T".to_owned()),
+    let wrong = || "expected a number of bytes such as 4096, 64K, 1.5GiB or 500MB".to_owned();
+    let upper = text.trim().to_ascii_uppercase();
+    let (number, unit) = match upper.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(end) => upper.split_at(end),
+        None => (upper.as_str(), ""),
     };
-    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+    let unit: u64 = match unit {
+        "" | "B" => 1,
+        "K" | "KIB" => 1 << 10,
+        "M" | "MIB" => 1 << 20,
+        "G" | "GIB" => 1 << 30,
+        "T" | "TIB" => 1 << 40,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let (whole, fraction) = number.trim_end().split_once('.').unwrap_or((number.trim_end(), "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return Err(wrong());
+    }
+    // More digits than these are less than a byte of the largest unit.
+    let fraction = format!("{fraction:0<18.18}");
+    let too_large = |_| "2^64 bytes or more".to_owned();
+    let whole: u64 = whole.parse().map_err(too_large)?;
+    let fraction: u64 = fraction.parse().map_err(too_large)?;
+    let bytes = u128::from(whole) * u128::from(unit)
+        + u128::from(fraction) * u128::from(unit) / 10u128.pow(18);
+    u64::try_from(bytes).map_err(|_| "2^64 bytes or more".to_owned())
 }
 
 /// Parses a size that the pages of a dump may have.
@@ -217,13 +255,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_binary_suffixes() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("64k"), Ok(65536));
-        assert_eq!(parse_size("2G"), Ok(2 << 30));
-        assert_eq!(parse_size("1TB"), Ok(1 << 40));
-        for wrong in ["", "K", "1KK", "-1", "1.5G", "99999999T"] {
+    fn sizes_have_units_with_their_own_meanings() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("4096B", 4096),
+            ("64k", 65536),
+            ("2G", 2 << 30),
+            ("2GiB", 2 << 30),
+            ("2 gib", 2 << 30),
+            ("1TB", 1_000_000_000_000),
+            ("1T", 1 << 40),
+            ("500MB", 500_000_000),
+            ("1.5G", 3 << 29),
+            ("0.1kb", 100),
+            ("1.0009765625K", 1025),
+            ("0.9999999999999999999999T", (1 << 40) - 1),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for wrong in [
+            "",
+            "K",
+            "1KK",
+            "-1",
+            "+1",
+            "1.",
+            ".5G",
+            "1.5.2",
+            "1e9",
+            "1 5",
+            "1Q",
+            "99999999T",
+            "\u{661}",
+        ] {
             assert!(parse_size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_thread_means_all_cpus_and_too_many_are_cut_with_a_warning() {
+        let of = |threads| ThreadArgs { threads };
+        assert_eq!(of(Some(0)).count(), of(None).count());
+        assert_eq!((of(Some(3)).count(), of(Some(3)).warnings().len()), (3, 0));
+        assert_eq!(of(Some(100)).count(), 32);
+        assert_eq!(of(Some(100)).warnings(), ["--threads 100: 32 threads are used, the maximum"]);
     }
 }

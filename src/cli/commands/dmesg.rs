@@ -32,17 +32,14 @@ pub(crate) struct Dmesg {
 
     #[command(flatten)]
     output: OutputArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
 }
 
 /// Prints the log.
 ///
 /// # Errors
 /// Why there is none to print.
-pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
-    let job = Job::start(&args.messages, &args.dump.input)?;
+pub(crate) fn run(args: &Dmesg, messages: &MessageArgs) -> anyhow::Result<Exit> {
+    let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, None)?;
     job.messages.warn(dump.warnings());
     if job.messages.is_verbose() {
@@ -62,7 +59,7 @@ pub(crate) fn run(args: &Dmesg) -> anyhow::Result<Exit> {
 }
 
 fn print_to_stdout(args: &Dmesg, kernel: &Kernel<'_>, messages: &Messages) -> anyhow::Result<Exit> {
-    let ended = match print_log(args, kernel, &mut BufWriter::new(Stdout)) {
+    let ended = match print_log(args, messages, kernel, &mut BufWriter::new(Stdout)) {
         // A reader such as `head` has closed the pipe.
         Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(Exit::Done);
@@ -85,7 +82,7 @@ fn write_to_file(
     let mut target = job.create_output(&inputs, &args.output, OutputFormat::InOrder, &cancel)?;
     let mut appender =
         BufWriter::new(Appender { sink: target.sink(), written: 0, cancel: &cancel });
-    let (ended, failed) = match print_log(args, kernel, &mut appender) {
+    let (ended, failed) = match print_log(args, &job.messages, kernel, &mut appender) {
         Ok(ended) => (ended, None),
         Err(PrintError::Write(error)) => (LogReport::default(), Some(error)),
         Err(error) => {
@@ -115,10 +112,11 @@ fn write_to_file(
 /// Prints the log as lines or as JSON objects.
 fn print_log(
     args: &Dmesg,
+    messages: &Messages,
     kernel: &Kernel<'_>,
     out: &mut dyn Write,
 ) -> Result<LogReport, PrintError> {
-    let ended = if args.messages.json {
+    let ended = if messages.json {
         print_objects(kernel, out)
     } else {
         log::print(kernel, out, PrintOptions { caller: args.caller })

@@ -34,19 +34,16 @@ pub(crate) struct Elf {
     exclude: ExcludeArgs,
 
     /// Write the file as makedumpfile's flattened stream, which unflatten turns back
-    #[arg(short = 'F', long = "flat")]
-    flat: bool,
+    #[arg(short = 'F', long, alias = "flat")]
+    flattened: bool,
 
     #[command(flatten)]
     threads: ThreadArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
 }
 
 impl Elf {
     fn format(&self) -> OutputFormat {
-        if self.flat { OutputFormat::Flat } else { OutputFormat::InOrder }
+        if self.flattened { OutputFormat::Flat } else { OutputFormat::InOrder }
     }
 
     fn options(&self) -> ElfOptions {
@@ -61,10 +58,11 @@ impl Elf {
 ///
 /// # Errors
 /// What prevented a usable file.
-pub(crate) fn run(args: &Elf) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     refuse_terminal(&args.output)?;
-    let job = Job::start(&args.messages, &args.dump.input)?;
+    let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
+    job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
 
     let options = args.options();

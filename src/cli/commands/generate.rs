@@ -21,7 +21,7 @@ pub(crate) struct Completions {
 /// Print the manual page, or write those of all commands
 #[derive(Debug, clap::Args)]
 pub(crate) struct Manual {
-    /// Write kdumpconv.1, kdumpconv-info.1 and so on into this folder
+    /// Folder for kdumpconv.1, kdumpconv-info.1 and so on; created if it is missing
     folder: Option<PathBuf>,
 }
 
@@ -50,6 +50,8 @@ pub(crate) fn manual(args: &Manual) -> anyhow::Result<Exit> {
         return print(&page(command)?);
     };
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     for command in std::iter::once(command.clone()).chain(commands) {
         let name = command.get_display_name().unwrap_or(command.get_name());
         let path = folder.join(format!("{name}.1"));

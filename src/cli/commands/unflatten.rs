@@ -26,9 +26,6 @@ pub(crate) struct Unflatten {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
-    #[command(flatten)]
-    pub(crate) messages: MessageArgs,
-
     /// With -R: check the arguments and do nothing.
     #[arg(skip)]
     pub(crate) check_params: bool,
@@ -38,7 +35,7 @@ pub(crate) struct Unflatten {
 ///
 /// # Errors
 /// What prevented a usable dump.
-pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Exit> {
     if args.check_params {
         return Ok(Exit::Done);
     }
@@ -48,7 +45,7 @@ pub(crate) fn run(args: &Unflatten) -> anyhow::Result<Exit> {
             Usage("a flattened file is expected, but standard input is the terminal").into()
         );
     }
-    let job = Job::start(&args.messages, &args.input)?;
+    let job = Job::start(messages, &args.input)?;
     let input = job.open_input(&args.input, &args.output)?;
     let stream = FlattenedStream::open(input).with_context(|| args.input.name())?;
 

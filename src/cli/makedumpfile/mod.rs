@@ -167,7 +167,7 @@ pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Res
         notes.iter().for_each(|note| print(note));
     }
     let args =
-        Args::try_parse_from(&ours).unwrap_or_else(|error| printable_usage(error, &ours).exit());
+        Args::of_line(ours.clone()).unwrap_or_else(|error| printable_usage(error, &ours).exit());
     if asked.debug || asked.message_level() & MESSAGE_DEBUG != 0 {
         let words: Vec<_> = ours.iter().map(|word| word.to_string_lossy()).collect();
         print(&format!("called as {NAME}: {}", words.join(" ")));
@@ -247,6 +247,7 @@ impl Makedumpfile {
         if self.codec() != "none" || self.level() != 0 || self.elf || self.flat {
             return Err(Usage("-R: how the dump is made was decided when it was flattened"));
         }
+        words.add("convert");
         words.add("-R");
         words.flag(self.force, "-f");
         one(files, "-R takes one DUMPFILE; the flattened stream comes from standard input")
@@ -272,6 +273,7 @@ impl Makedumpfile {
             }
             words.add("elf");
         } else {
+            words.add("convert");
             words.with("-C", self.codec());
         }
         words.with("-d", &self.level().to_string());

@@ -14,7 +14,7 @@ fn ours(line: &str) -> Result<String, String> {
     ignored_options(&matches).map_err(|error| format!("{error:#}"))?;
     let asked = Makedumpfile::from_arg_matches(&matches).unwrap();
     let ours = asked.translated().map_err(|error| error.to_string())?;
-    Args::try_parse_from(&ours).map_err(|error| error.to_string())?;
+    Args::of_line(ours.clone()).map_err(|error| error.to_string())?;
     let ours: Vec<_> = ours.iter().map(|word| word.to_str().unwrap()).collect();
     Ok(ours.join(" "))
 }
@@ -39,34 +39,34 @@ fn only_the_file_name_makedumpfile_counts() {
 #[test]
 fn a_command_line_becomes_one_of_ours() {
     for (line, expected) in [
-        ("vmcore out", "kdumpconv -C none -d 0 -- vmcore out"),
+        ("vmcore out", "kdumpconv convert -C none -d 0 -- vmcore out"),
         (
             "-l --message-level 7 -d 31 vmcore out",
-            "kdumpconv -C lzo -d 31 --message-level 7 -- vmcore out",
+            "kdumpconv convert -C lzo -d 31 --message-level 7 -- vmcore out",
         ),
-        ("-F -c -d 31 vmcore", "kdumpconv -C zlib -d 31 -F -- vmcore -"),
+        ("-F -c -d 31 vmcore", "kdumpconv convert -C zlib -d 31 -F -- vmcore -"),
         // kdump-config adds its own -F where the user's is not the first word.
-        ("-z -F -d 1 -F vmcore", "kdumpconv -C zstd -d 1 -F -- vmcore -"),
-        ("-cd31 vmcore out -f", "kdumpconv -C zlib -d 31 -f -- vmcore out"),
+        ("-z -F -d 1 -F vmcore", "kdumpconv convert -C zstd -d 1 -F -- vmcore -"),
+        ("-cd31 vmcore out -f", "kdumpconv convert -C zlib -d 31 -f -- vmcore out"),
         // The last of several options wins, as with getopt(3).
-        ("-c -l -p vmcore out", "kdumpconv -C snappy -d 0 -- vmcore out"),
-        ("-l -c -d 1 -d 31 vmcore out", "kdumpconv -C zlib -d 31 -- vmcore out"),
-        ("-l --num-threads=4 vmcore out", "kdumpconv -C lzo -d 0 -j 4 -- vmcore out"),
-        ("-l --num-thr 0 vmcore out", "kdumpconv -C lzo -d 0 -j 1 -- vmcore out"),
-        ("-d 11,31 -L 2G vmcore out", "kdumpconv -C none -d 31 -L 2G -- vmcore out"),
-        ("-i info vmcore out", "kdumpconv -C none -d 0 --vmcoreinfo info -- vmcore out"),
+        ("-c -l -p vmcore out", "kdumpconv convert -C snappy -d 0 -- vmcore out"),
+        ("-l -c -d 1 -d 31 vmcore out", "kdumpconv convert -C zlib -d 31 -- vmcore out"),
+        ("-l --num-threads=4 vmcore out", "kdumpconv convert -C lzo -d 0 -j 4 -- vmcore out"),
+        ("-l --num-thr 0 vmcore out", "kdumpconv convert -C lzo -d 0 -j 1 -- vmcore out"),
+        ("-d 11,31 -L 2G vmcore out", "kdumpconv convert -C none -d 31 -L 2G -- vmcore out"),
+        ("-i info vmcore out", "kdumpconv convert -C none -d 0 --vmcoreinfo info -- vmcore out"),
         (
             "--dry-run --show-stats vmcore out",
-            "kdumpconv -C none -d 0 -n --message-level 23 -- vmcore out",
+            "kdumpconv convert -C none -d 0 -n --message-level 23 -- vmcore out",
         ),
         (
             "-D --message-level 0 vmcore out",
-            "kdumpconv -C none -d 0 --message-level 0 -D -- vmcore out",
+            "kdumpconv convert -C none -d 0 --message-level 0 -D -- vmcore out",
         ),
         ("-E -d 31 vmcore out", "kdumpconv elf -d 31 -- vmcore out"),
         ("-F -E -d 31 vmcore", "kdumpconv elf -d 31 -F -- vmcore -"),
-        ("-R out", "kdumpconv -R -- out"),
-        ("-f -R out", "kdumpconv -R -f -- out"),
+        ("-R out", "kdumpconv convert -R -- out"),
+        ("-f -R out", "kdumpconv convert -R -f -- out"),
         ("--dump-dmesg vmcore log", "kdumpconv dmesg -- vmcore log"),
         (
             "-f --dump-dmesg -i info vmcore log",
@@ -78,7 +78,7 @@ fn a_command_line_becomes_one_of_ours() {
         ),
         ("--mem-usage vmcore", "kdumpconv info --classes -- vmcore"),
         // A file name is never mistaken for an option or a command.
-        ("-l -- -d info", "kdumpconv -C lzo -d 0 -- -d info"),
+        ("-l -- -d info", "kdumpconv convert -C lzo -d 0 -- -d info"),
     ] {
         assert_eq!(ours(line).as_deref(), Ok(expected), "{line}");
     }
@@ -147,7 +147,7 @@ fn options_without_a_counterpart_are_ignored_or_refused_by_name() {
             (_, other) => panic!("{name}: {other:?}"),
         }
         if !matches!(treatment, Treatment::Refused(_)) {
-            assert_eq!(ours(&line).as_deref(), Ok("kdumpconv -C lzo -d 0 -- vmcore out"));
+            assert_eq!(ours(&line).as_deref(), Ok("kdumpconv convert -C lzo -d 0 -- vmcore out"));
         }
     }
 }

@@ -169,7 +169,10 @@ fn the_message_level_selects_the_messages() {
     }
     for level in ["-D", "--message-level 8", "--message-level 31"] {
         let told = told(level);
-        assert!(told.contains("called as makedumpfile: kdumpconv -C lzo -d 1 -f "), "{told}");
+        assert!(
+            told.contains("called as makedumpfile: kdumpconv convert -C lzo -d 1 -f "),
+            "{told}"
+        );
         assert!(told.contains("pfn 0x100..0x800"), "{level}: {told}");
     }
     // Errors are printed at any message level.

@@ -6,13 +6,14 @@ use clap::ValueEnum;
 use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
-use crate::cli::args::shared_args::{
-    DumpArgs, InputArgs, MessageArgs, OutputArgs, ThreadArgs, parse_size,
-};
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs, parse_size};
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
 
-/// The main command.
+/// Convert an ELF vmcore or a kdump file to a kdump file
+///
+/// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
+/// is complete; what cannot be completed is kept as OUTPUT.incomplete.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
     #[command(flatten)]
@@ -22,23 +23,23 @@ pub(crate) struct Convert {
     pub(crate) output: OutputArgs,
 
     /// Codec to compress pages with [default: zlib]
-    #[arg(short = 'C', long, value_name = "CODEC")]
+    #[arg(short = 'C', long, value_name = "CODEC", overrides_with_all = ["zlib", "lzo", "snappy", "zstd"])]
     compress: Option<CodecArg>,
 
     /// Short for --compress zlib
-    #[arg(short = 'c', conflicts_with_all = ["compress", "lzo", "snappy", "zstd"])]
+    #[arg(short = 'c', overrides_with_all = ["compress", "lzo", "snappy", "zstd"])]
     zlib: bool,
 
     /// Short for --compress lzo
-    #[arg(short = 'l', conflicts_with_all = ["compress", "snappy", "zstd"])]
+    #[arg(short = 'l', overrides_with_all = ["compress", "zlib", "snappy", "zstd"])]
     lzo: bool,
 
     /// Short for --compress snappy
-    #[arg(short = 'p', conflicts_with_all = ["compress", "zstd"])]
+    #[arg(short = 'p', overrides_with_all = ["compress", "zlib", "lzo", "zstd"])]
     snappy: bool,
 
     /// Short for --compress zstd
-    #[arg(short = 'z', conflicts_with = "compress")]
+    #[arg(short = 'z', overrides_with_all = ["compress", "zlib", "lzo", "snappy"])]
     zstd: bool,
 
     /// Compression level of zlib (1..12) or zstd (-7..22) [default: 1]
@@ -48,18 +49,18 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) exclude: ExcludeArgs,
 
-    /// Kind of file; auto: flattened if OUTPUT cannot seek, else plain
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto)]
-    format: FormatArg,
+    /// Kind of file [default: auto]
+    #[arg(long, value_enum, value_name = "FORMAT", overrides_with = "flattened")]
+    format: Option<FormatArg>,
 
-    /// Short for --format flat
-    #[arg(short = 'F', conflicts_with = "format")]
-    flat: bool,
+    /// Short for --format flattened
+    #[arg(short = 'F', overrides_with = "format")]
+    flattened: bool,
 
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(crate) threads: ThreadArgs,
 
-    /// Stop at this size (before flattening) and keep an incomplete dump; K, M, G, T are powers of 1024
+    /// Stop at this size (before flattening) and keep an incomplete dump
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
 
@@ -71,13 +72,10 @@ pub(crate) struct Convert {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
-    #[command(flatten)]
-    pub(crate) messages: MessageArgs,
-
     /// As of makedumpfile: turn a flattened file back into a plain one
     #[arg(short = 'R', hide = true, conflicts_with_all = [
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
-        "flat", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
+        "flattened", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
     ])]
     rearrange: bool,
 
@@ -97,9 +95,13 @@ enum CodecArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArg {
+    /// Flattened if OUTPUT cannot seek, else plain
     Auto,
+    /// A plain file
     File,
-    Flat,
+    /// makedumpfile's flattened stream
+    #[value(alias = "flat")]
+    Flattened,
 }
 
 impl Convert {
@@ -110,17 +112,17 @@ impl Convert {
             true => (self.dump.input.clone(), self.output.clone()),
             false => (InputArgs::default(), self.output.with_path(&self.dump.input)),
         };
-        let (messages, check_params) = (self.messages.clone(), self.check_params);
-        self.rearrange.then_some(Unflatten { input, output, messages, check_params })
+        let check_params = self.check_params;
+        self.rearrange.then_some(Unflatten { input, output, check_params })
     }
 
     /// The kind of file to write.
     pub(crate) fn format(&self) -> OutputFormat {
         match self.format {
-            _ if self.flat => OutputFormat::Flat,
-            FormatArg::Auto => OutputFormat::Auto,
-            FormatArg::File => OutputFormat::File,
-            FormatArg::Flat => OutputFormat::Flat,
+            _ if self.flattened => OutputFormat::Flat,
+            None | Some(FormatArg::Auto) => OutputFormat::Auto,
+            Some(FormatArg::File) => OutputFormat::File,
+            Some(FormatArg::Flattened) => OutputFormat::Flat,
         }
     }
 
@@ -173,15 +175,21 @@ fn source_date_epoch(value: Option<&OsStr>) -> Result<u64, Usage> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::Args;
-    use crate::cli::args::shared_args::Verbosity;
+    use crate::cli::args::shared_args::{MessageArgs, Verbosity};
+    use crate::cli::args::{Args, Command};
 
-    fn options(arguments: &[&str]) -> ConvertOptions {
-        let all = ["kdumpconv"].iter().chain(arguments).chain(&["vmcore"]);
-        Args::try_parse_from(all).unwrap().convert.options().unwrap()
+    fn parsed(line: &str) -> Result<(MessageArgs, Convert), clap::Error> {
+        let line = std::iter::once("kdumpconv").chain(line.split_whitespace());
+        let args = Args::of_line(line.map(Into::into).collect())?;
+        match args.command {
+            Command::Convert(convert) => Ok((args.messages, *convert)),
+            other => panic!("not a conversion: {other:?}"),
+        }
+    }
+
+    fn options(line: &str) -> ConvertOptions {
+        parsed(&format!("{line} vmcore")).unwrap().1.options().unwrap()
     }
 
     #[test]
@@ -189,30 +197,57 @@ mod tests {
         for (letter, codec) in
             [("-c", Codec::Zlib), ("-l", Codec::Lzo), ("-p", Codec::Snappy), ("-z", Codec::Zstd)]
         {
-            assert_eq!(options(&[letter]).codec, codec);
-            assert_eq!(options(&["-C", codec.name()]).codec, codec);
+            assert_eq!(options(letter).codec, codec);
+            assert_eq!(options(&format!("-C {}", codec.name())).codec, codec);
         }
-        assert_eq!(options(&[]).codec, Codec::Zlib);
-        assert!(Args::try_parse_from(["kdumpconv", "-c", "-l", "vmcore"]).is_err());
+        assert_eq!(options("").codec, Codec::Zlib);
     }
 
     #[test]
     fn classes_are_the_bits_of_the_dump_level() {
-        assert_eq!(options(&[]).dump_level.bits(), 1);
-        assert_eq!(options(&["-d", "0"]).dump_level.bits(), 0);
-        assert_eq!(options(&["-d31"]).dump_level.bits(), 31);
-        assert_eq!(options(&["--exclude", "zero,user,free"]).dump_level.bits(), 25);
-        assert!(Args::try_parse_from(["kdumpconv", "-d", "32", "vmcore"]).is_err());
-        assert!(Args::try_parse_from(["kdumpconv", "-d", "11,31", "vmcore"]).is_err());
-        assert!(Args::try_parse_from(["kdumpconv", "-d", "11", "-d31", "vmcore"]).is_err());
+        assert_eq!(options("").dump_level.bits(), 1);
+        assert_eq!(options("-d 0").dump_level.bits(), 0);
+        assert_eq!(options("-d31").dump_level.bits(), 31);
+        assert_eq!(options("--exclude zero,user,free").dump_level.bits(), 25);
+        assert_eq!(options("--exclude zero --exclude user").dump_level.bits(), 9);
+        assert!(parsed("-d 32 vmcore").is_err());
+        assert!(parsed("-d 11,31 vmcore").is_err());
+    }
+
+    #[test]
+    fn later_options_override_earlier_ones() {
+        let codec = |line: &str| options(line).codec;
+        let letters =
+            [("-c", Codec::Zlib), ("-l", Codec::Lzo), ("-p", Codec::Snappy), ("-z", Codec::Zstd)];
+        for (first, _) in letters {
+            for (second, expected) in letters {
+                assert_eq!(codec(&format!("{first} {second}")), expected);
+                assert_eq!(codec(&format!("-C none {second}")), expected);
+                assert_eq!(codec(&format!("{second} -C none")), Codec::Raw);
+            }
+        }
+        let level = |line: &str| options(line).dump_level.bits();
+        assert_eq!(level("-d 1 -d 31"), 31);
+        assert_eq!(level("-d 31 --exclude free"), 16);
+        assert_eq!(level("--exclude free -d 8"), 8);
+        assert_eq!(options("-j 2 --threads 3").threads, 3);
+        assert_eq!(options("-L 1K -L 2K").max_size, Some(2048));
+        let format = |line: &str| parsed(&format!("{line} vmcore")).unwrap().1.format();
+        assert_eq!(format("--format file -F"), OutputFormat::Flat);
+        assert_eq!(format("-F --format file"), OutputFormat::File);
+        assert_eq!(format("--format flat"), OutputFormat::Flat);
+        assert_eq!(format("--format flattened --format auto"), OutputFormat::Auto);
+        let verbosity = |line: &str| parsed(line).unwrap().0.verbosity();
+        assert_eq!(verbosity("-q vmcore -v"), Verbosity::Verbose);
+        assert_eq!(verbosity("-v vmcore -q"), Verbosity::Quiet);
     }
 
     #[test]
     fn a_level_that_the_codec_lacks_is_refused() {
-        let args = |list: &[&str]| Args::try_parse_from(list).unwrap().convert.options();
-        assert!(args(&["kdumpconv", "-l", "--level", "1", "vmcore"]).is_err());
-        assert!(args(&["kdumpconv", "--level", "13", "vmcore"]).is_err());
-        assert_eq!(args(&["kdumpconv", "-z", "--level", "-2", "vmcore"]).unwrap().level, Some(-2));
+        let args = |line: &str| parsed(line).unwrap().1.options();
+        assert!(args("-l --level 1 vmcore").is_err());
+        assert!(args("--level 13 vmcore").is_err());
+        assert_eq!(args("-z --level -2 vmcore").unwrap().level, Some(-2));
     }
 
     #[test]
@@ -228,10 +263,10 @@ mod tests {
 
     #[test]
     fn arguments_that_hook_scripts_pass_to_makedumpfile_are_accepted() {
-        let line = "kdumpconv -l --message-level 7 -d 31 --num-threads 4 -F -D /proc/vmcore";
-        let args = Args::try_parse_from(line.split(' ')).unwrap().convert;
+        let line = "-l --message-level 7 -d 31 --num-threads 4 -F -D /proc/vmcore";
+        let (messages, args) = parsed(line).unwrap();
         assert_eq!(args.options().unwrap().threads, 4);
         assert_eq!(args.format(), OutputFormat::Flat);
-        assert_eq!(args.messages.verbosity(), Verbosity::Verbose);
+        assert_eq!(messages.verbosity(), Verbosity::Verbose);
     }
 }

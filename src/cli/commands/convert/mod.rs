@@ -6,6 +6,7 @@ mod summary;
 
 use kdumpconv::convert;
 
+use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, Target, WriteStatus, refuse_terminal};
 use crate::cli::ui::progress::Unit;
@@ -17,7 +18,7 @@ use summary::ConvertSummary;
 ///
 /// # Errors
 /// What prevented a usable dump.
-pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let options = args.options()?;
     if args.check_params {
         return Ok(Exit::Done);
@@ -25,8 +26,9 @@ pub(crate) fn run(args: &Convert) -> anyhow::Result<Exit> {
     if !args.dry_run {
         refuse_terminal(&args.output)?;
     }
-    let job = Job::start(&args.messages, &args.dump.input)?;
+    let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
+    job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
     summary::describe(&job.messages, &dump);
 

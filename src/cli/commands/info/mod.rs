@@ -34,17 +34,14 @@ pub(crate) struct Info {
     /// kdumpconv --dry-run.
     #[arg(long)]
     classes: bool,
-
-    #[command(flatten)]
-    messages: MessageArgs,
 }
 
 /// Prints the report on standard output.
 ///
 /// # Errors
 /// Why the dump cannot be opened, or the report cannot be written.
-pub(crate) fn run(args: &Info) -> anyhow::Result<Exit> {
-    let job = Job::start(&args.messages, &args.dump.input)?;
+pub(crate) fn run(args: &Info, messages: &MessageArgs) -> anyhow::Result<Exit> {
+    let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, None)?;
     let summary = Summary::of(&dump);
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;

@@ -36,9 +36,6 @@ pub(crate) struct Verify {
 
     #[command(flatten)]
     threads: ThreadArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
 }
 
 impl Verify {
@@ -57,9 +54,10 @@ impl Verify {
 ///
 /// # Errors
 /// Why one of the files could not be read at all.
-pub(crate) fn run(args: &Verify) -> anyhow::Result<Exit> {
-    let job = Job::start(&args.messages, &args.dump.input)?;
+pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit> {
+    let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, None)?;
+    job.messages.warn(&args.threads.warnings());
     if job.messages.is_verbose() {
         job.messages.warn(dump.warnings());
     }
