@@ -2,8 +2,8 @@
 //! machine and for any number of threads. Users compare fixtures by these hashes.
 //!
 //! A hash may change only with a codec's version in Cargo.lock, with one of our encoders, or with
-//! the layout of the file. Each such change affects users and needs a line in README's section
-//! "Changelog". The hashes are SHA-256, as `sha256sum` prints them.
+//! the layout of the file. Each such change affects users and needs a line in
+//! packaging/CHANGELOG.md. The hashes are SHA-256, as `sha256sum` prints them.
 
 use kdumpconv::Architecture;
 use kdumpconv::ByteOrder;

@@ -180,10 +180,10 @@ fn the_message_level_selects_the_messages() {
     assert!(stderr(&output).contains("out exists already"));
 }
 
-/// The rows of the README's table: option, value, and description.
+/// The rows of a table of packaging/README.md: option, value, and description.
 fn rows(heading: &str) -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## In place of makedumpfile\n").nth(1).unwrap();
+    let text = include_str!("../../../packaging/README.md");
+    let section = text.split("\n## In place of makedumpfile\n").nth(1).unwrap();
     let table = section.split(&format!("| {heading} |")).nth(1).unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.flat_map(|row| {
@@ -196,7 +196,7 @@ fn rows(heading: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn options_that_the_readme_calls_ignored_have_no_effect() {
+fn options_that_the_table_calls_ignored_have_no_effect() {
     let folder = folder();
     assert_done(&makedumpfile(&folder, "-l -d 1 vmcore ours"));
     let rows = rows("ignored");
@@ -219,7 +219,7 @@ fn options_that_the_readme_calls_ignored_have_no_effect() {
 }
 
 #[test]
-fn options_that_the_readme_calls_refused_are_refused_with_advice() {
+fn options_that_the_table_calls_refused_are_refused_with_advice() {
     let folder = folder();
     let rows = rows("refused");
     assert!(rows.len() >= 10, "{rows:?}");
