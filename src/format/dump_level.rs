@@ -1,17 +1,8 @@
 //! The dump level: which classes of pages a dump excludes, as `makedumpfile -d` and the sub header
 //! encode it.
 //!
-//! | bit | makedumpfile excludes | which pages |
-//! |---|---|---|
-//! | 1 | zero pages | pages of zeros; in a kdump file they only share one stored page |
-//! | 2 | cache pages | page cache without private data |
-//! | 4 | cache pages with private data | page cache with private data, such as buffers, *and* that without |
-//! | 8 | user process data | memory of processes: anonymous pages, hugetlb pages |
-//! | 16 | free pages | pages that nobody has allocated |
-//!
-//! A level is the sum of its bits, 0 to 31. Bit 4 implies bit 2. Poisoned pages (hardware errors) and
-//! offline pages have no bit: this crate excludes them at every level, makedumpfile whenever it looks
-//! at struct pages.
+//! [`DumpLevel`] has the classes. Bit 4 implies bit 2. Poisoned and offline pages have no bit: this
+//! crate excludes them at every level, makedumpfile whenever it looks at struct pages.
 //!
 //! Bit 1 needs only the page itself, and loses nothing: readers see zeros. All others need the
 //! kernel's struct pages, and an excluded page is lost. The level in a header is what the writer was
@@ -20,7 +11,9 @@
 //!
 //! `select` decides which pages belong to which class; here are only the numbers.
 
-/// The classes of pages that a dump excludes, in the bits of `makedumpfile -d`.
+/// The classes of pages that a dump excludes.
+///
+#[doc = include_str!("dump_level.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DumpLevel(u32);
 

@@ -8,38 +8,8 @@
 //! selection: the excluded pages, the census of all pages, the warnings
 //! ```
 //!
-//! # When a page is excluded
-//!
-//! To lose a page that matters is worse than to keep one that does not. So a page is excluded only
-//! if all of this holds:
-//!
-//! - The level excludes its class. Poisoned and offline pages are excluded at every level.
-//! - Its struct page, or the struct page of the block's head, can be read and matches the class's
-//!   rule (see `classes`).
-//! - The struct page does not contradict itself: a block is aligned to its order, a compound's tails
-//!   point to its head, a page on the LRU lists is no slab page, and so on.
-//! - Its block contains no page that certainly belongs to the kernel. (A poisoned page is excluded
-//!   even then, and even if its struct page contradicts itself: reading it may crash the machine.)
-//! - Its class is not disabled.
-//!
-//! # When a class is disabled
-//!
-//! One class, if
-//!
-//! - VMCOREINFO lacks what identifies its pages,
-//! - more than 4 of its blocks contain kernel pages,
-//! - more than 4 of its struct pages contradict themselves, and more than one in 16, or
-//! - clearly more free pages were found than the zones count.
-//!
-//! All classes, if
-//!
-//! - the struct pages cannot be found, or more than one in 4 cannot be read,
-//! - a page table is where struct pages should be, or the memory holds another kernel's name,
-//! - more than 4 heads or tails of compounds do not fit together, and more than one in 16, or
-//! - less than half as many free pages were found as the zones count.
-//!
-//! Then the class's pages are kept, a warning gives the reason, and the class's bit is not in
-//! [`Selection::level`].
+//! `rules.md`, the documentation of [`select`], says when a page is excluded and when a class is
+//! disabled.
 //!
 //! # What may not be here
 //!
@@ -91,8 +61,9 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 
 /// Classifies each page of `dump`, and excludes the pages of `request`'s level.
 ///
-/// Pages whose class cannot be proven are kept: a class that cannot be identified, or whose evidence
-/// contradicts itself, is disabled. [`Selection::census`] and [`Selection::warnings`] say why.
+/// Pages whose class cannot be proven are kept. [`Selection::census`] and [`Selection::warnings`] say
+/// why, and [`Selection::level`] has the classes that were excluded. The dump must be one that can be
+/// read at random: of a stream of an ELF core, all pages are kept.
 ///
 /// ```
 /// use kdumpconv::{Class, Dump, DumpLevel, Result, SelectRequest, select};
@@ -104,6 +75,8 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 ///     Ok(free.filter(|free| free.disabled.is_none()).map(|free| free.pages))
 /// }
 /// ```
+///
+#[doc = include_str!("rules.md")]
 ///
 /// # Errors
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
