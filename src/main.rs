@@ -5,15 +5,10 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let done = cli::arguments().and_then(|args| match args {
-        Some(args) => cli::run(&args),
-        None => Ok(cli::Exit::Done),
-    });
-    match done {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            cli::print_error(&error);
-            cli::Exit::of(&error).into()
-        }
-    }
+    let exit = match cli::arguments() {
+        Ok(Some(args)) => cli::run(&args),
+        Ok(None) => cli::Exit::Done,
+        Err(error) => cli::fail(&error),
+    };
+    exit.into()
 }

@@ -55,11 +55,10 @@ impl Exit {
             _ => Exit::Failed,
         }
     }
-}
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
+    /// Its number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
@@ -67,6 +66,12 @@ impl From<Exit> for ExitCode {
             Exit::Incomplete => 4,
             Exit::FoundDamage => 5,
             Exit::Signal(signal) => 128u8.saturating_add(signal),
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
     }
 }

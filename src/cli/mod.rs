@@ -5,6 +5,7 @@
 //! makedumpfile   makedumpfile's command line, translated into ours
 //! commands       one file or folder for each command
 //! job            what all commands do: open the input, make and publish the output, signals
+//! json           the JSON reports, and their schema
 //! ui             messages, progress, tables, pictures
 //! exit           exit codes
 //! ```
@@ -15,15 +16,17 @@ mod args;
 mod commands;
 mod exit;
 mod job;
+mod json;
 mod makedumpfile;
 mod ui;
 
 use std::ffi::OsString;
 
 use args::Command;
-#[cfg(feature = "generate")]
-use commands::generate;
 use commands::{convert, dmesg, elf, info, unflatten, verify};
+#[cfg(feature = "generate")]
+use commands::{generate, schema};
+use json::{ErrorJson, print_json_line};
 use ui::{advice, messages};
 
 pub(crate) use args::Args;
@@ -41,8 +44,25 @@ pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
         return makedumpfile::arguments(std::env::args_os());
     }
     let line: Vec<OsString> = std::env::args_os().collect();
-    let args = Args::of_line(line.clone());
-    Ok(Some(args.unwrap_or_else(|error| printable_usage(error, &line).exit())))
+    Ok(Some(Args::of_line(line.clone()).unwrap_or_else(|error| {
+        let error = printable_usage(error, &line);
+        if error.use_stderr() && asks_for_json(&line) {
+            print_json_line(&ErrorJson::new(usage_text(&error), Exit::Usage), false);
+        }
+        error.exit()
+    })))
+}
+
+/// Whether --json is among arguments that could not be parsed.
+fn asks_for_json(line: &[OsString]) -> bool {
+    line.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
+/// clap's message without the tips and the usage that follow it, on one line.
+fn usage_text(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// clap's error for wrong arguments, which quotes them: for the arguments in their printable form,
@@ -52,11 +72,16 @@ fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
     Args::of_line(shown.map(OsString::from).collect()).err().unwrap_or(error)
 }
 
-/// Does what the arguments ask for.
-///
-/// # Errors
-/// What prevented a usable result; [`Exit::of`] gives the exit code for it.
-pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+/// Does what the arguments ask for. An error is printed.
+pub(crate) fn run(args: &Args) -> Exit {
+    match run_command(args) {
+        Ok(exit) => exit,
+        Err(error) if args.messages.json => fail_in_json(&error, args.writes_to_stdout()),
+        Err(error) => fail(&error),
+    }
+}
+
+fn run_command(args: &Args) -> anyhow::Result<Exit> {
     let messages = &args.messages;
     match &args.command {
         Command::Convert(args) => match args.rearranged() {
@@ -70,13 +95,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Info(args) => info::run(args, messages),
         #[cfg(feature = "generate")]
         Command::Manual(args) => generate::manual(args),
+        #[cfg(feature = "generate")]
+        Command::Schema(args) => schema::run(args),
         Command::Unflatten(args) => unflatten::run(args, messages),
         Command::Verify(args) => verify::run(args, messages),
     }
 }
 
-/// Prints why the command failed, in one line.
-pub(crate) fn print_error(error: &anyhow::Error) {
-    let text = format!("{error:#}{}", advice::for_error(error));
-    messages::print_line(&messages::printable(&text));
+/// Prints an error, in one line.
+pub(crate) fn fail(error: &anyhow::Error) -> Exit {
+    messages::print_line(&messages::printable(&error_text(error)));
+    Exit::of(error)
+}
+
+/// Prints an error where the JSON report would be. The line for people is on standard error as well,
+/// if that is another place.
+fn fail_in_json(error: &anyhow::Error, stdout_has_data: bool) -> Exit {
+    let exit = Exit::of(error);
+    print_json_line(&ErrorJson::new(error_text(error), exit), stdout_has_data);
+    if stdout_has_data { exit } else { fail(error) }
+}
+
+/// What failed, where and why, and what helps.
+fn error_text(error: &anyhow::Error) -> String {
+    format!("{error:#}{}", advice::for_error(error))
 }

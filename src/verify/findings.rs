@@ -58,6 +58,27 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// All kinds.
+    pub const ALL: [FindingKind; 17] = [
+        FindingKind::Stream,
+        FindingKind::Header,
+        FindingKind::Bitmap,
+        FindingKind::Notes,
+        FindingKind::Descriptor,
+        FindingKind::Overlap,
+        FindingKind::Data,
+        FindingKind::Unreadable,
+        FindingKind::Unwritten,
+        FindingKind::NotGiven,
+        FindingKind::SaysIncomplete,
+        FindingKind::Differs,
+        FindingKind::Missing,
+        FindingKind::Invented,
+        FindingKind::NotesDiffer,
+        FindingKind::SourceUnreadable,
+        FindingKind::Remark,
+    ];
+
     /// The name of the kind in reports.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -75,23 +75,23 @@ fn a_conversion_excludes_what_its_report_says_and_reads_back_so() {
         );
         assert_eq!(told["pages"]["excluded"], out);
         assert_eq!(told["pages"]["kept"], kept(&mm, level).len());
-        assert_eq!(told["classes"]["left_out"], out);
+        assert_eq!(told["classes"]["excluded"], out);
         for (name, class) in NAMES.into_iter().zip(LeftOut::ALL) {
-            let found = &told["classes"]["class"][name];
+            let found = &told["classes"]["by_class"][name];
             assert_eq!(found["pages"], pages_of(&mm, class), "{name}");
             assert_eq!(found["bytes"], 4096 * pages_of(&mm, class), "{name}");
-            assert_eq!(found["off"], Value::Null, "{name}");
+            assert_eq!(found["disabled"], Value::Null, "{name}");
         }
         let compared = &told["read_back"]["found"]["comparison"];
         assert_eq!(
-            (&compared["left_out_proven"], &compared["left_out_by_class"]),
+            (&compared["excluded_proven"], &compared["excluded_unproven"]),
             (&out.into(), &0.into())
         );
 
         let verified = report(&folder, &["verify", "out", "--against", "vmcore"]);
         let compared = &verified["comparison"];
-        assert_eq!((&verified["good"], &compared["left_out_proven"]), (&true.into(), &out.into()));
-        let others = ["left_out_zero", "left_out_by_class", "left_out_partial", "beyond_the_end"];
+        assert_eq!((&verified["good"], &compared["excluded_proven"]), (&true.into(), &out.into()));
+        let others = ["excluded_zero", "excluded_unproven", "excluded_partial", "beyond_the_end"];
         assert_eq!(others.map(|name| compared[name].as_u64()), [Some(0); 4]);
         assert_eq!(verified["findings"], Value::from(vec![0; 0]));
     }

@@ -273,7 +273,7 @@ fn json_agrees_with_the_file() {
     let output = folder.run(&["--json", "-j", "2", "vmcore", "out"]);
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
     let report = json(&output.stdout);
-    assert_eq!(report["schema"], 1);
+    assert_eq!(report["schema"], 2);
     assert_eq!((&report["complete"], &report["dry_run"]), (&true.into(), &false.into()));
     assert_eq!((&report["input"], &report["output"]), (&"vmcore".into(), &"out".into()));
     assert_eq!((&report["codec"], &report["format"]), (&"zlib".into(), &"file".into()));
@@ -291,7 +291,7 @@ fn json_agrees_with_the_file() {
     assert_eq!(code(&output), 4);
     check_incomplete(&output.stdout);
     let report = json(&output.stderr);
-    assert_eq!((&report["complete"], &report["format"]), (&false.into(), &"flat".into()));
+    assert_eq!((&report["complete"], &report["format"]), (&false.into(), &"flattened".into()));
     assert_eq!(report["pages"]["unreadable"], 25);
     assert!(report["incomplete_because"].as_array().is_some_and(|reasons| !reasons.is_empty()));
 }
@@ -364,12 +364,12 @@ fn without_evidence_for_its_classes_a_level_excludes_only_zeros_with_a_warning()
     assert!(folder.read("out") == expected);
     let output = folder.run(&["--exclude", "zero,user", "--json", "-f", "vmcore", "out"]);
     let report = json(&output.stdout);
-    assert_eq!((&report["dump_level"], &report["dump_level_asked"]), (&1.into(), &9.into()));
+    assert_eq!((&report["dump_level"], &report["dump_level_requested"]), (&1.into(), &9.into()));
     let warning = format!("all user pages are kept: {NO_TABLES}");
     assert_eq!(report["warnings"], Value::from(vec![warning]));
     assert_eq!(report["pages"]["excluded"], 0);
     let classes = &report["classes"];
-    let counts = ["pages", "others", "unknown", "struct_pages", "left_out"];
+    let counts = ["pages", "others", "unknown", "struct_pages", "excluded"];
     assert_eq!(counts.map(|name| classes[name].as_u64()), [350, 350, 350, 0, 0].map(Some));
     for (name, bit) in [
         ("free", Some(16)),
@@ -379,9 +379,13 @@ fn without_evidence_for_its_classes_a_level_excludes_only_zeros_with_a_warning()
         ("hwpoison", None),
         ("offline", None),
     ] {
-        let class = &classes["class"][name];
+        let class = &classes["by_class"][name];
         assert_eq!(class["level_bit"].as_u64(), bit, "{name}");
-        assert_eq!((&class["off"], &class["pages"]), (&NO_TABLES.into(), &Value::Null), "{name}");
+        assert_eq!(
+            (&class["disabled"], &class["pages"]),
+            (&NO_TABLES.into(), &Value::Null),
+            "{name}"
+        );
     }
 }
 
@@ -392,7 +396,10 @@ fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
         let output = folder.run(&[arguments, &["-n", "--json", "vmcore"]].concat());
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let report = json(&output.stdout);
-        (report["dump_level_asked"].as_u64().unwrap(), report["warnings"].as_array().unwrap().len())
+        (
+            report["dump_level_requested"].as_u64().unwrap(),
+            report["warnings"].as_array().unwrap().len(),
+        )
     };
     assert_eq!(asked(&["--exclude", "zero"]), (1, 0));
     assert_eq!(asked(&["--exclude", "zero,cache,private-cache,user,free"]), (31, 1));

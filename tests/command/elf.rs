@@ -89,7 +89,7 @@ fn the_report_is_json_with_every_count() {
     let folder = folder();
     let output = folder.run(&["elf", "--json", "kdump", "out"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["schema"], 1);
+    assert_eq!(report["schema"], 2);
     assert_eq!(report["output"], "out");
     assert_eq!(report["complete"], true);
     assert_eq!((&report["class"], &report["segments"]), (&64.into(), &3.into()));

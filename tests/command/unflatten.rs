@@ -161,7 +161,7 @@ fn json_reports_what_was_done() {
     let output = folder.run(&["unflatten", "--json", "stream", "out"]);
     assert_eq!(stderr(&output), "");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["schema"], 1);
+    assert_eq!(report["schema"], 2);
     assert_eq!(report["complete"], true);
     assert_eq!(report["bytes"]["file"], dump.len());
     assert_eq!(report["bytes"]["stream"], length);

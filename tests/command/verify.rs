@@ -106,19 +106,19 @@ fn the_json_report_has_every_finding() {
     let output = folder.run(&["verify", "--json", "-j", "1", "damaged", "--against", "vmcore"]);
     assert_eq!((code(&output), stderr(&output)), (5, String::new()));
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(report["schema"], 1);
+    assert_eq!(report["schema"], 2);
     assert_eq!((&report["good"], &report["damaged"]), (&Value::from(false), &Value::from(true)));
     assert_eq!(report["pages"]["good"], 89);
     assert_eq!(report["pages"]["by_codec"]["zlib"], 29);
     let comparison = &report["comparison"];
-    assert_eq!((&comparison["equal"], &comparison["left_out_proven"]), (&89.into(), &0.into()));
-    assert_eq!(comparison["first_not_proven"], Value::Null);
+    assert_eq!((&comparison["equal"], &comparison["excluded_proven"]), (&89.into(), &0.into()));
+    assert_eq!(comparison["first_unproven"], Value::Null);
     let found = &report["findings"][0];
     assert_eq!((&found["kind"], &found["severity"]), (&"descriptor".into(), &"damage".into()));
     assert_eq!(found["count"], 1);
     assert_eq!(
-        (&found["first"][0]["pfn"], &found["first"][0]["offset"]),
-        (&0x11.into(), &0x4018.into())
+        (&found["examples"][0]["pfn"], &found["examples"][0]["offset"]),
+        (&0x11.into(), &"0x4018".into())
     );
 }
 

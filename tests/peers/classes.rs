@@ -21,7 +21,7 @@ fn classes(dump: &Path) -> Value {
 
 /// Pages by class.
 fn pages(classes: &Value, name: &str) -> u64 {
-    classes["class"][name]["pages"].as_u64().unwrap_or(0)
+    classes["by_class"][name]["pages"].as_u64().unwrap_or(0)
 }
 
 /// The number of pages that a dump of `level` keeps, by the counts of its classes.
@@ -54,7 +54,7 @@ fn as_makedumpfile_counts(vmcore: &Packed, peer: &str, more: u64) {
         assert_eq!(told["pages"]["kept"], theirs + more, "level {level}");
         let total = classes["pages"].as_u64().unwrap();
         assert_eq!(told["pages"]["excluded"], total - theirs - more, "level {level}");
-        assert_eq!(told["pages"]["excluded"], told["classes"]["left_out"], "level {level}");
+        assert_eq!(told["pages"]["excluded"], told["classes"]["excluded"], "level {level}");
         assert_eq!(told["dump_level"].to_string(), level);
     }
 }
@@ -76,8 +76,8 @@ fn a_kdump_file_has_the_classes_that_were_kept() {
     let of_core = classes(&core);
     let all = classes(&folder.convert(&core, "all", &["-l", "-d0"]));
     let left = classes(&folder.convert(&core, "left", &["-l", "-d", "27"]));
-    for (class, found) in of_core["class"].as_object().unwrap() {
-        assert_eq!(found["off"], Value::Null, "{class}");
+    for (class, found) in of_core["by_class"].as_object().unwrap() {
+        assert_eq!(found["disabled"], Value::Null, "{class}");
         let poisoned = u64::from(class == "user");
         assert_eq!(pages(&all, class), pages(&of_core, class) - poisoned, "{class}");
         assert_eq!(pages(&left, class), 0, "{class}");

@@ -32,7 +32,7 @@ fn ours(vmcore: &Packed) {
         let report = verified(&folder.convert(&core, "ours", &options), &core, 0);
         assert_eq!(report["good"], true);
         assert_eq!(report["comparison"]["equal"], report["pages"]["checked"]);
-        assert_eq!(report["comparison"]["left_out_partial"], 0);
+        assert_eq!(report["comparison"]["excluded_partial"], 0);
     }
 }
 
@@ -57,8 +57,8 @@ fn count(report: &Value, what: &str) -> u64 {
 }
 
 /// Excluded pages: zeros, proven to be of a class, not proven.
-fn left_out(report: &Value) -> [u64; 3] {
-    ["left_out_zero", "left_out_proven", "left_out_by_class"].map(|what| count(report, what))
+fn excluded(report: &Value) -> [u64; 3] {
+    ["excluded_zero", "excluded_proven", "excluded_unproven"].map(|what| count(report, what))
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn makedumpfiles_files_of_x86_64_kexec_miss_only_the_partial_page_and_excluded_p
         let report = verified(&theirs(&core, &folder, &[codec, "-d1"]), &core, 0);
         assert_eq!(report["good"], true);
         pages = count(&report, "equal");
-        assert_eq!(count(&report, "left_out_partial"), 1);
-        assert_eq!(left_out(&report), [0, 0, 0]);
+        assert_eq!(count(&report, "excluded_partial"), 1);
+        assert_eq!(excluded(&report), [0, 0, 0]);
         let report = verified(&theirs(&core, &folder, &[codec, "-d31"]), &core, 0);
-        assert_eq!(left_out(&report), [0, 72_112, 0]);
+        assert_eq!(excluded(&report), [0, 72_112, 0]);
         assert_eq!(count(&report, "equal") + 72_112, pages);
     }
     let flat = folder.file("flat");
@@ -97,7 +97,7 @@ fn makedumpfiles_files_of_tiny_x86_64_miss_only_firmware_and_a_poisoned_page() {
         let theirs = theirs(&relaid, &folder, &["-l", level]);
         let report = verified(&theirs, &core, 0);
         assert_eq!(count(&report, "beyond_the_end"), FIRMWARE_PAGES);
-        assert_eq!(left_out(&report), [0, proven, 0]);
+        assert_eq!(excluded(&report), [0, proven, 0]);
         assert_eq!(count(&report, "equal"), report["pages"]["checked"].as_u64().unwrap());
         let kept = open(&theirs, Strictness::Lenient).stored(TINY_POISONED_PFN);
         assert!(kept.is_none());

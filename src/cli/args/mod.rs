@@ -21,6 +21,8 @@ use crate::cli::commands::elf::Elf;
 #[cfg(feature = "generate")]
 use crate::cli::commands::generate::{Completions, Manual};
 use crate::cli::commands::info::Info;
+#[cfg(feature = "generate")]
+use crate::cli::commands::schema::Schema;
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::commands::verify::Verify;
 use shared_args::MessageArgs;
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     #[cfg(feature = "generate")]
     Completions(Completions),
     #[cfg(feature = "generate")]
+    Schema(Schema),
+    #[cfg(feature = "generate")]
     #[command(name = "man")]
     Manual(Manual),
 }
@@ -74,6 +78,16 @@ impl Args {
         definition.build();
         let line = short_form::expanded(line, &mut definition)?;
         Self::try_parse_from(&line).map_err(|error| name_excess(error, &line, &mut definition))
+    }
+
+    /// Whether standard output is where the command writes a dump.
+    pub(crate) fn writes_to_stdout(&self) -> bool {
+        match &self.command {
+            Command::Convert(args) => args.writes_to_stdout(),
+            Command::Elf(args) => args.output.path().is_none(),
+            Command::Unflatten(args) => args.output.path().is_none(),
+            _ => false,
+        }
     }
 }
 

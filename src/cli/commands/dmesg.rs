@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use kdumpconv::log::{self, Caller, LogReport, PrintError, PrintOptions};
+use kdumpconv::log::{self, LogReport, PrintError, PrintOptions};
 use kdumpconv::{Dump, DumpMemory, FileEnd, Kernel, OutputFormat, Sink};
-use serde_json::json;
 
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus};
-use crate::cli::ui::messages::{Messages, SCHEMA, print_line, printable, printable_json};
+use crate::cli::json::{ErrorJson, RecordJson, report_line};
+use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::print_published;
 use crate::cli::ui::terminal::Stdout;
 
@@ -125,33 +125,30 @@ fn print_log(
     Ok(ended)
 }
 
-/// Prints one JSON object for each record, one a line.
+/// Prints one JSON object for each record, one a line; and a last one if records could not be read.
 fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<LogReport, PrintError> {
     let mut written = Ok(());
     let ended = log::read(kernel, &mut |record| {
-        let caller = record.caller.map(|caller| match caller {
-            Caller::Task(pid) => json!({ "task": pid }),
-            Caller::Cpu(cpu) => json!({ "cpu": cpu }),
-        });
-        let object = json!({
-            "schema": SCHEMA,
-            "ts_nsec": record.ts_nsec,
-            "caller": caller,
-            "level": record.level,
-            "facility": record.facility,
-            "text": String::from_utf8_lossy(record.text),
-        });
-        written = writeln!(out, "{}", printable_json(&object.to_string()));
+        written = out.write_all(report_line(&RecordJson::from(record)).as_bytes());
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     written?;
+    if let Some(text) = lost_records(&ended) {
+        out.write_all(report_line(&ErrorJson::new(text, Exit::Incomplete)).as_bytes())?;
+    }
     Ok(ended)
 }
 
 fn warn_of_lost_records(ended: &LogReport, messages: &Messages) {
-    if let Some(why) = &ended.why {
-        messages.warn(&[format!("{} records could not be read: {why}", ended.lost)]);
+    if let Some(text) = lost_records(ended) {
+        messages.warn(&[text]);
     }
+}
+
+/// How many records could not be read, and why, if any could not.
+fn lost_records(ended: &LogReport) -> Option<String> {
+    let why = ended.why.as_ref()?;
+    Some(format!("{} records could not be read: {why}", ended.lost))
 }
 
 /// Prints VMCOREINFO on standard error. openSUSE's kdump-save takes `OSRELEASE=` and `CRASHTIME=`

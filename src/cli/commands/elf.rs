@@ -3,17 +3,16 @@
 use std::path::Path;
 
 use kdumpconv::{Disposition, ElfOptions, ElfReport, OutputFormat, Published, to_elf};
-use serde_json::{Value, json};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
+use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SCHEMA, print_json, texts};
 use crate::cli::ui::census::excluded_by_class;
-use crate::cli::ui::messages::{Messages, SCHEMA, print_json, print_line};
+use crate::cli::ui::messages::{Messages, print_line};
 use crate::cli::ui::outcome::{
-    all_warnings, first_unreadable_json, print_published, print_reasons, published_name,
-    reasons_json, summary_name, timing,
+    all_warnings, print_published, print_reasons, published_name, summary_name, timing,
 };
 use crate::cli::ui::progress::Unit;
 
@@ -28,7 +27,7 @@ pub(crate) struct Elf {
     dump: DumpArgs,
 
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
 
     #[command(flatten)]
     exclude: ExcludeArgs,
@@ -62,8 +61,8 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     refuse_terminal(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
-    job.messages.warn(&args.threads.warnings());
-    job.messages.warn(dump.warnings());
+    let input_warnings = [args.threads.warnings().as_slice(), dump.warnings()].concat();
+    job.messages.warn(&input_warnings);
 
     let options = args.options();
     let inputs = args.dump.paths();
@@ -75,7 +74,7 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ElfSummary {
-        input_warnings: dump.warnings(),
+        input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
         seconds: job.seconds(),
@@ -151,31 +150,26 @@ impl ElfSummary<'_> {
         Some(map.offset.wrapping_add(map.paddrs.start.get()))
     }
 
-    fn json(&self, input: &str) -> Value {
+    fn json(&self, input: &str) -> ElfJson {
         let report = self.report;
-        let pages = &report.pages;
-        json!({
-            "schema": SCHEMA,
-            "input": input,
-            "output": published_name(self.published),
-            "complete": !report.incomplete(),
-            "incomplete_because": reasons_json(&report.reasons),
-            "warnings": all_warnings(self.input_warnings, &report.warnings, self.published),
-            "class": if report.is_64bit { 64 } else { 32 },
-            "segments": report.segments,
-            "direct_map": self.direct_map_address(),
-            "page_size": report.page_size.bytes(),
-            "pages": {
-                "present": pages.present,
-                "excluded": pages.excluded,
-                "kept": pages.kept,
-                "data": pages.raw,
-                "zero": pages.zero,
-                "unreadable": pages.unreadable,
-                "first_unreadable": first_unreadable_json(pages),
+        ElfJson {
+            schema: SCHEMA,
+            input: input.to_owned(),
+            output: published_name(self.published),
+            complete: !report.incomplete(),
+            incomplete_because: texts(&report.reasons),
+            warnings: all_warnings(self.input_warnings, &report.warnings, self.published),
+            class: if report.is_64bit { 64 } else { 32 },
+            segments: report.segments.into(),
+            direct_map: self.direct_map_address().map(Address::new),
+            page_size: report.page_size.bytes(),
+            pages: (&report.pages).into(),
+            classes: Classes::new(&report.census, report.page_size.bytes()),
+            bytes: ElfBytes {
+                file: report.file_bytes.into(),
+                page_data: report.pages.stored_bytes.into(),
             },
-            "bytes": { "file": report.file_bytes, "page_data": pages.stored_bytes },
-            "seconds": self.seconds,
-        })
+            seconds: self.seconds,
+        }
     }
 }

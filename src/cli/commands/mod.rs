@@ -12,5 +12,7 @@ pub(crate) mod elf;
 #[cfg(feature = "generate")]
 pub(crate) mod generate;
 pub(crate) mod info;
+#[cfg(feature = "generate")]
+pub(crate) mod schema;
 pub(crate) mod unflatten;
 pub(crate) mod verify;

@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use kdumpconv::{FlattenedStream, OutputFormat, Published, UnflattenStop, Unflattened, unflatten};
-use serde_json::{Value, json};
 
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
-use crate::cli::ui::messages::{Messages, SCHEMA, print_json, print_line, printable};
+use crate::cli::json::{Rate, SCHEMA, UnflattenBytes, UnflattenJson, print_json, texts};
+use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::{
-    all_warnings, per_second, print_published, published_name, reasons_json, summary_name, timing,
+    all_warnings, print_published, published_name, summary_name, timing,
 };
 use crate::cli::ui::progress::Unit;
 
@@ -94,19 +94,22 @@ impl UnflattenSummary<'_> {
         messages.note(&timing(self.seconds, result.stream_bytes, None));
     }
 
-    fn json(&self, input: &str) -> Value {
+    fn json(&self, input: &str) -> UnflattenJson {
         let result = self.result;
-        json!({
-            "schema": SCHEMA,
-            "input": input,
-            "output": published_name(self.published),
-            "complete": result.stop.is_none(),
-            "incomplete_because": reasons_json(&result.stop),
-            "warnings": all_warnings(&[], &result.warnings, self.published),
-            "records": result.records,
-            "bytes": { "stream": result.stream_bytes, "file": result.file_bytes },
-            "seconds": self.seconds,
-            "bytes_per_second": per_second(result.stream_bytes, self.seconds),
-        })
+        UnflattenJson {
+            schema: SCHEMA,
+            input: input.to_owned(),
+            output: published_name(self.published),
+            complete: result.stop.is_none(),
+            incomplete_because: texts(&result.stop),
+            warnings: all_warnings(&[], &result.warnings, self.published),
+            records: result.records.into(),
+            bytes: UnflattenBytes {
+                stream: result.stream_bytes.into(),
+                file: result.file_bytes.into(),
+            },
+            seconds: self.seconds,
+            bytes_per_second: Rate::new(result.stream_bytes, self.seconds),
+        }
     }
 }

@@ -1,7 +1,6 @@
-//! Memory by what the kernel used it for: a table and a bar for people, an object for scripts.
+//! Memory by what the kernel used it for: a table and a bar.
 
 use kdumpconv::{Census, Class, ClassCount};
-use serde_json::{Map, Value, json};
 
 use super::messages::printable;
 use super::sizes::{percent, size};
@@ -132,30 +131,6 @@ impl CensusView<'_> {
             }
         }
         [bar(&cells, terminal), legend.join("; ")]
-    }
-
-    /// The census as JSON, whose names never change.
-    pub(crate) fn json(&self) -> Value {
-        let census = self.census;
-        let class = |share: &ClassCount| {
-            let known = share.disabled.is_none();
-            let count = json!({
-                "level_bit": share.class.level_bit(),
-                "pages": known.then_some(share.pages),
-                "bytes": known.then(|| share.pages.saturating_mul(self.page_size)),
-                "left_out": share.excluded,
-                "off": share.disabled,
-            });
-            (share.class.name().to_owned(), count)
-        };
-        json!({
-            "class": census.classes.iter().map(class).collect::<Map<_, _>>(),
-            "others": census.unclassified(),
-            "unknown": census.unknown,
-            "struct_pages": census.struct_pages,
-            "pages": census.pages,
-            "left_out": census.excluded(),
-        })
     }
 }
 

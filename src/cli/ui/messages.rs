@@ -1,16 +1,11 @@
-//! Messages on standard error, and JSON reports.
+//! Messages on standard error, and text that a terminal may show.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
-
 use super::terminal::Stdout;
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, Verbosity, When};
-
-/// The version of the JSON reports; raised when a field changes its meaning or is removed.
-pub(crate) const SCHEMA: u32 = 1;
 
 /// What a command prints of the lines that are not errors.
 pub(crate) struct Messages {
@@ -65,38 +60,11 @@ pub(crate) fn print_report_lines(lines: &[String]) {
     let _ = Stdout.write_all(format!("{}\n", lines.join("\n")).as_bytes());
 }
 
-/// Prints a JSON report: on standard error if standard output has data.
-pub(crate) fn print_json(value: &Value, stdout_has_data: bool) {
-    let text = report_text(value);
-    let written = if stdout_has_data {
-        io::stderr().write_all(text.as_bytes())
-    } else {
-        Stdout.write_all(text.as_bytes())
-    };
-    // The dump is what it is, even if its report cannot be written.
-    if let Err(error) = written {
-        print_warning(format!("the report could not be written: {error}"));
-    }
-}
-
 /// An error with all its causes; a cause that an error repeats is printed once.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = anyhow::Chain::new(error).map(ToString::to_string).collect();
     texts.dedup();
     texts.join(": ")
-}
-
-/// The fields of an object made by `json!({ .. })`.
-pub(crate) fn json_fields(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(fields) => fields,
-        other => unreachable!("not an object: {other}"),
-    }
-}
-
-/// A JSON report as it is printed.
-pub(crate) fn report_text(value: &Value) -> String {
-    format!("{}\n", printable_json(&format!("{value:#}")))
 }
 
 /// Text from elsewhere (names, notes, the kernel's log) with escapes for every character that a

@@ -1,4 +1,4 @@
-//! What people and scripts see: messages, progress, tables, pictures, JSON.
+//! What people and scripts see: messages, progress, tables, pictures.
 //!
 //! Nothing here opens a dump or decides how a command ends.
 
@@ -12,3 +12,4 @@ pub(crate) mod progress;
 pub(crate) mod sizes;
 pub(crate) mod table;
 pub(crate) mod terminal;
+pub(crate) mod utc;

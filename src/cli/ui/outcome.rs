@@ -1,7 +1,6 @@
-//! How the writing of an output ended: as lines for people, as values for JSON reports.
+//! How the writing of an output ended: as lines for people.
 
 use kdumpconv::{Disposition, IncompleteReason, PageCounts, Published};
-use serde_json::{Value, json};
 
 use super::messages::{print_line, print_warning, printable};
 use super::sizes::{as_f64, megabytes};
@@ -44,24 +43,13 @@ pub(crate) fn summary_name(published: Option<&Published>) -> String {
 }
 
 /// All warnings of a command, in the order in which they arose.
-pub(crate) fn all_warnings<'a>(
-    of_input: &'a [String],
-    of_report: &'a [String],
-    published: Option<&'a Published>,
-) -> Vec<&'a String> {
+pub(crate) fn all_warnings(
+    of_input: &[String],
+    of_report: &[String],
+    published: Option<&Published>,
+) -> Vec<String> {
     let of_output = published.into_iter().flat_map(|published| &published.warnings);
-    of_input.iter().chain(of_report).chain(of_output).collect()
-}
-
-/// The reasons as JSON has them.
-pub(crate) fn reasons_json<T: ToString>(reasons: impl IntoIterator<Item = T>) -> Vec<String> {
-    reasons.into_iter().map(|reason| reason.to_string()).collect()
-}
-
-/// The first page that could not be read.
-pub(crate) fn first_unreadable_json(pages: &PageCounts) -> Option<Value> {
-    let (pfn, why) = pages.first_unreadable.as_ref()?;
-    Some(json!({ "pfn": pfn.get(), "error": why }))
+    of_input.iter().chain(of_report).chain(of_output).cloned().collect()
 }
 
 /// How long `bytes` took, for the end of a summary.

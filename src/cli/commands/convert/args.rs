@@ -116,6 +116,14 @@ impl Convert {
         self.rearrange.then_some(Unflatten { input, output, check_params })
     }
 
+    /// Whether a dump is written to standard output.
+    pub(crate) fn writes_to_stdout(&self) -> bool {
+        match self.rearranged() {
+            Some(args) => args.output.path().is_none(),
+            None => self.output.path().is_none() && !self.dry_run,
+        }
+    }
+
     /// The kind of file to write.
     pub(crate) fn format(&self) -> OutputFormat {
         match self.format {

@@ -28,8 +28,8 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     }
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
-    job.messages.warn(&args.threads.warnings());
-    job.messages.warn(dump.warnings());
+    let input_warnings = [args.threads.warnings().as_slice(), dump.warnings()].concat();
+    job.messages.warn(&input_warnings);
     summary::describe(&job.messages, &dump);
 
     let mut target = if args.dry_run {
@@ -59,14 +59,14 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
 
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ConvertSummary {
-        dump: &dump,
+        input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
         read_back: read_back.as_ref(),
         is_flattened,
         threads: options.threads,
         seconds: job.seconds(),
-        stdout_has_dump: args.output.path().is_none() && !args.dry_run,
+        stdout_has_dump: args.writes_to_stdout(),
     };
     summary.print(&job.messages);
     Ok(exit)

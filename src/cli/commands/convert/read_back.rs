@@ -6,9 +6,9 @@ use kdumpconv::{
     ConvertOptions, ConvertReport, Dump, Error, FindingKind, Findings, OpenOptions, Output,
     Progress, Severity, VerifyOptions, mark_incomplete, verify,
 };
-use serde_json::{Value, json};
 
-use crate::cli::ui::findings::{finding_lines, findings_json, verdict};
+use crate::cli::json::{FindingsJson, ReadBackJson};
+use crate::cli::ui::findings::{finding_lines, verdict};
 use crate::cli::ui::messages::printable;
 
 /// The result of reading an output back.
@@ -87,15 +87,16 @@ impl ReadBack {
         }
     }
 
-    /// The result as a JSON object.
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "good": self.is_good(),
-            "compared": self.compared,
-            "error": self.found.as_ref().err(),
-            "found": self.found.as_ref().ok().map(|findings| findings_json(findings, self.compared)),
-            "seconds": self.seconds,
-        })
+    /// The result as JSON.
+    pub(super) fn json(&self) -> ReadBackJson {
+        let found = self.found.as_ref();
+        ReadBackJson {
+            good: self.is_good(),
+            compared: self.compared,
+            error: found.err().cloned(),
+            found: found.ok().map(|findings| FindingsJson::new(findings, self.compared)),
+            seconds: self.seconds,
+        }
     }
 }
 

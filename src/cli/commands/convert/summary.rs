@@ -1,24 +1,24 @@
 //! What a conversion prints: details of the input, the summary, the JSON report.
 
 use kdumpconv::{ConvertReport, Dump, Published};
-use serde_json::{Value, json};
 
 use super::read_back::ReadBack;
 use crate::cli::args::shared_args::Verbosity;
-use crate::cli::ui::census::{CensusView, excluded_by_class};
-use crate::cli::ui::messages::{
-    Messages, SCHEMA, print_json, print_line, print_report_lines, printable,
+use crate::cli::json::{
+    Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SCHEMA, print_json, texts,
 };
+use crate::cli::ui::census::{CensusView, excluded_by_class};
+use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    all_warnings, first_unreadable_json, per_second, print_published, print_reasons,
-    published_name, reasons_json, summary_name, timing,
+    all_warnings, print_published, print_reasons, published_name, summary_name, timing,
 };
 use crate::cli::ui::sizes::{as_f64, megabytes};
 use crate::cli::ui::terminal::Terminal;
 
 /// How a conversion ended.
 pub(super) struct ConvertSummary<'a> {
-    pub(super) dump: &'a Dump,
+    /// Warnings about arguments and input.
+    pub(super) input_warnings: &'a [String],
     pub(super) report: &'a ConvertReport,
     /// `None` after a dry run.
     pub(super) published: Option<&'a Published>,
@@ -96,47 +96,40 @@ impl ConvertSummary<'_> {
         }
     }
 
-    fn json(&self, input: &str) -> Value {
+    fn json(&self, input: &str) -> ConvertJson {
         let report = self.report;
-        let pages = &report.pages;
-        json!({
-            "schema": SCHEMA,
-            "input": input,
-            "output": published_name(self.published),
-            "dry_run": self.is_dry_run(),
-            "complete": !report.incomplete() && self.bad_read_back().is_none(),
-            "read_back": self.read_back.map(ReadBack::json),
-            "incomplete_because": reasons_json(&report.reasons),
-            "warnings": all_warnings(self.dump.warnings(), &report.warnings, self.published),
-            "format": if self.is_flattened { "flat" } else { "file" },
-            "codec": report.codec.name(),
-            "dump_level": report.dump_level.bits(),
-            "dump_level_asked": report.asked_level.bits(),
-            "page_size": report.page_size.bytes(),
-            "max_mapnr": report.max_mapnr.get(),
-            "pages": {
-                "present": pages.present,
-                "excluded": pages.excluded,
-                "kept": pages.kept,
-                "zero": pages.zero,
-                "compressed": pages.compressed,
-                "raw": pages.raw,
-                "copied": pages.copied,
-                "unreadable": pages.unreadable,
-                "first_unreadable": first_unreadable_json(pages),
+        ConvertJson {
+            schema: SCHEMA,
+            input: input.to_owned(),
+            output: published_name(self.published),
+            dry_run: self.is_dry_run(),
+            complete: !report.incomplete() && self.bad_read_back().is_none(),
+            read_back: self.read_back.map(ReadBack::json),
+            incomplete_because: texts(&report.reasons),
+            warnings: all_warnings(self.input_warnings, &report.warnings, self.published),
+            format: if self.is_flattened {
+                OutputFormatName::Flattened
+            } else {
+                OutputFormatName::File
             },
-            "classes": self.census().json(),
-            "bytes": {
-                "memory": self.memory_bytes(),
-                "page_data": pages.stored_bytes,
-                "file": report.file_bytes,
-                "output": report.output_bytes,
+            codec: report.codec.into(),
+            dump_level: report.dump_level.bits(),
+            dump_level_requested: report.asked_level.bits(),
+            page_size: report.page_size.bytes(),
+            max_mapnr: report.max_mapnr.into(),
+            pages: (&report.pages).into(),
+            classes: Classes::new(&report.census, report.page_size.bytes()),
+            bytes: ConvertBytes {
+                memory: self.memory_bytes().into(),
+                page_data: report.pages.stored_bytes.into(),
+                file: report.file_bytes.into(),
+                output: report.output_bytes.into(),
             },
-            "ratio": self.ratio(),
-            "threads": self.threads,
-            "seconds": self.seconds,
-            "bytes_per_second": per_second(self.memory_bytes(), self.seconds),
-        })
+            ratio: self.ratio(),
+            threads: self.threads,
+            seconds: self.seconds,
+            bytes_per_second: Rate::new(self.memory_bytes(), self.seconds),
+        }
     }
 
     /// Bytes of the pages that were processed or excluded.

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use kdumpconv::{Dump, DumpLevel, SelectRequest, Selection, select};
-use serde_json::{Value, json};
 
 use crate::cli::args::shared_args::ThreadArgs;
+use crate::cli::json::CountedClasses;
 use crate::cli::ui::census::CensusView;
-use crate::cli::ui::messages::{json_fields, printable};
+use crate::cli::ui::messages::printable;
 use crate::cli::ui::outcome::per_second;
 use crate::cli::ui::terminal::Terminal;
 
@@ -66,14 +66,7 @@ impl Classes {
         lines
     }
 
-    pub(super) fn json(&self) -> Value {
-        let mut report = json_fields(self.view().json());
-        report.extend(json_fields(json!({
-            "warnings": self.selection.warnings,
-            "threads": self.threads,
-            "seconds": self.seconds,
-            "struct_pages_per_second": self.pages_per_second(),
-        })));
-        report.into()
+    pub(super) fn json(&self) -> CountedClasses {
+        CountedClasses::new(&self.selection, self.page_size, self.threads, self.seconds)
     }
 }

@@ -1,10 +1,8 @@
 //! `info`: what a dump is, at a glance.
 
 mod classes;
-mod json;
 mod map;
 mod text;
-mod utc;
 
 use std::io::{self, Write};
 
@@ -14,7 +12,8 @@ use kdumpconv::summary::{Picture, Summary};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
-use crate::cli::ui::messages::report_text;
+use crate::cli::json::{InfoJson, RemarkJson, report_text};
+use crate::cli::ui::advice;
 use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
 use text::{TextReport, picture_cells};
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &Info, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
     let (input, classes) = (job.messages.input.as_str(), classes.as_ref());
     let report = if job.messages.json {
-        report_text(&json::report(input, &summary, classes))
+        report_text(&InfoJson::new(input, &summary, classes.map(Classes::json), remarks(&summary)))
     } else {
         let terminal = Terminal::of_stdout();
         let picture = picture_cells(&terminal).map(|cells| Picture::of(&dump, cells));
@@ -59,4 +58,11 @@ pub(crate) fn run(args: &Info, messages: &MessageArgs) -> anyhow::Result<Exit> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         result => result.context("cannot write the report").map(|()| Exit::Done),
     }
+}
+
+/// The remarks as people see them, for scripts.
+fn remarks(summary: &Summary) -> Vec<RemarkJson> {
+    let text = |remark| advice::remark_text(remark, summary);
+    let remarks = summary.remarks.iter();
+    remarks.map(|remark| RemarkJson { id: remark.id.to_owned(), text: text(remark) }).collect()
 }

@@ -1,17 +1,16 @@
 //! The report for people: one screen, one line per fact, in the same order for every dump.
 
 use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
-use kdumpconv::{ByteOrder, Codec, DumpLevel};
+use kdumpconv::{ByteOrder, Codec, DumpLevel, StructLayout};
 
 use super::classes::Classes;
-use super::json::layout_name;
 use super::map;
-use super::utc::utc;
 use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::sizes::{percent, size};
 use crate::cli::ui::terminal::Terminal;
+use crate::cli::ui::utc::utc;
 
 /// Width of the column of labels.
 const LABEL_COLUMNS: usize = 12;
@@ -290,6 +289,14 @@ fn headers(summary: &Summary, kdump: &KdumpFacts, page: &mut Page) {
             format!("{}; the header says {}", codec_names(&used), codec_names(&kdump.codecs))
         },
     );
+}
+
+fn layout_name(layout: StructLayout) -> &'static str {
+    match layout {
+        StructLayout::Bits64(_) => "64-bit",
+        StructLayout::Packed32 => "32-bit packed",
+        StructLayout::Padded32(_) => "32-bit padded",
+    }
 }
 
 fn codec_names(codecs: &[Codec]) -> String {

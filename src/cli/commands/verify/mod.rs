@@ -5,7 +5,7 @@ mod report;
 use std::path::PathBuf;
 
 use kdumpconv::PageSize;
-use kdumpconv::{Findings, Severity, VerifyOptions, verify};
+use kdumpconv::{Dump, Findings, Severity, VerifyOptions, verify};
 
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
 use crate::cli::exit::Exit;
@@ -65,12 +65,16 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
         args.source(dump.page_size()).map(|args| job.open_dump(&args, None)).transpose()?;
     source.iter().for_each(|source| job.messages.warn(source.warnings()));
 
+    let of_source = source.as_ref().map_or(&[][..], Dump::warnings);
+    let warnings = [args.threads.warnings().as_slice(), dump.warnings(), of_source].concat();
+
     let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
     job.catch_signals(&options.cancel)?;
     let findings =
         job.with_progress(Unit::Pages, |show| verify(&dump, source.as_ref(), &options, show))?;
     let report = VerifyReport {
         dump: &dump,
+        warnings,
         findings: &findings,
         input: &job.messages.input,
         against: args.against.as_ref().map(|path| path.display().to_string()),

@@ -1,18 +1,18 @@
 //! What is printed of a verified dump: for people, and as JSON.
 
 use kdumpconv::{Codec, Dump, Findings};
-use serde_json::{Value, json};
 
 use crate::cli::args::shared_args::Verbosity;
-use crate::cli::ui::findings::{finding_lines, findings_json, verdict};
-use crate::cli::ui::messages::{
-    Messages, SCHEMA, json_fields, print_json, print_report_lines, printable,
-};
-use crate::cli::ui::outcome::{per_second, timing};
+use crate::cli::json::{FindingsJson, Rate, SCHEMA, VerifyJson, print_json};
+use crate::cli::ui::findings::{finding_lines, verdict};
+use crate::cli::ui::messages::{Messages, print_report_lines, printable};
+use crate::cli::ui::outcome::timing;
 
 /// What was verified, and what was found.
 pub(super) struct VerifyReport<'a> {
     pub(super) dump: &'a Dump,
+    /// Warnings about arguments and inputs.
+    pub(super) warnings: Vec<String>,
     pub(super) findings: &'a Findings,
     /// The name of the dump.
     pub(super) input: &'a str,
@@ -67,19 +67,18 @@ impl VerifyReport<'_> {
         self.findings.pages.checked.saturating_mul(self.dump.page_size().bytes())
     }
 
-    fn json(&self) -> Value {
-        let mut report = json_fields(json!({
-            "schema": SCHEMA,
-            "input": self.input,
-            "against": self.against,
-            "warnings": self.dump.warnings(),
-            "page_size": self.dump.page_size().bytes(),
-            "dump_level": self.dump.dump_level().bits(),
-            "threads": self.threads,
-            "seconds": self.seconds,
-            "bytes_per_second": per_second(self.checked_bytes(), self.seconds),
-        }));
-        report.extend(findings_json(self.findings, self.against.is_some()));
-        report.into()
+    fn json(&self) -> VerifyJson {
+        VerifyJson {
+            schema: SCHEMA,
+            input: self.input.to_owned(),
+            against: self.against.clone(),
+            warnings: self.warnings.clone(),
+            page_size: self.dump.page_size().bytes(),
+            dump_level: self.dump.dump_level().bits(),
+            threads: self.threads,
+            seconds: self.seconds,
+            bytes_per_second: Rate::new(self.checked_bytes(), self.seconds),
+            found: FindingsJson::new(self.findings, self.against.is_some()),
+        }
     }
 }

@@ -1,0 +1,141 @@
+//! The report on a conversion.
+
+use kdumpconv::PageCounts;
+use serde::Serialize;
+
+use super::classes::Classes;
+use super::codecs::CodecName;
+use super::findings::FindingsJson;
+use super::number::{Count, Rate};
+use super::pages::UnreadablePage;
+
+/// `convert --json`: a dump was written as a kdump-compressed file, or a dry run measured it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "convert"))]
+pub(crate) struct ConvertJson {
+    /// The version of the JSON reports.
+    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
+    pub(crate) schema: u32,
+    /// The input as it was named, or "standard input".
+    pub(crate) input: String,
+    /// The file that was written; null if it has no name, was removed, or it was a dry run.
+    pub(crate) output: Option<String>,
+    /// Whether it was a dry run, which writes nothing.
+    pub(crate) dry_run: bool,
+    /// Whether the output has all that it should have.
+    pub(crate) complete: bool,
+    /// What reading the output back found; null without --verify.
+    pub(crate) read_back: Option<ReadBackJson>,
+    /// Why the output is incomplete; empty if it is complete, or if only `read_back` is bad.
+    pub(crate) incomplete_because: Vec<String>,
+    /// Warnings about input, selection and output.
+    pub(crate) warnings: Vec<String>,
+    /// The kind of file.
+    pub(crate) format: OutputFormatName,
+    /// The codec that pages were compressed with.
+    pub(crate) codec: CodecName,
+    /// The dump level of the output: that of the input and the one requested together.
+    pub(crate) dump_level: u32,
+    /// The dump level that was requested.
+    pub(crate) dump_level_requested: u32,
+    /// Bytes of a page.
+    pub(crate) page_size: u64,
+    /// One past the highest page frame number.
+    pub(crate) max_mapnr: Count,
+    /// Numbers of pages.
+    pub(crate) pages: ConvertPages,
+    /// The pages of the input by class.
+    pub(crate) classes: Classes,
+    /// Sizes in bytes.
+    pub(crate) bytes: ConvertBytes,
+    /// Bytes of the output per byte of memory.
+    pub(crate) ratio: f64,
+    /// Threads that were used.
+    pub(crate) threads: usize,
+    /// Seconds from start to end.
+    pub(crate) seconds: f64,
+    /// Bytes of memory per second.
+    pub(crate) bytes_per_second: Rate,
+}
+
+/// A kind of file.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "OutputFormat"))]
+pub(crate) enum OutputFormatName {
+    /// A plain file, which readers open.
+    File,
+    /// makedumpfile's flattened stream, which `kdumpconv unflatten` turns into a plain file.
+    Flattened,
+}
+
+/// Numbers of pages by what became of them.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub(crate) struct ConvertPages {
+    /// Pages that are RAM.
+    present: Count,
+    /// Pages in the input that were excluded; `classes` has them by class.
+    excluded: Count,
+    /// Pages to store: the input has their bytes, and they are not excluded.
+    kept: Count,
+    /// Kept pages of zeros, which share one stored page.
+    zero: Count,
+    /// Kept pages that are stored compressed.
+    compressed: Count,
+    /// Kept pages that are stored as they are.
+    raw: Count,
+    /// Stored pages that were copied from a kdump file unchanged; they count as compressed or raw,
+    /// too.
+    copied: Count,
+    /// Kept pages that could not be read.
+    unreadable: Count,
+    /// The first page that could not be read; null if there is none.
+    first_unreadable: Option<UnreadablePage>,
+}
+
+impl From<&PageCounts> for ConvertPages {
+    fn from(pages: &PageCounts) -> Self {
+        ConvertPages {
+            present: pages.present.into(),
+            excluded: pages.excluded.into(),
+            kept: pages.kept.into(),
+            zero: pages.zero.into(),
+            compressed: pages.compressed.into(),
+            raw: pages.raw.into(),
+            copied: pages.copied.into(),
+            unreadable: pages.unreadable.into(),
+            first_unreadable: UnreadablePage::first_of(pages),
+        }
+    }
+}
+
+/// Sizes in bytes.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub(crate) struct ConvertBytes {
+    /// Memory: pages that were processed or excluded.
+    pub(crate) memory: Count,
+    /// Stored page data.
+    pub(crate) page_data: Count,
+    /// The kdump file.
+    pub(crate) file: Count,
+    /// The output: the file, or its flattened stream.
+    pub(crate) output: Count,
+}
+
+/// What reading the output back found (--verify).
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "ReadBack"))]
+pub(crate) struct ReadBackJson {
+    /// Whether nothing in the output is wrong.
+    pub(crate) good: bool,
+    /// Whether the pages were compared with those of the input, which a pipe no longer has.
+    pub(crate) compared: bool,
+    /// Why the output could not be read back; null if it could.
+    pub(crate) error: Option<String>,
+    /// What was found; null if it could not be read back.
+    pub(crate) found: Option<FindingsJson>,
+    /// Seconds that it took.
+    pub(crate) seconds: f64,
+}

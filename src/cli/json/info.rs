@@ -1,0 +1,507 @@
+//! The report on what a dump is.
+
+use kdumpconv::log::LogReport;
+use kdumpconv::summary::{
+    CrashTime, ElfFacts, FileFacts, KernelName, LogError, LogGlance, MemoryRange, NameSource,
+    Summary,
+};
+use kdumpconv::{ByteOrder, PageSize, Selection, StructLayout};
+use serde::Serialize;
+
+use super::classes::{ClassName, Classes};
+use super::kdump::{KdumpJson, StoredJson};
+use super::number::{Address, Count, Rate, SignedOffset};
+use crate::cli::ui::messages::error_chain;
+use crate::cli::ui::sizes::as_f64;
+use crate::cli::ui::utc::utc;
+
+/// `info --json`: what a dump is.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "info"))]
+pub(crate) struct InfoJson {
+    /// The version of the JSON reports.
+    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
+    schema: u32,
+    /// The input as it was named, or "standard input".
+    input: String,
+    /// What the input is.
+    kind: DumpKind,
+    /// Whether the input has all pages of a dump that is not known to be incomplete.
+    complete: bool,
+    /// The architecture, as `uname -m` prints it.
+    arch: String,
+    /// The byte order of the crashed machine.
+    byte_order: ByteOrderName,
+    /// How kdump headers of this kernel are laid out.
+    layout: LayoutName,
+    /// Bytes of a page.
+    page_size: u64,
+    /// The kernel's phys_base (x86_64), or where memory starts; negative if the kernel says so.
+    phys_base: SignedOffset,
+    /// What the ELF headers say; null for a kdump file.
+    elf: Option<ElfFactsJson>,
+    /// What the kdump headers say; null for an ELF vmcore.
+    kdump: Option<KdumpJson>,
+    /// The crashed kernel; null if its name is unknown.
+    kernel: Option<KernelJson>,
+    /// When the kernel crashed; null if that is unknown.
+    crash_time: Option<CrashTimeJson>,
+    /// What the kernel's log says about the crash.
+    log: LogJson,
+    /// Numbers of CPUs.
+    cpus: CpusJson,
+    /// The dump level that the dump was made with.
+    dump_level: DumpLevelJson,
+    /// Numbers of pages.
+    pages: InfoPages,
+    /// The pages by class; null without --classes.
+    classes: Option<CountedClasses>,
+    /// How the pages of a kdump file are stored; null for an ELF vmcore.
+    stored: Option<StoredJson>,
+    /// Sizes in bytes.
+    bytes: InfoBytes,
+    /// Bytes of the file per byte of memory; null if the size of the file is unknown.
+    ratio: Option<f64>,
+    /// Ranges of physical memory that are RAM, in ascending order; of a great number, the first.
+    memory: Vec<RangeJson>,
+    /// The number of ranges, also of those that are not in `memory`.
+    memory_ranges: Count,
+    /// Bytes of all notes.
+    note_bytes: Count,
+    /// The notes by name and type.
+    notes: Vec<NoteJson>,
+    /// VMCOREINFO; null if there is none.
+    vmcoreinfo: Option<VmcoreinfoJson>,
+    /// Bytes of the ERASEINFO note, which lists what `makedumpfile --config` erased; 0 if there is
+    /// none.
+    eraseinfo_bytes: Count,
+    /// What is wrong with the dump's headers.
+    warnings: Vec<String>,
+    /// What readers of the dump would stumble on.
+    remarks: Vec<RemarkJson>,
+}
+
+/// A kind of dump.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+enum DumpKind {
+    /// An ELF vmcore.
+    Elf,
+    /// A kdump-compressed file, or a split set of them.
+    Kdump,
+}
+
+/// A byte order.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "ByteOrder"))]
+enum ByteOrderName {
+    /// Little-endian.
+    Little,
+    /// Big-endian.
+    Big,
+}
+
+/// How kdump headers are laid out: the width of C's long, and whether structs are padded.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "HeaderLayout"))]
+enum LayoutName {
+    /// A 64-bit kernel.
+    #[serde(rename = "64-bit")]
+    Bits64,
+    /// A 32-bit kernel that aligns 64-bit fields to 4 bytes (i386).
+    #[serde(rename = "32-bit packed")]
+    Packed32,
+    /// A 32-bit kernel that aligns 64-bit fields to 8 bytes.
+    #[serde(rename = "32-bit padded")]
+    Padded32,
+}
+
+/// What the headers of an ELF vmcore say.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "ElfFacts"))]
+struct ElfFactsJson {
+    /// 64 for ELF64, 32 for ELF32.
+    #[cfg_attr(feature = "generate", schemars(extend("enum" = [32, 64])))]
+    class: u32,
+    /// `e_machine`.
+    e_machine: u16,
+    /// The number of program headers.
+    program_headers: Count,
+}
+
+/// The crashed kernel, as uname(2) names it. Parts that are unknown are empty.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Kernel"))]
+struct KernelJson {
+    /// Such as "Linux".
+    sysname: String,
+    /// The name of the host.
+    nodename: String,
+    /// Such as "6.1.0-39-amd64".
+    release: String,
+    /// Such as "#1 SMP Debian 6.1.148-1".
+    version: String,
+    /// Such as "x86_64".
+    machine: String,
+    /// The NIS domain.
+    domainname: String,
+    /// Where the name was found.
+    source: NameSourceJson,
+}
+
+/// Where the kernel's name was found.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "NameSource"))]
+enum NameSourceJson {
+    /// In the header of the kdump file.
+    Header,
+    /// In the kernel's memory.
+    Memory,
+    /// In VMCOREINFO, which has the release alone.
+    Vmcoreinfo,
+}
+
+/// When the kernel crashed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "CrashTime"))]
+struct CrashTimeJson {
+    /// Seconds since 1970-01-01 00:00:00 UTC.
+    unix: Count,
+    /// The same as date and time, such as "2025-11-21 22:39:30 UTC".
+    utc: String,
+    /// Who says so.
+    source: TimeSource,
+}
+
+/// Who says when the kernel crashed.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+enum TimeSource {
+    /// The kernel, in VMCOREINFO.
+    Vmcoreinfo,
+    /// The header of the kdump file, where some writers put the time of the conversion.
+    Header,
+}
+
+/// What the kernel's log says about the crash.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Log"))]
+struct LogJson {
+    /// Why the log cannot be read; null if it can.
+    error: Option<String>,
+    /// The line of the panic; null if there is none, or the log cannot be read.
+    panic: Option<String>,
+    /// The first line of the oops that caused the panic; null if there is none, or the log cannot be
+    /// read.
+    cause: Option<String>,
+    /// Records that were read.
+    records: Count,
+    /// Records that could not be read. Where the rest of the log is lost, it counts as one.
+    unreadable: Count,
+    /// Why the first of them could not be read; null if all could.
+    first_unreadable: Option<String>,
+}
+
+/// Numbers of CPUs.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Cpus"))]
+struct CpusJson {
+    /// CPUs whose registers were saved (NT_PRSTATUS notes).
+    registers: u32,
+    /// `nr_cpus` of the kdump header; null for an ELF vmcore.
+    header: Option<u32>,
+}
+
+/// A dump level.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "DumpLevel"))]
+struct DumpLevelJson {
+    /// The level, from 0 to 31: the sum of the bits of the classes. 0 if no header has it.
+    bits: u32,
+    /// The classes that the level excludes.
+    excluded: Vec<ClassName>,
+}
+
+/// Numbers of pages by what became of them.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+struct InfoPages {
+    /// One past the highest page frame number.
+    max_mapnr: Count,
+    /// Pages that are RAM.
+    ram: Count,
+    /// Pages of RAM whose contents the dump has, or should have.
+    kept: Count,
+    /// Pages of RAM that were excluded.
+    excluded: Count,
+    /// Pages below `max_mapnr` that are not RAM.
+    holes: Count,
+    /// Kept pages that the input does not have: they are in files of a split set that were not
+    /// given, or beyond the end of an ELF vmcore.
+    absent: Count,
+}
+
+/// The pages by class (--classes).
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub(crate) struct CountedClasses {
+    /// The pages.
+    #[serde(flatten)]
+    classes: Classes,
+    /// Why classes are disabled, and what else the count came upon.
+    warnings: Vec<String>,
+    /// Threads that were used.
+    threads: usize,
+    /// Seconds that counting took.
+    seconds: f64,
+    /// Struct pages per second.
+    struct_pages_per_second: Rate,
+}
+
+/// Sizes in bytes.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+struct InfoBytes {
+    /// The file, or all files of a split set, as they are stored; null for a pipe.
+    file: Option<Count>,
+    /// All RAM.
+    memory: Count,
+}
+
+/// A range of physical memory.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Range"))]
+struct RangeJson {
+    /// The address of its first byte.
+    start: Address,
+    /// The address after its last byte.
+    end: Address,
+    /// Its pages.
+    pages: Count,
+    /// Those of them that the dump has.
+    kept: Count,
+}
+
+/// The notes of one name and type.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Note"))]
+struct NoteJson {
+    /// The name, such as "CORE".
+    name: String,
+    /// `n_type`.
+    #[serde(rename = "type")]
+    kind: u32,
+    /// How many there are.
+    count: Count,
+    /// The size of their descriptors together.
+    desc_bytes: Count,
+}
+
+/// VMCOREINFO.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Vmcoreinfo"))]
+struct VmcoreinfoJson {
+    /// Its lines.
+    lines: Count,
+    /// Its bytes.
+    bytes: Count,
+    /// The text; bytes that are no UTF-8 are replaced by U+FFFD.
+    text: String,
+}
+
+/// Something that readers of the dump would stumble on.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Remark"))]
+pub(crate) struct RemarkJson {
+    /// A name that never changes, such as "flattened".
+    pub(crate) id: String,
+    /// What it is, and who stumbles.
+    pub(crate) text: String,
+}
+
+impl InfoJson {
+    /// The JSON of `summary`; `remarks` are its remarks as people see them.
+    pub(crate) fn new(
+        input: &str,
+        summary: &Summary,
+        classes: Option<CountedClasses>,
+        remarks: Vec<RemarkJson>,
+    ) -> Self {
+        let (elf, kdump) = match &summary.file {
+            FileFacts::Elf(elf) => (Some(elf), None),
+            FileFacts::Kdump(kdump) => (None, Some(kdump)),
+            _ => (None, None),
+        };
+        let order = summary.layout.byte_order();
+        let bytes = &summary.bytes;
+        let range = |range| RangeJson::new(range, summary.page_size);
+        InfoJson {
+            schema: super::SCHEMA,
+            input: input.to_owned(),
+            kind: if elf.is_some() { DumpKind::Elf } else { DumpKind::Kdump },
+            complete: summary.is_complete(),
+            arch: summary.arch.uts_machine(order).to_string(),
+            byte_order: order.into(),
+            layout: summary.layout.into(),
+            page_size: summary.page_size.bytes(),
+            phys_base: SignedOffset::of_bits(summary.phys_base),
+            elf: elf.map(ElfFactsJson::from),
+            kdump: kdump.map(KdumpJson::from),
+            kernel: summary.kernel.as_ref().map(KernelJson::from),
+            crash_time: summary.crash_time.map(CrashTimeJson::from),
+            log: LogJson::new(&summary.log),
+            cpus: CpusJson { registers: summary.cpus.registers, header: summary.cpus.header },
+            dump_level: DumpLevelJson {
+                bits: summary.dump_level.bits(),
+                excluded: ClassName::excluded_by(summary.dump_level),
+            },
+            pages: InfoPages::from(&summary.pages),
+            classes,
+            stored: summary.stored.as_ref().map(StoredJson::from),
+            bytes: InfoBytes { file: bytes.file.map(Count::from), memory: bytes.memory.into() },
+            ratio: bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),
+            memory: summary.ranges.list.iter().map(range).collect(),
+            memory_ranges: summary.ranges.count.into(),
+            note_bytes: bytes.notes.into(),
+            notes: summary
+                .notes
+                .iter()
+                .map(|note| NoteJson {
+                    name: note.name.clone(),
+                    kind: note.kind,
+                    count: note.count.into(),
+                    desc_bytes: note.desc_bytes.into(),
+                })
+                .collect(),
+            vmcoreinfo: summary.vmcoreinfo.as_deref().map(VmcoreinfoJson::new),
+            eraseinfo_bytes: bytes.eraseinfo.unwrap_or(0).into(),
+            warnings: summary.warnings.clone(),
+            remarks,
+        }
+    }
+}
+
+impl CountedClasses {
+    /// The pages that `selection` counted with so many threads in so many seconds.
+    pub(crate) fn new(selection: &Selection, page_size: u64, threads: usize, seconds: f64) -> Self {
+        CountedClasses {
+            classes: Classes::new(&selection.census, page_size),
+            warnings: selection.warnings.clone(),
+            threads,
+            seconds,
+            struct_pages_per_second: Rate::new(selection.census.struct_pages, seconds),
+        }
+    }
+}
+
+impl From<ByteOrder> for ByteOrderName {
+    fn from(order: ByteOrder) -> Self {
+        match order {
+            ByteOrder::Little => ByteOrderName::Little,
+            ByteOrder::Big => ByteOrderName::Big,
+        }
+    }
+}
+
+impl From<StructLayout> for LayoutName {
+    fn from(layout: StructLayout) -> Self {
+        match layout {
+            StructLayout::Bits64(_) => LayoutName::Bits64,
+            StructLayout::Packed32 => LayoutName::Packed32,
+            StructLayout::Padded32(_) => LayoutName::Padded32,
+        }
+    }
+}
+
+impl From<&ElfFacts> for ElfFactsJson {
+    fn from(elf: &ElfFacts) -> Self {
+        ElfFactsJson {
+            class: if elf.is_64bit { 64 } else { 32 },
+            e_machine: elf.machine,
+            program_headers: elf.program_headers.into(),
+        }
+    }
+}
+
+impl From<&KernelName> for KernelJson {
+    fn from(kernel: &KernelName) -> Self {
+        let name = kernel.name.clone();
+        KernelJson {
+            sysname: name.sysname,
+            nodename: name.nodename,
+            release: name.release,
+            version: name.version,
+            machine: name.machine,
+            domainname: name.domainname,
+            source: match kernel.source {
+                NameSource::Header => NameSourceJson::Header,
+                NameSource::Memory => NameSourceJson::Memory,
+                NameSource::Vmcoreinfo => NameSourceJson::Vmcoreinfo,
+            },
+        }
+    }
+}
+
+impl From<CrashTime> for CrashTimeJson {
+    fn from(time: CrashTime) -> Self {
+        CrashTimeJson {
+            unix: time.seconds.into(),
+            utc: utc(time.seconds),
+            source: if time.by_kernel { TimeSource::Vmcoreinfo } else { TimeSource::Header },
+        }
+    }
+}
+
+impl LogJson {
+    fn new(log: &Result<LogGlance, LogError>) -> Self {
+        match log {
+            Err(error) => LogJson { error: Some(error_chain(error)), ..LogJson::default() },
+            Ok(LogGlance { panic, report: LogReport { records, lost, why, .. } }) => LogJson {
+                error: None,
+                panic: panic.message.clone(),
+                cause: panic.cause.clone(),
+                records: (*records).into(),
+                unreadable: (*lost).into(),
+                first_unreadable: why.clone(),
+            },
+        }
+    }
+}
+
+impl From<&kdumpconv::summary::Pages> for InfoPages {
+    fn from(pages: &kdumpconv::summary::Pages) -> Self {
+        InfoPages {
+            max_mapnr: pages.max_mapnr.into(),
+            ram: pages.ram.into(),
+            kept: pages.kept.into(),
+            excluded: pages.excluded.into(),
+            holes: pages.holes.into(),
+            absent: pages.absent.into(),
+        }
+    }
+}
+
+impl RangeJson {
+    fn new(range: &MemoryRange, page_size: PageSize) -> Self {
+        let address =
+            |pfn: kdumpconv::Pfn| Address::new(pfn.get().saturating_mul(page_size.bytes()));
+        RangeJson {
+            start: address(range.pfns.start),
+            end: address(range.pfns.end),
+            pages: range.pfns.len().into(),
+            kept: range.kept.into(),
+        }
+    }
+}
+
+impl VmcoreinfoJson {
+    fn new(text: &[u8]) -> Self {
+        let bytes = text.len().into();
+        let text = String::from_utf8_lossy(text).into_owned();
+        VmcoreinfoJson { lines: text.lines().count().into(), bytes, text }
+    }
+}
