@@ -5,10 +5,5 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let exit = match cli::arguments() {
-        Ok(Some(args)) => cli::run(&args),
-        Ok(None) => cli::Exit::Done,
-        Err(error) => cli::fail(&error),
-    };
-    exit.into()
+    cli::run_line().into()
 }

@@ -22,35 +22,29 @@ mod ui;
 
 use std::ffi::OsString;
 
-use args::Command;
+use args::{Args, Command};
 use commands::{convert, dmesg, elf, info, unflatten, verify};
 #[cfg(feature = "generate")]
 use commands::{generate, schema};
 use json::{ErrorJson, print_json_line};
 use ui::{advice, messages};
 
-pub(crate) use args::Args;
 pub(crate) use exit::Exit;
 
-/// The arguments of this process; `None` if it was only to check them, and they are right.
-///
-/// If it was called as `makedumpfile`, they are read as makedumpfile's. Wrong arguments end the
-/// process here.
-///
-/// # Errors
-/// For options of makedumpfile that are refused.
-pub(crate) fn arguments() -> anyhow::Result<Option<Args>> {
-    if makedumpfile::is_called(std::env::args_os().next()) {
-        return makedumpfile::arguments(std::env::args_os());
-    }
+/// Does what the command line of this process asks for: if it was called as `makedumpfile`, with
+/// makedumpfile's options. Errors are printed. Wrong arguments end the process here.
+pub(crate) fn run_line() -> Exit {
     let line: Vec<OsString> = std::env::args_os().collect();
-    Ok(Some(Args::of_line(line.clone()).unwrap_or_else(|error| {
+    if makedumpfile::is_called(&line) {
+        return makedumpfile::run(&line).unwrap_or_else(|error| fail(&error));
+    }
+    run(&Args::of_line(line.clone()).unwrap_or_else(|error| {
         let error = printable_usage(error, &line);
         if error.use_stderr() && asks_for_json(&line) {
             print_json_line(&ErrorJson::new(usage_text(&error), Exit::Usage), false);
         }
         error.exit()
-    })))
+    }))
 }
 
 /// Whether --json is among arguments that could not be parsed.
@@ -73,7 +67,7 @@ fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
 }
 
 /// Does what the arguments ask for. An error is printed.
-pub(crate) fn run(args: &Args) -> Exit {
+fn run(args: &Args) -> Exit {
     match run_command(args) {
         Ok(exit) => exit,
         Err(error) if args.messages.json => fail_in_json(&error, args.writes_to_stdout()),
@@ -103,7 +97,7 @@ fn run_command(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Prints an error, in one line.
-pub(crate) fn fail(error: &anyhow::Error) -> Exit {
+fn fail(error: &anyhow::Error) -> Exit {
     messages::print_line(&messages::printable(&error_text(error)));
     Exit::of(error)
 }

@@ -6,7 +6,7 @@ use kdumpconv::DumpLevel;
 use crate::cli::ui::classes::level_classes;
 
 /// Which pages to exclude.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct ExcludeArgs {
     /// Pages to exclude, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1, of elf: none]
     ///
@@ -58,6 +58,11 @@ fn help_of(class: &str) -> Option<&'static str> {
 }
 
 impl ExcludeArgs {
+    /// `--dump-level`.
+    pub(crate) fn of_level(level: u32) -> Self {
+        ExcludeArgs { dump_level: Some(level), ..Self::default() }
+    }
+
     /// The level that was asked for, by number or by names; `None` if none was.
     pub(crate) fn level(&self) -> Option<DumpLevel> {
         let classes = self.exclude.iter().fold(0, |bits, bit| bits | bit);

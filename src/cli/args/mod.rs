@@ -28,7 +28,7 @@ use crate::cli::commands::verify::Verify;
 use shared_args::MessageArgs;
 
 /// Convert Linux kernel crash dumps to the kdump-compressed format, check them, show what they are
-#[derive(Debug, Parser)]
+#[derive(Debug, PartialEq, Parser)]
 #[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
 // A later option overrides an earlier one, so that an alias can have options.
 #[command(args_override_self = true, subcommand_required = true, arg_required_else_help = true)]
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 /// The commands: one variant and one file each.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, PartialEq, Subcommand)]
 pub(crate) enum Command {
     Convert(Box<Convert>),
     Info(Info),

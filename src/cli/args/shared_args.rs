@@ -7,12 +7,12 @@ use kdumpconv::MAX_THREADS;
 use kdumpconv::PageSize;
 
 /// The file to read.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub(crate) struct InputArgs {
     /// File to read, .gz and .zst are decompressed; - for standard input
     // An Option, because clap leaves the arguments of converting empty if another command is given.
     #[arg(required = true)]
-    input: Option<PathBuf>,
+    pub(crate) input: Option<PathBuf>,
 }
 
 impl InputArgs {
@@ -32,10 +32,10 @@ impl InputArgs {
 }
 
 /// The file to write.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub(crate) struct OutputArgs {
     /// File, block device or FIFO; standard output if missing or -
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Replace OUTPUT if it exists
     #[arg(short, long)]
@@ -63,7 +63,7 @@ impl OutputArgs {
 }
 
 /// The dump to read, and what the dump itself may lack.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -86,11 +86,11 @@ pub(crate) struct DumpArgs {
 }
 
 /// The number of threads.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct ThreadArgs {
     /// Threads, at most 32; 0 for all CPUs that may be used [default: 0]
     #[arg(short = 'j', long, alias = "num-threads", value_name = "N")]
-    threads: Option<usize>,
+    pub(crate) threads: Option<usize>,
 }
 
 impl ThreadArgs {
@@ -119,7 +119,7 @@ impl DumpArgs {
 }
 
 /// What to print, and how.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub(crate) struct MessageArgs {
     /// Print errors only
     #[arg(short, long, global = true, overrides_with = "verbose")]
@@ -151,9 +151,10 @@ pub(crate) struct MessageArgs {
 }
 
 /// When to show something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
     /// If it goes to a terminal
+    #[default]
     Auto,
     /// Always
     Always,
@@ -174,11 +175,16 @@ pub(crate) enum Verbosity {
 
 /// Bits of --message-level.
 const MESSAGE_PROGRESS: u32 = 1;
-const MESSAGE_COMMON: u32 = 2;
+pub(crate) const MESSAGE_COMMON: u32 = 2;
 pub(crate) const MESSAGE_DEBUG: u32 = 8;
 pub(crate) const MESSAGE_REPORT: u32 = 16;
 
 impl MessageArgs {
+    /// `--message-level`.
+    pub(crate) fn of_message_level(level: u32) -> Self {
+        MessageArgs { message_level: Some(level), ..Self::default() }
+    }
+
     /// When to show progress, all options considered.
     pub(crate) fn progress(&self) -> When {
         let silenced = self.message_level.is_some_and(|bits| bits & MESSAGE_PROGRESS == 0);

@@ -21,17 +21,17 @@ use crate::cli::ui::terminal::Stdout;
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
 ///
 /// With -v, VMCOREINFO is printed on standard error.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct Dmesg {
     #[command(flatten)]
-    dump: DumpArgs,
+    pub(crate) dump: DumpArgs,
 
     /// Print who logged each line, where the kernel notes it: T for a task, C for a CPU
     #[arg(short = 'c', long)]
-    caller: bool,
+    pub(crate) caller: bool,
 
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Prints the log.

@@ -21,23 +21,23 @@ use crate::cli::ui::progress::Unit;
 /// It has all pages of the dump, except those that --dump-level excludes. These, and pages that
 /// the dump excluded before, are RAM without data in the ELF file. Pages of zeros are holes in the
 /// file, and take no space.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct Elf {
     #[command(flatten)]
-    dump: DumpArgs,
+    pub(crate) dump: DumpArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
     #[command(flatten)]
-    exclude: ExcludeArgs,
+    pub(crate) exclude: ExcludeArgs,
 
     /// Write the file as makedumpfile's flattened stream, which unflatten turns back
     #[arg(short = 'F', long, alias = "flat")]
-    flattened: bool,
+    pub(crate) flattened: bool,
 
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(crate) threads: ThreadArgs,
 }
 
 impl Elf {

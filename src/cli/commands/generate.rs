@@ -13,13 +13,13 @@ use crate::cli::args::Args;
 use crate::cli::exit::Exit;
 
 /// Print the completions of a shell
-#[derive(Debug, clap::Args)]
+#[derive(Debug, PartialEq, clap::Args)]
 pub(crate) struct Completions {
     shell: Shell,
 }
 
 /// Print the manual page, or write those of all commands
-#[derive(Debug, clap::Args)]
+#[derive(Debug, PartialEq, clap::Args)]
 pub(crate) struct Manual {
     /// Folder for kdumpconv.1, kdumpconv-info.1 and so on; created if it is missing
     folder: Option<PathBuf>,

@@ -8,7 +8,7 @@ use crate::cli::json::{Report, report_text, schema};
 use crate::cli::ui::terminal::Stdout;
 
 /// Print the JSON Schema of what --json prints
-#[derive(Debug, clap::Args)]
+#[derive(Debug, PartialEq, clap::Args)]
 pub(crate) struct Schema {
     /// Report to print the schema of; all if missing
     #[arg(value_enum)]

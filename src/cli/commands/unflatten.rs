@@ -18,7 +18,7 @@ use crate::cli::ui::outcome::{
 use crate::cli::ui::progress::Unit;
 
 /// Turn a flattened file back into a plain one, as makedumpfile -R does
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct Unflatten {
     #[command(flatten)]
     pub(crate) input: InputArgs,

@@ -1,11 +1,17 @@
-//! Called by the name `makedumpfile`: its command line, translated into ours.
+//! Called by the name `makedumpfile`, as kdump's scripts do: its command line, translated into ours.
 //!
-//! kdump's scripts call that name. Each of its command lines becomes one of `kdumpconv`, so that
-//! there is one implementation; options without a counterpart are ignored or refused by the table in
-//! `unsupported`. The options are those of makedumpfile's manual page and of its `getopt_long(3)`
-//! table, up to 1.7.9 (2026-06). Nothing but the command line is makedumpfile's here: what is done
-//! is in `commands`.
+//! ```text
+//! mod           the options of makedumpfile, and what is done with them
+//! translation   from them to the arguments of our commands
+//! unsupported   options without a counterpart: ignored or refused
+//! equivalent    our command line that does the same, for people to read
+//! ```
+//!
+//! There is one implementation of everything, in `commands`; only the options are makedumpfile's
+//! here, those of its manual page and of its `getopt_long(3)` table, up to 1.7.9 (2026-06).
 
+mod equivalent;
+mod translation;
 mod unsupported;
 
 use std::ffi::{OsStr, OsString};
@@ -15,11 +21,12 @@ use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
-use crate::cli::args::Args;
-use crate::cli::args::shared_args::{MESSAGE_DEBUG, MESSAGE_REPORT};
-use crate::cli::exit::Usage;
-use crate::cli::printable_usage;
-use crate::cli::ui::messages::{print_line, printable};
+use super::Exit;
+use super::args::Args;
+use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs, parse_size};
+use super::exit::Usage;
+use super::ui::messages::{print_line, printable};
+use equivalent::equivalent;
 use unsupported::{Treatment, UNSUPPORTED, UnsupportedOption};
 
 /// The name, as the last part of `argv[0]`.
@@ -72,8 +79,8 @@ struct Makedumpfile {
     levels: Vec<u32>,
 
     /// Stop at this size
-    #[arg(short = 'L', value_name = "SIZE")]
-    max_size: Option<String>,
+    #[arg(short = 'L', value_name = "SIZE", value_parser = parse_size)]
+    max_size: Option<u64>,
 
     /// Write an ELF file
     #[arg(short = 'E')]
@@ -81,7 +88,7 @@ struct Makedumpfile {
 
     /// Write a flattened stream to standard output
     #[arg(short = 'F')]
-    flat: bool,
+    flattened: bool,
 
     /// Turn a flattened stream from standard input back into a plain file
     #[arg(short = 'R')]
@@ -142,45 +149,44 @@ const VERSION: &str = concat!(
     " in place of makedumpfile\nlzo\tenabled\nsnappy\tenabled\nzstd\tenabled"
 );
 
-/// Whether `name`, the `argv[0]`, is makedumpfile.
-pub(super) fn is_called(name: Option<OsString>) -> bool {
-    name.is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new(NAME)))
+/// Whether the program was called as makedumpfile.
+pub(super) fn is_called(line: &[OsString]) -> bool {
+    line.first().is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(NAME)))
 }
 
-/// Our arguments for makedumpfile's command line; `None` if that was only to be checked.
+/// Does what makedumpfile's command line asks for. Wrong arguments end the process here.
 ///
 /// # Errors
-/// [`Usage`] for what makedumpfile refuses as well, and for options that we refuse.
-pub(super) fn arguments(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<Args>> {
-    let line: Vec<OsString> = line.into_iter().collect();
-    let matches = command().try_get_matches_from(&line).unwrap_or_else(|error| {
+/// [`Usage`] for what makedumpfile refuses as well, and for options that we refuse; else what
+/// prevented a usable result.
+pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
+    let matches = definition().try_get_matches_from(line).unwrap_or_else(|error| {
         let shown = line.iter().map(|word| printable(&word.to_string_lossy()));
-        command().try_get_matches_from(shown).err().unwrap_or(error).exit()
+        definition().try_get_matches_from(shown).err().unwrap_or(error).exit()
     });
     let asked = Makedumpfile::from_arg_matches(&matches)?;
     let mut notes = ignored_options(&matches)?;
-    let ours = asked.translated()?;
-    if asked.levels.len() > 1 {
-        notes.push(format!("-d: of several levels the last is taken, {}", asked.level()));
+    let command = asked.translated()?;
+    let level = asked.message_level();
+    if let [_, .., last] = asked.levels.as_slice() {
+        notes.push(format!("-d: of several levels the last is taken, {last}"));
     }
-    if asked.message_level() != 0 {
-        notes.iter().for_each(|note| print(note));
+    if level != 0 {
+        notes.iter().for_each(|note| print_line(&printable(note)));
     }
-    let args =
-        Args::of_line(ours.clone()).unwrap_or_else(|error| printable_usage(error, &ours).exit());
-    if asked.debug || asked.message_level() & MESSAGE_DEBUG != 0 {
-        let words: Vec<_> = ours.iter().map(|word| word.to_string_lossy()).collect();
-        print(&format!("called as {NAME}: {}", words.join(" ")));
+    if level & MESSAGE_DEBUG != 0 {
+        let line = equivalent(&command);
+        print_line(&printable(&format!("called as {NAME}: {line}")));
     }
-    Ok((!asked.check_params).then_some(args))
-}
-
-fn print(text: &str) {
-    print_line(&printable(text));
+    if asked.check_params {
+        return Ok(Exit::Done);
+    }
+    let args = Args { command, messages: MessageArgs::of_message_level(level) };
+    super::run_command(&args)
 }
 
 /// The definition, including the options that are ignored or refused.
-fn command() -> clap::Command {
+fn definition() -> clap::Command {
     Makedumpfile::command().args(UNSUPPORTED.iter().map(UnsupportedOption::arg))
 }
 
@@ -198,146 +204,6 @@ fn ignored_options(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(notes)
-}
-
-impl Makedumpfile {
-    /// The same as a command line of ours.
-    fn translated(&self) -> Result<Vec<OsString>, Usage> {
-        let mut words = Words::default();
-        words.add("kdumpconv");
-        let files: Vec<&Path> = self.files.iter().map(PathBuf::as_path).collect();
-        let files = if self.rearrange {
-            self.rearranging(&mut words, &files)?
-        } else if self.dump_dmesg {
-            self.log(&mut words, &files)?
-        } else if self.mem_usage {
-            words.add("info");
-            words.add("--classes");
-            one(&files, "--mem-usage takes one VMCORE")?
-        } else {
-            self.dumping(&mut words, &files)?
-        };
-        match (self.message_level, self.show_stats) {
-            (None, false) => {}
-            _ => words.with("--message-level", &self.message_level().to_string()),
-        }
-        words.flag(self.debug, "-D");
-        words.add("--");
-        files.iter().for_each(|file| words.add(file));
-        Ok(words.0)
-    }
-
-    /// The last level: makedumpfile tries several in turn while there is no room, and the last
-    /// excludes most.
-    fn level(&self) -> u32 {
-        self.levels.last().copied().unwrap_or(0)
-    }
-
-    fn message_level(&self) -> u32 {
-        let report = if self.show_stats { MESSAGE_REPORT } else { 0 };
-        self.message_level.unwrap_or(MESSAGE_DEFAULT) | report
-    }
-
-    /// -R DUMPFILE, whose input is standard input.
-    fn rearranging<'a>(
-        &self,
-        words: &mut Words,
-        files: &[&'a Path],
-    ) -> Result<Vec<&'a Path>, Usage> {
-        if self.codec() != "none" || self.level() != 0 || self.elf || self.flat {
-            return Err(Usage("-R: how the dump is made was decided when it was flattened"));
-        }
-        words.add("convert");
-        words.add("-R");
-        words.flag(self.force, "-f");
-        one(files, "-R takes one DUMPFILE; the flattened stream comes from standard input")
-    }
-
-    fn log<'a>(&self, words: &mut Words, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
-        if self.dry_run {
-            return Err(Usage("--dry-run cannot be used with --dump-dmesg"));
-        }
-        words.add("dmesg");
-        words.flag(self.force, "-f");
-        self.vmcoreinfo(words);
-        self.input_and_output(files)
-    }
-
-    fn dumping<'a>(&self, words: &mut Words, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
-        if self.elf {
-            if self.codec() != "none" {
-                return Err(Usage("-E: an ELF file has no compressed pages"));
-            }
-            if self.dry_run || self.max_size.is_some() {
-                return Err(Usage("-E: --dry-run and -L are for kdump files"));
-            }
-            words.add("elf");
-        } else {
-            words.add("convert");
-            words.with("-C", self.codec());
-        }
-        words.with("-d", &self.level().to_string());
-        self.max_size.iter().for_each(|size| words.with("-L", size));
-        words.flag(self.flat, "-F");
-        words.flag(self.force, "-f");
-        words.flag(self.dry_run, "-n");
-        let threads = self.num_threads.map(|threads| threads.max(1).to_string());
-        threads.iter().for_each(|threads| words.with("-j", threads));
-        self.vmcoreinfo(words);
-        self.input_and_output(files)
-    }
-
-    fn vmcoreinfo(&self, words: &mut Words) {
-        if let Some(file) = &self.vmcoreinfo {
-            words.add("--vmcoreinfo");
-            words.add(file);
-        }
-    }
-
-    /// VMCORE and the file to write, or with -F VMCORE alone.
-    fn input_and_output<'a>(&self, files: &[&'a Path]) -> Result<Vec<&'a Path>, Usage> {
-        match (files, self.flat) {
-            ([vmcore, output], false) => Ok(vec![*vmcore, *output]),
-            ([vmcore], true) => Ok(vec![*vmcore, Path::new("-")]),
-            (_, true) => Err(Usage("-F takes one VMCORE, and writes to standard output")),
-            (_, false) => Err(Usage("VMCORE and the file to write are wanted, or -F and VMCORE")),
-        }
-    }
-
-    fn codec(&self) -> &'static str {
-        match self {
-            Makedumpfile { zlib: true, .. } => "zlib",
-            Makedumpfile { lzo: true, .. } => "lzo",
-            Makedumpfile { snappy: true, .. } => "snappy",
-            Makedumpfile { zstd: true, .. } => "zstd",
-            _ => "none",
-        }
-    }
-}
-
-fn one<'a>(files: &[&'a Path], why: &'static str) -> Result<Vec<&'a Path>, Usage> {
-    if files.len() == 1 { Ok(files.to_vec()) } else { Err(Usage(why)) }
-}
-
-/// A command line.
-#[derive(Debug, Default)]
-struct Words(Vec<OsString>);
-
-impl Words {
-    fn add(&mut self, word: impl AsRef<OsStr>) {
-        self.0.push(word.as_ref().to_owned());
-    }
-
-    fn flag(&mut self, is_given: bool, flag: &str) {
-        if is_given {
-            self.add(flag);
-        }
-    }
-
-    fn with(&mut self, option: &str, value: &str) {
-        self.add(option);
-        self.add(value);
-    }
 }
 
 #[cfg(test)]

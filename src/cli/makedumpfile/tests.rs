@@ -1,86 +1,179 @@
-//! Command lines of makedumpfile, and what each is translated to: one of ours, or an error.
+//! Command lines of makedumpfile, and what each is translated to: the arguments of one of our
+//! commands, or an error.
+
+use std::process::Command as Process;
 
 use clap::CommandFactory;
 
 use super::*;
+use crate::cli::args::Command;
+use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs};
+use crate::cli::commands::convert::args::{CodecArg, Convert};
+use crate::cli::commands::dmesg::Dmesg;
+use crate::cli::commands::elf::Elf;
+use crate::cli::commands::info::Info;
+use crate::cli::commands::unflatten::Unflatten;
 
 fn words(line: &str) -> Vec<OsString> {
     std::iter::once("makedumpfile").chain(line.split_whitespace()).map(OsString::from).collect()
 }
 
-/// Our command line for one of makedumpfile's, or why it is refused.
-fn ours(line: &str) -> Result<String, String> {
-    let matches = command().try_get_matches_from(words(line)).map_err(|e| e.to_string())?;
+/// What a command line is translated to, and its message level; or why it is refused.
+fn ours(line: &str) -> Result<(Command, u32), String> {
+    let matches = definition().try_get_matches_from(words(line)).map_err(|e| e.to_string())?;
     ignored_options(&matches).map_err(|error| format!("{error:#}"))?;
     let asked = Makedumpfile::from_arg_matches(&matches).unwrap();
-    let ours = asked.translated().map_err(|error| error.to_string())?;
-    Args::of_line(ours.clone()).map_err(|error| error.to_string())?;
-    let ours: Vec<_> = ours.iter().map(|word| word.to_str().unwrap()).collect();
-    Ok(ours.join(" "))
+    let command = asked.translated().map_err(|error| error.to_string())?;
+    Ok((command, asked.message_level()))
+}
+
+/// The arguments for `vmcore` and a file named `output`, or standard output.
+fn dump_and_output(output: Option<&str>) -> (DumpArgs, OutputArgs) {
+    let dump = DumpArgs { input: InputArgs::of("vmcore".as_ref()), ..Default::default() };
+    (dump, OutputArgs { output: output.map(PathBuf::from), ..Default::default() })
+}
+
+fn convert(compress: CodecArg, level: u32, change: impl Fn(&mut Convert)) -> Command {
+    let (dump, output) = dump_and_output(Some("out"));
+    let (compress, exclude) = (Some(compress), ExcludeArgs::of_level(level));
+    let mut args = Convert { dump, output, compress, exclude, ..Default::default() };
+    change(&mut args);
+    Command::Convert(Box::new(args))
+}
+
+fn elf(level: u32, change: impl Fn(&mut Elf)) -> Command {
+    let (dump, output) = dump_and_output(Some("out"));
+    let mut args =
+        Elf { dump, output, exclude: ExcludeArgs::of_level(level), ..Default::default() };
+    change(&mut args);
+    Command::Elf(args)
+}
+
+fn dmesg(output: Option<&str>, change: impl Fn(&mut Dmesg)) -> Command {
+    let (dump, output) = dump_and_output(output);
+    let mut args = Dmesg { dump, output, ..Default::default() };
+    change(&mut args);
+    Command::Dmesg(args)
+}
+
+fn unflatten(force: bool) -> Command {
+    let input = InputArgs::of("-".as_ref());
+    let output = OutputArgs { output: Some("out".into()), force, ..Default::default() };
+    Command::Unflatten(Unflatten { input, output, ..Default::default() })
+}
+
+/// -F, which has no file to write.
+fn flattened(args: &mut Convert) {
+    args.flattened = true;
+    args.output.output = None;
 }
 
 #[test]
 fn the_definition_is_sound() {
-    command().debug_assert();
+    definition().debug_assert();
     assert_eq!(Makedumpfile::command().get_name(), "makedumpfile");
 }
 
 #[test]
 fn only_the_file_name_makedumpfile_counts() {
     for yes in ["makedumpfile", "/usr/sbin/makedumpfile", "./makedumpfile"] {
-        assert!(is_called(Some(yes.into())), "{yes}");
+        assert!(is_called(&[yes.into()]), "{yes}");
     }
     for no in ["kdumpconv", "makedumpfile-R.pl", "/makedumpfile/kdumpconv", ""] {
-        assert!(!is_called(Some(no.into())), "{no}");
+        assert!(!is_called(&[no.into()]), "{no}");
     }
-    assert!(!is_called(None));
+    assert!(!is_called(&[]));
+}
+
+/// Command lines, what each is translated to, and its message level.
+fn translations() -> Vec<(&'static str, Command, u32)> {
+    use CodecArg::{Lzo, None, Snappy, Zlib, Zstd};
+    let as_is = |_: &mut Convert| ();
+    let threads = |n| move |args: &mut Convert| args.threads = ThreadArgs { threads: Some(n) };
+    vec![
+        ("vmcore out", convert(None, 0, as_is), 7),
+        ("-l --message-level 7 -d 31 vmcore out", convert(Lzo, 31, as_is), 7),
+        ("-F -c -d 31 vmcore", convert(Zlib, 31, flattened), 7),
+        // kdump-config adds its own -F where the user's is not the first word.
+        ("-z -F -d 1 -F vmcore", convert(Zstd, 1, flattened), 7),
+        ("-cd31 vmcore out -f", convert(Zlib, 31, |args| args.output.force = true), 7),
+        // The last of several options wins, as with getopt(3).
+        ("-c -l -p vmcore out", convert(Snappy, 0, as_is), 7),
+        ("-l -c -d 1 -d 31 vmcore out", convert(Zlib, 31, as_is), 7),
+        ("-l --num-threads=4 vmcore out", convert(Lzo, 0, threads(4)), 7),
+        ("-l --num-thr 0 vmcore out", convert(Lzo, 0, threads(1)), 7),
+        ("-d 11,31 -L 2G vmcore out", convert(None, 31, |args| args.max_size = Some(2 << 30)), 7),
+        (
+            "-i info vmcore out",
+            convert(None, 0, |args| args.dump.vmcoreinfo = Some("info".into())),
+            7,
+        ),
+        ("--dry-run --show-stats vmcore out", convert(None, 0, |args| args.dry_run = true), 23),
+        ("-D --message-level 0 vmcore out", convert(None, 0, as_is), 8),
+        ("-E -d 31 vmcore out", elf(31, |_| ()), 7),
+        (
+            "-F -E -d 31 vmcore",
+            elf(31, |args| {
+                args.flattened = true;
+                args.output.output = Option::None;
+            }),
+            7,
+        ),
+        ("-R out", unflatten(false), 7),
+        ("-f -R out", unflatten(true), 7),
+        ("--dump-dmesg vmcore log", dmesg(Some("log"), |_| ()), 7),
+        (
+            "-f --dump-dmesg -i info vmcore log",
+            dmesg(Some("log"), |args| {
+                args.output.force = true;
+                args.dump.vmcoreinfo = Some("info".into());
+            }),
+            7,
+        ),
+        ("-F --message-level 8 --dump-dmesg vmcore", dmesg(Option::None, |_| ()), 8),
+        (
+            "--mem-usage vmcore",
+            Command::Info(Info { dump: dump_and_output(Option::None).0, classes: true }),
+            7,
+        ),
+        // A file name is never mistaken for an option or a command.
+        (
+            "-l -- -d info",
+            convert(Lzo, 0, |args| {
+                args.dump.input = InputArgs::of("-d".as_ref());
+                args.output.output = Some("info".into());
+            }),
+            7,
+        ),
+    ]
 }
 
 #[test]
-fn a_command_line_becomes_one_of_ours() {
-    for (line, expected) in [
-        ("vmcore out", "kdumpconv convert -C none -d 0 -- vmcore out"),
-        (
-            "-l --message-level 7 -d 31 vmcore out",
-            "kdumpconv convert -C lzo -d 31 --message-level 7 -- vmcore out",
-        ),
-        ("-F -c -d 31 vmcore", "kdumpconv convert -C zlib -d 31 -F -- vmcore -"),
-        // kdump-config adds its own -F where the user's is not the first word.
-        ("-z -F -d 1 -F vmcore", "kdumpconv convert -C zstd -d 1 -F -- vmcore -"),
-        ("-cd31 vmcore out -f", "kdumpconv convert -C zlib -d 31 -f -- vmcore out"),
-        // The last of several options wins, as with getopt(3).
-        ("-c -l -p vmcore out", "kdumpconv convert -C snappy -d 0 -- vmcore out"),
-        ("-l -c -d 1 -d 31 vmcore out", "kdumpconv convert -C zlib -d 31 -- vmcore out"),
-        ("-l --num-threads=4 vmcore out", "kdumpconv convert -C lzo -d 0 -j 4 -- vmcore out"),
-        ("-l --num-thr 0 vmcore out", "kdumpconv convert -C lzo -d 0 -j 1 -- vmcore out"),
-        ("-d 11,31 -L 2G vmcore out", "kdumpconv convert -C none -d 31 -L 2G -- vmcore out"),
-        ("-i info vmcore out", "kdumpconv convert -C none -d 0 --vmcoreinfo info -- vmcore out"),
-        (
-            "--dry-run --show-stats vmcore out",
-            "kdumpconv convert -C none -d 0 -n --message-level 23 -- vmcore out",
-        ),
-        (
-            "-D --message-level 0 vmcore out",
-            "kdumpconv convert -C none -d 0 --message-level 0 -D -- vmcore out",
-        ),
-        ("-E -d 31 vmcore out", "kdumpconv elf -d 31 -- vmcore out"),
-        ("-F -E -d 31 vmcore", "kdumpconv elf -d 31 -F -- vmcore -"),
-        ("-R out", "kdumpconv convert -R -- out"),
-        ("-f -R out", "kdumpconv convert -R -f -- out"),
-        ("--dump-dmesg vmcore log", "kdumpconv dmesg -- vmcore log"),
-        (
-            "-f --dump-dmesg -i info vmcore log",
-            "kdumpconv dmesg -f --vmcoreinfo info -- vmcore log",
-        ),
-        (
-            "-F --message-level 8 --dump-dmesg vmcore",
-            "kdumpconv dmesg --message-level 8 -- vmcore -",
-        ),
-        ("--mem-usage vmcore", "kdumpconv info --classes -- vmcore"),
-        // A file name is never mistaken for an option or a command.
-        ("-l -- -d info", "kdumpconv convert -C lzo -d 0 -- -d info"),
-    ] {
-        assert_eq!(ours(line).as_deref(), Ok(expected), "{line}");
+fn a_command_line_becomes_the_arguments_of_one_of_our_commands() {
+    for (line, command, level) in translations() {
+        assert_eq!(ours(line), Ok((command, level)), "{line}");
+    }
+}
+
+#[test]
+fn the_equivalent_command_line_has_the_same_arguments() {
+    for (line, command, _) in translations() {
+        let equivalent = equivalent(&command);
+        let words = equivalent.split(' ').map(OsString::from).collect();
+        let args = Args::of_line(words).unwrap();
+        assert_eq!(args.command, command, "{line}: {equivalent}");
+    }
+}
+
+#[test]
+fn the_equivalent_command_line_is_quoted_for_a_shell() {
+    let names = ["a b", "it's", "$(x)`y`", "\\", "", "*", "~"];
+    for name in names {
+        let command = dmesg(Some(name), |_| ());
+        let line = equivalent(&command).replacen("kdumpconv", "printf '%s\\n'", 1);
+        let printed = Process::new("sh").args(["-c", &line]).output().unwrap().stdout;
+        assert_eq!(String::from_utf8(printed).unwrap(), format!("dmesg\n--\nvmcore\n{name}\n"));
     }
 }
 
@@ -103,6 +196,7 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("-E -L 1G vmcore out", "-E: --dry-run and -L"),
         ("--dump-dmesg vmcore", "VMCORE and the file to write are wanted"),
         ("--dump-dmesg --dry-run vmcore log", "--dry-run cannot be used with --dump-dmesg"),
+        ("-L many vmcore out", "expected a number of bytes"),
         ("--mem-usage", "--mem-usage takes one VMCORE"),
         ("--no-such-option vmcore out", "unexpected argument '--no-such-option'"),
         ("--message-level many vmcore out", "invalid value 'many'"),
@@ -122,7 +216,7 @@ fn every_option_of_makedumpfile_is_known() {
             .map(|name| format!("--{name}")),
     );
     for name in names {
-        let message = match command().try_get_matches_from(words(&name)) {
+        let message = match definition().try_get_matches_from(words(&name)) {
             Ok(_) => continue,
             Err(error) => error.to_string(),
         };
@@ -134,7 +228,7 @@ fn every_option_of_makedumpfile_is_known() {
 fn options_without_a_counterpart_are_ignored_or_refused_by_name() {
     for UnsupportedOption { name, value, treatment } in &UNSUPPORTED {
         let line = format!("-l {name} {} vmcore out", value.map_or("", |_| "1"));
-        let matches = command().try_get_matches_from(words(&line)).unwrap();
+        let matches = definition().try_get_matches_from(words(&line)).unwrap();
         match (treatment, ignored_options(&matches)) {
             (Treatment::NotNeeded, Ok(notes)) => assert!(notes.is_empty(), "{name}"),
             (Treatment::Ignored(_), Ok(notes)) => {
@@ -142,12 +236,12 @@ fn options_without_a_counterpart_are_ignored_or_refused_by_name() {
             }
             (Treatment::Refused(why), Err(error)) => {
                 assert_eq!(format!("{error:#}"), format!("{name}: {why}"));
-                assert_eq!(crate::cli::Exit::of(&error), crate::cli::Exit::Usage);
+                assert_eq!(Exit::of(&error), Exit::Usage);
             }
             (_, other) => panic!("{name}: {other:?}"),
         }
         if !matches!(treatment, Treatment::Refused(_)) {
-            assert_eq!(ours(&line).as_deref(), Ok("kdumpconv convert -C lzo -d 0 -- vmcore out"));
+            assert_eq!(ours(&line), Ok((convert(CodecArg::Lzo, 0, |_| ()), 7)));
         }
     }
 }

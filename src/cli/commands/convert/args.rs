@@ -14,7 +14,7 @@ use crate::cli::exit::Usage;
 ///
 /// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
 /// is complete; what cannot be completed is kept as OUTPUT.incomplete.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
@@ -24,45 +24,45 @@ pub(crate) struct Convert {
 
     /// Codec to compress pages with [default: zlib]
     #[arg(short = 'C', long, value_name = "CODEC", overrides_with_all = ["zlib", "lzo", "snappy", "zstd"])]
-    compress: Option<CodecArg>,
+    pub(crate) compress: Option<CodecArg>,
 
     /// Short for --compress zlib
     #[arg(short = 'c', overrides_with_all = ["compress", "lzo", "snappy", "zstd"])]
-    zlib: bool,
+    pub(crate) zlib: bool,
 
     /// Short for --compress lzo
     #[arg(short = 'l', overrides_with_all = ["compress", "zlib", "snappy", "zstd"])]
-    lzo: bool,
+    pub(crate) lzo: bool,
 
     /// Short for --compress snappy
     #[arg(short = 'p', overrides_with_all = ["compress", "zlib", "lzo", "zstd"])]
-    snappy: bool,
+    pub(crate) snappy: bool,
 
     /// Short for --compress zstd
     #[arg(short = 'z', overrides_with_all = ["compress", "zlib", "lzo", "snappy"])]
-    zstd: bool,
+    pub(crate) zstd: bool,
 
     /// Compression level of zlib (1..12) or zstd (-7..22) [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    level: Option<i32>,
+    pub(crate) level: Option<i32>,
 
     #[command(flatten)]
     pub(crate) exclude: ExcludeArgs,
 
     /// Kind of file [default: auto]
     #[arg(long, value_enum, value_name = "FORMAT", overrides_with = "flattened")]
-    format: Option<FormatArg>,
+    pub(crate) format: Option<FormatArg>,
 
     /// Short for --format flattened
     #[arg(short = 'F', overrides_with = "format")]
-    flattened: bool,
+    pub(crate) flattened: bool,
 
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 
     /// Stop at this size (before flattening) and keep an incomplete dump
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
-    max_size: Option<u64>,
+    pub(crate) max_size: Option<u64>,
 
     /// Read OUTPUT back before it gets its name, and compare every page with INPUT
     #[arg(long, conflicts_with = "dry_run")]
@@ -77,15 +77,15 @@ pub(crate) struct Convert {
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
         "flattened", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
     ])]
-    rearrange: bool,
+    pub(crate) rearrange: bool,
 
     /// Check the arguments and do nothing
     #[arg(long, hide = true)]
     pub(crate) check_params: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum CodecArg {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CodecArg {
     Zlib,
     Lzo,
     Snappy,
@@ -94,7 +94,7 @@ enum CodecArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
+pub(crate) enum FormatArg {
     /// Flattened if OUTPUT cannot seek, else plain
     Auto,
     /// A plain file
@@ -154,7 +154,8 @@ impl Convert {
             .timestamp(timestamp))
     }
 
-    fn codec(&self) -> Codec {
+    /// The codec to compress pages with.
+    pub(crate) fn codec(&self) -> Codec {
         match self.compress {
             _ if self.lzo => Codec::Lzo,
             _ if self.snappy => Codec::Snappy,

@@ -22,17 +22,17 @@ use text::{TextReport, picture_cells};
 ///
 /// Reads headers, bitmaps and the kernel's log, no pages. -v lists all memory ranges and VMCOREINFO.
 /// --classes reads the kernel's struct pages as well.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct Info {
     #[command(flatten)]
-    dump: DumpArgs,
+    pub(crate) dump: DumpArgs,
 
     /// Count pages by what the kernel used them for, which are the classes of --dump-level
     ///
     /// The kernel's struct pages say that. Which pages are zero, only reading them says: see
     /// kdumpconv --dry-run.
     #[arg(long)]
-    classes: bool,
+    pub(crate) classes: bool,
 }
 
 /// Prints the report on standard output.

@@ -18,7 +18,7 @@ use report::VerifyReport;
 /// The codecs notice most damage of compressed pages. A raw page may hold any bytes: only
 /// --against finds damage there. The exit code is 4 for a dump that says it is incomplete and is
 /// good otherwise, 5 for damage.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, PartialEq, clap::Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
     dump: DumpArgs,

@@ -1,0 +1,86 @@
+//! Our command line that does the same as one of makedumpfile, for people to read and to try.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use kdumpconv::DumpLevel;
+
+use crate::cli::args::Command;
+use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::shared_args::{DumpArgs, OutputArgs};
+
+/// The command line, quoted for a shell: all that [`super::translation`] may set, except what is
+/// about messages.
+pub(super) fn equivalent(command: &Command) -> String {
+    let line = match command {
+        Command::Convert(args) => Line::of("convert")
+            .option("-C", Some(args.codec().name()))
+            .excluding(&args.exclude)
+            .option("-L", args.max_size)
+            .flag("-F", args.flattened)
+            .flag("-n", args.dry_run)
+            .option("-j", args.threads.threads)
+            .files(&args.dump, &args.output),
+        Command::Elf(args) => Line::of("elf")
+            .excluding(&args.exclude)
+            .flag("-F", args.flattened)
+            .option("-j", args.threads.threads)
+            .files(&args.dump, &args.output),
+        Command::Dmesg(args) => Line::of("dmesg").files(&args.dump, &args.output),
+        Command::Info(args) => {
+            let line = Line::of("info").flag("--classes", args.classes);
+            line.files(&args.dump, &OutputArgs::default())
+        }
+        Command::Unflatten(args) => {
+            let input = args.input.clone();
+            let dump = DumpArgs { input, ..Default::default() };
+            Line::of("unflatten").files(&dump, &args.output)
+        }
+        other => unreachable!("not made of makedumpfile's options: {other:?}"),
+    };
+    line.0
+}
+
+struct Line(String);
+
+impl Line {
+    fn of(command: &str) -> Self {
+        Line(format!("kdumpconv {command}"))
+    }
+
+    fn flag(self, name: &str, is_given: bool) -> Self {
+        if is_given { Line(format!("{} {name}", self.0)) } else { self }
+    }
+
+    fn option(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => Line(format!("{} {name} {}", self.0, quoted(&value.to_string()))),
+            None => self,
+        }
+    }
+
+    fn excluding(self, args: &ExcludeArgs) -> Self {
+        self.option("-d", args.level().map(DumpLevel::bits))
+    }
+
+    fn files(self, dump: &DumpArgs, output: &OutputArgs) -> Self {
+        let line = self
+            .option("--vmcoreinfo", dump.vmcoreinfo.as_ref().map(|file| file.display()))
+            .flag("-f", output.force)
+            .flag("--", true);
+        let add = |Line(line): Line, file: &PathBuf| {
+            Line(format!("{line} {}", quoted(&file.display().to_string())))
+        };
+        dump.input.input.iter().chain(&output.output).fold(line, add)
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

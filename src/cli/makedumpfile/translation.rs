@@ -1,0 +1,145 @@
+//! The options of makedumpfile as the arguments of our commands.
+
+use std::path::{Path, PathBuf};
+
+use super::{MESSAGE_DEFAULT, Makedumpfile};
+use crate::cli::args::Command;
+use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::shared_args::{
+    DumpArgs, InputArgs, MESSAGE_DEBUG, MESSAGE_REPORT, OutputArgs, ThreadArgs,
+};
+use crate::cli::commands::convert::args::{CodecArg, Convert};
+use crate::cli::commands::dmesg::Dmesg;
+use crate::cli::commands::elf::Elf;
+use crate::cli::commands::info::Info;
+use crate::cli::commands::unflatten::Unflatten;
+use crate::cli::exit::Usage;
+
+impl Makedumpfile {
+    /// The command that does what is asked for.
+    ///
+    /// # Errors
+    /// For options that exclude each other, and for too many or too few files.
+    pub(super) fn translated(&self) -> Result<Command, Usage> {
+        Ok(match self {
+            Makedumpfile { rearrange: true, .. } => Command::Unflatten(self.unflatten()?),
+            Makedumpfile { dump_dmesg: true, .. } => Command::Dmesg(self.dmesg()?),
+            Makedumpfile { mem_usage: true, .. } => Command::Info(self.info()?),
+            Makedumpfile { elf: true, .. } => Command::Elf(self.elf()?),
+            _ => Command::Convert(Box::new(self.convert()?)),
+        })
+    }
+
+    /// --message-level, with the bits that -D and --show-stats add to it.
+    pub(super) fn message_level(&self) -> u32 {
+        let debug = if self.debug { MESSAGE_DEBUG } else { 0 };
+        let report = if self.show_stats { MESSAGE_REPORT } else { 0 };
+        self.message_level.unwrap_or(MESSAGE_DEFAULT) | debug | report
+    }
+
+    fn unflatten(&self) -> Result<Unflatten, Usage> {
+        if self.codec() != CodecArg::None || self.level() != 0 || self.elf || self.flattened {
+            return Err(Usage("-R: how the dump is made was decided when it was flattened"));
+        }
+        let output =
+            self.one_file("-R takes one DUMPFILE; the flattened stream comes from standard input")?;
+        Ok(Unflatten {
+            input: InputArgs::of(Path::new("-")),
+            output: self.output(Some(output)),
+            ..Default::default()
+        })
+    }
+
+    fn dmesg(&self) -> Result<Dmesg, Usage> {
+        if self.dry_run {
+            return Err(Usage("--dry-run cannot be used with --dump-dmesg"));
+        }
+        let (dump, output) = self.dump_and_output()?;
+        Ok(Dmesg { dump, output, ..Default::default() })
+    }
+
+    fn info(&self) -> Result<Info, Usage> {
+        let dump = self.dump(self.one_file("--mem-usage takes one VMCORE")?);
+        Ok(Info { dump, classes: true })
+    }
+
+    fn elf(&self) -> Result<Elf, Usage> {
+        if self.codec() != CodecArg::None {
+            return Err(Usage("-E: an ELF file has no compressed pages"));
+        }
+        if self.dry_run || self.max_size.is_some() {
+            return Err(Usage("-E: --dry-run and -L are for kdump files"));
+        }
+        let (dump, output) = self.dump_and_output()?;
+        Ok(Elf {
+            dump,
+            output,
+            exclude: ExcludeArgs::of_level(self.level()),
+            flattened: self.flattened,
+            threads: self.threads(),
+        })
+    }
+
+    fn convert(&self) -> Result<Convert, Usage> {
+        let (dump, output) = self.dump_and_output()?;
+        Ok(Convert {
+            dump,
+            output,
+            compress: Some(self.codec()),
+            exclude: ExcludeArgs::of_level(self.level()),
+            flattened: self.flattened,
+            threads: self.threads(),
+            max_size: self.max_size,
+            dry_run: self.dry_run,
+            ..Default::default()
+        })
+    }
+
+    fn codec(&self) -> CodecArg {
+        match self {
+            Makedumpfile { zlib: true, .. } => CodecArg::Zlib,
+            Makedumpfile { lzo: true, .. } => CodecArg::Lzo,
+            Makedumpfile { snappy: true, .. } => CodecArg::Snappy,
+            Makedumpfile { zstd: true, .. } => CodecArg::Zstd,
+            _ => CodecArg::None,
+        }
+    }
+
+    /// The last level: makedumpfile tries several in turn while there is no room, and the last
+    /// excludes most.
+    fn level(&self) -> u32 {
+        self.levels.last().copied().unwrap_or(0)
+    }
+
+    /// makedumpfile's 0 is no thread beside its own; ours is all CPUs.
+    fn threads(&self) -> ThreadArgs {
+        ThreadArgs { threads: self.num_threads.map(|threads| threads.max(1)) }
+    }
+
+    /// VMCORE and the file to write, or with -F VMCORE alone.
+    fn dump_and_output(&self) -> Result<(DumpArgs, OutputArgs), Usage> {
+        match (self.files.as_slice(), self.flattened) {
+            ([vmcore, output], false) => Ok((self.dump(vmcore), self.output(Some(output)))),
+            ([vmcore], true) => Ok((self.dump(vmcore), self.output(None))),
+            (_, true) => Err(Usage("-F takes one VMCORE, and writes to standard output")),
+            (_, false) => Err(Usage("VMCORE and the file to write are wanted, or -F and VMCORE")),
+        }
+    }
+
+    fn one_file(&self, otherwise: &'static str) -> Result<&Path, Usage> {
+        match self.files.as_slice() {
+            [file] => Ok(file),
+            _ => Err(Usage(otherwise)),
+        }
+    }
+
+    fn dump(&self, vmcore: &Path) -> DumpArgs {
+        let vmcoreinfo = self.vmcoreinfo.clone();
+        DumpArgs { input: InputArgs::of(vmcore), vmcoreinfo, ..Default::default() }
+    }
+
+    fn output(&self, path: Option<&Path>) -> OutputArgs {
+        let output = path.map(PathBuf::from);
+        OutputArgs { output, force: self.force, ..Default::default() }
+    }
+}
