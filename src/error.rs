@@ -1,7 +1,11 @@
 //! What can go wrong, sorted by what the caller can do about it.
 
+mod unsupported_kind;
+
 use std::io;
 use std::path::PathBuf;
+
+pub use unsupported_kind::UnsupportedKind;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,12 +22,9 @@ pub enum Error {
     #[error("{0}")]
     NotRecognised(String),
 
-    /// The input is compressed as a whole in a format that this crate does not decompress.
-    #[error("the input is compressed with {format}, which is not supported")]
-    UnsupportedCompression {
-        /// The name of the format.
-        format: &'static str,
-    },
+    /// The input is a file of another kind.
+    #[error("the input is {0}, not an ELF vmcore or kdump file")]
+    Unsupported(UnsupportedKind),
 
     /// The input is damaged beyond use.
     #[error("{what} at offset {offset:#x}: {why}")]
@@ -140,9 +141,10 @@ impl Error {
     /// read left missing, and that read is the error.
     pub(crate) fn or_failure(self, broke_off: Option<io::Error>) -> Error {
         match (self, broke_off) {
-            (error @ (Error::Damaged { .. } | Error::NotRecognised(_)), Some(source)) => {
-                Error::Read { what: error.to_string(), source }
-            }
+            (
+                error @ (Error::Damaged { .. } | Error::NotRecognised(_) | Error::Unsupported(_)),
+                Some(source),
+            ) => Error::Read { what: error.to_string(), source },
             (error, _) => error,
         }
     }

@@ -127,7 +127,7 @@ pub use dump::physical::DumpMemory;
 pub use dump::reader::PageReader;
 pub use dump::search::{VmcoreinfoFound, find_vmcoreinfo};
 pub use dump::{Dump, OpenOptions, Runs};
-pub use error::{Error, Result};
+pub use error::{Error, Result, UnsupportedKind};
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
 pub use input::flattened::FlattenedInput;

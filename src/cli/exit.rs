@@ -39,7 +39,7 @@ impl Exit {
             Some(Error::CannotSeek(_)) => Exit::Usage,
             Some(
                 Error::NotRecognised(_)
-                | Error::UnsupportedCompression { .. }
+                | Error::Unsupported(_)
                 | Error::Damaged { .. }
                 | Error::UnsupportedPageSize { .. }
                 | Error::UnknownPageSize { .. }

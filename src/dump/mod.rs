@@ -24,11 +24,12 @@ use self::kdump::Kdump;
 use crate::dump::notes::Notes;
 use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
-use crate::format::elf::{Segment, is_elf};
+use crate::format::elf::{ELF_SIGNATURE, Segment, is_elf};
 use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
-use crate::input::{Input, ReadAt, read_full};
+use crate::format::{OTHER_KIND_BYTES, other_kind};
+use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PfnRange};
@@ -37,10 +38,6 @@ pub(crate) use page_error::{PageError, PageFault};
 
 /// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
-
-/// Kinds of files that are not supported: their first bytes, and their names for the error.
-const OTHER_KINDS: [(&[u8], &str); 2] =
-    [(b"DISKDUMP", "a diskdump file"), (b"LiME", "a LiME memory image")];
 
 /// Facts that some dumps lack; used only where a dump does not say them itself.
 #[derive(Debug, Clone, Default)]
@@ -171,8 +168,8 @@ impl Dump {
     /// Reads the headers, notes and bitmaps of a dump of any kind.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] if the input is not a dump, [`Error::Damaged`] if none of its pages
-    /// can be found, [`Error::UnknownPageSize`] if neither an ELF core nor `options` gives the page
+    /// [`Error::NotRecognised`] or [`Error::Unsupported`] if the input is not a dump,
+    /// [`Error::Damaged`] if none of its pages can be found, [`Error::UnknownPageSize`] if neither an ELF core nor `options` gives the page
     /// size, [`Error::Read`] if the headers cannot be read.
     pub fn open(input: impl Into<Input>, options: &OpenOptions) -> Result<Dump> {
         Self::open_input(input.into(), options)
@@ -186,12 +183,8 @@ impl Dump {
         if magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE) {
             return kdump::open(vec![input], options);
         }
-        let kind = OTHER_KINDS.iter().find(|(first, _)| magic.starts_with(first));
-        Err(Error::NotRecognised(match kind {
-            Some((_, kind)) => format!("the input is not an ELF core or kdump file, but {kind}"),
-            None if magic.is_empty() => "the input is empty".to_owned(),
-            None => "the input is not an ELF core or kdump file: it starts with neither 0x7f 'E' 'L' 'F' nor 'KDUMP   ' nor 'makedumpfile'".to_owned(),
-        }))
+        let mut first = vec![0; OTHER_KIND_BYTES];
+        Err(not_a_dump(read_part(&*input, &mut first, 0).unwrap_or(&magic)))
     }
 
     /// Opens a dump that is in memory. For one that is compressed as a whole (.gz, .zst), use
@@ -313,6 +306,22 @@ pub(super) fn fitting_phys_base(
     }
     warnings.push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
     0
+}
+
+/// Why a file that begins with `first` is no dump.
+pub(crate) fn not_a_dump(first: &[u8]) -> Error {
+    let signatures = [ELF_SIGNATURE, KDUMP_SIGNATURE, flattened::SIGNATURE];
+    let is_cut = signatures.iter().any(|signature| signature.starts_with(first));
+    match other_kind(first) {
+        _ if first.is_empty() => Error::NotRecognised("the input is empty".to_owned()),
+        _ if is_cut => {
+            Error::NotRecognised(format!("the input is cut off after {} bytes", first.len()))
+        }
+        Some(kind) => Error::Unsupported(kind),
+        None => Error::NotRecognised(
+            "the input is no ELF vmcore or kdump file, and of no other known kind; raw memory has no header to know it by".to_owned(),
+        ),
+    }
 }
 
 /// The first bytes of an input.

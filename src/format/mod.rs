@@ -36,9 +36,11 @@ pub mod elf;
 mod error;
 pub mod flattened;
 pub mod kdump;
+mod other_kinds;
 pub mod wire;
 
 #[cfg(test)]
 mod pictures;
 
 pub use error::FormatError;
+pub(crate) use other_kinds::{OTHER_KIND_BYTES, other_kind};

@@ -40,8 +40,7 @@ impl Input {
     /// .zst); `spool_dir` as for [`from_reader`](Self::from_reader).
     ///
     /// # Errors
-    /// [`Error::Read`] when it cannot be opened, [`Error::NotRecognised`] for a folder,
-    /// [`Error::UnsupportedCompression`].
+    /// [`Error::Read`] when it cannot be opened, [`Error::Unsupported`] for a folder and /proc/kcore.
     pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
         open::open(path, spool_dir)
     }
@@ -51,7 +50,7 @@ impl Input {
     /// Pages that come out of order are spooled to a file without a name in `spool_dir`.
     ///
     /// # Errors
-    /// [`Error::Read`] when its first bytes cannot be read, [`Error::UnsupportedCompression`].
+    /// [`Error::Read`] when its first bytes cannot be read.
     pub fn from_reader(reader: Box<dyn io::Read + Send>, spool_dir: PathBuf) -> Result<Input> {
         open::from_reader(reader, spool_dir)
     }

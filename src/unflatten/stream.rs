@@ -2,7 +2,9 @@
 
 use std::io;
 
+use crate::dump::not_a_dump;
 use crate::error::{Error, Result};
+use crate::format::OTHER_KIND_BYTES;
 use crate::format::elf::is_elf;
 use crate::format::flattened::{self, HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::format::kdump::KDUMP_SIGNATURE;
@@ -35,7 +37,7 @@ impl FlattenedStream {
     /// Reads and checks the header of a stream.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] for another kind of file, [`Error::Damaged`] for a header that is
+    /// [`Error::NotRecognised`] or [`Error::Unsupported`] for another kind of file, [`Error::Damaged`] for a header that is
     /// cut off or of another version, [`Error::Read`].
     pub fn open(input: impl Into<Input>) -> Result<Self> {
         Self::open_input(input.into())
@@ -54,7 +56,8 @@ impl FlattenedStream {
         };
         let header = stream.gather(HEADER_BYTES).map_err(Error::read("the flattened header"))?;
         if !flattened::is_flattened(&header) {
-            return Err(Error::NotRecognised(other_kind(&header)));
+            let rest = stream.gather(OTHER_KIND_BYTES - HEADER_BYTES).unwrap_or_default();
+            return Err(not_flattened(&[header, rest].concat()));
         }
         let damaged =
             |offset, why| Err(Error::Damaged { what: "flattened header".to_owned(), offset, why });
@@ -178,16 +181,14 @@ impl From<CutOff> for UnflattenStop {
     }
 }
 
-/// Why a file is not recognised as flattened, by its first bytes.
-fn other_kind(first: &[u8]) -> String {
-    let kind = match first {
-        [] => return "the input is empty".to_owned(),
-        _ if flattened::SIGNATURE.starts_with(first) => {
-            return format!("the input is cut off after {} bytes", first.len());
-        }
-        _ if first.starts_with(KDUMP_SIGNATURE) => "a plain kdump file, ",
-        _ if is_elf(first) => "an ELF file, ",
-        _ => "",
+/// Why a file is not flattened, by its first bytes.
+fn not_flattened(first: &[u8]) -> Error {
+    let kind = if first.starts_with(KDUMP_SIGNATURE) {
+        "a plain kdump file"
+    } else if is_elf(first) {
+        "an ELF file"
+    } else {
+        return not_a_dump(first);
     };
-    format!("{kind}not flattened: nothing to rearrange")
+    Error::NotRecognised(format!("{kind}, not flattened: nothing to rearrange"))
 }

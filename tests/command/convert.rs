@@ -154,14 +154,10 @@ fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let cases: [(&str, &[u8], &str); 6] = [
         ("kdump", &kdump[..9000], "2nd bitmap at offset 0x3000: the file ends within it"),
         ("flattened", &flattened, "block_size 0 is not a power of two"),
-        (
-            "xz",
-            &xz,
-            "compressed with xz, which is not supported; decompress it through a pipe: `xz -dc FILE",
-        ),
-        ("text", &[b'x'; 9000], "not an ELF core or kdump file"),
+        ("xz", &xz, "compressed with xz, not an ELF vmcore or kdump file; unpack it: `xz -dc"),
+        ("text", &[b'x'; 9000], "the input is a text file"),
         ("empty", b"", "empty"),
-        ("shared", &executable, "not a core"),
+        ("shared", &executable, "an ELF program or kernel"),
     ];
     for (name, bytes, word) in cases {
         folder.write(name, bytes);

@@ -14,6 +14,7 @@
     reason = "a test fails by a panic, and its numbers are small"
 )]
 
+mod advice;
 mod care;
 mod classes;
 #[path = "../common/mod.rs"]

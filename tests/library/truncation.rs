@@ -5,7 +5,7 @@ use crate::common::{InMemory, core_of, noise, only_right_pages, open_core, plain
 use kdumpconv::Codec;
 use kdumpconv::Dump;
 use kdumpconv::Input;
-use kdumpconv::{ConvertOptions, ConvertReport, Error, Result};
+use kdumpconv::{ConvertOptions, ConvertReport, Error, Result, UnsupportedKind};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::kdump::Kdump;
@@ -211,11 +211,24 @@ fn an_input_that_is_not_a_core_is_refused_by_its_kind() {
         other => panic!("{other:?}"),
     };
     assert_eq!(message(b""), "the input is empty");
-    assert!(message(&[0; 5000]).contains("not an ELF core"));
-    assert!(message(&[b"DISKDUMP".to_vec(), vec![0; 500]].concat()).contains("a diskdump file"));
-    let mut executable = small(x86_64()).build();
-    executable[16] = 2;
-    assert!(message(&executable).contains("not a core"));
+    assert!(message(&[0; 5000]).contains("no ELF vmcore or kdump file"));
+    for start in [&b"\x7fE"[..], b"KDUMP  ", b"makedumpfile\0\0\0"] {
+        let expected = format!("the input is cut off after {} bytes", start.len());
+        assert_eq!(message(start), expected);
+    }
+    let kind = |bytes: &[u8]| match core_of(bytes.to_vec()) {
+        Err(Error::Unsupported(kind)) => kind,
+        other => panic!("{other:?}"),
+    };
+    let diskdump = [b"DISKDUMP".to_vec(), vec![0; 500]].concat();
+    assert_eq!(kind(&diskdump), UnsupportedKind::Diskdump);
+    let mut program = small(x86_64()).build();
+    for e_type in 1..4 {
+        program[16] = e_type;
+        assert_eq!(kind(&program), UnsupportedKind::ElfProgram);
+    }
+    program[16] = 0;
+    assert!(message(&program).contains("not a core"));
     for len in 0..64 {
         let core = open_core(Box::new(InMemory(small(x86_64()).build()[..len].to_vec())), None);
         assert!(matches!(core, Err(Error::NotRecognised(_))), "{len} bytes: {core:?}");

@@ -11,6 +11,7 @@ use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
 use crate::cli::json::{Rate, SCHEMA, UnflattenBytes, UnflattenJson, print_json, texts};
+use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::{
     all_warnings, print_published, published_name, summary_name, timing,
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
     }
     let job = Job::start(messages, &args.input)?;
     let input = job.open_input(&args.input, &args.output)?;
-    let stream = FlattenedStream::open(input).with_context(|| args.input.name())?;
+    let stream = FlattenedStream::open(input).with_context(|| InputName::from(&args.input))?;
 
     let cancel: Arc<AtomicBool> = Arc::default();
     let inputs = [args.input.path()];

@@ -13,6 +13,7 @@ use super::Job;
 use super::output::folder_of;
 use super::signals::Interruptible;
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs};
+use crate::cli::ui::advice::InputName;
 
 /// The largest VMCOREINFO that is read; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
@@ -32,14 +33,16 @@ impl Job {
         let options = OpenOptions::default().page_size(args.page_size).vmcoreinfo(vmcoreinfo);
         let mut inputs = vec![self.open(&args.input, spool_dir.clone())?];
         for part in &args.part {
-            inputs.push(Input::open(part, spool_dir.clone())?);
+            let named = |error| named(error, &InputArgs::of(part));
+            inputs.push(Input::open(part, spool_dir.clone()).map_err(named)?);
         }
         if args.find_vmcoreinfo {
             // The search reads all of memory before a page of it is converted.
             let at_random = |input: Input| input.at_random().map(Input::from);
             inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
         }
-        let dump = Dump::open_all(inputs, &options).with_context(|| args.input.name())?;
+        let dump =
+            Dump::open_all(inputs, &options).with_context(|| InputName::from(&args.input))?;
         if args.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
             return self.attach_found_vmcoreinfo(dump, options, &args.input);
         }
@@ -65,7 +68,7 @@ impl Job {
                 File::from(stdin)
             }
             Some(path) if Input::is_pipe(path) => File::open(path).with_context(|| input.name())?,
-            Some(path) => return Ok(Input::open(path, spool_dir)?),
+            Some(path) => return Input::open(path, spool_dir).map_err(|error| named(error, input)),
         };
         let interruptible = Interruptible::new(pipe, &self.signals)?;
         Ok(Input::from_reader(Box::new(interruptible), spool_dir)?)
@@ -87,6 +90,14 @@ impl Job {
         self.messages.note(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
         options.vmcoreinfo = Some(found.text);
         dump.reopen(&options).with_context(|| input.name())
+    }
+}
+
+/// An error of [`Input::open`] with the name of the file, which [`Error::Read`] already has.
+fn named(error: Error, input: &InputArgs) -> anyhow::Error {
+    match error {
+        Error::Read { .. } => error.into(),
+        error => anyhow::Error::from(error).context(InputName::from(input)),
     }
 }
 

@@ -1,19 +1,166 @@
-//! What the user can do about an error or a remark: the library names no option of the command.
+//! What the user can do about an error or a remark: the library names no option and no other tool.
+//!
+//! A command in advice works as it stands, but for the words in capitals.
 
-use kdumpconv::Error;
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
 use kdumpconv::summary::{Remark, Summary};
+use kdumpconv::{Error, IncompleteReason, UnsupportedKind};
 
-/// The end of an error message: the option that helps, if one does.
-pub(crate) fn for_error(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<Error>() {
-        Some(Error::Exists(_)) => "; --force replaces it".to_owned(),
-        Some(Error::UnknownPageSize { .. }) => "; --page-size sets it".to_owned(),
-        Some(Error::UnsupportedCompression { format }) => {
-            let decompress = if *format == "zip" { "unzip -p" } else { &format!("{format} -dc") };
-            format!("; decompress it through a pipe: `{decompress} FILE | kdumpconv - OUTPUT`")
+use crate::cli::args::shared_args::InputArgs;
+
+/// What stands for INPUT in a command if it is standard input.
+const NO_NAME: &str = "FILE";
+
+const OTHER_DISK: &str = "name an OUTPUT on another disk, or send it to another machine: \
+                          `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
+
+/// The name of INPUT, as the context of an error: advice makes commands with it.
+#[derive(Debug)]
+pub(crate) struct InputName(Option<PathBuf>);
+
+impl From<&InputArgs> for InputName {
+    fn from(input: &InputArgs) -> Self {
+        InputName(input.path().map(Path::to_owned))
+    }
+}
+
+impl fmt::Display for InputName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(path) => write!(f, "{}", path.display()),
+            None => f.write_str("standard input"),
         }
+    }
+}
+
+/// The end of an error message: what helps, if anything does.
+pub(crate) fn for_error(error: &anyhow::Error) -> String {
+    let input = error.downcast_ref::<InputName>().and_then(|name| name.0.as_deref());
+    let advice = match error.downcast_ref::<Error>() {
+        Some(Error::Unsupported(kind)) => for_kind(*kind, input),
+        Some(Error::Exists(_)) => Some("--force replaces it".to_owned()),
+        Some(Error::UnknownPageSize { .. }) => {
+            Some("--page-size sets it, to 4K for example".to_owned())
+        }
+        Some(Error::Read { what, source }) => {
+            for_unreadable(what, source.kind()).map(str::to_owned)
+        }
+        Some(Error::Write { source, .. }) if is_full(source) => Some(OTHER_DISK.to_owned()),
+        _ => None,
+    };
+    advice.map(|advice| format!("; {advice}")).unwrap_or_default()
+}
+
+/// The end of the line that says why a dump is incomplete.
+pub(crate) fn for_reason(reason: &IncompleteReason) -> String {
+    match reason {
+        IncompleteReason::Output(error) if is_full(error) => format!("; {OTHER_DISK}"),
         _ => String::new(),
     }
+}
+
+/// Whether the disk, a quota or a limit is exhausted.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What to do about a file that cannot be opened or read.
+fn for_unreadable(name: &str, why: io::ErrorKind) -> Option<&'static str> {
+    match why {
+        io::ErrorKind::PermissionDenied => Some("root may read it"),
+        io::ErrorKind::NotFound if name == "/proc/vmcore" => Some(
+            "it exists only in the capture kernel, which kexec starts after a crash (systemctl status kdump)",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do about a file of another kind.
+fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
+    use UnsupportedKind as Kind;
+    let file = input.map_or(NO_NAME.to_owned(), shell_word);
+    let unpack = |command: &str| {
+        format!(
+            "unpack it: `{command} {file} > VMCORE`, or convert it through a pipe: `{command} {file} | kdumpconv - OUTPUT`"
+        )
+    };
+    let unpack_only_member = |command: &str| format!("if it holds one file, {}", unpack(command));
+    let crash_reads_it = || format!("crash reads it: `crash VMLINUX {file}`");
+    let raw_memory = |format: &str| {
+        format!(
+            "avml-convert makes raw memory of it, which crash reads: `avml-convert --source-format {format} --format raw {file} RAM && crash VMLINUX RAM@0`"
+        )
+    };
+    let dump_instead = "`virsh dump --memory-only DOMAIN VMCORE`";
+    Some(match kind {
+        Kind::Xz => unpack("xz -dc"),
+        Kind::Bzip2 => unpack("bzip2 -dc"),
+        Kind::Lz4 => unpack("lz4 -dc"),
+        Kind::Lzop => unpack("lzop -dc"),
+        Kind::Lzip => unpack("lzip -dc"),
+        Kind::SevenZip => unpack_only_member("7z x -so"),
+        Kind::Zip => unpack_only_member("unzip -p"),
+        Kind::Tar => unpack_only_member("tar -xOf"),
+        Kind::FlattenedElf => {
+            format!("turn it into a plain one: `kdumpconv unflatten {file} VMCORE`")
+        }
+        Kind::Lime => raw_memory("lime"),
+        Kind::Avml => raw_memory("lime_compressed"),
+        Kind::QemuMigration => format!(
+            "dump the guest as a vmcore instead: {dump_instead}, or dump-guest-memory in QEMU's monitor"
+        ),
+        Kind::LibvirtSave => {
+            format!("restore the guest (`virsh restore {file}`) and dump it: {dump_instead}")
+        }
+        Kind::VmwareState => {
+            format!("{}; VMware's vmss2core makes a core of it", crash_reads_it())
+        }
+        Kind::VirtualBoxState => {
+            "dump the running guest instead: `VBoxManage debugvm VM dumpvmcore --filename=VMCORE`"
+                .to_owned()
+        }
+        Kind::XenSave => {
+            "dump the guest instead: `xl dump-core DOMAIN FILE`, which crash reads".to_owned()
+        }
+        Kind::S390Dump => {
+            format!("zgetdump makes a vmcore of it: `zgetdump -f elf {file} > VMCORE`")
+        }
+        Kind::XenCore | Kind::Lkcd | Kind::Diskdump | Kind::Sadump => crash_reads_it(),
+        Kind::WindowsDump | Kind::Minidump => "WinDbg reads it".to_owned(),
+        Kind::ProcessCore => "gdb reads it".to_owned(),
+        Kind::Kcore => "a live system is not supported yet; crash and drgn read it".to_owned(),
+        Kind::DiskImage => {
+            format!("copy the dump out of it: `virt-copy-out -a {file} /var/crash .`")
+        }
+        Kind::Folder => in_folder(input)?,
+        Kind::KernelImage | Kind::ElfProgram | Kind::Text => {
+            "the dump is another file, usually named vmcore".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// The file that is meant by a folder.
+fn in_folder(folder: Option<&Path>) -> Option<String> {
+    let names = ["vmcore", "vmcore.flat", "dump"].into_iter();
+    let file = names.filter_map(|name| Some(folder?.join(name))).find(|file| file.is_file());
+    Some(match file {
+        Some(file) => format!("name the file in it: {}", shell_word(&file)),
+        None => "name the file in it".to_owned(),
+    })
+}
+
+/// A path as a word of a shell's command line, which no program takes for an option.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let text = if text.starts_with('-') { format!("./{text}").into() } else { text };
+    // The only error is a NUL, which no path has.
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), Cow::into_owned)
 }
 
 /// A remark with advice.

@@ -2,13 +2,18 @@
 
 use kdumpconv::{Disposition, IncompleteReason, PageCounts, Published};
 
+use super::advice::for_reason;
 use super::messages::{print_line, print_warning, printable};
 use super::sizes::{as_f64, megabytes};
 
 /// Prints why a dump is incomplete, whatever the verbosity.
 pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
     for reason in reasons {
-        print_line(&format!("incomplete: {}", printable(&reason.to_string())));
+        print_line(&format!(
+            "incomplete: {}{}",
+            printable(&reason.to_string()),
+            for_reason(reason)
+        ));
     }
     if let Some((pfn, why)) = &pages.first_unreadable {
         let count = pages.unreadable;

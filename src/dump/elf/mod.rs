@@ -13,6 +13,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
 
 pub(crate) mod memory;
+mod other_cores;
 mod pages;
 
 pub(crate) use pages::PlainPages;
@@ -38,7 +39,8 @@ pub(crate) struct ElfCore {
 /// Reads the headers and notes of an ELF core.
 ///
 /// # Errors
-/// [`Error::NotRecognised`] if the file is not an ELF core, [`Error::Damaged`] if none of its pages
+/// [`Error::NotRecognised`] or [`Error::Unsupported`] if the file is not the core of a kernel,
+/// [`Error::Damaged`] if none of its pages
 /// can be found, [`Error::UnknownPageSize`] if neither the core nor `options` gives the page size,
 /// [`Error::Read`] if the headers cannot be read.
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
@@ -50,6 +52,9 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         .filter(|segment| segment.p_type == PT_NOTE)
         .map(|segment| (segment.p_offset, segment.p_filesz));
     let mut notes = Notes::find(&*input, order, places);
+    if let Some(kind) = other_cores::kind_without_memory(&input, &header, &segments, &notes) {
+        return Err(Error::Unsupported(kind));
+    }
     let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
     let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
     let arch = Architecture::of(&header);
@@ -75,6 +80,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
                 .to_owned(),
         });
     }
+    warnings.extend(other_cores::process_warning(&segments, &notes));
     let says_so = arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
     if says_so {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());

@@ -1,7 +1,8 @@
 //! Reads the headers of one kdump file, and checks what they say about where its parts are.
 
 use crate::dump::kdump::bytes::FileBytes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedKind};
+use crate::format::elf::is_elf;
 use crate::format::flattened;
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KDUMP_SIGNATURE, KdumpSubHeader,
@@ -68,7 +69,7 @@ impl KdumpFile {
     /// Reads the headers of a kdump file, flattened or not.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`], [`Error::Damaged`], [`Error::Read`].
+    /// [`Error::NotRecognised`], [`Error::Unsupported`], [`Error::Damaged`], [`Error::Read`].
     pub(super) fn open(input: Input) -> Result<Self> {
         let mut damage = Vec::new();
         // Descriptors come before the page data, and say in which order the data must be read.
@@ -91,7 +92,13 @@ impl KdumpFile {
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
         let bytes = read_part(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
         if !bytes.starts_with(KDUMP_SIGNATURE) {
-            let what = if flat.is_some() { "a flattened file, but not of" } else { "not" };
+            let what = match flat {
+                Some(_) if is_elf(bytes) => {
+                    return Err(Error::Unsupported(UnsupportedKind::FlattenedElf));
+                }
+                Some(_) => "a flattened file, but not of",
+                None => "not",
+            };
             return Err(Error::NotRecognised(format!("{what} a kdump-compressed file")));
         }
         let damaged = |what: &str, offset: u64, why: String| Error::Damaged {

@@ -129,11 +129,11 @@ mod prstatus;
 mod write;
 
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{ELFMAG, ET_CORE};
+use goblin::elf::header::{ELFMAG, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::{Elf, ProgramHeader, SectionHeader};
 use scroll::Pread;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedKind};
 use crate::format::wire::ByteOrder;
 use crate::pages::{PhysAddr, VirtAddr};
 
@@ -152,10 +152,13 @@ pub const DUMP_ELF_INCOMPLETE: u32 = 0x1;
 
 const PN_XNUM: u16 = 0xffff;
 
+/// The first bytes of every ELF file.
+pub(crate) const ELF_SIGNATURE: &[u8] = ELFMAG;
+
 /// Whether `bytes` are the start of an ELF file.
 #[must_use]
 pub fn is_elf(bytes: &[u8]) -> bool {
-    bytes.starts_with(ELFMAG)
+    bytes.starts_with(ELF_SIGNATURE)
 }
 
 /// The file header of a core.
@@ -207,7 +210,7 @@ impl FileHeader {
     /// Decodes the first [`FILE_HEADER_BYTES`] of a file.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] if it is no ELF core.
+    /// [`Error::Unsupported`] for a program, [`Error::NotRecognised`] if it is no ELF core otherwise.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let header = Elf::parse_header(bytes)
             .map_err(|error| Error::NotRecognised(format!("not an ELF core: {error}")))?;
@@ -217,6 +220,9 @@ impl FileHeader {
             Ok(Endian::Big) => ByteOrder::Big,
             Err(error) => return Err(Error::NotRecognised(format!("not an ELF core: {error}"))),
         };
+        if matches!(header.e_type, ET_REL | ET_EXEC | ET_DYN) {
+            return Err(Error::Unsupported(UnsupportedKind::ElfProgram));
+        }
         if header.e_type != ET_CORE {
             return Err(Error::NotRecognised(format!(
                 "an ELF file, but not a core: e_type is {}, not ET_CORE (4)",
@@ -271,12 +277,27 @@ impl FileHeader {
         })
     }
 
+    /// `sh_offset` and `sh_size` of the section header at the start of `bytes`. `None` if there are too
+    /// few bytes.
+    pub(crate) fn section_place(&self, bytes: &[u8]) -> Option<(u64, u64)> {
+        let section = bytes.pread_with::<SectionHeader>(0, self.context()).ok()?;
+        Some((section.sh_offset, section.sh_size))
+    }
+
     /// `sh_info` of the section header at the start of `bytes`: the number of program headers under
     /// `PN_XNUM`. `None` if there are too few bytes.
     #[must_use]
     pub fn section_info(&self, bytes: &[u8]) -> Option<u32> {
         bytes.pread_with::<SectionHeader>(0, self.context()).ok().map(|section| section.sh_info)
     }
+}
+
+/// The offset of the section header of the names of sections, by the first [`FILE_HEADER_BYTES`] of a
+/// file.
+pub(crate) fn section_names_at(bytes: &[u8]) -> Option<u64> {
+    let header = Elf::parse_header(bytes).ok()?;
+    let before = u64::from(header.e_shstrndx) * u64::from(header.e_shentsize);
+    header.e_shoff.checked_add(before).filter(|_| header.e_shstrndx > 0)
 }
 
 #[cfg(test)]

@@ -90,8 +90,11 @@ fn files_other_than_cores_are_not_recognised() {
         refused(&XNUM_BE32[..len]);
     }
     let mut executable = QEMU_LE64;
+    executable[16] = 5;
+    assert!(refused(&executable).contains("e_type is 5"));
     executable[16] = 2;
-    assert!(refused(&executable).contains("e_type is 2"));
+    let kind = FileHeader::parse(&executable).unwrap_err();
+    assert!(matches!(kind, Error::Unsupported(UnsupportedKind::ElfProgram)), "{kind:?}");
     let mut class = QEMU_LE64;
     class[4] = 3;
     refused(&class);

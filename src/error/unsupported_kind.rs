@@ -1,0 +1,107 @@
+//! The kinds of files that are recognised, but not read.
+
+/// A kind of file that people have instead of an ELF vmcore or a kdump file.
+///
+/// Its text completes "the input is ...".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsupportedKind {
+    // Something around a dump.
+    /// An xz file.
+    #[error("compressed with xz")]
+    Xz,
+    /// A bzip2 file.
+    #[error("compressed with bzip2")]
+    Bzip2,
+    /// An LZ4 file.
+    #[error("compressed with lz4")]
+    Lz4,
+    /// A file of lzop.
+    #[error("compressed with lzop")]
+    Lzop,
+    /// A file of lzip.
+    #[error("compressed with lzip")]
+    Lzip,
+    /// A 7-Zip archive.
+    #[error("a 7-Zip archive")]
+    SevenZip,
+    /// A zip archive.
+    #[error("a zip archive")]
+    Zip,
+    /// A tar archive, perhaps inside a .gz or .zst.
+    #[error("a tar archive")]
+    Tar,
+    /// A flattened file of `makedumpfile -E -F`: reading one in place is supported for kdump files.
+    #[error("a flattened ELF vmcore")]
+    FlattenedElf,
+
+    // Memory in another form.
+    /// Memory as the kernel module LiME writes it.
+    #[error("a LiME memory image")]
+    Lime,
+    /// Memory as AVML writes it.
+    #[error("an AVML memory image")]
+    Avml,
+    /// A migration stream of QEMU: of `savevm`, `migrate` or `virsh dump` without `--memory-only`.
+    #[error("a QEMU migration stream")]
+    QemuMigration,
+    /// A file of `virsh save`.
+    #[error("a saved guest of libvirt")]
+    LibvirtSave,
+    /// The state of a VMware guest (.vmss, .vmsn).
+    #[error("a saved state of a VMware guest")]
+    VmwareState,
+    /// The state of a VirtualBox guest (.sav).
+    #[error("a saved state of a VirtualBox guest")]
+    VirtualBoxState,
+    /// A file of `xl save` or its predecessors.
+    #[error("a saved guest of Xen")]
+    XenSave,
+    /// A file of `xl dump-core`.
+    #[error("a Xen core dump of a guest")]
+    XenCore,
+    /// A hibernated Linux in a swap area.
+    #[error("a hibernation image")]
+    Hibernation,
+    /// A stand-alone dump of s390.
+    #[error("a stand-alone dump of s390")]
+    S390Dump,
+    /// A dump of LKCD, which came before kdump.
+    #[error("an LKCD dump")]
+    Lkcd,
+    /// A dump of diskdump, which came before kdump.
+    #[error("a diskdump file")]
+    Diskdump,
+    /// A dump of the firmware of Fujitsu's servers.
+    #[error("a sadump file")]
+    Sadump,
+    /// A crash dump of Windows.
+    #[error("a crash dump of Windows")]
+    WindowsDump,
+    /// A minidump.
+    #[error("a minidump of a process")]
+    Minidump,
+    /// The core of a process.
+    #[error("the core of a process, which has no physical memory")]
+    ProcessCore,
+    /// /proc/kcore.
+    #[error("the memory of the running kernel")]
+    Kcore,
+
+    // No memory at all.
+    /// A folder.
+    #[error("a folder")]
+    Folder,
+    /// A kernel to boot.
+    #[error("a kernel image")]
+    KernelImage,
+    /// An executable, a library, a kernel module or a vmlinux.
+    #[error("an ELF program or kernel (vmlinux)")]
+    ElfProgram,
+    /// A disk of a virtual machine.
+    #[error("the disk image of a virtual machine")]
+    DiskImage,
+    /// Text, such as vmcore-dmesg.txt.
+    #[error("a text file")]
+    Text,
+}

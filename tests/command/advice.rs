@@ -1,0 +1,332 @@
+//! Errors lead to the next step: a file of another kind is named, and the commands in the advice
+//! work.
+
+use std::fs;
+
+use crate::common::{noise, text, x86_64};
+use crate::process::{Folder, code, stderr};
+use support::kdump::Kdump;
+use support::segments::Load;
+use support::vmcore::VmcoreBuilder;
+
+fn builder() -> VmcoreBuilder {
+    x86_64()
+        .prstatus(0)
+        .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n")
+        .load(Load::new(0x10_0000, [noise(1, 1 << 16), text(2, 1 << 16)].concat()))
+}
+
+/// A folder with a core in `vmcore`, and this kdumpconv in `bin`.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("vmcore", &builder().build());
+    fs::create_dir(folder.path("bin")).unwrap();
+    let link = folder.path("bin/kdumpconv");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kdumpconv"), link).unwrap();
+    folder
+}
+
+/// The commands between backticks.
+fn commands(advice: &str) -> Vec<&str> {
+    advice.split('`').skip(1).step_by(2).collect()
+}
+
+/// Runs a command of the advice as a user would.
+fn follow(folder: &Folder, command: &str) {
+    let output = folder.shell(&format!("set -e; PATH=$PWD/bin:$PATH; {command}"));
+    assert_eq!(code(&output), 0, "{command}: {}", stderr(&output));
+}
+
+fn has_tool(folder: &Folder, tool: &str) -> bool {
+    code(&folder.shell(&format!("command -v {tool}"))) == 0
+}
+
+#[test]
+fn the_advice_for_a_packed_file_unpacks_it_whatever_its_name() {
+    let folder = folder();
+    let vmcore = folder.read("vmcore");
+    for (tool, pack) in [
+        ("xz", "xz -c vmcore"),
+        ("bzip2", "bzip2 -c vmcore"),
+        ("lz4", "lz4 -c vmcore"),
+        ("lzop", "lzop -c vmcore"),
+        ("lzip", "lzip -c vmcore"),
+        ("tar", "tar -c vmcore"),
+        ("tar", "tar -c vmcore | gzip"),
+        ("tar", "tar -c vmcore | zstd"),
+        ("unzip", "cat vmcore.zip"),
+    ] {
+        if !has_tool(&folder, tool) {
+            eprintln!("skipped: no {tool}");
+            continue;
+        }
+        folder.write("vmcore.zip", &zip("vmcore", &vmcore));
+        for name in ["packed", "my packed 'vmcore'", "-packed", "$(touch x)"] {
+            let name_in_script = format!("./'{}'", name.replace('\'', "'\\''"));
+            follow(&folder, &format!("{{ {pack}; }} > {name_in_script}"));
+            let output = folder.run(&["info", "--", name]);
+            let said = stderr(&output);
+            assert_eq!(code(&output), 3, "{said}");
+            let advice = commands(&said);
+            assert_eq!(advice.len(), 2, "{pack}: {said}");
+            advice.iter().for_each(|command| follow(&folder, command));
+            assert!(folder.read("VMCORE") == vmcore, "{pack}");
+            Kdump::from_bytes(&folder.read("OUTPUT")).unwrap();
+            for file in ["VMCORE", "OUTPUT", name] {
+                fs::remove_file(folder.path(file)).unwrap();
+            }
+            assert_eq!(folder.names(), ["bin", "vmcore", "vmcore.zip"]);
+        }
+    }
+}
+
+/// A zip archive with one stored file.
+fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    let size = (bytes.len() as u32).to_le_bytes();
+    let name_len = (name.len() as u16).to_le_bytes();
+    let common = [
+        &[20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0][..],
+        &crc.sum().to_le_bytes(),
+        &size,
+        &size,
+        &name_len,
+        &[0, 0],
+    ]
+    .concat();
+    let local = [&b"PK\x03\x04"[..], &common, name.as_bytes(), bytes].concat();
+    let central = [&b"PK\x01\x02\x14\0"[..], &common, &[0; 12], &[0; 2], name.as_bytes()].concat();
+    let end = [
+        &b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..],
+        &(central.len() as u32).to_le_bytes(),
+        &(local.len() as u32).to_le_bytes(),
+        &[0, 0],
+    ]
+    .concat();
+    [local, central, end].concat()
+}
+
+#[test]
+fn the_advice_for_a_flattened_elf_core_makes_a_plain_one() {
+    let folder = folder();
+    follow(&folder, "kdumpconv elf -F vmcore 'flattened elf'");
+    for command in ["info", "convert", "verify", "dmesg", "elf"] {
+        let output = folder.run(&[command, "flattened elf"]);
+        let said = stderr(&output);
+        assert_eq!(code(&output), 3, "{said}");
+        assert!(said.contains("flattened elf: the input is a flattened ELF vmcore"), "{said}");
+        commands(&said).iter().for_each(|command| follow(&folder, command));
+        follow(&folder, "kdumpconv verify VMCORE --against vmcore");
+        fs::remove_file(folder.path("VMCORE")).unwrap();
+    }
+}
+
+/// Each kind by its first bytes, and a part of what is said about it.
+const KINDS: [(&str, usize, &[u8], &str, &str); 24] = [
+    ("mem.lime", 0, b"EMiL\x01\0\0\0", "a LiME memory image", "avml-convert"),
+    ("mem.avml", 0, b"AVML\x02\0\0\0", "an AVML memory image", "lime_compressed"),
+    ("state", 0, b"QEVM\0\0\0\x03", "a QEMU migration stream", "--memory-only"),
+    (
+        "guest.save",
+        0,
+        b"LibvirtQemudSave\x02",
+        "a saved guest of libvirt",
+        "`virsh restore guest.save`",
+    ),
+    ("guest.part", 0, b"LibvirtQemudPart\x02", "a saved guest of libvirt", "--memory-only"),
+    ("g.vmss", 0, b"\xd2\xbe\xd2\xbe", "a saved state of a VMware guest", "`crash VMLINUX g.vmss`"),
+    ("g.sav", 0, b"\x7fVirtualBox SavedState V2.0", "of a VirtualBox guest", "VBoxManage debugvm"),
+    ("g.xl", 0, b"Xen saved domain, xl format\n \0 \r", "a saved guest of Xen", "xl dump-core"),
+    ("swap", 4086, b"S1SUSPEND\0", "a hibernation image", "not an ELF vmcore or kdump file"),
+    (
+        "dasd",
+        0,
+        b"\xa8\x19\x01\x73\x61\x8f\x23\xfd",
+        "dump of s390",
+        "`zgetdump -f elf dasd > VMCORE`",
+    ),
+    ("lkcd", 0, b"\xed\x23\x8f\x61\x73\x01\x19\xa8", "an LKCD dump", "`crash VMLINUX lkcd`"),
+    ("disk", 0, b"DISKDUMP", "a diskdump file", "`crash VMLINUX disk`"),
+    ("sa dump", 4096, b"sadump\0\0", "a sadump file", "`crash VMLINUX 'sa dump'`"),
+    ("MEMORY.DMP", 0, b"PAGEDU64", "a crash dump of Windows", "WinDbg"),
+    ("p.mdmp", 0, b"MDMP\x93\xa7\0\0", "a minidump of a process", "WinDbg"),
+    (
+        "vm.qcow2",
+        0,
+        b"QFI\xfb\0\0\0\x03",
+        "the disk image",
+        "`virt-copy-out -a vm.qcow2 /var/crash .`",
+    ),
+    ("vm.vmdk", 0, b"KDMV\x01\0\0\0", "the disk image of a virtual machine", "virt-copy-out"),
+    ("bzImage", 514, b"HdrS\x0f\x02", "a kernel image", "another file, usually named vmcore"),
+    ("Image", 56, b"ARM\x64", "a kernel image", "another file"),
+    ("vmlinuz.efi", 0, b"MZ\xea\x07", "a kernel image", "another file"),
+    ("x.zip", 0, b"PK\x03\x04", "a zip archive", "`unzip -p x.zip > VMCORE`"),
+    ("x.7z", 0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x -so"),
+    ("disk.tar", 257, b"ustar\x0000", "a tar archive", "`tar -xOf disk.tar > VMCORE`"),
+    (
+        "raw",
+        0,
+        b"\x53\xff\0\xf0\x53\xff",
+        "no ELF vmcore or kdump file",
+        "raw memory has no header",
+    ),
+];
+
+#[test]
+fn every_command_names_a_file_of_another_kind_and_says_what_to_do() {
+    let folder = folder();
+    for (name, at, signature, kind, advice) in KINDS {
+        let file = [vec![0; at], signature.to_vec(), vec![0; 9000]].concat();
+        folder.write(name, &file);
+        for arguments in [
+            &["info", name][..],
+            &[name, "out"],
+            &["verify", name],
+            &["dmesg", name],
+            &["elf", name, "out"],
+            &["unflatten", name, "out"],
+            &["verify", "vmcore", "--against", name],
+        ] {
+            let output = folder.run(arguments);
+            let said = stderr(&output);
+            assert_eq!(code(&output), 3, "{arguments:?}: {said}");
+            let start = format!("kdumpconv: {name}: the input is ");
+            assert!(said.starts_with(&start), "{arguments:?}: {said}");
+            assert!(said.contains(kind) && said.contains(advice), "{arguments:?}: {said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+        fs::remove_file(folder.path(name)).unwrap();
+    }
+    assert_eq!(folder.names(), ["bin", "vmcore"]);
+}
+
+#[test]
+fn standard_input_is_named_and_commands_about_it_have_a_placeholder() {
+    let folder = folder();
+    folder.write("lkcd", b"\xed\x23\x8f\x61\x73\x01\x19\xa8");
+    let said = stderr(&folder.shell("cat lkcd | \"$KDUMPCONV\" info -"));
+    assert!(said.contains("standard input: the input is an LKCD dump"), "{said}");
+    assert!(said.contains("`crash VMLINUX FILE`"), "{said}");
+}
+
+#[test]
+fn a_folder_is_named_with_the_dump_that_is_in_it() {
+    let folder = folder();
+    let said = stderr(&folder.run(&["info", "."]));
+    assert!(said.contains(".: the input is a folder"), "{said}");
+    assert!(said.ends_with("; name the file in it: ./vmcore\n"), "{said}");
+    let said = stderr(&folder.run(&["info", "bin"]));
+    assert!(said.ends_with("; name the file in it\n"), "{said}");
+}
+
+#[test]
+fn the_live_kernel_is_refused_plainly() {
+    let folder = folder();
+    std::os::unix::fs::symlink("/proc/kcore", folder.path("link")).unwrap();
+    let output = folder.run(&["info", "/proc/kcore"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 3, "{said}");
+    assert!(said.contains("the memory of the running kernel"), "{said}");
+    assert!(said.contains("a live system is not supported yet"), "{said}");
+}
+
+#[test]
+fn the_core_of_a_process_is_named_or_warned_of() {
+    let folder = folder();
+    let builder = x86_64().prstatus(0).load(Load::new(0, noise(1, 8192)));
+    let builder = builder.load(Load::new(0, noise(2, 8192)));
+    let (mut bytes, layout) = (builder.build(), builder.layout());
+    folder.write("core", &bytes);
+    let output = folder.run(&["core", "out"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("it looks like the core of a process"), "{}", stderr(&output));
+    for load in 0..2 {
+        let field = layout.phdr(layout.load(load), "p_paddr");
+        layout.set(&mut bytes, field, u64::MAX);
+    }
+    folder.write("core", &bytes);
+    let output = folder.run(&["info", "core"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 3, "{said}");
+    assert!(said.contains("core: the input is the core of a process"), "{said}");
+    assert!(said.ends_with("; gdb reads it\n"), "{said}");
+}
+
+#[test]
+fn a_guest_of_xen_is_recognised_by_its_sections() {
+    let folder = folder();
+    // 64-bit, little-endian, ET_CORE, x86-64; no program headers; section header 1 is for the names.
+    let mut core = [b"\x7fELF\x02\x01\x01".to_vec(), vec![0; 9], vec![4, 0, 62, 0, 1]].concat();
+    core.resize(64, 0);
+    core[40] = 64; // e_shoff
+    core[52..64].copy_from_slice(&[64, 0, 56, 0, 0, 0, 64, 0, 2, 0, 1, 0]);
+    core.resize(64 + 2 * 64, 0);
+    core[128] = 1;
+    core[128 + 4] = 3; // SHT_STRTAB
+    core[128 + 24] = 192; // sh_offset
+    core[128 + 32] = 64; // sh_size
+    let names = core.len();
+    core.extend(b"\0.shstrtab\0.note.Xen\0.xen_prstatus\0.xen_pages\0.xen_p2m\0");
+    folder.write("dom.core", &core);
+    let output = folder.run(&["dom.core", "out"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 3, "{said}");
+    assert!(said.contains("a Xen core dump of a guest"), "{said}");
+    assert!(said.contains("`crash VMLINUX dom.core`"), "{said}");
+    for len in 64..core.len() {
+        folder.write("cut", &core[..len]);
+        assert_eq!(code(&folder.run(&["info", "cut"])), 3, "{len} bytes");
+    }
+    core.truncate(names);
+    folder.write("other", &core);
+    let said = stderr(&folder.run(&["info", "other"]));
+    assert!(said.contains("the core contains no memory"), "{said}");
+}
+
+#[test]
+fn every_truncation_of_every_kind_is_refused_with_exit_code_3() {
+    for (name, at, signature, ..) in KINDS {
+        let file = [vec![0; at], signature.to_vec()].concat();
+        for len in (0..file.len()).filter(|len| at.abs_diff(*len) < 600) {
+            let bytes = file[..len].to_vec();
+            let error = kdumpconv::Dump::of_bytes(bytes.clone()).unwrap_err();
+            let is_refused = matches!(
+                error,
+                kdumpconv::Error::NotRecognised(_) | kdumpconv::Error::Unsupported(_)
+            );
+            assert!(is_refused, "{len} bytes of {name}: {error:?}");
+            assert!(kdumpconv::FlattenedStream::open(bytes).is_err(), "{len} bytes of {name}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_of_an_output_is_said_with_the_way_around() {
+    let folder = folder();
+    folder.write("out", b"");
+    let said = stderr(&folder.run(&["vmcore", "out"]));
+    assert!(said.ends_with("out exists already; --force replaces it\n"), "{said}");
+    let said = stderr(&folder.run(&["vmcore", "/dev/full"]));
+    assert!(said.contains("; name an OUTPUT on another disk, or send it"), "{said}");
+    let mut of_other_machine = builder().build();
+    of_other_machine[18] = 252;
+    let at = of_other_machine.windows(9).position(|bytes| bytes == b"PAGESIZE=").unwrap();
+    of_other_machine[at] = b'p';
+    folder.write("other", &of_other_machine);
+    let said = stderr(&folder.run(&["info", "other"]));
+    assert!(said.ends_with("; --page-size sets it, to 4K for example\n"), "{said}");
+    assert_eq!(code(&folder.run(&["info", "other", "--page-size", "4K"])), 0);
+}
+
+#[test]
+fn vmcore_of_proc_is_explained_where_it_is_not() {
+    if std::path::Path::new("/proc/vmcore").exists() {
+        return;
+    }
+    let output = Folder::new().run(&["info", "/proc/vmcore"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("; it exists only in the capture kernel"), "{said}");
+}
