@@ -26,11 +26,16 @@ mod epoch;
 mod files;
 mod generate;
 mod info;
+mod json;
 mod kdump;
 mod library_alone;
 #[path = "../common/process.rs"]
 mod process;
+#[path = "../common/python.rs"]
+mod python;
 mod readme;
+#[path = "../common/schema.rs"]
+mod schema;
 mod security;
 mod signals;
 #[path = "../common/skip.rs"]

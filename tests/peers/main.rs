@@ -22,12 +22,17 @@ mod fixtures;
 mod flattened;
 mod info;
 mod input;
+mod json;
 mod libkdumpfile;
 mod log;
 mod makedumpfile;
 mod product;
+#[path = "../common/python.rs"]
+mod python;
 mod readme;
 mod recompress;
+#[path = "../common/schema.rs"]
+mod schema;
 #[path = "../common/skip.rs"]
 mod skip;
 mod strict;

@@ -191,7 +191,7 @@ fn kdump_save_gets_the_log_and_reads_the_release_from_standard_error() {
 const LOG: &str = "Linux version 6.1.0-log\nsysrq: Trigger a crash\n";
 
 /// A kernel that maps its text at physical 0, with a plain log buffer in it.
-fn with_log() -> support::vmcore::VmcoreBuilder {
+pub(crate) fn with_log() -> support::vmcore::VmcoreBuilder {
     const KERNEL: u64 = 0xffff_ffff_8000_0000;
     let words = Words { long: 8, endian: support::elf::Endian::Little };
     let image = chars_image(words, 8192, LOG.as_bytes(), KERNEL + 0x3_0000);
