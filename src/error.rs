@@ -65,10 +65,10 @@ pub enum Error {
 
     /// The core does not say how large a page is, and neither did the caller.
     #[error(
-        "the page size is not known: no PAGESIZE= in the core, and its architecture ({architecture}) has no default"
+        "the page size is unknown: VMCOREINFO does not have it, and there is no usual one on {architecture}"
     )]
     UnknownPageSize {
-        /// The architecture's name, or its `e_machine`.
+        /// The architecture, as messages name it.
         architecture: String,
     },
 
@@ -106,7 +106,7 @@ pub enum Error {
     CannotSeek(String),
 
     /// The headers alone would be larger than the output may be.
-    #[error("headers and bitmaps alone take {needed} bytes, more than the {limit} allowed")]
+    #[error("headers and bitmaps alone take {needed} bytes, more than the size limit of {limit}")]
     TooLarge {
         /// Bytes that come before the page data.
         needed: u64,

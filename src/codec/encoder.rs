@@ -61,7 +61,8 @@ impl Encoder {
         let engine = match codec {
             Codec::Zlib if level == Codec::DEFAULT_LEVEL => Engine::Zlib(Box::default()),
             Codec::Zlib => Engine::Libdeflate(libdeflater::Compressor::new(
-                libdeflater::CompressionLvl::new(level).map_err(|e| refused(format!("{e:?}")))?,
+                libdeflater::CompressionLvl::new(level)
+                    .map_err(|_| refused(format!("level {level} is not supported")))?,
             )),
             Codec::Lzo => Engine::Lzo(lzokit::Encoder::new()),
             Codec::Snappy => Engine::Snappy(Box::new(snap::raw::Encoder::new())),

@@ -1,5 +1,7 @@
 //! The architectures: word size, page size, names, and where their memory starts.
 
+use std::fmt;
+
 use goblin::elf::header::{
     EM_386, EM_AARCH64, EM_ARM, EM_IA_64, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV,
     EM_S390, EM_SPARCV9, EM_X86_64,
@@ -42,6 +44,19 @@ pub enum Architecture {
         machine: u16,
         is_64bit: bool,
     },
+}
+
+/// As messages name it.
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Architecture::Other { machine, .. } => write!(f, "e_machine {machine}"),
+            Architecture::I386 => f.write_str("i386"),
+            Architecture::Arm => f.write_str("arm"),
+            // The other names do not depend on the byte order, or have a suffix for little-endian.
+            other => f.write_str(other.uts_machine(ByteOrder::Big)),
+        }
+    }
 }
 
 impl Architecture {

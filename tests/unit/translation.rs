@@ -215,7 +215,7 @@ fn arm64_names_what_is_missing() {
         (
             "NUMBER(VA_BITS)=48",
             8192,
-            "Aarch64 page tables for pages of 8192 bytes are not supported",
+            "aarch64 page tables for pages of 8192 bytes are not supported",
         ),
         ("NUMBER(VA_BITS)=3", 4096, "NUMBER(VA_BITS): 3, of which 3 in use; arm64 has 36 to 52"),
         (
@@ -404,7 +404,7 @@ fn an_architecture_that_cannot_be_translated_is_named() {
     let world = World::new(Architecture::Sparc64, 8192, "SYMBOL(swapper_pg_dir)=1");
     assert_eq!(
         world.complaint(),
-        "kernel addresses cannot be translated: Sparc64 page tables are not supported"
+        "kernel addresses cannot be translated: sparc64 page tables are not supported"
     );
 }
 

@@ -198,10 +198,10 @@ fn page_size(
     }
     let (size, is_only) = arch
         .default_page_size()
-        .ok_or_else(|| Error::UnknownPageSize { architecture: format!("{arch:?}") })?;
+        .ok_or_else(|| Error::UnknownPageSize { architecture: arch.to_string() })?;
     if !is_only {
         warnings.push(format!(
-            "the core has no PAGESIZE=: {size} is assumed, the usual size for {arch:?}"
+            "the page size is not in VMCOREINFO: {size} bytes are assumed, the usual size on {arch}"
         ));
     }
     Ok(size)

@@ -1,5 +1,7 @@
 //! The byte order of the crashed machine, known only at run time.
 
+use std::fmt;
+
 use byteorder::{BE, ByteOrder as _, LE};
 
 /// The byte order of the crashed machine: `EI_DATA` of its core.
@@ -11,6 +13,16 @@ pub enum ByteOrder {
     Little,
     /// Most significant byte first.
     Big,
+}
+
+/// As messages name it.
+impl fmt::Display for ByteOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ByteOrder::Little => "little-endian",
+            ByteOrder::Big => "big-endian",
+        })
+    }
 }
 
 impl ByteOrder {

@@ -87,3 +87,16 @@ fn an_address_of_the_image_may_follow_the_formula_or_a_segment() {
     assert_eq!(addresses(arm64, 0xffff_8000_1000_0000, &info, 0, &[]), [0x4000_0000]);
     assert_eq!(addresses(arm64, 0x10, &Vmcoreinfo::default(), 0, &segments[..]), []);
 }
+
+#[test]
+fn messages_name_architectures_as_the_kernel_does() {
+    for (arch, name) in [
+        (Architecture::X86_64, "x86_64"),
+        (Architecture::I386, "i386"),
+        (Architecture::Arm, "arm"),
+        (Architecture::Ppc64, "ppc64"),
+        (Architecture::Other { machine: 252, is_64bit: true }, "e_machine 252"),
+    ] {
+        assert_eq!(arch.to_string(), name);
+    }
+}

@@ -133,7 +133,7 @@ impl<'a> Translator<'a> {
             Architecture::Ppc64 => ppc64::address_space(kernel),
             Architecture::LoongArch64 => loongarch::address_space(kernel),
             other => {
-                Err(Error::Unsupported(format!("{other:?} page tables are not supported").into()))
+                Err(Error::Unsupported(format!("{other} page tables are not supported").into()))
             }
         };
         let space = space.map_err(|why| Error::NoTranslation(Arc::new(why)))?;
@@ -267,6 +267,6 @@ fn read_word(
 fn page_size_unsupported(kernel: &Kernel<'_>) -> Error {
     let Kernel { page_size, arch, .. } = kernel;
     Error::Unsupported(
-        format!("{arch:?} page tables for pages of {page_size} bytes are not supported").into(),
+        format!("{arch} page tables for pages of {page_size} bytes are not supported").into(),
     )
 }
