@@ -14,11 +14,11 @@ mod pipe;
 mod publish;
 mod target;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, OFlags};
 
@@ -32,7 +32,7 @@ use destination::Destination;
 use pipe::BlockingPipe;
 pub use publish::{Disposition, Published};
 
-use target::{folder, is_open_file, is_planted, metadata_if_any, says_incomplete};
+use target::{create_new, folder, is_open_file, is_planted, metadata_if_any, says_incomplete};
 
 /// Maximum characters of the name of OUTPUT in the temporary name, each up to 4 bytes.
 const MAX_NAME_CHARS: usize = 48;
@@ -56,6 +56,8 @@ pub struct Output {
     sink: Box<dyn Sink>,
     flat: bool,
     destination: Destination,
+    /// The name that the caller gave, if there is one.
+    given: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Output {
@@ -71,6 +73,11 @@ impl Output {
     /// [`Error::Exists`]; [`Error::Write`] when it cannot be made; [`Error::CannotSeek`] when the
     /// format is [`OutputFormat::File`].
     pub fn create(target: &Path, format: OutputFormat, replace: bool) -> Result<Self> {
+        let output = Self::prepare(target, format, replace)?;
+        Ok(Output { given: Some(target.to_owned()), ..output })
+    }
+
+    fn prepare(target: &Path, format: OutputFormat, replace: bool) -> Result<Self> {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
         if is_planted(target).map_err(failed())? {
@@ -109,32 +116,29 @@ impl Output {
         if is_open_file(target) {
             return Self::reopened(target, format, replace);
         }
-        let is_there = metadata_if_any(fs::symlink_metadata(target)).map_err(failed())?.is_some();
-        if is_there && !replace {
+        let there = metadata_if_any(fs::symlink_metadata(target)).map_err(failed())?;
+        if there.is_some() && !replace {
             return Err(Error::Exists(target.to_owned()));
         }
         // What is replaced is the file that a link leads to, not the link.
-        let resolved = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-        let target = resolved.as_path();
+        let resolved = there.filter(Metadata::is_symlink);
+        let resolved = resolved.and_then(|_| fs::canonicalize(target).ok());
+        let target = resolved.as_deref().unwrap_or(target);
         let name = target.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(name) = name else {
             return Err(failed()(io::ErrorKind::InvalidInput.into()));
         };
         let destination = if says_incomplete(target) && fs::symlink_metadata(target).is_err() {
-            let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create_new(true).mode(0o600).open(target);
-            Destination::InPlace {
-                file: file.map_err(failed())?,
-                new_name: Some(target.to_owned()),
-            }
+            let file = create_new(target).map_err(failed())?;
+            Destination::InPlace { file, new_name: Some(target.to_owned()) }
         } else {
             // A name may be as long as a file system allows.
             let name: String = name.chars().take(MAX_NAME_CHARS).collect();
-            // O_EXCL, which follows no link, and 0600, by tempfile's own rules.
+            // Not tempfile_in(), whose errors name the temporary path.
             let file = tempfile::Builder::new()
                 .prefix(&format!(".{name}."))
                 .suffix(".partial")
-                .tempfile_in(folder(target))
+                .make_in(folder(target), create_new)
                 .map_err(failed())?;
             Destination::Temporary { file, target: target.to_owned(), replace }
         };
@@ -187,13 +191,13 @@ impl Output {
         } else {
             Box::new(OrderedSink::new(pipe))
         };
-        Ok(Output { sink, flat, destination: Destination::Stream })
+        Ok(Output { sink, flat, destination: Destination::Stream, given: None })
     }
 
     fn with_file(destination: Destination, format: OutputFormat, what: &str) -> Result<Self> {
         let flat = format == OutputFormat::Flat;
         match Self::sink_of(&destination, flat, what) {
-            Ok(sink) => Ok(Output { sink, flat, destination }),
+            Ok(sink) => Ok(Output { sink, flat, destination, given: None }),
             Err(error) => {
                 // Nobody needs an empty file.
                 let _ = destination.discard();
@@ -280,7 +284,8 @@ impl Output {
     /// Gives a complete output its name; if `sync`, once it is on disk.
     #[must_use]
     pub fn publish(self, sync: bool) -> Published {
-        self.destination.publish(sync)
+        let Output { destination, given, .. } = self;
+        destination.publish(sync).named(given)
     }
 
     /// Keeps an incomplete output under a name that marks it as incomplete.

@@ -44,6 +44,14 @@ impl Published {
         Published { disposition, path, warnings: Vec::new() }
     }
 
+    /// An output that has its name has the one that the caller gave, not the one that a link leads to.
+    pub(super) fn named(mut self, given: Option<PathBuf>) -> Self {
+        if self.disposition == Disposition::Named && self.path.is_some() {
+            self.path = given;
+        }
+        self
+    }
+
     fn warn(mut self, warning: Option<String>) -> Self {
         self.warnings.extend(warning);
         self
@@ -79,7 +87,7 @@ impl Destination {
                     published.disposition =
                         if unsynced.is_some() { Disposition::Kept } else { Disposition::Named };
                 } else if !replace && fs::symlink_metadata(&target).is_ok() {
-                    let taken = format!("{} has come into being meanwhile", target.display());
+                    let taken = format!("another process created {} meanwhile", target.display());
                     published = published.warn(Some(taken));
                 }
                 published.warn(unsynced)

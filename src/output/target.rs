@@ -1,9 +1,9 @@
 //! What the name of OUTPUT says, and what is there already.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -16,6 +16,11 @@ pub(super) fn metadata_if_any(metadata: io::Result<Metadata>) -> io::Result<Opti
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Creates a file that did not exist, which follows no link, for this user alone.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Whether a name says that the file may be incomplete, as kdump scripts name theirs.
