@@ -52,6 +52,12 @@ impl PageCounts {
         self.written() + self.unreadable
     }
 
+    /// The number of kept pages that were not written, because the work ended before them.
+    #[must_use]
+    pub fn not_written(&self) -> u64 {
+        self.kept.saturating_sub(self.done())
+    }
+
     /// The number of pages that are RAM but whose bytes the input does not have. Unreadable pages do not
     /// count: they are among the kept ones.
     #[must_use]
@@ -89,7 +95,7 @@ pub enum IncompleteReason {
     #[error("the output takes no more: {0}")]
     Output(#[source] io::Error),
     /// The file has reached its maximum size.
-    #[error("the file has reached the {limit} bytes allowed")]
+    #[error("the size limit of {limit} bytes is reached")]
     MaxSize {
         /// The maximum size in bytes.
         limit: u64,

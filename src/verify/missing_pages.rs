@@ -85,9 +85,14 @@ impl MissingPages {
         let pages = findings.pages.excluded_by_class;
         let Some(first) = findings.pages.first_not_proven.filter(|_| pages > 0) else { return };
         let level = dump.dump_level().bits();
-        let mut why = format!(
-            "{pages} pages are missing (the first is pfn {first:#x}) that are not proven to belong to a class that level {level} excludes"
-        );
+        let mut why = match pages {
+            1 => format!(
+                "1 page is missing without proof that dump level {level} excludes it: pfn {first:#x}"
+            ),
+            _ => format!(
+                "{pages} pages are missing without proof that dump level {level} excludes them; the first is pfn {first:#x}"
+            ),
+        };
         for unknown in &self.unknown {
             why.push_str(&format!("; {unknown}"));
         }

@@ -55,7 +55,7 @@ measured() {
 to_file() {
     to=$1
     shift
-    measured "$to" kdumpconv "$@" /proc/vmcore "$out/$to/dump" >/dev/null
+    measured "$to" kdumpconv -v "$@" /proc/vmcore "$out/$to/dump" >/dev/null
 }
 
 # term_when NAME BYTES: SIGTERM once the process of NAME wrote so much; how much is in wrote.
@@ -88,25 +88,25 @@ while read -r name kind rest; do
             ;;
         full)
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore /full/dump
+            measured "$name" kdumpconv -v $rest /proc/vmcore /full/dump
             ls -la /full >"$out/$name/ls"
             ;;
         raw)
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore "$(device "$name")"
+            measured "$name" kdumpconv -v $rest /proc/vmcore "$(device "$name")"
             ;;
         raw-dd)
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore | dd of="$(device "$name")" bs=64k 2>/tmp/dd
+            measured "$name" kdumpconv -v $rest /proc/vmcore | dd of="$(device "$name")" bs=64k 2>/tmp/dd
             ;;
         pipe)
             mkdir -p "$out/$name"
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore | cat >"$out/$name/dump"
+            measured "$name" kdumpconv -v $rest /proc/vmcore | cat >"$out/$name/dump"
             ;;
         port)
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore >"$(echo /dev/vport*)"
+            measured "$name" kdumpconv -v $rest /proc/vmcore >"$(echo /dev/vport*)"
             ;;
         term)
             rm -f "$out/$name/pid"
@@ -121,7 +121,7 @@ while read -r name kind rest; do
             term_when "$name" 30000000 &
             killer=$!
             # shellcheck disable=SC2086 # options
-            measured "$name" kdumpconv $rest /proc/vmcore "$(device "$name")"
+            measured "$name" kdumpconv -v $rest /proc/vmcore "$(device "$name")"
             wait $killer
             ;;
         versus)

@@ -89,11 +89,11 @@ judge_verify() {
     "$KDUMPCONV" verify "$dump" >"$WORK/verify" 2>&1 || status=$?
     [ $status -eq "$code" ] || object "verify: $status, $(tail -n 3 "$WORK/verify")"
     status=0
-    "$KDUMPCONV" verify "$dump" --against "$OUT/copy/vmcore" >"$WORK/verify" 2>&1 || status=$?
+    "$KDUMPCONV" verify -v "$dump" --against "$OUT/copy/vmcore" >"$WORK/verify" 2>&1 || status=$?
     [ $status -eq "$code" ] || object "verify --against: $status, $(tail -n 3 "$WORK/verify")"
     # Of a whole dump nothing may be lacking that the kernel's tables do not prove.
     if [ "$code" = 0 ]; then
-        grep -q ' 0 by a class that cannot be proven, ' "$WORK/verify" || object "verify --against: $(cat "$WORK/verify")"
+        ! grep -q 'by a class that cannot be proven' "$WORK/verify" || object "verify --against: $(cat "$WORK/verify")"
     fi
     judges+=' verify'
 }
@@ -186,9 +186,8 @@ judge_case() {
         term) dump=$OUT/$name/dump.incomplete ;;
     esac
     case $kind in raw-dd | pipe | port) flat=1 ;; esac
-    bytes=$(said "$name" '[^ ]*: \([0-9]*\) bytes, ')
-    pages=$(sed -n 's/^kdumpconv: [0-9]* pages: \([0-9]*\) zero, \([0-9]*\) compressed, \([0-9]*\) raw, .*/\1 + \2 + \3/p' "$OUT/$name/stderr")
-    pages=$((pages))
+    bytes=$(said "$name" '.* -> \([0-9.]* [A-Za-z]*\) (')
+    pages=$(($(pages_as "$name" zero) + $(pages_as "$name" compressed) + $(pages_as "$name" raw)))
     [ "$rc" = "$code" ] || object "exit code $rc, not $code: $(tail -n 3 "$OUT/$name/stderr")"
     [ "$peak" -gt 0 ] && [ "$peak" -le "$BOUND_KIB" ] || object "peak memory $peak KiB, over $BOUND_KIB KiB"
     if [ ! -s "$dump" ]; then
@@ -233,7 +232,14 @@ judge_case() {
 
 # kept_of_all CASE: the pages that a whole dump would have, as was said.
 kept_of_all() {
-    sed -n 's/^kdumpconv: \([0-9]*\) pages: .*/\1/p' "$OUT/$1/stderr"
+    sed -n 's/^kdumpconv: \([0-9]*\) pages kept.*/\1/p' "$OUT/$1/stderr"
+}
+
+# pages_as CASE WORD: the pages that were written in this form, as was said; 0 if none was.
+pages_as() {
+    local pages
+    pages=$(sed -n "s/^kdumpconv: [0-9]* pages kept:.* \([0-9]*\) $2\([,;].*\)*$/\1/p" "$OUT/$1/stderr")
+    echo "${pages:-0}"
 }
 
 # judge_versus CASE: ours and theirs in turn; no speed is judged, but both dumps are.

@@ -37,7 +37,7 @@ fn a_file_and_a_pipe_get_the_same_bytes_from_every_kind_of_dump() {
     let folder = folder();
     assert_eq!(code(&folder.run(&["-F", "vmcore", "flat"])), 0);
     for input in ["vmcore", "kdump", "flat"] {
-        let output = folder.run(&["elf", "-f", input, "out"]);
+        let output = folder.run(&["elf", "-v", "-f", input, "out"]);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         assert!(stderr(&output).contains("ELF64, 3 segments"), "{}", stderr(&output));
         assert_whole(&folder, "out");
@@ -68,7 +68,7 @@ fn a_damaged_dump_gives_an_incomplete_file_and_exit_code_4() {
     let output = folder.run(&["elf", "--quiet", "damaged", "out"]);
     assert_eq!(code(&output), 4);
     let said = stderr(&output);
-    assert!(said.contains("1 pages could not be read, the first is pfn 0x105"), "{said}");
+    assert!(said.contains("pfn 0x105 could not be read: "), "{said}");
     assert!(said.contains("kept: out.incomplete"), "{said}");
     assert!(!folder.path("out").exists() && folder.path("out.incomplete").exists());
     let output = folder.shell("\"$KDUMPCONV\" elf damaged | cat > piped; exit ${PIPESTATUS:-0}");

@@ -29,6 +29,7 @@ mod info;
 mod json;
 mod kdump;
 mod library_alone;
+mod messages;
 #[path = "../common/process.rs"]
 mod process;
 #[path = "../common/python.rs"]

@@ -19,14 +19,14 @@ fn builder() -> VmcoreBuilder {
 }
 
 /// A conversion that has read part of its input from a FIFO and waits for more.
-struct Waiting {
+pub struct Waiting {
     folder: Folder,
     child: Child,
     input: File,
     rest: Vec<u8>,
 }
 
-fn started(arguments: &[&str], bytes: usize) -> Waiting {
+pub fn started(arguments: &[&str], bytes: usize) -> Waiting {
     let folder = Folder::new();
     assert!(Command::new("mkfifo").arg(folder.path("fifo")).status().unwrap().success());
     let mut command = folder.command(arguments);
@@ -41,7 +41,7 @@ fn started(arguments: &[&str], bytes: usize) -> Waiting {
 
 impl Waiting {
     /// Waits until this many bytes are on disk.
-    fn until_written(&self, name_part: &str, bytes: u64) {
+    pub fn until_written(&self, name_part: &str, bytes: u64) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let names = self.folder.names();
@@ -55,13 +55,13 @@ impl Waiting {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// Waits for the command to end, without giving it another byte.
-    fn end(self) -> (Folder, Output) {
+    pub fn end(self) -> (Folder, Output) {
         let output = wait(self.child, 10);
         drop(self.input);
         (self.folder, output)

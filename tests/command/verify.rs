@@ -57,7 +57,8 @@ fn changed(folder: &Folder, name: &str, at: usize, by: u8) {
 #[test]
 fn exit_codes_distinguish_good_incomplete_damaged_and_unknown() {
     let folder = folder();
-    says(&folder, &["good"], 0, &["good: good: 90 of 90 pages decode (30 zlib, 60 raw)"]);
+    says(&folder, &["good"], 0, &["good: good: 90 of 90 pages readable in "]);
+    says(&folder, &["-v", "good"], 0, &["\n30 zlib, 60 raw; "]);
     changed(&folder, "incomplete", 424, 8);
     says(
         &folder,
@@ -67,7 +68,7 @@ fn exit_codes_distinguish_good_incomplete_damaged_and_unknown() {
     );
     changed(&folder, "damaged", TABLE + 24 + 12, 0x40);
     let line = "damage, descriptor: pfn 0x11: page descriptor at 0x4018: flags 0x41 name no codec";
-    says(&folder, &["damaged"], 5, &[line, "damaged: 89 of 90 pages decode, 1 faults of pages"]);
+    says(&folder, &["damaged"], 5, &[line, "damaged: 89 of 90 pages readable, 1 faulty page in "]);
     folder.write("other", b"something else");
     let output = folder.run(&["verify", "other"]);
     assert_eq!((code(&output), stdout(&output)), (3, String::new()));
@@ -90,13 +91,18 @@ fn a_changed_raw_page_is_found_only_by_comparison_with_the_source() {
         &folder,
         &["changed", "--against", "vmcore"],
         5,
-        &[line, "against vmcore: 89 pages equal"],
+        &[line, "1 faulty page, 89 equal to vmcore in "],
     );
-    says(&folder, &["good", "--against", "vmcore"], 0, &["against vmcore: 90 pages equal"]);
+    says(
+        &folder,
+        &["good", "--against", "vmcore"],
+        0,
+        &["90 of 90 pages readable, 90 equal to vmcore in "],
+    );
     says(&folder, &["changed", "--against", "good"], 5, &[line]);
     says(&folder, &["vmcore"], 0, &["90 of 90 pages"]);
     let piped = folder.shell("$KDUMPCONV -F vmcore | $KDUMPCONV verify - --against vmcore");
-    assert!(code(&piped) == 0 && stdout(&piped).contains("90 pages equal"), "{piped:?}");
+    assert!(code(&piped) == 0 && stdout(&piped).contains("90 equal to vmcore"), "{piped:?}");
 }
 
 #[test]
@@ -132,9 +138,9 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     bytes[3 * 4096 + 0x69 / 8] &= !(1 << (0x69 % 8));
     bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
     folder.write("less", &bytes);
-    let remark = "remark: 1 pages are missing (the first is pfn 0x69) that are not proven to belong to a class that level 31 excludes; free, cache, private-cache, user pages cannot be identified: VMCOREINFO has no SIZE(page)";
-    let counts = "0 as proven by the kernel's struct pages, 1 by a class that cannot be proven";
-    says(&folder, &["less", "--against", "vmcore"], 0, &[remark, counts]);
+    let remark = "remark: 1 page is missing without proof that dump level 31 excludes it: pfn 0x69; free, cache, private-cache, user pages cannot be identified: VMCOREINFO has no SIZE(page)";
+    let counts = "\npages: 89 equal, 1 excluded by a class that cannot be proven\n";
+    says(&folder, &["-v", "less", "--against", "vmcore"], 0, &[remark, counts]);
     let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");
     assert_eq!(code(&piped), 0);
     let said = stdout(&piped);
@@ -169,8 +175,10 @@ fn an_output_is_read_back_before_it_is_renamed() {
     let checked = read_back(&folder.shell("cat vmcore | $KDUMPCONV --verify --json - piped"));
     assert_eq!(checked["compared"], false);
     assert_eq!(checked["found"]["pages"]["good"], PAGES);
-    let told = folder.run(&["--verify", "good", "again"]);
-    assert!(stderr(&told).contains("compared with the input: good: 90 of 90"), "{told:?}");
+    let told = stderr(&folder.run(&["--verify", "good", "again"]));
+    assert!(told.ends_with(" s, verified against the input\n"), "{told}");
+    let told = stderr(&folder.run(&["--verify", "-vf", "good", "again"]));
+    assert!(told.contains("read back: good: 90 of 90 pages readable in "), "{told}");
 }
 
 #[test]

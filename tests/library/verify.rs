@@ -177,7 +177,7 @@ fn pages_excluded_by_class_are_not_damage_but_not_proven_either() {
     let remarks: Vec<&str> = remarks.examples.iter().map(|remark| remark.why.as_str()).collect();
     let why = remarks.join("\n");
     for words in [
-        "1 pages are missing (the first is pfn 0x11) that are not proven to belong to a class that level 31 excludes; ",
+        "1 page is missing without proof that dump level 31 excludes it: pfn 0x11; ",
         "free, cache, private-cache, user pages cannot be identified: ",
     ] {
         assert!(why.contains(words), "{why}");

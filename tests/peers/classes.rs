@@ -89,19 +89,19 @@ fn a_kdump_file_has_the_classes_that_were_kept() {
 fn the_table_and_the_summary_give_the_excluded_pages() {
     let core = need!(TINY.unpacked());
     let mut dry = subcommand("-n");
-    let told = run(dry.args(["-d", "17"]).arg(&core));
+    let told = run(dry.args(["-v", "-d", "17"]).arg(&core));
     told.exited(0);
     for line in [
         "free            16   8411  32.8 MiB   51.1 %  excluded\n",
         "cache            2    895   3.4 MiB    5.4 %  kept\n",
         "user             8   1972   7.7 MiB   12.0 %  kept\n",
-        "hwpoison       any      0     0 KiB    0.0 %  1 excluded\n",
+        "hwpoison       any      0       0 B    0.0 %  1 excluded\n",
         "total               16448  64.2 MiB  100.0 %  8036 kept\n",
         "64 of the others have no readable struct page\n",
-        ", dump level 17)\n",
-        "8036 pages: ",
-        "; 0 more without data\n",
-        "excluded by class: 8412 (32.8 MiB, 51.1 % of the pages): 8411 free, 1 hwpoison\n",
+        "excluded 8412 of 16448 pages: 8411 free, 1 hwpoison\n",
+        "8036 pages kept: ",
+        "; 8412 excluded\n",
+        ", dump level 17, ",
     ] {
         told.printed(line);
     }

@@ -56,6 +56,12 @@ impl OutputArgs {
         OutputArgs { output: input.input.clone(), ..*self }
     }
 
+    /// OUTPUT as messages name it.
+    pub(crate) fn name(&self) -> String {
+        let path = self.path().filter(|path| *path != Path::new("/dev/stdout"));
+        path.map_or("standard output".to_owned(), |path| path.display().to_string())
+    }
+
     /// OUTPUT, or `None` for standard output.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))

@@ -16,6 +16,7 @@ use crate::cli::job::{Job, WriteStatus};
 use crate::cli::json::{ErrorJson, RecordJson, report_line};
 use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::print_published;
+use crate::cli::ui::sizes::count;
 use crate::cli::ui::terminal::Stdout;
 
 /// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
@@ -96,7 +97,7 @@ fn write_to_file(
     warn_of_lost_records(&ended, &job.messages);
     if let Some(error) = &failed {
         let path = printable(&path.display().to_string());
-        print_line(&format!("incomplete: {path} takes no more: {error}"));
+        print_line(&format!("incomplete: {path} cannot be written further: {error}"));
     }
     let incomplete = ended.why.is_some() || failed.is_some();
     let status = WriteStatus {
@@ -105,7 +106,9 @@ fn write_to_file(
         unusable: incomplete && bytes == 0,
     };
     let (exit, published) = job.publish(target, status, &args.output);
-    published.iter().for_each(|published| print_published(published, incomplete));
+    let what = if incomplete { "an incomplete log" } else { "the log" };
+    let output = args.output.name();
+    published.iter().for_each(|published| print_published(published, what, &output));
     Ok(exit)
 }
 
@@ -148,7 +151,7 @@ fn warn_of_lost_records(ended: &LogReport, messages: &Messages) {
 /// How many records could not be read, and why, if any could not.
 fn lost_records(ended: &LogReport) -> Option<String> {
     let why = ended.why.as_ref()?;
-    Some(format!("{} records could not be read: {why}", ended.lost))
+    Some(format!("{} could not be read: {why}", count(ended.lost, "record")))
 }
 
 /// Prints VMCOREINFO on standard error. openSUSE's kdump-save takes `OSRELEASE=` and `CRASHTIME=`

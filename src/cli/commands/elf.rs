@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kdumpconv::{Disposition, ElfOptions, ElfReport, OutputFormat, Published, to_elf};
+use kdumpconv::{ElfOptions, ElfReport, OutputFormat, Published, to_elf};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
@@ -10,11 +10,13 @@ use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
 use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SCHEMA, print_json, texts};
 use crate::cli::ui::census::excluded_by_class;
-use crate::cli::ui::messages::{Messages, print_line};
+use crate::cli::ui::messages::Messages;
 use crate::cli::ui::outcome::{
-    all_warnings, print_published, print_reasons, published_name, summary_name, timing,
+    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
+    published_name,
 };
 use crate::cli::ui::progress::Unit;
+use crate::cli::ui::sizes::{count, rate};
 
 /// Write a dump as an ELF vmcore, for gdb and other programs that read no kdump files
 ///
@@ -77,6 +79,7 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
         input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
+        output: &args.output.name(),
         seconds: job.seconds(),
     };
     summary.print(&job.messages, args.output.path());
@@ -88,6 +91,8 @@ struct ElfSummary<'a> {
     input_warnings: &'a [String],
     report: &'a ElfReport,
     published: Option<&'a Published>,
+    /// OUTPUT as messages name it.
+    output: &'a str,
     seconds: f64,
 }
 
@@ -97,7 +102,7 @@ impl ElfSummary<'_> {
             print_json(&self.json(&messages.input), output.is_none());
         } else {
             self.print_failures();
-            self.lines().iter().for_each(|text| messages.note(text));
+            self.lines(messages.is_verbose()).iter().for_each(|text| messages.note(text));
         }
     }
 
@@ -105,42 +110,41 @@ impl ElfSummary<'_> {
     fn print_failures(&self) {
         let report = self.report;
         print_reasons(&report.reasons, &report.pages);
-        match self.published {
-            // An ELF file does not say that it is incomplete.
-            Some(Published { disposition: Disposition::Left, .. }) => {
-                print_line("what was written is cut short");
-            }
-            Some(published) => print_published(published, report.incomplete()),
-            None => {}
+        let what = if report.incomplete() { "an incomplete ELF file" } else { "the ELF file" };
+        if let Some(published) = self.published {
+            print_published(published, what, self.output);
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// The summary: one line, and the excluded classes; the counts of pages if there are `details` to
+    /// print, or something is missing.
+    fn lines(&self, details: bool) -> Vec<String> {
         let report = self.report;
         let pages = &report.pages;
-        let name = summary_name(self.published);
-        let class = if report.is_64bit { "ELF64" } else { "ELF32" };
-        let addresses = match self.direct_map_address() {
-            Some(address) => format!("the direct map at {address:#x}"),
-            None => "no virtual addresses".to_owned(),
+        let memory_bytes = memory_bytes(pages, report.page_size);
+        let totals = Totals {
+            published: self.published,
+            output: self.output,
+            bytes_read: memory_bytes,
+            bytes_written: report.file_bytes,
+            seconds: self.seconds,
         };
-        let mut lines = vec![
-            format!(
-                "{name}: {} bytes, {class}, {} segments, {addresses}",
-                report.file_bytes, report.segments
-            ),
-            format!(
-                "{} pages: {} with data, {} zero, {} unreadable; {} more without data",
-                pages.kept,
-                pages.raw,
-                pages.zero,
-                pages.unreadable,
-                pages.without_data(),
-            ),
-        ];
-        lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));
-        let memory_bytes = pages.done().saturating_mul(report.page_size.bytes());
-        lines.push(timing(self.seconds, memory_bytes, None));
+        let Some(line) = totals.line() else { return Vec::new() };
+        let mut lines = vec![line];
+        lines.extend(excluded_by_class(&report.census));
+        if details || report.incomplete() {
+            lines.push(pages_line(pages, &[(pages.raw, "with data")]));
+        }
+        if details {
+            let class = if report.is_64bit { "ELF64" } else { "ELF32" };
+            let segments = count(report.segments, "segment");
+            let addresses = match self.direct_map_address() {
+                Some(address) => format!("direct map at {address:#x}"),
+                None => "no virtual addresses".to_owned(),
+            };
+            let rate = rate(per_second(memory_bytes, self.seconds));
+            lines.push(format!("{class}, {segments}, {addresses}, {rate}"));
+        }
         lines
     }
 

@@ -13,10 +13,9 @@ use crate::cli::job::{Job, WriteStatus, refuse_terminal};
 use crate::cli::json::{Rate, SCHEMA, UnflattenBytes, UnflattenJson, print_json, texts};
 use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
-use crate::cli::ui::outcome::{
-    all_warnings, print_published, published_name, summary_name, timing,
-};
+use crate::cli::ui::outcome::{Totals, all_warnings, per_second, print_published, published_name};
 use crate::cli::ui::progress::Unit;
+use crate::cli::ui::sizes::{count, rate};
 
 /// Turn a flattened file back into a plain one, as makedumpfile -R does
 #[derive(Debug, Default, PartialEq, clap::Args)]
@@ -64,8 +63,12 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
         unusable: !result.usable,
     };
     let (exit, published) = job.publish(target, status, &args.output);
-    let summary =
-        UnflattenSummary { result: &result, published: published.as_ref(), seconds: job.seconds() };
+    let summary = UnflattenSummary {
+        result: &result,
+        published: published.as_ref(),
+        output: &args.output.name(),
+        seconds: job.seconds(),
+    };
     if job.messages.json {
         print_json(&summary.json(&job.messages.input), args.output.path().is_none());
     } else {
@@ -78,6 +81,8 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
 struct UnflattenSummary<'a> {
     result: &'a Unflattened,
     published: Option<&'a Published>,
+    /// OUTPUT as messages name it.
+    output: &'a str,
     seconds: f64,
 }
 
@@ -87,12 +92,23 @@ impl UnflattenSummary<'_> {
         if let Some(stop) = &result.stop {
             print_line(&format!("incomplete: {}", printable(&stop.to_string())));
         }
+        let what = if result.stop.is_some() { "an incomplete dump" } else { "the dump" };
         if let Some(published) = self.published {
-            print_published(published, result.stop.is_some());
+            print_published(published, what, self.output);
         }
-        let name = summary_name(self.published);
-        messages.note(&format!("{name}: {} bytes, {} records", result.file_bytes, result.records));
-        messages.note(&timing(self.seconds, result.stream_bytes, None));
+        let totals = Totals {
+            published: self.published,
+            output: self.output,
+            bytes_read: result.stream_bytes,
+            bytes_written: result.file_bytes,
+            seconds: self.seconds,
+        };
+        let Some(line) = totals.line() else { return };
+        messages.note(&line);
+        if messages.is_verbose() {
+            let rate = rate(per_second(result.stream_bytes, self.seconds));
+            messages.note(&format!("{}, {rate}", count(result.records, "record")));
+        }
     }
 
     fn json(&self, input: &str) -> UnflattenJson {

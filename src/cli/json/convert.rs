@@ -90,6 +90,8 @@ pub(crate) struct ConvertPages {
     copied: Count,
     /// Kept pages that could not be read.
     unreadable: Count,
+    /// Kept pages that were not written, because the work ended before them.
+    not_written: Count,
     /// The first page that could not be read; null if there is none.
     first_unreadable: Option<UnreadablePage>,
 }
@@ -105,6 +107,7 @@ impl From<&PageCounts> for ConvertPages {
             raw: pages.raw.into(),
             copied: pages.copied.into(),
             unreadable: pages.unreadable.into(),
+            not_written: pages.not_written().into(),
             first_unreadable: UnreadablePage::first_of(pages),
         }
     }

@@ -60,6 +60,8 @@ pub(crate) struct ElfPages {
     zero: Count,
     /// Kept pages that could not be read.
     unreadable: Count,
+    /// Kept pages that were not written, because the work ended before them.
+    not_written: Count,
     /// The first page that could not be read; null if there is none.
     first_unreadable: Option<UnreadablePage>,
 }
@@ -73,6 +75,7 @@ impl From<&PageCounts> for ElfPages {
             data: pages.raw.into(),
             zero: pages.zero.into(),
             unreadable: pages.unreadable.into(),
+            not_written: pages.not_written().into(),
             first_unreadable: UnreadablePage::first_of(pages),
         }
     }

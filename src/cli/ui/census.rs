@@ -3,7 +3,8 @@
 use kdumpconv::{Census, Class, ClassCount};
 
 use super::messages::printable;
-use super::sizes::{percent, size};
+use super::outcome::parts;
+use super::sizes::{count, percent, size};
 use super::table::aligned;
 use super::terminal::{Look, Terminal, bar};
 
@@ -135,21 +136,12 @@ impl CensusView<'_> {
 }
 
 /// How many pages of which classes are excluded, if any are.
-pub(crate) fn excluded_by_class(census: &Census, page_size: u64) -> Option<String> {
-    let pages = census.excluded();
-    let of_class = |share: &ClassCount| match share.excluded {
-        0 => None,
-        pages => Some(format!("{pages} {}", share.class.name())),
-    };
-    let classes: Vec<String> = census.classes.iter().filter_map(of_class).collect();
-    (pages > 0).then(|| {
-        format!(
-            "excluded by class: {pages} ({}, {:.1} % of the pages): {}",
-            size(pages.saturating_mul(page_size)),
-            percent(pages, census.pages),
-            classes.join(", "),
-        )
-    })
+pub(crate) fn excluded_by_class(census: &Census) -> Option<String> {
+    let excluded = census.excluded();
+    let of_class = |share: &ClassCount| (share.excluded, share.class.name());
+    let classes = parts(&census.classes.iter().map(of_class).collect::<Vec<_>>());
+    let pages = count(census.pages, "page");
+    (excluded > 0).then(|| format!("excluded {excluded} of {pages}: {classes}"))
 }
 
 /// Deals `cells` out to the parts: each gets its share, and at least one if it is not 0.
@@ -217,15 +209,15 @@ mod tests {
     fn every_class_has_a_row_and_an_unknown_class_a_reason() {
         let census = census();
         let expected = [
-            "class           -d  pages   memory    share",
-            "free            16   4096   16 MiB   50.0 %  excluded",
-            "cache            2   2048    8 MiB   25.0 %  kept",
-            "private-cache    4      1    4 KiB    0.0 %  kept",
-            "user             8      ?        ?        ?  kept",
-            "hwpoison       any      0    0 KiB    0.0 %  1 excluded",
-            "offline        any      0    0 KiB    0.0 %",
-            "others               2047  7.9 MiB   25.0 %  kept",
-            "total                8192   32 MiB  100.0 %  4095 kept",
+            "class           -d  pages    memory    share",
+            "free            16   4096  16.0 MiB   50.0 %  excluded",
+            "cache            2   2048   8.0 MiB   25.0 %  kept",
+            "private-cache    4      1   4.0 KiB    0.0 %  kept",
+            "user             8      ?         ?        ?  kept",
+            "hwpoison       any      0       0 B    0.0 %  1 excluded",
+            "offline        any      0       0 B    0.0 %",
+            "others               2047   8.0 MiB   25.0 %  kept",
+            "total                8192  32.0 MiB  100.0 %  4095 kept",
             "user pages cannot be identified: no NUMBER(x)",
             "192 of the others have no readable struct page",
             "77 of the kept pages are zero, and share one stored page",
@@ -274,9 +266,9 @@ mod tests {
     #[test]
     fn excluded_pages_are_one_line() {
         assert_eq!(
-            excluded_by_class(&census(), 4096).as_deref(),
-            Some("excluded by class: 4097 (16 MiB, 50.0 % of the pages): 4096 free, 1 hwpoison")
+            excluded_by_class(&census()).as_deref(),
+            Some("excluded 4097 of 8192 pages: 4096 free, 1 hwpoison")
         );
-        assert_eq!(excluded_by_class(&Census::default(), 4096), None);
+        assert_eq!(excluded_by_class(&Census::default()), None);
     }
 }

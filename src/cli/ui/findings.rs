@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use kdumpconv::{Finding, FindingKind, Findings, Severity};
 
 use super::messages::printable;
+use super::sizes::count;
 
 fn word(severity: Severity) -> &'static str {
     match severity {
@@ -56,6 +57,7 @@ pub(crate) fn verdict(findings: &Findings) -> String {
         Some(Severity::Incomplete) => "incomplete, not damaged",
         _ => "good",
     };
-    let found = if bad > 0 { format!(", {bad} faults of pages") } else { String::new() };
-    format!("{verdict}: {} of {} pages decode{found}", pages.good_pages(), pages.checked)
+    let found = if bad > 0 { format!(", {}", count(bad, "faulty page")) } else { String::new() };
+    let checked = count(pages.checked, "page");
+    format!("{verdict}: {} of {checked} readable{found}", pages.good_pages())
 }

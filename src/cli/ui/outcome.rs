@@ -1,10 +1,10 @@
 //! How the writing of an output ended: as lines for people.
 
-use kdumpconv::{Disposition, IncompleteReason, PageCounts, Published};
+use kdumpconv::{Codec, Disposition, IncompleteReason, PageCounts, PageSize, Published};
 
 use super::advice::for_reason;
 use super::messages::{print_line, print_warning, printable};
-use super::sizes::{as_f64, megabytes};
+use super::sizes::{as_f64, count, percent, size};
 
 /// Prints why a dump is incomplete, whatever the verbosity.
 pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
@@ -16,35 +16,94 @@ pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
         ));
     }
     if let Some((pfn, why)) = &pages.first_unreadable {
-        let count = pages.unreadable;
-        print_line(&format!("{count} pages could not be read, the first is pfn {pfn:#x}: {why}"));
+        let (first, why) = (format!("pfn {pfn:#x}"), printable(why));
+        print_line(&match pages.unreadable {
+            0 | 1 => format!("{first} could not be read: {why}"),
+            pages => format!("{pages} pages could not be read; the first is {first}: {why}"),
+        });
     }
 }
 
-/// Prints what became of an output that did not simply get its name, whatever the verbosity.
-pub(crate) fn print_published(published: &Published, incomplete: bool) {
+/// Prints what became of an output that did not simply get its name, whatever the verbosity. `what` is
+/// what was written, such as "an incomplete dump", and `output` is OUTPUT as messages name it.
+pub(crate) fn print_published(published: &Published, what: &str, output: &str) {
     published.warnings.iter().for_each(print_warning);
-    match (published.disposition, published_name(Some(published))) {
-        (Disposition::Named, _) => {}
-        (Disposition::Kept, Some(name)) => {
-            let dump = if incomplete { "an incomplete dump" } else { "the dump" };
-            print_line(&format!("{dump} was kept: {}", printable(&name)));
+    let name = printable(&output_name(published, output));
+    match published.disposition {
+        Disposition::Named => {}
+        Disposition::Kept if published.path.is_some() => {
+            print_line(&format!("{what} was kept: {name}"));
         }
-        (Disposition::Kept | Disposition::Left, _) => {
-            print_line("what was written is incomplete, and says so");
+        Disposition::Kept | Disposition::Left => {
+            print_line(&format!("{what} was written to {name}"));
         }
-        (Disposition::Removed, _) => print_line("nothing was kept"),
+        Disposition::Removed => print_line("nothing was kept"),
     }
+}
+
+/// The name under which an output is found: its path, or OUTPUT as messages name it.
+fn output_name(published: &Published, output: &str) -> String {
+    published_name(Some(published)).unwrap_or_else(|| output.to_owned())
+}
+
+/// Bytes of the pages that an output accounts for: those that were processed or excluded. All sizes,
+/// ratios and rates of a conversion refer to them.
+pub(crate) fn memory_bytes(pages: &PageCounts, page_size: PageSize) -> u64 {
+    pages.done().saturating_add(pages.excluded).saturating_mul(page_size.bytes())
+}
+
+/// What a command made of what.
+pub(crate) struct Totals<'a> {
+    /// `None` after a dry run.
+    pub(crate) published: Option<&'a Published>,
+    /// OUTPUT as messages name it.
+    pub(crate) output: &'a str,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Totals<'_> {
+    /// The summary in one line, such as "out.kdump: 351.4 MiB -> 21.7 MiB (6.2 %) in 0.27 s"; `None`
+    /// if nothing was kept.
+    pub(crate) fn line(&self) -> Option<String> {
+        let Totals { bytes_read, bytes_written, seconds, .. } = *self;
+        let name = match self.published {
+            None => "dry run".to_owned(),
+            Some(Published { disposition: Disposition::Removed, .. }) => return None,
+            Some(published) => printable(&output_name(published, self.output)),
+        };
+        let (read, written) = (size(bytes_read), size(bytes_written));
+        let ratio = percent(bytes_written, bytes_read);
+        Some(format!("{name}: {read} -> {written} ({ratio:.1} %) in {seconds:.2} s"))
+    }
+}
+
+/// The kept pages by outcome, and the pages that are not kept. `stored` are those with data in the
+/// output, by how they are stored.
+pub(crate) fn pages_line(pages: &PageCounts, stored: &[(u64, &str)]) -> String {
+    let others = [(pages.unreadable, "unreadable"), (pages.not_written(), "not written")];
+    let outcomes = parts(&[&[(pages.zero, "zero")], stored, &others].concat());
+    let not_kept = parts(&[(pages.excluded, "excluded"), (pages.without_data(), "without data")]);
+    let outcomes = if outcomes.is_empty() { outcomes } else { format!(": {outcomes}") };
+    let not_kept = if not_kept.is_empty() { not_kept } else { format!("; {not_kept}") };
+    format!("{} kept{outcomes}{not_kept}", count(pages.kept, "page"))
+}
+
+/// How pages of a codec are stored, as messages name it.
+pub(crate) fn stored_as(codec: Codec) -> &'static str {
+    if codec == Codec::Raw { "raw" } else { codec.name() }
+}
+
+/// The numbers that are not 0, with their names.
+pub(crate) fn parts(numbers: &[(u64, &str)]) -> String {
+    let parts = numbers.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}"));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// The name of an output, if it has one.
 pub(crate) fn published_name(published: Option<&Published>) -> Option<String> {
     published?.path.as_ref().map(|path| path.display().to_string())
-}
-
-/// The name of an output for the start of its summary.
-pub(crate) fn summary_name(published: Option<&Published>) -> String {
-    published_name(published).map_or("written".to_owned(), |name| printable(&name))
 }
 
 /// All warnings of a command, in the order in which they arose.
@@ -55,17 +114,6 @@ pub(crate) fn all_warnings(
 ) -> Vec<String> {
     let of_output = published.into_iter().flat_map(|published| &published.warnings);
     of_input.iter().chain(of_report).chain(of_output).cloned().collect()
-}
-
-/// How long `bytes` took, for the end of a summary.
-pub(crate) fn timing(seconds: f64, bytes: u64, threads: Option<usize>) -> String {
-    let rate = megabytes(per_second(bytes, seconds));
-    let threads = match threads {
-        None => String::new(),
-        Some(1) => ", 1 thread".to_owned(),
-        Some(threads) => format!(", {threads} threads"),
-    };
-    format!("{seconds:.2} s, {rate}/s{threads}")
 }
 
 /// A rate; of no time at all, a finite one.

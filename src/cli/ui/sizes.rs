@@ -5,25 +5,38 @@ pub(crate) fn as_f64(n: u64) -> f64 {
     n as f64
 }
 
-pub(crate) fn megabytes(bytes: f64) -> String {
-    format!("{:.1} MB", bytes / 1e6)
+/// Such as "1 page" or "2 pages".
+pub(crate) fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-/// Such as "1.5 GiB": memory is counted in powers of two.
+/// Such as "1.5 GiB", rounded: memory is counted in powers of two.
 pub(crate) fn size(bytes: u64) -> String {
-    let mut tenths = bytes.saturating_mul(10) / 1024;
+    size_of(as_f64(bytes))
+}
+
+/// Such as "1.5 GiB/s".
+pub(crate) fn rate(bytes_per_second: f64) -> String {
+    format!("{}/s", size_of(bytes_per_second))
+}
+
+/// Bytes above which the next unit rounds to at least 1.0 of itself.
+const NEXT_UNIT: f64 = 1023.95;
+
+fn size_of(bytes: f64) -> String {
+    if bytes < 1023.5 {
+        return format!("{bytes:.0} B");
+    }
+    let mut amount = bytes / 1024.0;
     let mut unit = "KiB";
     for larger in ["MiB", "GiB", "TiB", "PiB", "EiB"] {
-        if tenths < 10_240 {
+        if amount < NEXT_UNIT {
             break;
         }
         unit = larger;
-        tenths /= 1024;
+        amount /= 1024.0;
     }
-    match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{whole} {unit}"),
-        (whole, tenth) => format!("{whole}.{tenth} {unit}"),
-    }
+    format!("{amount:.1} {unit}")
 }
 
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
@@ -35,16 +48,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_short() {
+    fn sizes_are_short_and_rounded() {
         for (bytes, expected) in [
-            (0, "0 KiB"),
-            (4096, "4 KiB"),
+            (0, "0 B"),
+            (1, "1 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
             (1536, "1.5 KiB"),
-            (1 << 20, "1 MiB"),
+            (4096, "4.0 KiB"),
+            (1_048_524, "1023.9 KiB"),
+            (1_048_525, "1.0 MiB"),
+            (1 << 20, "1.0 MiB"),
+            (368_545_792, "351.5 MiB"),
             ((1 << 30) + (1 << 29), "1.5 GiB"),
-            (u64::MAX, "1.5 EiB"),
+            (u64::MAX, "16.0 EiB"),
         ] {
-            assert_eq!(size(bytes), expected);
+            assert_eq!(size(bytes), expected, "{bytes}");
         }
+        assert_eq!(rate(1.5 * 1024.0 * 1024.0), "1.5 MiB/s");
+        assert_eq!(rate(0.2), "0 B/s");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(count(0, "page"), "0 pages");
+        assert_eq!(count(1, "page"), "1 page");
+        assert_eq!(count(2, "page"), "2 pages");
     }
 }

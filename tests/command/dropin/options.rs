@@ -165,7 +165,7 @@ fn the_message_level_selects_the_messages() {
         "--message-level 0 --show-stats",
     ] {
         let told = told(level);
-        assert!(told.contains("1952 pages: ") && !told.contains("pfn 0x"), "{level}: {told}");
+        assert!(told.contains("out: 7.6 MiB -> ") && !told.contains("pfn 0x"), "{level}: {told}");
     }
     for level in ["-D", "--message-level 8", "--message-level 31"] {
         let told = told(level);

@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
+        output: &args.output.name(),
         read_back: read_back.as_ref(),
         is_flattened,
         threads: options.threads,

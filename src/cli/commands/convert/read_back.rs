@@ -63,11 +63,19 @@ impl ReadBack {
         self.found.as_ref().is_ok_and(|findings| findings.cancelled)
     }
 
+    /// A good result, as the end of the summary line has it.
+    pub(super) fn verdict(&self) -> &'static str {
+        if self.compared {
+            "verified against the input"
+        } else {
+            "verified, but not against the input, which was a pipe"
+        }
+    }
+
     /// The result, line by line.
     pub(super) fn lines(&self) -> Vec<String> {
-        let with = if self.compared { "compared with the input" } else { "not compared" };
         match &self.found {
-            Err(why) => vec![format!("what was written cannot be read back: {}", printable(why))],
+            Err(why) => vec![format!("the output cannot be read back: {}", printable(why))],
             Ok(findings) => {
                 let mut lines = Vec::new();
                 if !self.is_good() {
@@ -77,11 +85,7 @@ impl ReadBack {
                             .map(|line| format!("read back: {line}")),
                     );
                 }
-                lines.push(format!(
-                    "read back in {:.2} s, {with}: {}",
-                    self.seconds,
-                    verdict(findings)
-                ));
+                lines.push(format!("read back: {} in {:.2} s", verdict(findings), self.seconds));
                 lines
             }
         }

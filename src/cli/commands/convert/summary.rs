@@ -10,9 +10,10 @@ use crate::cli::json::{
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    all_warnings, print_published, print_reasons, published_name, summary_name, timing,
+    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
+    published_name,
 };
-use crate::cli::ui::sizes::{as_f64, megabytes};
+use crate::cli::ui::sizes::{as_f64, count, rate};
 use crate::cli::ui::terminal::Terminal;
 
 /// How a conversion ended.
@@ -22,6 +23,8 @@ pub(super) struct ConvertSummary<'a> {
     pub(super) report: &'a ConvertReport,
     /// `None` after a dry run.
     pub(super) published: Option<&'a Published>,
+    /// OUTPUT as messages name it.
+    pub(super) output: &'a str,
     /// The result of --verify.
     pub(super) read_back: Option<&'a ReadBack>,
     pub(super) is_flattened: bool,
@@ -36,18 +39,18 @@ pub(super) fn describe(messages: &Messages, dump: &Dump) {
         return;
     }
     print_line(&format!(
-        "{}: {:?}, {:?}, {} program headers, {} bytes of notes, {} CPUs, page size {}, phys_base {:#x}",
+        "{}: {} {}, {}, {} of notes, {}, page size {}, phys_base {:#x}",
         printable(&messages.input),
         dump.arch(),
-        dump.layout(),
-        dump.segments().len(),
-        dump.notes().bytes,
-        dump.notes().cpus,
+        dump.layout().byte_order(),
+        count(dump.segments().len() as u64, "program header"),
+        count(dump.notes().bytes, "byte"),
+        count(dump.notes().cpus.into(), "CPU"),
         dump.page_size(),
         dump.phys_base(),
     ));
     for run in dump.present() {
-        print_line(&format!("pfn {:#x}..{:#x}: {} pages", run.start, run.end, run.len()));
+        print_line(&format!("pfn {:#x}..{:#x}: {}", run.start, run.end, count(run.len(), "page")));
     }
 }
 
@@ -60,7 +63,7 @@ impl ConvertSummary<'_> {
             return;
         }
         self.print_failures();
-        self.lines().iter().for_each(|text| messages.note(text));
+        self.lines(messages.is_verbose()).iter().for_each(|text| messages.note(text));
         if self.is_dry_run() && messages.verbosity >= Verbosity::Normal {
             print_report_lines(&self.census().lines(&Terminal::of_stdout()));
         }
@@ -82,7 +85,9 @@ impl ConvertSummary<'_> {
         let read_back = self.bad_read_back();
         read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| print_line(&text));
         if let Some(published) = self.published {
-            print_published(published, report.incomplete() || read_back.is_some());
+            let incomplete = report.incomplete() || read_back.is_some();
+            let what = if incomplete { "an incomplete dump" } else { "the dump" };
+            print_published(published, what, self.output);
         }
     }
 
@@ -132,10 +137,8 @@ impl ConvertSummary<'_> {
         }
     }
 
-    /// Bytes of the pages that were processed or excluded.
     fn memory_bytes(&self) -> u64 {
-        let pages = self.report.pages.done().saturating_add(self.report.pages.excluded);
-        pages.saturating_mul(self.report.page_size.bytes())
+        memory_bytes(&self.report.pages, self.report.page_size)
     }
 
     /// Bytes of output per byte of memory.
@@ -143,37 +146,38 @@ impl ConvertSummary<'_> {
         as_f64(self.report.output_bytes) / as_f64(self.memory_bytes()).max(1.0)
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// The summary: one line, and the excluded classes; the counts of pages if there are `details` to
+    /// print, or something is missing.
+    fn lines(&self, details: bool) -> Vec<String> {
         let report = self.report;
         let pages = &report.pages;
-        let name = match self.published {
-            None => "dry run: the output would have".to_owned(),
-            Some(_) => format!("{}:", summary_name(self.published)),
+        let totals = Totals {
+            published: self.published,
+            output: self.output,
+            bytes_read: self.memory_bytes(),
+            bytes_written: report.output_bytes,
+            seconds: self.seconds,
         };
-        let kind = if self.is_flattened { ", flattened" } else { "" };
-        let mut lines = vec![
-            format!(
-                "{name} {} bytes, {:.1} % of {} of memory ({}, dump level {}{kind})",
-                report.output_bytes,
-                100.0 * self.ratio(),
-                megabytes(as_f64(self.memory_bytes())),
+        let Some(mut line) = totals.line() else { return Vec::new() };
+        let read_back = self.read_back.filter(|read_back| read_back.is_good());
+        line.extend(read_back.map(|read_back| format!(", {}", read_back.verdict())));
+        let mut lines = vec![line];
+        lines.extend(excluded_by_class(&report.census));
+        if details || report.incomplete() {
+            let stored = [(pages.compressed, "compressed"), (pages.raw, "raw")];
+            lines.push(pages_line(pages, &stored));
+        }
+        if details {
+            let flattened = if self.is_flattened { "flattened, " } else { "" };
+            lines.push(format!(
+                "{}, dump level {}, {flattened}{}, {}",
                 report.codec.name(),
                 report.dump_level.bits(),
-            ),
-            format!(
-                "{} pages: {} zero, {} compressed, {} raw, {} unreadable; {} more without data",
-                pages.kept,
-                pages.zero,
-                pages.compressed,
-                pages.raw,
-                pages.unreadable,
-                pages.without_data(),
-            ),
-        ];
-        lines.extend(excluded_by_class(&report.census, report.page_size.bytes()));
-        lines.push(timing(self.seconds, self.memory_bytes(), Some(self.threads)));
-        let read_back = self.read_back.filter(|read_back| read_back.is_good());
-        lines.extend(read_back.iter().flat_map(|read_back| read_back.lines()));
+                count(self.threads as u64, "thread"),
+                rate(per_second(self.memory_bytes(), self.seconds)),
+            ));
+            lines.extend(read_back.iter().flat_map(|read_back| read_back.lines()));
+        }
         lines
     }
 }

@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(bar, "##+-x.~#");
         assert_eq!(
             legend,
-            "one cell is 16 KiB; # kept; + half or more kept; - less kept; x excluded; . hole; ~ longer hole"
+            "one cell is 16.0 KiB; # kept; + half or more kept; - less kept; x excluded; . hole; ~ longer hole"
         );
         let [bar, _] = drawn(&Terminal { unicode: true, ..PLAIN });
         assert_eq!(bar, "\u{2588}\u{2588}\u{2593}\u{2591}x\u{b7}~\u{2588}");

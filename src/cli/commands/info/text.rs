@@ -1,13 +1,14 @@
 //! The report for people: one screen, one line per fact, in the same order for every dump.
 
 use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
-use kdumpconv::{ByteOrder, Codec, DumpLevel, StructLayout};
+use kdumpconv::{Codec, DumpLevel, StructLayout};
 
 use super::classes::Classes;
 use super::map;
 use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
+use crate::cli::ui::outcome::stored_as;
 use crate::cli::ui::sizes::{percent, size};
 use crate::cli::ui::terminal::Terminal;
 use crate::cli::ui::utc::utc;
@@ -159,11 +160,7 @@ fn kind(summary: &Summary) -> String {
         _ => "dump".to_owned(),
     };
     let order = summary.layout.byte_order();
-    let order_name = match order {
-        ByteOrder::Little => "little-endian",
-        ByteOrder::Big => "big-endian",
-    };
-    kind.push_str(&format!(", {} {order_name}", summary.arch.uts_machine(order)));
+    kind.push_str(&format!(", {} {order}", summary.arch.uts_machine(order)));
     if summary.is_incomplete {
         kind.push_str(", incomplete");
     }
@@ -319,8 +316,7 @@ fn stored_pages(stored: &Stored) -> Vec<String> {
     for codec in Codec::ALL {
         let tally = stored.by_codec(codec);
         if tally.pages > 0 {
-            let name = if codec == Codec::Raw { "raw" } else { codec.name() };
-            parts.push(format!("{} {name} ({})", tally.pages, size(tally.bytes)));
+            parts.push(format!("{} {} ({})", tally.pages, stored_as(codec), size(tally.bytes)));
         }
     }
     if stored.unreadable > 0 {

@@ -6,7 +6,8 @@ use crate::cli::args::shared_args::Verbosity;
 use crate::cli::json::{FindingsJson, Rate, SCHEMA, VerifyJson, print_json};
 use crate::cli::ui::findings::{finding_lines, verdict};
 use crate::cli::ui::messages::{Messages, print_report_lines, printable};
-use crate::cli::ui::outcome::timing;
+use crate::cli::ui::outcome::{parts, per_second, stored_as};
+use crate::cli::ui::sizes::{count, rate};
 
 /// What was verified, and what was found.
 pub(super) struct VerifyReport<'a> {
@@ -28,37 +29,41 @@ impl VerifyReport<'_> {
         if messages.json {
             print_json(&self.json(), false);
         } else if messages.verbosity >= Verbosity::Normal {
-            print_report_lines(&[finding_lines(self.findings), self.summary()].concat());
+            let summary = self.summary(messages.is_verbose());
+            print_report_lines(&[finding_lines(self.findings), summary].concat());
         }
     }
 
-    fn summary(&self) -> Vec<String> {
+    /// The verdict in one line; with `details`, the pages by codec, and how they compare.
+    fn summary(&self, details: bool) -> Vec<String> {
         let pages = &self.findings.pages;
-        let codecs = Codec::ALL.iter().zip(pages.good).filter(|(_, count)| *count > 0);
-        let codecs: Vec<String> = codecs
-            .map(|(codec, count)| match codec {
-                Codec::Raw => format!("{count} raw"),
-                codec => format!("{count} {}", codec.name()),
-            })
-            .collect();
-        let codecs =
-            if codecs.is_empty() { String::new() } else { format!(" ({})", codecs.join(", ")) };
+        let source = self.against.as_deref().map(printable);
+        let equal = source.as_ref().map(|source| format!(", {} equal to {source}", pages.equal));
+        let (name, seconds) = (printable(self.input), self.seconds);
         let verdict = verdict(self.findings);
-        let mut lines = vec![format!("{}: {verdict}{codecs}", printable(self.input))];
-        if let Some(source) = &self.against {
-            lines.push(format!(
-                "against {}: {} pages equal, {} excluded as pages of zeros, {} as proven by the kernel's struct pages, {} by a class that cannot be proven, {} in part, {} beyond the end; {} the source has no data of",
-                printable(source),
-                pages.equal,
-                pages.excluded_zero,
-                pages.excluded_proven,
-                pages.excluded_by_class,
-                pages.excluded_partial,
-                pages.beyond_the_end,
-                pages.only_here,
-            ));
+        let equal = equal.unwrap_or_default();
+        let mut lines = vec![format!("{name}: {verdict}{equal} in {seconds:.2} s")];
+        if !details {
+            return lines;
         }
-        lines.push(timing(self.seconds, self.checked_bytes(), Some(self.threads)));
+        if source.is_some() {
+            let compared = parts(&[
+                (pages.equal, "equal"),
+                (pages.excluded_zero, "excluded as zero pages"),
+                (pages.excluded_proven, "excluded, as the kernel's struct pages prove"),
+                (pages.excluded_by_class, "excluded by a class that cannot be proven"),
+                (pages.excluded_partial, "excluded because the source has only a part"),
+                (pages.beyond_the_end, "beyond the end of the dump"),
+                (pages.only_here, "without data in the source"),
+            ]);
+            lines.push(format!("pages: {compared}"));
+        }
+        let good = Codec::ALL.iter().zip(pages.good);
+        let good: Vec<(u64, &str)> =
+            good.map(|(codec, count)| (count, stored_as(*codec))).collect();
+        let codecs = if pages.good_pages() == 0 { String::new() } else { parts(&good) + "; " };
+        let rate = rate(per_second(self.checked_bytes(), self.seconds));
+        lines.push(format!("{codecs}{}, {rate}", count(self.threads as u64, "thread")));
         lines
     }
 

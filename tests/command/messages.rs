@@ -1,0 +1,193 @@
+//! What the commands print of what they did: one line of summary, counts that add up, and the output
+//! by the name that the user gave.
+
+use std::os::unix::fs::symlink;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::process::{code, stderr};
+use crate::{classes, convert, signals};
+
+/// Standard error without the command's name, with T for each time.
+fn said(output: &Output) -> String {
+    timeless(&stderr(output).replace("kdumpconv: ", ""))
+}
+
+/// Lines with T for each time.
+fn timeless(text: &str) -> String {
+    let line = |line: &str| match line.rsplit_once(" in ") {
+        Some((before, after)) => match after.split_once(" s") {
+            Some((_, rest)) => format!("{before} in T s{rest}\n"),
+            None => format!("{line}\n"),
+        },
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// The sizes of a conversion of `convert::folder()`.
+const SIZES: &str = "1.4 MiB -> 636.5 KiB (45.5 %) in T s";
+
+#[test]
+fn a_command_prints_one_line_of_summary() {
+    let (folder, _) = convert::folder();
+    assert_eq!(said(&folder.run(&["vmcore", "out"])), format!("out: {SIZES}\n"));
+    let verified = folder.run(&["--verify", "vmcore", "out2"]);
+    assert_eq!(said(&verified), format!("out2: {SIZES}, verified against the input\n"));
+    let piped = folder.shell("cat vmcore | $KDUMPCONV --verify - out3");
+    let not_compared = "verified, but not against the input, which was a pipe";
+    assert_eq!(said(&piped), format!("out3: {SIZES}, {not_compared}\n"));
+    let elf = folder.run(&["elf", "out", "elf"]);
+    assert_eq!(said(&elf), "elf: 1.4 MiB -> 1.4 MiB (104.3 %) in T s\n");
+    let flat = folder.run(&["-F", "vmcore", "flat"]);
+    assert_eq!(said(&flat), "flat: 1.4 MiB -> 640.7 KiB (45.8 %) in T s\n");
+    let plain = folder.run(&["unflatten", "flat", "plain"]);
+    assert_eq!(said(&plain), "plain: 640.7 KiB -> 636.5 KiB (99.4 %) in T s\n");
+    for (arguments, expected) in [
+        (&["out"][..], "out: good: 350 of 350 pages readable in T s\n"),
+        (
+            &["out", "--against", "vmcore"],
+            "out: good: 350 of 350 pages readable, 350 equal to vmcore in T s\n",
+        ),
+    ] {
+        let output = folder.run(&[&["verify"], arguments].concat());
+        assert_eq!(timeless(&String::from_utf8(output.stdout).unwrap()), expected);
+        assert_eq!(output.stderr, b"");
+    }
+}
+
+#[test]
+fn details_are_printed_with_verbose_alone() {
+    let (folder, _) = convert::folder();
+    let output = folder.run(&["-v", "-j1", "vmcore", "out"]);
+    let said = said(&output);
+    let (_, summary) = said.split_once("out: ").unwrap();
+    let lines: Vec<&str> = summary.lines().collect();
+    assert_eq!(lines[0], SIZES);
+    assert_eq!(lines[1], "350 pages kept: 100 zero, 100 compressed, 150 raw; 10 without data");
+    assert!(lines[2].starts_with("zlib, dump level 1, 1 thread, "), "{said}");
+    assert!(lines[2].ends_with("iB/s"), "{said}");
+    let first = said.lines().next().unwrap();
+    let of_input = "vmcore: x86_64 little-endian, 3 program headers, 672 bytes of notes, 1 CPU";
+    assert!(first.starts_with(&of_input[..40]), "{first}");
+    assert!(first.contains(", 1 CPU, page size 4096, phys_base "), "{first}");
+    let elf = stderr(&folder.run(&["elf", "-v", "vmcore", "elf"]));
+    assert!(elf.contains("350 pages kept: 100 zero, 250 with data; 10 without data"), "{elf}");
+    folder.run(&["-F", "vmcore", "flat"]);
+    let plain = stderr(&folder.run(&["unflatten", "-v", "flat", "plain"]));
+    assert!(plain.lines().nth(1).unwrap().contains(" records, "), "{plain}");
+}
+
+#[test]
+fn excluded_classes_are_a_second_line() {
+    let folder = classes::folder(&classes::machine());
+    for arguments in [&["-d31", "vmcore", "out"][..], &["elf", "-d31", "vmcore", "elf"]] {
+        let said = said(&folder.run(arguments));
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        let (excluded, classes) = lines[1].split_once(": ").unwrap();
+        let numbers = |text: &str| -> Vec<u64> {
+            text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+        };
+        let [excluded, of] = numbers(excluded)[..] else { panic!("{said}") };
+        assert!(excluded < of, "{said}");
+        assert_eq!(numbers(classes).iter().sum::<u64>(), excluded, "{said}");
+    }
+}
+
+/// The numbers of a line of pages by their names, and those after the semicolon.
+fn pages_line(said: &str) -> (u64, Vec<(u64, String)>) {
+    let line = said.lines().find_map(|line| line.split_once(" pages kept: ")).unwrap();
+    let kept = line.0.rsplit(' ').next().unwrap().parse().unwrap();
+    let kinds = line.1.split("; ").next().unwrap().split(", ");
+    let kinds = kinds.map(|kind| {
+        let (n, name) = kind.split_once(' ').unwrap();
+        (n.parse().unwrap(), name.to_owned())
+    });
+    (kept, kinds.collect())
+}
+
+/// Asserts that all kept pages are accounted for, and that some were not written.
+fn adds_up(said: &str) {
+    let (kept, kinds) = pages_line(said);
+    assert_eq!(kinds.iter().map(|(n, _)| n).sum::<u64>(), kept, "{said}");
+    assert!(kinds.iter().any(|(n, name)| name == "not written" && *n > 0), "{said}");
+}
+
+#[test]
+fn counts_add_up_at_the_size_limit() {
+    let (folder, _) = convert::folder();
+    for (arguments, limit) in
+        [(&["-L400K"][..], 409_600), (&["-L1000K", "-Cnone", "-d0"], 1_024_000)]
+    {
+        let output = folder.run(&[arguments, &["vmcore", "out"]].concat());
+        let said = said(&output);
+        assert_eq!(code(&output), 4, "{said}");
+        adds_up(&said);
+        let why = format!("incomplete: the size limit of {limit} bytes is reached\n");
+        assert!(said.starts_with(&why), "{said}");
+        assert!(said.contains("an incomplete dump was kept: out.incomplete"), "{said}");
+        std::fs::remove_file(folder.path("out.incomplete")).unwrap();
+    }
+}
+
+#[test]
+fn counts_add_up_after_a_signal() {
+    let waiting = signals::started(&["fifo", "out"], 5 << 20);
+    waiting.until_written(".partial", 4 << 20);
+    waiting.signal("TERM");
+    let (_, output) = waiting.end();
+    let said = said(&output);
+    adds_up(&said);
+    assert!(said.starts_with("incomplete: interrupted\n"), "{said}");
+    // The memory that the output accounts for, not all that the headers promise.
+    let (_, read) = said.split_once("out.incomplete: ").unwrap();
+    let read: f64 = read.split(' ').next().unwrap().parse().unwrap();
+    assert!((4.0..=5.0).contains(&read), "{said}");
+    let waiting = signals::started(&["fifo", "out", "--json"], 5 << 20);
+    waiting.until_written(".partial", 4 << 20);
+    waiting.signal("INT");
+    let (_, output) = waiting.end();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let pages = |name: &str| report["pages"][name].as_u64().unwrap();
+    let done = ["zero", "compressed", "raw", "unreadable"].map(pages).iter().sum::<u64>();
+    assert!(pages("not_written") > 0, "{report}");
+    assert_eq!(done + pages("not_written"), pages("kept"), "{report}");
+    assert_eq!(report["bytes"]["memory"], done * 4096);
+}
+
+#[test]
+fn nothing_but_that_is_said_of_an_output_that_was_removed() {
+    let waiting = signals::started(&["fifo", "out"], 5 << 20);
+    waiting.until_written(".partial", 4 << 20);
+    waiting.signal("INT");
+    let (_, output) = waiting.end();
+    assert_eq!(said(&output), "incomplete: interrupted\nnothing was kept\n");
+}
+
+#[test]
+fn an_output_has_the_name_that_the_user_gave() {
+    let (folder, _) = convert::folder();
+    let summary = |name: &str| format!("{name}: {SIZES}\n");
+    assert_eq!(said(&folder.run(&["vmcore", "./out"])), summary("./out"));
+    assert_eq!(said(&folder.run(&["-f", "vmcore", "out"])), summary("out"));
+    symlink("out", folder.path("link")).unwrap();
+    assert_eq!(said(&folder.run(&["-f", "vmcore", "link"])), summary("link"));
+    let flattened = "standard output: 1.4 MiB -> 640.7 KiB (45.8 %) in T s\n";
+    assert_eq!(said(&folder.shell("$KDUMPCONV vmcore | cat >piped")), flattened);
+    assert_eq!(said(&folder.shell("$KDUMPCONV vmcore /dev/stdout | cat >piped")), flattened);
+    for script in ["$KDUMPCONV vmcore >file", "$KDUMPCONV vmcore - >file"] {
+        assert_eq!(said(&folder.shell(script)), summary("standard output"));
+    }
+    let fifo = "mkfifo fifo; cat fifo >piped & $KDUMPCONV vmcore fifo; wait";
+    assert_eq!(said(&folder.shell(fifo)), flattened.replace("standard output", "fifo"));
+}
+
+#[test]
+fn an_error_names_the_output_as_it_was_given() {
+    let (folder, _) = convert::folder();
+    let output = folder.run(&["vmcore", "missing/out"]);
+    let expected = "cannot write missing/out: No such file or directory (os error 2)\n";
+    assert_eq!((code(&output), said(&output).as_str()), (1, expected));
+}
