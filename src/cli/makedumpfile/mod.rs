@@ -5,12 +5,15 @@
 //! translation   from them to the arguments of our commands
 //! unsupported   options without a counterpart: ignored or refused
 //! equivalent    our command line that does the same, for people to read
+//! replies       the messages of makedumpfile that scripts look for
 //! ```
 //!
-//! There is one implementation of everything, in `commands`; only the options are makedumpfile's
-//! here, those of its manual page and of its `getopt_long(3)` table, up to 1.7.9 (2026-06).
+//! There is one implementation of everything, in `commands`; only the options and the replies are
+//! makedumpfile's here. The options are those of its manual page and of its `getopt_long(3)` table,
+//! up to 1.7.9 (2026-06).
 
 mod equivalent;
+mod replies;
 mod translation;
 mod unsupported;
 
@@ -182,7 +185,11 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let args = Args { command, messages: MessageArgs::of_message_level(level) };
-    super::run_command(&args)
+    let exit = super::run_command(&args)?;
+    if exit == Exit::Done {
+        replies::print(&args.command, level);
+    }
+    Ok(exit)
 }
 
 /// The definition, including the options that are ignored or refused.

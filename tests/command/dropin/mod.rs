@@ -5,6 +5,7 @@
 //! 1.8.1 and 1.10.7 (`kdump-config`), and openSUSE's kdump of 2026-04 (`kdump-save`).
 
 mod options;
+mod replies;
 pub(crate) mod scripts;
 
 use std::fs;
