@@ -5,6 +5,17 @@ use std::process::ExitCode;
 
 use kdumpconv::Error;
 
+/// The exit codes and what they mean, as help and the manual pages list them.
+pub(crate) const MEANINGS: [(&str, &str); 7] = [
+    ("0", "success"),
+    ("1", "failure: nothing usable was written"),
+    ("2", "wrong arguments"),
+    ("3", "INPUT is not recognised, or damaged beyond use"),
+    ("4", "incomplete: a usable part was kept (verify: INPUT is marked so)"),
+    ("5", "verify found damage"),
+    ("128+N", "ended by signal N"),
+];
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {

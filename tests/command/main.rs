@@ -25,6 +25,7 @@ mod elf;
 mod epoch;
 mod files;
 mod generate;
+mod help;
 mod info;
 mod json;
 mod kdump;

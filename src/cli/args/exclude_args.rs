@@ -3,32 +3,46 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use kdumpconv::DumpLevel;
 
+use super::help::heading;
+
 use crate::cli::ui::classes::level_classes;
 
 /// Which pages to exclude.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::EXCLUDE)]
 pub(crate) struct ExcludeArgs {
-    /// Pages to exclude, 0 to 31: 1 zero + 2 cache + 4 private-cache + 8 user + 16 free [default: 1, of elf: none]
+    /// 1 zero + 2 cache + 4 private-cache + 8 user + 16 free
     ///
-    /// The numbers are those of makedumpfile. 1: pages of zeros share one stored page (in an ELF
-    /// file they are holes at every level). 2: page cache without private data. 4: page cache with
-    /// or without. 8: memory of processes. 16: free pages. Pages that the kernel has marked as
-    /// poisoned or offline are excluded at every level. The kernel's struct pages say which pages
-    /// these are; pages about which they prove nothing are kept, with a warning.
+    /// The sum of the classes to exclude, 0 to 31, with makedumpfile's numbers. The default is 1; the
+    /// command elf excludes nothing by default.
+    ///
+    /// 1 is pages of zeros, which share one stored page (in an ELF file they are holes at every
+    /// level); 2 is page cache without private data; 4 is page cache with or without; 8 is memory of
+    /// processes; 16 is free pages.
+    ///
+    /// Pages that the kernel has marked as poisoned or offline are excluded at every level. The
+    /// kernel's struct pages identify the classes. If they do not prove that a page belongs to a
+    /// class, it is kept; if a whole class cannot be identified, there is a warning.
     #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude", value_parser = clap::value_parser!(u32).range(0..=31))]
     dump_level: Option<u32>,
 
-    /// Pages to exclude by name, separated by commas
+    /// By name, as in zero,free [default: zero; elf: none]
+    ///
+    /// The names are zero, cache, private-cache, user and free, separated by commas.
     #[arg(
         long,
         value_name = "CLASS",
+        hide_possible_values = true,
         value_delimiter = ',',
         value_parser = class_parser(),
         overrides_with = "dump_level"
     )]
     exclude: Vec<u32>,
 
-    /// Fail (exit code 3) and write nothing if a class to exclude cannot be identified, rather than keep it
+    /// Fail if a class to exclude cannot be identified
+    ///
+    /// Without --strict the pages of such a class are kept, with a warning. With it the exit code is
+    /// 3, and nothing is written.
     #[arg(long)]
     pub(crate) strict: bool,
 }

@@ -5,6 +5,7 @@
 //! or decided here.
 
 pub(crate) mod exclude_args;
+pub(crate) mod help;
 pub(crate) mod shared_args;
 mod short_form;
 
@@ -12,7 +13,7 @@ use std::ffi::OsString;
 use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kdumpconv::Codec;
 
 use crate::cli::commands::convert::args::Convert;
@@ -27,9 +28,16 @@ use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::commands::verify::Verify;
 use shared_args::MessageArgs;
 
-/// Convert Linux kernel crash dumps to the kdump-compressed format, check them, show what they are
+/// Convert, check and inspect Linux kernel crash dumps
+///
+/// INPUT is an ELF vmcore or a kdump-compressed file, of any architecture: /proc/vmcore, or a dump
+/// written by makedumpfile, QEMU, libvirt or kdumpconv.
 #[derive(Debug, PartialEq, Parser)]
-#[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
+#[command(name = "kdumpconv", version, long_version = LONG_VERSION.as_str())]
+#[command(override_usage = help::USAGE, max_term_width = 100)]
+#[command(after_help = help::program_ending(), after_long_help = help::long_program_ending())]
+#[command(disable_help_flag = true, arg = help::help_flag())]
+#[command(disable_version_flag = true, arg = help::version_flag())]
 // A later option overrides an earlier one, so that an alias can have options.
 #[command(args_override_self = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -58,9 +66,8 @@ pub(crate) enum Command {
     Manual(Manual),
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed and nothing usable written, 2 usage, \
-3 input not recognised or damaged beyond use, 4 a usable but incomplete dump was kept, \
-5 verify found damage, 128+n ended by signal n";
+/// In our words: clap calls commands subcommands.
+const HELP_OF_HELP: &str = "Print the help of the program or of a command";
 
 /// The version and the codecs, which a hook that copied the binary asks for.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -74,10 +81,13 @@ impl Args {
     /// # Errors
     /// clap's, with what to print, for wrong arguments and for `--help` and `--version`.
     pub(crate) fn of_line(line: Vec<OsString>) -> Result<Self, clap::Error> {
-        let mut definition = Self::command();
+        let mut definition = Self::command().color(color_of_usage(&line));
         definition.build();
+        let mut definition = definition.mut_subcommand("help", |help| help.about(HELP_OF_HELP));
         let line = short_form::expanded(line, &mut definition)?;
-        Self::try_parse_from(&line).map_err(|error| name_excess(error, &line, &mut definition))
+        let matches = definition.try_get_matches_from_mut(&line);
+        let args = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        args.map_err(|error| name_excess(error, &line, &mut definition))
     }
 
     /// Whether standard output is where the command writes a dump.
@@ -89,6 +99,21 @@ impl Args {
             _ => false,
         }
     }
+}
+
+/// When clap may use color for help and errors: as `--color` says, which it reads too late.
+fn color_of_usage(line: &[OsString]) -> ColorChoice {
+    let mut choice = ColorChoice::Auto;
+    let mut words = line.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next().filter(|word| word != "--") {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('=').map(|value| value.to_owned().into()),
+            None => None,
+        };
+        choice = value.and_then(|value| value.parse().ok()).unwrap_or(choice);
+    }
+    choice
 }
 
 /// The error for one positional argument too many, in other words than clap's.
@@ -119,6 +144,25 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn each_example_of_help_is_a_right_command_line() {
+        let definition = Args::command();
+        for name in definition.get_subcommands().map(clap::Command::get_name).chain(["kdumpconv"]) {
+            let examples = help::examples(name);
+            let lines = examples.lines().filter_map(|line| line.strip_prefix("  "));
+            let commands = lines.flat_map(|line| line.split(" | ")).filter_map(|line| {
+                let words = line.split_whitespace().take_while(|word| *word != ">");
+                let words: Vec<_> = words.map(OsString::from).collect();
+                (words.first()? == "kdumpconv").then_some(words)
+            });
+            let parsed: Vec<_> = commands.map(Args::of_line).collect();
+            assert!(parsed.len() > usize::from(name != "completions"), "{name}");
+            assert!(parsed.iter().all(Result::is_ok), "{name}: {parsed:?}");
+            // No command is left with the examples of the program.
+            assert_eq!(examples == help::examples("kdumpconv"), name == "kdumpconv", "{name}");
+        }
     }
 
     #[test]

@@ -6,12 +6,15 @@ use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
 use kdumpconv::PageSize;
 
+use super::help::heading;
+
 /// The file to read.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::INPUT)]
 pub(crate) struct InputArgs {
-    /// File to read, .gz and .zst are decompressed; - for standard input
-    // An Option, because clap leaves the arguments of converting empty if another command is given.
-    #[arg(required = true)]
+    /// Dump to read, also .gz or .zst; - is standard input
+    // An Option, as standard input has no path.
+    #[arg(required = true, display_order = 0)]
     pub(crate) input: Option<PathBuf>,
 }
 
@@ -33,8 +36,13 @@ impl InputArgs {
 
 /// The file to write.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::OUTPUT)]
 pub(crate) struct OutputArgs {
-    /// File, block device or FIFO; standard output if missing or -
+    /// File, device or FIFO; - or none is standard output
+    ///
+    /// A file appears under its name when it is complete. One that cannot be completed is kept as
+    /// OUTPUT.incomplete, with exit code 4.
+    #[arg(display_order = 0)]
     pub(crate) output: Option<PathBuf>,
 
     /// Replace OUTPUT if it exists
@@ -70,23 +78,33 @@ impl OutputArgs {
 
 /// The dump to read, and what the dump itself may lack.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::INPUT, next_display_order = 1)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
 
-    /// Another file of the split set that INPUT belongs to (makedumpfile --split); once for each
+    /// Another file of INPUT's split set; once for each
+    ///
+    /// makedumpfile --split writes one dump as several files. Name one of them as INPUT and each of
+    /// the others with --part.
     #[arg(long, value_name = "FILE")]
     pub(crate) part: Vec<PathBuf>,
 
-    /// Page size of the kernel, for a vmcore that does not state it (no VMCOREINFO)
+    /// Page size, if VMCOREINFO lacks it
+    ///
+    /// If VMCOREINFO and this option lack it, the architecture's usual page size is taken, where it
+    /// has one.
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub(crate) page_size: Option<PageSize>,
 
-    /// File with the VMCOREINFO text, for a dump without one
+    /// Read VMCOREINFO from FILE, if the dump has none
     #[arg(long, value_name = "FILE", overrides_with = "find_vmcoreinfo")]
     pub(crate) vmcoreinfo: Option<PathBuf>,
 
-    /// If the dump has no VMCOREINFO, search its memory for one
+    /// Find VMCOREINFO in memory, if the dump has none
+    ///
+    /// For guests without a vmcoreinfo device. The text that is found is checked against the
+    /// kernel's own name in memory.
     #[arg(long, overrides_with = "vmcoreinfo")]
     pub(crate) find_vmcoreinfo: bool,
 }
@@ -94,7 +112,10 @@ pub(crate) struct DumpArgs {
 /// The number of threads.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct ThreadArgs {
-    /// Threads, at most 32; 0 for all CPUs that may be used [default: 0]
+    /// At most 32 threads; 0 is one per CPU [default: 0]
+    ///
+    /// Only CPUs that the affinity mask and the cgroup allow are counted. The output does not
+    /// depend on the number of threads.
     #[arg(short = 'j', long, alias = "num-threads", value_name = "N")]
     pub(crate) threads: Option<usize>,
 }
@@ -126,25 +147,33 @@ impl DumpArgs {
 
 /// What to print, and how.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::MESSAGES)]
 pub(crate) struct MessageArgs {
     /// Print errors only
     #[arg(short, long, global = true, overrides_with = "verbose")]
     quiet: bool,
 
-    /// Print details
-    #[arg(short, long, global = true, overrides_with = "quiet", action = ArgAction::Count)]
-    verbose: u8,
+    /// Print details as well
+    #[arg(short, long, global = true, overrides_with = "quiet", action = ArgAction::SetTrue)]
+    verbose: bool,
 
-    /// Report as JSON on standard output (on standard error if the dump goes there)
+    /// Report as JSON
+    ///
+    /// The report goes to standard output, or to standard error if the dump goes to standard
+    /// output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// When to show progress
+    /// Show progress: auto (on a terminal), always, never
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     progress: When,
 
-    /// When to use color
+    /// Use color: auto (on a terminal), always, never
+    ///
+    /// auto respects NO_COLOR, CLICOLOR_FORCE and TERM=dumb.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     color: When,
 
     /// As in makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
@@ -212,7 +241,7 @@ impl MessageArgs {
     pub(crate) fn verbosity(&self) -> Verbosity {
         match self.message_level {
             _ if self.quiet => Verbosity::Quiet,
-            _ if self.debug || self.verbose > 0 => Verbosity::Verbose,
+            _ if self.debug || self.verbose => Verbosity::Verbose,
             Some(bits) if bits & MESSAGE_DEBUG != 0 => Verbosity::Verbose,
             Some(bits) if bits & (MESSAGE_COMMON | MESSAGE_REPORT) == 0 => Verbosity::Quiet,
             _ => Verbosity::Normal,

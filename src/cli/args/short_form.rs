@@ -96,7 +96,7 @@ fn refuse_misspelt_command(
     word: &OsStr,
     definition: &mut clap::Command,
 ) -> Result<(), clap::Error> {
-    let is_path = word == "-" || word.as_encoded_bytes().contains(&b'/');
+    let is_path = word == "-" || word.as_encoded_bytes().iter().any(|byte| b"/.".contains(byte));
     if is_path || Path::new(word).symlink_metadata().is_ok() {
         return Ok(());
     }
@@ -193,7 +193,7 @@ mod tests {
             let refused = expand(&format!("k {word} x")).unwrap_err();
             assert!(refused.contains(&format!("did you mean `{likely}`?")), "{refused}");
         }
-        for other in ["vmcore", "./verfy", "dump.2026", "Cargo.toml"] {
+        for other in ["vmcore", "./verfy", "dump.2026", "Cargo.toml", "vmcore.zst"] {
             assert_eq!(expand(&format!("k {other} x")), Ok(format!("k convert {other} x")));
         }
     }

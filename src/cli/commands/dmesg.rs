@@ -10,6 +10,7 @@ use anyhow::Context;
 use kdumpconv::log::{self, LogReport, PrintError, PrintOptions};
 use kdumpconv::{Dump, DumpMemory, FileEnd, Kernel, OutputFormat, Sink};
 
+use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus};
@@ -19,20 +20,24 @@ use crate::cli::ui::outcome::print_published;
 use crate::cli::ui::sizes::count;
 use crate::cli::ui::terminal::Stdout;
 
-/// Print the log of the crashed kernel, from an ELF vmcore or a kdump file
+/// Print the log of the crashed kernel
 ///
-/// With -v, VMCOREINFO is printed on standard error.
+/// Lines look as those of crash's command log. With -v, VMCOREINFO is printed on standard error.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("dmesg"))]
+#[command(override_usage = "kdumpconv dmesg [OPTIONS] INPUT [OUTPUT]")]
 pub(crate) struct Dmesg {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
 
-    /// Print who logged each line, where the kernel notes it: T for a task, C for a CPU
-    #[arg(short = 'c', long)]
-    pub(crate) caller: bool,
-
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+
+    /// Print the task (T) or CPU (C) that logged each line
+    ///
+    /// Kernels with CONFIG_PRINTK_CALLER record it.
+    #[arg(short = 'c', long, help_heading = heading::OUTPUT)]
+    pub(crate) caller: bool,
 }
 
 /// Prints the log.

@@ -5,6 +5,7 @@ use std::path::Path;
 use kdumpconv::{ElfOptions, ElfReport, OutputFormat, Published, to_elf};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
@@ -18,12 +19,13 @@ use crate::cli::ui::outcome::{
 use crate::cli::ui::progress::Unit;
 use crate::cli::ui::sizes::{count, rate};
 
-/// Write a dump as an ELF vmcore, for gdb and other programs that read no kdump files
+/// Write a dump as an ELF vmcore, for gdb and other tools
 ///
-/// It has all pages of the dump, except those that --dump-level excludes. These, and pages that
-/// the dump excluded before, are RAM without data in the ELF file. Pages of zeros are holes in the
-/// file, and take no space.
+/// OUTPUT has all pages of INPUT, except those that --dump-level excludes. Excluded pages are RAM
+/// without data in the ELF file. Pages of zeros are holes in the file and take no space.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("elf"))]
+#[command(override_usage = "kdumpconv elf [OPTIONS] INPUT [OUTPUT]")]
 pub(crate) struct Elf {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
@@ -31,15 +33,15 @@ pub(crate) struct Elf {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
-    #[command(flatten)]
-    pub(crate) exclude: ExcludeArgs,
-
-    /// Write the file as makedumpfile's flattened stream, which unflatten turns back
-    #[arg(short = 'F', long, alias = "flat")]
+    /// Write a flattened file, which unflatten makes a plain one
+    #[arg(short = 'F', long, alias = "flat", help_heading = heading::OUTPUT)]
     pub(crate) flattened: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::OUTPUT)]
     pub(crate) threads: ThreadArgs,
+
+    #[command(flatten)]
+    pub(crate) exclude: ExcludeArgs,
 }
 
 impl Elf {

@@ -10,18 +10,27 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::args::Args;
+use crate::cli::args::help::{self, heading};
 use crate::cli::exit::Exit;
 
-/// Print the completions of a shell
+/// Print completions for a shell
 #[derive(Debug, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::OUTPUT, after_long_help = help::long_ending("completions"))]
+#[command(override_usage = "kdumpconv completions SHELL")]
 pub(crate) struct Completions {
+    /// bash, zsh, fish, elvish or powershell
+    #[arg(hide_possible_values = true)]
     shell: Shell,
 }
 
 /// Print the manual page, or write those of all commands
 #[derive(Debug, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::OUTPUT, after_long_help = help::long_ending("man"))]
+#[command(override_usage = "kdumpconv man [FOLDER]")]
 pub(crate) struct Manual {
-    /// Folder for kdumpconv.1, kdumpconv-info.1 and so on; created if it is missing
+    /// Folder for kdumpconv.1, kdumpconv-info.1 and so on
+    ///
+    /// It is created if it is missing. Without it, kdumpconv.1 is printed.
     folder: Option<PathBuf>,
 }
 

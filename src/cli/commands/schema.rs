@@ -3,15 +3,20 @@
 use anyhow::Context;
 use std::io::Write;
 
+use crate::cli::args::help::{self, heading};
 use crate::cli::exit::Exit;
 use crate::cli::json::{Report, report_text, schema};
 use crate::cli::ui::terminal::Stdout;
 
 /// Print the JSON Schema of what --json prints
 #[derive(Debug, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::OUTPUT, after_long_help = help::long_ending("schema"))]
+#[command(override_usage = "kdumpconv schema [REPORT]")]
 pub(crate) struct Schema {
-    /// Report to print the schema of; all if missing
-    #[arg(value_enum)]
+    /// convert, info, verify, dmesg, elf, unflatten or error
+    ///
+    /// Without it, the schema is of all reports.
+    #[arg(value_enum, hide_possible_values = true)]
     report: Option<Report>,
 }
 

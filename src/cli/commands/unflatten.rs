@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use kdumpconv::{FlattenedStream, OutputFormat, Published, UnflattenStop, Unflattened, unflatten};
 
+use crate::cli::args::help;
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
@@ -17,8 +18,12 @@ use crate::cli::ui::outcome::{Totals, all_warnings, per_second, print_published,
 use crate::cli::ui::progress::Unit;
 use crate::cli::ui::sizes::{count, rate};
 
-/// Turn a flattened file back into a plain one, as makedumpfile -R does
+/// Turn a flattened file into a plain one, as makedumpfile -R does
+///
+/// INPUT may be a pipe; OUTPUT must be able to seek. A stream that is cut off gives
+/// OUTPUT.incomplete, with exit code 4.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("unflatten"), override_usage = USAGE)]
 pub(crate) struct Unflatten {
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -30,6 +35,9 @@ pub(crate) struct Unflatten {
     #[arg(skip)]
     pub(crate) check_params: bool,
 }
+
+const USAGE: &str = "kdumpconv unflatten [OPTIONS] INPUT [OUTPUT]
+       kdumpconv -R [OPTIONS] OUTPUT < INPUT";
 
 /// Writes OUTPUT as the plain file that INPUT, a flattened file, describes.
 ///

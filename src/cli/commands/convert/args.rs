@@ -6,15 +6,18 @@ use clap::ValueEnum;
 use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs, parse_size};
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
 
-/// Convert an ELF vmcore or a kdump file to a kdump file
+/// Convert a dump to the kdump-compressed format
 ///
-/// The result opens in crash, drgn and libkdumpfile. OUTPUT appears under its name only when it
-/// is complete; what cannot be completed is kept as OUTPUT.incomplete.
+/// INPUT is an ELF vmcore or a kdump file. OUTPUT opens in crash, drgn and libkdumpfile: each page
+/// is compressed by itself, and pages of zeros are stored once.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("convert"))]
+#[command(override_usage = "kdumpconv [convert] [OPTIONS] INPUT [OUTPUT]")]
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
@@ -22,54 +25,69 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
-    /// Codec to compress pages with [default: zlib]
-    #[arg(short = 'C', long, value_name = "CODEC", overrides_with_all = ["zlib", "lzo", "snappy", "zstd"])]
-    pub(crate) compress: Option<CodecArg>,
-
-    /// Short for --compress zlib
-    #[arg(short = 'c', overrides_with_all = ["compress", "lzo", "snappy", "zstd"])]
-    pub(crate) zlib: bool,
-
-    /// Short for --compress lzo
-    #[arg(short = 'l', overrides_with_all = ["compress", "zlib", "snappy", "zstd"])]
-    pub(crate) lzo: bool,
-
-    /// Short for --compress snappy
-    #[arg(short = 'p', overrides_with_all = ["compress", "zlib", "lzo", "zstd"])]
-    pub(crate) snappy: bool,
-
-    /// Short for --compress zstd
-    #[arg(short = 'z', overrides_with_all = ["compress", "zlib", "lzo", "snappy"])]
-    pub(crate) zstd: bool,
-
-    /// Compression level of zlib (1..12) or zstd (-7..22) [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) level: Option<i32>,
-
     #[command(flatten)]
     pub(crate) exclude: ExcludeArgs,
 
-    /// Kind of file [default: auto]
+    /// zlib, lzo, snappy, zstd or none [default: zlib]
+    ///
+    /// The codec to compress pages with. A page that does not get smaller is stored as it is.
+    #[arg(short = 'C', long, value_name = "CODEC", hide_possible_values = true)]
+    #[arg(help_heading = heading::COMPRESSION, overrides_with_all = ["zlib", "lzo", "snappy", "zstd"])]
+    pub(crate) compress: Option<CodecArg>,
+
+    /// Short for zlib; likewise -l lzo, -p snappy, -z zstd
+    #[arg(short = 'c', help_heading = heading::COMPRESSION, long_help = "Short for --compress zlib", overrides_with_all = ["compress", "lzo", "snappy", "zstd"])]
+    pub(crate) zlib: bool,
+
+    /// Short for --compress lzo
+    #[arg(short = 'l', help_heading = heading::COMPRESSION, hide_short_help = true, overrides_with_all = ["compress", "zlib", "snappy", "zstd"])]
+    pub(crate) lzo: bool,
+
+    /// Short for --compress snappy
+    #[arg(short = 'p', help_heading = heading::COMPRESSION, hide_short_help = true, overrides_with_all = ["compress", "zlib", "lzo", "zstd"])]
+    pub(crate) snappy: bool,
+
+    /// Short for --compress zstd
+    #[arg(short = 'z', help_heading = heading::COMPRESSION, hide_short_help = true, overrides_with_all = ["compress", "zlib", "lzo", "snappy"])]
+    pub(crate) zstd: bool,
+
+    /// Level of zlib, 1 to 12, or zstd, -7 to 22 [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(help_heading = heading::COMPRESSION)]
+    pub(crate) level: Option<i32>,
+
+    #[command(flatten, next_help_heading = heading::COMPRESSION)]
+    pub(crate) threads: ThreadArgs,
+
+    /// auto (flattened to a pipe), file or flattened
+    ///
+    /// A flattened file is makedumpfile's format for a pipe: crash, drgn and kdumpconv open it, and
+    /// kdumpconv unflatten turns it into a plain one.
     #[arg(long, value_enum, value_name = "FORMAT", overrides_with = "flattened")]
+    #[arg(hide_possible_values = true, help_heading = heading::OUTPUT)]
     pub(crate) format: Option<FormatArg>,
 
     /// Short for --format flattened
-    #[arg(short = 'F', overrides_with = "format")]
+    #[arg(short = 'F', overrides_with = "format", help_heading = heading::OUTPUT)]
     pub(crate) flattened: bool,
 
-    #[command(flatten)]
-    pub(crate) threads: ThreadArgs,
-
-    /// Stop at this size (before flattening) and keep an incomplete dump
+    /// Stop at SIZE and keep an incomplete dump
+    ///
+    /// SIZE is a number of bytes: K, M, G, T and KiB, MiB, GiB, TiB are powers of 1024, KB, MB, GB,
+    /// TB powers of 1000; 1.5G is allowed. It is the size before flattening.
     #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(help_heading = heading::OUTPUT)]
     pub(crate) max_size: Option<u64>,
 
-    /// Read OUTPUT back before it gets its name, and compare every page with INPUT
-    #[arg(long, conflicts_with = "dry_run")]
+    /// Read OUTPUT back and compare every page with INPUT
+    ///
+    /// This happens before OUTPUT gets its name. The output is synchronised and dropped from the
+    /// page cache first. From a pipe, pages are decoded but not compared.
+    #[arg(long, conflicts_with = "dry_run", help_heading = heading::OUTPUT)]
     pub(crate) verify: bool,
 
-    /// Write nothing, say how large OUTPUT would be, and print the pages by class
-    #[arg(short = 'n', long)]
+    /// Write nothing; print the size and the pages by class
+    #[arg(short = 'n', long, help_heading = heading::OUTPUT)]
     pub(crate) dry_run: bool,
 
     /// As of makedumpfile: turn a flattened file back into a plain one

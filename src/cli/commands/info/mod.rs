@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use kdumpconv::summary::{Picture, Summary};
 
+use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
@@ -18,20 +19,22 @@ use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
 use text::{TextReport, picture_cells};
 
-/// Show what an ELF vmcore or a kdump file is: kernel, crash, codecs, pages, memory map
+/// Show what a dump is: kernel, crash, codecs, pages, memory map
 ///
-/// Reads headers, bitmaps and the kernel's log, no pages. -v lists all memory ranges and VMCOREINFO.
-/// --classes reads the kernel's struct pages as well.
+/// Only headers, bitmaps and the kernel's log are read, with --classes its struct pages as well. -v
+/// lists all memory ranges and VMCOREINFO. Incomplete dumps are reported with exit code 0.
 #[derive(Debug, Default, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("info"))]
+#[command(override_usage = "kdumpconv info [OPTIONS] INPUT")]
 pub(crate) struct Info {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
 
-    /// Count pages by what the kernel used them for, which are the classes of --dump-level
+    /// Count the pages of each class of --dump-level
     ///
-    /// The kernel's struct pages say that. Which pages are zero, only reading them says: see
-    /// kdumpconv --dry-run.
-    #[arg(long)]
+    /// The kernel's struct pages identify the classes. Pages of zeros are not counted, as that takes
+    /// reading them all: kdumpconv convert --dry-run does.
+    #[arg(long, help_heading = heading::OUTPUT)]
     pub(crate) classes: bool,
 }
 

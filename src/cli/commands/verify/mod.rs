@@ -7,34 +7,38 @@ use std::path::PathBuf;
 use kdumpconv::PageSize;
 use kdumpconv::{Dump, Findings, Severity, VerifyOptions, verify};
 
+use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::ui::progress::Unit;
 use report::VerifyReport;
 
-/// Check every page of a dump, and that nothing in it contradicts itself
+/// Check a dump, or compare it with the vmcore it was made from
 ///
-/// The codecs notice most damage of compressed pages. A raw page may hold any bytes: only
-/// --against finds damage there. The exit code is 4 for a dump that says it is incomplete and is
-/// good otherwise, 5 for damage.
+/// Every page is decoded, and headers, bitmaps and notes are checked for contradictions. The codecs
+/// detect most damage of compressed pages. A raw page may hold any bytes: only --against finds
+/// damage there.
 #[derive(Debug, PartialEq, clap::Args)]
+#[command(after_long_help = help::long_ending("verify"))]
+#[command(override_usage = "kdumpconv verify [OPTIONS] INPUT [--against VMCORE]")]
 pub(crate) struct Verify {
     #[command(flatten)]
     dump: DumpArgs,
 
-    /// Compare with the vmcore that INPUT was made from, or with another dump of it
+    /// Compare with the vmcore that INPUT was made from
     ///
-    /// That the dump level excluded the right pages is proven from VMCORE's struct pages, if
-    /// VMCORE can be read at random. --vmcoreinfo and --find-vmcoreinfo apply to VMCORE, too.
-    #[arg(long, value_name = "VMCORE")]
+    /// VMCORE may also be another dump of it. Its struct pages prove that the right pages were
+    /// excluded, unless VMCORE is a pipe or a .gz or .zst file. --vmcoreinfo and --find-vmcoreinfo
+    /// apply to VMCORE as well.
+    #[arg(long, value_name = "VMCORE", help_heading = heading::CHECKS)]
     against: Option<PathBuf>,
 
-    /// Findings of each kind that are printed one by one
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    /// Print at most N findings of each kind
+    #[arg(long, value_name = "N", default_value_t = 16, help_heading = heading::CHECKS)]
     examples: usize,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = heading::CHECKS)]
     threads: ThreadArgs,
 }
 
