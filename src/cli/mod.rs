@@ -23,9 +23,9 @@ mod ui;
 use std::ffi::OsString;
 
 use args::{Args, Command};
-use commands::{convert, dmesg, elf, info, unflatten, verify};
 #[cfg(feature = "generate")]
-use commands::{generate, schema};
+use commands::{completions, generate, schema};
+use commands::{convert, dmesg, elf, info, unflatten, verify};
 use json::{ErrorJson, print_json_line};
 use ui::{advice, messages};
 
@@ -83,7 +83,7 @@ fn run_command(args: &Args) -> anyhow::Result<Exit> {
             None => convert::run(args, messages),
         },
         #[cfg(feature = "generate")]
-        Command::Completions(args) => generate::completions(args),
+        Command::Completions(args) => completions::run(args),
         Command::Dmesg(args) => dmesg::run(args, messages),
         Command::Elf(args) => elf::run(args, messages),
         Command::Info(args) => info::run(args, messages),

@@ -16,11 +16,13 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kdumpconv::Codec;
 
+#[cfg(feature = "generate")]
+use crate::cli::commands::completions::Completions;
 use crate::cli::commands::convert::args::Convert;
 use crate::cli::commands::dmesg::Dmesg;
 use crate::cli::commands::elf::Elf;
 #[cfg(feature = "generate")]
-use crate::cli::commands::generate::{Completions, Manual};
+use crate::cli::commands::generate::Manual;
 use crate::cli::commands::info::Info;
 #[cfg(feature = "generate")]
 use crate::cli::commands::schema::Schema;

@@ -1,27 +1,15 @@
-//! `completions` and `man`: files that packages ship with the binary, generated from the one
-//! definition of the command line.
+//! `man`: the manual pages, made from the definition of the command line.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::args::Args;
 use crate::cli::args::help::{self, heading};
 use crate::cli::exit::Exit;
-
-/// Print completions for a shell
-#[derive(Debug, PartialEq, clap::Args)]
-#[command(next_help_heading = heading::OUTPUT, after_long_help = help::long_ending("completions"))]
-#[command(override_usage = "kdumpconv completions SHELL")]
-pub(crate) struct Completions {
-    /// bash, zsh, fish, elvish or powershell
-    #[arg(hide_possible_values = true)]
-    shell: Shell,
-}
 
 /// Print the manual page, or write those of all commands
 #[derive(Debug, PartialEq, clap::Args)]
@@ -36,16 +24,6 @@ pub(crate) struct Manual {
 
 /// The end of each page, which the definition of the command line does not have.
 const SEE_ALSO: &[u8] = b".SH \"SEE ALSO\"\ncrash(8), makedumpfile(8), kdump.conf(5)\n";
-
-/// Prints the completions for a shell on standard output.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub(crate) fn completions(args: &Completions) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Args::command(), "kdumpconv", &mut script);
-    print(&script)
-}
 
 /// Prints the manual page of the main command, or writes all of them.
 ///

@@ -6,6 +6,8 @@
 //!
 //! [`cli::run`]: super::run
 
+#[cfg(feature = "generate")]
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod dmesg;
 pub(crate) mod elf;
