@@ -39,7 +39,10 @@
 //! | find out which pages a dump level excludes | [`select`] |
 //! | turn a flattened stream back into a plain file | [`unflatten`] |
 //! | read or write headers, descriptors and records | [`mod@format`] |
-//! | make small dumps for tests | [`fixtures`](https://docs.rs/kdumpconv/latest/kdumpconv/fixtures) (a feature) |
+#![cfg_attr(
+    feature = "fixtures",
+    doc = "| make small dumps for tests | [`fixtures`] (a feature) |\n\n[`guide`] shows how, with examples."
+)]
 //!
 //! Nothing panics on a damaged or hostile input, and the memory that the library uses stays in
 //! proportion to the size of the input.
@@ -92,6 +95,10 @@
 // Lets tests/unit and the fuzz targets write `kdumpconv::`, as all other tests do.
 #[cfg(any(test, kdumpconv_fuzz))]
 extern crate self as kdumpconv;
+
+#[cfg(all(any(doc, doctest), feature = "fixtures"))]
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 mod codec;
 mod dump;

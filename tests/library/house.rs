@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom; within a row, left to right.
 const LAYERS: [&[&str]; 9] = [
-    &["to_kdump", "to_elf", "verify", "summary", "unflatten", "fixtures"],
+    &["to_kdump", "to_elf", "verify", "summary", "unflatten", "fixtures", "guide"],
     &["select"],
     &["output"],
     &["pipeline"],

@@ -62,7 +62,11 @@ fn dump_fs(folder: &Folder, collector: &str) -> Output {
 
 #[test]
 fn kdump_utils_gets_its_file() {
-    let kdumpconv = format!("{} -l -d 31", env!("CARGO_BIN_EXE_kdumpconv"));
+    // The setting that the README shows.
+    let readme = include_str!("../../../README.md");
+    let setting = readme.lines().find_map(|line| line.strip_prefix("core_collector ")).unwrap();
+    let kdumpconv = setting.replacen("kdumpconv", env!("CARGO_BIN_EXE_kdumpconv"), 1);
+    assert_ne!(kdumpconv, setting);
     for collector in [
         "makedumpfile -l --message-level 7 -d 31",
         "makedumpfile -c -d 31 --num-threads=2",
