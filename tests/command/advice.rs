@@ -307,7 +307,7 @@ fn what_stands_in_the_way_of_an_output_is_said_with_the_way_around() {
     let folder = folder();
     folder.write("out", b"");
     let said = stderr(&folder.run(&["vmcore", "out"]));
-    assert!(said.ends_with("out exists already; --force replaces it\n"), "{said}");
+    assert!(said.ends_with("out exists already; -f (--force) replaces it\n"), "{said}");
     let said = stderr(&folder.run(&["vmcore", "/dev/full"]));
     assert!(said.contains("; name an OUTPUT on another disk, or send it"), "{said}");
     let mut of_other_machine = builder().build();

@@ -195,7 +195,7 @@ fn a_failure_is_an_object_where_the_report_would_be() {
         ("info text", "input", 3, "text: "),
         ("text out", "input", 3, "text: "),
         ("info ./missing", "failed", 1, "./missing: "),
-        ("small there", "failed", 1, "there exists already; --force replaces it"),
+        ("small there", "failed", 1, "there exists already; -f (--force) replaces it"),
         ("--verify small /dev/null --level 99", "usage", 2, "--level: "),
         ("-n --level 99 small", "usage", 2, "--level: "),
         ("elf small there", "failed", 1, "there exists already"),

@@ -8,6 +8,7 @@ use kdumpconv::DumpLevel;
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{DumpArgs, OutputArgs};
+use crate::cli::ui::advice::shell_quoted;
 
 /// The command line, quoted for a shell: all that [`super::translation`] may set, except what is
 /// about messages.
@@ -54,7 +55,7 @@ impl Line {
 
     fn option(self, name: &str, value: Option<impl Display>) -> Self {
         match value {
-            Some(value) => Line(format!("{} {name} {}", self.0, quoted(&value.to_string()))),
+            Some(value) => Line(format!("{} {name} {}", self.0, shell_quoted(&value.to_string()))),
             None => self,
         }
     }
@@ -69,18 +70,8 @@ impl Line {
             .flag("-f", output.force)
             .flag("--", true);
         let add = |Line(line): Line, file: &PathBuf| {
-            Line(format!("{line} {}", quoted(&file.display().to_string())))
+            Line(format!("{line} {}", shell_quoted(&file.display().to_string())))
         };
         dump.input.input.iter().chain(&output.output).fold(line, add)
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

@@ -38,9 +38,10 @@ const NAME: &str = "makedumpfile";
 /// makedumpfile's own --message-level: progress, common messages, errors.
 const MESSAGE_DEFAULT: u32 = 7;
 
-/// In place of makedumpfile: write a small dump of VMCORE.
+/// Write a small dump of VMCORE, with the options of makedumpfile.
 ///
-/// This is kdumpconv, called as makedumpfile. `kdumpconv --help` says what else it does.
+/// This is kdumpconv, called as makedumpfile. Its own command line can do more: see
+/// `kdumpconv --help`.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
@@ -56,23 +57,23 @@ const MESSAGE_DEFAULT: u32 = 7;
     infer_long_args = true
 )]
 struct Makedumpfile {
-    /// Compress pages with zlib [default: not at all]
+    /// Compress pages with zlib [default: no compression]
     #[arg(short = 'c', overrides_with_all = ["lzo", "snappy", "zstd"])]
     zlib: bool,
 
-    /// With LZO
+    /// Compress pages with LZO
     #[arg(short = 'l', overrides_with_all = ["zlib", "snappy", "zstd"])]
     lzo: bool,
 
-    /// With snappy
+    /// Compress pages with snappy
     #[arg(short = 'p', overrides_with_all = ["zlib", "lzo", "zstd"])]
     snappy: bool,
 
-    /// With zstd
+    /// Compress pages with zstd
     #[arg(short = 'z', overrides_with_all = ["zlib", "lzo", "snappy"])]
     zstd: bool,
 
-    /// Pages to exclude, 0 to 31; of several levels with commas between, the last [default: 0]
+    /// Dump level: pages to exclude, 0 to 31; if several are given, the last is used [default: 0]
     #[arg(
         short = 'd',
         value_name = "LEVEL[,LEVEL...]",
@@ -81,11 +82,11 @@ struct Makedumpfile {
     )]
     levels: Vec<u32>,
 
-    /// Stop at this size
+    /// Stop at this size, and keep an incomplete dump
     #[arg(short = 'L', value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
 
-    /// Write an ELF file
+    /// Write an ELF file, not a kdump file
     #[arg(short = 'E')]
     elf: bool,
 
@@ -93,43 +94,43 @@ struct Makedumpfile {
     #[arg(short = 'F')]
     flattened: bool,
 
-    /// Turn a flattened stream from standard input back into a plain file
+    /// Turn a flattened stream on standard input back into a plain file
     #[arg(short = 'R')]
     rearrange: bool,
 
-    /// Replace DUMPFILE
+    /// Replace DUMPFILE if it exists
     #[arg(short = 'f')]
     force: bool,
 
-    /// VMCOREINFO of a VMCORE that has none
+    /// File with the VMCOREINFO text, for a VMCORE without one
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 
-    /// Threads [default: the CPUs that may be used]
+    /// Threads [default: all CPUs that may be used]
     #[arg(long, value_name = "N")]
     num_threads: Option<usize>,
 
-    /// Sum of 1 progress, 2 summary, 4 errors, 8 details, 16 report [default: 7]
+    /// What to print: sum of 1 progress, 2 and 16 summary, 8 details; errors always [default: 7]
     #[arg(long, value_name = "N")]
     message_level: Option<u32>,
 
-    /// Print details
+    /// Print details (adds 8 to the message level)
     #[arg(short = 'D')]
     debug: bool,
 
-    /// Summary, whatever the message level
+    /// Print the summary (adds 16 to the message level)
     #[arg(long)]
     show_stats: bool,
 
-    /// Write nothing, print the size
+    /// Write nothing, print how large DUMPFILE would be
     #[arg(long)]
     dry_run: bool,
 
-    /// Write the kernel's log to LOGFILE
+    /// Write the log of the kernel to LOGFILE
     #[arg(long)]
     dump_dmesg: bool,
 
-    /// Print pages by what the kernel uses them for
+    /// Count pages by what the kernel used them for
     #[arg(long)]
     mem_usage: bool,
 
@@ -137,11 +138,11 @@ struct Makedumpfile {
     #[arg(long)]
     check_params: bool,
 
-    /// Print the version
+    /// Print the version and the codecs
     #[arg(short = 'v', action = clap::ArgAction::Version)]
     version: Option<bool>,
 
-    /// VMCORE and the file to write, as above
+    /// VMCORE, and the file to write
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -172,14 +173,14 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
     let command = asked.translated()?;
     let level = asked.message_level();
     if let [_, .., last] = asked.levels.as_slice() {
-        notes.push(format!("-d: of several levels the last is taken, {last}"));
+        notes.push(format!("-d: several levels are given; the last one is used, {last}"));
     }
     if level != 0 {
         notes.iter().for_each(|note| print_line(&printable(note)));
     }
     if level & MESSAGE_DEBUG != 0 {
         let line = equivalent(&command);
-        print_line(&printable(&format!("called as {NAME}: {line}")));
+        print_line(&printable(&format!("same as: {line}")));
     }
     if asked.check_params {
         return Ok(Exit::Done);

@@ -39,10 +39,12 @@ impl Makedumpfile {
 
     fn unflatten(&self) -> Result<Unflatten, Usage> {
         if self.codec() != CodecArg::None || self.level() != 0 || self.elf || self.flattened {
-            return Err(Usage("-R: how the dump is made was decided when it was flattened"));
+            return Err(Usage(
+                "-R cannot be combined with -c, -l, -p, -z, -d, -E or -F: it changes no page",
+            ));
         }
-        let output =
-            self.one_file("-R takes one DUMPFILE; the flattened stream comes from standard input")?;
+        let output = self
+            .one_file("-R expects one DUMPFILE; the flattened stream comes from standard input")?;
         Ok(Unflatten {
             input: InputArgs::of(Path::new("-")),
             output: self.output(Some(output)),
@@ -52,23 +54,25 @@ impl Makedumpfile {
 
     fn dmesg(&self) -> Result<Dmesg, Usage> {
         if self.dry_run {
-            return Err(Usage("--dry-run cannot be used with --dump-dmesg"));
+            return Err(Usage("--dry-run cannot be combined with --dump-dmesg"));
         }
         let (dump, output) = self.dump_and_output()?;
         Ok(Dmesg { dump, output, ..Default::default() })
     }
 
     fn info(&self) -> Result<Info, Usage> {
-        let dump = self.dump(self.one_file("--mem-usage takes one VMCORE")?);
+        let dump = self.dump(self.one_file("--mem-usage expects one VMCORE")?);
         Ok(Info { dump, classes: true })
     }
 
     fn elf(&self) -> Result<Elf, Usage> {
         if self.codec() != CodecArg::None {
-            return Err(Usage("-E: an ELF file has no compressed pages"));
+            return Err(Usage(
+                "-E cannot be combined with -c, -l, -p or -z: an ELF file has no compressed pages",
+            ));
         }
         if self.dry_run || self.max_size.is_some() {
-            return Err(Usage("-E: --dry-run and -L are for kdump files"));
+            return Err(Usage("-E cannot be combined with --dry-run or -L"));
         }
         let (dump, output) = self.dump_and_output()?;
         Ok(Elf {
@@ -121,8 +125,8 @@ impl Makedumpfile {
         match (self.files.as_slice(), self.flattened) {
             ([vmcore, output], false) => Ok((self.dump(vmcore), self.output(Some(output)))),
             ([vmcore], true) => Ok((self.dump(vmcore), self.output(None))),
-            (_, true) => Err(Usage("-F takes one VMCORE, and writes to standard output")),
-            (_, false) => Err(Usage("VMCORE and the file to write are wanted, or -F and VMCORE")),
+            (_, true) => Err(Usage("-F expects VMCORE alone: the dump goes to standard output")),
+            (_, false) => Err(Usage("expected VMCORE and the file to write, or -F and VMCORE")),
         }
     }
 

@@ -45,46 +45,55 @@ pub(super) const UNSUPPORTED: [UnsupportedOption; 21] = [
     option(
         "-x",
         Some("VMLINUX"),
-        Ignored("VMLINUX is not read: VMCOREINFO in VMCORE has what is needed"),
+        Ignored("VMLINUX is not read; the VMCOREINFO in VMCORE is enough"),
     ),
-    option("-e", None, Ignored("unused pages of the vmemmap are kept")),
-    option("-X", None, Ignored("no page is excluded for Xen, which is not supported")),
-    option("--vtop", Some("ADDRESS"), Ignored("no address is translated; crash has vtop")),
-    option("--partial-dmesg", None, Ignored("the log is written from its start")),
-    option("--config", Some("FILE"), Refused(ERASES)),
-    option("--eppic", Some("FILE"), Refused(ERASES)),
-    option("--extension", Some("FILE"), Refused(ERASES)),
+    option("-e", None, Ignored("unused vmemmap pages are kept")),
+    option("-X", None, Ignored("Xen is not supported; pages of its user domains are kept")),
+    option(
+        "--vtop",
+        Some("ADDRESS"),
+        Ignored("the address is not translated; use the command vtop of crash"),
+    ),
+    option("--partial-dmesg", None, Ignored("the whole log is written")),
+    option("--config", Some("FILE"), Refused(FILTERS)),
+    option("--eppic", Some("FILE"), Refused(FILTERS)),
+    option("--extension", Some("FILE"), Refused(FILTERS)),
     option(
         "--split",
         None,
-        Refused("one file is written, by all CPUs: name one DUMPFILE, without --split"),
+        Refused("all CPUs write to one file; name one DUMPFILE and omit --split"),
     ),
     option(
         "--reassemble",
         None,
         Refused(
-            "kdumpconv -l PART1 --part PART2 DUMPFILE joins a split set (-c, -p, -z: as its pages are compressed)",
+            "to join a split set, run kdumpconv -l PART1 --part PART2 DUMPFILE, with -c, -l, -p or -z as its pages are compressed",
         ),
     ),
     option(
         "-g",
         Some("VMCOREINFO"),
         Refused(
-            "VMCOREINFO is not made from a VMLINUX: the kernel has it in its memory, where kdumpconv --find-vmcoreinfo finds it",
+            "VMCOREINFO cannot be made from a VMLINUX; kdumpconv --find-vmcoreinfo finds it in the memory of the kernel",
         ),
     ),
     option(
         "--diskset",
         Some("VMCORE"),
-        Refused("dumps of sadump are not read, makedumpfile does that"),
+        Refused("dumps of sadump are not supported; use the makedumpfile of your distribution"),
     ),
     option("--xen-syms", Some("FILE"), Refused(XEN)),
     option("--xen-vmcoreinfo", Some("FILE"), Refused(XEN)),
     option("--xen_phys_start", Some("ADDRESS"), Refused(XEN)),
 ];
 
-const ERASES: &str = "no data is erased from a dump, makedumpfile does that";
-const XEN: &str = "dumps of Xen are not read, makedumpfile does that";
+const FILTERS: &str =
+    "data cannot be filtered or erased; use the makedumpfile of your distribution";
+const XEN: &str = "dumps of Xen are not supported; use the makedumpfile of your distribution";
+
+/// Headings of the help.
+const IGNORED: &str = "Ignored";
+const REFUSED: &str = "Refused, with exit code 2";
 
 impl UnsupportedOption {
     /// The option as clap defines it, with its name as its id.
@@ -94,15 +103,21 @@ impl UnsupportedOption {
             Some(long) => Arg::new(*name).long(long),
             None => Arg::new(*name).short(name.chars().nth(1)),
         };
-        let help = match treatment {
-            NotNeeded => "Ignored, and not needed".to_owned(),
-            Ignored(why) => format!("Ignored: {why}"),
-            Refused(why) => format!("Refused: {why}"),
+        let (heading, why) = match treatment {
+            NotNeeded => (IGNORED, "Not needed"),
+            Ignored(why) => (IGNORED, *why),
+            Refused(why) => (REFUSED, *why),
         };
-        let arg = arg.help(help);
+        let arg = arg.help_heading(heading).help(capitalised(why));
         match value {
             Some(value) => arg.value_name(*value).action(ArgAction::Append),
             None => arg.action(ArgAction::SetTrue),
         }
     }
+}
+
+/// A message as the help has it.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

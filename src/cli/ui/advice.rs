@@ -42,7 +42,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
     let input = error.downcast_ref::<InputName>().and_then(|name| name.0.as_deref());
     let advice = match error.downcast_ref::<Error>() {
         Some(Error::Unsupported(kind)) => for_kind(*kind, input),
-        Some(Error::Exists(_)) => Some("--force replaces it".to_owned()),
+        Some(Error::Exists(_)) => Some("-f (--force) replaces it".to_owned()),
         Some(Error::UnknownPageSize { .. }) => {
             Some("--page-size sets it, to 4K for example".to_owned())
         }
@@ -159,8 +159,13 @@ fn in_folder(folder: Option<&Path>) -> Option<String> {
 pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let text = if text.starts_with('-') { format!("./{text}").into() } else { text };
-    // The only error is a NUL, which no path has.
-    shlex::try_quote(&text).map_or_else(|_| text.to_string(), Cow::into_owned)
+    shell_quoted(&text)
+}
+
+/// A word as a shell takes it.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    // The only error is a NUL, which no argument has.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
 }
 
 /// A remark with advice.

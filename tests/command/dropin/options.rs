@@ -122,7 +122,7 @@ fn of_several_levels_the_last_one_is_used_and_reported() {
     assert_done(&folder.run(&["-ld31", "vmcore", "31"]));
     let output = makedumpfile(&folder, "-l -d 1,31 vmcore listed");
     assert_done(&output);
-    assert!(stderr(&output).contains("-d: of several levels the last is taken, 31\n"));
+    assert!(stderr(&output).contains("-d: several levels are given; the last one is used, 31\n"));
     assert!(folder.read("listed") == folder.read("31"));
     assert_eq!(code(&makedumpfile(&folder, "-d 32,31 vmcore none")), 2);
     assert_eq!(made(&folder), ["31", "listed"]);
@@ -168,10 +168,7 @@ fn the_message_level_selects_the_messages() {
     }
     for level in ["-D", "--message-level 8", "--message-level 31"] {
         let told = told(level);
-        assert!(
-            told.contains("called as makedumpfile: kdumpconv convert -C lzo -d 1 -f "),
-            "{told}"
-        );
+        assert!(told.contains("kdumpconv: same as: kdumpconv convert -C lzo -d 1 -f "), "{told}");
         assert!(told.contains("pfn 0x100..0x800"), "{level}: {told}");
     }
     // Errors are printed at any message level.

@@ -33,11 +33,11 @@ fn kdump_utils_checks_its_options_before_there_is_a_vmcore() {
     }
     for (line, why) in [
         ("--check-params -l --message-level 7 -d 32 vmcore dumpfile", "32 is not in 0..=31"),
-        ("--check-params -l -d 31 vmcore", "VMCORE and the file to write are wanted"),
-        ("--check-params -F -l -d 31 vmcore dumpfile", "-F takes one VMCORE"),
-        ("--check-params -E -c vmcore dumpfile", "-E: an ELF file has no compressed pages"),
-        ("--check-params --split -d 31 vmcore dumpfile", "--split: one file is written"),
-        ("--check-params --config f -d 31 vmcore dumpfile", "--config: no data is erased"),
+        ("--check-params -l -d 31 vmcore", "expected VMCORE and the file to write"),
+        ("--check-params -F -l -d 31 vmcore dumpfile", "-F expects VMCORE alone"),
+        ("--check-params -E -c vmcore dumpfile", "-E cannot be combined with -c"),
+        ("--check-params --split -d 31 vmcore dumpfile", "--split: all CPUs write to one file"),
+        ("--check-params --config f -d 31 vmcore dumpfile", "--config: data cannot be filtered"),
     ] {
         let output = makedumpfile(&folder, line);
         assert_eq!(code(&output), 2, "{line}");
