@@ -1,5 +1,5 @@
-//! Malicious dumps: whatever their headers claim, the command writes only OUTPUT and uses little
-//! memory.
+//! Malicious dumps: whatever their headers claim, the command writes only OUTPUT, uses little memory,
+//! and prints reports that are as their schema says.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +13,7 @@ use support::segments::Load;
 
 use crate::common::{core_of, flat, noise, options, plain, text, x86_64};
 use crate::process::{Folder, stderr};
+use crate::schema::Reports;
 
 /// More than two threads need, and less than any bitmap, note or table of the size that a hostile
 /// header can claim.
@@ -32,8 +33,8 @@ const WILD: [u64; 9] = [
 ];
 
 const COMMANDS: [&[&str]; 7] = [
-    &["-j2", "-f", "-d31"],
-    &["-j2", "-n", "--find-vmcoreinfo"],
+    &["convert", "-j2", "-f", "-d31"],
+    &["convert", "-j2", "-n", "--find-vmcoreinfo"],
     &["info", "--classes"],
     &["verify"],
     &["dmesg"],
@@ -96,7 +97,7 @@ fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
     let folder = Folder::new();
     let allowed: BTreeSet<String> =
         ["in", "out", "out.incomplete"].map(str::to_owned).into_iter().collect();
-    let (mut runs, mut turn) = (0u32, 0usize);
+    let (mut runs, mut turn, mut reports) = (0u32, 0usize, Reports::default());
     let started = Instant::now();
     for (seed, fields) in seeds() {
         for &at in &fields {
@@ -120,14 +121,16 @@ fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
                     arguments.push("out");
                 }
                 let mut process = folder.command(&arguments);
-                process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                process.arg("--json").stdin(Stdio::null());
                 let start = Instant::now();
-                let status = process.status().unwrap();
+                let output = process.output().unwrap();
+                let status = output.status;
                 runs += 1;
                 let what = format!("{arguments:?} with {value:#x} at {at:#x}");
                 assert_eq!(status.signal(), None, "{what}");
                 assert!(status.code().unwrap() < 6, "{what}: {status}");
                 assert!(start.elapsed() < Duration::from_secs(20), "{what}: {:?}", start.elapsed());
+                add_reports(&mut reports, command[0], &output.stdout);
                 let found = names(&folder);
                 assert!(found.is_subset(&allowed), "{what}: {found:?}");
                 assert!(folder.read("in") == bytes, "{what}: the input has changed");
@@ -146,4 +149,18 @@ fn a_hostile_dump_writes_nothing_but_output_and_takes_little_memory() {
     eprintln!("{runs} hostile files, {seconds} s, peak memory {peak} KiB");
     assert!(peak < MOST_KIB, "{peak} KiB");
     assert!(runs > 300);
+    reports.check();
+}
+
+/// Adds what a command printed with --json: an object, or for dmesg and for errors one on each line.
+fn add_reports(reports: &mut Reports, command: &'static str, stdout: &[u8]) {
+    let text = std::str::from_utf8(stdout).unwrap();
+    let is_error = |text: &str| text.starts_with("{\"schema\":2,\"error\":");
+    if command == "dmesg" || is_error(text) {
+        for line in text.lines() {
+            reports.add(if is_error(line) { "error" } else { command }, line);
+        }
+    } else {
+        reports.add(command, text);
+    }
 }
