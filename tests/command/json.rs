@@ -276,6 +276,10 @@ fn the_schema_documents_every_field_and_can_be_printed_for_each_report() {
     let mut fields = 0;
     for (name, definition) in schema["$defs"].as_object().unwrap() {
         assert!(definition["description"].is_string(), "{name}");
+        for value in definition["oneOf"].as_array().into_iter().flatten() {
+            let description = value["description"].as_str().unwrap_or_default();
+            assert!(description.ends_with('.'), "{name}: {value}");
+        }
         let Some(properties) = definition["properties"].as_object() else { continue };
         assert_eq!(definition["additionalProperties"], json!(false), "{name}");
         assert_eq!(definition["required"].as_array().unwrap().len(), properties.len(), "{name}");

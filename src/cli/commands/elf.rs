@@ -9,7 +9,7 @@ use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
-use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SCHEMA, print_json, texts};
+use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SchemaVersion, print_json, texts};
 use crate::cli::ui::census::excluded_by_class;
 use crate::cli::ui::messages::Messages;
 use crate::cli::ui::outcome::{
@@ -159,7 +159,7 @@ impl ElfSummary<'_> {
     fn json(&self, input: &str) -> ElfJson {
         let report = self.report;
         ElfJson {
-            schema: SCHEMA,
+            schema: SchemaVersion,
             input: input.to_owned(),
             output: published_name(self.published),
             complete: !report.incomplete(),

@@ -11,7 +11,7 @@ use crate::cli::args::help;
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, WriteStatus, refuse_terminal};
-use crate::cli::json::{Rate, SCHEMA, UnflattenBytes, UnflattenJson, print_json, texts};
+use crate::cli::json::{Rate, SchemaVersion, UnflattenBytes, UnflattenJson, print_json, texts};
 use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::{Totals, all_warnings, per_second, print_published, published_name};
@@ -122,7 +122,7 @@ impl UnflattenSummary<'_> {
     fn json(&self, input: &str) -> UnflattenJson {
         let result = self.result;
         UnflattenJson {
-            schema: SCHEMA,
+            schema: SchemaVersion,
             input: input.to_owned(),
             output: published_name(self.published),
             complete: result.stop.is_none(),

@@ -1,9 +1,9 @@
 //! Pages by what the kernel used them for.
 
-use kdumpconv::{Census, Class, ClassCount, DumpLevel};
+use kdumpconv::{Census, Class, ClassCount, DumpLevel, Selection};
 use serde::Serialize;
 
-use super::number::Count;
+use super::number::{Count, Rate};
 
 /// A class of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,6 +67,23 @@ pub(crate) struct Classes {
     excluded: Count,
 }
 
+/// The pages by class (--classes).
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub(crate) struct CountedClasses {
+    /// The pages.
+    #[serde(flatten)]
+    classes: Classes,
+    /// Why classes are disabled, and what else the count came upon.
+    warnings: Vec<String>,
+    /// Threads that were used.
+    threads: usize,
+    /// Seconds that counting took.
+    seconds: f64,
+    /// Struct pages per second.
+    struct_pages_per_second: Rate,
+}
+
 /// Each class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -113,6 +130,19 @@ impl Classes {
             struct_pages: census.struct_pages.into(),
             pages: census.pages.into(),
             excluded: census.excluded().into(),
+        }
+    }
+}
+
+impl CountedClasses {
+    /// The pages that `selection` counted with so many threads in so many seconds.
+    pub(crate) fn new(selection: &Selection, page_size: u64, threads: usize, seconds: f64) -> Self {
+        CountedClasses {
+            classes: Classes::new(&selection.census, page_size),
+            warnings: selection.warnings.clone(),
+            threads,
+            seconds,
+            struct_pages_per_second: Rate::new(selection.census.struct_pages, seconds),
         }
     }
 }

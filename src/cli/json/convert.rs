@@ -8,14 +8,18 @@ use super::codecs::CodecName;
 use super::findings::FindingsJson;
 use super::number::{Count, Rate};
 use super::pages::UnreadablePage;
+use super::version::SchemaVersion;
 
 /// `convert --json`: a dump was written as a kdump-compressed file, or a dry run measured it.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "convert"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "convert", title = "convert")
+)]
 pub(crate) struct ConvertJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    pub(crate) schema: u32,
+    pub(crate) schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     pub(crate) input: String,
     /// The file that was written; null if it has no name, was removed, or it was a dry run.

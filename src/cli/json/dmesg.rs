@@ -3,13 +3,18 @@
 use kdumpconv::log::{Caller, Record};
 use serde::Serialize;
 
+use super::version::SchemaVersion;
+
 /// `dmesg --json`: one record of the kernel's log, an object on one line for each.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "dmesg"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "dmesg", title = "dmesg")
+)]
 pub(crate) struct RecordJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    schema: u32,
+    schema: SchemaVersion,
     /// The time since boot; null if the kernel has it only in the text (before 3.5).
     time: Option<TimeSinceBoot>,
     /// Who logged it; null if the kernel does not record that.
@@ -47,7 +52,7 @@ impl From<&Record<'_>> for RecordJson {
     fn from(record: &Record<'_>) -> Self {
         const SECOND: u64 = 1_000_000_000;
         RecordJson {
-            schema: super::SCHEMA,
+            schema: SchemaVersion,
             time: record
                 .ts_nsec
                 .map(|time| TimeSinceBoot { seconds: time / SECOND, nanoseconds: time % SECOND }),

@@ -6,14 +6,18 @@ use serde::Serialize;
 use super::classes::Classes;
 use super::number::{Address, Count};
 use super::pages::UnreadablePage;
+use super::version::SchemaVersion;
 
 /// `elf --json`: a dump was written as an ELF vmcore.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "elf"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "elf", title = "elf")
+)]
 pub(crate) struct ElfJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    pub(crate) schema: u32,
+    pub(crate) schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     pub(crate) input: String,
     /// The file that was written; null if it has no name, or was removed.

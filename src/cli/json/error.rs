@@ -2,16 +2,20 @@
 
 use serde::Serialize;
 
+use super::version::SchemaVersion;
 use crate::cli::exit::Exit;
 
 /// Any command with --json that fails prints this in place of its report, on one line. `dmesg` prints
 /// it after the records if not all of the log could be read.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "error"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "error", title = "error")
+)]
 pub(crate) struct ErrorJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    schema: u32,
+    schema: SchemaVersion,
     /// What failed, where and why.
     error: String,
     /// What has to change before it can work.
@@ -40,7 +44,7 @@ impl ErrorJson {
     /// The JSON of an error that ends the command as `exit`.
     pub(crate) fn new(error: String, exit: Exit) -> Self {
         ErrorJson {
-            schema: super::SCHEMA,
+            schema: SchemaVersion,
             error,
             kind: match exit {
                 Exit::Usage => ErrorKind::Usage,

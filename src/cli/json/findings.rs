@@ -128,11 +128,45 @@ impl schemars::JsonSchema for KindName {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let value = |kind: FindingKind| {
+            schemars::json_schema!({
+                "description": meaning(kind), "type": "string", "const": kind.name(),
+            })
+        };
         schemars::json_schema!({
             "description": "A kind of finding.",
-            "type": "string",
-            "enum": FindingKind::ALL.map(FindingKind::name),
+            "oneOf": FindingKind::ALL.map(value),
         })
+    }
+}
+
+/// What a kind of finding is about.
+#[cfg(feature = "generate")]
+fn meaning(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Stream => "The stream around the file: no end mark, a wrong checksum.",
+        FindingKind::Header => "Headers contradict each other, or point outside the file.",
+        FindingKind::Bitmap => {
+            "A bitmap has bits that should not be set, or contradicts the page descriptors."
+        }
+        FindingKind::Notes => "Notes cannot be parsed, or are not where they should be.",
+        FindingKind::Descriptor => "A page descriptor is implausible.",
+        FindingKind::Overlap => "Data of a page overlaps that of another, or the page descriptors.",
+        FindingKind::Data => "Data of a page does not decode to a page.",
+        FindingKind::Unreadable => "A page cannot be read, or is beyond the end of the file.",
+        FindingKind::Unwritten => "A page was never written; the dump says that it is incomplete.",
+        FindingKind::NotGiven => "A page is in a file of the split set that was not given.",
+        FindingKind::SaysIncomplete => "The dump says that it is incomplete.",
+        FindingKind::Differs => "A page differs from the source's.",
+        FindingKind::Missing => "A page is missing, although the dump level keeps it.",
+        FindingKind::Invented => "A page is a hole in the source, or should have been excluded.",
+        FindingKind::NotesDiffer => "Notes or VMCOREINFO differ from the source's.",
+        FindingKind::SourceUnreadable => {
+            "A page cannot be compared, as the source's cannot be read."
+        }
+        FindingKind::Remark => "Anything else that is worth knowing.",
+        // The test of the schema finds it.
+        _ => "",
     }
 }
 

@@ -1,27 +1,26 @@
 //! The report on what a dump is.
 
-use kdumpconv::log::LogReport;
-use kdumpconv::summary::{
-    CrashTime, ElfFacts, FileFacts, KernelName, LogError, LogGlance, MemoryRange, NameSource,
-    Summary,
-};
-use kdumpconv::{ByteOrder, PageSize, Selection, StructLayout};
+use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Pages, Summary};
+use kdumpconv::{ByteOrder, PageSize, Pfn, StructLayout};
 use serde::Serialize;
 
-use super::classes::{ClassName, Classes};
+use super::classes::{ClassName, CountedClasses};
 use super::kdump::{KdumpJson, StoredJson};
-use super::number::{Address, Count, Rate, SignedOffset};
-use crate::cli::ui::messages::error_chain;
+use super::kernel::{CrashTimeJson, KernelJson, LogJson};
+use super::number::{Address, Count, SignedOffset};
+use super::version::SchemaVersion;
 use crate::cli::ui::sizes::as_f64;
-use crate::cli::ui::utc::utc;
 
 /// `info --json`: what a dump is.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "info"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "info", title = "info")
+)]
 pub(crate) struct InfoJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    schema: u32,
+    schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     input: String,
     /// What the input is.
@@ -60,7 +59,7 @@ pub(crate) struct InfoJson {
     stored: Option<StoredJson>,
     /// Sizes in bytes.
     bytes: InfoBytes,
-    /// Bytes of the file per byte of memory; null if the size of the file is unknown.
+    /// Bytes of the file per byte of memory; null if one of them is unknown.
     ratio: Option<f64>,
     /// Ranges of physical memory that are RAM, in ascending order; of a great number, the first.
     memory: Vec<RangeJson>,
@@ -131,81 +130,6 @@ struct ElfFactsJson {
     program_headers: Count,
 }
 
-/// The crashed kernel, as uname(2) names it. Parts that are unknown are empty.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Kernel"))]
-struct KernelJson {
-    /// Such as "Linux".
-    sysname: String,
-    /// The name of the host.
-    nodename: String,
-    /// Such as "6.1.0-39-amd64".
-    release: String,
-    /// Such as "#1 SMP Debian 6.1.148-1".
-    version: String,
-    /// Such as "x86_64".
-    machine: String,
-    /// The NIS domain.
-    domainname: String,
-    /// Where the name was found.
-    source: NameSourceJson,
-}
-
-/// Where the kernel's name was found.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "NameSource"))]
-enum NameSourceJson {
-    /// In the header of the kdump file.
-    Header,
-    /// In the kernel's memory.
-    Memory,
-    /// In VMCOREINFO, which has the release alone.
-    Vmcoreinfo,
-}
-
-/// When the kernel crashed.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "CrashTime"))]
-struct CrashTimeJson {
-    /// Seconds since 1970-01-01 00:00:00 UTC.
-    unix: Count,
-    /// The same as date and time, such as "2025-11-21 22:39:30 UTC".
-    utc: String,
-    /// Who says so.
-    source: TimeSource,
-}
-
-/// Who says when the kernel crashed.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
-enum TimeSource {
-    /// The kernel, in VMCOREINFO.
-    Vmcoreinfo,
-    /// The header of the kdump file, where some writers put the time of the conversion.
-    Header,
-}
-
-/// What the kernel's log says about the crash.
-#[derive(Debug, Default, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Log"))]
-struct LogJson {
-    /// Why the log cannot be read; null if it can.
-    error: Option<String>,
-    /// The line of the panic; null if there is none, or the log cannot be read.
-    panic: Option<String>,
-    /// The first line of the oops that caused the panic; null if there is none, or the log cannot be
-    /// read.
-    cause: Option<String>,
-    /// Records that were read.
-    records: Count,
-    /// Records that could not be read. Where the rest of the log is lost, it counts as one.
-    unreadable: Count,
-    /// Why the first of them could not be read; null if all could.
-    first_unreadable: Option<String>,
-}
-
 /// Numbers of CPUs.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Cpus"))]
@@ -243,23 +167,6 @@ struct InfoPages {
     /// Kept pages that the input does not have: they are in files of a split set that were not
     /// given, or beyond the end of an ELF vmcore.
     absent: Count,
-}
-
-/// The pages by class (--classes).
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
-pub(crate) struct CountedClasses {
-    /// The pages.
-    #[serde(flatten)]
-    classes: Classes,
-    /// Why classes are disabled, and what else the count came upon.
-    warnings: Vec<String>,
-    /// Threads that were used.
-    threads: usize,
-    /// Seconds that counting took.
-    seconds: f64,
-    /// Struct pages per second.
-    struct_pages_per_second: Rate,
 }
 
 /// Sizes in bytes.
@@ -340,7 +247,7 @@ impl InfoJson {
         let bytes = &summary.bytes;
         let range = |range| RangeJson::new(range, summary.page_size);
         InfoJson {
-            schema: super::SCHEMA,
+            schema: SchemaVersion,
             input: input.to_owned(),
             kind: if elf.is_some() { DumpKind::Elf } else { DumpKind::Kdump },
             complete: summary.is_complete(),
@@ -363,7 +270,10 @@ impl InfoJson {
             classes,
             stored: summary.stored.as_ref().map(StoredJson::from),
             bytes: InfoBytes { file: bytes.file.map(Count::from), memory: bytes.memory.into() },
-            ratio: bytes.file.map(|file| as_f64(file) / as_f64(bytes.memory).max(1.0)),
+            ratio: bytes
+                .file
+                .filter(|_| bytes.memory > 0)
+                .map(|file| as_f64(file) / as_f64(bytes.memory)),
             memory: summary.ranges.list.iter().map(range).collect(),
             memory_ranges: summary.ranges.count.into(),
             note_bytes: bytes.notes.into(),
@@ -381,19 +291,6 @@ impl InfoJson {
             eraseinfo_bytes: bytes.eraseinfo.unwrap_or(0).into(),
             warnings: summary.warnings.clone(),
             remarks,
-        }
-    }
-}
-
-impl CountedClasses {
-    /// The pages that `selection` counted with so many threads in so many seconds.
-    pub(crate) fn new(selection: &Selection, page_size: u64, threads: usize, seconds: f64) -> Self {
-        CountedClasses {
-            classes: Classes::new(&selection.census, page_size),
-            warnings: selection.warnings.clone(),
-            threads,
-            seconds,
-            struct_pages_per_second: Rate::new(selection.census.struct_pages, seconds),
         }
     }
 }
@@ -427,53 +324,8 @@ impl From<&ElfFacts> for ElfFactsJson {
     }
 }
 
-impl From<&KernelName> for KernelJson {
-    fn from(kernel: &KernelName) -> Self {
-        let name = kernel.name.clone();
-        KernelJson {
-            sysname: name.sysname,
-            nodename: name.nodename,
-            release: name.release,
-            version: name.version,
-            machine: name.machine,
-            domainname: name.domainname,
-            source: match kernel.source {
-                NameSource::Header => NameSourceJson::Header,
-                NameSource::Memory => NameSourceJson::Memory,
-                NameSource::Vmcoreinfo => NameSourceJson::Vmcoreinfo,
-            },
-        }
-    }
-}
-
-impl From<CrashTime> for CrashTimeJson {
-    fn from(time: CrashTime) -> Self {
-        CrashTimeJson {
-            unix: time.seconds.into(),
-            utc: utc(time.seconds),
-            source: if time.by_kernel { TimeSource::Vmcoreinfo } else { TimeSource::Header },
-        }
-    }
-}
-
-impl LogJson {
-    fn new(log: &Result<LogGlance, LogError>) -> Self {
-        match log {
-            Err(error) => LogJson { error: Some(error_chain(error)), ..LogJson::default() },
-            Ok(LogGlance { panic, report: LogReport { records, lost, why, .. } }) => LogJson {
-                error: None,
-                panic: panic.message.clone(),
-                cause: panic.cause.clone(),
-                records: (*records).into(),
-                unreadable: (*lost).into(),
-                first_unreadable: why.clone(),
-            },
-        }
-    }
-}
-
-impl From<&kdumpconv::summary::Pages> for InfoPages {
-    fn from(pages: &kdumpconv::summary::Pages) -> Self {
+impl From<&Pages> for InfoPages {
+    fn from(pages: &Pages) -> Self {
         InfoPages {
             max_mapnr: pages.max_mapnr.into(),
             ram: pages.ram.into(),
@@ -487,8 +339,7 @@ impl From<&kdumpconv::summary::Pages> for InfoPages {
 
 impl RangeJson {
     fn new(range: &MemoryRange, page_size: PageSize) -> Self {
-        let address =
-            |pfn: kdumpconv::Pfn| Address::new(pfn.get().saturating_mul(page_size.bytes()));
+        let address = |pfn: Pfn| Address::new(pfn.get().saturating_mul(page_size.bytes()));
         RangeJson {
             start: address(range.pfns.start),
             end: address(range.pfns.end),

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use kdumpconv::{FileOffset, Pfn, PhysAddr};
+use kdumpconv::{FileOffset, Pfn};
 use serde::{Serialize, Serializer};
+
+use crate::cli::ui::outcome::per_second;
+use crate::cli::ui::sizes::as_f64;
 
 /// 2^53 - 1, the greatest number up to which a binary64 has every whole number.
 const MAX_EXACT: u64 = (1 << 53) - 1;
@@ -54,8 +57,7 @@ pub(crate) struct Rate(
 impl Rate {
     /// `count` in so many seconds; in no time at all, a finite rate.
     pub(crate) fn new(count: u64, seconds: f64) -> Self {
-        let rate = crate::cli::ui::outcome::per_second(count, seconds);
-        Rate(rate.min(crate::cli::ui::sizes::as_f64(MAX_EXACT)))
+        Rate(per_second(count, seconds).min(as_f64(MAX_EXACT)))
     }
 }
 
@@ -76,12 +78,6 @@ impl Address {
 impl From<FileOffset> for Address {
     fn from(offset: FileOffset) -> Self {
         Address(offset.get())
-    }
-}
-
-impl From<PhysAddr> for Address {
-    fn from(address: PhysAddr) -> Self {
-        Address(address.get())
     }
 }
 

@@ -5,9 +5,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, json_schema};
 
-use super::{
-    ConvertJson, ElfJson, ErrorJson, InfoJson, RecordJson, SCHEMA, UnflattenJson, VerifyJson,
-};
+use super::version::SCHEMA;
+use super::{ConvertJson, ElfJson, ErrorJson, InfoJson, RecordJson, UnflattenJson, VerifyJson};
 
 /// A report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

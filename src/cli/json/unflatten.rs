@@ -3,14 +3,18 @@
 use serde::Serialize;
 
 use super::number::{Count, Rate};
+use super::version::SchemaVersion;
 
 /// `unflatten --json`: a flattened file was turned back into a plain one.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "unflatten"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "unflatten", title = "unflatten")
+)]
 pub(crate) struct UnflattenJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    pub(crate) schema: u32,
+    pub(crate) schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     pub(crate) input: String,
     /// The file that was written; null if it has no name, or was removed.

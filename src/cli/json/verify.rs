@@ -4,14 +4,18 @@ use serde::Serialize;
 
 use super::findings::FindingsJson;
 use super::number::Rate;
+use super::version::SchemaVersion;
 
 /// `verify --json`: a dump was checked.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "verify"))]
+#[cfg_attr(
+    feature = "generate",
+    derive(schemars::JsonSchema),
+    schemars(rename = "verify", title = "verify")
+)]
 pub(crate) struct VerifyJson {
     /// The version of the JSON reports.
-    #[cfg_attr(feature = "generate", schemars(extend("const" = super::SCHEMA)))]
-    pub(crate) schema: u32,
+    pub(crate) schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     pub(crate) input: String,
     /// The dump that it was compared with; null without --against.

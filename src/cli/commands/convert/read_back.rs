@@ -164,6 +164,10 @@ mod tests {
             assert!(!checked.is_good());
             let lines = checked.lines().join("\n");
             assert!(lines.contains(LAST_PFN), "{lines}");
+            let report = serde_json::to_value(checked.json()).unwrap();
+            assert_eq!((&report["good"], &report["compared"]), (&false.into(), &true.into()));
+            assert_eq!(report["found"]["findings"][0]["kind"], "differs");
+            assert_eq!(report["error"], serde_json::Value::Null);
             let kept = output.keep_incomplete(false).path.unwrap();
             assert_eq!(kept, place(&format!("{name}.incomplete")));
             let input = Input::open(&kept, std::env::temp_dir()).unwrap();

@@ -5,7 +5,7 @@ use kdumpconv::{ConvertReport, Dump, Published};
 use super::read_back::ReadBack;
 use crate::cli::args::shared_args::Verbosity;
 use crate::cli::json::{
-    Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SCHEMA, print_json, texts,
+    Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SchemaVersion, print_json, texts,
 };
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
@@ -104,7 +104,7 @@ impl ConvertSummary<'_> {
     fn json(&self, input: &str) -> ConvertJson {
         let report = self.report;
         ConvertJson {
-            schema: SCHEMA,
+            schema: SchemaVersion,
             input: input.to_owned(),
             output: published_name(self.published),
             dry_run: self.is_dry_run(),

@@ -3,7 +3,7 @@
 use kdumpconv::{Codec, Dump, Findings};
 
 use crate::cli::args::shared_args::Verbosity;
-use crate::cli::json::{FindingsJson, Rate, SCHEMA, VerifyJson, print_json};
+use crate::cli::json::{FindingsJson, Rate, SchemaVersion, VerifyJson, print_json};
 use crate::cli::ui::findings::{finding_lines, verdict};
 use crate::cli::ui::messages::{Messages, print_report_lines, printable};
 use crate::cli::ui::outcome::{parts, per_second, stored_as};
@@ -74,7 +74,7 @@ impl VerifyReport<'_> {
 
     fn json(&self) -> VerifyJson {
         VerifyJson {
-            schema: SCHEMA,
+            schema: SchemaVersion,
             input: self.input.to_owned(),
             against: self.against.clone(),
             warnings: self.warnings.clone(),
