@@ -152,7 +152,7 @@ pub use pages::{
 };
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{IncompleteReason, PageCounts};
-pub use progress::Progress;
+pub use progress::{Progress, Stage};
 pub use select::{Census, Class, ClassCount, SelectRequest, Selection, select};
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;

@@ -14,7 +14,7 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Pfn, PfnRange};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
@@ -51,6 +51,7 @@ pub fn find_vmcoreinfo(
     let mut reader = PageReader::new(dump)?;
     let mut first: Option<VmcoreinfoFound> = None;
     let (mut done, (_, total)) = (0, dump.counts());
+    let page_bytes = dump.page_size().bytes();
     for run in dump.kept() {
         let mut rest = run;
         while !rest.is_empty() && !cancel.load(Ordering::Relaxed) {
@@ -72,7 +73,7 @@ pub fn find_vmcoreinfo(
                 }
             }
             done += batch.len();
-            progress(Progress { done, total });
+            progress(Progress::of_pages(Stage::Searching, done, total, page_bytes));
             rest.start = batch.end;
         }
     }

@@ -32,7 +32,7 @@ use crate::pages::ranges::merge;
 use crate::pipeline::MAX_THREADS;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::select::{self, Census, SelectRequest, Selection};
 use crate::sink::{FileEnd, Sink};
 use layout::ElfLayout;
@@ -127,6 +127,7 @@ pub fn to_elf(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ElfReport> {
     let direct_map = direct_map(dump);
+    progress(Progress::start(Stage::Selecting));
     let selection = select_pages(dump, options)?;
     let layout = ElfLayout::new(dump, &selection, direct_map)?;
     let workers = (0..options.threads.clamp(1, MAX_THREADS))
@@ -140,6 +141,8 @@ pub fn to_elf(
     let is_all = selection.excluded.count() == 0;
     let mut feed = Feed::new(dump, selection.kept(dump), is_all);
     let counts = &mut report.pages;
+    let page_bytes = dump.page_size().bytes();
+    progress(Progress::of_pages(Stage::Writing, counts.done(), counts.kept, page_bytes));
     let stop = feed::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
         if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
             counts.first_unreadable = Some(unreadable.clone());
@@ -147,7 +150,8 @@ pub fn to_elf(
         }
         writer.push(batch)?;
         batch.count(counts);
-        progress(Progress { done: counts.done(), total: counts.kept });
+        let (done, total) = (counts.done(), counts.kept);
+        progress(Progress::of_pages(Stage::Writing, done, total, page_bytes));
         Ok(())
     });
     let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };

@@ -28,7 +28,7 @@ use crate::pipeline::MAX_THREADS;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::select::{self, SelectRequest, Selection};
 use crate::sink::Sink;
 use layout::{Contents, KdumpLayout};
@@ -57,6 +57,7 @@ pub fn convert(
     options: &ConvertOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ConvertReport> {
+    progress(Progress::start(Stage::Selecting));
     let plan = Plan::prepare(dump, options)?;
     let workers = plan.workers()?;
     let mut writer = Writer::new(plan.layout.clone(), dump.layout(), sink);
@@ -142,6 +143,8 @@ impl<'a> Plan<'a> {
             lost_note_bytes = dump.copy_notes(write)?;
             Ok(())
         })?;
+        let page_bytes = dump.page_size().bytes();
+        progress(Progress::of_pages(Stage::Writing, counts.done(), counts.kept, page_bytes));
         let mut safe = None;
         let mut end = Pfn::ZERO;
         let mut feed = Feed::new(dump, selection.kept(dump), selection.excluded.count() == 0);
@@ -153,7 +156,8 @@ impl<'a> Plan<'a> {
             if writer.checkpoint().map_err(IncompleteReason::Output)? {
                 safe = Some(counts.clone());
             }
-            progress(Progress { done: counts.done(), total: counts.kept });
+            let (done, total) = (counts.done(), counts.kept);
+            progress(Progress::of_pages(Stage::Writing, done, total, page_bytes));
             Ok(())
         });
         let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };

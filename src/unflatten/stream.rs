@@ -11,7 +11,7 @@ use crate::format::kdump::KDUMP_SIGNATURE;
 use crate::input::Input;
 use crate::input::flattened::records::{CutOff, RecordHeader, RecordScanner};
 use crate::pages::{FileOffset, FileRange, Position, at_most};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::unflatten::{Failure, UnflattenStop};
 
 /// Bytes that are read at a time, and written of a record.
@@ -157,7 +157,8 @@ impl FlattenedStream {
 
     /// The bytes of the stream that have been taken; the total is 0 while it is unknown.
     pub(super) fn progress(&self) -> Progress {
-        Progress { done: self.taken_bytes(), total: self.input.size().unwrap_or(0) }
+        let total = self.input.size().unwrap_or(0);
+        Progress { stage: Stage::Writing, done: self.taken_bytes(), total }
     }
 
     /// The number of bytes after the end mark that were found, and whether those are all.

@@ -33,7 +33,7 @@ use crate::pages::ranges::count;
 use crate::pipeline::batch::BatchRuns;
 use crate::pipeline::feed::batch_pages;
 use crate::pipeline::{self, MAX_THREADS};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use data_places::DataPlaces;
 use missing_pages::MissingPages;
 use pages::{Checked, EitherKept, Worker};
@@ -122,6 +122,7 @@ pub fn verify(
         }
         against::check(dump, source, &mut findings);
     }
+    progress(Progress::start(Stage::Selecting));
     let missing = MissingPages::new(dump, source, options)?;
     let mut places = DataPlaces::new(dump);
     let is_whole = check_pages(dump, source, options, &missing, progress, &mut |checked| {
@@ -199,11 +200,13 @@ fn check_pages(
         Ok(Some(batch).filter(|batch| !batch.is_empty()))
     };
     let total = pages_in_all(dump, source);
+    let page_bytes = dump.page_size().bytes();
+    progress(Progress::of_pages(Stage::Verifying, 0, total, page_bytes));
     let mut done = 0;
     let stop = pipeline::ordered(workers, next, Worker::check, |checked: Checked| {
         done += count(&checked.runs);
         take(checked);
-        progress(Progress { done, total });
+        progress(Progress::of_pages(Stage::Verifying, done, total, page_bytes));
         Ok(())
     });
     Ok(stop.is_ok())

@@ -46,7 +46,7 @@ fn vmcoreinfo_is_found_in_memory_and_becomes_a_note() {
     folder.write("vmcore", &guest(true).build());
     let output = folder.run(&["--find-vmcoreinfo", "vmcore", "out"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(stderr(&output).contains("VMCOREINFO found in pfn 0x1003\n"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("found VMCOREINFO in pfn 0x1003\n"), "{}", stderr(&output));
     let kdump = Kdump::from_bytes(&folder.read("out")).unwrap();
     assert_eq!(vmcoreinfo_of(&kdump).as_deref(), Some(INFO));
     assert_eq!(kdump.header.uts("nodename"), "guest");
@@ -71,12 +71,16 @@ fn an_unconfirmed_vmcoreinfo_is_reported_as_such() {
     folder.write("vmcore", &guest(false).build());
     let output = folder.run(&["--find-vmcoreinfo", "vmcore", "out"]);
     assert_eq!(code(&output), 0);
-    let doubt = "VMCOREINFO found in pfn 0x1003, but the kernel is not where it says";
+    let doubt = "found VMCOREINFO in pfn 0x1003, which does not match the kernel in memory";
     assert!(stderr(&output).contains(doubt), "{}", stderr(&output));
     folder.write("empty", &x86_64().load(Load::new(0, text(1, 0x4000))).build());
     let output = folder.run(&["--find-vmcoreinfo", "empty", "none"]);
     assert_eq!(code(&output), 0);
-    assert!(stderr(&output).contains("no VMCOREINFO in this memory"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no page of this memory begins with VMCOREINFO"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

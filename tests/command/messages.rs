@@ -2,11 +2,13 @@
 //! by the name that the user gave.
 
 use std::os::unix::fs::symlink;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{code, stderr};
+use crate::process::{Folder, code, stderr};
+use crate::skip::or_skip;
 use crate::{classes, convert, signals};
 
 /// Standard error without the command's name, with T for each time.
@@ -190,4 +192,90 @@ fn an_error_names_the_output_as_it_was_given() {
     let output = folder.run(&["vmcore", "missing/out"]);
     let expected = "cannot write missing/out: No such file or directory (os error 2)\n";
     assert_eq!((code(&output), said(&output).as_str()), (1, expected));
+}
+
+#[test]
+fn plain_progress_names_the_stage_and_has_bytes_rate_and_time() {
+    let waiting = signals::started(&["--progress", "always", "fifo", "out"], 5 << 20);
+    waiting.until_written(".partial", 4 << 20);
+    std::thread::sleep(Duration::from_millis(2200));
+    waiting.signal("TERM");
+    let (_, output) = waiting.end();
+    let said = said(&output);
+    let line = said.lines().find(|line| line.starts_with("writing: ")).unwrap();
+    let (done, rest) = line["writing: ".len()..].split_once(" MiB of 8.0 MiB (").unwrap();
+    assert!((4.0..=5.0).contains(&done.parse().unwrap()), "{line}");
+    let [share, rate, elapsed, left] = rest.split(", ").collect::<Vec<_>>()[..] else {
+        panic!("{line}")
+    };
+    assert!(share.ends_with(" %)") && rate.ends_with("/s"), "{line}");
+    assert!(elapsed.ends_with(" s") && left.ends_with(" s left"), "{line}");
+}
+
+#[test]
+fn a_fast_command_prints_no_plain_progress() {
+    let (folder, _) = convert::folder();
+    let output = folder.run(&["--progress", "always", "--verify", "vmcore", "out"]);
+    assert_eq!(said(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+/// Runs a script on a terminal of 80 columns; `None`, said aloud, where there is no script(1).
+fn on_a_terminal(folder: &Folder, command: &str) -> Option<String> {
+    let script = format!(
+        "export TERM=xterm; mkfifo fifo; (head -c 5000000 vmcore; sleep 1.5; tail -c +5000001 vmcore) > fifo & \
+         script -qec 'stty cols 80; {command}' /dev/null"
+    );
+    let tool = Command::new("script").arg("--version").output();
+    or_skip(tool.map_err(|error| format!("script(1) does not run: {error}")))?;
+    let output = folder.shell(&script);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_terminal_has_one_moving_line_that_names_the_stage() {
+    let folder = Folder::new();
+    folder.write("vmcore", &signals::builder().build());
+    let Some(shown) = on_a_terminal(&folder, "$KDUMPCONV --verify fifo out") else { return };
+    assert!(shown.contains("writing [="), "{shown:?}");
+    assert!(shown.contains(" MiB of 8.0 MiB (") && shown.contains(" s left"), "{shown:?}");
+    // The line moves: all that stays is the summary.
+    assert_eq!(shown.matches('\n').count(), 1, "{shown:?}");
+    let last = shown.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap();
+    assert!(last.contains("kdumpconv: out: 8.0 MiB -> "), "{last:?}");
+}
+
+#[test]
+fn colours_are_for_terminals_unless_the_user_decides() {
+    let (folder, _) = convert::folder();
+    let info = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = folder.command(&[arguments, &["info", "vmcore"]].concat());
+        command
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
+            .env("COLUMNS", "60")
+            .env("LC_ALL", "C");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = info(&[], &[]);
+    assert!(!plain.contains('\x1b') && !plain.contains("\nMap"), "{plain}");
+    for (variables, arguments) in [
+        (&[][..], &["--color", "always"][..]),
+        (&[("NO_COLOR", "1")], &["--color", "always"]),
+        (&[("CLICOLOR_FORCE", "1")], &[]),
+    ] {
+        let coloured = info(variables, arguments);
+        let map = coloured.lines().find(|line| line.starts_with("Map ")).unwrap();
+        assert!(map.contains("\x1b[32m") && map.contains("\x1b[0m"), "{map:?}");
+        let cells = map.chars().filter(|cell| "#+-x.~".contains(*cell)).count();
+        assert!((40..=60 - 12).contains(&cells), "{map:?}");
+    }
+    for (variables, arguments) in [
+        (&[("CLICOLOR_FORCE", "1")][..], &["--color", "never"][..]),
+        (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &[]),
+    ] {
+        assert_eq!(info(variables, arguments), plain);
+    }
 }

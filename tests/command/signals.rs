@@ -14,7 +14,7 @@ use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
 
 /// 8 MiB: 2048 pages.
-fn builder() -> VmcoreBuilder {
+pub fn builder() -> VmcoreBuilder {
     x86_64().prstatus(0).load(Load::new(0x10_0000, noise(1, 8 << 20)))
 }
 

@@ -232,7 +232,6 @@ impl MessageArgs {
     }
 
     /// When to use colours.
-    #[expect(dead_code, reason = "the terminal asks for it in the next step")]
     pub(crate) fn color(&self) -> When {
         self.color
     }

@@ -16,7 +16,6 @@ use crate::cli::ui::outcome::{
     Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
     published_name,
 };
-use crate::cli::ui::progress::Unit;
 use crate::cli::ui::sizes::{count, rate};
 
 /// Write a dump as an ELF vmcore, for gdb and other tools
@@ -71,8 +70,7 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let options = args.options();
     let inputs = args.dump.paths();
     let target = job.create_output(&inputs, &args.output, args.format(), &options.cancel)?;
-    let (target, report) =
-        job.write(target, Unit::Pages, |sink, show| to_elf(&dump, sink, &options, show))?;
+    let (target, report) = job.write(target, |sink, show| to_elf(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
 
     let status = WriteStatus::of_pages(&report.reasons, &report.pages);

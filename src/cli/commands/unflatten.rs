@@ -15,7 +15,6 @@ use crate::cli::json::{Rate, SchemaVersion, UnflattenBytes, UnflattenJson, print
 use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::{Totals, all_warnings, per_second, print_published, published_name};
-use crate::cli::ui::progress::Unit;
 use crate::cli::ui::sizes::{count, rate};
 
 /// Turn a flattened file into a plain one, as makedumpfile -R does
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
     let inputs = [args.input.path()];
     let target = job.create_output(&inputs, &args.output, OutputFormat::File, &cancel)?;
     let (target, result) = job
-        .write(target, Unit::Bytes, |sink, show| unflatten(stream, sink, &cancel, show))
+        .write(target, |sink, show| unflatten(stream, sink, &cancel, show))
         .with_context(|| args.input.name())?;
     job.messages.warn(&result.warnings);
 

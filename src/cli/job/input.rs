@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use kdumpconv::{Dump, Error, Input, OpenOptions, find_vmcoreinfo};
+use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, Stage, find_vmcoreinfo};
 
 use super::Job;
 use super::output::folder_of;
 use super::signals::Interruptible;
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs};
 use crate::cli::ui::advice::InputName;
+use crate::cli::ui::progress::{READING_HEADERS, stage_name};
 
 /// The largest VMCOREINFO that is read; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
@@ -28,25 +29,37 @@ impl Job {
         args: &DumpArgs,
         output: Option<&OutputArgs>,
     ) -> anyhow::Result<Dump> {
-        let spool_dir = spool_dir(output);
         let vmcoreinfo = args.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
         let options = OpenOptions::default().page_size(args.page_size).vmcoreinfo(vmcoreinfo);
-        let mut inputs = vec![self.open(&args.input, spool_dir.clone())?];
+        let open = || self.open_files(args, &options, &spool_dir(output));
+        let dump = match args.input.path() {
+            Some(_) => self.with_progress(READING_HEADERS, |_| open())?,
+            // What feeds the pipe may ask for a password on this terminal: nothing moves there yet.
+            None => open()?,
+        };
+        if args.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
+            return self.attach_found_vmcoreinfo(dump, options, &args.input);
+        }
+        Ok(dump)
+    }
+
+    fn open_files(
+        &self,
+        args: &DumpArgs,
+        options: &OpenOptions,
+        spool_dir: &Path,
+    ) -> anyhow::Result<Dump> {
+        let mut inputs = vec![self.open(&args.input, spool_dir.to_owned())?];
         for part in &args.part {
             let named = |error| named(error, &InputArgs::of(part));
-            inputs.push(Input::open(part, spool_dir.clone()).map_err(named)?);
+            inputs.push(Input::open(part, spool_dir.to_owned()).map_err(named)?);
         }
         if args.find_vmcoreinfo {
             // The search reads all of memory before a page of it is converted.
             let at_random = |input: Input| input.at_random().map(Input::from);
             inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
         }
-        let dump =
-            Dump::open_all(inputs, &options).with_context(|| InputName::from(&args.input))?;
-        if args.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
-            return self.attach_found_vmcoreinfo(dump, options, &args.input);
-        }
-        Ok(dump)
+        Dump::open_all(inputs, options).with_context(|| InputName::from(&args.input))
     }
 
     /// Opens INPUT; parts of a pipe that are needed out of order are spooled beside `output`.
@@ -81,13 +94,17 @@ impl Job {
         mut options: OpenOptions,
         input: &InputArgs,
     ) -> anyhow::Result<Dump> {
-        let Some(found) = find_vmcoreinfo(&dump, &AtomicBool::new(false), &mut |_| ())? else {
-            let warning = "no VMCOREINFO in this memory: no page of it begins with one";
+        let cancel = AtomicBool::new(false);
+        let search =
+            |show: &mut (dyn FnMut(Progress) + Send)| find_vmcoreinfo(&dump, &cancel, show);
+        let Some(found) = self.with_progress(stage_name(Stage::Searching), search)? else {
+            let warning = "no page of this memory begins with VMCOREINFO";
             self.messages.warn(&[warning.to_owned()]);
             return Ok(dump);
         };
-        let doubt = if found.is_proven { "" } else { ", but the kernel is not where it says" };
-        self.messages.note(&format!("VMCOREINFO found in pfn {:#x}{doubt}", found.pfn));
+        let doubt =
+            if found.is_proven { "" } else { ", which does not match the kernel in memory" };
+        self.messages.note(&format!("found VMCOREINFO in pfn {:#x}{doubt}", found.pfn));
         options.vmcoreinfo = Some(found.text);
         dump.reopen(&options).with_context(|| input.name())
     }

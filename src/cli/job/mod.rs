@@ -19,7 +19,7 @@ use kdumpconv::Progress;
 
 use crate::cli::args::shared_args::{InputArgs, MessageArgs};
 use crate::cli::ui::messages::Messages;
-use crate::cli::ui::progress::{Meter, Unit};
+use crate::cli::ui::progress::Meter;
 pub(crate) use output::{Target, WriteStatus, refuse_terminal};
 use signals::Signals;
 
@@ -55,15 +55,13 @@ impl Job {
         self.signals.caught()
     }
 
-    /// Does `work`, and shows the progress that it reports.
+    /// Does `work`, which begins with `stage`, and shows the progress that it reports.
     pub(crate) fn with_progress<T>(
         &self,
-        unit: Unit,
+        stage: &'static str,
         work: impl FnOnce(&mut (dyn FnMut(Progress) + Send)) -> T,
     ) -> T {
-        let mut meter = Meter::new(self.messages.progress, unit);
-        let result = work(&mut |progress| meter.show(progress));
-        meter.clear();
-        result
+        let mut meter = Meter::start(self.messages.progress, stage);
+        work(&mut |progress| meter.show(progress))
     }
 }

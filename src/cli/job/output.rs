@@ -10,13 +10,13 @@ use std::sync::atomic::AtomicBool;
 
 use kdumpconv::{
     Disposition, FlattenedSink, IncompleteReason, NullSink, Output, OutputFormat, PageCounts,
-    Progress, Published, Sink,
+    Progress, Published, Sink, Stage,
 };
 
 use super::{Job, signals};
 use crate::cli::args::shared_args::OutputArgs;
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::ui::progress::Unit;
+use crate::cli::ui::progress::{SYNCING, stage_name};
 
 /// Where a command writes.
 pub(crate) enum Target {
@@ -128,10 +128,9 @@ impl Job {
     pub(crate) fn write<R>(
         &self,
         mut target: Target,
-        unit: Unit,
         work: impl FnOnce(&mut dyn Sink, &mut (dyn FnMut(Progress) + Send)) -> kdumpconv::Result<R>,
     ) -> kdumpconv::Result<(Target, R)> {
-        match self.with_progress(unit, |show| work(target.sink(), show)) {
+        match self.with_progress(stage_name(Stage::Writing), |show| work(target.sink(), show)) {
             Ok(report) => Ok((target, report)),
             Err(error) => {
                 target.discard();
@@ -155,10 +154,14 @@ impl Job {
             Target::Output(output) => {
                 Some(if status.unusable || signal.is_some_and(signals::discards_output) {
                     output.discard()
-                } else if status.incomplete {
-                    output.keep_incomplete(sync)
                 } else {
-                    output.publish(sync)
+                    self.with_progress(SYNCING, |_| {
+                        if status.incomplete {
+                            output.keep_incomplete(sync)
+                        } else {
+                            output.publish(sync)
+                        }
+                    })
                 })
             }
         };

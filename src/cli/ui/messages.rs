@@ -13,6 +13,7 @@ pub(crate) struct Messages {
     /// Whether a JSON report replaces warnings and summary.
     pub(crate) json: bool,
     pub(crate) progress: When,
+    pub(crate) color: When,
     /// INPUT as messages name it.
     pub(crate) input: String,
 }
@@ -21,7 +22,13 @@ impl Messages {
     pub(crate) fn new(args: &MessageArgs, input: &InputArgs) -> Self {
         // The JSON report has the warnings. It may go to standard error, where scripts parse it.
         let verbosity = if args.json { Verbosity::Quiet } else { args.verbosity() };
-        Messages { verbosity, json: args.json, progress: args.progress(), input: input.name() }
+        Messages {
+            verbosity,
+            json: args.json,
+            progress: args.progress(),
+            color: args.color(),
+            input: input.name(),
+        }
     }
 
     /// Prints warnings, unless --quiet is given.

@@ -1,8 +1,8 @@
 //! Standard output: writing to it, what it can show if it is a terminal, and bars drawn on it.
 
-use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
 
+use crate::cli::args::shared_args::When;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -43,21 +43,42 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Inspects standard output. Honours `NO_COLOR` (no-color.org) and `TERM=dumb`.
-    pub(crate) fn of_stdout() -> Self {
-        if !io::stdout().is_terminal() {
-            return Terminal { columns: None, colour: false, unicode: false };
-        }
-        let set = |name| var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let size = rustix::termios::tcgetwinsize(io::stdout());
-        let columns = size.map_or(0, |size| usize::from(size.ws_col));
-        Terminal {
-            columns: Some(if columns == 0 { USUAL_COLUMNS } else { columns }),
-            colour: !is_dumb && !set("NO_COLOR"),
-            unicode: !is_dumb && has_utf8_locale(),
-        }
+    /// What standard output can show, if colours are used `when`.
+    pub(crate) fn of_stdout(when: When) -> Self {
+        let width = io::stdout().is_terminal().then(|| {
+            let size = rustix::termios::tcgetwinsize(io::stdout());
+            size.map_or(0, |size| usize::from(size.ws_col))
+        });
+        Self::new(when, width, |name| std::env::var(name).ok())
     }
+
+    /// What a terminal of this width can show, in an environment; 0 is an unknown width, `None` no
+    /// terminal.
+    ///
+    /// If the user does not ask for colours or none, `NO_COLOR` (no-color.org), `CLICOLOR_FORCE`
+    /// (bixense.com/clicolors) and `TERM` decide, in this order. A picture needs a width, so a file or
+    /// pipe that gets colours has that of `COLUMNS`, or the usual one.
+    fn new(when: When, width: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name| variable(name).filter(|value| !value.is_empty());
+        let is_dumb = is_dumb(value("TERM"));
+        let is_forced = value("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        let is_capable = width.is_some() && !is_dumb;
+        let colour = match when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => value("NO_COLOR").is_none() && (is_forced || is_capable),
+        };
+        let usual = || value("COLUMNS").and_then(|columns| columns.parse().ok());
+        let columns = (width.is_some() || colour)
+            .then(|| width.filter(|width| *width > 0).or_else(usual).unwrap_or(USUAL_COLUMNS));
+        let unicode = columns.is_some() && (width.is_none() || !is_dumb) && is_utf8(&value);
+        Terminal { columns, colour, unicode }
+    }
+}
+
+/// Whether a terminal of this `TERM` has no or unknown abilities, as the console of an initramfs.
+pub(crate) fn is_dumb(term: Option<String>) -> bool {
+    term.is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// How a cell of a picture looks.
@@ -104,12 +125,69 @@ pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
 }
 
 /// Whether the locale uses UTF-8; the first variable that is set decides (locale(7)).
-fn has_utf8_locale() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| var_os(name).filter(|value| !value.is_empty()));
+fn is_utf8(value: &impl Fn(&'static str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(value);
     locale.is_some_and(|locale| {
-        let name = locale.to_string_lossy().to_ascii_lowercase();
+        let name = locale.to_ascii_lowercase();
         name.contains("utf-8") || name.contains("utf8")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(when: When, width: Option<usize>, variables: &[(&str, &str)]) -> Terminal {
+        let variable = |name: &str| {
+            let set = variables.iter().find(|(set, _)| *set == name);
+            set.map(|(_, value)| (*value).to_owned())
+        };
+        Terminal::new(when, width, variable)
+    }
+
+    #[test]
+    fn options_go_before_variables_and_variables_before_the_terminal() {
+        let terminal = ("TERM", "xterm");
+        for (when, width, variables, expected) in [
+            (When::Auto, Some(80), &[terminal][..], true),
+            (When::Auto, Some(80), &[("TERM", "dumb")], false),
+            (When::Auto, Some(80), &[], false),
+            (When::Auto, Some(80), &[terminal, ("NO_COLOR", "1")], false),
+            (When::Auto, Some(80), &[terminal, ("NO_COLOR", "")], true),
+            (When::Auto, None, &[terminal], false),
+            (When::Auto, None, &[("CLICOLOR_FORCE", "1")], true),
+            (When::Auto, None, &[("CLICOLOR_FORCE", "0")], false),
+            (When::Auto, None, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+            (When::Auto, Some(80), &[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true),
+            (When::Always, None, &[("NO_COLOR", "1")], true),
+            (When::Always, Some(80), &[("TERM", "dumb")], true),
+            (When::Never, Some(80), &[terminal, ("CLICOLOR_FORCE", "1")], false),
+        ] {
+            let colour = shown(when, width, variables).colour;
+            assert_eq!(colour, expected, "{when:?} {width:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_as_wide_as_the_terminal_or_as_columns_says() {
+        let columns = |when, width, variables| shown(when, width, variables).columns;
+        assert_eq!(columns(When::Auto, None, &[("COLUMNS", "100")]), None);
+        assert_eq!(columns(When::Auto, Some(120), &[("COLUMNS", "100")]), Some(120));
+        assert_eq!(columns(When::Never, Some(120), &[]), Some(120));
+        assert_eq!(columns(When::Auto, Some(0), &[("COLUMNS", "100")]), Some(100));
+        assert_eq!(columns(When::Always, None, &[("COLUMNS", "100")]), Some(100));
+        assert_eq!(columns(When::Always, None, &[("COLUMNS", "")]), Some(80));
+        assert_eq!(columns(When::Always, None, &[("COLUMNS", "wide")]), Some(80));
+    }
+
+    #[test]
+    fn more_than_ascii_needs_a_utf8_locale_and_a_capable_terminal() {
+        let utf8 = ("LANG", "de_DE.UTF-8");
+        let unicode = |when, width, variables: &[_]| shown(when, width, variables).unicode;
+        assert!(unicode(When::Auto, Some(80), &[utf8, ("TERM", "xterm")]));
+        assert!(!unicode(When::Auto, Some(80), &[utf8, ("LC_ALL", "C"), ("TERM", "xterm")]));
+        assert!(!unicode(When::Auto, Some(80), &[utf8, ("TERM", "dumb")]));
+        assert!(unicode(When::Always, None, &[utf8]));
+        assert!(!unicode(When::Auto, None, &[utf8]));
+    }
 }

@@ -4,12 +4,12 @@ pub(crate) mod args;
 mod read_back;
 mod summary;
 
-use kdumpconv::convert;
+use kdumpconv::{Stage, convert};
 
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, Target, WriteStatus, refuse_terminal};
-use crate::cli::ui::progress::Unit;
+use crate::cli::ui::progress::stage_name;
 use args::Convert;
 use read_back::ReadBack;
 use summary::ConvertSummary;
@@ -41,14 +41,14 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
     }
     let (mut target, report) =
-        job.write(target, Unit::Pages, |sink, show| convert(&dump, sink, &options, show))?;
+        job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let is_flattened = target.is_flattened();
 
     let written = target.readable().filter(|_| args.verify && !status.cancelled);
     let read_back = written.map(|output| {
-        job.with_progress(Unit::Pages, |show| {
+        job.with_progress(stage_name(Stage::Verifying), |show| {
             ReadBack::check(output, &dump, &report, &options, show)
         })
     });

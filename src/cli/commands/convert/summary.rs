@@ -65,7 +65,7 @@ impl ConvertSummary<'_> {
         self.print_failures();
         self.lines(messages.is_verbose()).iter().for_each(|text| messages.note(text));
         if self.is_dry_run() && messages.verbosity >= Verbosity::Normal {
-            print_report_lines(&self.census().lines(&Terminal::of_stdout()));
+            print_report_lines(&self.census().lines(&Terminal::of_stdout(messages.color)));
         }
     }
 

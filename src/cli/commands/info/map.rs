@@ -10,7 +10,7 @@ const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning
 const MOSTLY: Look =
     Look { ascii: '+', unicode: '\u{2593}', colour: "32", meaning: "half or more kept" };
 const PARTLY: Look = Look { ascii: '-', unicode: '\u{2591}', colour: "33", meaning: "less kept" };
-const EXCLUDED: Look = Look { ascii: 'x', unicode: 'x', colour: "31", meaning: "excluded" };
+const EXCLUDED: Look = Look { ascii: 'x', unicode: 'x', colour: "34", meaning: "excluded" };
 const HOLE: Look = Look { ascii: '.', unicode: '\u{b7}', colour: "2", meaning: "hole" };
 const LONG_HOLE: Look = Look { ascii: '~', unicode: '~', colour: "2", meaning: "longer hole" };
 
@@ -99,7 +99,7 @@ mod tests {
         let [bar, legend] = drawn(&Terminal { colour: true, ..PLAIN });
         assert!(bar.starts_with("\x1b[32m##\x1b[0m\x1b[32m+\x1b[0m"), "{bar:?}");
         let mut bare = [bar, legend].map(|text| text.replace("\x1b[0m", ""));
-        for code in ["2", "31", "32", "33"] {
+        for code in ["2", "34", "32", "33"] {
             bare = bare.map(|text| text.replace(&format!("\x1b[{code}m"), ""));
         }
         assert_eq!(bare, drawn(&PLAIN));

@@ -7,6 +7,7 @@ mod text;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use kdumpconv::Stage;
 use kdumpconv::summary::{Picture, Summary};
 
 use crate::cli::args::help::{self, heading};
@@ -15,6 +16,7 @@ use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::json::{InfoJson, RemarkJson, report_text};
 use crate::cli::ui::advice;
+use crate::cli::ui::progress::stage_name;
 use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
 use text::{TextReport, picture_cells};
@@ -46,12 +48,14 @@ pub(crate) fn run(args: &Info, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, None)?;
     let summary = Summary::of(&dump);
-    let classes = args.classes.then(|| Classes::of(&dump)).transpose()?;
+    let selecting = stage_name(Stage::Selecting);
+    let count = || job.with_progress(selecting, |_| Classes::of(&dump));
+    let classes = args.classes.then(count).transpose()?;
     let (input, classes) = (job.messages.input.as_str(), classes.as_ref());
     let report = if job.messages.json {
         report_text(&InfoJson::new(input, &summary, classes.map(Classes::json), remarks(&summary)))
     } else {
-        let terminal = Terminal::of_stdout();
+        let terminal = Terminal::of_stdout(job.messages.color);
         let picture = picture_cells(&terminal).map(|cells| Picture::of(&dump, cells));
         let details = job.messages.is_verbose();
         TextReport { input, summary: &summary, classes, picture, terminal, details }.text()

@@ -5,13 +5,13 @@ mod report;
 use std::path::PathBuf;
 
 use kdumpconv::PageSize;
-use kdumpconv::{Dump, Findings, Severity, VerifyOptions, verify};
+use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
 
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
-use crate::cli::ui::progress::Unit;
+use crate::cli::ui::progress::stage_name;
 use report::VerifyReport;
 
 /// Check a dump, or compare it with the vmcore it was made from
@@ -74,8 +74,9 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
 
     let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
     job.catch_signals(&options.cancel)?;
-    let findings =
-        job.with_progress(Unit::Pages, |show| verify(&dump, source.as_ref(), &options, show))?;
+    let findings = job.with_progress(stage_name(Stage::Verifying), |show| {
+        verify(&dump, source.as_ref(), &options, show)
+    })?;
     let report = VerifyReport {
         dump: &dump,
         warnings,
