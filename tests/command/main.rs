@@ -1,5 +1,5 @@
 //! The command as a user or a script runs it: options, messages, exit codes, files, signals, and
-//! the promises of the README.
+//! the promises of the documents.
 
 #![allow(
     clippy::unwrap_used,

@@ -84,6 +84,19 @@ fn the_info_screen_is_that_of_a_real_crash() {
     assert_eq!(shell(&folder, command.strip_prefix("$ ").unwrap()).succeeded(), screen);
 }
 
+/// The manual's example of a dry run, which is indented.
+#[test]
+fn the_dry_run_of_the_manual_is_that_of_a_real_crash() {
+    let vmcore = need!(KEXEC.unpacked());
+    let folder = Folder::new();
+    link(&vmcore, &folder, "vmcore");
+    let manual = include_str!("../../src/cli/manual/kdumpconv-convert.md");
+    let example: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let command = example[0].strip_prefix("$ ").unwrap();
+    let table = shell(&folder, &format!("{command} 2>/dev/null")).succeeded();
+    assert_eq!(table.lines().collect::<Vec<_>>(), example[1..]);
+}
+
 #[test]
 fn every_recipe_works() {
     let vmcore = need!(TINY.unpacked());
