@@ -6,6 +6,7 @@
 //! commands       one file or folder for each command
 //! job            what all commands do: open the input, make and publish the output, signals
 //! json           the JSON reports, and their schema
+//! manual         the manual pages
 //! ui             messages, progress, tables, pictures
 //! exit           exit codes
 //! ```
@@ -18,13 +19,15 @@ mod exit;
 mod job;
 mod json;
 mod makedumpfile;
+#[cfg(feature = "generate")]
+mod manual;
 mod ui;
 
 use std::ffi::OsString;
 
 use args::{Args, Command};
 #[cfg(feature = "generate")]
-use commands::{completions, generate, schema};
+use commands::{completions, man, schema};
 use commands::{convert, dmesg, elf, info, unflatten, verify};
 use json::{ErrorJson, print_json_line};
 use ui::{advice, messages};
@@ -88,7 +91,7 @@ fn run_command(args: &Args) -> anyhow::Result<Exit> {
         Command::Elf(args) => elf::run(args, messages),
         Command::Info(args) => info::run(args, messages),
         #[cfg(feature = "generate")]
-        Command::Manual(args) => generate::manual(args),
+        Command::Manual(args) => man::run(args),
         #[cfg(feature = "generate")]
         Command::Schema(args) => schema::run(args),
         Command::Unflatten(args) => unflatten::run(args, messages),

@@ -44,6 +44,8 @@ fn manual_pages_have_every_command_and_every_option() {
             assert!(page.contains(option), "{name} {option}");
         }
         assert!(page.contains(&format!("kdumpconv-{name} - ")), "{name}");
+        let title = format!(".TH KDUMPCONV-{} 1 \"\" \"kdumpconv ", name.to_uppercase());
+        assert!(page.contains(&title), "{title}");
     }
     let main = page("kdumpconv");
     assert!(options(&help).len() > 5, "{help}");

@@ -83,7 +83,8 @@ fn help_says_that_the_command_may_be_missing() {
     assert!(text.contains(usage), "{text}");
     assert!(text.contains("Without COMMAND, kdumpconv converts"), "{text}");
     assert!(
-        help(&["convert", "-h"]).contains("Usage: kdumpconv [convert] [OPTIONS] INPUT [OUTPUT]")
+        help(&["convert", "-h"])
+            .contains("Usage: kdumpconv [convert] [-c|-l|-p|-z] [-d N] [OPTIONS] INPUT [OUTPUT]")
     );
 }
 

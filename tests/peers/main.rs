@@ -26,6 +26,7 @@ mod json;
 mod libkdumpfile;
 mod log;
 mod makedumpfile;
+mod manual;
 mod product;
 #[path = "../common/python.rs"]
 mod python;

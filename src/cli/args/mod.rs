@@ -21,9 +21,9 @@ use crate::cli::commands::completions::Completions;
 use crate::cli::commands::convert::args::Convert;
 use crate::cli::commands::dmesg::Dmesg;
 use crate::cli::commands::elf::Elf;
-#[cfg(feature = "generate")]
-use crate::cli::commands::generate::Manual;
 use crate::cli::commands::info::Info;
+#[cfg(feature = "generate")]
+use crate::cli::commands::man::Manual;
 #[cfg(feature = "generate")]
 use crate::cli::commands::schema::Schema;
 use crate::cli::commands::unflatten::Unflatten;

@@ -11,9 +11,9 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod dmesg;
 pub(crate) mod elf;
-#[cfg(feature = "generate")]
-pub(crate) mod generate;
 pub(crate) mod info;
+#[cfg(feature = "generate")]
+pub(crate) mod man;
 #[cfg(feature = "generate")]
 pub(crate) mod schema;
 pub(crate) mod unflatten;

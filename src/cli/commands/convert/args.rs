@@ -17,7 +17,7 @@ use crate::cli::exit::Usage;
 /// is compressed by itself, and pages of zeros are stored once.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("convert"))]
-#[command(override_usage = "kdumpconv [convert] [OPTIONS] INPUT [OUTPUT]")]
+#[command(override_usage = "kdumpconv [convert] [-c|-l|-p|-z] [-d N] [OPTIONS] INPUT [OUTPUT]")]
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
