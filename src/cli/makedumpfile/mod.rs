@@ -111,7 +111,7 @@ struct Makedumpfile {
     num_threads: Option<usize>,
 
     /// What to print: sum of 1 progress, 2 and 16 summary, 8 details; errors always [default: 7]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
     message_level: Option<u32>,
 
     /// Print details (adds 8 to the message level)

@@ -200,6 +200,7 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("--mem-usage", "--mem-usage expects one VMCORE"),
         ("--no-such-option vmcore out", "unexpected argument '--no-such-option'"),
         ("--message-level many vmcore out", "invalid value 'many'"),
+        ("--message-level 32 vmcore out", "32 is not in 0..=31"),
     ] {
         let refused = ours(line).unwrap_err();
         assert!(refused.contains(why), "{line}: {refused}");
