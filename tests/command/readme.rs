@@ -134,13 +134,19 @@ fn the_rust_example_is_the_first_one_of_the_documentation() {
     assert_eq!(example.code, parse(&documentation).1[0].code);
 }
 
-/// The workflow for fixtures takes the current version; the README names none.
+/// The workflow for fixtures takes the current version; the README names none. The changelog says what
+/// changed with each number of the JSON reports, too.
 #[test]
-fn the_workflow_and_the_changelog_have_the_current_version() {
+fn the_workflow_and_the_changelog_have_the_current_versions() {
     let version = env!("CARGO_PKG_VERSION");
     let workflow = include_str!("../../src/fixtures/python.md");
     assert!(workflow.contains(&format!("KDUMPCONV: {version}\n")));
-    assert!(include_str!("../../packaging/CHANGELOG.md").contains(&format!("\n## {version}")));
+    let changelog = include_str!("../../packaging/CHANGELOG.md");
+    assert!(changelog.contains(&format!("\n## {version}")));
+    let (_, schema) =
+        include_str!("../../src/cli/json/version.rs").split_once("SCHEMA: u32 = ").unwrap();
+    let schema: u32 = schema.split_once(';').unwrap().0.parse().unwrap();
+    assert!(changelog.contains(&format!("\n### JSON: from schema {} to {schema}\n", schema - 1)));
 }
 
 #[test]
