@@ -39,18 +39,18 @@ pub(crate) use page_error::{PageError, PageFault};
 /// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
 
-/// Facts that some dumps lack; used only where a dump does not say them itself.
+/// Facts that some dumps lack. What a dump says itself takes precedence.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// The page size, for an ELF core whose VMCOREINFO does not give it.
+    /// The page size, for an ELF core whose VMCOREINFO lacks it.
     pub page_size: Option<PageSize>,
     /// The text of a VMCOREINFO, for a dump that has none.
     pub vmcoreinfo: Option<Vec<u8>>,
 }
 
 impl OpenOptions {
-    /// Sets the page size of a kernel that does not say it.
+    /// Sets the page size, for an ELF core whose VMCOREINFO lacks it.
     #[must_use]
     pub fn page_size(self, page_size: impl Into<Option<PageSize>>) -> Self {
         OpenOptions { page_size: page_size.into(), ..self }

@@ -40,7 +40,7 @@ const MAX_NAME_CHARS: usize = 48;
 /// What kind of file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
-    /// Flattened exactly when the output cannot seek.
+    /// Flattened if the output cannot seek, else a plain file.
     #[default]
     Auto,
     /// A kdump file.
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Output {
 }
 
 impl Output {
-    /// Prepares the output at `target`; one that is there already is replaced only if `replace`.
+    /// Prepares the output at `target`. An existing file is replaced only if `replace` is set.
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Write`] when it cannot be made; [`Error::CannotSeek`] when the
@@ -157,7 +157,7 @@ impl Output {
         Self::with_file(Destination::InPlace { file, new_name: None }, format, &what)
     }
 
-    /// Prepares standard output: a plain file if it is one, from its start, not appended to.
+    /// Prepares standard output. If it is a file, it is written from its start, not appended to.
     ///
     /// # Errors
     /// [`Error::CannotSeek`] when the format is [`OutputFormat::File`].
@@ -234,19 +234,20 @@ impl Output {
         self.flat
     }
 
-    /// Whether something is kept when the writing is interrupted: not of a stream.
+    /// Whether an interruption leaves something to keep: false for a stream.
     #[must_use]
     pub fn outlives_an_interruption(&self) -> bool {
         !matches!(self.destination, Destination::Stream)
     }
 
-    /// What was written, `bytes` of it, to be read back; `None` for what cannot be, as a pipe.
+    /// Opens the `bytes` that were written, to read them back; `None` if that is impossible, as for
+    /// a pipe.
     ///
-    /// It is on disk then, and the kernel is asked to forget what it holds of it, so that it is
-    /// read from there; that is but a hint, and what the drive itself holds nobody can tell.
+    /// The output is synced first, and the kernel is asked to drop its cached pages, so that the
+    /// bytes come from the disk. That is only a hint, and the cache of the drive is out of reach.
     ///
     /// # Errors
-    /// [`Error::Write`] when it did not come to the disk, [`Error::Read`] when it cannot be opened.
+    /// [`Error::Write`] if the output cannot be synced, [`Error::Read`] if it cannot be opened.
     pub fn read_back(&self, bytes: u64) -> Result<Option<FileInput>> {
         let Some(file) = self.file() else { return Ok(None) };
         let what = "what was written";
@@ -264,7 +265,7 @@ impl Output {
         Ok(Some(FileInput::new(again, bytes)))
     }
 
-    /// Writes over bytes of a closed output, whose header must not stay as it is.
+    /// Overwrites bytes of a closed output, to correct its header.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -281,7 +282,7 @@ impl Output {
         self.destination.file()
     }
 
-    /// Gives a complete output its name; if `sync`, once it is on disk.
+    /// Gives a complete output its name; if `sync` is set, after it is on disk.
     #[must_use]
     pub fn publish(self, sync: bool) -> Published {
         let Output { destination, given, .. } = self;
@@ -294,7 +295,7 @@ impl Output {
         self.destination.keep_incomplete(sync)
     }
 
-    /// Removes what was written, where it can be.
+    /// Removes what was written, if it can be removed.
     #[must_use]
     pub fn discard(self) -> Published {
         self.destination.discard()
