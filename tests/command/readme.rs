@@ -181,21 +181,46 @@ fn links_lead_to_files_and_headings_that_exist() {
     assert!(links > 20, "{links}");
 }
 
+/// The cells of the rows of a table of the README, by the section's heading.
+fn rows(section: &str) -> Vec<Vec<&'static str>> {
+    let (_, text) = README.split_once(&format!("\n## {section}\n")).unwrap();
+    let lines = text.lines().skip(1).take_while(|line| !line.starts_with("## "));
+    let rows = lines.filter(|line| line.starts_with("| ")).skip(1);
+    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_readme_has_the_commands_and_the_exit_codes_of_help() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    let help = String::from_utf8(command.arg("--help").output().unwrap().stdout).unwrap();
+    let list = |heading: &str| -> Vec<(&str, String)> {
+        let (_, list) = help.split_once(&format!("{heading}:\n")).unwrap();
+        let lines = list.lines().take_while(|line| !line.is_empty());
+        let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        words.map(|words| (words[0], words[1..].join(" "))).collect()
+    };
+    let codes: Vec<_> =
+        rows("Exit codes").into_iter().map(|row| (row[0], row[1].to_owned())).collect();
+    assert_eq!(codes, list("Exit codes"));
+
+    let known = rows("Commands").into_iter().flat_map(|row| {
+        let names = row[0].split(", ").map(|name| name.trim_start_matches('['));
+        names.map(|name| name.split(']').next().unwrap()).collect::<Vec<_>>()
+    });
+    let known: std::collections::BTreeSet<&str> = known.collect();
+    assert_eq!(known, list("Commands").into_iter().map(|(name, _)| name).collect());
+}
+
 /// The speed that the README claims was measured.
 #[test]
 fn the_figures_of_the_readme_are_those_of_the_measurements() {
-    let (_, section) = README.split_once("\n## Speed\n").unwrap();
-    let rows = section.lines().skip(1).take_while(|line| !line.starts_with('#'));
-    let rows: Vec<Vec<&str>> = rows
-        .filter(|line| line.starts_with("| ") && line.contains('x'))
-        .map(|row| row.split('|').map(str::trim).collect())
-        .collect();
+    let rows = rows("Speed");
     assert_eq!(rows.len(), 4);
     let benches = include_str!("../../benches/README.md");
     for row in rows {
-        for (index, cell) in row[2..6].iter().enumerate() {
+        for (index, cell) in row[1..5].iter().enumerate() {
             let (seconds, ratio) = cell.split_once(", ").unwrap();
-            let beginning = format!("| {} | {} | {seconds} | ", row[1], index % 2 + 1);
+            let beginning = format!("| {} | {} | {seconds} | ", row[0], index % 2 + 1);
             let ratio = format!("**{ratio}**");
             let is_measured =
                 |line: &str| line.starts_with(&beginning) && line.contains(ratio.as_str());
