@@ -36,7 +36,7 @@ impl InputArgs {
 
 /// The file to write.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
-#[command(next_help_heading = heading::OUTPUT)]
+#[command(next_help_heading = heading::OUTPUT, next_display_order = 1)]
 pub(crate) struct OutputArgs {
     /// File, device or FIFO; - or none is standard output
     ///
@@ -153,7 +153,7 @@ pub(crate) struct MessageArgs {
     #[arg(short, long, global = true, overrides_with = "verbose")]
     quiet: bool,
 
-    /// Print details as well
+    /// Print more
     #[arg(short, long, global = true, overrides_with = "quiet", action = ArgAction::SetTrue)]
     verbose: bool,
 

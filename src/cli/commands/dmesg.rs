@@ -22,7 +22,7 @@ use crate::cli::ui::terminal::Stdout;
 
 /// Print the log of the crashed kernel
 ///
-/// Lines look as those of crash's command log. With -v, VMCOREINFO is printed on standard error.
+/// Lines look like those of crash's `log`. With -v, VMCOREINFO is printed on standard error.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("dmesg"))]
 #[command(override_usage = "kdumpconv dmesg [OPTIONS] INPUT [OUTPUT]")]

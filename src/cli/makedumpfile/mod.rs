@@ -54,7 +54,10 @@ const MESSAGE_DEFAULT: u32 = 7;
        makedumpfile --dump-dmesg VMCORE LOGFILE",
     // A command line that a script puts together may have an option twice.
     args_override_self = true,
-    infer_long_args = true
+    infer_long_args = true,
+    max_term_width = 100,
+    after_help = "--help has the options that are ignored or refused as well.",
+    after_long_help = ""
 )]
 struct Makedumpfile {
     /// Compress pages with zlib [default: no compression]
@@ -73,10 +76,10 @@ struct Makedumpfile {
     #[arg(short = 'z', overrides_with_all = ["zlib", "lzo", "snappy"])]
     zstd: bool,
 
-    /// Dump level: pages to exclude, 0 to 31; if several are given, the last is used [default: 0]
+    /// Dump level, 0 to 31; the last if several [default: 0]
     #[arg(
         short = 'd',
-        value_name = "LEVEL[,LEVEL...]",
+        value_name = "LEVEL,...",
         value_delimiter = ',',
         value_parser = clap::value_parser!(u32).range(0..=31)
     )]
@@ -94,7 +97,7 @@ struct Makedumpfile {
     #[arg(short = 'F')]
     flattened: bool,
 
-    /// Turn a flattened stream on standard input back into a plain file
+    /// Turn a flattened stream into DUMPFILE, a plain file
     #[arg(short = 'R')]
     rearrange: bool,
 
@@ -102,15 +105,17 @@ struct Makedumpfile {
     #[arg(short = 'f')]
     force: bool,
 
-    /// File with the VMCOREINFO text, for a VMCORE without one
+    /// Read VMCOREINFO from a file, if VMCORE has none
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 
-    /// Threads [default: all CPUs that may be used]
+    /// Number of threads [default: one per CPU]
     #[arg(long, value_name = "N")]
     num_threads: Option<usize>,
 
-    /// What to print: sum of 1 progress, 2 and 16 summary, 8 details; errors always [default: 7]
+    /// 1 progress + 2 or 16 summary + 8 details [default: 7]
+    ///
+    /// The sum says what is printed. Errors always are.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
     message_level: Option<u32>,
 

@@ -108,7 +108,7 @@ impl UnsupportedOption {
             Ignored(why) => (IGNORED, *why),
             Refused(why) => (REFUSED, *why),
         };
-        let arg = arg.help_heading(heading).help(capitalised(why));
+        let arg = arg.help_heading(heading).help(capitalised(why)).hide_short_help(true);
         match value {
             Some(value) => arg.value_name(*value).action(ArgAction::Append),
             None => arg.action(ArgAction::SetTrue),

@@ -27,3 +27,38 @@ pub(crate) fn pages(definition: clap::Command) -> Vec<Page> {
     let pages = std::iter::once(&program).chain(commands);
     pages.map(|command| page::page(command, &program)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    #[test]
+    fn each_example_of_the_prose_is_a_right_command_line() {
+        let mut count = 0;
+        for Page { name, .. } in pages(Args::command()) {
+            let lines = prose::of_page(&name).lines().filter_map(|line| line.strip_prefix("    "));
+            let lines = lines.map(|line| line.strip_prefix("$ ").unwrap_or(line));
+            for line in lines.filter(|line| line.starts_with("kdumpconv ")) {
+                let words = line.split_whitespace().take_while(|word| *word != "|");
+                let parsed = Args::of_line(words.map(OsString::from).collect());
+                assert!(parsed.is_ok(), "{name}: {line}: {parsed:?}");
+                count += 1;
+            }
+        }
+        assert!(count > 2, "{count}");
+    }
+
+    #[test]
+    fn no_page_lacks_a_summary_a_synopsis_or_a_help_for_an_option() {
+        for Page { name, text } in pages(Args::command()) {
+            assert!(!text.contains(" \\- \n"), "{name} has no summary");
+            assert!(!text.contains("SYNOPSIS\n.SH"), "{name} has no synopsis");
+            assert!(!text.contains("\n\n"), "{name} has an option without help");
+        }
+    }
+}

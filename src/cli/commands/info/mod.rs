@@ -23,7 +23,7 @@ use text::{TextReport, picture_cells};
 
 /// Show what a dump is: kernel, crash, codecs, pages, memory map
 ///
-/// Only headers, bitmaps and the kernel's log are read, with --classes its struct pages as well. -v
+/// Reads headers, bitmaps and the kernel's log; with --classes the kernel's struct pages as well. -v
 /// lists all memory ranges and VMCOREINFO. Incomplete dumps are reported with exit code 0.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("info"))]
