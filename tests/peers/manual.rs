@@ -54,7 +54,9 @@ fn manual_pages_have_their_sections_in_order_and_a_footer() {
             _ => &["EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "SEE ALSO"],
         };
         assert!(sections.ends_with(last), "{name}: {sections:?}");
-        assert!(body.iter().all(|line| line.len() <= 80), "{name}: {text}");
+        for line in body {
+            assert!(line.len() <= 80 && !line.ends_with("make-"), "{name}: {line}");
+        }
     }
 }
 
@@ -70,6 +72,8 @@ fn manual_pages_show_what_was_written() {
         ("kdumpconv", "kdumpconv-info(1) Show what a dump is"),
         ("kdumpconv", "(there as \\u001b)"),
         ("kdumpconv", "end at 2^36"),
+        ("kdumpconv-makedumpfile", "makedumpfile -R DUMPFILE < FLATTENED"),
+        ("kdumpconv-makedumpfile", "--eppic FILE"),
         ("kdumpconv-man", "kdumpconv man ~/.local/share/man/man1"),
         ("kdumpconv-convert", "Pages to exclude -d, --dump-level N 1 zero + 2 cache"),
         ("kdumpconv-convert", "ssh host 'cat > vmcore.flat'"),

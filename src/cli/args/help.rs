@@ -113,6 +113,13 @@ Print the schema of all reports:
 Print the schema of one report:
   kdumpconv schema info";
 
+const MAKEDUMPFILE: &str = "\
+Convert a vmcore with the options of makedumpfile:
+  ln -s \"$(command -v kdumpconv)\" makedumpfile
+  ./makedumpfile -l -d 31 /proc/vmcore vmcore
+See the command line of kdumpconv that does the same:
+  ./makedumpfile -D -l -d 31 /proc/vmcore vmcore";
+
 /// The examples of a command, or of the program if it is named: what each is for, then its lines,
 /// which are indented.
 pub(crate) fn examples(command: &str) -> &'static str {
@@ -126,6 +133,7 @@ pub(crate) fn examples(command: &str) -> &'static str {
         "completions" => COMPLETIONS,
         "man" => MAN,
         "schema" => SCHEMA,
+        "makedumpfile" => MAKEDUMPFILE,
         _ => PROGRAM,
     }
 }

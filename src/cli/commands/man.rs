@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::cli::args::Args;
 use crate::cli::args::help::{self, heading};
 use crate::cli::exit::Exit;
 use crate::cli::manual::pages;
@@ -27,8 +26,7 @@ pub(crate) struct Manual {
 /// # Errors
 /// When standard output or a file in the folder cannot be written.
 pub(crate) fn run(args: &Manual) -> anyhow::Result<Exit> {
-    let definition = <Args as clap::CommandFactory>::command();
-    let pages = pages(definition);
+    let pages = pages();
     let Some(folder) = &args.folder else {
         let text = pages.first().map(|page| page.text.as_str()).unwrap_or_default();
         Stdout.write_all(text.as_bytes()).context("cannot write to standard output")?;

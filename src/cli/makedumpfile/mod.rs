@@ -25,8 +25,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::Exit;
-use super::args::Args;
 use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs, parse_size};
+use super::args::{Args, help};
 use super::exit::Usage;
 use super::ui::messages::{print_line, printable};
 use equivalent::equivalent;
@@ -57,7 +57,7 @@ const MESSAGE_DEFAULT: u32 = 7;
     infer_long_args = true,
     max_term_width = 100,
     after_help = "--help has the options that are ignored or refused as well.",
-    after_long_help = ""
+    after_long_help = help::long_ending(NAME)
 )]
 struct Makedumpfile {
     /// Compress pages with zlib [default: no compression]
@@ -199,7 +199,7 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
 }
 
 /// The definition, including the options that are ignored or refused.
-fn definition() -> clap::Command {
+pub(super) fn definition() -> clap::Command {
     Makedumpfile::command().args(UNSUPPORTED.iter().map(UnsupportedOption::arg))
 }
 

@@ -246,3 +246,11 @@ fn options_without_a_counterpart_are_ignored_or_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn each_example_of_help_is_translated() {
+    let lines = help::examples(NAME).lines();
+    let examples: Vec<_> =
+        lines.filter_map(|line| line.strip_prefix("  ./makedumpfile ")).collect();
+    assert!(examples.len() > 1 && examples.iter().all(|line| ours(line).is_ok()), "{examples:?}");
+}

@@ -18,8 +18,8 @@ const EXIT_STATUS: &str = "EXIT STATUS";
 const ENVIRONMENT: &str = "ENVIRONMENT";
 const FILES: &str = "FILES";
 
-/// The page of `command`, which is the program or one of its commands.
-pub(super) fn page(command: &Command, program: &Command) -> Page {
+/// The page of `command`, which is one of `all` that have a page.
+pub(super) fn page(command: &Command, program: &Command, all: &[&Command]) -> Page {
     let name = name_of(command);
     let prose = prose::sections(prose::of_page(name));
     let mut roff = Roff::new();
@@ -53,7 +53,7 @@ pub(super) fn page(command: &Command, program: &Command) -> Page {
     append_prose(&mut roff, &shared, |heading| heading == ENVIRONMENT);
     append_prose(&mut roff, &prose, |heading| heading == FILES);
     roff.control("SH", ["SEE ALSO"]);
-    append_see_also(&mut roff, name, program);
+    append_see_also(&mut roff, name, all);
 
     // Terminals would show these two as accents.
     let text = roff.render().replace('^', "\\(ha").replace('~', "\\(ti");
@@ -77,8 +77,9 @@ fn append_title(roff: &mut Roff, name: &str, program: &Command) {
     let source = format!("{} {version}", program.get_name());
     let no_date = "\"\"";
     roff.control("TH", [&name.to_uppercase(), "1", no_date, &source, "User Commands"]);
-    // No word is hyphenated, as names of commands and options could not be searched for.
-    roff.control("nr", ["HY", "0"]).control("ad", ["l"]);
+    // No word is hyphenated, as names of commands and options could not be searched for: neither
+    // now nor after an example, whose end restores HY.
+    roff.control("nh", []).control("nr", ["HY", "0"]).control("ad", ["l"]);
 }
 
 /// The usage: what is typed as it stands is bold, what stands for something else italic.
@@ -129,7 +130,9 @@ fn append_options(roff: &mut Roff, command: &Command) {
         }
     }
     for heading in headings {
-        roff.control("SS", heading);
+        if let Some(heading) = heading {
+            roff.control("SS", [heading]);
+        }
         for arg in args.iter().filter(|arg| arg.get_help_heading() == heading) {
             append_option(roff, arg);
         }
@@ -179,10 +182,9 @@ fn examples_markdown(examples: &str) -> String {
     blocks.map(indented).collect::<Vec<_>>().join("\n\n")
 }
 
-fn append_see_also(roff: &mut Roff, name: &str, program: &Command) {
-    let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
-    let own = std::iter::once(program).chain(commands).map(name_of);
-    let own = own.filter(|other| *other != name).map(|other| format!("{other}(1)"));
+fn append_see_also(roff: &mut Roff, name: &str, all: &[&Command]) {
+    let others = all.iter().map(|command| name_of(command)).filter(|other| *other != name);
+    let own = others.map(|other| format!("{other}(1)"));
     let pages: Vec<String> = own.chain(RELATED.map(str::to_owned)).collect();
     let mut references = Vec::new();
     for page in &pages {

@@ -16,6 +16,7 @@ pub(super) fn of_page(name: &str) -> &'static str {
         "kdumpconv-dmesg" => include_str!("kdumpconv-dmesg.md"),
         "kdumpconv-elf" => include_str!("kdumpconv-elf.md"),
         "kdumpconv-info" => include_str!("kdumpconv-info.md"),
+        "kdumpconv-makedumpfile" => include_str!("kdumpconv-makedumpfile.md"),
         "kdumpconv-schema" => include_str!("kdumpconv-schema.md"),
         "kdumpconv-unflatten" => include_str!("kdumpconv-unflatten.md"),
         "kdumpconv-verify" => include_str!("kdumpconv-verify.md"),
