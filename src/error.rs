@@ -161,6 +161,11 @@ impl Error {
     }
 }
 
+/// Such as "1 page" or "2 pages".
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 /// The text of an error and of everything that caused it.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());

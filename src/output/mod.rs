@@ -81,7 +81,7 @@ impl Output {
         let what = target.display().to_string();
         let failed = || Error::write(what.as_str());
         if is_planted(target).map_err(failed())? {
-            let why = "a link of another user's in a folder that everybody writes to";
+            let why = "it is another user's link in a folder that everybody may write to";
             return Err(failed()(io::Error::new(io::ErrorKind::PermissionDenied, why)));
         }
         if let Some(metadata) = metadata_if_any(fs::metadata(target)).map_err(failed())? {

@@ -123,7 +123,7 @@ impl Destination {
             Destination::InPlace { new_name: Some(path), .. } => match fs::remove_file(&path) {
                 Ok(()) => Published::new(Disposition::Removed, None),
                 Err(error) => Published::new(Disposition::Left, Some(path))
-                    .warn(Some(format!("cannot be removed: {error}"))),
+                    .warn(Some(format!("the output cannot be removed: {error}"))),
             },
             Destination::InPlace { file, new_name: None } => {
                 let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -165,7 +165,7 @@ fn keep_under(mut file: NamedTempFile, names: impl Iterator<Item = PathBuf>) -> 
 }
 
 fn keep_temporary_name(file: NamedTempFile, target: &Path, why: &io::Error) -> Published {
-    let warning = format!("cannot be named {}: {why}", target.display());
+    let warning = format!("the output cannot be renamed to {}: {why}", target.display());
     match file.keep() {
         Ok((_, path)) => Published::new(Disposition::Kept, Some(path)).warn(Some(warning)),
         Err(_) => Published::new(Disposition::Removed, None).warn(Some(warning)),
@@ -193,7 +193,7 @@ fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
 /// Waits until the file is on disk; returns the reason if it may not be.
 fn sync_file(file: &File, sync: bool) -> Option<String> {
     let error = if sync { file.sync_all().err()? } else { return None };
-    Some(format!("may not be on disk as a whole: {error}"))
+    Some(format!("the output may not be on disk as a whole: {error}"))
 }
 
 /// Waits until the file's name is on disk. Some file systems cannot open or synchronise a folder; that
@@ -202,9 +202,10 @@ fn sync_folder(target: &Path, sync: bool) -> Option<String> {
     let folder = folder(target);
     let synced = if sync { File::open(&folder).ok()?.sync_all() } else { return None };
     match synced {
-        Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
-            Some(format!("its name may not be on disk: folder {}: {error}", folder.display()))
-        }
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Some(format!(
+            "the name of the output may not be on disk: folder {}: {error}",
+            folder.display()
+        )),
         _ => None,
     }
 }

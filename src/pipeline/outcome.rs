@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
+use crate::error::counted;
 use crate::pages::ranges::count;
 use crate::pages::{Pfn, PfnRange};
 
@@ -80,7 +81,7 @@ pub enum IncompleteReason {
     #[error("the input itself is damaged or incomplete")]
     Source,
     /// Some bytes of the notes could not be read; the output has zeros in their place.
-    #[error("{bytes} bytes of the notes could not be read")]
+    #[error("{} of the notes could not be read", counted(*bytes, "byte"))]
     Notes {
         /// Their number.
         bytes: u64,
@@ -89,10 +90,10 @@ pub enum IncompleteReason {
     #[error("pages could not be read")]
     Unreadable,
     /// A stream is damaged after its last page, or its checksum is wrong.
-    #[error("the input is damaged, and any of its pages may be: {0}")]
+    #[error("the input is damaged, perhaps in any of its pages: {0}")]
     Input(#[source] io::Error),
     /// Writing to the output failed.
-    #[error("the output takes no more: {0}")]
+    #[error("writing failed: {0}")]
     Output(#[source] io::Error),
     /// The file has reached its maximum size.
     #[error("the size limit of {limit} bytes is reached")]
@@ -102,11 +103,13 @@ pub enum IncompleteReason {
     },
     /// A page is unreadable, but the headers, which would have to say so, are already in a pipe.
     #[error(
-        "a page is unreadable, but the headers, which would have to say so, are already in the pipe: write to a file"
+        "a page is unreadable, and the headers that must say so are already in the pipe: write to a file"
     )]
     HeadersGone,
     /// There are more runs of unreadable pages than the file has room to describe.
-    #[error("unreadable pages are in more than {limit} places: the pages after them are missing")]
+    #[error(
+        "unreadable pages are in more than {limit} places; the pages after them are not written"
+    )]
     Scattered {
         /// The maximum number of runs.
         limit: usize,

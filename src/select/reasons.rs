@@ -54,7 +54,7 @@ pub(super) enum SelectError {
     },
 
     /// Too few struct pages are left to judge the others by.
-    #[error("the struct pages of {unreadable} of {pages} pages cannot be read")]
+    #[error("{unreadable} of {pages} struct pages cannot be read")]
     Unreadable {
         /// Pages whose struct page cannot be read.
         unreadable: u64,
@@ -129,11 +129,11 @@ pub(super) struct FreeMissing {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum Doubt {
     /// Some struct pages are lost.
-    #[error("{unreadable} of {pages} pages are kept because their struct pages cannot be read")]
+    #[error("{unreadable} of {pages} struct pages cannot be read: their pages are kept")]
     Unreadable { unreadable: u64, pages: u64 },
 
     /// The kernel manages less memory than the dump has.
-    #[error("{without} of {pages} pages are kept because they have no struct page")]
+    #[error("pages without a struct page are kept: {without} of {pages}")]
     NoStructPage { without: u64, pages: u64 },
 
     /// Free pages are missing, but not so many that all struct pages are wrong.

@@ -29,7 +29,7 @@ pub enum LogError {
     #[error("the input can only be read forward: unpack it, or store it in a file")]
     Sequential,
     /// The log is found by VMCOREINFO.
-    #[error("no VMCOREINFO says where it is")]
+    #[error("there is no VMCOREINFO, which says where it is")]
     NoVmcoreinfo,
     /// No page can be decoded.
     #[error(transparent)]

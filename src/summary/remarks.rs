@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::elf::ElfCore;
 use crate::dump::kdump::Kdump;
+use crate::error::counted;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::utsname;
@@ -65,7 +66,7 @@ fn of_elf(core: &ElfCore, pages: &Pages, remarks: &mut Remarks) {
     remarks.add(
         pages.absent > 0,
         "cut-off",
-        format!("the file is cut off: {} pages are beyond its end", pages.absent),
+        format!("the file is cut off: it lacks {}", counted(pages.absent, "page")),
     );
 }
 
@@ -79,7 +80,10 @@ fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remar
     remarks.add(
         lost > 0,
         "lost-pages",
-        format!("{lost} pages cannot be read: their descriptors are empty, damaged, or point beyond the end of the file"),
+        format!(
+            "{} unreadable: descriptors are empty, damaged, or point beyond the end of the file",
+            counted(lost, "page")
+        ),
     );
     remarks.add(
         kdump.sub_header.split != 0,
@@ -131,7 +135,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
     remarks.add(
         !utsname::is_filled(&header.utsname),
         "empty-utsname",
-        "the header does not name the kernel, as in QEMU's files: drgn refuses the file, libkdumpfile gives pages alone; converting it fills in the name",
+        "the header does not name the kernel, as in QEMU's files: drgn refuses the file, libkdumpfile gives only its pages; a conversion fills in the name",
     );
     remarks.add(
         header.status & DUMP_DH_EXCLUDED_VMEMMAP != 0,

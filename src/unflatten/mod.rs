@@ -13,7 +13,7 @@ mod stream;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::format::flattened::Record;
 use crate::input::flattened::records::RecordScanner;
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
@@ -50,10 +50,10 @@ pub enum UnflattenStop {
         source: io::Error,
     },
     /// The end of the stream proves that it is damaged somewhere: its checksum is wrong.
-    #[error("the stream is damaged, perhaps anywhere in it: {0}")]
+    #[error("the stream is damaged at an unknown place: {0}")]
     Damaged(#[source] io::Error),
     /// The output took no more.
-    #[error("the output takes no more: {0}")]
+    #[error("writing failed: {0}")]
     Output(#[source] io::Error),
     /// The caller asked to stop.
     #[error("interrupted")]
@@ -141,9 +141,7 @@ pub fn unflatten(
         Ok((0, _)) => None,
         Ok((bytes, all)) => {
             let least = if all { "" } else { "at least " };
-            warnings.push(format!(
-                "{least}{bytes} bytes follow the end mark: they are no part of the dump"
-            ));
+            warnings.push(format!("ignored after the end mark: {least}{}", counted(bytes, "byte")));
             None
         }
         // The whole dump arrived: the user need not wait for the end of the stream.
@@ -283,7 +281,10 @@ impl Assembly<'_> {
             Repaired::Useless => return Ok(None),
             Repaired::Kdump { file_bytes } => file_bytes,
             Repaired::Elf => {
-                warnings.push("it is an ELF file, which is kept unchanged: it does not say that it is incomplete".to_owned());
+                warnings.push(
+                    "the ELF file is kept as it arrived, without a mark that it is incomplete"
+                        .to_owned(),
+                );
                 self.came.end().get()
             }
         };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
 use crate::dump::kdump::{Kdump, KdumpFile};
+use crate::error::counted;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_BYTES};
 use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Span};
 use crate::verify::extents::Extents;
@@ -73,7 +74,7 @@ impl DataPlaces {
                 check_gap(kdump, index, Span::new(places.table.end, all.start), findings);
                 let rest = file.input.size().map_or(0, |size| size.saturating_sub(all.end.get()));
                 if rest > 0 {
-                    let why = format!("{rest} bytes after the last page's data");
+                    let why = format!("{} after the last page's data", counted(rest, "byte"));
                     let finding = Finding::new(FindingKind::Remark, why);
                     findings.push(finding.at(all.end).in_file(index));
                 }

@@ -46,9 +46,9 @@ CPUs        2
     let rest = &said[expected.len()..];
     for line in [
         "Headers     version 6, 64-bit layout, phys_base 0x100000\n",
-        "Dump level  1: pages of zeros share one\n",
+        "Dump level  1: zero pages are stored as one\n",
         "Codec       zlib\n",
-        "Pages       1952 of 4096 bytes: 1952 kept, 0 excluded; 96 in holes\n",
+        "Pages       1952 of 4 KiB: 1952 kept, 0 excluded; 96 more in holes\n",
         "Stored      969 zero, 867 zlib (",
         "Memory           0x0..0xa0000  640.0 KiB       160 pages, all kept\n",
         "            0x100000..0x800000   7.0 MiB      1792 pages, all kept\n",
@@ -323,6 +323,6 @@ fn a_long_list_is_shortened_unless_asked_for() {
     let short = text(&folder, &["vmcore"]);
     assert!(short.contains("and 32 more ranges (-v lists them)\n"), "{short}");
     let long = text(&folder, &["-v", "vmcore"]);
-    assert_eq!(long.matches("1 pages, all kept").count(), 40, "{long}");
+    assert_eq!(long.matches("1 page, all kept").count(), 40, "{long}");
     assert_eq!(json_of(&folder, &["vmcore"])["memory"].as_array().unwrap().len(), 40);
 }

@@ -215,7 +215,7 @@ fn an_elf_file_that_is_cut_is_kept_without_a_mark() {
     assert_eq!(kept, core[..kept.len()]);
     assert_eq!(
         result.warnings,
-        ["it is an ELF file, which is kept unchanged: it does not say that it is incomplete"]
+        ["the ELF file is kept as it arrived, without a mark that it is incomplete"]
     );
     assert!(file(&whole[..4096 + 16 + 63]).is_err());
 }

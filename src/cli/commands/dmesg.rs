@@ -102,7 +102,7 @@ fn write_to_file(
     warn_of_lost_records(&ended, &job.messages);
     if let Some(error) = &failed {
         let path = printable(&path.display().to_string());
-        print_line(&format!("incomplete: {path} cannot be written further: {error}"));
+        print_line(&format!("incomplete: writing {path} failed: {error}"));
     }
     let incomplete = ended.why.is_some() || failed.is_some();
     let status = WriteStatus {

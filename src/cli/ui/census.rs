@@ -12,7 +12,7 @@ use super::terminal::{Look, Terminal, bar};
 const MAX_CELLS: usize = 160;
 
 /// The name of the pages of no class.
-const OTHERS: &str = "others";
+const OTHERS: &str = "kernel and other";
 
 /// A census, as it is shown.
 pub(crate) struct CensusView<'a> {
@@ -63,11 +63,11 @@ impl CensusView<'_> {
             ));
         }
         if census.unknown > 0 {
-            let unknown = census.unknown;
-            lines.push(format!("{unknown} of the others have no readable struct page"));
+            let unknown = count(census.unknown, "page");
+            lines.push(format!("without a readable struct page: {unknown}, counted as {OTHERS}"));
         }
         if let Some(zero) = self.zero {
-            lines.push(format!("{zero} of the kept pages are zero, and share one stored page"));
+            lines.push(format!("zero pages among the kept ones: {zero}, stored as one page"));
         }
         lines
     }
@@ -98,6 +98,9 @@ impl CensusView<'_> {
             0 if share.pages == 0 => String::new(),
             0 => "kept".to_owned(),
             pages if pages == share.pages => "excluded".to_owned(),
+            pages if pages > share.pages => {
+                format!("{pages} excluded, {} counted in a row above", pages - share.pages)
+            }
             pages => format!("{pages} excluded"),
         };
         [self.cells(class.name(), &bit, share.pages), vec![excluded]].concat()
@@ -209,18 +212,18 @@ mod tests {
     fn every_class_has_a_row_and_an_unknown_class_a_reason() {
         let census = census();
         let expected = [
-            "class           -d  pages    memory    share",
-            "free            16   4096  16.0 MiB   50.0 %  excluded",
-            "cache            2   2048   8.0 MiB   25.0 %  kept",
-            "private-cache    4      1   4.0 KiB    0.0 %  kept",
-            "user             8      ?         ?        ?  kept",
-            "hwpoison       any      0       0 B    0.0 %  1 excluded",
-            "offline        any      0       0 B    0.0 %",
-            "others               2047   8.0 MiB   25.0 %  kept",
-            "total                8192  32.0 MiB  100.0 %  4095 kept",
+            "class              -d  pages    memory    share",
+            "free               16   4096  16.0 MiB   50.0 %  excluded",
+            "cache               2   2048   8.0 MiB   25.0 %  kept",
+            "private-cache       4      1   4.0 KiB    0.0 %  kept",
+            "user                8      ?         ?        ?  kept",
+            "hwpoison          any      0       0 B    0.0 %  1 excluded, 1 counted in a row above",
+            "offline           any      0       0 B    0.0 %",
+            "kernel and other        2047   8.0 MiB   25.0 %  kept",
+            "total                   8192  32.0 MiB  100.0 %  4095 kept",
             "user pages cannot be identified: no NUMBER(x)",
-            "192 of the others have no readable struct page",
-            "77 of the kept pages are zero, and share one stored page",
+            "without a readable struct page: 192 pages, counted as kernel and other",
+            "zero pages among the kept ones: 77, stored as one page",
         ];
         assert_eq!(view(&census).lines(&PIPE), expected);
     }
@@ -229,7 +232,7 @@ mod tests {
     fn a_terminal_gets_a_bar_in_which_no_class_is_too_small_to_be_seen() {
         let lines = view(&census()).lines(&PLAIN);
         assert_eq!(lines[0], ".........cccccp#####");
-        assert_eq!(lines[1], ". free; c cache; p private-cache; # others");
+        assert_eq!(lines[1], ". free; c cache; p private-cache; # kernel and other");
         let coloured = view(&census()).lines(&Terminal { colour: true, ..PLAIN });
         assert!(coloured[0].starts_with("\x1b[2m.........\x1b[0m\x1b[36mccccc\x1b[0m"));
     }

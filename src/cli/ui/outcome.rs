@@ -8,19 +8,17 @@ use super::sizes::{as_f64, count, percent, size};
 
 /// Prints why a dump is incomplete, whatever the verbosity.
 pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
+    let unreadable = pages.first_unreadable.as_ref().map(|(pfn, why)| match pages.unreadable {
+        0 | 1 => format!("pfn {pfn:#x} could not be read: {why}"),
+        pages => format!("{pages} pages could not be read; the first is pfn {pfn:#x}: {why}"),
+    });
     for reason in reasons {
-        print_line(&format!(
-            "incomplete: {}{}",
-            printable(&reason.to_string()),
-            for_reason(reason)
-        ));
-    }
-    if let Some((pfn, why)) = &pages.first_unreadable {
-        let (first, why) = (format!("pfn {pfn:#x}"), printable(why));
-        print_line(&match pages.unreadable {
-            0 | 1 => format!("{first} could not be read: {why}"),
-            pages => format!("{pages} pages could not be read; the first is {first}: {why}"),
-        });
+        let text = match (reason, &unreadable) {
+            (IncompleteReason::Unreadable, Some(which)) => which.clone(),
+            (IncompleteReason::HeadersGone, Some(which)) => format!("{reason} ({which})"),
+            _ => reason.to_string(),
+        };
+        print_line(&format!("incomplete: {}{}", printable(&text), for_reason(reason)));
     }
 }
 

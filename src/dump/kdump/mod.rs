@@ -11,7 +11,7 @@ mod pages;
 
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader};
 use crate::format::wire::StructLayout;
@@ -146,7 +146,8 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let stray = present.add(&kept);
     if stray > 0 {
         warnings.push(format!(
-            "{stray} pages are in the 2nd bitmap, but not in the 1st: they are treated as RAM"
+            "in the 2nd bitmap, but not in the 1st: {}, treated as RAM",
+            counted(stray, "page")
         ));
     }
     if present.count() == 0 {
@@ -248,7 +249,10 @@ fn check_set(
     absent += kept.count().saturating_sub(kept.rank(covered));
     if absent > 0 {
         *incomplete = true;
-        warnings.push(format!("{absent} pages are in files of the split set that were not given"));
+        let pages = counted(absent, "page");
+        warnings.push(format!(
+            "{pages} missing: they are in files of the split set that were not given"
+        ));
     }
     Ok(())
 }

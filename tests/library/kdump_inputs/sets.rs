@@ -98,7 +98,9 @@ fn pages_of_a_file_missing_from_the_set_are_missing() {
         files.remove(absent);
         let dump = open(&files).unwrap();
         assert!(dump.is_incomplete());
-        let warning = format!("{pages} pages are in files of the split set that were not given");
+        let warning = format!(
+            "{pages} pages missing: they are in files of the split set that were not given"
+        );
         assert_eq!(dump.warnings(), [warning]);
         let (bytes, report) = plain(&dump, &options(Codec::Zstd, 1, 2)).unwrap();
         assert!(report.incomplete());
@@ -118,7 +120,10 @@ fn pages_of_a_file_missing_from_the_set_are_missing() {
 fn one_file_of_a_set_is_reported_as_such() {
     let files = three(&model(1));
     let dump = open(&files[1..2]).unwrap();
-    assert_eq!(dump.warnings(), ["16 pages are in files of the split set that were not given"]);
+    assert_eq!(
+        dump.warnings(),
+        ["16 pages missing: they are in files of the split set that were not given"]
+    );
 }
 
 /// The error with which a set is refused.

@@ -159,7 +159,9 @@ impl Convert {
     pub(crate) fn options(&self) -> Result<ConvertOptions, Usage> {
         let codec = self.codec();
         if self.level.is_some_and(|level| !codec.has_level(level)) {
-            return Err(Usage("--level: zlib has 1..12, zstd -7..22, the others have none"));
+            return Err(Usage(
+                "--level: 1 to 12 for zlib, -7 to 22 for zstd; the other codecs have no levels",
+            ));
         }
         let timestamp = source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
         Ok(ConvertOptions::default()

@@ -9,6 +9,7 @@ use crate::cli::json::CountedClasses;
 use crate::cli::ui::census::CensusView;
 use crate::cli::ui::messages::printable;
 use crate::cli::ui::outcome::per_second;
+use crate::cli::ui::sizes::count;
 use crate::cli::ui::terminal::Terminal;
 
 /// The pages of a dump by class.
@@ -55,12 +56,11 @@ impl Classes {
         lines.extend(others.map(|warning| printable(warning)));
         if details {
             lines.push(format!(
-                "{} struct pages in {:.4} s, {:.1} million/s, {} thread{}",
-                census.struct_pages,
+                "{} in {:.4} s, {:.1} million/s, {}",
+                count(census.struct_pages, "struct page"),
                 self.seconds,
                 self.pages_per_second() / 1e6,
-                self.threads,
-                if self.threads == 1 { "" } else { "s" },
+                count(self.threads as u64, "thread"),
             ));
         }
         lines

@@ -3,16 +3,18 @@
 use kdumpconv::Pfn;
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
-use crate::cli::ui::sizes::size;
+use crate::cli::ui::sizes::{count, size};
 use crate::cli::ui::terminal::{Look, Terminal, bar};
 
 const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: "kept" };
 const MOSTLY: Look =
-    Look { ascii: '+', unicode: '\u{2593}', colour: "32", meaning: "half or more kept" };
-const PARTLY: Look = Look { ascii: '-', unicode: '\u{2591}', colour: "33", meaning: "less kept" };
+    Look { ascii: '+', unicode: '\u{2593}', colour: "32", meaning: "at least half kept" };
+const PARTLY: Look =
+    Look { ascii: '-', unicode: '\u{2591}', colour: "33", meaning: "less than half kept" };
 const EXCLUDED: Look = Look { ascii: 'x', unicode: 'x', colour: "34", meaning: "excluded" };
 const HOLE: Look = Look { ascii: '.', unicode: '\u{b7}', colour: "2", meaning: "hole" };
-const LONG_HOLE: Look = Look { ascii: '~', unicode: '~', colour: "2", meaning: "longer hole" };
+const LONG_HOLE: Look =
+    Look { ascii: '~', unicode: '~', colour: "2", meaning: "long hole, shortened" };
 
 fn look(cell: &Cell) -> Look {
     match *cell {
@@ -46,11 +48,11 @@ pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
         .map(|range| {
             let pages = range.pfns.len();
             format!(
-                "{:>width$}..{:<width$} {:>9} {:>9} pages, {}",
+                "{:>width$}..{:<width$} {:>9} {:>15}, {}",
                 address(range.pfns.start),
                 address(range.pfns.end),
                 size(pages.saturating_mul(page_size)),
-                pages,
+                count(pages, "page"),
                 match range.kept {
                     0 => "none kept".to_owned(),
                     kept if kept == pages => "all kept".to_owned(),
@@ -88,7 +90,7 @@ mod tests {
         assert_eq!(bar, "##+-x.~#");
         assert_eq!(
             legend,
-            "one cell is 16.0 KiB; # kept; + half or more kept; - less kept; x excluded; . hole; ~ longer hole"
+            "one cell is 16.0 KiB; # kept; + at least half kept; - less than half kept; x excluded; . hole; ~ long hole, shortened"
         );
         let [bar, _] = drawn(&Terminal { unicode: true, ..PLAIN });
         assert_eq!(bar, "\u{2588}\u{2588}\u{2593}\u{2591}x\u{b7}~\u{2588}");

@@ -9,7 +9,7 @@ use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::outcome::stored_as;
-use crate::cli::ui::sizes::{percent, size};
+use crate::cli::ui::sizes::{count, percent, size};
 use crate::cli::ui::terminal::Terminal;
 use crate::cli::ui::utc::utc;
 
@@ -45,9 +45,9 @@ pub(super) struct TextReport<'a> {
 }
 
 /// Labelled lines.
-struct Page(String);
+struct Screen(String);
 
-impl Page {
+impl Screen {
     /// Adds lines; only the first has the label.
     fn add(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
         let mut label = label;
@@ -72,32 +72,32 @@ impl TextReport<'_> {
     /// The whole report.
     pub(super) fn text(&self) -> String {
         let summary = self.summary;
-        let mut page = Page(format!("{}: {}\n\n", printable(self.input), kind(summary)));
-        crash(summary, &mut page);
-        page.blank();
-        contents(summary, &mut page);
-        page.blank();
-        self.memory(&mut page);
-        self.notes(&mut page);
+        let mut screen = Screen(format!("{}: {}\n\n", printable(self.input), kind(summary)));
+        crash(summary, &mut screen);
+        screen.blank();
+        contents(summary, &mut screen);
+        screen.blank();
+        self.memory(&mut screen);
+        self.notes(&mut screen);
         if let Some(classes) = self.classes {
-            page.blank();
-            page.add("Classes", classes.lines(&beside_labels(&self.terminal), self.details));
+            screen.blank();
+            screen.add("Classes", classes.lines(&beside_labels(&self.terminal), self.details));
         }
         if !summary.remarks.is_empty() || !summary.warnings.is_empty() {
             let remark = |remark| printable(&advice::remark_text(remark, summary));
-            page.blank();
-            page.add("Warning", summary.warnings.iter().map(|warning| printable(warning)));
-            page.add("Remark", summary.remarks.iter().map(remark));
+            screen.blank();
+            screen.add("Warning", summary.warnings.iter().map(|warning| printable(warning)));
+            screen.add("Remark", summary.remarks.iter().map(remark));
         }
         if self.details {
-            page.blank();
+            screen.blank();
             let text = String::from_utf8_lossy(summary.vmcoreinfo.as_deref().unwrap_or(b""));
             for line in text.lines() {
-                page.0.push_str(&printable(line.trim_end_matches('\0')));
-                page.0.push('\n');
+                screen.0.push_str(&printable(line.trim_end_matches('\0')));
+                screen.0.push('\n');
             }
         }
-        page.0
+        screen.0
     }
 
     /// How many lines of a list of `all` to print.
@@ -105,47 +105,49 @@ impl TextReport<'_> {
         if self.details { all } else { all.min(SHORT_LIST) }
     }
 
-    fn memory(&self, page: &mut Page) {
+    fn memory(&self, screen: &mut Screen) {
         let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size.bytes());
         if let Some(picture) = &self.picture {
-            page.add("Map", map::picture(picture, page_size, &self.terminal));
+            screen.add("Map", map::picture(picture, page_size, &self.terminal));
         }
         let mut lines = map::lines(&ranges.list, page_size);
         lines.truncate(self.shown(lines.len()));
         let more = ranges.count - lines.len() as u64;
         if more > 0 {
             let hint = if self.details { "" } else { " (-v lists them)" };
-            lines.push(format!("and {more} more ranges{hint}"));
+            lines.push(format!("and {}{hint}", count(more, "more range")));
         }
-        page.add("Memory", lines);
+        screen.add("Memory", lines);
     }
 
-    fn notes(&self, page: &mut Page) {
+    fn notes(&self, screen: &mut Screen) {
         let summary = self.summary;
         let kinds = summary.notes.iter().map(|note| {
             let name = printable(&note.name);
-            format!("{} x {name} type {:#x}, {} bytes", note.count, note.kind, note.desc_bytes)
+            let bytes = count(note.desc_bytes, "byte");
+            format!("{} x {name} type {:#x}, {bytes}", note.count, note.kind)
         });
         let mut notes: Vec<String> = kinds.take(self.shown(summary.notes.len())).collect();
         let more = summary.notes.len() - notes.len();
         if more > 0 {
-            notes.push(format!("and {more} more kinds (-v lists them)"));
+            notes.push(format!("and {} (-v lists them)", count(more as u64, "more kind")));
         }
         if notes.is_empty() {
             notes.push("none".to_owned());
         }
-        page.add("Notes", notes);
+        screen.add("Notes", notes);
         let info = match &summary.vmcoreinfo {
             None => "none".to_owned(),
             Some(text) => {
-                let lines = String::from_utf8_lossy(text).lines().count();
+                let lines = String::from_utf8_lossy(text).lines().count() as u64;
+                let (lines, bytes) = (count(lines, "line"), count(text.len() as u64, "byte"));
                 let hint = if self.details { "" } else { " (-v prints them)" };
-                format!("{lines} lines, {} bytes{hint}", text.len())
+                format!("{lines}, {bytes}{hint}")
             }
         };
-        page.line("VMCOREINFO", info);
+        screen.line("VMCOREINFO", info);
         if let Some(bytes) = summary.bytes.eraseinfo {
-            page.line("ERASEINFO", format!("{bytes} bytes: some data was erased"));
+            screen.line("ERASEINFO", format!("{}: some data was erased", count(bytes, "byte")));
         }
     }
 }
@@ -177,39 +179,39 @@ fn kdump_kind(kdump: &KdumpFacts) -> String {
 }
 
 /// Adds the kernel and its crash.
-fn crash(summary: &Summary, page: &mut Page) {
-    page.line("Kernel", kernel(summary));
+fn crash(summary: &Summary, screen: &mut Screen) {
+    screen.line("Kernel", kernel(summary));
     let host = summary.kernel.as_ref().map(|kernel| &kernel.name.nodename);
     if let Some(host) = host.filter(|host| !host.is_empty()) {
-        page.line("Host", printable(host));
+        screen.line("Host", printable(host));
     }
-    page.line(
+    screen.line(
         "Crashed",
         match summary.crash_time {
             None => "at an unknown time".to_owned(),
             Some(time) if time.by_kernel => utc(time.seconds),
             Some(time) => {
-                format!("{} (from the header, perhaps when it was converted)", utc(time.seconds))
+                format!("{} (from the header, perhaps of the conversion)", utc(time.seconds))
             }
         },
     );
     match &summary.log {
         Err(error) => {
             let why = printable(&error_chain(error));
-            page.line("Panic", format!("the log cannot be read: {why}"));
+            screen.line("Panic", format!("the log cannot be read: {why}"));
         }
         Ok(log) => {
             let panic = log.panic.message.as_deref();
-            page.line("Panic", panic.unwrap_or("none in the log"));
-            page.add("Cause", log.panic.cause.clone());
+            screen.line("Panic", panic.unwrap_or("none in the log"));
+            screen.add("Cause", log.panic.cause.clone());
             if let Some(why) = &log.report.why {
-                let (lost, why) = (log.report.lost, printable(why));
-                page.line("", format!("(log records are lost, at least {lost}: {why})"));
+                let (lost, why) = (count(log.report.lost, "log record"), printable(why));
+                screen.line("", format!("(at least {lost} could not be read: {why})"));
             }
         }
     }
     let registers = summary.cpus.registers;
-    page.line(
+    screen.line(
         "CPUs",
         match summary.cpus.header {
             Some(header) if header != registers => format!("{header}, registers of {registers}"),
@@ -234,7 +236,7 @@ fn kernel(summary: &Summary) -> String {
 }
 
 /// Adds the file and its pages.
-fn contents(summary: &Summary, page: &mut Page) {
+fn contents(summary: &Summary, screen: &mut Screen) {
     let bytes = &summary.bytes;
     let memory = size(bytes.memory);
     let file = match bytes.file {
@@ -243,31 +245,39 @@ fn contents(summary: &Summary, page: &mut Page) {
         }
         None => format!("a stream, {memory} of memory"),
     };
-    page.line("Size", file);
+    screen.line("Size", file);
     match &summary.file {
-        FileFacts::Elf(elf) => page.line(
+        FileFacts::Elf(elf) => screen.line(
             "Headers",
-            format!("{} segments, e_machine {}", elf.program_headers, elf.machine),
+            format!(
+                "{}, e_machine {}",
+                count(elf.program_headers as u64, "program header"),
+                elf.machine
+            ),
         ),
-        FileFacts::Kdump(kdump) => headers(summary, kdump, page),
+        FileFacts::Kdump(kdump) => headers(summary, kdump, screen),
         _ => {}
     }
     let pages = &summary.pages;
     let mut counts = format!(
-        "{} of {} bytes: {} kept, {} excluded; {} in holes",
-        pages.ram, summary.page_size, pages.kept, pages.excluded, pages.holes
+        "{} of {} KiB: {} kept, {} excluded; {} more in holes",
+        pages.ram,
+        summary.page_size.bytes() / 1024,
+        pages.kept,
+        pages.excluded,
+        pages.holes
     );
     if pages.absent > 0 {
-        counts.push_str(&format!("; {} kept pages are not in the files given", pages.absent));
+        counts.push_str(&format!("; {} missing in the files given", pages.absent));
     }
-    page.line("Pages", counts);
+    screen.line("Pages", counts);
     if let Some(stored) = &summary.stored {
-        page.add("Stored", stored_pages(stored));
+        screen.add("Stored", stored_pages(stored));
     }
 }
 
-fn headers(summary: &Summary, kdump: &KdumpFacts, page: &mut Page) {
-    page.line(
+fn headers(summary: &Summary, kdump: &KdumpFacts, screen: &mut Screen) {
+    screen.line(
         "Headers",
         format!(
             "version {}, {} layout, phys_base {:#x}",
@@ -276,9 +286,9 @@ fn headers(summary: &Summary, kdump: &KdumpFacts, page: &mut Page) {
             summary.phys_base
         ),
     );
-    page.line("Dump level", dump_level(summary.dump_level));
+    screen.line("Dump level", dump_level(summary.dump_level));
     let used = summary.stored.as_ref().map(Stored::used).unwrap_or_default();
-    page.line(
+    screen.line(
         "Codec",
         if kdump.codecs == used || used.is_empty() {
             codec_names(&kdump.codecs)
@@ -305,8 +315,8 @@ fn dump_level(level: DumpLevel) -> String {
     let bits = level.bits();
     match excluded_classes(level).as_slice() {
         [] => format!("{bits}: excludes nothing"),
-        ["zero"] => format!("{bits}: pages of zeros share one"),
-        classes => format!("{bits}: without {} pages", classes.join(", ")),
+        ["zero"] => format!("{bits}: zero pages are stored as one"),
+        classes => format!("{bits}: excludes {} pages", classes.join(", ")),
     }
 }
 
@@ -325,7 +335,7 @@ fn stored_pages(stored: &Stored) -> Vec<String> {
     let mut lines = vec![parts.join(", ")];
     if stored.sampled < stored.descriptors {
         let share = percent(stored.sampled, stored.descriptors);
-        lines.push(format!("(a sample of {} pages, {share:.1} %)", stored.sampled));
+        lines.push(format!("(a sample of {}, {share:.1} %)", count(stored.sampled, "page")));
     }
     let why = stored.first_unreadable.as_deref();
     lines.extend(why.map(|why| format!("(the first unreadable page: {})", printable(why))));
@@ -340,11 +350,11 @@ mod tests {
     fn a_dump_level_is_shown_by_the_classes_that_it_excludes() {
         for (bits, expected) in [
             (0, "0: excludes nothing"),
-            (1, "1: pages of zeros share one"),
-            (2, "2: without cache pages"),
-            (4, "4: without cache, private-cache pages"),
-            (24, "24: without user, free pages"),
-            (31, "31: without zero, cache, private-cache, user, free pages"),
+            (1, "1: zero pages are stored as one"),
+            (2, "2: excludes cache pages"),
+            (4, "4: excludes cache, private-cache pages"),
+            (24, "24: excludes user, free pages"),
+            (31, "31: excludes zero, cache, private-cache, user, free pages"),
         ] {
             assert_eq!(dump_level(DumpLevel::new(bits).unwrap()), expected);
         }
