@@ -37,6 +37,15 @@ pub enum Error {
         why: String,
     },
 
+    /// The input is a flattened stream that was cut off, and too little arrived to read it in place.
+    #[error("{cut_off}")]
+    CutFlattened {
+        /// Where it was cut off, in words.
+        cut_off: String,
+        /// What cannot be read because of that.
+        source: Box<Error>,
+    },
+
     /// A part of the input that nothing can be done without, such as a header, could not be read.
     #[error("cannot read {what}")]
     Read {

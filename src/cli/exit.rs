@@ -46,19 +46,23 @@ impl Exit {
         if error.downcast_ref::<Usage>().is_some() {
             return Exit::Usage;
         }
-        match error.downcast_ref::<Error>() {
-            Some(Error::CannotSeek(_)) => Exit::Usage,
-            Some(
-                Error::NotRecognised(_)
-                | Error::Unsupported(_)
-                | Error::Damaged { .. }
-                | Error::UnsupportedPageSize { .. }
-                | Error::UnknownPageSize { .. }
-                | Error::PageSizesDiffer { .. }
-                | Error::NotProven(_),
-            ) => Exit::Input,
+        error.downcast_ref().map_or(Exit::Failed, Exit::of_library)
+    }
+
+    /// The exit code for an error of the library.
+    fn of_library(error: &Error) -> Self {
+        match error {
+            Error::CannotSeek(_) => Exit::Usage,
+            Error::NotRecognised(_)
+            | Error::Unsupported(_)
+            | Error::Damaged { .. }
+            | Error::UnsupportedPageSize { .. }
+            | Error::UnknownPageSize { .. }
+            | Error::PageSizesDiffer { .. }
+            | Error::NotProven(_) => Exit::Input,
+            Error::CutFlattened { source, .. } => Exit::of_library(source),
             // A .gz or .zst that is damaged before the end of the dump's headers.
-            Some(Error::Read { source, .. })
+            Error::Read { source, .. }
                 if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
             {
                 Exit::Input

@@ -29,7 +29,7 @@ use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
 use crate::format::{OTHER_KIND_BYTES, other_kind};
-use crate::input::{Input, ReadAt, read_full, read_part};
+use crate::input::{Compression, Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PfnRange};
@@ -271,6 +271,15 @@ impl Dump {
         match &self.body {
             Body::Elf(core) => core.input.is_sequential(),
             Body::Kdump(_) => false,
+        }
+    }
+
+    /// How the input is compressed as a whole, if that is why it is [sequential](Self::is_sequential).
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        match &self.body {
+            Body::Elf(core) => core.input.compression(),
+            Body::Kdump(_) => None,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::dump::reader::PageReader;
-use crate::dump::{Body, Dump};
+use crate::dump::{Body, Dump, PageFault};
 use crate::error::Result;
 use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::ranges::contains;
 use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
 /// Number of decoded pages in the cache. Walks of page tables read the upper tables repeatedly.
@@ -72,6 +73,16 @@ impl<'a> DumpMemory<'a> {
         })
     }
 
+    /// Gives the reason for a page that an incomplete dump does not have: nobody excluded it.
+    fn blame_incompleteness(&self, unreadable: Unreadable) -> Unreadable {
+        let Some((pfn, _)) = self.dump.grid().locate(unreadable.paddr) else { return unreadable };
+        let is_excluded = unreadable.why == MissingReason::Excluded;
+        if contains(self.dump.missing(), pfn) || (is_excluded && self.dump.is_incomplete()) {
+            return Unreadable { why: MissingReason::Incomplete(pfn), ..unreadable };
+        }
+        unreadable
+    }
+
     /// Reads from a kdump file. Whole pages are decoded into `buf`, parts of pages into the cache.
     fn read_pages(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let (grid, page_len) = (self.dump.grid(), self.dump.page_size().in_memory());
@@ -133,9 +144,12 @@ fn read(
         let (pages, decoder) = reader.load(&[kept]);
         for (pfn, page) in pages {
             let (place, after) = rest.split_at_mut(page_len);
-            page.map_err(Clone::clone)
-                .and_then(|page| decoder.decode_into(page, place))
-                .map_err(|why| (pfn, MissingReason::Input(why.to_string())))?;
+            page.map_err(Clone::clone).and_then(|page| decoder.decode_into(page, place)).map_err(
+                |error| match error.fault {
+                    PageFault::Empty => (pfn, MissingReason::Incomplete(pfn)),
+                    _ => (pfn, MissingReason::Input(error.to_string())),
+                },
+            )?;
             rest = after;
         }
         at = kept.end;
@@ -145,11 +159,12 @@ fn read(
 
 impl PhysicalMemory for DumpMemory<'_> {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
-        match &self.dump.body {
+        let read = match &self.dump.body {
             // Bytes need not pass through whole pages here; a segment may contain only part of a page.
             Body::Elf(core) => core.memory.read_bytes(&*core.input, paddr, buf),
             Body::Kdump(_) => self.read_pages(paddr, buf),
-        }
+        };
+        read.map_err(|unreadable| self.blame_incompleteness(unreadable))
     }
 
     fn readable_bytes(&self) -> u64 {

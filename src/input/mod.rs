@@ -19,6 +19,7 @@ use std::io;
 
 pub(crate) use around::read_around_errors;
 pub use file::FileInput;
+pub use open::Compression;
 pub use opened::Input;
 pub(crate) use opened::InputFailure;
 pub(crate) use opened::RandomInput;

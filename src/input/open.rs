@@ -19,24 +19,26 @@ const COMPRESSED_BUFFER: usize = 256 << 10;
 /// zstd windows up to 2 GiB are accepted (`zstd --long=31`): their memory is the file's choice.
 const ZSTD_WINDOW_LOG_MAX: u32 = 31;
 
-/// How the whole file is compressed.
+/// How a whole file is compressed that is decompressed while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    None,
+#[non_exhaustive]
+pub enum Compression {
+    /// gzip (.gz).
     Gzip,
+    /// zstd (.zst).
     Zstd,
 }
 
-fn compression(magic: &[u8]) -> Compression {
+fn compression(magic: &[u8]) -> Option<Compression> {
     // RFC 8878: a frame, or the skippable frame that pzstd starts with.
     let is_skippable = matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
     if is_skippable || magic.starts_with(b"\x28\xb5\x2f\xfd") {
-        Compression::Zstd
+        Some(Compression::Zstd)
     } else if magic.starts_with(b"\x1f\x8b") {
         // RFC 1952.
-        Compression::Gzip
+        Some(Compression::Gzip)
     } else {
-        Compression::None
+        None
     }
 }
 
@@ -81,7 +83,7 @@ pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
     };
     let mut magic = [0; MAGIC_BYTES];
     match compression(read_part(&*input, &mut magic, 0).map_err(Error::read(name()))?) {
-        Compression::None => Ok(input),
+        None => Ok(input),
         compression => stream(compression, Box::new(file), spool_dir),
     }
 }
@@ -95,17 +97,21 @@ pub(super) fn from_reader(mut reader: Box<dyn Read + Send>, spool_dir: PathBuf) 
 }
 
 fn stream(
-    compression: Compression,
+    compression: Option<Compression>,
     reader: Box<dyn Read + Send>,
     spool_dir: PathBuf,
 ) -> Result<Input> {
     let buffered = |reader| BufReader::with_capacity(COMPRESSED_BUFFER, reader);
     let reader: Box<dyn Read + Send> = match compression {
-        Compression::None => reader,
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
-        Compression::Zstd => Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?),
+        None => reader,
+        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
+        Some(Compression::Zstd) => {
+            Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?)
+        }
     };
-    Ok(Input::Stream(StreamInput::new(reader, spool_dir)))
+    let mut stream = StreamInput::new(reader, spool_dir);
+    stream.compression = compression;
+    Ok(Input::Stream(stream))
 }
 
 fn zstd_decoder(reader: BufReader<Box<dyn Read + Send>>) -> io::Result<impl Read + Send + 'static> {
@@ -120,10 +126,10 @@ mod tests {
 
     #[test]
     fn the_first_bytes_identify_the_compression() {
-        assert_eq!(compression(b"\x7fELF"), Compression::None);
-        assert_eq!(compression(b""), Compression::None);
-        assert_eq!(compression(b"\x1f\x8b\x08"), Compression::Gzip);
-        assert_eq!(compression(b"\x28\xb5\x2f\xfd"), Compression::Zstd);
-        assert_eq!(compression(b"\x50\x2a\x4d\x18"), Compression::Zstd, "a skippable frame");
+        assert_eq!(compression(b"\x7fELF"), None);
+        assert_eq!(compression(b""), None);
+        assert_eq!(compression(b"\x1f\x8b\x08"), Some(Compression::Gzip));
+        assert_eq!(compression(b"\x28\xb5\x2f\xfd"), Some(Compression::Zstd));
+        assert_eq!(compression(b"\x50\x2a\x4d\x18"), Some(Compression::Zstd), "a skippable frame");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::stream::StreamInput;
-use crate::input::{ReadAt, open};
+use crate::input::{Compression, ReadAt, open};
 use crate::pages::FileRange;
 
 /// An open input.
@@ -65,6 +65,15 @@ impl Input {
     #[must_use]
     pub fn is_sequential(&self) -> bool {
         matches!(self, Input::Stream(_))
+    }
+
+    /// How the input is compressed as a whole, if it is a stream that is decompressed.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        match self {
+            Input::Random(_) => None,
+            Input::Stream(stream) => stream.compression,
+        }
     }
 
     /// The same input, readable at random: a stream is first spooled to a file without a name. If

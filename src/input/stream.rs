@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::input::{FileInput, InputFailure, ReadAt};
+use crate::input::{Compression, FileInput, InputFailure, ReadAt};
 use crate::pages::ranges::{merge, within};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
@@ -25,6 +25,8 @@ const SKIP_BYTES: usize = 256 << 10;
 
 /// An input that can only be read forward.
 pub struct StreamInput {
+    /// How the bytes were compressed before `reader` decompressed them.
+    pub(super) compression: Option<Compression>,
     state: Mutex<State>,
 }
 
@@ -57,6 +59,7 @@ impl StreamInput {
     #[must_use]
     pub fn new(reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Self {
         StreamInput {
+            compression: None,
             state: Mutex::new(State {
                 reader,
                 position: FileOffset::ZERO,

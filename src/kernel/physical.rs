@@ -1,6 +1,6 @@
 //! The crashed machine's memory by physical address: all that the kernel's modules read of a dump.
 
-use crate::pages::PhysAddr;
+use crate::pages::{Pfn, PhysAddr};
 
 mod cached;
 
@@ -38,6 +38,9 @@ pub enum MissingReason {
     /// The machine has memory there, but the page was excluded from the dump.
     #[error("the page was excluded from the dump")]
     Excluded,
+    /// The machine has memory there, but the dump is incomplete and does not have the page.
+    #[error("the dump is incomplete, and pfn {0:#x} is not in it")]
+    Incomplete(Pfn),
     /// The page is in the dump, but its data could not be read or decoded.
     #[error("{0}")]
     Input(String),

@@ -4,6 +4,7 @@
 use std::fs;
 
 use crate::common::{noise, text, x86_64};
+use crate::logged::{with_log, with_log_at};
 use crate::process::{Folder, code, stderr};
 use support::kdump::Kdump;
 use support::segments::Load;
@@ -329,4 +330,101 @@ fn vmcore_of_proc_is_explained_where_it_is_not() {
     let said = stderr(&output);
     assert_eq!(code(&output), 1, "{said}");
     assert!(said.contains("; it exists only in the capture kernel"), "{said}");
+}
+
+#[test]
+fn an_incomplete_dump_says_that_the_page_of_the_log_is_not_in_it() {
+    let folder = folder();
+    let layout = with_log().layout();
+    let memory = layout.data(layout.load(0));
+    folder.write("cut", &with_log().build()[..memory.start + 0x3_0000]);
+    assert_eq!(code(&folder.run(&["cut", "cut.kdump"])), 4);
+    for name in ["cut", "cut.kdump.incomplete"] {
+        let why = "the dump is incomplete, and pfn 0x30 is not in it";
+        let output = folder.run(&["dmesg", name]);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{name}: {}", stderr(&output));
+        let output = folder.run(&["info", name]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(why), "{name}: {said}");
+    }
+}
+
+#[test]
+fn pages_of_a_packed_input_that_cannot_be_excluded_lead_to_unpacking_it() {
+    let folder = folder();
+    follow(&folder, "gzip -c vmcore > vm.gz; zstd -qc --long=31 vmcore > 'a b.zst'; mkfifo fifo");
+    for (script, advice) in [
+        ("$KDUMPCONV -fd31 vm.gz out", ": `gzip -dc vm.gz > VMCORE`"),
+        ("$KDUMPCONV -fd31 'a b.zst' out", ": `zstd -dc --long=31 'a b.zst' > VMCORE`"),
+        ("$KDUMPCONV -fd31 - out < vm.gz", ": `gzip -dc FILE > VMCORE`"),
+        ("cat vmcore | $KDUMPCONV -fd31 - out", ""),
+        ("cat vmcore > fifo & $KDUMPCONV -fd31 fifo out", ": `cat fifo > VMCORE`"),
+    ] {
+        let output = folder.shell(script);
+        let said = stderr(&output);
+        assert_eq!(code(&output), 0, "{said}");
+        let line = format!("\nkdumpconv: to exclude them, store it in a file first{advice}\n");
+        assert!(said.contains(&line), "{script}: {said}");
+        for command in commands(&said).iter().filter(|command| command.contains("-dc")) {
+            let command = command.replace("FILE", "vm.gz");
+            follow(&folder, &command);
+            assert!(folder.read("VMCORE") == folder.read("vmcore"), "{command}");
+        }
+    }
+    for (script, why) in [
+        ("$KDUMPCONV -fd31 vmcore out", "a file"),
+        ("$KDUMPCONV -fd1 vm.gz out", "zero pages are excluded anyway"),
+        ("$KDUMPCONV -qfd31 vm.gz out", "-q"),
+    ] {
+        let said = stderr(&folder.shell(script));
+        assert!(!said.contains("to exclude them"), "{why}: {said}");
+    }
+}
+
+#[test]
+fn the_log_of_a_packed_input_that_cannot_be_found_leads_to_unpacking_it() {
+    let folder = folder();
+    // Before the page tables, and after the bytes of a stream that stay in memory.
+    folder.write("vmcore", &with_log_at(0x4000).vmcoredd(&noise(1, 2 << 20)).build());
+    follow(&folder, "gzip -c vmcore > vm.gz");
+    let said = stderr(&folder.run(&["dmesg", "vm.gz"]));
+    let end =
+        "a pipe cannot be read backwards; store it in a file first: `gzip -dc vm.gz > VMCORE`\n";
+    assert!(said.ends_with(end), "{said}");
+    assert_eq!(code(&folder.run(&["dmesg", "vmcore"])), 0);
+}
+
+#[test]
+fn a_cut_flattened_stream_leads_to_unflatten_where_it_cannot_be_read_in_place() {
+    let folder = folder();
+    follow(&folder, "kdumpconv -qF -Cnone vmcore whole");
+    let whole = folder.read("whole");
+    let mut saved = 0;
+    for len in (4096..whole.len()).step_by(5000) {
+        folder.write("cut", &whole[..len]);
+        for arguments in [
+            &["info", "cut"][..],
+            &["-f", "cut", "out"],
+            &["verify", "cut"],
+            &["dmesg", "cut"],
+            &["elf", "-f", "cut", "out"],
+        ] {
+            let output = folder.run(arguments);
+            let said = stderr(&output);
+            let all = [output.stdout.clone(), output.stderr.clone()].concat();
+            let all = String::from_utf8_lossy(&all);
+            assert!(all.contains("the flattened file is cut off at offset 0x"), "{len}: {all}");
+            if code(&output) != 3 {
+                continue;
+            }
+            let start = "kdumpconv: cut: the flattened file is cut off at offset 0x";
+            assert!(said.starts_with(start), "{said}");
+            let end = "; if its headers arrived, `kdumpconv unflatten cut OUTPUT` saves what did\n";
+            assert!(said.ends_with(end), "{said}");
+        }
+        saved += u32::from(code(&folder.run(&["unflatten", "-f", "cut", "OUTPUT"])) == 4);
+    }
+    assert!(saved > 0);
 }

@@ -13,7 +13,7 @@ use support::model::Model;
 use support::segments::Load;
 
 use crate::common::{noise, text, x86_64};
-use crate::dropin::scripts::with_log;
+use crate::logged::with_log;
 use crate::process::{Folder, code, stderr};
 use crate::schema::{Reports, schema_text};
 

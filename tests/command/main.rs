@@ -30,6 +30,7 @@ mod info;
 mod json;
 mod kdump;
 mod library_alone;
+mod logged;
 mod messages;
 #[path = "../common/process.rs"]
 mod process;

@@ -15,6 +15,7 @@ use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus};
 use crate::cli::json::{ErrorJson, RecordJson, report_line};
+use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
 use crate::cli::ui::outcome::print_published;
 use crate::cli::ui::sizes::count;
@@ -58,19 +59,25 @@ pub(crate) fn run(args: &Dmesg, messages: &MessageArgs) -> anyhow::Result<Exit> 
             "{name}: no VMCOREINFO, so its log cannot be found: --find-vmcoreinfo looks for one"
         )
     })?;
+    let name = InputName::of_dump(&args.dump.input, &dump);
     match args.output.path() {
-        Some(target) => write_to_file(args, &kernel, target, &job),
-        None => print_to_stdout(args, &kernel, &job.messages),
+        Some(target) => write_to_file(args, name, &kernel, target, &job),
+        None => print_to_stdout(args, name, &kernel, &job.messages),
     }
 }
 
-fn print_to_stdout(args: &Dmesg, kernel: &Kernel<'_>, messages: &Messages) -> anyhow::Result<Exit> {
+fn print_to_stdout(
+    args: &Dmesg,
+    name: InputName,
+    kernel: &Kernel<'_>,
+    messages: &Messages,
+) -> anyhow::Result<Exit> {
     let ended = match print_log(args, messages, kernel, &mut BufWriter::new(Stdout)) {
         // A reader such as `head` has closed the pipe.
         Err(PrintError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(Exit::Done);
         }
-        printed => printed.with_context(|| args.dump.input.name())?,
+        printed => printed.context(name)?,
     };
     warn_of_lost_records(&ended, messages);
     Ok(if ended.why.is_some() { Exit::Incomplete } else { Exit::Done })
@@ -79,6 +86,7 @@ fn print_to_stdout(args: &Dmesg, kernel: &Kernel<'_>, messages: &Messages) -> an
 /// Writes the log to a file, which appears when it is complete.
 fn write_to_file(
     args: &Dmesg,
+    name: InputName,
     kernel: &Kernel<'_>,
     path: &Path,
     job: &Job,
@@ -94,7 +102,7 @@ fn write_to_file(
         Err(error) => {
             drop(appender.into_parts());
             target.discard();
-            return Err(error).with_context(|| args.dump.input.name());
+            return Err(error).context(name);
         }
     };
     let bytes = appender.into_parts().0.written;

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kdumpconv::summary::{Remark, Summary};
-use kdumpconv::{Error, IncompleteReason, UnsupportedKind};
+use kdumpconv::{Compression, Dump, Error, IncompleteReason, UnsupportedKind};
 
 use crate::cli::args::shared_args::InputArgs;
 
@@ -20,17 +20,43 @@ const OTHER_DISK: &str = "name an OUTPUT on another disk, or send it to another 
 
 /// The name of INPUT, as the context of an error: advice makes commands with it.
 #[derive(Debug)]
-pub(crate) struct InputName(Option<PathBuf>);
+pub(crate) struct InputName {
+    /// `None` for standard input.
+    path: Option<PathBuf>,
+    /// What helps if INPUT can only be read forward, and that may be why it failed.
+    to_file: Option<String>,
+}
 
 impl From<&InputArgs> for InputName {
     fn from(input: &InputArgs) -> Self {
-        InputName(input.path().map(Path::to_owned))
+        InputName { path: input.path().map(Path::to_owned), to_file: None }
     }
+}
+
+impl InputName {
+    /// The name of the file that `dump` was opened from.
+    pub(crate) fn of_dump(input: &InputArgs, dump: &Dump) -> Self {
+        let to_file = dump.is_sequential().then(|| to_file(input, dump));
+        InputName { to_file, ..InputName::from(input) }
+    }
+}
+
+/// How a dump that can only be read forward becomes a file that can be read at random.
+pub(crate) fn to_file(input: &InputArgs, dump: &Dump) -> String {
+    let file = input.path().map_or(NO_NAME.to_owned(), shell_word);
+    let command = match (dump.compression(), input.path()) {
+        (Some(Compression::Gzip), _) => format!("gzip -dc {file}"),
+        // The library reads the largest windows, too.
+        (Some(Compression::Zstd), _) => format!("zstd -dc --long=31 {file}"),
+        (_, Some(_)) => format!("cat {file}"),
+        (_, None) => return "store it in a file first".to_owned(),
+    };
+    format!("store it in a file first: `{command} > VMCORE`")
 }
 
 impl fmt::Display for InputName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.path {
             Some(path) => write!(f, "{}", path.display()),
             None => f.write_str("standard input"),
         }
@@ -39,9 +65,16 @@ impl fmt::Display for InputName {
 
 /// The end of an error message: what helps, if anything does.
 pub(crate) fn for_error(error: &anyhow::Error) -> String {
-    let input = error.downcast_ref::<InputName>().and_then(|name| name.0.as_deref());
+    let name = error.downcast_ref::<InputName>();
+    let input = name.and_then(|name| name.path.as_deref());
     let advice = match error.downcast_ref::<Error>() {
         Some(Error::Unsupported(kind)) => for_kind(*kind, input),
+        Some(Error::CutFlattened { .. }) => {
+            let file = input.map_or(NO_NAME.to_owned(), shell_word);
+            Some(format!(
+                "if its headers arrived, `kdumpconv unflatten {file} OUTPUT` saves what did"
+            ))
+        }
         Some(Error::Exists(_)) => Some("-f (--force) replaces it".to_owned()),
         Some(Error::UnknownPageSize { .. }) => {
             Some("--page-size sets it, to 4K for example".to_owned())
@@ -50,7 +83,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
             for_unreadable(what, source.kind()).map(str::to_owned)
         }
         Some(Error::Write { source, .. }) if is_full(source) => Some(OTHER_DISK.to_owned()),
-        _ => None,
+        _ => name.and_then(|name| name.to_file.clone()),
     };
     advice.map(|advice| format!("; {advice}")).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use crate::error::Error;
 use crate::input::flattened::FlattenedInput;
 use crate::input::{InputFailure, RandomInput, ReadAt};
 use crate::pages::{FileOffset, FileRange};
@@ -12,6 +13,26 @@ pub(crate) enum FileBytes {
     Plain(RandomInput),
     /// A flattened input, read as the file that it represents.
     Flattened(FlattenedInput),
+}
+
+/// Why a file ends early, if it does.
+pub(crate) struct EarlyEnd {
+    failure: Option<InputFailure>,
+    /// Where a flattened stream was cut off, in words.
+    cut_off: Option<String>,
+}
+
+impl EarlyEnd {
+    /// Turns an error about the file into one that names the early end as its reason.
+    pub(crate) fn explain(self, error: Error) -> Error {
+        match (error, self) {
+            (error @ (Error::Unsupported(_) | Error::CutFlattened { .. }), _) => error,
+            (error, EarlyEnd { failure: None, cut_off: Some(cut_off) }) => {
+                Error::CutFlattened { cut_off, source: Box::new(error) }
+            }
+            (error, EarlyEnd { failure, .. }) => error.or_failure(failure.map(|f| f.to_io())),
+        }
+    }
 }
 
 impl FileBytes {
@@ -31,6 +52,15 @@ impl FileBytes {
             FileBytes::Plain(_) => true,
             FileBytes::Flattened(flat) => flat.has(range),
         }
+    }
+
+    /// Why the file ends early, if it does.
+    pub(crate) fn early_end(&self) -> EarlyEnd {
+        let cut_off = match self {
+            FileBytes::Plain(_) => None,
+            FileBytes::Flattened(flat) => flat.damage(),
+        };
+        EarlyEnd { failure: self.failure(), cut_off }
     }
 
     /// Why the file ends early; `None` if it does not, or was merely cut off.

@@ -69,7 +69,8 @@ impl KdumpFile {
     /// Reads the headers of a kdump file, flattened or not.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`], [`Error::Unsupported`], [`Error::Damaged`], [`Error::Read`].
+    /// [`Error::NotRecognised`], [`Error::Unsupported`], [`Error::Damaged`], [`Error::CutFlattened`],
+    /// [`Error::Read`].
     pub(super) fn open(input: Input) -> Result<Self> {
         let mut damage = Vec::new();
         // Descriptors come before the page data, and say in which order the data must be read.
@@ -77,9 +78,8 @@ impl KdumpFile {
         damage.extend(input.failure.as_ref().map(|why| format!("the input is damaged: {why}")));
         let broke_off = !damage.is_empty();
         let (input, flat) = unflattened(input, &mut damage)?;
-        let failure = input.failure();
-        let file = Self::read(input, flat, broke_off, damage);
-        file.map_err(|error| error.or_failure(failure.map(|f| f.to_io())))
+        let early_end = input.early_end();
+        Self::read(input, flat, broke_off, damage).map_err(|error| early_end.explain(error))
     }
 
     fn read(
@@ -96,6 +96,7 @@ impl KdumpFile {
                 Some(_) if is_elf(bytes) => {
                     return Err(Error::Unsupported(UnsupportedKind::FlattenedElf));
                 }
+                Some(_) if bytes.is_empty() => "a flattened file without data,",
                 Some(_) => "a flattened file, but not of",
                 None => "not",
             };

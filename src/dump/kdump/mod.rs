@@ -9,6 +9,7 @@ mod bytes;
 mod headers;
 mod pages;
 
+use crate::dump::kdump::bytes::EarlyEnd;
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, counted};
@@ -112,8 +113,9 @@ pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
 /// # Errors
 /// As [`open`].
 pub(crate) fn assemble(files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {
-    let failure = files.iter().find_map(|file| file.input.failure());
-    put_together(files, options).map_err(|error| error.or_failure(failure.map(|f| f.to_io())))
+    let early_ends: Vec<EarlyEnd> = files.iter().map(|file| file.input.early_end()).collect();
+    put_together(files, options)
+        .map_err(|error| early_ends.into_iter().fold(error, |error, end| end.explain(error)))
 }
 
 fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {

@@ -6,7 +6,7 @@
 
 mod options;
 mod replies;
-pub(crate) mod scripts;
+mod scripts;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,7 @@
 //! The messages of makedumpfile that scripts look for.
 
-use super::scripts::with_log;
 use super::{assert_done, folder, made, makedumpfile, script, stdout};
+use crate::logged::with_log;
 use crate::process::{code, stderr};
 use support::flattened::unflatten;
 use support::sample::small_vmcore;

@@ -9,6 +9,8 @@ use kdumpconv::{Stage, convert};
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, Target, WriteStatus, refuse_terminal};
+use crate::cli::ui::advice;
+use crate::cli::ui::messages::printable;
 use crate::cli::ui::progress::stage_name;
 use args::Convert;
 use read_back::ReadBack;
@@ -43,6 +45,10 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     let (mut target, report) =
         job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
+    if dump.is_sequential() && report.dump_level != report.asked_level {
+        let advice = advice::to_file(&args.dump.input, &dump);
+        job.messages.note(&printable(&format!("to exclude them, {advice}")));
+    }
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let is_flattened = target.is_flattened();
 
