@@ -64,6 +64,13 @@ pub enum Error {
         source_bytes: u64,
     },
 
+    /// The dump to be checked and the one to compare it with are not of the same crash.
+    #[error("the dumps are of different kernels or crashes: {differences}")]
+    DifferentCrash {
+        /// What identifies a crash and differs, in words.
+        differences: String,
+    },
+
     // Other options may do.
     /// The page size given is none that Linux has.
     #[error("a page size of {bytes} is not a power of two from 4096 to 262144")]

@@ -16,6 +16,7 @@ mod data_places;
 mod extents;
 mod findings;
 mod headers;
+mod identity;
 mod missing_pages;
 mod pages;
 
@@ -103,6 +104,7 @@ impl VerifyOptions {
 /// in memory, and a file whose page data is in random order takes up to 64 MiB more.
 ///
 /// # Errors
+/// [`Error::DifferentCrash`] if the source is of another kernel or crash,
 /// [`Error::PageSizesDiffer`] if the page size of the source differs, [`Error::Codec`] if a codec
 /// cannot start.
 pub fn verify(
@@ -111,6 +113,9 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Findings> {
+    if let Some(source) = source {
+        identity::check(dump, source)?;
+    }
     let mut findings = Findings::new(options.examples);
     check_headers(dump, &mut findings);
     if let Some(source) = source {

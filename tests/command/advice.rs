@@ -428,3 +428,40 @@ fn a_cut_flattened_stream_leads_to_unflatten_where_it_cannot_be_read_in_place() 
     }
     assert!(saved > 0);
 }
+
+#[test]
+fn a_dump_of_another_kernel_or_crash_is_said_first_and_no_page_is_compared() {
+    let folder = folder();
+    let with = |info: &str| {
+        let info = format!("{info}PAGESIZE=4096\n");
+        x86_64().vmcoreinfo(&info).load(Load::new(0, text(info.len() as u64, 1 << 16))).build()
+    };
+    let this = "OSRELEASE=6.1.0\nBUILD-ID=0123456789\nKERNELOFFSET=1c00000\nCRASHTIME=1700000000\n";
+    folder.write("this", &with(this));
+    follow(&folder, "kdumpconv -q this 'this one'");
+    for (from, to, said) in [
+        ("6.1.0", "6.12.3", "OSRELEASE is 6.1.0, but 6.12.3 in the source"),
+        ("0123456789", "abcdef", "BUILD-ID is 0123456789, but abcdef in the source"),
+        ("1c00000", "2a00000", "KERNELOFFSET is 1c00000, but 2a00000 in the source"),
+        ("1700000000", "1700009999", "CRASHTIME is 1700000000, but 1700009999 in the source"),
+    ] {
+        folder.write("other", &with(&this.replace(from, to)));
+        for arguments in [
+            &["verify", "this one", "--against", "other"][..],
+            &["verify", "--against", "other", "this"],
+        ] {
+            let output = folder.run(arguments);
+            assert_eq!(code(&output), 3, "{}", stderr(&output));
+            assert!(output.stdout.is_empty());
+            let line =
+                format!(", against other: the dumps are of different kernels or crashes: {said}\n");
+            assert!(stderr(&output).ends_with(&line), "{}", stderr(&output));
+        }
+    }
+    // Nothing contradicts, or one byte alone, which may be damage.
+    for lacking in ["OSRELEASE=6.1.0\n", "", "OSRELEASE=6.1.1\n"] {
+        folder.write("other", &with(lacking));
+        let output = folder.run(&["verify", "this one", "--against", "other"]);
+        assert_eq!(code(&output), 5, "{lacking}: {}", stderr(&output));
+    }
+}

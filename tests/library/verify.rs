@@ -200,7 +200,7 @@ fn notes_that_differ_from_the_source_are_reported() {
     let found = against(&file, &other.clone().load(Load::new(0, memory.clone())));
     assert_eq!(kinds(&found), [FindingKind::NotesDiffer]);
     assert_eq!(found.count(FindingKind::NotesDiffer), 1);
-    let other = x86_64().prstatus(0).vmcoreinfo("OSRELEASE=6.2.0\nPAGESIZE=4096\n");
+    let other = x86_64().prstatus(0).vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\nNUMBER(x)=1\n");
     let found = against(&file, &other.load(Load::new(0, memory)));
     assert_eq!(found.count(FindingKind::NotesDiffer), 2, "VMCOREINFO, and the notes");
 }

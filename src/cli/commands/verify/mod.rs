@@ -4,6 +4,7 @@ mod report;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use kdumpconv::PageSize;
 use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
 
@@ -74,15 +75,21 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
 
     let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
     job.catch_signals(&options.cancel)?;
-    let findings = job.with_progress(stage_name(Stage::Verifying), |show| {
-        verify(&dump, source.as_ref(), &options, show)
-    })?;
+    let against = args.against.as_ref().map(|path| path.display().to_string());
+    let findings = job
+        .with_progress(stage_name(Stage::Verifying), |show| {
+            verify(&dump, source.as_ref(), &options, show)
+        })
+        .with_context(|| match &against {
+            Some(against) => format!("{}, against {against}", job.messages.input),
+            None => job.messages.input.clone(),
+        })?;
     let report = VerifyReport {
         dump: &dump,
         warnings,
         findings: &findings,
         input: &job.messages.input,
-        against: args.against.as_ref().map(|path| path.display().to_string()),
+        against,
         threads: options.threads,
         seconds: job.seconds(),
     };
