@@ -92,8 +92,8 @@ fn the_table_and_the_summary_give_the_excluded_pages() {
     let told = run(dry.args(["-v", "-d", "17"]).arg(&core));
     told.exited(0);
     for line in [
-        "free               16   8411  32.8 MiB   51.1 %  excluded\n",
-        "cache               2    895   3.4 MiB    5.4 %  kept\n",
+        "free               16   8411  32.9 MiB   51.1 %  excluded\n",
+        "cache               2    895   3.5 MiB    5.4 %  kept\n",
         "user                8   1972   7.7 MiB   12.0 %  kept\n",
         "hwpoison          any      0       0 B    0.0 %  1 excluded, 1 counted in a row above\n",
         "total                  16448  64.2 MiB  100.0 %  8036 kept\n",
@@ -108,7 +108,7 @@ fn the_table_and_the_summary_give_the_excluded_pages() {
     let told = run(subcommand("info").args(["--classes", "-v"]).arg(&core));
     told.exited(0);
     told.printed("\nClasses     class              -d  pages    memory    share\n");
-    told.printed("\n            free               16   8411  32.8 MiB   51.1 %\n");
+    told.printed("\n            free               16   8411  32.9 MiB   51.1 %\n");
     told.printed("\n            16384 struct pages in ");
     let piped = need!(TINY.packed());
     let told = run(subcommand("info").arg("--classes").arg(piped));

@@ -50,7 +50,7 @@ impl VerifyReport<'_> {
             let compared = parts(&[
                 (pages.equal, "equal"),
                 (pages.excluded_zero, "excluded as zero pages"),
-                (pages.excluded_proven, "excluded, as the kernel's struct pages prove"),
+                (pages.excluded_proven, "excluded as the kernel's struct pages prove"),
                 (pages.excluded_by_class, "excluded by a class that cannot be proven"),
                 (pages.excluded_partial, "excluded because the source has only a part"),
                 (pages.beyond_the_end, "beyond the end of the dump"),
