@@ -404,7 +404,7 @@ fn classes_have_names_and_level_4_means_both_kinds_of_cache() {
     assert_eq!(asked(&["-d", "0"]), (0, 0));
     let help = folder.run(&["convert", "--help"]);
     let help = String::from_utf8(help.stdout).unwrap();
-    for words in ["4: page cache with or without", "excluded at every level", "--strict"] {
+    for words in ["4 is page cache with or without", "excluded at every level", "--strict"] {
         assert!(help.contains(words), "no {words:?} in {help}");
     }
 }
