@@ -143,10 +143,11 @@ fn counts_add_up_after_a_signal() {
     let said = said(&output);
     adds_up(&said);
     assert!(said.starts_with("incomplete: interrupted\n"), "{said}");
-    // The memory that the output accounts for, not all that the headers promise.
-    let (_, read) = said.split_once("out.incomplete: ").unwrap();
-    let read: f64 = read.split(' ').next().unwrap().parse().unwrap();
+    let (_, line) = said.split_once("out.incomplete: ").unwrap();
+    let read: f64 = line.split(' ').next().unwrap().parse().unwrap();
     assert!((4.0..=5.0).contains(&read), "{said}");
+    // Of all that the headers promise.
+    assert!(line.contains(" MiB of ") && !line.contains('%'), "{said}");
     let waiting = signals::started(&["fifo", "out", "--json"], 5 << 20);
     waiting.until_written(".partial", 4 << 20);
     waiting.signal("INT");

@@ -13,8 +13,8 @@ use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SchemaVersion, print
 use crate::cli::ui::census::excluded_by_class;
 use crate::cli::ui::messages::Messages;
 use crate::cli::ui::outcome::{
-    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
-    published_name,
+    Totals, all_warnings, bytes_not_reached, memory_bytes, pages_line, per_second, print_published,
+    print_reasons, published_name,
 };
 use crate::cli::ui::sizes::{count, rate};
 
@@ -126,6 +126,7 @@ impl ElfSummary<'_> {
             published: self.published,
             output: self.output,
             bytes_read: memory_bytes,
+            bytes_not_reached: bytes_not_reached(pages, report.page_size),
             bytes_written: report.file_bytes,
             seconds: self.seconds,
         };

@@ -107,6 +107,7 @@ impl UnflattenSummary<'_> {
             published: self.published,
             output: self.output,
             bytes_read: result.stream_bytes,
+            bytes_not_reached: 0,
             bytes_written: result.file_bytes,
             seconds: self.seconds,
         };

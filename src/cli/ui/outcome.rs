@@ -50,6 +50,11 @@ pub(crate) fn memory_bytes(pages: &PageCounts, page_size: PageSize) -> u64 {
     pages.done().saturating_add(pages.excluded).saturating_mul(page_size.bytes())
 }
 
+/// Bytes of the kept pages that were not written.
+pub(crate) fn bytes_not_reached(pages: &PageCounts, page_size: PageSize) -> u64 {
+    pages.not_written().saturating_mul(page_size.bytes())
+}
+
 /// What a command made of what.
 pub(crate) struct Totals<'a> {
     /// `None` after a dry run.
@@ -57,13 +62,15 @@ pub(crate) struct Totals<'a> {
     /// OUTPUT as messages name it.
     pub(crate) output: &'a str,
     pub(crate) bytes_read: u64,
+    /// Bytes that the work did not reach before it ended.
+    pub(crate) bytes_not_reached: u64,
     pub(crate) bytes_written: u64,
     pub(crate) seconds: f64,
 }
 
 impl Totals<'_> {
-    /// The summary in one line, such as "out.kdump: 351.4 MiB -> 21.7 MiB (6.2 %) in 0.27 s"; `None`
-    /// if nothing was kept.
+    /// The summary in one line, such as "out.kdump: 351.4 MiB -> 21.7 MiB (6.2 %) in 0.27 s", or
+    /// "out.kdump.incomplete: 90.1 MiB of 351.4 MiB -> 5.0 MiB in 0.08 s"; `None` if nothing was kept.
     pub(crate) fn line(&self) -> Option<String> {
         let Totals { bytes_read, bytes_written, seconds, .. } = *self;
         let name = match self.published {
@@ -72,6 +79,10 @@ impl Totals<'_> {
             Some(published) => printable(&output_name(published, self.output)),
         };
         let (read, written) = (size(bytes_read), size(bytes_written));
+        if self.bytes_not_reached > 0 {
+            let all = size(bytes_read.saturating_add(self.bytes_not_reached));
+            return Some(format!("{name}: {read} of {all} -> {written} in {seconds:.2} s"));
+        }
         let ratio = percent(bytes_written, bytes_read);
         Some(format!("{name}: {read} -> {written} ({ratio:.1} %) in {seconds:.2} s"))
     }

@@ -39,6 +39,11 @@ fn size_of(bytes: f64) -> String {
     format!("{amount:.1} {unit}")
 }
 
+/// The signed number whose two's complement is `bits`, such as "-0x18200000" for a kernel's phys_base.
+pub(crate) fn signed_hex(bits: u64) -> String {
+    if bits >> 63 == 0 { format!("{bits:#x}") } else { format!("-{:#x}", bits.wrapping_neg()) }
+}
+
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     100.0 * as_f64(part) / as_f64(whole).max(1.0)
 }
@@ -74,5 +79,18 @@ mod tests {
         assert_eq!(count(0, "page"), "0 pages");
         assert_eq!(count(1, "page"), "1 page");
         assert_eq!(count(2, "page"), "2 pages");
+    }
+
+    #[test]
+    fn a_negative_phys_base_has_a_sign() {
+        for (bits, expected) in [
+            (0, "0x0"),
+            (0x0100_0000, "0x1000000"),
+            (0xffff_ffff_e7e0_0000, "-0x18200000"),
+            (1 << 63, "-0x8000000000000000"),
+            (u64::MAX, "-0x1"),
+        ] {
+            assert_eq!(signed_hex(bits), expected);
+        }
     }
 }

@@ -10,10 +10,10 @@ use crate::cli::json::{
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
-    published_name,
+    Totals, all_warnings, bytes_not_reached, memory_bytes, pages_line, per_second, print_published,
+    print_reasons, published_name,
 };
-use crate::cli::ui::sizes::{as_f64, count, rate};
+use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex};
 use crate::cli::ui::terminal::Terminal;
 
 /// How a conversion ended.
@@ -39,7 +39,7 @@ pub(super) fn describe(messages: &Messages, dump: &Dump) {
         return;
     }
     print_line(&format!(
-        "{}: {} {}, {}, {} of notes, {}, page size {}, phys_base {:#x}",
+        "{}: {} {}, {}, {} of notes, {}, page size {}, phys_base {}",
         printable(&messages.input),
         dump.arch(),
         dump.layout().byte_order(),
@@ -47,7 +47,7 @@ pub(super) fn describe(messages: &Messages, dump: &Dump) {
         count(dump.notes().bytes, "byte"),
         count(dump.notes().cpus.into(), "CPU"),
         dump.page_size(),
-        dump.phys_base(),
+        signed_hex(dump.phys_base()),
     ));
     for run in dump.present() {
         print_line(&format!("pfn {:#x}..{:#x}: {}", run.start, run.end, count(run.len(), "page")));
@@ -155,6 +155,7 @@ impl ConvertSummary<'_> {
             published: self.published,
             output: self.output,
             bytes_read: self.memory_bytes(),
+            bytes_not_reached: bytes_not_reached(pages, report.page_size),
             bytes_written: report.output_bytes,
             seconds: self.seconds,
         };

@@ -9,7 +9,7 @@ use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::outcome::stored_as;
-use crate::cli::ui::sizes::{count, percent, size};
+use crate::cli::ui::sizes::{count, percent, signed_hex, size};
 use crate::cli::ui::terminal::Terminal;
 use crate::cli::ui::utc::utc;
 
@@ -280,10 +280,10 @@ fn headers(summary: &Summary, kdump: &KdumpFacts, screen: &mut Screen) {
     screen.line(
         "Headers",
         format!(
-            "version {}, {} layout, phys_base {:#x}",
+            "version {}, {} layout, phys_base {}",
             kdump.header_version,
             layout_name(summary.layout),
-            summary.phys_base
+            signed_hex(summary.phys_base)
         ),
     );
     screen.line("Dump level", dump_level(summary.dump_level));
