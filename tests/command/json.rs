@@ -75,6 +75,11 @@ fn reports_on_written_dumps_are_as_the_schema_says() {
     dumps.report("convert", 0, "-n -d31 vmcore");
     dumps.report("convert", 0, "-j 99 --verify small -f verified");
     dumps.report("convert", 0, "-l good31 -f copied");
+    let bare = x86_64().load(Load::new(0x1000, noise(3, 8192))).build();
+    dumps.folder.write("bare", &bare);
+    let told = dumps.report("convert", 0, "-n --find-vmcoreinfo --page-size 4096 bare");
+    let warnings = told["warnings"].to_string();
+    assert!(warnings.contains("no page of this memory begins with VMCOREINFO"), "{warnings}");
     dumps.report("convert", 4, "cut -f cut.kdump");
     dumps.report("convert", 4, "-L 450K vmcore -f limited");
     dumps.report("convert", 0, "-F vmcore flattened");

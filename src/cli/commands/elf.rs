@@ -64,8 +64,8 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     refuse_terminal(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
-    let input_warnings = [args.threads.warnings().as_slice(), dump.warnings()].concat();
-    job.messages.warn(&input_warnings);
+    job.messages.warn(&args.threads.warnings());
+    job.messages.warn(dump.warnings());
 
     let options = args.options();
     let inputs = args.dump.paths();
@@ -76,7 +76,6 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ElfSummary {
-        input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
         output: &args.output.name(),
@@ -88,7 +87,6 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
 
 /// How the writing ended.
 struct ElfSummary<'a> {
-    input_warnings: &'a [String],
     report: &'a ElfReport,
     published: Option<&'a Published>,
     /// OUTPUT as messages name it.
@@ -99,7 +97,7 @@ struct ElfSummary<'a> {
 impl ElfSummary<'_> {
     fn print(&self, messages: &Messages, output: Option<&Path>) {
         if messages.json {
-            print_json(&self.json(&messages.input), output.is_none());
+            print_json(&self.json(messages), output.is_none());
         } else {
             self.print_failures();
             self.lines(messages.is_verbose()).iter().for_each(|text| messages.note(text));
@@ -155,15 +153,15 @@ impl ElfSummary<'_> {
         Some(map.offset.wrapping_add(map.paddrs.start.get()))
     }
 
-    fn json(&self, input: &str) -> ElfJson {
+    fn json(&self, messages: &Messages) -> ElfJson {
         let report = self.report;
         ElfJson {
             schema: SchemaVersion,
-            input: input.to_owned(),
+            input: messages.input.clone(),
             output: published_name(self.published),
             complete: !report.incomplete(),
             incomplete_because: texts(&report.reasons),
-            warnings: all_warnings(self.input_warnings, &report.warnings, self.published),
+            warnings: all_warnings(messages, self.published),
             class: if report.is_64bit { 64 } else { 32 },
             segments: report.segments.into(),
             direct_map: self.direct_map_address().map(Address::new),

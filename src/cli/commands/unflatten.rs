@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
         seconds: job.seconds(),
     };
     if job.messages.json {
-        print_json(&summary.json(&job.messages.input), args.output.path().is_none());
+        print_json(&summary.json(&job.messages), args.output.path().is_none());
     } else {
         summary.print(&job.messages);
     }
@@ -119,15 +119,15 @@ impl UnflattenSummary<'_> {
         }
     }
 
-    fn json(&self, input: &str) -> UnflattenJson {
+    fn json(&self, messages: &Messages) -> UnflattenJson {
         let result = self.result;
         UnflattenJson {
             schema: SchemaVersion,
-            input: input.to_owned(),
+            input: messages.input.clone(),
             output: published_name(self.published),
             complete: result.stop.is_none(),
             incomplete_because: texts(&result.stop),
-            warnings: all_warnings(&[], &result.warnings, self.published),
+            warnings: all_warnings(messages, self.published),
             records: result.records.into(),
             bytes: UnflattenBytes {
                 stream: result.stream_bytes.into(),

@@ -1,5 +1,6 @@
 //! Messages on standard error, and text that a terminal may show.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -16,6 +17,8 @@ pub(crate) struct Messages {
     pub(crate) color: When,
     /// INPUT as messages name it.
     pub(crate) input: String,
+    /// All warnings so far, printed or not.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Messages {
@@ -28,14 +31,21 @@ impl Messages {
             progress: args.progress(),
             color: args.color(),
             input: input.name(),
+            warnings: RefCell::default(),
         }
     }
 
-    /// Prints warnings, unless --quiet is given.
+    /// Prints warnings, unless --quiet is given, and keeps them for the JSON report.
     pub(crate) fn warn(&self, warnings: &[String]) {
+        self.warnings.borrow_mut().extend_from_slice(warnings);
         if self.verbosity >= Verbosity::Normal {
             warnings.iter().for_each(print_warning);
         }
+    }
+
+    /// All warnings so far, in the order in which they arose.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
     }
 
     /// Prints a line, unless --quiet is given.

@@ -3,7 +3,7 @@
 use kdumpconv::{Codec, Disposition, IncompleteReason, PageCounts, PageSize, Published};
 
 use super::advice::for_reason;
-use super::messages::{print_line, print_warning, printable};
+use super::messages::{Messages, print_line, print_warning, printable};
 use super::sizes::{as_f64, count, percent, size};
 
 /// Prints why a dump is incomplete, whatever the verbosity.
@@ -116,13 +116,9 @@ pub(crate) fn published_name(published: Option<&Published>) -> Option<String> {
 }
 
 /// All warnings of a command, in the order in which they arose.
-pub(crate) fn all_warnings(
-    of_input: &[String],
-    of_report: &[String],
-    published: Option<&Published>,
-) -> Vec<String> {
-    let of_output = published.into_iter().flat_map(|published| &published.warnings);
-    of_input.iter().chain(of_report).chain(of_output).cloned().collect()
+pub(crate) fn all_warnings(messages: &Messages, published: Option<&Published>) -> Vec<String> {
+    let of_output = published.into_iter().flat_map(|published| published.warnings.clone());
+    messages.warnings().into_iter().chain(of_output).collect()
 }
 
 /// A rate; of no time at all, a finite one.

@@ -30,8 +30,8 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     }
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
-    let input_warnings = [args.threads.warnings().as_slice(), dump.warnings()].concat();
-    job.messages.warn(&input_warnings);
+    job.messages.warn(&args.threads.warnings());
+    job.messages.warn(dump.warnings());
     summary::describe(&job.messages, &dump);
 
     let mut target = if args.dry_run {
@@ -65,7 +65,6 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
 
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ConvertSummary {
-        input_warnings: &input_warnings,
         report: &report,
         published: published.as_ref(),
         output: &args.output.name(),

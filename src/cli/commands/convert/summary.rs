@@ -18,8 +18,6 @@ use crate::cli::ui::terminal::Terminal;
 
 /// How a conversion ended.
 pub(super) struct ConvertSummary<'a> {
-    /// Warnings about arguments and input.
-    pub(super) input_warnings: &'a [String],
     pub(super) report: &'a ConvertReport,
     /// `None` after a dry run.
     pub(super) published: Option<&'a Published>,
@@ -59,7 +57,7 @@ impl ConvertSummary<'_> {
     /// dry run the census.
     pub(super) fn print(&self, messages: &Messages) {
         if messages.json {
-            print_json(&self.json(&messages.input), self.stdout_has_dump);
+            print_json(&self.json(messages), self.stdout_has_dump);
             return;
         }
         self.print_failures();
@@ -101,17 +99,17 @@ impl ConvertSummary<'_> {
         }
     }
 
-    fn json(&self, input: &str) -> ConvertJson {
+    fn json(&self, messages: &Messages) -> ConvertJson {
         let report = self.report;
         ConvertJson {
             schema: SchemaVersion,
-            input: input.to_owned(),
+            input: messages.input.clone(),
             output: published_name(self.published),
             dry_run: self.is_dry_run(),
             complete: !report.incomplete() && self.bad_read_back().is_none(),
             read_back: self.read_back.map(ReadBack::json),
             incomplete_because: texts(&report.reasons),
-            warnings: all_warnings(self.input_warnings, &report.warnings, self.published),
+            warnings: all_warnings(messages, self.published),
             format: if self.is_flattened {
                 OutputFormatName::Flattened
             } else {

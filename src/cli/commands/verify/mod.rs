@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use kdumpconv::PageSize;
-use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
+use kdumpconv::{Findings, Severity, Stage, VerifyOptions, verify};
 
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
@@ -63,15 +63,13 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, None)?;
     job.messages.warn(&args.threads.warnings());
-    if job.messages.is_verbose() {
+    // For people, they are among the findings.
+    if job.messages.is_verbose() || job.messages.json {
         job.messages.warn(dump.warnings());
     }
     let source =
         args.source(dump.page_size()).map(|args| job.open_dump(&args, None)).transpose()?;
     source.iter().for_each(|source| job.messages.warn(source.warnings()));
-
-    let of_source = source.as_ref().map_or(&[][..], Dump::warnings);
-    let warnings = [args.threads.warnings().as_slice(), dump.warnings(), of_source].concat();
 
     let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
     job.catch_signals(&options.cancel)?;
@@ -86,7 +84,6 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
         })?;
     let report = VerifyReport {
         dump: &dump,
-        warnings,
         findings: &findings,
         input: &job.messages.input,
         against,

@@ -12,8 +12,6 @@ use crate::cli::ui::sizes::{count, rate};
 /// What was verified, and what was found.
 pub(super) struct VerifyReport<'a> {
     pub(super) dump: &'a Dump,
-    /// Warnings about arguments and inputs.
-    pub(super) warnings: Vec<String>,
     pub(super) findings: &'a Findings,
     /// The name of the dump.
     pub(super) input: &'a str,
@@ -27,7 +25,7 @@ impl VerifyReport<'_> {
     /// Prints on standard output.
     pub(super) fn print(&self, messages: &Messages) {
         if messages.json {
-            print_json(&self.json(), false);
+            print_json(&self.json(messages), false);
         } else if messages.verbosity >= Verbosity::Normal {
             let summary = self.summary(messages.is_verbose());
             print_report_lines(&[finding_lines(self.findings), summary].concat());
@@ -72,12 +70,12 @@ impl VerifyReport<'_> {
         self.findings.pages.checked.saturating_mul(self.dump.page_size().bytes())
     }
 
-    fn json(&self) -> VerifyJson {
+    fn json(&self, messages: &Messages) -> VerifyJson {
         VerifyJson {
             schema: SchemaVersion,
             input: self.input.to_owned(),
             against: self.against.clone(),
-            warnings: self.warnings.clone(),
+            warnings: messages.warnings(),
             page_size: self.dump.page_size().bytes(),
             dump_level: self.dump.dump_level().bits(),
             threads: self.threads,
