@@ -98,8 +98,13 @@ The same from a pipe, as makedumpfile -R does:
 const COMPLETIONS: &str = "\
 Install completions for bash:
   d=~/.local/share/bash-completion/completions
-  mkdir -p $d
-  kdumpconv completions bash > $d/kdumpconv";
+  mkdir -p $d && kdumpconv completions bash > $d/kdumpconv
+Without the package bash-completion, in ~/.bashrc:
+  . <(kdumpconv completions bash)
+For zsh, in a folder of $fpath (~/.zshrc: fpath+=~/.zfunc, then compinit):
+  mkdir -p ~/.zfunc && kdumpconv completions zsh > ~/.zfunc/_kdumpconv
+For fish:
+  kdumpconv completions fish > ~/.config/fish/completions/kdumpconv.fish";
 
 const MAN: &str = "\
 Read the manual page:

@@ -7,7 +7,7 @@
 pub(crate) mod exclude_args;
 pub(crate) mod help;
 pub(crate) mod shared_args;
-mod short_form;
+pub(crate) mod short_form;
 
 use std::ffi::OsString;
 use std::sync::LazyLock;

@@ -10,7 +10,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The command that a line without one stands for.
-const DEFAULT: &str = "convert";
+pub(crate) const DEFAULT: &str = "convert";
 
 /// The command line with its command in front of all options.
 ///

@@ -18,6 +18,7 @@ pub(crate) struct Manual {
     /// Folder for kdumpconv.1, kdumpconv-info.1 and so on
     ///
     /// It is created if it is missing. Without it, kdumpconv.1 is printed.
+    #[arg(value_hint = clap::ValueHint::DirPath)]
     folder: Option<PathBuf>,
 }
 
