@@ -14,6 +14,7 @@
 )]
 
 mod classes;
+mod completions;
 mod crash;
 mod drgn;
 mod elf;
