@@ -16,19 +16,25 @@ pub(crate) const MEANINGS: [(&str, &str); 7] = [
     ("128+N", "ended by signal N"),
 ];
 
-/// How the program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the program ends, from the best to the worst: the worst of several inputs counts.
+///
+/// - A signal ended the command before all inputs were read: no other code may hide that.
+/// - Damage that was found is certain; about an input that could not be read nothing is.
+/// - Of such inputs, one that is no usable dump is worse than one that could not be opened, which
+///   may succeed the next time, or with other arguments.
+/// - An incomplete dump is known to be usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// 0: a complete dump was written.
     Done,
-    /// 1: nothing usable was written.
-    Failed,
-    /// 2: the arguments are wrong.
-    Usage,
-    /// 3: the input is not recognised or damaged beyond use.
-    Input,
     /// 4: a usable dump was kept, but incomplete or under another name.
     Incomplete,
+    /// 2: the arguments are wrong.
+    Usage,
+    /// 1: nothing usable was written.
+    Failed,
+    /// 3: the input is not recognised or damaged beyond use.
+    Input,
     /// 5: `verify` found damage.
     FoundDamage,
     /// 128 + n: ended by signal n.
@@ -89,5 +95,28 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_several_inputs_counts() {
+        use Exit::{Done, Failed, FoundDamage, Incomplete, Input, Signal, Usage};
+        for (exits, worst) in [
+            (&[Done, Done][..], Done),
+            (&[Done, Incomplete, Done], Incomplete),
+            (&[Failed, Incomplete], Failed),
+            (&[Incomplete, Usage], Usage),
+            (&[Usage, Failed], Failed),
+            (&[Failed, Input], Input),
+            (&[FoundDamage, Input], FoundDamage),
+            (&[FoundDamage, Done, Failed, Incomplete], FoundDamage),
+            (&[Input, Signal(2), FoundDamage], Signal(2)),
+        ] {
+            assert_eq!(exits.iter().max(), Some(&worst), "{exits:?}");
+        }
     }
 }

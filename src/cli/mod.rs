@@ -30,6 +30,7 @@ use args::{Args, Command};
 use commands::{completions, man, schema};
 use commands::{convert, dmesg, elf, info, unflatten, verify};
 use json::{ErrorJson, print_json_line};
+use ui::messages::Messages;
 use ui::{advice, messages};
 
 pub(crate) use exit::Exit;
@@ -44,7 +45,7 @@ pub(crate) fn run_line() -> Exit {
     run(&Args::of_line(line.clone()).unwrap_or_else(|error| {
         let error = printable_usage(error, &line);
         if error.use_stderr() && asks_for_json(&line) {
-            print_json_line(&ErrorJson::new(usage_text(&error), Exit::Usage), false);
+            print_json_line(&ErrorJson::new(usage_text(&error), None, Exit::Usage), false);
         }
         error.exit()
     }))
@@ -71,11 +72,10 @@ fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
 
 /// Does what the arguments ask for. An error is printed.
 fn run(args: &Args) -> Exit {
-    match run_command(args) {
-        Ok(exit) => exit,
-        Err(error) if args.messages.json => fail_in_json(&error, args.writes_to_stdout()),
-        Err(error) => fail(&error),
-    }
+    run_command(args).unwrap_or_else(|error| match args.messages.json {
+        true => fail_in_json(&error, None, args.writes_to_stdout()),
+        false => fail(&error),
+    })
 }
 
 fn run_command(args: &Args) -> anyhow::Result<Exit> {
@@ -105,11 +105,16 @@ fn fail(error: &anyhow::Error) -> Exit {
     Exit::of(error)
 }
 
+/// Prints an error that ends the work on one of several inputs.
+pub(crate) fn fail_input(error: &anyhow::Error, messages: &Messages) -> Exit {
+    if messages.json { fail_in_json(error, Some(&messages.input), false) } else { fail(error) }
+}
+
 /// Prints an error where the JSON report would be. The line for people is on standard error as well,
 /// if that is another place.
-fn fail_in_json(error: &anyhow::Error, stdout_has_data: bool) -> Exit {
+fn fail_in_json(error: &anyhow::Error, input: Option<&str>, stdout_has_data: bool) -> Exit {
     let exit = Exit::of(error);
-    print_json_line(&ErrorJson::new(error_text(error), exit), stdout_has_data);
+    print_json_line(&ErrorJson::new(error_text(error), input, exit), stdout_has_data);
     if stdout_has_data { exit } else { fail(error) }
 }
 

@@ -40,9 +40,11 @@ mod readme;
 #[path = "../common/schema.rs"]
 mod schema;
 mod security;
+mod several;
 mod signals;
 #[path = "../common/skip.rs"]
 #[expect(unused_macros, unused_imports, reason = "parts of tests are skipped, not whole tests")]
 mod skip;
+mod terminal;
 mod unflatten;
 mod verify;

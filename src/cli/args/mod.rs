@@ -187,7 +187,10 @@ mod tests {
     fn too_many_arguments_are_named_as_such() {
         for (line, expected) in [
             ("kdumpconv a b c", "too many arguments: convert takes <INPUT> [OUTPUT], not 'c'"),
-            ("kdumpconv info a -- b", "too many arguments: info takes <INPUT>, not 'b'"),
+            (
+                "kdumpconv dmesg a b -- c",
+                "too many arguments: dmesg takes <INPUT> [OUTPUT], not 'c'",
+            ),
             ("kdumpconv man a b", "too many arguments: man takes [FOLDER], not 'b'"),
         ] {
             let message = parsed(line).unwrap_err().to_string();

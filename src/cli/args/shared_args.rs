@@ -7,6 +7,7 @@ use kdumpconv::MAX_THREADS;
 use kdumpconv::PageSize;
 
 use super::help::heading;
+use crate::cli::exit::Usage;
 
 /// The file to read.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
@@ -76,13 +77,33 @@ impl OutputArgs {
     }
 }
 
-/// The dump to read, and what the dump itself may lack.
+/// The dump to read.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT, next_display_order = 1)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
 
+    #[command(flatten)]
+    pub(crate) opening: OpenArgs,
+}
+
+/// The dumps to read, one after the other.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::INPUT, next_display_order = 1)]
+pub(crate) struct DumpListArgs {
+    /// Dumps to read, also .gz or .zst; - is standard input
+    #[arg(required = true, value_name = "INPUT", display_order = 0)]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) opening: OpenArgs,
+}
+
+/// How to open a dump: its other files, and what the dump itself may lack.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::INPUT, next_display_order = 1)]
+pub(crate) struct OpenArgs {
     /// Another file of INPUT's split set; once for each
     ///
     /// makedumpfile --split writes one dump as several files. Name one of them as INPUT and each of
@@ -140,8 +161,30 @@ impl ThreadArgs {
 impl DumpArgs {
     /// All files to read; `None` stands for standard input.
     pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
-        let others = self.part.iter().chain(&self.vmcoreinfo).map(|path| Some(path.as_path()));
+        let others = self.opening.part.iter().chain(&self.opening.vmcoreinfo);
+        let others = others.map(|path| Some(path.as_path()));
         std::iter::once(self.input.path()).chain(others).collect()
+    }
+}
+
+impl DumpListArgs {
+    /// Each dump, to be opened in the same way.
+    ///
+    /// # Errors
+    /// [`Usage`] for parts of a split set beside several dumps, and for standard input twice.
+    pub(crate) fn dumps(&self) -> Result<Vec<DumpArgs>, Usage> {
+        if self.inputs.len() > 1 && !self.opening.part.is_empty() {
+            return Err(Usage(
+                "a split set is one dump: with --part, name one of its files as INPUT, and each other file by a --part of its own",
+            ));
+        }
+        let dump =
+            |path: &PathBuf| DumpArgs { input: InputArgs::of(path), opening: self.opening.clone() };
+        let dumps: Vec<DumpArgs> = self.inputs.iter().map(dump).collect();
+        if dumps.iter().filter(|dump| dump.input.path().is_none()).count() > 1 {
+            return Err(Usage("standard input can be read only once"));
+        }
+        Ok(dumps)
     }
 }
 

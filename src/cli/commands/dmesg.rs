@@ -150,7 +150,7 @@ fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<LogReport, 
     })?;
     written?;
     if let Some(text) = lost_records(&ended) {
-        out.write_all(report_line(&ErrorJson::new(text, Exit::Incomplete)).as_bytes())?;
+        out.write_all(report_line(&ErrorJson::new(text, None, Exit::Incomplete)).as_bytes())?;
     }
     Ok(ended)
 }

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, Stage, find_vmcoreinfo};
 
 use super::Job;
@@ -23,21 +22,23 @@ impl Job {
     /// Opens the dump that the arguments name.
     ///
     /// # Errors
-    /// Why one of its files cannot be opened, or is not what it should be.
+    /// Why one of its files cannot be opened, or is not what it should be; that a signal was caught.
     pub(crate) fn open_dump(
         &self,
         args: &DumpArgs,
         output: Option<&OutputArgs>,
     ) -> anyhow::Result<Dump> {
-        let vmcoreinfo = args.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
-        let options = OpenOptions::default().page_size(args.page_size).vmcoreinfo(vmcoreinfo);
+        self.refuse_after_signal()?;
+        let opening = &args.opening;
+        let vmcoreinfo = opening.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
+        let options = OpenOptions::default().page_size(opening.page_size).vmcoreinfo(vmcoreinfo);
         let open = || self.open_files(args, &options, &spool_dir(output));
         let dump = match args.input.path() {
             Some(_) => self.with_progress(READING_HEADERS, |_| open())?,
             // What feeds the pipe may ask for a password on this terminal: nothing moves there yet.
             None => open()?,
         };
-        if args.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
+        if opening.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
             return self.attach_found_vmcoreinfo(dump, options, &args.input);
         }
         Ok(dump)
@@ -49,12 +50,13 @@ impl Job {
         options: &OpenOptions,
         spool_dir: &Path,
     ) -> anyhow::Result<Dump> {
+        let opening = &args.opening;
         let mut inputs = vec![self.open(&args.input, spool_dir.to_owned())?];
-        for part in &args.part {
+        for part in &opening.part {
             let named = |error| named(error, &InputArgs::of(part));
             inputs.push(Input::open(part, spool_dir.to_owned()).map_err(named)?);
         }
-        if args.find_vmcoreinfo {
+        if opening.find_vmcoreinfo {
             // The search reads all of memory before a page of it is converted.
             let at_random = |input: Input| input.at_random().map(Input::from);
             inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
@@ -87,6 +89,11 @@ impl Job {
         Ok(Input::from_reader(Box::new(interruptible), spool_dir)?)
     }
 
+    fn refuse_after_signal(&self) -> anyhow::Result<()> {
+        ensure!(self.caught_signal().is_none(), "ended by a signal");
+        Ok(())
+    }
+
     /// Searches the dump's memory for VMCOREINFO, and opens the dump again with what was found.
     fn attach_found_vmcoreinfo(
         &self,
@@ -94,10 +101,11 @@ impl Job {
         mut options: OpenOptions,
         input: &InputArgs,
     ) -> anyhow::Result<Dump> {
-        let cancel = AtomicBool::new(false);
-        let search =
-            |show: &mut (dyn FnMut(Progress) + Send)| find_vmcoreinfo(&dump, &cancel, show);
+        let search = |show: &mut (dyn FnMut(Progress) + Send)| {
+            find_vmcoreinfo(&dump, self.signals.stop(), show)
+        };
         let Some(found) = self.with_progress(stage_name(Stage::Searching), search)? else {
+            self.refuse_after_signal()?;
             let warning = "no page of this memory begins with VMCOREINFO";
             self.messages.warn(&[warning.to_owned()]);
             return Ok(dump);

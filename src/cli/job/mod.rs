@@ -10,6 +10,7 @@ mod input;
 mod output;
 mod signals;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -17,16 +18,24 @@ use std::time::Instant;
 use anyhow::Context;
 use kdumpconv::Progress;
 
-use crate::cli::args::shared_args::{InputArgs, MessageArgs};
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs};
+use crate::cli::exit::Exit;
+use crate::cli::fail_input;
 use crate::cli::ui::messages::Messages;
 use crate::cli::ui::progress::Meter;
 pub(crate) use output::{Target, WriteStatus, refuse_terminal};
 use signals::Signals;
 
-/// One run of a command.
+const NO_SIGNALS: &str = "cannot prepare for signals";
+
+/// One run of a command, or of the part of it that one of several inputs is.
 pub(crate) struct Job {
     pub(crate) messages: Messages,
-    signals: Signals,
+    /// Which of the command's inputs it is for, counted from 0.
+    index: usize,
+    /// The number of inputs, each with a job of its own.
+    inputs: usize,
+    signals: Rc<Signals>,
     started: Instant,
 }
 
@@ -35,9 +44,41 @@ impl Job {
     pub(crate) fn start(args: &MessageArgs, input: &InputArgs) -> anyhow::Result<Self> {
         Ok(Job {
             messages: Messages::new(args, input),
-            signals: Signals::new().context("cannot prepare for signals")?,
+            index: 0,
+            inputs: 1,
+            signals: Rc::new(Signals::new().context(NO_SIGNALS)?),
             started: Instant::now(),
         })
+    }
+
+    /// A job for each dump, started when the one before it is done. Once a signal was caught, no dump
+    /// can be opened.
+    pub(crate) fn for_each<'a>(
+        args: &'a MessageArgs,
+        dumps: &'a [DumpArgs],
+    ) -> anyhow::Result<impl Iterator<Item = (Job, &'a DumpArgs)>> {
+        let signals = Rc::new(Signals::new().context(NO_SIGNALS)?);
+        let jobs = dumps.iter().enumerate().map(move |(index, dump)| {
+            let job = Job {
+                messages: Messages::new(args, &dump.input),
+                index,
+                inputs: dumps.len(),
+                signals: Rc::clone(&signals),
+                started: Instant::now(),
+            };
+            (job, dump)
+        });
+        Ok(jobs)
+    }
+
+    /// Whether there are other inputs, so that what is printed needs the name of this one.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.inputs > 1
+    }
+
+    /// Whether it is for the first input.
+    pub(crate) fn is_first(&self) -> bool {
+        self.index == 0
     }
 
     /// Seconds since the start.
@@ -53,6 +94,14 @@ impl Job {
     /// The signal that was caught, if one was.
     pub(crate) fn caught_signal(&self) -> Option<u8> {
         self.signals.caught()
+    }
+
+    /// Prints why there is no report on the input, one of several, unless a signal is the reason.
+    pub(crate) fn fail(&self, error: &anyhow::Error) -> Exit {
+        match self.caught_signal() {
+            Some(signal) => Exit::Signal(signal),
+            None => fail_input(error, &self.messages),
+        }
     }
 
     /// Does `work`, which begins with `stage`, and shows the progress that it reports.

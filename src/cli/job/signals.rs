@@ -16,6 +16,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 pub(super) struct Signals {
     /// The number of the last signal; 0 before one came.
     caught: Arc<AtomicUsize>,
+    /// Whether one came.
+    stop: Arc<AtomicBool>,
     /// Readable once a signal came, so that a wait for input ends.
     wake: UnixStream,
     /// The other end of `wake`: the signal handler writes here.
@@ -28,7 +30,13 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn new() -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
-        Ok(Signals { caught: Arc::default(), wake, waker, are_caught: AtomicBool::new(false) })
+        Ok(Signals {
+            caught: Arc::default(),
+            stop: Arc::default(),
+            wake,
+            waker,
+            are_caught: AtomicBool::new(false),
+        })
     }
 
     /// From now on a signal sets `cancel` instead of ending the process.
@@ -46,6 +54,7 @@ impl Signals {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(cancel))?;
             let number = usize::try_from(signal).map_err(io::Error::other)?;
             flag::register_usize(signal, Arc::clone(&self.caught), number)?;
+            flag::register(signal, Arc::clone(&self.stop))?;
             flag::register(signal, Arc::clone(cancel))?;
             low_level::pipe::register(signal, self.waker.try_clone()?)?;
         }
@@ -53,6 +62,11 @@ impl Signals {
         // is an error, like a full disk.
         flag::register(signal_hook::consts::signal::SIGXFSZ, Arc::default())?;
         Ok(())
+    }
+
+    /// Is set once a signal was caught.
+    pub(super) fn stop(&self) -> &AtomicBool {
+        &self.stop
     }
 
     /// The signal that was caught, if one was.

@@ -16,11 +16,14 @@ use crate::cli::exit::Exit;
 pub(crate) struct ErrorJson {
     /// The version of the JSON reports.
     schema: SchemaVersion,
+    /// The input that has no report, if the command is `info` or `verify`, which goes on with the
+    /// next input. Else null.
+    input: Option<String>,
     /// What failed, where and why.
     error: String,
     /// What has to change before it can work.
     kind: ErrorKind,
-    /// The exit code of the command.
+    /// The exit code for it. The command ends with that of its worst input.
     exit_code: u8,
 }
 
@@ -41,10 +44,11 @@ enum ErrorKind {
 }
 
 impl ErrorJson {
-    /// The JSON of an error that ends the command as `exit`.
-    pub(crate) fn new(error: String, exit: Exit) -> Self {
+    /// The JSON of an error that ends the command, or the work on `input`, as `exit`.
+    pub(crate) fn new(error: String, input: Option<&str>, exit: Exit) -> Self {
         ErrorJson {
             schema: SchemaVersion,
+            input: input.map(str::to_owned),
             error,
             kind: match exit {
                 Exit::Usage => ErrorKind::Usage,

@@ -7,7 +7,7 @@ use kdumpconv::DumpLevel;
 
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
-use crate::cli::args::shared_args::{DumpArgs, OutputArgs};
+use crate::cli::args::shared_args::{OpenArgs, OutputArgs};
 use crate::cli::ui::advice::shell_quoted;
 
 /// The command line, quoted for a shell: all that [`super::translation`] may set, except what is
@@ -21,21 +21,21 @@ pub(super) fn equivalent(command: &Command) -> String {
             .flag("-F", args.flattened)
             .flag("-n", args.dry_run)
             .option("-j", args.threads.threads)
-            .files(&args.dump, &args.output),
+            .files(&args.dump.input.input, &args.dump.opening, &args.output),
         Command::Elf(args) => Line::of("elf")
             .excluding(&args.exclude)
             .flag("-F", args.flattened)
             .option("-j", args.threads.threads)
-            .files(&args.dump, &args.output),
-        Command::Dmesg(args) => Line::of("dmesg").files(&args.dump, &args.output),
+            .files(&args.dump.input.input, &args.dump.opening, &args.output),
+        Command::Dmesg(args) => {
+            Line::of("dmesg").files(&args.dump.input.input, &args.dump.opening, &args.output)
+        }
         Command::Info(args) => {
             let line = Line::of("info").flag("--classes", args.classes);
-            line.files(&args.dump, &OutputArgs::default())
+            line.files(&args.dumps.inputs, &args.dumps.opening, &OutputArgs::default())
         }
         Command::Unflatten(args) => {
-            let input = args.input.clone();
-            let dump = DumpArgs { input, ..Default::default() };
-            Line::of("unflatten").files(&dump, &args.output)
+            Line::of("unflatten").files(&args.input.input, &OpenArgs::default(), &args.output)
         }
         other => unreachable!("not made of makedumpfile's options: {other:?}"),
     };
@@ -64,14 +64,19 @@ impl Line {
         self.option("-d", args.level().map(DumpLevel::bits))
     }
 
-    fn files(self, dump: &DumpArgs, output: &OutputArgs) -> Self {
+    fn files<'a>(
+        self,
+        inputs: impl IntoIterator<Item = &'a PathBuf>,
+        opening: &OpenArgs,
+        output: &'a OutputArgs,
+    ) -> Self {
         let line = self
-            .option("--vmcoreinfo", dump.vmcoreinfo.as_ref().map(|file| file.display()))
+            .option("--vmcoreinfo", opening.vmcoreinfo.as_ref().map(|file| file.display()))
             .flag("-f", output.force)
             .flag("--", true);
         let add = |Line(line): Line, file: &PathBuf| {
             Line(format!("{line} {}", shell_quoted(&file.display().to_string())))
         };
-        dump.input.input.iter().chain(&output.output).fold(line, add)
+        inputs.into_iter().chain(&output.output).fold(line, add)
     }
 }

@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use super::*;
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
-use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs};
+use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, InputArgs, OutputArgs, ThreadArgs};
 use crate::cli::commands::convert::args::{CodecArg, Convert};
 use crate::cli::commands::dmesg::Dmesg;
 use crate::cli::commands::elf::Elf;
@@ -106,7 +106,7 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
         ("-d 11,31 -L 2G vmcore out", convert(None, 31, |args| args.max_size = Some(2 << 30)), 7),
         (
             "-i info vmcore out",
-            convert(None, 0, |args| args.dump.vmcoreinfo = Some("info".into())),
+            convert(None, 0, |args| args.dump.opening.vmcoreinfo = Some("info".into())),
             7,
         ),
         ("--dry-run --show-stats vmcore out", convert(None, 0, |args| args.dry_run = true), 23),
@@ -127,14 +127,17 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
             "-f --dump-dmesg -i info vmcore log",
             dmesg(Some("log"), |args| {
                 args.output.force = true;
-                args.dump.vmcoreinfo = Some("info".into());
+                args.dump.opening.vmcoreinfo = Some("info".into());
             }),
             7,
         ),
         ("-F --message-level 8 --dump-dmesg vmcore", dmesg(Option::None, |_| ()), 8),
         (
             "--mem-usage vmcore",
-            Command::Info(Info { dump: dump_and_output(Option::None).0, classes: true }),
+            Command::Info(Info {
+                dumps: DumpListArgs { inputs: vec!["vmcore".into()], ..Default::default() },
+                classes: true,
+            }),
             7,
         ),
         // A file name is never mistaken for an option or a command.

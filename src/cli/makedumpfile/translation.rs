@@ -6,7 +6,8 @@ use super::{MESSAGE_DEFAULT, Makedumpfile};
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{
-    DumpArgs, InputArgs, MESSAGE_DEBUG, MESSAGE_REPORT, OutputArgs, ThreadArgs,
+    DumpArgs, DumpListArgs, InputArgs, MESSAGE_DEBUG, MESSAGE_REPORT, OpenArgs, OutputArgs,
+    ThreadArgs,
 };
 use crate::cli::commands::convert::args::{CodecArg, Convert};
 use crate::cli::commands::dmesg::Dmesg;
@@ -61,8 +62,9 @@ impl Makedumpfile {
     }
 
     fn info(&self) -> Result<Info, Usage> {
-        let dump = self.dump(self.one_file("--mem-usage expects one VMCORE")?);
-        Ok(Info { dump, classes: true })
+        let inputs = vec![self.one_file("--mem-usage expects one VMCORE")?.to_owned()];
+        let dumps = DumpListArgs { inputs, opening: self.opening() };
+        Ok(Info { dumps, classes: true })
     }
 
     fn elf(&self) -> Result<Elf, Usage> {
@@ -138,8 +140,11 @@ impl Makedumpfile {
     }
 
     fn dump(&self, vmcore: &Path) -> DumpArgs {
-        let vmcoreinfo = self.vmcoreinfo.clone();
-        DumpArgs { input: InputArgs::of(vmcore), vmcoreinfo, ..Default::default() }
+        DumpArgs { input: InputArgs::of(vmcore), opening: self.opening() }
+    }
+
+    fn opening(&self) -> OpenArgs {
+        OpenArgs { vmcoreinfo: self.vmcoreinfo.clone(), ..Default::default() }
     }
 
     fn output(&self, path: Option<&Path>) -> OutputArgs {

@@ -5,7 +5,7 @@ use kdumpconv::{Census, Class, ClassCount};
 use super::messages::printable;
 use super::outcome::parts;
 use super::sizes::{count, percent, size};
-use super::table::aligned;
+use super::table::{Align, aligned};
 use super::terminal::{Look, Terminal, bar};
 
 /// The widest bar: more cells show no more.
@@ -82,7 +82,10 @@ impl CensusView<'_> {
         let kept = census.pages.saturating_sub(census.excluded());
         let excluded = if self.shows_excluded { format!("{kept} kept") } else { String::new() };
         rows.push([self.cells("total", "", census.pages), vec![excluded]].concat());
-        aligned(&rows)
+        aligned(
+            &rows,
+            &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left],
+        )
     }
 
     fn row(&self, share: &ClassCount) -> Vec<String> {

@@ -2,16 +2,17 @@
 
 mod classes;
 mod map;
+mod overview;
 mod text;
 
 use std::io::{self, Write};
 
 use anyhow::Context;
-use kdumpconv::Stage;
 use kdumpconv::summary::{Picture, Summary};
+use kdumpconv::{Dump, Stage};
 
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, MessageArgs};
+use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, When};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::json::{InfoJson, RemarkJson, report_text};
@@ -19,18 +20,23 @@ use crate::cli::ui::advice;
 use crate::cli::ui::progress::stage_name;
 use crate::cli::ui::terminal::{Stdout, Terminal};
 use classes::Classes;
+use overview::Overview;
 use text::{TextReport, picture_cells};
 
 /// Show what a dump is: kernel, crash, codecs, pages, memory map
 ///
 /// Reads headers, bitmaps and the kernel's log; with --classes the kernel's struct pages as well. -v
 /// lists all memory ranges and VMCOREINFO. Incomplete dumps are reported with exit code 0.
+///
+/// Several INPUTs get a line each, unless -v or --classes asks for whole reports: name, time of the
+/// crash, kernel release, architecture, kind of file, dump level, size, cause of the crash. If
+/// standard output is not a terminal, the fields are separated by tabs.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("info"))]
-#[command(override_usage = "kdumpconv info [OPTIONS] INPUT")]
+#[command(override_usage = "kdumpconv info [OPTIONS] INPUT...")]
 pub(crate) struct Info {
     #[command(flatten)]
-    pub(crate) dump: DumpArgs,
+    pub(crate) dumps: DumpListArgs,
 
     /// Count the pages of each class of --dump-level
     ///
@@ -40,30 +46,74 @@ pub(crate) struct Info {
     pub(crate) classes: bool,
 }
 
-/// Prints the report on standard output.
+/// Prints the reports on standard output.
 ///
 /// # Errors
-/// Why the dump cannot be opened, or the report cannot be written.
+/// Why the reports cannot be written.
 pub(crate) fn run(args: &Info, messages: &MessageArgs) -> anyhow::Result<Exit> {
-    let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_dump(&args.dump, None)?;
-    let summary = Summary::of(&dump);
-    let selecting = stage_name(Stage::Selecting);
-    let count = || job.with_progress(selecting, |_| Classes::of(&dump));
-    let classes = args.classes.then(count).transpose()?;
-    let (input, classes) = (job.messages.input.as_str(), classes.as_ref());
-    let report = if job.messages.json {
-        report_text(&InfoJson::new(input, &summary, classes.map(Classes::json), remarks(&summary)))
-    } else {
-        let terminal = Terminal::of_stdout(job.messages.color);
-        let picture = picture_cells(&terminal).map(|cells| Picture::of(&dump, cells));
-        let details = job.messages.is_verbose();
-        TextReport { input, summary: &summary, classes, picture, terminal, details }.text()
-    };
-    match Stdout.write_all(report.as_bytes()) {
+    let dumps = args.dumps.dumps()?;
+    match args.report_all(Job::for_each(messages, &dumps)?, messages.color()) {
         // A reader such as `head` has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-        result => result.context("cannot write the report").map(|()| Exit::Done),
+        result => result.context("cannot write the report"),
+    }
+}
+
+impl Info {
+    /// Reports on one dump after the other. Fails only if a report cannot be written.
+    fn report_all<'a>(
+        &self,
+        jobs: impl Iterator<Item = (Job, &'a DumpArgs)>,
+        color: When,
+    ) -> io::Result<Exit> {
+        let terminal = Terminal::of_stdout(color);
+        let mut overview = Overview::new(terminal);
+        let mut worst = Exit::Done;
+        for (job, dump) in jobs {
+            let report = match job.open_dump(dump, None) {
+                Ok(dump) if self.wants_line(&job) => {
+                    Ok(overview.add(&job.messages.input, &Summary::of(&dump)))
+                }
+                Ok(dump) => self.report(&job, &dump, terminal),
+                Err(error) => Err(error),
+            };
+            match report {
+                Ok(report) => Stdout.write_all(report.as_bytes())?,
+                Err(error) => worst = worst.max(job.fail(&error)),
+            }
+        }
+        Stdout.write_all(overview.table().as_bytes())?;
+        Ok(worst)
+    }
+
+    /// Whether a dump gets a line, rather than a report that several dumps would make long.
+    fn wants_line(&self, job: &Job) -> bool {
+        let details = job.messages.json || job.messages.is_verbose() || self.classes;
+        job.is_one_of_several() && !details
+    }
+
+    /// The whole report on one dump.
+    fn report(&self, job: &Job, dump: &Dump, terminal: Terminal) -> anyhow::Result<String> {
+        let input = job.messages.input.as_str();
+        let summary = Summary::of(dump);
+        let selecting = stage_name(Stage::Selecting);
+        let count = || job.with_progress(selecting, |_| Classes::of(dump));
+        let classes = self.classes.then(count).transpose();
+        let classes = classes.with_context(|| input.to_owned())?;
+        if job.messages.json {
+            let classes = classes.as_ref().map(Classes::json);
+            return Ok(report_text(&InfoJson::new(input, &summary, classes, remarks(&summary))));
+        }
+        let report = TextReport {
+            input,
+            summary: &summary,
+            classes: classes.as_ref(),
+            picture: picture_cells(&terminal).map(|cells| Picture::of(dump, cells)),
+            terminal,
+            details: job.messages.is_verbose(),
+        };
+        let blank = if job.is_first() { "" } else { "\n" };
+        Ok(format!("{blank}{}", report.text()))
     }
 }
 

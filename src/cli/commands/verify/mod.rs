@@ -1,31 +1,35 @@
 //! `verify`: whether a dump is consistent, and equal to its source.
 
 mod report;
+mod source;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kdumpconv::PageSize;
-use kdumpconv::{Findings, Severity, Stage, VerifyOptions, verify};
+use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
 
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, InputArgs, MessageArgs, ThreadArgs};
-use crate::cli::exit::Exit;
+use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, ThreadArgs};
+use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::Job;
 use crate::cli::ui::progress::stage_name;
 use report::VerifyReport;
+use source::Source;
 
 /// Check a dump, or compare it with the vmcore it was made from
 ///
 /// Every page is decoded, and headers, bitmaps and notes are checked for contradictions. The codecs
 /// detect most damage of compressed pages. A raw page may hold any bytes: only --against finds
 /// damage there.
+///
+/// Several INPUTs get a line each, with the findings below the line of a bad dump; -v prints whole
+/// reports. The exit code is that of the worst.
 #[derive(Debug, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("verify"))]
-#[command(override_usage = "kdumpconv verify [OPTIONS] INPUT [--against VMCORE]")]
+#[command(override_usage = "kdumpconv verify [OPTIONS] INPUT... [--against VMCORE]")]
 pub(crate) struct Verify {
     #[command(flatten)]
-    dump: DumpArgs,
+    dumps: DumpListArgs,
 
     /// Compare with the vmcore that INPUT was made from
     ///
@@ -43,55 +47,70 @@ pub(crate) struct Verify {
     threads: ThreadArgs,
 }
 
-impl Verify {
-    /// The dump to compare with: as INPUT is opened, with INPUT's page size.
-    fn source(&self, page_size: PageSize) -> Option<DumpArgs> {
-        Some(DumpArgs {
-            input: InputArgs::of(self.against.as_deref()?),
-            part: Vec::new(),
-            page_size: Some(page_size),
-            ..self.dump.clone()
-        })
-    }
-}
-
-/// Verifies, and reports on standard output.
+/// Verifies one dump after the other, and reports on standard output.
 ///
 /// # Errors
-/// Why one of the files could not be read at all.
+/// Why the dump to compare with could not be read at all.
 pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit> {
-    let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_dump(&args.dump, None)?;
-    job.messages.warn(&args.threads.warnings());
-    // For people, they are among the findings.
-    if job.messages.is_verbose() || job.messages.json {
-        job.messages.warn(dump.warnings());
-    }
-    let source =
-        args.source(dump.page_size()).map(|args| job.open_dump(&args, None)).transpose()?;
-    source.iter().for_each(|source| job.messages.warn(source.warnings()));
-
+    let dumps = args.dumps.dumps()?;
+    let mut source = args.source(&dumps)?;
     let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
-    job.catch_signals(&options.cancel)?;
-    let against = args.against.as_ref().map(|path| path.display().to_string());
-    let findings = job
-        .with_progress(stage_name(Stage::Verifying), |show| {
-            verify(&dump, source.as_ref(), &options, show)
-        })
-        .with_context(|| match &against {
-            Some(against) => format!("{}, against {against}", job.messages.input),
-            None => job.messages.input.clone(),
-        })?;
-    let report = VerifyReport {
-        dump: &dump,
-        findings: &findings,
-        input: &job.messages.input,
-        against,
-        threads: options.threads,
-        seconds: job.seconds(),
-    };
-    report.print(&job.messages);
-    Ok(exit(&findings, &job))
+    let mut worst = Exit::Done;
+    for (job, dump) in Job::for_each(messages, &dumps)? {
+        if job.is_first() || job.messages.json {
+            job.messages.warn(&args.threads.warnings());
+        }
+        let checked = match job.open_dump(dump, None) {
+            Ok(dump) => {
+                let source = source.as_mut().map(|source| source.open(&job, dump.page_size()));
+                args.check(&job, &dump, source.transpose()?, &options)
+            }
+            Err(error) => Err(error),
+        };
+        worst = worst.max(checked.unwrap_or_else(|error| job.fail(&error)));
+    }
+    Ok(worst)
+}
+
+impl Verify {
+    /// The dump to compare with.
+    fn source(&self, dumps: &[DumpArgs]) -> Result<Option<Source>, Usage> {
+        let source =
+            self.against.as_deref().map(|path| Source::of(path, &self.dumps.opening, dumps));
+        source.transpose()
+    }
+
+    /// Verifies `dump`, and reports.
+    fn check(
+        &self,
+        job: &Job,
+        dump: &Dump,
+        source: Option<&Dump>,
+        options: &VerifyOptions,
+    ) -> anyhow::Result<Exit> {
+        // For people, they are among the findings.
+        if job.messages.is_verbose() || job.messages.json {
+            job.messages.warn(dump.warnings());
+        }
+        job.catch_signals(&options.cancel)?;
+        let against = self.against.as_ref().map(|path| path.display().to_string());
+        let findings = job
+            .with_progress(stage_name(Stage::Verifying), |show| verify(dump, source, options, show))
+            .with_context(|| match &against {
+                Some(against) => format!("{}, against {against}", job.messages.input),
+                None => job.messages.input.clone(),
+            })?;
+        let report = VerifyReport {
+            dump,
+            findings: &findings,
+            input: &job.messages.input,
+            against,
+            threads: options.threads,
+            seconds: job.seconds(),
+        };
+        report.print(job);
+        Ok(exit(&findings, job))
+    }
 }
 
 fn exit(findings: &Findings, job: &Job) -> Exit {

@@ -1,8 +1,9 @@
 //! What is printed of a verified dump: for people, and as JSON.
 
-use kdumpconv::{Codec, Dump, Findings};
+use kdumpconv::{Codec, Dump, Findings, Severity};
 
 use crate::cli::args::shared_args::Verbosity;
+use crate::cli::job::Job;
 use crate::cli::json::{FindingsJson, Rate, SchemaVersion, VerifyJson, print_json};
 use crate::cli::ui::findings::{finding_lines, verdict};
 use crate::cli::ui::messages::{Messages, print_report_lines, printable};
@@ -23,13 +24,30 @@ pub(super) struct VerifyReport<'a> {
 
 impl VerifyReport<'_> {
     /// Prints on standard output.
-    pub(super) fn print(&self, messages: &Messages) {
-        if messages.json {
-            print_json(&self.json(messages), false);
-        } else if messages.verbosity >= Verbosity::Normal {
-            let summary = self.summary(messages.is_verbose());
-            print_report_lines(&[finding_lines(self.findings), summary].concat());
+    pub(super) fn print(&self, job: &Job) {
+        if job.messages.json {
+            print_json(&self.json(&job.messages), false);
+        } else if job.messages.verbosity >= Verbosity::Normal {
+            print_report_lines(&self.lines(job));
         }
+    }
+
+    fn lines(&self, job: &Job) -> Vec<String> {
+        let findings = finding_lines(self.findings);
+        if job.is_one_of_several() && !job.messages.is_verbose() {
+            return self.line_of_list(&findings);
+        }
+        let blank = (!job.is_first()).then(String::new);
+        blank.into_iter().chain(findings).chain(self.summary(job.messages.is_verbose())).collect()
+    }
+
+    /// The verdict in one line; below that of a bad dump, what is wrong.
+    fn line_of_list(&self, findings: &[String]) -> Vec<String> {
+        let mut lines = vec![format!("{}: {}", printable(self.input), verdict(self.findings))];
+        if self.findings.severity() > Some(Severity::Remark) {
+            lines.extend(findings.iter().map(|finding| format!("    {finding}")));
+        }
+        lines
     }
 
     /// The verdict in one line; with `details`, the pages by codec, and how they compare.
