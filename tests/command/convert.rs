@@ -454,7 +454,7 @@ fn messages_to_a_file_are_whole_lines() {
     let mut stdin = child.stdin.take().unwrap();
     let bytes = builder().build();
     for (index, chunk) in bytes.chunks(bytes.len() / 2 + 1).enumerate() {
-        std::thread::sleep(std::time::Duration::from_millis(1100 * index as u64));
+        std::thread::sleep(std::time::Duration::from_millis(2500 * index as u64));
         stdin.write_all(chunk).unwrap();
     }
     drop(stdin);

@@ -257,8 +257,14 @@ fn each_dump_is_compared_with_one_source() {
     let folder = folder();
     let (said, _) = ran(&folder, &["verify", "--against", "vmcore", "good", "flat", "vmcore"], 0);
     assert_eq!(said.lines().count(), 3, "{said}");
-    let (said, _) = ran(&folder, &["verify", "good", "other", "--against", "vmcore"], 5);
-    assert!(said.starts_with("good: good") && said.contains("\nother: damaged"), "{said}");
+    let (said, _) = ran(&folder, &["verify", "good", "damaged", "--against", "vmcore"], 5);
+    assert!(said.starts_with("good: good") && said.contains("\ndamaged: damaged"), "{said}");
+    let (said, errors) = ran(&folder, &["verify", "good", "other", "--against", "vmcore"], 3);
+    assert!(said.starts_with("good: good") && said.lines().count() == 1, "{said}");
+    assert!(
+        errors.contains("other, against vmcore: the dumps are of different kernels"),
+        "{errors}"
+    );
     // A packed file is read forward, once for each.
     folder.write("vmcore.zst", &zstd::encode_all(&folder.read("vmcore")[..], 1).unwrap());
     let (said, _) = ran(&folder, &["verify", "--against", "vmcore.zst", "good", "flat"], 0);

@@ -16,15 +16,15 @@ use crate::cli::exit::Exit;
 pub(crate) struct ErrorJson {
     /// The version of the JSON reports.
     schema: SchemaVersion,
-    /// The input that has no report, if the command is `info` or `verify`, which goes on with the
-    /// next input. Else null.
-    input: Option<String>,
     /// What failed, where and why.
     error: String,
     /// What has to change before it can work.
     kind: ErrorKind,
     /// The exit code for it. The command ends with that of its worst input.
     exit_code: u8,
+    /// The input that has no report, if the command is `info` or `verify`, which goes on with the
+    /// next input. Else null.
+    input: Option<String>,
 }
 
 /// What has to change before a command that failed can work.
@@ -48,7 +48,6 @@ impl ErrorJson {
     pub(crate) fn new(error: String, input: Option<&str>, exit: Exit) -> Self {
         ErrorJson {
             schema: SchemaVersion,
-            input: input.map(str::to_owned),
             error,
             kind: match exit {
                 Exit::Usage => ErrorKind::Usage,
@@ -57,6 +56,7 @@ impl ErrorJson {
                 _ => ErrorKind::Failed,
             },
             exit_code: exit.code(),
+            input: input.map(str::to_owned),
         }
     }
 }
