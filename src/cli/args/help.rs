@@ -104,7 +104,8 @@ Without the package bash-completion, in ~/.bashrc:
 For zsh, in a folder of $fpath (~/.zshrc: fpath+=~/.zfunc, then compinit):
   mkdir -p ~/.zfunc && kdumpconv completions zsh > ~/.zfunc/_kdumpconv
 For fish:
-  kdumpconv completions fish >~/.config/fish/completions/kdumpconv.fish";
+  cd ~/.config/fish/completions
+  kdumpconv completions fish > kdumpconv.fish";
 
 const MAN: &str = "\
 Read the manual page:
