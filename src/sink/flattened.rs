@@ -28,7 +28,8 @@ pub struct FlattenedSink<W: Write + Send> {
     record: Vec<u8>,
     /// Bytes of the stream so far.
     position: u64,
-    broken: bool,
+    /// Why a write failed, if one did.
+    failure: Option<io::Error>,
     /// The file that the stream goes to, if it does, to reserve its disk space.
     reservation: Option<Reservation>,
 }
@@ -86,23 +87,32 @@ impl FlattenedSink<File> {
     }
 }
 
+/// An error that says the same.
+fn same_error(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
 impl<W: Write + Send> FlattenedSink<W> {
     /// A stream that starts with its header at the first record.
     #[must_use]
     pub fn new(out: W) -> Self {
         let record = Vec::with_capacity(RECORD_BYTES);
-        FlattenedSink { out, offset: 0, record, position: 0, broken: false, reservation: None }
+        FlattenedSink { out, offset: 0, record, position: 0, failure: None, reservation: None }
     }
 
     /// Writes bytes of the stream. After a failure it never writes again: a reader would take later
     /// bytes for those of the torn record.
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("the stream broke off before"));
+        if let Some(failure) = &self.failure {
+            return Err(same_error(failure));
         }
-        self.broken = true;
-        self.out.write_all(bytes)?;
-        self.broken = false;
+        if let Err(error) = self.out.write_all(bytes) {
+            self.failure = Some(same_error(&error));
+            return Err(error);
+        }
         self.position += bytes.len() as u64;
         Ok(())
     }

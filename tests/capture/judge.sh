@@ -232,13 +232,13 @@ judge_case() {
 
 # kept_of_all CASE: the pages that a whole dump would have, as was said.
 kept_of_all() {
-    sed -n 's/^kdumpconv: \([0-9]*\) pages kept.*/\1/p' "$OUT/$1/stderr"
+    sed -n 's/^kdumpconv: \([0-9]* of \)*\([0-9]*\) pages written.*/\2/p' "$OUT/$1/stderr"
 }
 
 # pages_as CASE WORD: the pages that were written in this form, as was said; 0 if none was.
 pages_as() {
     local pages
-    pages=$(sed -n "s/^kdumpconv: [0-9]* pages kept:.* \([0-9]*\) $2\([,;].*\)*$/\1/p" "$OUT/$1/stderr")
+    pages=$(sed -n "s/^kdumpconv: \([0-9]* of \)*[0-9]* pages written:.* \([0-9]*\) $2\([,;].*\)*$/\2/p" "$OUT/$1/stderr")
     echo "${pages:-0}"
 }
 

@@ -352,7 +352,8 @@ fn without_evidence_for_its_classes_a_level_excludes_only_zeros_with_a_warning()
     let output = folder.run(&["-v", "-d", "31", "vmcore", "out"]);
     let warning =
         format!("warning: all free, cache, private-cache, user pages are kept: {NO_TABLES}");
-    let pages = "\nkdumpconv: 350 pages kept: 100 zero, 100 compressed, 150 raw; 10 without data\n";
+    let pages =
+        "\nkdumpconv: 350 pages written: 100 zero, 100 compressed, 150 raw; 10 without data\n";
     fails(&output, 0, &[&warning, pages, ", dump level 1, "]);
     assert!(!stderr(&output).contains("excluded"), "{}", stderr(&output));
     assert!(folder.read("out") == expected);

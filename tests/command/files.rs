@@ -262,3 +262,32 @@ fn a_small_file_that_claims_256_gib_is_converted_at_once() {
     let used = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
     assert!(used < 64 << 20, "{used} bytes of disk for 3 MiB of memory");
 }
+
+#[test]
+fn a_closed_standard_output_is_refused_and_dev_null_is_not() {
+    let (folder, _) = crate::convert::folder();
+    for script in
+        ["$KDUMPCONV vmcore >&-", "$KDUMPCONV -l vmcore - >&-", "$KDUMPCONV elf vmcore >&-"]
+    {
+        let output = folder.shell(script);
+        assert_eq!(code(&output), 2, "{script}");
+        assert!(stderr(&output).contains("standard output is closed: name an OUTPUT"), "{script}");
+    }
+    for script in ["$KDUMPCONV vmcore >/dev/null", "$KDUMPCONV vmcore out >&-"] {
+        assert_eq!(code(&folder.shell(script)), 0, "{script}");
+    }
+}
+
+#[test]
+fn a_pipe_whose_reader_ends_is_named_as_the_reason() {
+    let (folder, _) = crate::convert::folder();
+    let output =
+        folder.shell("{ $KDUMPCONV -C none vmcore; echo $? >code; } | head -c 100000 >part");
+    assert_eq!(folder.read("code"), b"1\n");
+    let said = stderr(&output);
+    assert!(
+        said.contains("Broken pipe") && said.contains("the reader of the pipe has ended"),
+        "{said}"
+    );
+    assert!(!said.contains("broke off before"), "{said}");
+}

@@ -99,7 +99,7 @@ fn the_table_and_the_summary_give_the_excluded_pages() {
         "total                  16448  64.2 MiB  100.0 %  8036 kept\n",
         "without a readable struct page: 64 pages, counted as kernel and other\n",
         "excluded 8412 of 16448 pages: 8411 free, 1 hwpoison\n",
-        "8036 pages kept: ",
+        "8036 pages written: ",
         "; 8412 excluded\n",
         ", dump level 17, ",
     ] {

@@ -8,13 +8,13 @@ use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
-use crate::cli::job::{Job, WriteStatus, refuse_terminal};
+use crate::cli::job::{Job, WriteStatus, check_stdout};
 use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SchemaVersion, print_json, texts};
 use crate::cli::ui::census::excluded_by_class;
 use crate::cli::ui::messages::Messages;
 use crate::cli::ui::outcome::{
-    Totals, all_warnings, bytes_not_reached, memory_bytes, pages_line, per_second, print_published,
-    print_reasons, published_name,
+    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
+    published_name, reached,
 };
 use crate::cli::ui::sizes::{count, rate};
 
@@ -61,7 +61,7 @@ impl Elf {
 /// # Errors
 /// What prevented a usable file.
 pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
-    refuse_terminal(&args.output)?;
+    check_stdout(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;
     job.messages.warn(&args.threads.warnings());
@@ -120,11 +120,12 @@ impl ElfSummary<'_> {
         let report = self.report;
         let pages = &report.pages;
         let memory_bytes = memory_bytes(pages, report.page_size);
+        let (bytes_read, bytes_not_reached) = reached(pages, report.page_size);
         let totals = Totals {
             published: self.published,
             output: self.output,
-            bytes_read: memory_bytes,
-            bytes_not_reached: bytes_not_reached(pages, report.page_size),
+            bytes_read,
+            bytes_not_reached,
             bytes_written: report.file_bytes,
             seconds: self.seconds,
         };

@@ -10,7 +10,7 @@ use kdumpconv::{FlattenedStream, OutputFormat, Published, UnflattenStop, Unflatt
 use crate::cli::args::help;
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::job::{Job, WriteStatus, refuse_terminal};
+use crate::cli::job::{Job, WriteStatus, check_stdout};
 use crate::cli::json::{Rate, SchemaVersion, UnflattenBytes, UnflattenJson, print_json, texts};
 use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{Messages, print_line, printable};
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
     if args.check_params {
         return Ok(Exit::Done);
     }
-    refuse_terminal(&args.output)?;
+    check_stdout(&args.output)?;
     if args.input.path().is_none() && io::stdin().is_terminal() {
         return Err(
             Usage("a flattened file is expected, but standard input is the terminal").into()

@@ -23,7 +23,7 @@ use crate::cli::exit::Exit;
 use crate::cli::fail_input;
 use crate::cli::ui::messages::Messages;
 use crate::cli::ui::progress::Meter;
-pub(crate) use output::{Target, WriteStatus, refuse_terminal};
+pub(crate) use output::{Target, WriteStatus, check_stdout};
 use signals::Signals;
 
 const NO_SIGNALS: &str = "cannot prepare for signals";

@@ -12,6 +12,7 @@ use kdumpconv::{
     Disposition, FlattenedSink, IncompleteReason, NullSink, Output, OutputFormat, PageCounts,
     Progress, Published, Sink, Stage,
 };
+use rustix::fs::OFlags;
 
 use super::{Job, signals};
 use crate::cli::args::shared_args::OutputArgs;
@@ -178,15 +179,31 @@ impl Job {
     }
 }
 
-/// Refuses to write a dump to a terminal.
+/// Refuses to write a dump to a standard output that keeps none.
 ///
 /// # Errors
-/// [`Usage`] if OUTPUT is standard output, and a terminal.
-pub(crate) fn refuse_terminal(output: &OutputArgs) -> Result<(), Usage> {
-    if output.path().is_none() && io::stdout().is_terminal() {
+/// [`Usage`] if OUTPUT is standard output, and that is a terminal or closed.
+pub(crate) fn check_stdout(output: &OutputArgs) -> Result<(), Usage> {
+    if output.path().is_some() {
+        return Ok(());
+    }
+    if io::stdout().is_terminal() {
         return Err(Usage("the dump would go to the terminal: name an OUTPUT, or use a pipe"));
     }
+    if is_closed(&io::stdout()) {
+        return Err(Usage("standard output is closed: name an OUTPUT, or use a pipe"));
+    }
     Ok(())
+}
+
+/// Whether a standard stream was closed when the program started. Rust's runtime then opens /dev/null
+/// in its place, for reading as well, which a shell's `>/dev/null` does not.
+fn is_closed(stream: &impl AsFd) -> bool {
+    // Documentation/admin-guide/devices.txt of the kernel.
+    let null = rustix::fs::makedev(1, 3);
+    let is_null = rustix::fs::fstat(stream).is_ok_and(|stat| stat.st_rdev == null);
+    let flags = rustix::fs::fcntl_getfl(stream);
+    is_null && flags.is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// The folder in which `target` is or will be.

@@ -18,6 +18,9 @@ const NO_NAME: &str = "FILE";
 const OTHER_DISK: &str = "name an OUTPUT on another disk, or send it to another machine: \
                           `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
 
+const READER_ENDED: &str = "the reader of the pipe has ended; `kdumpconv unflatten` saves what it \
+                            received of a flattened stream";
+
 /// The name of INPUT, as the context of an error: advice makes commands with it.
 #[derive(Debug)]
 pub(crate) struct InputName {
@@ -82,7 +85,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         Some(Error::Read { what, source }) => {
             for_unreadable(what, source.kind()).map(str::to_owned)
         }
-        Some(Error::Write { source, .. }) if is_full(source) => Some(OTHER_DISK.to_owned()),
+        Some(Error::Write { source, .. }) => for_unwritable(source).map(str::to_owned),
         _ => name.and_then(|name| name.to_file.clone()),
     };
     advice.map(|advice| format!("; {advice}")).unwrap_or_default()
@@ -91,8 +94,19 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
 /// The end of the line that says why a dump is incomplete.
 pub(crate) fn for_reason(reason: &IncompleteReason) -> String {
     match reason {
-        IncompleteReason::Output(error) if is_full(error) => format!("; {OTHER_DISK}"),
+        IncompleteReason::Output(error) => {
+            for_unwritable(error).map(|advice| format!("; {advice}")).unwrap_or_default()
+        }
         _ => String::new(),
+    }
+}
+
+/// What to do about an output that takes no more.
+fn for_unwritable(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        _ if is_full(error) => Some(OTHER_DISK),
+        io::ErrorKind::BrokenPipe => Some(READER_ENDED),
+        _ => None,
     }
 }
 

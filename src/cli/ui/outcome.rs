@@ -50,9 +50,14 @@ pub(crate) fn memory_bytes(pages: &PageCounts, page_size: PageSize) -> u64 {
     pages.done().saturating_add(pages.excluded).saturating_mul(page_size.bytes())
 }
 
-/// Bytes of the kept pages that were not written.
-pub(crate) fn bytes_not_reached(pages: &PageCounts, page_size: PageSize) -> u64 {
-    pages.not_written().saturating_mul(page_size.bytes())
+/// Bytes of memory that an output accounts for, and bytes that the work did not reach: of all pages,
+/// or of the kept ones alone if not all of them were reached.
+pub(crate) fn reached(pages: &PageCounts, page_size: PageSize) -> (u64, u64) {
+    let bytes = |pages: u64| pages.saturating_mul(page_size.bytes());
+    match pages.not_written() {
+        0 => (memory_bytes(pages, page_size), 0),
+        rest => (bytes(pages.done()), bytes(rest)),
+    }
 }
 
 /// What a command made of what.
@@ -88,15 +93,21 @@ impl Totals<'_> {
     }
 }
 
-/// The kept pages by outcome, and the pages that are not kept. `stored` are those with data in the
-/// output, by how they are stored.
+/// The written pages by how they are stored, and the other pages. `stored` are those with data in the
+/// output.
 pub(crate) fn pages_line(pages: &PageCounts, stored: &[(u64, &str)]) -> String {
-    let others = [(pages.unreadable, "unreadable"), (pages.not_written(), "not written")];
-    let outcomes = parts(&[&[(pages.zero, "zero")], stored, &others].concat());
-    let not_kept = parts(&[(pages.excluded, "excluded"), (pages.without_data(), "without data")]);
-    let outcomes = if outcomes.is_empty() { outcomes } else { format!(": {outcomes}") };
-    let not_kept = if not_kept.is_empty() { not_kept } else { format!("; {not_kept}") };
-    format!("{} kept{outcomes}{not_kept}", count(pages.kept, "page"))
+    let written = parts(&[&[(pages.zero, "zero")], stored].concat());
+    let others = parts(&[
+        (pages.unreadable, "unreadable"),
+        (pages.not_written(), "not written"),
+        (pages.excluded, "excluded"),
+        (pages.without_data(), "without data"),
+    ]);
+    let written = if written.is_empty() { written } else { format!(": {written}") };
+    let others = if others.is_empty() { others } else { format!("; {others}") };
+    let is_whole = pages.written() == pages.kept;
+    let of_all = if is_whole { String::new() } else { format!("{} of ", pages.written()) };
+    format!("{of_all}{} written{written}{others}", count(pages.kept, "page"))
 }
 
 /// How pages of a codec are stored, as messages name it.

@@ -24,6 +24,9 @@ const PLAIN_MINIMUM: Duration = Duration::from_secs(1);
 /// How often the moving line shows the time, even if nothing moves.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Time that nobody waits for.
+const UNNOTICED: Duration = Duration::from_millis(300);
+
 /// Time after which a rate says something.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -59,9 +62,10 @@ impl Meter {
         let display = match when {
             When::Never => Display::Silent,
             When::Auto | When::Always if terminal => {
-                let target = ProgressDrawTarget::stderr_with_hz(10);
-                let bar = ProgressBar::with_draw_target(None, target);
+                // It has its style before anything is drawn.
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
                 start_stage(&bar, stage, 0);
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
                 bar.enable_steady_tick(TICK);
                 Display::Moving(bar)
             }
@@ -100,21 +104,28 @@ impl Drop for Meter {
 #[expect(clippy::expect_used, reason = "the templates are constants, and a test parses both")]
 fn start_stage(bar: &ProgressBar, stage: &'static str, total: u64) {
     let (length, template) = match total {
-        0 => (None, "{prefix}{amount}"),
+        0 => (None, "{unmeasured}"),
         total => (Some(total), "{prefix} [{wide_bar}]{amount}"),
     };
-    let amount = |state: &ProgressState, out: &mut dyn Write| {
+    // What is done in a moment would only flash.
+    let unmeasured = move |state: &ProgressState, out: &mut dyn Write| {
+        if state.elapsed() >= UNNOTICED {
+            let _ = write!(out, "{stage}{}", amount(state.pos(), 0, state.elapsed()));
+        }
+    };
+    let measured = |state: &ProgressState, out: &mut dyn Write| {
         let text = amount(state.pos(), state.len().unwrap_or(0), state.elapsed());
         let _ = out.write_str(&text);
     };
+    let style = ProgressStyle::with_template(template).expect("a template is well-formed");
+    let style = style.with_key("amount", measured).with_key("unmeasured", unmeasured);
+    bar.set_style(style.progress_chars("=> "));
+    bar.set_prefix(stage);
     bar.reset();
     match length {
         Some(length) => bar.set_length(length),
         None => bar.unset_length(),
     }
-    let style = ProgressStyle::with_template(template).expect("a template is well-formed");
-    bar.set_style(style.with_key("amount", amount).progress_chars("=> "));
-    bar.set_prefix(stage);
 }
 
 /// How far a stage is, after its name: bytes, share, rate, time taken and time left, as far as they
@@ -131,7 +142,7 @@ fn amount(done: u64, total: u64, elapsed: Duration) -> String {
     if done > 0 && elapsed >= SETTLED {
         text.push_str(&format!(" {},", rate(per_second(done, seconds))));
     }
-    text.push_str(&format!(" {}", time(seconds)));
+    text.push_str(&format!(" {} elapsed", time(seconds)));
     if done > 0 && done < total && elapsed >= SETTLED {
         let left = seconds * as_f64(total - done) / as_f64(done);
         text.push_str(&format!(", {} left", time(left)));
@@ -239,15 +250,18 @@ mod tests {
     #[test]
     fn an_amount_has_what_is_known() {
         let after = |done, total, seconds| amount(done, total, Duration::from_secs(seconds));
-        assert_eq!(after(0, 0, 3), " 3 s");
-        assert_eq!(after(0, 4 * MIB, 3), " 0 B of 4.0 MiB (0 %), 3 s");
-        assert_eq!(after(MIB, 4 * MIB, 0), " 1.0 MiB of 4.0 MiB (25 %), 0 s");
+        assert_eq!(after(0, 0, 3), " 3 s elapsed");
+        assert_eq!(after(0, 4 * MIB, 3), " 0 B of 4.0 MiB (0 %), 3 s elapsed");
+        assert_eq!(after(MIB, 4 * MIB, 0), " 1.0 MiB of 4.0 MiB (25 %), 0 s elapsed");
         assert_eq!(
             after(MIB, 4 * MIB, 2),
-            " 1.0 MiB of 4.0 MiB (25 %), 512.0 KiB/s, 2 s, 6 s left"
+            " 1.0 MiB of 4.0 MiB (25 %), 512.0 KiB/s, 2 s elapsed, 6 s left"
         );
-        assert_eq!(after(4 * MIB, 4 * MIB, 2), " 4.0 MiB of 4.0 MiB (100 %), 2.0 MiB/s, 2 s");
-        assert_eq!(after(4 * MIB, 0, 2), " 4.0 MiB, 2.0 MiB/s, 2 s");
+        assert_eq!(
+            after(4 * MIB, 4 * MIB, 2),
+            " 4.0 MiB of 4.0 MiB (100 %), 2.0 MiB/s, 2 s elapsed"
+        );
+        assert_eq!(after(4 * MIB, 0, 2), " 4.0 MiB, 2.0 MiB/s, 2 s elapsed");
         assert_eq!(after(1, u64::MAX, 1).split_whitespace().next_back(), Some("left"));
     }
 
@@ -267,10 +281,10 @@ mod tests {
             |state: &mut PlainState, seconds| state.line(start + Duration::from_secs(seconds));
         (state.done, state.total) = (0, 100 * MIB);
         assert_eq!(after(&mut state, 9), None);
-        let line = "writing: 0 B of 100.0 MiB (0 %), 10 s";
+        let line = "writing: 0 B of 100.0 MiB (0 %), 10 s elapsed";
         assert_eq!(after(&mut state, 10).as_deref(), Some(line));
         state.done = 20 * MIB;
-        let line = "writing: 20.0 MiB of 100.0 MiB (20 %), 1.8 MiB/s, 11 s, 44 s left";
+        let line = "writing: 20.0 MiB of 100.0 MiB (20 %), 1.8 MiB/s, 11 s elapsed, 44 s left";
         assert_eq!(after(&mut state, 11).as_deref(), Some(line));
         assert_eq!(after(&mut state, 12), None);
         state.done = 29 * MIB;

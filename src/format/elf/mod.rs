@@ -212,8 +212,12 @@ impl FileHeader {
     /// # Errors
     /// [`Error::Unsupported`] for a program, [`Error::NotRecognised`] if it is no ELF core otherwise.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let header = Elf::parse_header(bytes)
-            .map_err(|error| Error::NotRecognised(format!("not an ELF core: {error}")))?;
+        let header = Elf::parse_header(bytes).map_err(|error| {
+            let cut = format!("the file is cut off: it ends after {} bytes", bytes.len());
+            let is_cut = bytes.len() < FILE_HEADER_BYTES;
+            let why = if is_cut { cut } else { error.to_string() };
+            Error::NotRecognised(format!("not an ELF core: {why}"))
+        })?;
         let is_64bit = matches!(header.container(), Ok(Container::Big));
         let byte_order = match header.endianness() {
             Ok(Endian::Little) => ByteOrder::Little,

@@ -8,7 +8,7 @@ use kdumpconv::{Stage, convert};
 
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::job::{Job, Target, WriteStatus, refuse_terminal};
+use crate::cli::job::{Job, Target, WriteStatus, check_stdout};
 use crate::cli::ui::advice;
 use crate::cli::ui::messages::printable;
 use crate::cli::ui::progress::stage_name;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         return Ok(Exit::Done);
     }
     if !args.dry_run {
-        refuse_terminal(&args.output)?;
+        check_stdout(&args.output)?;
     }
     let job = Job::start(messages, &args.dump.input)?;
     let dump = job.open_dump(&args.dump, Some(&args.output))?;

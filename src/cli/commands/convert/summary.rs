@@ -10,8 +10,8 @@ use crate::cli::json::{
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    Totals, all_warnings, bytes_not_reached, memory_bytes, pages_line, per_second, print_published,
-    print_reasons, published_name,
+    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
+    published_name, reached,
 };
 use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex};
 use crate::cli::ui::terminal::Terminal;
@@ -149,11 +149,12 @@ impl ConvertSummary<'_> {
     fn lines(&self, details: bool) -> Vec<String> {
         let report = self.report;
         let pages = &report.pages;
+        let (bytes_read, bytes_not_reached) = reached(pages, report.page_size);
         let totals = Totals {
             published: self.published,
             output: self.output,
-            bytes_read: self.memory_bytes(),
-            bytes_not_reached: bytes_not_reached(pages, report.page_size),
+            bytes_read,
+            bytes_not_reached,
             bytes_written: report.output_bytes,
             seconds: self.seconds,
         };
