@@ -310,7 +310,7 @@ fn what_stands_in_the_way_of_an_output_is_said_with_the_way_around() {
     let said = stderr(&folder.run(&["vmcore", "out"]));
     assert!(said.ends_with("out exists already; -f (--force) replaces it\n"), "{said}");
     let said = stderr(&folder.run(&["vmcore", "/dev/full"]));
-    assert!(said.contains("; name an OUTPUT on another disk, or send it"), "{said}");
+    assert!(said.contains("(-d 31), name an OUTPUT on another disk, or send it"), "{said}");
     let mut of_other_machine = builder().build();
     of_other_machine[18] = 252;
     let at = of_other_machine.windows(9).position(|bytes| bytes == b"PAGESIZE=").unwrap();

@@ -15,8 +15,8 @@ use crate::cli::args::shared_args::InputArgs;
 /// What stands for INPUT in a command if it is standard input.
 const NO_NAME: &str = "FILE";
 
-const OTHER_DISK: &str = "name an OUTPUT on another disk, or send it to another machine: \
-                          `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
+const OTHER_DISK: &str = "exclude more pages (-d 31), name an OUTPUT on another disk, or send it to \
+                          another machine: `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
 
 const READER_ENDED: &str = "the reader of the pipe has ended; `kdumpconv unflatten` saves what it \
                             received of a flattened stream";
