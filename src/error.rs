@@ -46,7 +46,9 @@ pub enum Error {
         source: Box<Error>,
     },
 
-    /// A part of the input that nothing can be done without, such as a header, could not be read.
+    /// A part of the input could not be read: a header without which nothing can be done, or the page
+    /// or memory that was asked for. Of these, the cause of the source is an
+    /// [`Unreadable`](crate::Unreadable), which says why.
     #[error("cannot read {what}")]
     Read {
         /// The part.

@@ -141,6 +141,7 @@ pub use input::flattened::FlattenedInput;
 pub use input::{Compression, FileInput, Input, ReadAt};
 pub use kernel::arch::Architecture;
 pub use kernel::log;
+pub use kernel::physical::{MissingReason, Unreadable};
 pub use kernel::translate::Kernel;
 pub use kernel::translate::direct_map::DirectMap;
 pub use kernel::vmcoreinfo::Vmcoreinfo;

@@ -31,8 +31,10 @@ use crate::format::wire::StructLayout;
 use crate::format::{OTHER_KIND_BYTES, other_kind};
 use crate::input::{Compression, Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
+use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PageGrid, PageSize, PfnRange};
+use crate::pages::ranges::contains;
+use crate::pages::{PageGrid, PageSize, Pfn, PfnRange};
 
 pub(crate) use page_error::{PageError, PageFault};
 
@@ -301,6 +303,21 @@ impl Dump {
             Body::Kdump(kdump) => kdump.files.iter().find_map(|file| file.input.failure()),
         };
         failure.map(|failure| failure.to_io())
+    }
+
+    /// Memory at the start of page `pfn` that cannot be read.
+    pub(crate) fn unreadable(&self, pfn: Pfn, why: MissingReason) -> Unreadable {
+        self.blame_incompleteness(Unreadable { paddr: self.grid.address_of(pfn), why })
+    }
+
+    /// Gives the reason for a page that an incomplete dump does not have: nobody excluded it.
+    pub(crate) fn blame_incompleteness(&self, unreadable: Unreadable) -> Unreadable {
+        let Some((pfn, _)) = self.grid.locate(unreadable.paddr) else { return unreadable };
+        let is_excluded = unreadable.why == MissingReason::Excluded;
+        if contains(self.missing(), pfn) || (is_excluded && self.is_incomplete) {
+            return Unreadable { why: MissingReason::Incomplete(pfn), ..unreadable };
+        }
+        unreadable
     }
 }
 

@@ -3,19 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::dump::reader::PageReader;
-use crate::dump::{Body, Dump, PageFault};
+use crate::dump::{Body, Dump};
 use crate::error::Result;
 use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::ranges::contains;
 use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
 /// Number of decoded pages in the cache. Walks of page tables read the upper tables repeatedly.
 const CACHED_PAGES: usize = 64;
-
-/// Maximum pages that are loaded at a time.
-const BATCH_PAGES: u64 = 128;
 
 /// A dump's memory by physical address. For a kdump file, the most recent decoded pages are cached.
 pub struct DumpMemory<'a> {
@@ -47,7 +43,8 @@ impl<'a> DumpMemory<'a> {
     /// Fills `buf` with the bytes from physical address `paddr` on.
     ///
     /// # Errors
-    /// [`crate::Error::Read`] with the first address that cannot be read.
+    /// [`crate::Error::Read`]. The cause of its source is an [`Unreadable`], which has the first
+    /// address that cannot be read, and why; [`PageReader::page`] has an example.
     pub fn read(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<()> {
         self.read_physical(paddr, buf).map_err(|why| {
             crate::Error::read(format!("{} bytes of memory", buf.len()))(std::io::Error::other(why))
@@ -73,16 +70,6 @@ impl<'a> DumpMemory<'a> {
         })
     }
 
-    /// Gives the reason for a page that an incomplete dump does not have: nobody excluded it.
-    fn blame_incompleteness(&self, unreadable: Unreadable) -> Unreadable {
-        let Some((pfn, _)) = self.dump.grid().locate(unreadable.paddr) else { return unreadable };
-        let is_excluded = unreadable.why == MissingReason::Excluded;
-        if contains(self.dump.missing(), pfn) || (is_excluded && self.dump.is_incomplete()) {
-            return Unreadable { why: MissingReason::Incomplete(pfn), ..unreadable };
-        }
-        unreadable
-    }
-
     /// Reads from a kdump file. Whole pages are decoded into `buf`, parts of pages into the cache.
     fn read_pages(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let (grid, page_len) = (self.dump.grid(), self.dump.page_size().in_memory());
@@ -101,14 +88,13 @@ impl<'a> DumpMemory<'a> {
             let pages = rest.len() / page_len;
             if offset == 0 && pages > 1 {
                 let (whole, _) = rest.split_at_mut(pages * page_len);
-                read(reader, PfnRange::of(pfn, pages as u64), whole)
-                    .map_err(|(bad, why)| Unreadable { paddr: grid.address_of(bad), why })?;
+                reader.read(PfnRange::of(pfn, pages as u64), whole)?;
                 done += whole.len();
                 continue;
             }
-            let page = cache
-                .page(pfn, |page| read(reader, Span::new(pfn, pfn + 1), page))
-                .map_err(|(_, why)| Unreadable { paddr: address.unwrap_or(paddr), why })?;
+            let page = cache.page(pfn, |page| reader.read(Span::new(pfn, pfn + 1), page)).map_err(
+                |unreadable| Unreadable { paddr: address.unwrap_or(paddr), ..unreadable },
+            )?;
             let (_, available) = page.split_at(in_memory(offset));
             let length = available.len().min(rest.len());
             let ((available, _), (part, _)) =
@@ -120,43 +106,6 @@ impl<'a> DumpMemory<'a> {
     }
 }
 
-/// Reads the pages `pfns` into `buf`, which has exactly their size. The error is the first page that
-/// cannot be read, and why.
-fn read(
-    reader: &mut PageReader<'_>,
-    pfns: PfnRange,
-    buf: &mut [u8],
-) -> Result<(), (Pfn, MissingReason)> {
-    let dump = reader.dump();
-    let page_len = dump.page_size().in_memory();
-    let mut rest = buf;
-    let mut at = pfns.start;
-    while at < pfns.end {
-        let batch = PfnRange::of(at, (pfns.end - at).min(BATCH_PAGES));
-        let kept = dump.kept_within(batch).next().filter(|run| run.start == at);
-        let Some(kept) = kept else {
-            let is_present = dump.is_present(at);
-            return Err((
-                at,
-                if is_present { MissingReason::Excluded } else { MissingReason::Hole },
-            ));
-        };
-        let (pages, decoder) = reader.load(&[kept]);
-        for (pfn, page) in pages {
-            let (place, after) = rest.split_at_mut(page_len);
-            page.map_err(Clone::clone).and_then(|page| decoder.decode_into(page, place)).map_err(
-                |error| match error.fault {
-                    PageFault::Empty => (pfn, MissingReason::Incomplete(pfn)),
-                    _ => (pfn, MissingReason::Input(error.to_string())),
-                },
-            )?;
-            rest = after;
-        }
-        at = kept.end;
-    }
-    Ok(())
-}
-
 impl PhysicalMemory for DumpMemory<'_> {
     fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let read = match &self.dump.body {
@@ -164,7 +113,7 @@ impl PhysicalMemory for DumpMemory<'_> {
             Body::Elf(core) => core.memory.read_bytes(&*core.input, paddr, buf),
             Body::Kdump(_) => self.read_pages(paddr, buf),
         };
-        read.map_err(|unreadable| self.blame_incompleteness(unreadable))
+        read.map_err(|unreadable| self.dump.blame_incompleteness(unreadable))
     }
 
     fn readable_bytes(&self) -> u64 {

@@ -13,7 +13,8 @@ use crate::dump::elf::PlainPages;
 use crate::dump::kdump::StoredPages;
 use crate::dump::{Body, Dump, PageError, PageFault};
 use crate::error::{Error, Result};
-use crate::pages::{FileOffset, PageSize, Pfn, PfnRange, Position, Span};
+use crate::kernel::physical::{MissingReason, Unreadable};
+use crate::pages::{FileOffset, PageSize, Pfn, PfnRange, Span};
 
 /// A page as the input has it.
 #[derive(Debug, Clone, Copy)]
@@ -177,6 +178,9 @@ fn decode(
     })
 }
 
+/// Maximum pages that [`PageReader::read`] loads at a time.
+const BATCH_PAGES: u64 = 128;
+
 /// Reads pages of a dump, with buffers and decoders of its own. Each thread needs one.
 pub struct PageReader<'a> {
     dump: &'a Dump,
@@ -200,32 +204,80 @@ impl<'a> PageReader<'a> {
         Ok(PageReader { dump, loaded: LoadedPages::new(dump), decoder })
     }
 
-    /// The dump whose pages it reads.
-    pub(crate) fn dump(&self) -> &'a Dump {
-        self.dump
-    }
-
     /// The bytes of page `pfn`. Bytes that no segment of an ELF core covers are 0.
     ///
     /// # Errors
-    /// [`Error::Read`], whose source says why: there is no memory at `pfn`, the page is excluded, or
-    /// it cannot be read or decoded.
+    /// [`Error::Read`]. The cause of its source is an [`Unreadable`], which says why: there is no
+    /// memory at `pfn`, the page is excluded, or it cannot be read or decoded.
+    ///
+    /// ```
+    /// use kdumpconv::fixtures::{Load, VmcoreBuilder};
+    /// use kdumpconv::{Architecture, Dump, Error, MissingReason, PageReader, Result, Unreadable};
+    ///
+    /// /// The bytes of a page, or `None` if it was excluded.
+    /// fn unless_excluded(dump: &Dump, pfn: u64) -> Result<Option<Vec<u8>>> {
+    ///     let error = match PageReader::new(dump)?.page(pfn) {
+    ///         Ok(page) => return Ok(Some(page)),
+    ///         Err(error) => error,
+    ///     };
+    ///     if let Error::Read { source, .. } = &error {
+    ///         let cause = source.get_ref().and_then(|cause| cause.downcast_ref::<Unreadable>());
+    ///         if cause.is_some_and(|cause| cause.why == MissingReason::Excluded) {
+    ///             return Ok(None);
+    ///         }
+    ///     }
+    ///     Err(error)
+    /// }
+    ///
+    /// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    /// let vmcore = VmcoreBuilder::new(Architecture::X86_64).load(Load::new(0..4096).excluded());
+    /// let dump = Dump::of_bytes(vmcore.to_vec()?)?;
+    /// assert_eq!(unless_excluded(&dump, 0)?, None);
+    /// assert!(unless_excluded(&dump, 1).is_err(), "there is no memory");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn page(&mut self, pfn: impl Into<Pfn>) -> Result<Vec<u8>> {
         let pfn = pfn.into();
-        let failed = Error::read(format!("page {pfn:#x}"));
-        let page = Span::new(pfn, pfn.saturating_add(1));
-        if self.dump.kept_within(page).next().is_none() {
-            let is_present = self.dump.is_present(pfn);
-            let why = if is_present { "the page is excluded" } else { "there is no memory there" };
-            return Err(failed(io::Error::other(why)));
-        }
         let mut bytes = vec![0; self.dump.page_size().in_memory()];
-        let (mut pages, decoder) = self.load(&[page]);
-        let read = pages.next().map_or(Ok(()), |(_, page)| {
-            page.map_err(Clone::clone).and_then(|page| decoder.decode_into(page, &mut bytes))
-        });
-        read.map_err(|why| failed(io::Error::other(why)))?;
+        let beyond = || self.dump.unreadable(pfn, MissingReason::Hole);
+        let page = Span::checked(pfn, 1).ok_or_else(beyond);
+        page.and_then(|page| self.read(page, &mut bytes))
+            .map_err(|why| Error::read(format!("page {pfn:#x}"))(io::Error::other(why)))?;
         Ok(bytes)
+    }
+
+    /// Reads the pages `pfns` into `buf`, which has exactly their size. The error is the first page
+    /// that cannot be read, and why.
+    pub(crate) fn read(&mut self, pfns: PfnRange, buf: &mut [u8]) -> Result<(), Unreadable> {
+        let dump = self.dump;
+        let page_len = dump.page_size().in_memory();
+        let mut rest = buf;
+        let mut at = pfns.start;
+        while at < pfns.end {
+            let batch = PfnRange::of(at, (pfns.end - at).min(BATCH_PAGES));
+            let kept = dump.kept_within(batch).next().filter(|run| run.start == at);
+            let Some(kept) = kept else {
+                let is_present = dump.is_present(at);
+                let why = if is_present { MissingReason::Excluded } else { MissingReason::Hole };
+                return Err(dump.unreadable(at, why));
+            };
+            let (pages, decoder) = self.load(&[kept]);
+            for (pfn, page) in pages {
+                let (place, after) = rest.split_at_mut(page_len);
+                let read = page.map_err(Clone::clone);
+                read.and_then(|page| decoder.decode_into(page, place)).map_err(|error| {
+                    let why = match error.fault {
+                        PageFault::Empty => MissingReason::Incomplete(pfn),
+                        _ => MissingReason::Input(error.to_string()),
+                    };
+                    dump.unreadable(pfn, why)
+                })?;
+                rest = after;
+            }
+            at = kept.end;
+        }
+        Ok(())
     }
 
     /// Loads the pages of `runs`; returns the pages, and the decoder for them. The runs ascend, and

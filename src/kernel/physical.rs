@@ -20,6 +20,9 @@ pub trait PhysicalMemory {
 }
 
 /// Memory that could not be read.
+///
+/// Of [`PageReader::page`](crate::PageReader::page) and [`DumpMemory::read`](crate::DumpMemory::read)
+/// this is the cause of the I/O error that is the source of [`Error::Read`](crate::Error::Read).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("physical address {paddr:#x} cannot be read: {why}")]
 pub struct Unreadable {
@@ -31,6 +34,7 @@ pub struct Unreadable {
 
 /// Why memory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MissingReason {
     /// The machine has no memory there, as far as the dump says.
     #[error("the dump has no memory there")]

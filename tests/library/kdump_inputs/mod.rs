@@ -8,9 +8,7 @@ mod versions;
 use crate::common::{
     InMemory, core_of, flat, open_core, options, plain, starts_beyond_its_header, stream_of,
 };
-use kdumpconv::Codec;
-use kdumpconv::Dump;
-use kdumpconv::PageReader;
+use kdumpconv::{Codec, Dump, Error, MissingReason, PageReader, Pfn, Unreadable};
 use proptest::prelude::*;
 use support::compare::compare;
 use support::kdump::Kdump;
@@ -26,9 +24,12 @@ fn opened(vmcore: &SmallVmcore) -> Dump {
     open_core(Box::new(InMemory(vmcore.builder.build())), page_size).unwrap()
 }
 
-/// Why a page cannot be read.
-fn reason(error: &kdumpconv::Error) -> String {
-    std::error::Error::source(error).unwrap().to_string()
+/// Why page `pfn` cannot be read, as callers find out.
+fn reason(dump: &Dump, pfn: u64, error: &Error) -> MissingReason {
+    let Error::Read { source, .. } = error else { panic!("{error:?}") };
+    let cause = source.get_ref().and_then(|cause| cause.downcast_ref::<Unreadable>()).unwrap();
+    assert_eq!(cause.paddr, dump.grid().address_of(Pfn::new(pfn)));
+    cause.why.clone()
 }
 
 /// Every page of the model reads as it is, and no other page can be read.
@@ -38,15 +39,17 @@ fn assert_pages(dump: &Dump, model: &Model) {
     let mut reader = PageReader::new(dump).unwrap();
     for run in model.runs() {
         for pfn in [run.pfns.start, (run.pfns.start + run.pfns.end) / 2, run.pfns.end - 1] {
-            let page = reader.page(pfn).map_err(|error| reason(&error));
+            let page = reader.page(pfn).map_err(|error| reason(dump, pfn, &error));
             let expected = match model.page(pfn) {
                 Expected::Data(bytes) => Ok(bytes),
-                Expected::NoData => Err("the page is excluded".to_owned()),
-                Expected::Hole => Err("there is no memory there".to_owned()),
+                Expected::NoData => Err(MissingReason::Excluded),
+                Expected::Hole => Err(MissingReason::Hole),
             };
             assert_eq!(page, expected, "pfn {pfn:#x}");
         }
     }
+    let beyond = reader.page(u64::MAX).map_err(|error| reason(dump, u64::MAX, &error));
+    assert_eq!(beyond, Err(MissingReason::Hole));
 }
 
 proptest! {

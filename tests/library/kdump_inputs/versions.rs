@@ -3,6 +3,7 @@
 use kdumpconv::Codec;
 use kdumpconv::Dump;
 use kdumpconv::Input;
+use kdumpconv::MissingReason;
 use kdumpconv::PageReader;
 use kdumpconv::PfnRange;
 use proptest::prelude::*;
@@ -46,10 +47,10 @@ fn text_of(dump: &Dump) -> Option<String> {
 fn assert_kept_pages(dump: &Dump, model: &Model) {
     let mut reader = PageReader::new(dump).unwrap();
     for pfn in model.runs().iter().flat_map(|run| run.pfns.clone()) {
-        let page = reader.page(pfn).map_err(|error| reason(&error));
+        let page = reader.page(pfn).map_err(|error| reason(dump, pfn, &error));
         let expected = match model.page(pfn) {
             Expected::Data(bytes) => Ok(bytes),
-            _ => Err("there is no memory there".to_owned()),
+            _ => Err(MissingReason::Hole),
         };
         assert_eq!(page, expected, "pfn {pfn:#x}");
     }
