@@ -9,11 +9,13 @@ const FIXTURES: &str = include_str!("../../src/fixtures/mod.rs");
 
 /// What each code block of the README is, by its section, its language and its first word; and who
 /// runs it.
-const BLOCKS: [(&str, &str, &str, &str); 6] = [
+const BLOCKS: [(&str, &str, &str, &str); 8] = [
     ("kdumpconv", "", "$", "tests/peers/readme.rs"),
     ("Quick start", "sh", "cargo", ".ci/run"),
     ("Recipes", "sh", "kdumpconv", "tests/peers/readme.rs"),
-    ("In the kdump hook", "", "#", "tests/dropin/run"),
+    ("In the kdump hook", "", "core_collector", "tests/command/dropin/scripts.rs"),
+    ("In the kdump hook", "", "PATH=/usr/libexec/kdumpconv:$PATH", "tests/dropin/run"),
+    ("In the kdump hook", "", "add_dracutmodules+=\"", "tests/dropin/run"),
     ("Fixtures for your tests", "rust", "use", "tests/command/readme.rs"),
     ("Fixtures for your tests", "python", "import", "tests/peers/readme.rs"),
 ];
@@ -105,9 +107,9 @@ fn the_quick_start_can_be_run_twice() {
 #[test]
 fn every_setting_of_the_kdump_hooks_is_tested() {
     let (_, blocks) = parse(README);
-    let hook = blocks.iter().find(|block| block.section == "In the kdump hook").unwrap();
+    let hooks = blocks.iter().filter(|block| block.section == "In the kdump hook");
     let tests = [include_str!("../dropin/run"), include_str!("dropin/scripts.rs")].concat();
-    for setting in hook.code.iter().filter(|line| !line.starts_with("# ")) {
+    for setting in hooks.flat_map(|block| &block.code) {
         let name = setting.split_inclusive(['=', '+', ' ']).next().unwrap();
         let name = name.trim_end_matches('+');
         let name = if name.starts_with("kdumpconv_as_") { "kdumpconv_as_" } else { name };
