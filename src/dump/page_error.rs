@@ -29,8 +29,27 @@ pub(crate) enum PageFault {
     Empty,
     /// The page's descriptor is implausible, or points outside the file.
     Descriptor,
+    /// The page's descriptor is after the end of the file.
+    DescriptorAfterEnd,
+    /// The page's data begins where the file has bytes, or ends, but not all of it is there.
+    DataCutOff,
+    /// The page's data begins after the end of the file.
+    DataAfterEnd,
     /// The page's descriptor or data cannot be read.
     Unreadable,
     /// The page's data cannot be decoded.
     Data,
+}
+
+impl PageFault {
+    /// Whether the page, or its descriptor, is after the end of the file.
+    pub(crate) fn is_after_end(self) -> bool {
+        self.shows_cut() || self == PageFault::DataAfterEnd
+    }
+
+    /// Whether it shows that the file is cut off: that data begins after the end of the file may
+    /// also come from a damaged descriptor.
+    pub(crate) fn shows_cut(self) -> bool {
+        matches!(self, PageFault::DescriptorAfterEnd | PageFault::DataCutOff)
+    }
 }

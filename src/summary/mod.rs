@@ -18,6 +18,7 @@ mod remarks;
 mod stored;
 
 use crate::dump::Dump;
+use crate::dump::kdump::Kdump;
 use crate::dump::notes::NoteKind;
 use crate::format::dump_level::DumpLevel;
 use crate::format::wire::StructLayout;
@@ -39,6 +40,9 @@ pub struct Summary {
     pub file: FileFacts,
     /// Whether parts of the dump are known to be lost.
     pub is_incomplete: bool,
+    /// Whether the header of the kdump file says that pages were not written, although they should
+    /// have been. Then these count as excluded.
+    pub is_marked_incomplete: bool,
     /// The architecture of the crashed machine.
     pub arch: Architecture,
     /// How the kdump headers of this kernel are laid out.
@@ -93,7 +97,7 @@ pub struct Pages {
     pub ram: u64,
     /// RAM whose contents the dump has, or should have.
     pub kept: u64,
-    /// RAM that was excluded.
+    /// RAM that was excluded, or not written (see [`Summary::is_marked_incomplete`]).
     pub excluded: u64,
     /// Pages below `max_mapnr` that are not RAM.
     pub holes: u64,
@@ -128,6 +132,7 @@ impl Summary {
         Summary {
             file: FileFacts::of(dump),
             is_incomplete: dump.is_incomplete(),
+            is_marked_incomplete: dump.kdump().is_some_and(Kdump::is_marked_incomplete),
             arch: dump.arch(),
             layout: dump.layout(),
             page_size: dump.page_size(),
@@ -154,7 +159,15 @@ impl Summary {
     /// Whether the input has all pages of a dump that is not known to be incomplete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.is_incomplete && self.pages.absent == 0
+        let unreadable = self.stored.as_ref().map_or(0, |stored| stored.unreadable);
+        !self.is_incomplete && self.pages.absent == 0 && unreadable == 0
+    }
+
+    /// Kept pages that the input lacks because the file is cut off. If the descriptors are a sample,
+    /// those of the sample.
+    #[must_use]
+    pub fn cut_off(&self) -> u64 {
+        self.stored.as_ref().map_or(self.pages.absent, Stored::cut_off)
     }
 }
 

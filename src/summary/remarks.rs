@@ -8,7 +8,7 @@ use crate::dump::Dump;
 use crate::dump::elf::ElfCore;
 use crate::dump::kdump::Kdump;
 use crate::error::counted;
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP};
+use crate::format::kdump::DUMP_DH_EXCLUDED_VMEMMAP;
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -63,20 +63,23 @@ fn of_elf(core: &ElfCore, pages: &Pages, remarks: &mut Remarks) {
             core.header.e_phoff
         ),
     );
-    remarks.add(
-        pages.absent > 0,
-        "cut-off",
-        format!("the file is cut off: it lacks {}", counted(pages.absent, "page")),
-    );
+    of_cut(pages.absent, remarks);
+}
+
+fn of_cut(lost: u64, remarks: &mut Remarks) {
+    let text = format!("the file is cut off: it lacks {}", counted(lost, "page"));
+    remarks.add(lost > 0, "cut-off", text);
 }
 
 fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remarks: &mut Remarks) {
     remarks.add(
-        kdump.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0,
+        kdump.is_marked_incomplete(),
         "incomplete",
         "marked as incomplete: pages that were to be written are missing",
     );
-    let lost = stored.map_or(0, |stored| stored.unreadable);
+    let cut_off = stored.map_or(0, Stored::cut_off);
+    of_cut(cut_off, remarks);
+    let lost = stored.map_or(0, |stored| stored.unreadable - cut_off);
     remarks.add(
         lost > 0,
         "lost-pages",

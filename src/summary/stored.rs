@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::codec::{Codec, Decoder};
+use crate::dump::PageFault;
 use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
@@ -49,6 +50,10 @@ pub struct Stored {
     pub unreadable: u64,
     /// What is wrong with the first unreadable page.
     pub first_unreadable: Option<String>,
+    /// Unreadable pages whose descriptors or data are after the end of the file.
+    after_end: u64,
+    /// Whether one of them shows that the file is cut off.
+    shows_cut: bool,
 }
 
 impl Stored {
@@ -105,6 +110,14 @@ impl Stored {
         Codec::ALL.into_iter().filter(is_used).collect()
     }
 
+    /// Unreadable pages that the file lacks because it is cut off.
+    #[must_use]
+    pub fn cut_off(&self) -> u64 {
+        // A sample may not have the page where the file was cut.
+        let is_cut = self.shows_cut || self.sampled < self.descriptors;
+        if is_cut { self.after_end } else { 0 }
+    }
+
     /// Bytes of all pages whose descriptors were read, as stored.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -117,8 +130,10 @@ impl Stored {
         &mut self.codecs[codec.index()]
     }
 
-    fn add_unreadable(&mut self, pages: u64, why: impl FnOnce() -> String) {
+    fn add_unreadable(&mut self, pages: u64, fault: PageFault, why: impl FnOnce() -> String) {
         self.unreadable += pages;
+        self.after_end += if fault.is_after_end() { pages } else { 0 };
+        self.shows_cut |= fault.shows_cut();
         self.first_unreadable.get_or_insert_with(why);
     }
 }
@@ -155,9 +170,11 @@ impl DescriptorPass<'_> {
         let start = offset_of(indices.start);
         // After a bad sector, the rest of the window counts as unreadable here; a conversion reads
         // on after the sector.
-        let (bytes, why) = match read_full(&*self.file.input, window, start.get()) {
-            Ok(bytes) => (bytes, "it cannot be read".to_owned()),
-            Err(error) => (0, format!("it cannot be read: {error}")),
+        let (bytes, (fault, why)) = match read_full(&*self.file.input, window, start.get()) {
+            Ok(bytes) => {
+                (bytes, (PageFault::DescriptorAfterEnd, "the file ends before it".to_owned()))
+            }
+            Err(error) => (0, (PageFault::Unreadable, format!("it cannot be read: {error}"))),
         };
         let descriptors = window.split_at(bytes).0.chunks_exact(PAGE_DESC_BYTES);
         let read = descriptors.len() as u64;
@@ -176,15 +193,18 @@ impl DescriptorPass<'_> {
                         pages: 1,
                     });
                 }
-                Err((_, why)) => {
+                Err((fault, why)) => {
                     let at = offset_of(index);
-                    stored.add_unreadable(1, || format!("page descriptor at {at:#x}: {why}"));
+                    stored
+                        .add_unreadable(1, fault, || format!("page descriptor at {at:#x}: {why}"));
                 }
             }
         }
         if read < count {
             let at = offset_of(indices.start + read);
-            stored.add_unreadable(count - read, || format!("page descriptor at {at:#x}: {why}"));
+            stored.add_unreadable(count - read, fault, || {
+                format!("page descriptor at {at:#x}: {why}")
+            });
         }
         stored.sampled += count;
     }

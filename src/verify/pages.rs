@@ -155,8 +155,11 @@ impl PageChecker<'_> {
         let kind = match why.fault {
             PageFault::NotGiven => FindingKind::NotGiven,
             PageFault::Empty if self.says_incomplete => FindingKind::Unwritten,
-            PageFault::Empty | PageFault::Descriptor => FindingKind::Descriptor,
-            PageFault::Unreadable => FindingKind::Unreadable,
+            PageFault::Empty
+            | PageFault::Descriptor
+            | PageFault::DataCutOff
+            | PageFault::DataAfterEnd => FindingKind::Descriptor,
+            PageFault::DescriptorAfterEnd | PageFault::Unreadable => FindingKind::Unreadable,
             PageFault::Data => FindingKind::Data,
         };
         Finding { offset: why.offset, ..Finding::of_page(kind, pfn, why.to_string()) }

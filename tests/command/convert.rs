@@ -152,7 +152,11 @@ fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let mut executable = builder().build();
     executable[16] = 3;
     let cases: [(&str, &[u8], &str); 6] = [
-        ("kdump", &kdump[..9000], "2nd bitmap at offset 0x3000: the file ends within it"),
+        (
+            "kdump",
+            &kdump[..9000],
+            "2nd bitmap at offset 0x3000: the file is cut off before it, at 0x2328",
+        ),
         ("flattened", &flattened, "block_size 0 is not a power of two"),
         ("xz", &xz, "compressed with xz, not an ELF vmcore or kdump file; unpack it: `xz -dc"),
         ("text", &[b'x'; 9000], "the input is a text file"),

@@ -69,7 +69,7 @@ fn a_core_and_a_flattened_file_are_described_as_such() {
     let folder = folder();
     let core = text(&folder, &["vmcore"]);
     assert!(core.starts_with("vmcore: ELF vmcore, 64 bit, x86_64 little-endian\n"), "{core}");
-    assert!(core.contains("#1 SMP sample x86_64 (from memory)\n"), "{core}");
+    assert!(core.contains("#1 SMP sample x86_64 (read from the dump's memory)\n"), "{core}");
     assert!(core.contains("\nRemark      the program headers are at 0xc0"), "{core}");
     let flat = text(&folder, &["flat"]);
     assert!(flat.starts_with("flat: kdump-compressed file, flattened, x86_64"), "{flat}");
@@ -155,6 +155,7 @@ fn json_has_everything_by_stable_names() {
             "/pages",
             json!({
                 "max_mapnr": 2048, "ram": 1952, "kept": 1952, "excluded": 0, "holes": 96, "absent": 0,
+                "cut_off": 0,
             }),
         ),
         ("/stored/descriptors", json!(1952)),
@@ -248,13 +249,71 @@ fn an_incomplete_dump_is_reported_and_not_a_failure() {
     bytes.truncate(bytes.len() - 5000);
     folder.write("cut", &bytes);
     let said = text(&folder, &["cut"]);
-    assert!(said.lines().next().unwrap().ends_with(", incomplete"), "{said}");
+    let first = said.lines().next().unwrap();
+    assert!(
+        first.contains(", incomplete: cut off, ") && first.ends_with(" pages missing"),
+        "{said}"
+    );
     assert!(said.contains("\nWarning     the flattened file is cut off at offset "), "{said}");
     let report = json_of(&folder, &["cut"]);
     assert_eq!(report["complete"], json!(false));
     assert_eq!(report["kdump"]["files"][0]["flattened"]["has_end_mark"], json!(false));
     assert!(report["stored"]["unreadable"].as_u64().unwrap() > 0);
     assert!(report["stored"]["first_unreadable"].is_string());
+}
+
+#[test]
+fn the_first_line_says_that_a_file_is_cut_off_and_what_it_lacks() {
+    let folder = folder();
+    for (name, cut, missing) in [("vmcore", 4 * 4096, 4), ("kdump", 5, 1)] {
+        let bytes = folder.read(name);
+        folder.write("cut", &bytes[..bytes.len() - cut]);
+        let said = text(&folder, &["cut"]);
+        let pages = if missing == 1 { "1 page" } else { "4 pages" };
+        let end = format!("little-endian, incomplete: cut off, {pages} missing\n");
+        assert!(said.contains(&end), "{said}");
+        let counts = format!("96 more in holes; {pages} missing: the file is cut off\n");
+        assert!(said.contains(&counts), "{said}");
+        let remark = format!("the file is cut off: it lacks {pages}\n");
+        assert!(said.contains(&remark), "{said}");
+        let report = json_of(&folder, &["cut"]);
+        assert_eq!(
+            (&report["complete"], &report["pages"]["cut_off"]),
+            (&json!(false), &json!(missing))
+        );
+    }
+    let kdump = folder.read("kdump");
+    for (len, why) in [
+        (3000, "1st bitmap at offset 0x2000: the file is cut off before it, at 0xbb8"),
+        (0x2010, "1st bitmap at offset 0x2000: the file is cut off within it, at 0x2010"),
+    ] {
+        folder.write("cut", &kdump[..len]);
+        let output = folder.run(&["info", "cut"]);
+        assert_eq!(code(&output), 3);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn pages_that_an_incomplete_dump_lacks_are_not_said_to_be_excluded() {
+    let folder = folder();
+    let output = folder.run(&["-q", "-L", "300K", "vmcore", "less"]);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let said = text(&folder, &["less.incomplete"]);
+    assert!(said.lines().next().unwrap().ends_with(", incomplete"), "{said}");
+    assert!(said.contains(" excluded or not written; 96 more in holes\n"), "{said}");
+}
+
+#[test]
+fn a_part_of_the_kernels_name_that_its_writer_did_not_know_is_left_out() {
+    let folder = Folder::new();
+    let core =
+        x86_64().vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n").load(Load::new(0, noise(1, 4096)));
+    folder.write("vmcore", &core.build());
+    assert_eq!(code(&folder.run(&["-q", "vmcore", "unknown"])), 0);
+    let said = text(&folder, &["unknown"]);
+    assert!(said.contains("\nKernel      6.1.0 x86_64\n"), "{said}");
+    assert_eq!(json_of(&folder, &["unknown"])["kernel"]["version"], "unknown");
 }
 
 #[test]

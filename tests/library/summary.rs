@@ -180,11 +180,26 @@ fn wherever_a_file_is_cut_what_is_lost_is_counted() {
         };
         let lost = judge.descriptors.iter().enumerate().filter(|page| !there(*page)).count();
         let summary = Summary::of(&dump);
+        assert_eq!(summary.is_complete(), lost == 0);
+        assert_eq!(summary.cut_off(), lost as u64, "{len} bytes");
         let stored = summary.stored.unwrap();
         assert_eq!(stored.unreadable, lost as u64, "{len} bytes");
         assert_eq!(stored.first_unreadable.is_some(), lost > 0);
-        assert_eq!(summary.remarks.iter().any(|remark| remark.id == "lost-pages"), lost > 0);
+        assert_eq!(summary.remarks.iter().any(|remark| remark.id == "cut-off"), lost > 0);
+        assert!(summary.remarks.iter().all(|remark| remark.id != "lost-pages"));
     }
+}
+
+#[test]
+fn a_damaged_descriptor_that_points_far_away_does_not_make_the_file_cut_off() {
+    let mut bytes = converted(Codec::Zlib);
+    let judge = Kdump::from_bytes(&bytes).unwrap();
+    let table = usize::try_from(judge.data_start()).unwrap() - 24 * judge.descriptors.len();
+    bytes[table + 24 + 5] = 1;
+    let summary = Summary::of(&core_of(bytes.clone()).unwrap());
+    assert!(!summary.is_complete());
+    assert_eq!((summary.cut_off(), summary.stored.as_ref().unwrap().unreadable), (0, 1));
+    assert_eq!(remarks(bytes), ["lost-pages"]);
 }
 
 #[test]

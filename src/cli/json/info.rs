@@ -1,6 +1,6 @@
 //! The report on what a dump is.
 
-use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Pages, Summary};
+use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Summary};
 use kdumpconv::{ByteOrder, PageSize, Pfn, StructLayout};
 use serde::Serialize;
 
@@ -160,13 +160,17 @@ struct InfoPages {
     ram: Count,
     /// Pages of RAM whose contents the dump has, or should have.
     kept: Count,
-    /// Pages of RAM that were excluded.
+    /// Pages of RAM that were excluded; in a dump whose header is marked incomplete (`status` of
+    /// `kdump`), also pages that should have been kept but were not written.
     excluded: Count,
     /// Pages below `max_mapnr` that are not RAM.
     holes: Count,
     /// Kept pages that the input does not have: they are in files of a split set that were not
     /// given, or beyond the end of an ELF vmcore.
     absent: Count,
+    /// Kept pages that the input does not have because the file is cut off. If `stored` is a
+    /// sample, those of the sample.
+    cut_off: Count,
 }
 
 /// Sizes in bytes.
@@ -266,7 +270,7 @@ impl InfoJson {
                 bits: summary.dump_level.bits(),
                 excluded: ClassName::excluded_by(summary.dump_level),
             },
-            pages: InfoPages::from(&summary.pages),
+            pages: InfoPages::of(summary),
             classes,
             stored: summary.stored.as_ref().map(StoredJson::from),
             bytes: InfoBytes { file: bytes.file.map(Count::from), memory: bytes.memory.into() },
@@ -324,8 +328,9 @@ impl From<&ElfFacts> for ElfFactsJson {
     }
 }
 
-impl From<&Pages> for InfoPages {
-    fn from(pages: &Pages) -> Self {
+impl InfoPages {
+    fn of(summary: &Summary) -> Self {
+        let pages = &summary.pages;
         InfoPages {
             max_mapnr: pages.max_mapnr.into(),
             ram: pages.ram.into(),
@@ -333,6 +338,7 @@ impl From<&Pages> for InfoPages {
             excluded: pages.excluded.into(),
             holes: pages.holes.into(),
             absent: pages.absent.into(),
+            cut_off: summary.cut_off().into(),
         }
     }
 }

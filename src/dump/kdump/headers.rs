@@ -175,7 +175,7 @@ impl KdumpFile {
                 return Err(Error::Damaged {
                     what: name.to_owned(),
                     offset: place.start.get(),
-                    why: format!("the file ends within it, at {:#x}", at + n as u64),
+                    why: self.cut_before(place, at + n as u64),
                 });
             }
             held += set.push(&window);
@@ -184,6 +184,13 @@ impl KdumpFile {
         }
         set.truncate(self.max_mapnr);
         Ok(set)
+    }
+
+    /// Where the file was cut off, if its bytes after `read`, in `place`, are missing.
+    fn cut_before(&self, place: FileRange, read: FileOffset) -> String {
+        let end = self.input.size().map_or(read, FileOffset::new).min(read);
+        let where_it_is = if end < place.start { "before" } else { "within" };
+        format!("the file is cut off {where_it_is} it, at {end:#x}")
     }
 
     /// Limits the memory of a bitmap to a multiple of the file's size. A file that is flattened, or was
@@ -200,6 +207,11 @@ impl KdumpFile {
             offset: offset.get(),
             why: format!("it is too large for a file of {bytes} bytes"),
         })
+    }
+
+    /// Whether the header says that pages were not written, although they should have been.
+    pub(crate) fn is_marked_incomplete(&self) -> bool {
+        self.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0
     }
 
     /// A warning if the file ends within its `count` descriptors.

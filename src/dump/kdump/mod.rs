@@ -14,7 +14,7 @@ use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, counted};
 use crate::format::dump_level::DumpLevel;
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader};
+use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
 use crate::format::wire::StructLayout;
 use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
@@ -49,6 +49,11 @@ pub(crate) struct Kdump {
 }
 
 impl Kdump {
+    /// Whether a header says that pages were not written, although they should have been.
+    pub(crate) fn is_marked_incomplete(&self) -> bool {
+        self.files.iter().any(KdumpFile::is_marked_incomplete)
+    }
+
     /// The file that contains the notes: the first.
     pub(crate) fn input(&self) -> &dyn ReadAt {
         match self.files.first() {
@@ -133,8 +138,7 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
     let cut = files.iter().any(|file| file.is_cut);
-    let says_so = |file: &KdumpFile| file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
-    let mut incomplete = cut || files.iter().any(says_so);
+    let mut incomplete = cut || files.iter().any(KdumpFile::is_marked_incomplete);
     check_set(&files, &kept, &mut warnings, &mut incomplete)?;
     for file in &mut files {
         file.first_rank = kept.rank(file.pfns.start);

@@ -111,8 +111,13 @@ impl Kdump {
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
         // After a bad sector, the remaining descriptors of this batch count as unreadable.
         let (read, why) = match read_full(&*file.input, &mut into.descriptors, at.get()) {
-            Ok(read) => (read, "the file ends before it".to_owned()),
-            Err(error) => (read_whole(&*file.input, &mut into.descriptors, at), error.to_string()),
+            Ok(read) => {
+                (read, (PageFault::DescriptorAfterEnd, "the file ends before it".to_owned()))
+            }
+            Err(error) => {
+                let read = read_whole(&*file.input, &mut into.descriptors, at);
+                (read, (PageFault::Unreadable, error.to_string()))
+            }
         };
         let order = file.layout.byte_order();
         let first = into.pages.len();
@@ -123,7 +128,7 @@ impl Kdump {
                     descriptors = rest;
                     self.check(file, &PageDesc::decode(bytes, order))
                 }
-                None => Err((PageFault::Unreadable, why.clone())),
+                None => Err(why.clone()),
             };
             into.pages.push(page.map_err(|(fault, why)| {
                 let why = format!("page descriptor at {offset:#x}: {why}");
@@ -184,7 +189,20 @@ impl Kdump {
             let why = "it is empty: the dump ended before this page was written";
             return Err((PageFault::Empty, why.to_owned()));
         }
-        self.check_sense(file, desc).map_err(|why| (PageFault::Descriptor, why))
+        let page = self.check_sense(file, desc).map_err(|why| (PageFault::Descriptor, why))?;
+        let (offset, data) = (page.offset, page.extent());
+        match file.input.size() {
+            Some(size) if size < data.end.get() => {
+                let is_cut = offset.get() <= size;
+                let fault = if is_cut { PageFault::DataCutOff } else { PageFault::DataAfterEnd };
+                Err((fault, format!("its data at {offset:#x} is after the end of the file")))
+            }
+            _ if !file.input.has_written(data) => {
+                let why = format!("its data at {offset:#x} is in no record of the flattened file");
+                Err((PageFault::Descriptor, why))
+            }
+            _ => Ok(page),
+        }
     }
 
     fn check_sense(&self, file: &KdumpFile, desc: &PageDesc) -> Result<StoredPage, String> {
@@ -204,16 +222,11 @@ impl Kdump {
         }
         let data =
             Span::checked(offset, bytes).filter(|data| i64::try_from(data.end.get()).is_ok());
-        let data =
-            data.ok_or_else(|| format!("offset {offset:#x} exceeds the maximum size of a file"))?;
+        if data.is_none() {
+            return Err(format!("offset {offset:#x} exceeds the maximum size of a file"));
+        }
         if offset < file.descriptors {
             return Err(format!("offset {offset:#x} is within the headers"));
-        }
-        if file.input.size().is_some_and(|size| size < data.end.get()) {
-            return Err(format!("its data at {offset:#x} is after the end of the file"));
-        }
-        if !file.input.has_written(data) {
-            return Err(format!("its data at {offset:#x} is in no record of the flattened file"));
         }
         Ok(StoredPage { codec, offset, place: 0..in_memory(bytes) })
     }

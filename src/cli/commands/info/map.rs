@@ -11,7 +11,7 @@ const MOSTLY: Look =
     Look { ascii: '+', unicode: '\u{2593}', colour: "32", meaning: "at least half kept" };
 const PARTLY: Look =
     Look { ascii: '-', unicode: '\u{2591}', colour: "33", meaning: "less than half kept" };
-const EXCLUDED: Look = Look { ascii: 'x', unicode: 'x', colour: "34", meaning: "excluded" };
+const NONE_KEPT: Look = Look { ascii: 'x', unicode: 'x', colour: "34", meaning: "none kept" };
 const HOLE: Look = Look { ascii: '.', unicode: '\u{b7}', colour: "2", meaning: "hole" };
 const LONG_HOLE: Look =
     Look { ascii: '~', unicode: '~', colour: "2", meaning: "long hole, shortened" };
@@ -20,7 +20,7 @@ fn look(cell: &Cell) -> Look {
     match *cell {
         Cell::LongHole => LONG_HOLE,
         Cell::Stretch { ram: 0, .. } => HOLE,
-        Cell::Stretch { kept: 0, .. } => EXCLUDED,
+        Cell::Stretch { kept: 0, .. } => NONE_KEPT,
         Cell::Stretch { ram, kept } if kept >= ram => KEPT,
         Cell::Stretch { ram, kept } if kept >= ram - kept => MOSTLY,
         Cell::Stretch { .. } => PARTLY,
@@ -31,7 +31,7 @@ fn look(cell: &Cell) -> Look {
 pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) -> [String; 2] {
     let signs: Vec<Look> = picture.cells.iter().map(look).collect();
     let mut legend = format!("one cell is {}", size(picture.cell_pages.saturating_mul(page_size)));
-    for sign in [KEPT, MOSTLY, PARTLY, EXCLUDED, HOLE, LONG_HOLE] {
+    for sign in [KEPT, MOSTLY, PARTLY, NONE_KEPT, HOLE, LONG_HOLE] {
         if signs.iter().any(|other| other.meaning == sign.meaning) {
             legend.push_str(&format!("; {}", sign.legend(terminal)));
         }
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(bar, "##+-x.~#");
         assert_eq!(
             legend,
-            "one cell is 16.0 KiB; # kept; + at least half kept; - less than half kept; x excluded; . hole; ~ long hole, shortened"
+            "one cell is 16.0 KiB; # kept; + at least half kept; - less than half kept; x none kept; . hole; ~ long hole, shortened"
         );
         let [bar, _] = drawn(&Terminal { unicode: true, ..PLAIN });
         assert_eq!(bar, "\u{2588}\u{2588}\u{2593}\u{2591}x\u{b7}~\u{2588}");

@@ -108,7 +108,7 @@ fn kind(summary: &Summary) -> String {
         _ => ("dump", false, false),
     };
     let marks =
-        [(is_flattened, "flattened"), (is_split, "split"), (summary.is_incomplete, "incomplete")];
+        [(is_flattened, "flattened"), (is_split, "split"), (!summary.is_complete(), "incomplete")];
     let marks = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark);
     std::iter::once(name).chain(marks).collect::<Vec<_>>().join(", ")
 }

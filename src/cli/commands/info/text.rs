@@ -163,10 +163,20 @@ fn kind(summary: &Summary) -> String {
     };
     let order = summary.layout.byte_order();
     kind.push_str(&format!(", {} {order}", summary.arch.uts_machine(order)));
-    if summary.is_incomplete {
+    if !summary.is_complete() {
         kind.push_str(", incomplete");
     }
+    if summary.cut_off() > 0 {
+        kind.push_str(&format!(": cut off, {} missing", cut_off_pages(summary)));
+    }
     kind
+}
+
+/// The number of pages that the file lacks because it is cut off.
+fn cut_off_pages(summary: &Summary) -> String {
+    let is_sample = |stored: &Stored| stored.sampled < stored.descriptors;
+    let at_least = if summary.stored.as_ref().is_some_and(is_sample) { "at least " } else { "" };
+    format!("{at_least}{}", count(summary.cut_off(), "page"))
 }
 
 fn kdump_kind(kdump: &KdumpFacts) -> String {
@@ -227,11 +237,13 @@ fn kernel(summary: &Summary) -> String {
     let name = &kernel.name;
     let source = match kernel.source {
         NameSource::Header => "",
-        NameSource::Memory => "(from memory)",
+        NameSource::Memory => "(read from the dump's memory)",
         NameSource::Vmcoreinfo => "(from VMCOREINFO)",
     };
     let parts = [name.release.as_str(), &name.version, &name.machine, source];
-    let known: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    // Writers that do not know a part of the name leave it empty, or put this word there.
+    let is_known = |part: &&str| !part.is_empty() && *part != "unknown";
+    let known: Vec<&str> = parts.into_iter().filter(is_known).collect();
     printable(&known.join(" "))
 }
 
@@ -259,15 +271,18 @@ fn contents(summary: &Summary, screen: &mut Screen) {
         _ => {}
     }
     let pages = &summary.pages;
+    let or_not_written = if summary.is_marked_incomplete { " or not written" } else { "" };
     let mut counts = format!(
-        "{} of {} KiB: {} kept, {} excluded; {} more in holes",
+        "{} of {} KiB: {} kept, {} excluded{or_not_written}; {} more in holes",
         pages.ram,
         summary.page_size.bytes() / 1024,
         pages.kept,
         pages.excluded,
         pages.holes
     );
-    if pages.absent > 0 {
+    if summary.cut_off() > 0 {
+        counts.push_str(&format!("; {} missing: the file is cut off", cut_off_pages(summary)));
+    } else if pages.absent > 0 {
         counts.push_str(&format!("; {} missing in the files given", pages.absent));
     }
     screen.line("Pages", counts);
