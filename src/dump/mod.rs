@@ -45,9 +45,10 @@ const MAGIC_BYTES: usize = 16;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// The page size, for an ELF core whose VMCOREINFO lacks it.
+    /// The page size, for an ELF core whose VMCOREINFO lacks it. Default: `None`, the size that is
+    /// usual on the architecture.
     pub page_size: Option<PageSize>,
-    /// The text of a VMCOREINFO, for a dump that has none.
+    /// The text of a VMCOREINFO, for a dump that has none. Default: `None`.
     pub vmcoreinfo: Option<Vec<u8>>,
 }
 

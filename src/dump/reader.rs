@@ -210,7 +210,8 @@ impl<'a> PageReader<'a> {
     /// [`Error::Read`]. The cause of its source is an [`Unreadable`], which says why: there is no
     /// memory at `pfn`, the page is excluded, or it cannot be read or decoded.
     ///
-    /// ```
+    #[cfg_attr(feature = "fixtures", doc = "```")]
+    #[cfg_attr(not(feature = "fixtures"), doc = "```ignore")]
     /// use kdumpconv::fixtures::{Load, VmcoreBuilder};
     /// use kdumpconv::{Architecture, Dump, Error, MissingReason, PageReader, Result, Unreadable};
     ///

@@ -18,7 +18,8 @@
 pub struct DumpLevel(u32);
 
 impl Default for DumpLevel {
-    /// Level 1: pages of zeros share one stored page, which loses nothing.
+    /// Level 1: pages of zeros share one stored page, which loses nothing. No class is excluded that the
+    /// kernel's struct pages identify, except the two that every level excludes.
     fn default() -> Self {
         DumpLevel(Self::ZERO)
     }

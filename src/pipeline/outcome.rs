@@ -13,7 +13,9 @@ use crate::pages::{Pfn, PfnRange};
 pub struct PageCounts {
     /// Pages that are RAM, as in the 1st bitmap.
     pub present: u64,
-    /// Pages in the input that were excluded; see the census for their classes.
+    /// Pages of the input that this conversion excluded; see the census for their classes. Pages that
+    /// the input itself has no data of are not among them: see [`without_data`](Self::without_data),
+    /// and [`summary::Pages::excluded`](crate::summary::Pages::excluded) of a dump.
     pub excluded: u64,
     /// Pages to store: the input has their bytes, and they are not excluded.
     pub kept: u64,

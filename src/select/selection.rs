@@ -29,7 +29,8 @@ const PAGES_PER_WITHOUT: u64 = 16;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SelectRequest {
-    /// The classes to exclude; every level excludes poisoned and offline pages.
+    /// The classes to exclude; every level excludes poisoned and offline pages. Default: level 1, which
+    /// excludes no other class.
     pub level: DumpLevel,
     /// Number of threads, the caller's included; 0 means 1. The result does not depend on it.
     pub threads: usize,

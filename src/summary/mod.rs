@@ -97,7 +97,9 @@ pub struct Pages {
     pub ram: u64,
     /// RAM whose contents the dump has, or should have.
     pub kept: u64,
-    /// RAM that was excluded, or not written (see [`Summary::is_marked_incomplete`]).
+    /// RAM that this dump has no data of: whoever wrote it excluded it or, if the dump
+    /// [is marked incomplete](Summary::is_marked_incomplete), did not get to writing it. What one
+    /// conversion excludes is [`PageCounts::excluded`](crate::PageCounts::excluded).
     pub excluded: u64,
     /// Pages below `max_mapnr` that are not RAM.
     pub holes: u64,

@@ -43,14 +43,16 @@ use writer::Writer;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ElfOptions {
-    /// The classes of pages to exclude, as far as the kernel's tables prove them; `None` excludes
-    /// nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
+    /// The classes of pages to exclude, as far as the kernel's tables prove them. Default: `None`, which
+    /// excludes nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
     pub dump_level: Option<DumpLevel>,
-    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it.
+    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it. Default:
+    /// `false`.
     pub strict: bool,
-    /// Worker threads, including the caller's; the output does not depend on their number.
+    /// Worker threads, including the caller's; the output does not depend on their number. Default: 0,
+    /// which means 1; the maximum is [`MAX_THREADS`](crate::MAX_THREADS).
     pub threads: usize,
-    /// Set by another thread to stop; the pages written so far are kept.
+    /// Set by another thread to stop; the pages written so far are kept. Default: a new flag, not set.
     pub cancel: Arc<AtomicBool>,
 }
 

@@ -17,22 +17,25 @@ use crate::format::dump_level::DumpLevel;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConvertOptions {
-    /// The codec that pages are compressed with.
+    /// The codec that pages are compressed with. Default: zlib.
     pub codec: Codec,
-    /// The codec's level; `None` is the fastest that makes files as small as makedumpfile's.
+    /// The codec's level. Default: `None`, the fastest that makes files as small as makedumpfile's.
     pub level: Option<i32>,
     /// The classes of pages to exclude, as far as the kernel's tables prove them; see
-    /// [`select`](fn@crate::select).
+    /// [`select`](fn@crate::select). Default: level 1, by which pages of zeros share one stored page.
     pub dump_level: DumpLevel,
-    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it.
+    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it. Default:
+    /// `false`; such pages are kept, and the report has a warning.
     pub strict: bool,
-    /// Worker threads, including the caller's; the output does not depend on their number.
+    /// Worker threads, including the caller's; the output does not depend on their number. Default: 1,
+    /// which 0 means as well; the maximum is [`MAX_THREADS`](crate::MAX_THREADS).
     pub threads: usize,
-    /// Maximum size of the (unflattened) file in bytes.
+    /// Maximum size of the (unflattened) file in bytes. Default: `None`, no limit.
     pub max_size: Option<u64>,
-    /// The crash time of a core without `CRASHTIME=`, in seconds since the epoch.
+    /// The crash time of a core without `CRASHTIME=`, in seconds since the epoch. Default: 0. The
+    /// library does not look at `SOURCE_DATE_EPOCH`; the command does.
     pub timestamp: u64,
-    /// Set by another thread to stop; the pages written so far are kept.
+    /// Set by another thread to stop; the pages written so far are kept. Default: a new flag, not set.
     pub cancel: Arc<AtomicBool>,
 }
 

@@ -45,15 +45,16 @@ pub use findings::{Finding, FindingKind, Findings, Group, Severity, Tally};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifyOptions {
-    /// Worker threads, including the caller's; the findings do not depend on their number.
+    /// Worker threads, including the caller's; the findings do not depend on their number. Default: 1,
+    /// which 0 means as well; the maximum is [`MAX_THREADS`](crate::MAX_THREADS).
     pub threads: usize,
-    /// Maximum findings of each kind that are kept in full; the others are only counted.
+    /// Maximum findings of each kind that are kept in full; the others are only counted. Default: 16.
     pub examples: usize,
     /// The pages of the source that the conversion excluded, if they are known. The dump must then
-    /// contain none of these pages, and all others. If this is `None`, the struct pages of the source
+    /// contain none of these pages, and all others. Default: `None`; the struct pages of the source
     /// decide, and pages that makedumpfile excludes at every dump level may be missing as well.
     pub exactly: Option<Arc<PageSet>>,
-    /// Set by another thread to stop.
+    /// Set by another thread to stop. Default: a new flag, not set.
     pub cancel: Arc<AtomicBool>,
 }
 

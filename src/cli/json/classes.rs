@@ -14,7 +14,7 @@ pub(crate) enum ClassName {
     Zero,
     /// Page cache without private data.
     Cache,
-    /// Page cache with private data.
+    /// Page cache with private data; level 4, which excludes it, excludes `cache` as well.
     PrivateCache,
     /// Memory of processes.
     User,
@@ -48,12 +48,13 @@ impl From<Class> for ClassName {
     }
 }
 
-/// The pages of the input by class. A page counts once, in the first class that it belongs to, even
-/// if it is excluded for another.
+/// The pages of the input by class. A page counts once, in the first class that it belongs to of free,
+/// cache, private-cache, user, hwpoison, offline; even if it is excluded for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub(crate) struct Classes {
-    /// Each class; null if no dump level asked for any.
+    /// Each class; null if nothing was asked for: `elf` without --dump-level or --exclude. `info
+    /// --classes` and `convert` always have it.
     by_class: Option<ByClass>,
     /// Pages of no class: other pages of the kernel, and those counted in `unknown`.
     others: Count,
@@ -113,7 +114,8 @@ struct ClassPages {
     pages: Option<Count>,
     /// Their bytes; null if the class is disabled.
     bytes: Option<Count>,
-    /// Excluded pages of the class.
+    /// Excluded pages: those of the class, and pages counted in a class before it that are excluded
+    /// for this one, such as poisoned pages of processes.
     excluded: Count,
     /// Why the class is disabled, which means that its pages could not be identified and were kept;
     /// null if it is not.

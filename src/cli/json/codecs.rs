@@ -32,19 +32,19 @@ impl From<Codec> for CodecName {
     }
 }
 
-/// A value for each codec.
+/// Numbers of pages by codec, or of pages and the bytes that they are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "ByCodecOf{T}"))]
 pub(crate) struct ByCodec<T> {
-    /// Of pages compressed with zlib.
+    /// Pages compressed with zlib.
     pub(crate) zlib: T,
-    /// Of pages compressed with LZO1X.
+    /// Pages compressed with LZO1X.
     pub(crate) lzo: T,
-    /// Of pages compressed with snappy.
+    /// Pages compressed with snappy.
     pub(crate) snappy: T,
-    /// Of pages compressed with zstd.
+    /// Pages compressed with zstd.
     pub(crate) zstd: T,
-    /// Of pages that are not compressed.
+    /// Pages that are not compressed.
     pub(crate) none: T,
 }
 

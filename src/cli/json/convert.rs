@@ -79,7 +79,8 @@ pub(crate) enum OutputFormatName {
 pub(crate) struct ConvertPages {
     /// Pages that are RAM.
     present: Count,
-    /// Pages in the input that were excluded; `classes` has them by class.
+    /// Pages of the input that this conversion excluded; `classes` has them by class. Pages that the
+    /// input excludes are not among them.
     excluded: Count,
     /// Pages to store: the input has their bytes, and they are not excluded.
     kept: Count,
@@ -121,7 +122,7 @@ impl From<&PageCounts> for ConvertPages {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub(crate) struct ConvertBytes {
-    /// Memory: pages that were processed or excluded.
+    /// The memory that the output stands for: the pages that were written, excluded or unreadable.
     pub(crate) memory: Count,
     /// Stored page data.
     pub(crate) page_data: Count,

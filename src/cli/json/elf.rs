@@ -54,7 +54,8 @@ pub(crate) struct ElfJson {
 pub(crate) struct ElfPages {
     /// Pages that are RAM.
     present: Count,
-    /// Pages in the input that were excluded; `classes` has them by class.
+    /// Pages of the input that this conversion excluded; `classes` has them by class. Pages that the
+    /// input excludes are not among them.
     excluded: Count,
     /// Pages to store: the input has their bytes, and they are not excluded.
     kept: Count,

@@ -39,7 +39,7 @@ enum ErrorKind {
     /// Records of the kernel's log could not be read, after those that precede this object (exit code
     /// 4).
     Incomplete,
-    /// What the error says (exit code 1): a file cannot be read or written, or does not exist.
+    /// Anything else (exit code 1), such as a file that cannot be read or written, or does not exist.
     Failed,
 }
 

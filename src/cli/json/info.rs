@@ -25,7 +25,7 @@ pub(crate) struct InfoJson {
     input: String,
     /// What the input is.
     kind: DumpKind,
-    /// Whether the input has all pages of a dump that is not known to be incomplete.
+    /// False if the dump is marked as incomplete, or lacks pages that it should have.
     complete: bool,
     /// The architecture, as `uname -m` prints it.
     arch: String,
@@ -124,7 +124,7 @@ struct ElfFactsJson {
     /// 64 for ELF64, 32 for ELF32.
     #[cfg_attr(feature = "generate", schemars(extend("enum" = [32, 64])))]
     class: u32,
-    /// `e_machine`.
+    /// `e_machine`: the architecture by its number in ELF, such as 62 for x86_64.
     e_machine: u16,
     /// The number of program headers.
     program_headers: Count,
@@ -160,8 +160,8 @@ struct InfoPages {
     ram: Count,
     /// Pages of RAM whose contents the dump has, or should have.
     kept: Count,
-    /// Pages of RAM that were excluded; in a dump whose header is marked incomplete (`status` of
-    /// `kdump`), also pages that should have been kept but were not written.
+    /// Pages of RAM without data in the dump: whoever wrote it excluded them or, if its header is
+    /// marked as incomplete (`status` of `kdump`), did not get to writing them.
     excluded: Count,
     /// Pages below `max_mapnr` that are not RAM.
     holes: Count,
@@ -203,7 +203,8 @@ struct RangeJson {
 struct NoteJson {
     /// The name, such as "CORE".
     name: String,
-    /// `n_type`.
+    /// `n_type`: a number whose meaning depends on the name. "CORE" and 1 are the registers of a CPU
+    /// (NT_PRSTATUS), "VMCOREINFO" and 0 are VMCOREINFO.
     #[serde(rename = "type")]
     kind: u32,
     /// How many there are.

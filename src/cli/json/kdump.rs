@@ -11,11 +11,13 @@ use super::number::Count;
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "KdumpFacts"))]
 pub(super) struct KdumpJson {
-    /// `header_version`.
+    /// `header_version`: the version of the format, 0 to 6. Version 6 has 64-bit page frame numbers.
     header_version: u32,
-    /// `status`: the flags of the codecs, and whether the dump is incomplete.
+    /// `status`, a sum: 1 zlib, 2 LZO1X, 4 snappy, 32 zstd; 8 if pages are missing that the dump
+    /// should have; 16 if the struct pages of excluded pages are excluded, too (makedumpfile -e).
     status: u32,
-    /// `block_size`: bytes of a page.
+    /// `block_size`: bytes of a block, in which the file is laid out. It is what the dump counts as a
+    /// page, mostly that of the kernel; QEMU's dumps of aarch64 have blocks of 64 KiB.
     block_size: u32,
     /// `sub_hdr_size`, in blocks.
     sub_hdr_size: u32,

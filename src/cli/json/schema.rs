@@ -41,7 +41,7 @@ pub(crate) fn schema(report: Option<Report>) -> Schema {
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": format!("Reports of kdumpconv, version {SCHEMA}"),
-        "description": "What the commands of kdumpconv print with --json: one object, or for dmesg an object on each line.",
+        "description": "What the commands of kdumpconv print with --json, on standard output, or on standard error if the dump goes to standard output: one object; of info and verify one for each input, of dmesg one on each line for each record. A command that fails prints an error object where its report would go, and the error as text on standard error unless that is the same stream.",
         "oneOf": reports,
         "$defs": generator.take_definitions(true),
     })
