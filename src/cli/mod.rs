@@ -8,6 +8,7 @@
 //! json           the JSON reports, and their schema
 //! manual         the manual pages
 //! ui             messages, progress, tables, pictures
+//! usage          what is printed about wrong arguments
 //! exit           exit codes
 //! ```
 //!
@@ -22,6 +23,7 @@ mod makedumpfile;
 #[cfg(feature = "generate")]
 mod manual;
 mod ui;
+mod usage;
 
 use std::ffi::OsString;
 
@@ -36,38 +38,16 @@ use ui::{advice, messages};
 pub(crate) use exit::Exit;
 
 /// Does what the command line of this process asks for: if it was called as `makedumpfile`, with
-/// makedumpfile's options. Errors are printed. Wrong arguments end the process here.
+/// makedumpfile's options. Errors are printed.
 pub(crate) fn run_line() -> Exit {
     let line: Vec<OsString> = std::env::args_os().collect();
     if makedumpfile::is_called(&line) {
         return makedumpfile::run(&line).unwrap_or_else(|error| fail(&error));
     }
-    run(&Args::of_line(line.clone()).unwrap_or_else(|error| {
-        let error = printable_usage(error, &line);
-        if error.use_stderr() && asks_for_json(&line) {
-            print_json_line(&ErrorJson::new(usage_text(&error), None, Exit::Usage), false);
-        }
-        error.exit()
-    }))
-}
-
-/// Whether --json is among arguments that could not be parsed.
-fn asks_for_json(line: &[OsString]) -> bool {
-    line.iter().take_while(|word| *word != "--").any(|word| word == "--json")
-}
-
-/// clap's message without the tips and the usage that follow it, on one line.
-fn usage_text(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let message = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// clap's error for wrong arguments, which quotes them: for the arguments in their printable form,
-/// as a terminal would act on some characters.
-fn printable_usage(error: clap::Error, line: &[OsString]) -> clap::Error {
-    let shown = line.iter().map(|argument| messages::printable(&argument.to_string_lossy()));
-    Args::of_line(shown.map(OsString::from).collect()).err().unwrap_or(error)
+    match usage::parsed(&line, Args::of_line) {
+        Ok(args) => run(&args),
+        Err(exit) => exit,
+    }
 }
 
 /// Does what the arguments ask for. An error is printed.

@@ -190,7 +190,7 @@ fn examples_text(command: &str) -> String {
 }
 
 /// A heading as clap styles its own.
-fn styled(heading: &str) -> String {
+pub(super) fn styled(heading: &str) -> String {
     let styles = Styles::default();
     let style = styles.get_header();
     format!("{style}{heading}{style:#}")

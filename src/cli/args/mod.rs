@@ -6,14 +6,14 @@
 
 pub(crate) mod exclude_args;
 pub(crate) mod help;
+pub(crate) mod mistakes;
 pub(crate) mod shared_args;
 pub(crate) mod short_form;
 
 use std::ffi::OsString;
 use std::sync::LazyLock;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kdumpconv::Codec;
 
 #[cfg(feature = "generate")]
@@ -28,7 +28,7 @@ use crate::cli::commands::man::Manual;
 use crate::cli::commands::schema::Schema;
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::commands::verify::Verify;
-use shared_args::MessageArgs;
+use shared_args::{MessageArgs, When};
 
 /// Convert, check and inspect Linux kernel crash dumps
 ///
@@ -83,13 +83,18 @@ impl Args {
     /// # Errors
     /// clap's, with what to print, for wrong arguments and for `--help` and `--version`.
     pub(crate) fn of_line(line: Vec<OsString>) -> Result<Self, clap::Error> {
-        let mut definition = Self::command().color(color_of_usage(&line));
+        let color = match color_of_usage(&line) {
+            When::Auto => ColorChoice::Auto,
+            When::Always => ColorChoice::Always,
+            When::Never => ColorChoice::Never,
+        };
+        let mut definition = Self::command().color(color);
         definition.build();
         let mut definition = definition.mut_subcommand("help", |help| help.about(HELP_OF_HELP));
         let line = short_form::expanded(line, &mut definition)?;
         let matches = definition.try_get_matches_from_mut(&line);
         let args = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
-        args.map_err(|error| name_excess(error, &line, &mut definition))
+        args.map_err(|error| mistakes::explained(error, &line, &mut definition))
     }
 
     /// Whether standard output is where the command writes a dump.
@@ -103,9 +108,9 @@ impl Args {
     }
 }
 
-/// When clap may use color for help and errors: as `--color` says, which it reads too late.
-fn color_of_usage(line: &[OsString]) -> ColorChoice {
-    let mut choice = ColorChoice::Auto;
+/// When to use color for help and usage errors: as `--color` says, which clap reads too late.
+pub(crate) fn color_of_usage(line: &[OsString]) -> When {
+    let mut choice = When::Auto;
     let mut words = line.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next().filter(|word| word != "--") {
         let value = match word.strip_prefix("--color") {
@@ -113,26 +118,9 @@ fn color_of_usage(line: &[OsString]) -> ColorChoice {
             Some(rest) => rest.strip_prefix('=').map(|value| value.to_owned().into()),
             None => None,
         };
-        choice = value.and_then(|value| value.parse().ok()).unwrap_or(choice);
+        choice = value.and_then(|value| When::from_str(&value, false).ok()).unwrap_or(choice);
     }
     choice
-}
-
-/// The error for one positional argument too many, in other words than clap's.
-fn name_excess(
-    error: clap::Error,
-    line: &[OsString],
-    definition: &mut clap::Command,
-) -> clap::Error {
-    let excess = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => word,
-        _ => return error,
-    };
-    let command = line.get(1).and_then(|name| definition.find_subcommand_mut(name));
-    let Some(command) = command.filter(|_| !excess.starts_with('-')) else { return error };
-    let names: Vec<String> = command.get_positionals().map(ToString::to_string).collect();
-    let takes = format!("{} takes {}", command.get_name(), names.join(" "));
-    command.error(ErrorKind::TooManyValues, format!("too many arguments: {takes}, not '{excess}'"))
 }
 
 #[cfg(test)]
@@ -181,22 +169,5 @@ mod tests {
             assert!(parsed(&line).is_err(), "{option}");
         }
         assert!(parsed("kdumpconv -fR --json out").is_ok());
-    }
-
-    #[test]
-    fn too_many_arguments_are_named_as_such() {
-        for (line, expected) in [
-            ("kdumpconv a b c", "too many arguments: convert takes <INPUT> [OUTPUT], not 'c'"),
-            (
-                "kdumpconv dmesg a b -- c",
-                "too many arguments: dmesg takes <INPUT> [OUTPUT], not 'c'",
-            ),
-            ("kdumpconv man a b", "too many arguments: man takes [FOLDER], not 'b'"),
-        ] {
-            let message = parsed(line).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("error: {expected}\n")), "{message}");
-        }
-        let message = parsed("kdumpconv info a --clases").unwrap_err().to_string();
-        assert!(message.contains("unexpected argument '--clases'"), "{message}");
     }
 }

@@ -12,6 +12,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// The command that a line without one stands for.
 pub(crate) const DEFAULT: &str = "convert";
 
+/// clap's own command. Of options it takes those in front of it.
+const HELP: &str = "help";
+
 /// The command line with its command in front of all options.
 ///
 /// # Errors
@@ -22,6 +25,13 @@ pub(super) fn expanded(
 ) -> Result<Vec<OsString>, clap::Error> {
     match first_word(&line, definition) {
         Some(index) => match line.get(index) {
+            // help takes names of commands alone.
+            Some(word) if word == HELP => {
+                let after = line.split_off(index + 1);
+                let is_name = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");
+                line.extend(after.into_iter().filter(is_name));
+                return Ok(line);
+            }
             Some(word) if definition.find_subcommand(word).is_some() => {
                 let command = line.remove(index);
                 line.insert(1, command);
@@ -109,7 +119,7 @@ fn refuse_misspelt_command(
 }
 
 /// The command whose name is most like `word`, if clap finds one.
-fn similar(word: &str, definition: &clap::Command) -> Option<String> {
+pub(super) fn similar(word: &str, definition: &clap::Command) -> Option<String> {
     let line = [definition.get_name(), word];
     let error = definition.clone().try_get_matches_from(line).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {
@@ -167,7 +177,9 @@ mod tests {
             ("k -ld 31 elf a b", "k elf -ld 31 a b"),
             ("k --color always --json verify a", "k verify --color always --json a"),
             ("k --num-threads 4 verify a", "k verify --num-threads 4 a"),
-            ("k --json help info", "k help --json info"),
+            ("k --json help info", "k --json help info"),
+            ("k -q help info --json -h", "k -q help info"),
+            ("k help -h", "k help"),
         ] {
             assert_eq!(expand(line).as_deref(), Ok(expected));
         }

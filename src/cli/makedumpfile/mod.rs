@@ -25,15 +25,17 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::Exit;
+use super::args::mistakes::remove_wrong_tips;
 use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs, parse_size};
 use super::args::{Args, help};
 use super::exit::Usage;
 use super::ui::messages::{print_line, printable};
+use super::usage;
 use equivalent::equivalent;
 use unsupported::{Treatment, UNSUPPORTED, UnsupportedOption};
 
 /// The name, as the last part of `argv[0]`.
-const NAME: &str = "makedumpfile";
+pub(super) const NAME: &str = "makedumpfile";
 
 /// makedumpfile's own --message-level: progress, common messages, errors.
 const MESSAGE_DEFAULT: u32 = 7;
@@ -163,16 +165,16 @@ pub(super) fn is_called(line: &[OsString]) -> bool {
     line.first().is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(NAME)))
 }
 
-/// Does what makedumpfile's command line asks for. Wrong arguments end the process here.
+/// Does what makedumpfile's command line asks for. Wrong arguments are answered here.
 ///
 /// # Errors
 /// [`Usage`] for what makedumpfile refuses as well, and for options that we refuse; else what
 /// prevented a usable result.
 pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
-    let matches = definition().try_get_matches_from(line).unwrap_or_else(|error| {
-        let shown = line.iter().map(|word| printable(&word.to_string_lossy()));
-        definition().try_get_matches_from(shown).err().unwrap_or(error).exit()
-    });
+    let matches = match usage::parsed(line, matches_of) {
+        Ok(matches) => matches,
+        Err(exit) => return Ok(exit),
+    };
     let asked = Makedumpfile::from_arg_matches(&matches)?;
     let mut notes = ignored_options(&matches)?;
     let command = asked.translated()?;
@@ -196,6 +198,13 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
         replies::print(&args.command, level);
     }
     Ok(exit)
+}
+
+fn matches_of(line: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    definition().try_get_matches_from(line).map_err(|mut error| {
+        remove_wrong_tips(&mut error);
+        error
+    })
 }
 
 /// The definition, including the options that are ignored or refused.

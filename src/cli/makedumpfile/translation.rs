@@ -128,7 +128,9 @@ impl Makedumpfile {
             ([vmcore, output], false) => Ok((self.dump(vmcore), self.output(Some(output)))),
             ([vmcore], true) => Ok((self.dump(vmcore), self.output(None))),
             (_, true) => Err(Usage("-F expects VMCORE alone: the dump goes to standard output")),
-            (_, false) => Err(Usage("expected VMCORE and the file to write, or -F and VMCORE")),
+            (_, false) => Err(Usage(
+                "expected VMCORE and the file to write, or -F and VMCORE; see makedumpfile --help",
+            )),
         }
     }
 

@@ -76,6 +76,12 @@ impl Terminal {
     }
 }
 
+/// Whether standard error can show colours, if they are used `when`.
+pub(crate) fn stderr_has_colour(when: When) -> bool {
+    let width = io::stderr().is_terminal().then_some(0);
+    Terminal::new(when, width, |name| std::env::var(name).ok()).colour
+}
+
 /// Whether a terminal of this `TERM` has no or unknown abilities, as the console of an initramfs.
 pub(crate) fn is_dumb(term: Option<String>) -> bool {
     term.is_none_or(|term| term.is_empty() || term == "dumb")

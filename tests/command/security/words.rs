@@ -95,7 +95,7 @@ fn control_characters_in_file_names_are_escaped() {
         let what = format!("{number}: {arguments:?}");
         is_plain(&what, &output);
         let said = String::from_utf8(output.stderr).unwrap();
-        let of_usage = said.starts_with("error: ");
+        let of_usage = said.ends_with("try '--help'.\n");
         let is_message =
             |line: &str| of_usage || line.starts_with("kdumpconv: ") || line.starts_with("  ");
         assert!(said.lines().all(is_message) || arguments[0] == "--json", "{what}: {said}");
