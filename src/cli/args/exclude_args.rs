@@ -4,8 +4,12 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use kdumpconv::DumpLevel;
 
 use super::help::heading;
+use super::values::number;
 
 use crate::cli::ui::classes::level_classes;
+
+/// What a dump level may be.
+const LEVELS: &str = "a number from 0 to 31 (31 excludes most); --exclude takes names";
 
 /// Which pages to exclude.
 #[derive(Debug, Default, PartialEq, clap::Args)]
@@ -23,7 +27,8 @@ pub(crate) struct ExcludeArgs {
     /// Pages that the kernel has marked as poisoned or offline are excluded at every level. The
     /// kernel's struct pages identify the classes. If they do not prove that a page belongs to a
     /// class, it is kept; if a whole class cannot be identified, there is a warning.
-    #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude", value_parser = clap::value_parser!(u32).range(0..=31))]
+    #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude")]
+    #[arg(value_parser = number(0..=31_u32, LEVELS), allow_negative_numbers = true)]
     dump_level: Option<u32>,
 
     /// By name, as in zero,free [default: zero; elf: none]

@@ -190,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_number_is_answered_with_what_is_expected() {
+        let level = "expected a number from 0 to 31 (31 excludes most); --exclude takes names";
+        for (line, expected) in [
+            ("-d 11,31 a b", level),
+            ("-d all a b", level),
+            ("-d 32 a b", level),
+            ("-d -1 a b", level),
+            ("-d a/vmcore b", level),
+            ("-j -1 a b", "expected a number of threads; 0 is one per CPU"),
+            ("-j all a b", "expected a number of threads; 0 is one per CPU"),
+            ("verify a --examples -1", "expected a number of findings"),
+            ("--level high a b", "expected a number: 1 to 12 for zlib, -7 to 22 for zstd"),
+            ("--message-level x a b", "expected a number"),
+        ] {
+            let message = refused(line);
+            assert!(message.contains(&format!("': {expected}\n")), "{line}: {message}");
+        }
+    }
+
+    #[test]
     fn an_option_of_makedumpfile_is_named_as_such() {
         for option in ["-x", "--split", "-E", "--dump-dmesg"] {
             let expected = format!(

@@ -9,6 +9,7 @@ pub(crate) mod help;
 pub(crate) mod mistakes;
 pub(crate) mod shared_args;
 pub(crate) mod short_form;
+pub(crate) mod values;
 
 use std::ffi::OsString;
 use std::sync::LazyLock;

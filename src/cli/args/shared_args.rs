@@ -7,6 +7,7 @@ use kdumpconv::MAX_THREADS;
 use kdumpconv::PageSize;
 
 use super::help::heading;
+use super::values::{number, parse_page_size};
 use crate::cli::exit::Usage;
 
 /// The file to read.
@@ -130,6 +131,9 @@ pub(crate) struct OpenArgs {
     pub(crate) find_vmcoreinfo: bool,
 }
 
+/// What a number of threads may be.
+pub(crate) const THREADS: &str = "a number of threads; 0 is one per CPU";
+
 /// The number of threads.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 pub(crate) struct ThreadArgs {
@@ -137,7 +141,14 @@ pub(crate) struct ThreadArgs {
     ///
     /// Only CPUs that the affinity mask and the cgroup allow are counted. The output does not
     /// depend on the number of threads.
-    #[arg(short = 'j', long, alias = "num-threads", value_name = "N")]
+    #[arg(
+        short = 'j',
+        long,
+        alias = "num-threads",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    #[arg(value_parser = number(0..=usize::MAX, THREADS))]
     pub(crate) threads: Option<usize>,
 }
 
@@ -196,7 +207,7 @@ pub(crate) struct MessageArgs {
     #[arg(short, long, global = true, overrides_with = "verbose")]
     quiet: bool,
 
-    /// Print more
+    /// Print details
     #[arg(short, long, global = true, overrides_with = "quiet", action = ArgAction::SetTrue)]
     verbose: bool,
 
@@ -207,12 +218,15 @@ pub(crate) struct MessageArgs {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Show progress: auto (on a terminal), always, never
+    /// Show progress: auto, always or never
+    ///
+    /// On a terminal one line shows it; elsewhere there is a new line every 10 seconds. auto shows
+    /// none with --json.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     progress: When,
 
-    /// Use color: auto (on a terminal), always, never
+    /// Use color: auto (on a terminal), always or never
     ///
     /// auto respects NO_COLOR, CLICOLOR_FORCE and TERM=dumb.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
@@ -221,6 +235,7 @@ pub(crate) struct MessageArgs {
 
     /// As in makedumpfile: bit 1 progress, 2 summary, 4 errors, 8 details, 16 report
     #[arg(long, global = true, value_name = "N", hide = true)]
+    #[arg(value_parser = number(0..=u32::MAX, "a number"))]
     message_level: Option<u32>,
 
     /// As in makedumpfile: --verbose
@@ -291,94 +306,9 @@ impl MessageArgs {
     }
 }
 
-/// Parses a number of bytes. `K`, `M`, `G`, `T` and `KiB` to `TiB` are powers of 1024, `KB` to `TB`
-/// powers of 1000; a fraction such as `1.5G` is rounded down to bytes.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a number of bytes such as 4096, 64K, 1.5GiB or 500MB".to_owned();
-    let upper = text.trim().to_ascii_uppercase();
-    let (number, unit) = match upper.find(|c: char| c.is_ascii_alphabetic()) {
-        Some(end) => upper.split_at(end),
-        None => (upper.as_str(), ""),
-    };
-    let unit: u64 = match unit {
-        "" | "B" => 1,
-        "K" | "KIB" => 1 << 10,
-        "M" | "MIB" => 1 << 20,
-        "G" | "GIB" => 1 << 30,
-        "T" | "TIB" => 1 << 40,
-        "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let (whole, fraction) = number.trim_end().split_once('.').unwrap_or((number.trim_end(), "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(whole) || !is_number(fraction) {
-        return Err(wrong());
-    }
-    // More digits than these are less than a byte of the largest unit.
-    let fraction = format!("{fraction:0<18.18}");
-    let too_large = |_| "2^64 bytes or more".to_owned();
-    let whole: u64 = whole.parse().map_err(too_large)?;
-    let fraction: u64 = fraction.parse().map_err(too_large)?;
-    let bytes = u128::from(whole) * u128::from(unit)
-        + u128::from(fraction) * u128::from(unit) / 10u128.pow(18);
-    u64::try_from(bytes).map_err(|_| "2^64 bytes or more".to_owned())
-}
-
-/// Parses a size that the pages of a dump may have.
-fn parse_page_size(text: &str) -> Result<PageSize, String> {
-    let size = PageSize::new(parse_size(text)?);
-    size.ok_or_else(|| "a power of two from 4096 to 262144".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units_with_their_own_meanings() {
-        for (text, bytes) in [
-            ("4096", 4096),
-            ("4096B", 4096),
-            ("64k", 65536),
-            ("2G", 2 << 30),
-            ("2GiB", 2 << 30),
-            ("2 gib", 2 << 30),
-            ("1TB", 1_000_000_000_000),
-            ("1T", 1 << 40),
-            ("500MB", 500_000_000),
-            ("1.5G", 3 << 29),
-            ("0.1kb", 100),
-            ("1.0009765625K", 1025),
-            ("0.9999999999999999999999T", (1 << 40) - 1),
-            ("18446744073709551615", u64::MAX),
-        ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_size_is_refused() {
-        for wrong in [
-            "",
-            "K",
-            "1KK",
-            "-1",
-            "+1",
-            "1.",
-            ".5G",
-            "1.5.2",
-            "1e9",
-            "1 5",
-            "1Q",
-            "99999999T",
-            "\u{661}",
-        ] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn no_thread_means_all_cpus_and_too_many_are_cut_with_a_warning() {

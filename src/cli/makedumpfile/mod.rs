@@ -26,7 +26,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::Exit;
 use super::args::mistakes::remove_wrong_tips;
-use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs, parse_size};
+use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs};
+use super::args::values::{number, parse_size};
 use super::args::{Args, help};
 use super::exit::Usage;
 use super::ui::messages::{print_line, printable};
@@ -83,7 +84,8 @@ struct Makedumpfile {
         short = 'd',
         value_name = "LEVEL,...",
         value_delimiter = ',',
-        value_parser = clap::value_parser!(u32).range(0..=31)
+        value_parser = number(0..=31_u32, "numbers from 0 to 31, separated by commas"),
+        allow_negative_numbers = true
     )]
     levels: Vec<u32>,
 
@@ -112,13 +114,13 @@ struct Makedumpfile {
     vmcoreinfo: Option<PathBuf>,
 
     /// Number of threads [default: one per CPU]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0..=usize::MAX, "a number of threads"))]
     num_threads: Option<usize>,
 
     /// 1 progress + 2 or 16 summary + 8 details [default: 7]
     ///
     /// The sum says what is printed. Errors always are.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=31))]
+    #[arg(long, value_name = "N", value_parser = number(0..=31_u32, "a number from 0 to 31"))]
     message_level: Option<u32>,
 
     /// Print details (adds 8 to the message level)

@@ -187,7 +187,7 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("vmcore", "expected VMCORE and the file to write"),
         ("vmcore out more", "expected VMCORE and the file to write"),
         ("-F vmcore out", "-F expects VMCORE alone"),
-        ("-d 32 vmcore out", "32 is not in 0..=31"),
+        ("-d 32 vmcore out", "expected numbers from 0 to 31, separated by commas"),
         ("-d x vmcore out", "invalid value 'x'"),
         ("-R", "-R expects one DUMPFILE"),
         ("-R in out", "-R expects one DUMPFILE"),
@@ -203,7 +203,8 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("--mem-usage", "--mem-usage expects one VMCORE"),
         ("--no-such-option vmcore out", "unexpected argument '--no-such-option'"),
         ("--message-level many vmcore out", "invalid value 'many'"),
-        ("--message-level 32 vmcore out", "32 is not in 0..=31"),
+        ("--num-threads all vmcore out", "expected a number of threads"),
+        ("--message-level 32 vmcore out", "expected a number from 0 to 31"),
     ] {
         let refused = ours(line).unwrap_err();
         assert!(refused.contains(why), "{line}: {refused}");

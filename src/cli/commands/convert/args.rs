@@ -7,7 +7,8 @@ use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs, parse_size};
+use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs};
+use crate::cli::args::values::{number, parse_size};
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
 
@@ -53,6 +54,7 @@ pub(crate) struct Convert {
 
     /// Level of zlib, 1 to 12, or zstd, -7 to 22 [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = number(i32::MIN..=i32::MAX, "a number: 1 to 12 for zlib, -7 to 22 for zstd"))]
     #[arg(help_heading = heading::COMPRESSION)]
     pub(crate) level: Option<i32>,
 

@@ -10,6 +10,7 @@ use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
 
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, ThreadArgs};
+use crate::cli::args::values::number;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::Job;
 use crate::cli::ui::progress::stage_name;
@@ -41,6 +42,7 @@ pub(crate) struct Verify {
 
     /// Print at most N findings of each kind
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = heading::CHECKS)]
+    #[arg(value_parser = number(0..=usize::MAX, "a number of findings"), allow_negative_numbers = true)]
     examples: usize,
 
     #[command(flatten, next_help_heading = heading::CHECKS)]
