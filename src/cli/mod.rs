@@ -71,7 +71,7 @@ fn run_command(args: &Args) -> anyhow::Result<Exit> {
         Command::Elf(args) => elf::run(args, messages),
         Command::Info(args) => info::run(args, messages),
         #[cfg(feature = "generate")]
-        Command::Manual(args) => man::run(args),
+        Command::Manual(args) => man::run(args, messages),
         #[cfg(feature = "generate")]
         Command::Schema(args) => schema::run(args),
         Command::Unflatten(args) => unflatten::run(args, messages),

@@ -29,7 +29,7 @@ fn commands(help: &str) -> Vec<&str> {
 fn manual_pages_have_every_command_and_every_option() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("share/man1");
-    said(&["man", folder.to_str().unwrap()]);
+    said(&["man", "-q", folder.to_str().unwrap()]);
     let page = |name: &str| {
         let path = folder.join(format!("{name}.1"));
         std::fs::read_to_string(path).unwrap().replace("\\-", "-")
@@ -54,6 +54,10 @@ fn manual_pages_have_every_command_and_every_option() {
     }
     assert!(main.contains("verify found damage"), "{main}");
     assert_eq!(said(&["man"]).replace("\\-", "-"), main);
+    for name in commands(&help).into_iter().chain(["makedumpfile"]) {
+        let of_command = said(&["man", name]).replace("\\-", "-");
+        assert_eq!(of_command, page(&format!("kdumpconv-{name}")), "{name}");
+    }
 }
 
 #[test]
@@ -77,6 +81,17 @@ fn the_long_version_lists_the_codecs() {
     assert_eq!(said(&["-V"]), format!("kdumpconv {version}\n"));
     let long = format!("kdumpconv {version}\ncodecs: zlib, lzo, snappy, zstd, none\n");
     assert_eq!(said(&["--version"]), long);
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_command_gets_pages_if_it_is_a_path() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+    let output = command.args(["man", "./verify/"]).current_dir(parent.path()).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    let count = std::fs::read_dir(parent.path().join("verify")).unwrap().count();
+    let expected = format!("kdumpconv: ./verify/: {count} manual pages\n");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
 }
 
 #[test]
