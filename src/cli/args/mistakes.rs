@@ -113,6 +113,9 @@ fn no_command(word: &str, definition: &Command) -> String {
     if word == makedumpfile::NAME {
         return "for the options of makedumpfile: man kdumpconv-makedumpfile".to_owned();
     }
+    if let Some(why) = short_form::lacking(word) {
+        return why;
+    }
     match short_form::similar(word, definition) {
         Some(likely) => format!("'{word}' is no command; did you mean `kdumpconv help {likely}`?"),
         None => format!("'{word}' is no command"),

@@ -12,6 +12,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// The command that a line without one stands for.
 pub(crate) const DEFAULT: &str = "convert";
 
+/// The commands that only builds with the feature `generate` have.
+const GENERATE: [&str; 3] = ["completions", "man", "schema"];
+
 /// clap's own command. Of options it takes those in front of it.
 const HELP: &str = "help";
 
@@ -101,7 +104,8 @@ fn asks_for_help(line: &[OsString], definition: &clap::Command) -> bool {
             && options().any(|word| helps.iter().any(|help| word == help))
 }
 
-/// Refuses a word that no file has as its name, if a command or an option has one like it.
+/// Refuses a word that no file has as its name, if a command or an option has one like it, or if
+/// other builds have this command.
 fn refuse_misspelt_command(
     word: &OsStr,
     definition: &mut clap::Command,
@@ -111,11 +115,22 @@ fn refuse_misspelt_command(
         return Ok(());
     }
     let text = word.to_string_lossy();
+    if let Some(why) = lacking(&text) {
+        return Err(definition.error(ErrorKind::InvalidSubcommand, why));
+    }
     let is_option = definition.get_arguments().any(|arg| arg.get_long() == Some(&*text));
     let likely = if is_option { Some(format!("--{text}")) } else { similar(&text, definition) };
     let Some(likely) = likely else { return Ok(()) };
     let why = format!("'{text}' is neither a command nor a file; did you mean `{likely}`?");
     Err(definition.error(ErrorKind::InvalidSubcommand, why))
+}
+
+/// Why a command is not in this build, if it is not.
+pub(super) fn lacking(command: &str) -> Option<String> {
+    let is_left_out = !cfg!(feature = "generate") && GENERATE.contains(&command);
+    is_left_out.then(|| {
+        format!("this build has no command {command}; packages have what it prints as a file (/usr/share/kdumpconv/schema.json, man pages, completions)")
+    })
 }
 
 /// The command whose name is most like `word`, if clap finds one.
@@ -207,6 +222,21 @@ mod tests {
         }
         for other in ["vmcore", "./verfy", "dump.2026", "Cargo.toml", "vmcore.zst"] {
             assert_eq!(expand(&format!("k {other} x")), Ok(format!("k convert {other} x")));
+        }
+    }
+
+    #[test]
+    fn a_build_says_which_commands_it_lacks() {
+        for command in GENERATE {
+            let expanded = expand(&format!("k {command}"));
+            match cfg!(feature = "generate") {
+                true => assert_eq!(expanded, Ok(format!("k {command}"))),
+                false => {
+                    let refused = expanded.unwrap_err();
+                    let expected = format!("this build has no command {command}; packages have");
+                    assert!(refused.contains(&expected), "{refused}");
+                }
+            }
         }
     }
 
