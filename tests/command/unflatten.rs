@@ -132,6 +132,9 @@ fn an_output_that_cannot_seek_exits_2() {
         folder.shell(&format!("K=\"$KDUMPCONV\"; {script}"));
         assert_eq!(folder.read("status"), b"2\n", "{script}: {:?}", folder.read("err"));
     }
+    folder.shell("\"$KDUMPCONV\" unflatten stream 2>err | cat");
+    let why = "kdumpconv: a plain file cannot go to a pipe: name an OUTPUT\n";
+    assert_eq!(String::from_utf8_lossy(&folder.read("err")), why);
     let output = folder.shell("\"$KDUMPCONV\" unflatten stream fifo");
     let said = stderr(&output);
     assert!(

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use kdumpconv::{FlattenedStream, OutputFormat, Published, UnflattenStop, Unflattened, unflatten};
+use kdumpconv::{
+    Error, FlattenedStream, OutputFormat, Published, UnflattenStop, Unflattened, unflatten,
+};
 
 use crate::cli::args::help;
 use crate::cli::args::shared_args::{InputArgs, MessageArgs, OutputArgs};
@@ -23,6 +25,7 @@ use crate::cli::ui::sizes::{count, rate};
 /// OUTPUT.incomplete, with exit code 4.
 #[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(after_long_help = help::long_ending("unflatten"), override_usage = USAGE)]
+#[command(mut_arg("output", |arg| arg.help(OUTPUT_HELP)))]
 pub(crate) struct Unflatten {
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -34,6 +37,9 @@ pub(crate) struct Unflatten {
     #[arg(skip)]
     pub(crate) check_params: bool,
 }
+
+/// A pipe cannot take a plain file.
+const OUTPUT_HELP: &str = "File or device; - or none is standard output, if that is a file";
 
 const USAGE: &str = "kdumpconv unflatten [OPTIONS] INPUT [OUTPUT]
        kdumpconv -R [OPTIONS] OUTPUT < INPUT";
@@ -58,7 +64,13 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
 
     let cancel: Arc<AtomicBool> = Arc::default();
     let inputs = [args.input.path()];
-    let target = job.create_output(&inputs, &args.output, OutputFormat::File, &cancel)?;
+    let target = job.create_output(&inputs, &args.output, OutputFormat::File, &cancel);
+    let target = target.map_err(|error| match error.downcast_ref() {
+        Some(Error::CannotSeek(_)) if args.output.path().is_none() => {
+            Usage("a plain file cannot go to a pipe: name an OUTPUT").into()
+        }
+        _ => error,
+    })?;
     let (target, result) = job
         .write(target, |sink, show| unflatten(stream, sink, &cancel, show))
         .with_context(|| args.input.name())?;
