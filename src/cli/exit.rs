@@ -5,8 +5,19 @@ use std::process::ExitCode;
 
 use kdumpconv::Error;
 
-/// The exit codes and what they mean, as help and the manual pages list them.
-pub(crate) const MEANINGS: [(&str, &str); 7] = [
+/// The exit codes that a command can have, or the program if it is named, and what they mean: as
+/// help and the manual pages list them.
+pub(crate) fn meanings(command: &str) -> Vec<(&'static str, &'static str)> {
+    let lacks: &[&str] = match command {
+        "kdumpconv" | "verify" => &[],
+        "info" => &["4", "5"],
+        "completions" | "man" | "schema" => &["3", "4", "5"],
+        _ => &["5"],
+    };
+    MEANINGS.into_iter().filter(|(code, _)| !lacks.contains(code)).collect()
+}
+
+const MEANINGS: [(&str, &str); 7] = [
     ("0", "success"),
     ("1", "failure: nothing usable was written"),
     ("2", "wrong arguments"),

@@ -80,6 +80,11 @@ fn manual_pages_show_what_was_written() {
         ("kdumpconv-convert", "How pages are classified The kernel's struct pages"),
         ("kdumpconv-unflatten", "kdumpconv -R [OPTIONS] OUTPUT < INPUT"),
         ("kdumpconv-verify", "5 verify found damage"),
+        ("kdumpconv-verify", "Print at most N findings of each kind [default: 16]"),
+        ("kdumpconv-verify", "ENVIRONMENT TMPDIR:"),
+        ("kdumpconv-convert", "ENVIRONMENT SOURCE_DATE_EPOCH:"),
+        ("kdumpconv-man", "ENVIRONMENT NO_COLOR"),
+        ("kdumpconv-man", "2 wrong arguments 128+N ended by signal N"),
         ("kdumpconv-info", "kdumpconv-unflatten(1), kdumpconv-completions(1)"),
     ] {
         assert!(page(name).contains(words), "{name}: {words}: {}", page(name));

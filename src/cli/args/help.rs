@@ -5,7 +5,7 @@
 use clap::builder::Styles;
 use clap::{Arg, ArgAction};
 
-use crate::cli::exit::MEANINGS;
+use crate::cli::exit::meanings;
 
 /// Headings of options.
 pub(crate) mod heading {
@@ -110,6 +110,8 @@ For fish:
 const MAN: &str = "\
 Read the manual page:
   kdumpconv man | man -l -
+Read the page of a command:
+  kdumpconv man verify | man -l -
 Install the manual pages:
   kdumpconv man ~/.local/share/man/man1";
 
@@ -162,7 +164,7 @@ pub(crate) fn version_flag() -> Arg {
         .short('V')
         .long("version")
         .action(ArgAction::Version)
-        .help("Print the version; with --version the codecs as well")
+        .help("Print the version, or with --version the codecs as well")
         .help_heading(heading::MESSAGES)
         .display_order(LAST)
 }
@@ -179,9 +181,10 @@ pub(crate) fn long_program_ending() -> String {
 
 /// The end of a command's long help.
 pub(crate) fn long_ending(command: &str) -> String {
-    let width = MEANINGS.iter().map(|(code, _)| code.len()).max().unwrap_or(0);
-    let codes = MEANINGS.map(|(code, meaning)| format!("\n  {code:width$}  {meaning}"));
-    format!("{}\n\n{}{}", examples_text(command), styled("Exit codes:"), codes.concat())
+    let meanings = meanings(command);
+    let width = meanings.iter().map(|(code, _)| code.len()).max().unwrap_or(0);
+    let codes = meanings.iter().map(|(code, meaning)| format!("\n  {code:width$}  {meaning}"));
+    format!("{}\n\n{}{}", examples_text(command), styled("Exit codes:"), codes.collect::<String>())
 }
 
 fn examples_text(command: &str) -> String {

@@ -6,7 +6,7 @@ use roff::{Inline, Roff, bold, italic, roman};
 use super::Page;
 use super::prose::{self, Section};
 use crate::cli::args::help::examples;
-use crate::cli::exit::MEANINGS;
+use crate::cli::exit::meanings;
 
 /// Pages of other packages.
 const RELATED: [&str; 4] = ["crash(8)", "gdb(1)", "makedumpfile(8)", "kdump.conf(5)"];
@@ -45,12 +45,15 @@ pub(super) fn page(command: &Command, program: &Command, all: &[&Command]) -> Pa
     roff.control("SH", ["EXAMPLES"]);
     prose::append(&mut roff, &examples_markdown(examples(command.get_name())));
     roff.control("SH", [EXIT_STATUS]);
-    append_exit_codes(&mut roff);
+    append_exit_codes(&mut roff, command);
     for section in prose.iter().filter(|section| section.heading == EXIT_STATUS) {
         prose::append(&mut roff, &section.body);
     }
     let shared = prose::sections(prose::of_page(program.get_name()));
-    append_prose(&mut roff, &shared, |heading| heading == ENVIRONMENT);
+    for section in shared.iter().filter(|section| section.heading == ENVIRONMENT) {
+        roff.control("SH", [ENVIRONMENT]);
+        prose::append(&mut roff, &environment(&section.body, command.get_name()));
+    }
     append_prose(&mut roff, &prose, |heading| heading == FILES);
     roff.control("SH", ["SEE ALSO"]);
     append_see_also(&mut roff, name, all);
@@ -151,7 +154,12 @@ fn append_option(roff: &mut Roff, arg: &Arg) {
     }
     roff.control("TP", []).text(term);
 
-    let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+    let mut help =
+        arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+    let shows_default = arg.get_action().takes_values() && !arg.is_hide_default_value_set();
+    if let ([default], true) = (arg.get_default_values(), shows_default) {
+        help.push_str(&format!(" [default: {}]", default.to_string_lossy()));
+    }
     for (index, paragraph) in help.split("\n\n").enumerate() {
         if index > 0 {
             roff.control("IP", []);
@@ -167,10 +175,24 @@ fn append_commands(roff: &mut Roff, program: &Command) {
     }
 }
 
-fn append_exit_codes(roff: &mut Roff) {
-    for (code, meaning) in MEANINGS {
+fn append_exit_codes(roff: &mut Roff, command: &Command) {
+    for (code, meaning) in meanings(command.get_name()) {
         roff.control("TP", ["8"]).text([bold(code)]).text([roman(meaning)]);
     }
+}
+
+/// The items of the program's list of variables that are about `command`.
+fn environment(list: &str, command: &str) -> String {
+    let items = list.trim_start().trim_start_matches("- ").split("\n- ");
+    let is_used = |item: &&str| {
+        let variable = item.split('`').nth(1).unwrap_or_default();
+        match variable {
+            "SOURCE_DATE_EPOCH" => ["kdumpconv", "convert", "makedumpfile"].contains(&command),
+            "TMPDIR" => !["unflatten", "completions", "man", "schema"].contains(&command),
+            _ => true,
+        }
+    };
+    items.filter(is_used).map(|item| format!("- {item}\n")).collect()
 }
 
 /// Examples as prose has them: the command lines are indented by four blanks.
