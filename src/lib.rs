@@ -165,5 +165,6 @@ pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, ConvertReport, convert};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
 pub use verify::{
-    Finding, FindingKind, Findings, Group, Severity, Tally, VerifyOptions, mark_incomplete, verify,
+    CutOff, Finding, FindingKind, Findings, Group, Severity, Tally, VerifyOptions, mark_incomplete,
+    verify,
 };

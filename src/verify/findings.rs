@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::codec::Codec;
 use crate::pages::{FileOffset, Pfn};
+use crate::verify::cut_off::CutOff;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,7 +180,7 @@ pub struct Group {
 /// Numbers of pages by the result of their check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Pages of the dump that were checked.
+    /// Pages of the dump that were checked, also those that it should have but lacks.
     pub checked: u64,
     /// Pages whose data decodes to exactly one page, by codec in the order of [`Codec::ALL`]. Pages of
     /// an ELF core count as raw.
@@ -238,6 +239,8 @@ pub struct Findings {
     most: usize,
     /// Numbers of pages by the result of their check.
     pub pages: Tally,
+    /// The files that are cut off; each page that they lack is a finding as well.
+    pub cut_off: Vec<CutOff>,
     /// Whether the caller cancelled. Pages that were not checked then may have any fault.
     pub cancelled: bool,
 }

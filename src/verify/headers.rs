@@ -44,10 +44,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
             check_padding(file, name, place, end, &mut push);
         }
         if file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0 {
-            push(Finding::new(
-                FindingKind::SaysIncomplete,
-                "the header says that the dump is incomplete",
-            ));
+            push(Finding::new(FindingKind::SaysIncomplete, "its header is marked incomplete"));
         }
     }
     check_stray(kdump, findings);

@@ -12,6 +12,7 @@
 //! This folder says what is wrong with a dump. What a dump *is* belongs in `summary`.
 
 mod against;
+mod cut_off;
 mod data_places;
 mod extents;
 mod findings;
@@ -35,10 +36,12 @@ use crate::pipeline::batch::BatchRuns;
 use crate::pipeline::feed::batch_pages;
 use crate::pipeline::{self, MAX_THREADS};
 use crate::progress::{Progress, Stage};
+use cut_off::PagesAfterEnd;
 use data_places::DataPlaces;
 use missing_pages::MissingPages;
 use pages::{Checked, EitherKept, Worker};
 
+pub use cut_off::CutOff;
 pub use findings::{Finding, FindingKind, Findings, Group, Severity, Tally};
 
 /// How to verify.
@@ -131,13 +134,16 @@ pub fn verify(
     progress(Progress::start(Stage::Selecting));
     let missing = MissingPages::new(dump, source, options)?;
     let mut places = DataPlaces::new(dump);
+    let mut after_end = PagesAfterEnd::new(dump);
     let is_whole = check_pages(dump, source, options, &missing, progress, &mut |checked| {
         findings.pages.add(&checked.tally);
         checked.findings.into_iter().for_each(|finding| findings.push(finding));
+        checked.after_end.into_iter().for_each(|(pfn, fault)| after_end.add(pfn, fault));
         for (pfn, place) in checked.places {
             places.add(pfn, place, &mut findings);
         }
     })?;
+    findings.cut_off = after_end.finish();
     if let Some(kdump) = dump.kdump().filter(|_| is_whole) {
         places.finish(kdump, &options.cancel, &mut findings);
     }
@@ -172,6 +178,7 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
         let why = "the file ends before it";
         findings.push(Finding::of_page(FindingKind::Unreadable, run.start, why));
         findings.count_more(FindingKind::Unreadable, run.len() - 1);
+        findings.pages.checked += run.len();
     }
 }
 

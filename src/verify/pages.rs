@@ -18,6 +18,8 @@ pub(super) struct Checked {
     pub(super) runs: Vec<PfnRange>,
     /// The places in the kdump file of those pages' data that it contains.
     pub(super) places: Vec<(Pfn, FileRange)>,
+    /// The pages that are after the end of a kdump file.
+    pub(super) after_end: Vec<(Pfn, PageFault)>,
     pub(super) findings: Vec<Finding>,
     pub(super) tally: Tally,
 }
@@ -128,6 +130,9 @@ impl PageChecker<'_> {
         let page = match page {
             Ok(page) => page,
             Err(why) => {
+                if why.fault.is_after_end() {
+                    checked.after_end.push((pfn, why.fault));
+                }
                 checked.findings.push(self.unreadable(pfn, &why));
                 return;
             }
@@ -143,7 +148,7 @@ impl PageChecker<'_> {
                 checked.push(FindingKind::Differs, pfn, difference(page, theirs));
             }
             Some((_, Err(why))) => {
-                checked.push(FindingKind::SourceUnreadable, pfn, why.to_string());
+                checked.push(FindingKind::SourceUnreadable, pfn, format!("in the source: {why}"));
             }
             None if source.is_present(pfn) => checked.tally.only_here += 1,
             None => checked.push(FindingKind::Invented, pfn, "the source has no memory there"),
@@ -165,6 +170,13 @@ impl PageChecker<'_> {
         Finding { offset: why.offset, ..Finding::of_page(kind, pfn, why.to_string()) }
     }
 
+    /// Whether the page is one that the headers of an ELF core place after its end.
+    fn is_cut_off(&self, pfn: Pfn) -> bool {
+        let missing = self.dump.missing();
+        let index = missing.partition_point(|run| run.end <= pfn);
+        missing.get(index).is_some_and(|run| run.contains(pfn))
+    }
+
     /// Checks the pages of the source before `end` that are missing from the dump.
     fn check_missing(&self, checked: &mut Checked, source: &mut SourcePages<'_>, end: Pfn) {
         let dump = source.dump;
@@ -184,6 +196,8 @@ impl PageChecker<'_> {
         let is_exact = self.missing.is_exact;
         let tally = &mut checked.tally;
         match page {
+            // An ELF core that is cut off: that was found before its pages were read.
+            _ if self.is_cut_off(pfn) => {}
             _ if self.missing.contains(pfn) => tally.excluded_proven += 1,
             _ if self.beyond.is_some_and(|start| pfn >= start) => tally.beyond_the_end += 1,
             _ if !is_exact && !source.has_whole(pfn) => tally.excluded_partial += 1,
@@ -194,7 +208,9 @@ impl PageChecker<'_> {
                 tally.excluded_by_class += 1;
                 tally.first_not_proven = tally.first_not_proven.or(Some(pfn));
             }
-            Err(why) => checked.push(FindingKind::SourceUnreadable, pfn, why.to_string()),
+            Err(why) => {
+                checked.push(FindingKind::SourceUnreadable, pfn, format!("in the source: {why}"));
+            }
             Ok(_) if self.says_incomplete => {
                 checked.push(FindingKind::Unwritten, pfn, "it is missing from an incomplete dump");
             }

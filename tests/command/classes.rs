@@ -230,7 +230,7 @@ fn verify_distinguishes_an_excluded_page_from_a_lost_one() {
     folder.write("lost", &bytes);
     let output = folder.run(&["verify", "lost", "--against", "vmcore"]);
     let words = format!(
-        "damage, missing: pfn {lost:#x}: it is missing, though dump level 0 keeps it, and the kernel has not marked it as poisoned or offline\n"
+        "damage: pfn {lost:#x}: it is missing, though dump level 0 keeps it, and the kernel has not marked it as poisoned or offline\n"
     );
     assert!(code(&output) == 5 && stdout(&output).contains(&words), "{}", stdout(&output));
 

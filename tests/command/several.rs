@@ -197,9 +197,9 @@ fn verify_prints_a_line_for_each_dump_and_the_findings_of_a_bad_one_below_it() {
         lines.take_while(|line| line.starts_with("    ")).collect()
     };
     assert!(below("good: ").is_empty() && below("vmcore: ").is_empty(), "{said}");
-    let finding = "    incomplete, says-incomplete: the header says that the dump is incomplete";
+    let finding = "    incomplete: its header is marked incomplete";
     assert!(below("incomplete: ").contains(&finding), "{said}");
-    let finding = "    damage, descriptor: pfn 0x200: page descriptor at 0x4000: flags 0x41";
+    let finding = "    damage: pfn 0x200: page descriptor at 0x4000: flags 0x41";
     assert!(below("damaged: ").iter().any(|line| line.starts_with(finding)), "{said}");
 }
 
@@ -357,7 +357,7 @@ fn one_input_has_the_report_that_it_always_had() {
     let (said, _) = ran(&folder, &["info", "good"], 0);
     assert!(said.starts_with("good: kdump-compressed file, x86_64 little-endian\n\n"), "{said}");
     let (said, _) = ran(&folder, &["verify", "incomplete"], 4);
-    assert!(said.starts_with("incomplete, says-incomplete: "), "{said}");
+    assert!(said.starts_with("incomplete: its header is marked incomplete"), "{said}");
 }
 
 #[test]

@@ -64,10 +64,10 @@ fn exit_codes_distinguish_good_incomplete_damaged_and_unknown() {
         &folder,
         &["incomplete"],
         4,
-        &["incomplete, says-incomplete: ", "incomplete, not damaged"],
+        &["incomplete: its header is marked incomplete\n", "incomplete, not damaged"],
     );
     changed(&folder, "damaged", TABLE + 24 + 12, 0x40);
-    let line = "damage, descriptor: pfn 0x11: page descriptor at 0x4018: flags 0x41 name no codec";
+    let line = "damage: pfn 0x11: page descriptor at 0x4018: flags 0x41 name no codec";
     says(&folder, &["damaged"], 5, &[line, "damaged: 89 of 90 pages readable, 1 faulty page in "]);
     folder.write("other", b"something else");
     let output = folder.run(&["verify", "other"]);
@@ -85,14 +85,15 @@ fn a_changed_raw_page_is_found_only_by_comparison_with_the_source() {
     let end = folder.read("good").len() - 1;
     changed(&folder, "changed", end, 1);
     says(&folder, &["changed"], 0, &["90 of 90 pages"]);
-    let line =
-        "damage, differs: pfn 0x69: 1 byte differs from the source, the first at offset 0xfff";
+    let line = "damage: pfn 0x69: 1 byte differs from the source, the first at offset 0xfff";
     says(
         &folder,
         &["changed", "--against", "vmcore"],
         5,
         &[line, "1 faulty page, 89 equal to vmcore in "],
     );
+    let against_raw = &["vmcore", "--against", "good"];
+    says(&folder, against_raw, 0, &["90 of 90 pages readable, 90 equal to good in "]);
     says(
         &folder,
         &["good", "--against", "vmcore"],
@@ -147,8 +148,64 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     assert!(said.contains("cannot be read from a pipe"), "{said}");
     bytes[4096 + 8] = 1;
     folder.write("less", &bytes);
-    let damage = "damage, missing: pfn 0x69: it is missing, though dump level 1 keeps it";
+    let damage = "damage: pfn 0x69: it is missing, though dump level 1 keeps it";
     says(&folder, &["less", "--against", "vmcore"], 5, &[damage]);
+}
+
+#[test]
+fn a_cut_file_is_said_to_be_cut_off_before_its_pages_are_listed() {
+    let folder = folder();
+    for (name, bytes, missing) in [("vmcore", 4 * 4096, "4 pages are"), ("good", 1, "1 page is")] {
+        let whole = folder.read(name);
+        let left = whole.len() - bytes;
+        folder.write("cut", &whole[..left]);
+        for arguments in [&["cut"][..], &["cut", "--against", "vmcore"]] {
+            let output = folder.run(&[&["verify"], arguments].concat());
+            let said = stdout(&output);
+            assert_eq!(code(&output), 5, "{said}");
+            let size = format!("{:.1} KiB", left as f64 / 1024.0);
+            let first = format!("damage: the file is cut off at {size}: {missing} missing");
+            assert_eq!(said.lines().next(), Some(first.as_str()), "{said}");
+            let pages: u64 = missing[..1].parse().unwrap();
+            let counts = format!("{} of 90 pages readable, {pages} faulty page", 90 - pages);
+            assert!(said.contains(&counts), "{said}");
+            let json = stdout(&folder.run(&[&["verify", "--json"], arguments].concat()));
+            let report: Value = serde_json::from_str(&json).unwrap();
+            let cut = serde_json::json!([{ "file": 0, "bytes": left, "pages": pages }]);
+            assert_eq!((&report["cut_off"], &report["pages"]["checked"]), (&cut, &90.into()));
+        }
+    }
+}
+
+#[test]
+fn the_verdict_says_what_became_of_the_pages_that_are_not_in_both() {
+    let folder = folder();
+    let mut bytes = folder.read("good");
+    // Removes the last page of zeros, 0x67, from the 2nd bitmap and the descriptors.
+    bytes[3 * 4096 + 0x67 / 8] &= !(1 << (0x67 % 8));
+    let table = bytes[TABLE..TABLE + 24 * 90].to_vec();
+    bytes[TABLE + 24 * 87..TABLE + 24 * 89].copy_from_slice(&table[24 * 88..]);
+    bytes[TABLE + 24 * 89..TABLE + 24 * 90].fill(0);
+    folder.write("less", &bytes);
+    let line = "89 of 89 pages readable, 89 equal to vmcore, 1 rightly excluded in ";
+    says(&folder, &["less", "--against", "vmcore"], 0, &[line]);
+    let line = "90 of 90 pages readable, 89 equal to less, 1 not in the source in ";
+    says(&folder, &["good", "--against", "less"], 0, &[line]);
+    bytes[4096 + 8] = 30;
+    folder.write("less", &bytes);
+    let line = "89 of 89 pages readable, 89 equal to vmcore, 1 excluded without proof in ";
+    says(&folder, &["less", "--against", "vmcore"], 0, &[line]);
+}
+
+#[test]
+fn findings_that_are_not_listed_are_counted_with_what_they_are_about() {
+    let folder = folder();
+    let mut bytes = folder.read("good");
+    (0..3).for_each(|page| bytes[TABLE + 24 * page + 12] = 0x40);
+    folder.write("damaged", &bytes);
+    let more = "\ndamage: page descriptors: 2 more\n";
+    says(&folder, &["damaged", "--examples", "1"], 5, &[more]);
+    says(&folder, &["damaged", "--examples", "0"], 5, &["damage: page descriptors: 3\n"]);
 }
 
 fn read_back(output: &Output) -> Value {

@@ -244,6 +244,12 @@ fn a_core_that_is_cut_is_damaged() {
     let found = verified(&cut, None);
     assert_eq!(kinds(&found), [FindingKind::Unreadable]);
     assert_eq!(found.count(FindingKind::Unreadable), 2);
+    let whole = core_of(bytes).unwrap();
+    let against = verified(&cut, Some(&whole));
+    assert_eq!(against.count(FindingKind::Unreadable), 2);
+    assert_eq!(kinds(&against), [FindingKind::Unreadable], "each page once");
+    let promised = verified(&whole, None).pages.checked;
+    assert_eq!((found.pages.checked, against.pages.checked), (promised, promised));
 }
 
 /// A file with only those pages of `good` that are in `pfns`, as makedumpfile --split writes one.

@@ -49,7 +49,7 @@ fn cases() -> Vec<Case> {
             "flag",
             |b| b[424] |= 8,
             FindingKind::SaysIncomplete,
-            "says that the dump is incomplete",
+            "its header is marked incomplete",
             None,
         ),
         case(
@@ -293,6 +293,9 @@ fn a_file_cut_at_any_length_is_found_out() {
             let found =
                 verify(&dump, None, &kdumpconv::VerifyOptions::default(), &mut |_| ()).unwrap();
             assert!(found.damaged(), "cut to {bytes}: {found:#?}");
+            let lost = found.pages.checked - found.pages.good_pages();
+            let cut = found.cut_off.first().map(|cut| (cut.bytes, cut.pages));
+            assert_eq!(cut, Some((bytes as u64, lost)), "cut to {bytes}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What was found in a dump that was checked.
 
-use kdumpconv::{Codec, Finding, FindingKind, Findings, Group, Severity, Tally};
+use kdumpconv::{Codec, CutOff, Finding, FindingKind, Findings, Group, Severity, Tally};
 use serde::{Serialize, Serializer};
 
 use super::codecs::ByCodec;
@@ -22,15 +22,29 @@ pub(crate) struct FindingsJson {
     pages: CheckedPages,
     /// How its pages compare with those of the other dump; null if there is none.
     comparison: Option<Comparison>,
+    /// The files that are cut off; each page that they lack is among the findings as well.
+    cut_off: Vec<CutOffJson>,
     /// The findings by kind.
     findings: Vec<FindingGroup>,
+}
+
+/// A file that is cut off.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "CutOff"))]
+struct CutOffJson {
+    /// The file of a split set, by its number from 0.
+    file: usize,
+    /// Bytes of the file: it ends there.
+    bytes: Count,
+    /// The pages that it lacks.
+    pages: Count,
 }
 
 /// Numbers of pages that were checked.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 struct CheckedPages {
-    /// Pages that were checked.
+    /// Pages that were checked, also those that the dump should have but lacks.
     checked: Count,
     /// Pages whose data decodes to exactly a page.
     good: Count,
@@ -182,8 +196,15 @@ impl FindingsJson {
             cancelled: findings.cancelled,
             pages: CheckedPages::from(&findings.pages),
             comparison: compared.then(|| Comparison::from(&findings.pages)),
+            cut_off: findings.cut_off.iter().map(CutOffJson::from).collect(),
             findings: findings.groups().map(FindingGroup::from).collect(),
         }
+    }
+}
+
+impl From<&CutOff> for CutOffJson {
+    fn from(cut: &CutOff) -> Self {
+        CutOffJson { file: cut.file, bytes: cut.bytes.into(), pages: cut.pages.into() }
     }
 }
 

@@ -43,7 +43,8 @@ impl VerifyReport<'_> {
 
     /// The verdict in one line; below that of a bad dump, what is wrong.
     fn line_of_list(&self, findings: &[String]) -> Vec<String> {
-        let mut lines = vec![format!("{}: {}", printable(self.input), verdict(self.findings))];
+        let (name, verdict) = (printable(self.input), verdict(self.findings));
+        let mut lines = vec![format!("{name}: {verdict}{}", self.comparison())];
         if self.findings.severity() > Some(Severity::Remark) {
             lines.extend(findings.iter().map(|finding| format!("    {finding}")));
         }
@@ -53,16 +54,14 @@ impl VerifyReport<'_> {
     /// The verdict in one line; with `details`, the pages by codec, and how they compare.
     fn summary(&self, details: bool) -> Vec<String> {
         let pages = &self.findings.pages;
-        let source = self.against.as_deref().map(printable);
-        let equal = source.as_ref().map(|source| format!(", {} equal to {source}", pages.equal));
         let (name, seconds) = (printable(self.input), self.seconds);
         let verdict = verdict(self.findings);
-        let equal = equal.unwrap_or_default();
-        let mut lines = vec![format!("{name}: {verdict}{equal} in {seconds:.2} s")];
+        let comparison = self.comparison();
+        let mut lines = vec![format!("{name}: {verdict}{comparison} in {seconds:.2} s")];
         if !details {
             return lines;
         }
-        if source.is_some() {
+        if self.against.is_some() {
             let compared = parts(&[
                 (pages.equal, "equal"),
                 (pages.excluded_zero, "excluded as zero pages"),
@@ -81,6 +80,19 @@ impl VerifyReport<'_> {
         let rate = rate(per_second(self.checked_bytes(), self.seconds));
         lines.push(format!("{codecs}{}, {rate}", count(self.threads as u64, "thread")));
         lines
+    }
+
+    /// The end of the verdict, if there is a source: what became of its pages.
+    fn comparison(&self) -> String {
+        let Some(source) = self.against.as_deref().map(printable) else { return String::new() };
+        let pages = &self.findings.pages;
+        let others = parts(&[
+            (pages.excluded_zero + pages.excluded_proven, "rightly excluded"),
+            (pages.excluded_by_class, "excluded without proof"),
+            (pages.only_here, "not in the source"),
+        ]);
+        let comma = if others.is_empty() { "" } else { ", " };
+        format!(", {} equal to {source}{comma}{others}", pages.equal)
     }
 
     /// Bytes of memory that were checked.
