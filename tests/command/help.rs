@@ -114,7 +114,24 @@ fn help_has_colors_if_asked_to() {
     ] {
         assert_eq!(help(line).contains('\x1b'), has_colors, "{line:?}");
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
-    let wrong = command.args(["--color=always", "info", "--wrong"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains('\x1b'), "{wrong:?}");
+}
+
+#[test]
+fn wrong_arguments_are_named_with_the_prefix_of_all_messages() {
+    for name in ["kdumpconv", "makedumpfile"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+        let output = command.arg0(name).args(["-d", "32", "a", "b"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with("kdumpconv: invalid value '32' for '"), "{name}: {said}");
+        assert!(output.stdout.is_empty() && !said.contains("error:"), "{name}: {said}");
+    }
+    let wrong = |color: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpconv"));
+        let output = command.args([color, "info", "--wrong"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let colored = wrong("--color=always");
+    assert!(colored.starts_with('\x1b') && colored.contains("kdumpconv:"), "{colored}");
+    assert!(wrong("--color=never").starts_with("kdumpconv: unexpected argument '--wrong'"));
 }

@@ -82,11 +82,24 @@ fn tip(option: &str, command: &Command, definition: &Command) -> Option<String> 
             };
             Some(format!("'{option}' is an option of {names}, not of {}", command.get_name()))
         }
-        _ if has_option(&makedumpfile::definition(), option) => Some(format!(
-            "{option} is an option of makedumpfile: leave it out, or call kdumpconv by the name makedumpfile"
-        )),
-        _ => None,
+        _ => makedumpfile_tip(option),
     }
+}
+
+/// What to do instead of giving one of makedumpfile's options.
+fn makedumpfile_tip(option: &str) -> Option<String> {
+    if !has_option(&makedumpfile::definition(), option) {
+        return None;
+    }
+    let instead = match option {
+        "-E" => "kdumpconv elf writes an ELF file",
+        "-i" => "--vmcoreinfo FILE does the same",
+        "--dump-dmesg" => "kdumpconv dmesg prints the log",
+        "--mem-usage" => "kdumpconv info --classes counts the pages",
+        _ => makedumpfile::refusal(option)
+            .unwrap_or("leave it out, or call kdumpconv by the name makedumpfile"),
+    };
+    Some(format!("{option} is an option of makedumpfile: {instead}"))
 }
 
 /// Whether a command has an option, and shows it.
@@ -214,10 +227,14 @@ mod tests {
 
     #[test]
     fn an_option_of_makedumpfile_is_named_as_such() {
-        for option in ["-x", "--split", "-E", "--dump-dmesg"] {
-            let expected = format!(
-                "{option} is an option of makedumpfile: leave it out, or call kdumpconv by the name makedumpfile"
-            );
+        for (option, instead) in [
+            ("-x", "leave it out, or call kdumpconv by the name makedumpfile"),
+            ("--non-mmap", "leave it out, or call kdumpconv by the name makedumpfile"),
+            ("-E", "kdumpconv elf writes an ELF file"),
+            ("--dump-dmesg", "kdumpconv dmesg prints the log"),
+            ("--split", "all CPUs write to one file; name one DUMPFILE and omit --split"),
+        ] {
+            let expected = format!("{option} is an option of makedumpfile: {instead}");
             assert_eq!(tip(&format!("{option} a b")), Some(expected));
         }
     }

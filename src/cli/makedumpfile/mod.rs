@@ -214,6 +214,15 @@ pub(super) fn definition() -> clap::Command {
     Makedumpfile::command().args(UNSUPPORTED.iter().map(UnsupportedOption::arg))
 }
 
+/// Why an option is refused, if it is.
+pub(super) fn refusal(option: &str) -> Option<&'static str> {
+    let unsupported = UNSUPPORTED.iter().find(|unsupported| unsupported.name == option)?;
+    match unsupported.treatment {
+        Treatment::Refused(why) => Some(why),
+        Treatment::NotNeeded | Treatment::Ignored(_) => None,
+    }
+}
+
 /// Messages about the options given that are ignored.
 fn ignored_options(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
     let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);

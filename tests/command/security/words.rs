@@ -96,6 +96,8 @@ fn control_characters_in_file_names_are_escaped() {
         is_plain(&what, &output);
         let said = String::from_utf8(output.stderr).unwrap();
         let of_usage = said.ends_with("try '--help'.\n");
+        let has_prefix = said.is_empty() || said.starts_with("kdumpconv: ");
+        assert!(has_prefix || !of_usage, "{what}: {said}");
         let is_message =
             |line: &str| of_usage || line.starts_with("kdumpconv: ") || line.starts_with("  ");
         assert!(said.lines().all(is_message) || arguments[0] == "--json", "{what}: {said}");
