@@ -194,7 +194,7 @@ impl Dump {
     /// [`Input::from_reader`].
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open); [`Error::Unsupported`] for compressed bytes.
     pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
         Self::open(bytes.into(), &OpenOptions::default())
     }

@@ -7,6 +7,14 @@
 #[non_exhaustive]
 pub enum UnsupportedKind {
     // Something around a dump.
+    /// A gzip file: [`Input::from_reader`](crate::Input::from_reader) and
+    /// [`Dump::open_path`](crate::Dump::open_path) decompress it.
+    #[error("compressed with gzip")]
+    Gzip,
+    /// A zstd file: [`Input::from_reader`](crate::Input::from_reader) and
+    /// [`Dump::open_path`](crate::Dump::open_path) decompress it.
+    #[error("compressed with zstd")]
+    Zstd,
     /// An xz file.
     #[error("compressed with xz")]
     Xz,

@@ -14,9 +14,9 @@
 
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
-    Avml, Bzip2, DiskImage, Diskdump, Hibernation, KernelImage, LibvirtSave, Lime, Lkcd, Lz4, Lzip,
-    Lzop, Minidump, QemuMigration, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmwareState,
-    WindowsDump, XenCore, XenSave, Xz, Zip,
+    Avml, Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lime, Lkcd, Lz4,
+    Lzip, Lzop, Minidump, QemuMigration, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState,
+    VmwareState, WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
 };
 
 /// The number of bytes by which every kind is recognised; fewer identify most.
@@ -26,7 +26,10 @@ pub(crate) const OTHER_KIND_BYTES: usize = 64 << 10;
 const TEXT_BYTES: usize = 512;
 
 /// The offset of a signature, the signature, and the kind of file that has it.
-const SIGNATURES: [(usize, &[u8], UnsupportedKind); 49] = [
+const SIGNATURES: [(usize, &[u8], UnsupportedKind); 51] = [
+    // Of bytes in memory, and of files that are compressed twice.
+    (0, b"\x1f\x8b", Gzip),
+    (0, b"\x28\xb5\x2f\xfd", Zstd),
     (0, b"\xfd7zXZ\0", Xz),
     (0, b"BZh", Bzip2),
     (0, b"\x04\x22\x4d\x18", Lz4),

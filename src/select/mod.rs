@@ -115,7 +115,7 @@ pub(crate) fn select_strictly(
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
     match selection.warnings.first().filter(|_| strict && !is_cancelled) {
-        Some(why) => Err(Error::NotProven(why.clone())),
+        Some(why) => Err(Error::NotProven(selection.unidentified.as_ref().unwrap_or(why).clone())),
         None => Ok(selection),
     }
 }

@@ -70,6 +70,8 @@ pub struct Selection {
     pub level: DumpLevel,
     /// What the user should know: which classes are disabled, and why.
     pub warnings: Vec<String>,
+    /// Which classes that the level excludes are disabled, and why, without saying that pages are kept.
+    pub(super) unidentified: Option<String>,
 }
 
 impl Selection {
@@ -145,10 +147,13 @@ impl Selection {
         let missed = census.classes.iter().filter(|count| is_missed(count));
         let bits = missed.filter_map(|count| count.class.level_bit());
         let level = asked.without(bits.fold(0, |bits, bit| bits | bit));
-        let warning = |(names, why): (Vec<&str>, &str)| {
-            format!("all {} pages are kept: {why}", names.join(", "))
-        };
-        let warnings = census.disable_reasons(is_missed).into_iter().map(warning).collect();
-        Selection { excluded, census, level, warnings }
+        let reasons = census.disable_reasons(is_missed).into_iter();
+        let reasons: Vec<_> = reasons.map(|(names, why)| (names.join(", "), why)).collect();
+        let warning = |(names, why): &(String, &str)| format!("all {names} pages are kept: {why}");
+        let warnings = reasons.iter().map(warning).collect();
+        let unidentified = reasons
+            .first()
+            .map(|(names, why)| format!("{names} pages cannot be identified: {why}"));
+        Selection { excluded, census, level, warnings, unidentified }
     }
 }

@@ -7,6 +7,8 @@ use kdumpconv::Architecture;
 use kdumpconv::ByteOrder;
 use kdumpconv::Dump;
 use kdumpconv::FlattenedSink;
+use kdumpconv::Input;
+use kdumpconv::OpenOptions;
 use kdumpconv::PageReader;
 use kdumpconv::SeekSink;
 use kdumpconv::fixtures::{Load, VmcoreBuilder, VmcoreinfoText};
@@ -256,9 +258,17 @@ fn a_page_that_a_dump_does_not_have_is_reported_with_the_reason() {
             let error = reader.page(pfn).unwrap_err();
             format!("{error}: {}", std::error::Error::source(&error).unwrap())
         };
-        assert_eq!(why(2), "cannot read page 0x2: the page is excluded");
-        assert_eq!(why(3), "cannot read page 0x3: there is no memory there");
-        assert_eq!(why(u64::MAX), "cannot read page 0xffffffffffffffff: there is no memory there");
+        assert_eq!(
+            why(2),
+            "cannot read page 0x2: physical address 0x2000 cannot be read: the page was excluded from the dump"
+        );
+        assert_eq!(
+            why(3),
+            "cannot read page 0x3: physical address 0x3000 cannot be read: the dump has no memory there"
+        );
+        let beyond =
+            "physical address 0xffffffffffffffff cannot be read: the dump has no memory there";
+        assert_eq!(why(u64::MAX), format!("cannot read page 0xffffffffffffffff: {beyond}"));
     }
 }
 
@@ -306,4 +316,19 @@ fn a_seekable_sink_gets_the_same_bytes_as_a_file() {
     // Flush the buffer here: its drop would ignore an error.
     assert!(std::fs::read(file.path()).unwrap() == expected);
     drop(sink);
+}
+
+#[test]
+fn compressed_bytes_in_memory_are_named_and_from_reader_decompresses_them() {
+    let vmcore =
+        VmcoreBuilder::new(Architecture::X86_64).load(Load::new(0..4096)).to_vec().unwrap();
+    let packed = zstd::encode_all(&*vmcore, 1).unwrap();
+    let error = Dump::of_bytes(packed.clone()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the input is compressed with zstd, not an ELF vmcore or kdump file"
+    );
+    let reader = Box::new(std::io::Cursor::new(packed));
+    let input = Input::from_reader(reader, std::env::temp_dir()).unwrap();
+    assert!(Dump::open(input, &OpenOptions::default()).is_ok());
 }

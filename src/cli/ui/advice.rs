@@ -145,6 +145,8 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
     };
     let dump_instead = "`virsh dump --memory-only DOMAIN VMCORE`";
     Some(match kind {
+        Kind::Gzip => unpack("gzip -dc"),
+        Kind::Zstd => unpack("zstd -dc"),
         Kind::Xz => unpack("xz -dc"),
         Kind::Bzip2 => unpack("bzip2 -dc"),
         Kind::Lz4 => unpack("lz4 -dc"),
