@@ -81,9 +81,9 @@ fn manual_pages_show_what_was_written() {
         ("kdumpconv-unflatten", "kdumpconv -R [OPTIONS] OUTPUT < INPUT"),
         ("kdumpconv-verify", "5 verify found damage"),
         ("kdumpconv-verify", "Print at most N findings of each kind [default: 16]"),
-        ("kdumpconv-verify", "ENVIRONMENT TMPDIR:"),
-        ("kdumpconv-convert", "ENVIRONMENT SOURCE_DATE_EPOCH:"),
-        ("kdumpconv-man", "ENVIRONMENT NO_COLOR"),
+        ("kdumpconv-verify", "ENVIRONMENT o TMPDIR:"),
+        ("kdumpconv-convert", "ENVIRONMENT o SOURCE_DATE_EPOCH:"),
+        ("kdumpconv-man", "ENVIRONMENT o NO_COLOR"),
         ("kdumpconv-man", "2 wrong arguments 128+N ended by signal N"),
         ("kdumpconv-info", "kdumpconv-unflatten(1), kdumpconv-completions(1)"),
     ] {
