@@ -317,6 +317,29 @@ fn a_part_of_the_kernels_name_that_its_writer_did_not_know_is_left_out() {
 }
 
 #[test]
+fn the_legend_and_remarks_are_wrapped_beside_their_labels() {
+    let folder = folder();
+    let output = folder.shell("COLUMNS=40 $KDUMPCONV info --color always vmcore");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = ["", "2", "0", "32", "33", "34"]
+        .iter()
+        .fold(said, |text, colour| text.replace(&format!("\x1b[{colour}m"), ""));
+    let below = |label: &str| -> Vec<&str> {
+        let lines = said.lines().skip_while(|line| !line.starts_with(label));
+        let more = |(index, line): &(usize, &str)| *index == 0 || line.starts_with("            ");
+        lines.enumerate().take_while(more).map(|(_, line)| line).collect()
+    };
+    for (label, least) in [("Map", 3), ("Pages", 2), ("Remark", 4)] {
+        let lines = below(label);
+        assert!(lines.len() >= least, "{label}: {said}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 40), "{label}: {said}");
+    }
+    let remark: Vec<&str> = below("Remark").iter().map(|line| line[12..].trim()).collect();
+    assert!(remark.join(" ").contains("as QEMU >= 7.2 has them: makedumpfile looks"), "{said}");
+}
+
+#[test]
 fn an_input_that_is_no_dump_exits_3_and_a_missing_one_exits_1() {
     let folder = folder();
     folder.write("junk", &[7; 9000]);

@@ -6,7 +6,7 @@ use super::messages::printable;
 use super::outcome::parts;
 use super::sizes::{count, percent, size};
 use super::table::{Align, aligned};
-use super::terminal::{Look, Terminal, bar};
+use super::terminal::{Look, Terminal, bar, wrapped};
 
 /// The widest bar: more cells show no more.
 const MAX_CELLS: usize = 160;
@@ -120,7 +120,7 @@ impl CensusView<'_> {
     }
 
     /// The bar, and its legend.
-    fn picture(&self, columns: usize, terminal: &Terminal) -> [String; 2] {
+    fn picture(&self, columns: usize, terminal: &Terminal) -> Vec<String> {
         let census = self.census;
         let parts: Vec<(Look, u64)> = census
             .classes
@@ -137,7 +137,8 @@ impl CensusView<'_> {
                 legend.push(look.legend(terminal));
             }
         }
-        [bar(&cells, terminal), legend.join("; ")]
+        let legend = wrapped(legend, "; ", Some(columns));
+        std::iter::once(bar(&cells, terminal)).chain(legend).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use super::table::columns_of;
 use crate::cli::args::shared_args::When;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -118,6 +119,43 @@ impl Look {
     }
 }
 
+/// The pieces, joined, in lines of at most `columns` as far as pieces fit; `None` is one line. Escape
+/// codes take no columns.
+pub(crate) fn wrapped<T: AsRef<str>>(
+    pieces: impl IntoIterator<Item = T>,
+    separator: &str,
+    columns: Option<usize>,
+) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces {
+        let piece = piece.as_ref();
+        let has_room = |line: &String| {
+            let width = shown_columns(line) + separator.len() + shown_columns(piece);
+            columns.is_none_or(|columns| width <= columns)
+        };
+        match lines.last_mut() {
+            Some(last) if has_room(last) => last.extend([separator, piece]),
+            last => {
+                if let Some(last) = last {
+                    last.push_str(separator.trim_end());
+                }
+                lines.push(piece.to_owned());
+            }
+        }
+    }
+    lines
+}
+
+/// The columns that `text` takes without its escape codes for colours.
+fn shown_columns(text: &str) -> usize {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().map_or(0, columns_of);
+    first
+        + parts
+            .map(|part| columns_of(part.split_once('m').map_or("", |(_, rest)| rest)))
+            .sum::<usize>()
+}
+
 /// Draws the cells side by side; one escape code paints a run of equal cells.
 pub(crate) fn bar(cells: &[Look], terminal: &Terminal) -> String {
     let mut bar = String::new();
@@ -184,6 +222,18 @@ mod tests {
         assert_eq!(columns(When::Always, None, &[("COLUMNS", "100")]), Some(100));
         assert_eq!(columns(When::Always, None, &[("COLUMNS", "")]), Some(80));
         assert_eq!(columns(When::Always, None, &[("COLUMNS", "wide")]), Some(80));
+    }
+
+    #[test]
+    fn text_is_wrapped_between_pieces_and_colours_take_no_room() {
+        let words = "a line of words that is long".split(' ');
+        let lines = ["a line of", "words that", "is long"];
+        assert_eq!(wrapped(words.clone(), " ", Some(10)), lines);
+        assert_eq!(wrapped(words, " ", None), ["a line of words that is long"]);
+        assert_eq!(wrapped(["unbreakable", "b"], " ", Some(4)), ["unbreakable", "b"]);
+        let legend = ["\x1b[32m#\x1b[0m kept", ". hole", "x none kept"];
+        let lines = ["\x1b[32m#\x1b[0m kept; . hole;", "x none kept"];
+        assert_eq!(wrapped(legend, "; ", Some(15)), lines);
     }
 
     #[test]

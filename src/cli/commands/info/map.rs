@@ -4,7 +4,7 @@ use kdumpconv::Pfn;
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
 use crate::cli::ui::sizes::{count, size};
-use crate::cli::ui::terminal::{Look, Terminal, bar};
+use crate::cli::ui::terminal::{Look, Terminal, bar, wrapped};
 
 const KEPT: Look = Look { ascii: '#', unicode: '\u{2588}', colour: "32", meaning: "kept" };
 const MOSTLY: Look =
@@ -27,16 +27,23 @@ fn look(cell: &Cell) -> Look {
     }
 }
 
-/// The bar, and its legend.
-pub(crate) fn picture(picture: &Picture, page_size: u64, terminal: &Terminal) -> [String; 2] {
+/// The bar, and its legend, in lines of at most `columns`.
+pub(crate) fn picture(
+    picture: &Picture,
+    page_size: u64,
+    columns: Option<usize>,
+    terminal: &Terminal,
+) -> Vec<String> {
     let signs: Vec<Look> = picture.cells.iter().map(look).collect();
-    let mut legend = format!("one cell is {}", size(picture.cell_pages.saturating_mul(page_size)));
+    let cell = size(picture.cell_pages.saturating_mul(page_size));
+    let mut legend = vec![format!("one cell is {cell}")];
     for sign in [KEPT, MOSTLY, PARTLY, NONE_KEPT, HOLE, LONG_HOLE] {
         if signs.iter().any(|other| other.meaning == sign.meaning) {
-            legend.push_str(&format!("; {}", sign.legend(terminal)));
+            legend.push(sign.legend(terminal));
         }
     }
-    [bar(&signs, terminal), legend]
+    let legend = wrapped(legend, "; ", columns);
+    std::iter::once(bar(&signs, terminal)).chain(legend).collect()
 }
 
 /// A line for each range, with columns aligned.
@@ -81,7 +88,8 @@ mod tests {
             Cell::LongHole,
             stretch(1, 1),
         ];
-        picture(&Picture { cells, cell_pages: 4 }, 4096, terminal)
+        let lines = picture(&Picture { cells, cell_pages: 4 }, 4096, None, terminal);
+        lines.try_into().unwrap()
     }
 
     #[test]

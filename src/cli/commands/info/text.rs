@@ -10,7 +10,7 @@ use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::outcome::stored_as;
 use crate::cli::ui::sizes::{count, percent, signed_hex, size};
-use crate::cli::ui::terminal::Terminal;
+use crate::cli::ui::terminal::{Terminal, wrapped};
 use crate::cli::ui::utc::utc;
 
 /// Width of the column of labels.
@@ -44,8 +44,15 @@ pub(super) struct TextReport<'a> {
     pub(super) details: bool,
 }
 
+/// The fewest columns beside the labels that text is wrapped to.
+const MIN_COLUMNS: usize = 24;
+
 /// Labelled lines.
-struct Screen(String);
+struct Screen {
+    text: String,
+    /// Columns beside the labels; `None` if standard output is not a terminal.
+    columns: Option<usize>,
+}
 
 impl Screen {
     /// Adds lines; only the first has the label.
@@ -53,18 +60,27 @@ impl Screen {
         let mut label = label;
         for line in lines {
             let line = format!("{label:LABEL_COLUMNS$}{line}");
-            self.0.push_str(line.trim_end());
-            self.0.push('\n');
+            self.text.push_str(line.trim_end());
+            self.text.push('\n');
             label = "";
         }
     }
 
+    /// Adds a text, in as many lines as it needs.
     fn line(&mut self, label: &str, line: impl Into<String>) {
-        self.add(label, [line.into()]);
+        self.texts(label, [line.into()]);
+    }
+
+    /// Adds texts, each in as many lines as it needs.
+    fn texts(&mut self, label: &str, texts: impl IntoIterator<Item = String>) {
+        let columns = self.columns;
+        let lines = texts.into_iter().flat_map(|text| wrapped(text.split(' '), " ", columns));
+        let lines: Vec<String> = lines.collect();
+        self.add(label, lines);
     }
 
     fn blank(&mut self) {
-        self.0.push('\n');
+        self.text.push('\n');
     }
 }
 
@@ -72,7 +88,11 @@ impl TextReport<'_> {
     /// The whole report.
     pub(super) fn text(&self) -> String {
         let summary = self.summary;
-        let mut screen = Screen(format!("{}: {}\n\n", printable(self.input), kind(summary)));
+        let columns = beside_labels(&self.terminal).columns;
+        let mut screen = Screen {
+            text: format!("{}: {}\n\n", printable(self.input), kind(summary)),
+            columns: columns.map(|columns| columns.max(MIN_COLUMNS)),
+        };
         crash(summary, &mut screen);
         screen.blank();
         contents(summary, &mut screen);
@@ -86,18 +106,18 @@ impl TextReport<'_> {
         if !summary.remarks.is_empty() || !summary.warnings.is_empty() {
             let remark = |remark| printable(&advice::remark_text(remark, summary));
             screen.blank();
-            screen.add("Warning", summary.warnings.iter().map(|warning| printable(warning)));
-            screen.add("Remark", summary.remarks.iter().map(remark));
+            screen.texts("Warning", summary.warnings.iter().map(|warning| printable(warning)));
+            screen.texts("Remark", summary.remarks.iter().map(remark));
         }
         if self.details {
             screen.blank();
             let text = String::from_utf8_lossy(summary.vmcoreinfo.as_deref().unwrap_or(b""));
             for line in text.lines() {
-                screen.0.push_str(&printable(line.trim_end_matches('\0')));
-                screen.0.push('\n');
+                screen.text.push_str(&printable(line.trim_end_matches('\0')));
+                screen.text.push('\n');
             }
         }
-        screen.0
+        screen.text
     }
 
     /// How many lines of a list of `all` to print.
@@ -108,7 +128,7 @@ impl TextReport<'_> {
     fn memory(&self, screen: &mut Screen) {
         let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size.bytes());
         if let Some(picture) = &self.picture {
-            screen.add("Map", map::picture(picture, page_size, &self.terminal));
+            screen.add("Map", map::picture(picture, page_size, screen.columns, &self.terminal));
         }
         let mut lines = map::lines(&ranges.list, page_size);
         lines.truncate(self.shown(lines.len()));
@@ -213,7 +233,7 @@ fn crash(summary: &Summary, screen: &mut Screen) {
         Ok(log) => {
             let panic = log.panic.message.as_deref();
             screen.line("Panic", panic.unwrap_or("none in the log"));
-            screen.add("Cause", log.panic.cause.clone());
+            screen.texts("Cause", log.panic.cause.clone());
             if let Some(why) = &log.report.why {
                 let (lost, why) = (count(log.report.lost, "log record"), printable(why));
                 screen.line("", format!("(at least {lost} could not be read: {why})"));
@@ -287,7 +307,7 @@ fn contents(summary: &Summary, screen: &mut Screen) {
     }
     screen.line("Pages", counts);
     if let Some(stored) = &summary.stored {
-        screen.add("Stored", stored_pages(stored));
+        screen.texts("Stored", stored_pages(stored));
     }
 }
 
