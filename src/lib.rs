@@ -41,7 +41,7 @@
 //! | read or write headers, descriptors and records | [`mod@format`] |
 #![cfg_attr(
     feature = "fixtures",
-    doc = "| make small dumps for tests | [`fixtures`] (a feature) |\n\n[`guide`] shows how, with examples."
+    doc = "| make small dumps for tests | [`fixtures`] (a feature, on by default) |\n\n[`guide`] shows how, with examples."
 )]
 //!
 //! Nothing panics on a damaged or hostile input, and the memory that the library uses stays in
@@ -55,11 +55,18 @@
 //! not the pages.
 //!
 //! The output is covered too: one version of the library turns the same input, with the same options,
-//! into the same bytes, whatever the number of threads.
+//! into the same bytes, whatever the number of threads. The versions that fix these bytes:
 //!
-//! # The layers
+//! - zlib at its default level, and raw pages: that of kdumpconv.
+//! - Other levels of zlib, LZO, snappy and zstd: also those of libdeflater, lzokit, snap and zstd-sys in
+//!   your `Cargo.lock`. Commit it if you compare hashes.
 //!
-//! For those who change this crate: a module imports only from modules in rows below its own. A test
+//! Neither the clock nor `SOURCE_DATE_EPOCH` (which is for the command) has a say: a dump that does not
+//! know its crash time gets [`ConvertOptions::timestamp`].
+//!
+//! # For contributors
+//!
+//! A module imports only from modules in rows below its own. A test
 //! (`tests/library/house.rs`) fails on any other import.
 //!
 //! ```text
