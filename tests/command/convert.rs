@@ -419,7 +419,7 @@ fn strict_exits_3_and_writes_nothing_if_a_class_cannot_be_determined() {
     let (folder, expected) = folder();
     for arguments in [&["-d", "31", "vmcore", "out"][..], &["--exclude", "free", "vmcore", "out"]] {
         let output = folder.run(&[&["--strict"], arguments].concat());
-        fails(&output, 3, &["pages are kept", NO_TABLES]);
+        fails(&output, 3, &["pages cannot be identified", NO_TABLES]);
         assert_eq!(folder.names(), ["vmcore"]);
     }
     let piped = folder.shell("cat vmcore | \"$KDUMPCONV\" --strict -d 2 - out");
