@@ -19,7 +19,7 @@ pub(crate) fn meanings(command: &str) -> Vec<(&'static str, &'static str)> {
 
 const MEANINGS: [(&str, &str); 7] = [
     ("0", "success"),
-    ("1", "failure: nothing usable was written"),
+    ("1", "failure: nothing usable was kept"),
     ("2", "wrong arguments"),
     ("3", "INPUT is not recognised, or damaged beyond use"),
     ("4", "incomplete: a usable part was kept (verify: INPUT is marked so)"),
@@ -42,7 +42,7 @@ pub(crate) enum Exit {
     Incomplete,
     /// 2: the arguments are wrong.
     Usage,
-    /// 1: nothing usable was written.
+    /// 1: nothing usable was kept.
     Failed,
     /// 3: the input is not recognised or damaged beyond use.
     Input,

@@ -128,7 +128,7 @@ assert bytes(dump.read(kdumpfile.KDUMP_MACHPHYSADDR, 0x3000, 6)) == b'hello\\0'
 ";
     std::fs::write(folder.file("fixture.py"), block(README, "python").to_owned() + check).unwrap();
     script(&folder, &kdumpfile).succeeded();
-    assert_eq!(std::fs::metadata(folder.file("vmcore")).unwrap().len(), 4096 + (1 << 20));
+    assert_eq!(std::fs::metadata(folder.file("tiny.vmcore")).unwrap().len(), 4096 + (1 << 20));
 }
 
 #[test]
