@@ -126,7 +126,7 @@ fn no_command(word: &str, definition: &Command) -> String {
     if word == makedumpfile::NAME {
         return "for the options of makedumpfile: man kdumpconv-makedumpfile".to_owned();
     }
-    if let Some(why) = short_form::lacking(word) {
+    if let Some(why) = short_form::why_not_in_this_build(word) {
         return why;
     }
     match short_form::similar(word, definition) {

@@ -115,7 +115,7 @@ fn refuse_misspelt_command(
         return Ok(());
     }
     let text = word.to_string_lossy();
-    if let Some(why) = lacking(&text) {
+    if let Some(why) = why_not_in_this_build(&text) {
         return Err(definition.error(ErrorKind::InvalidSubcommand, why));
     }
     let is_option = definition.get_arguments().any(|arg| arg.get_long() == Some(&*text));
@@ -126,7 +126,7 @@ fn refuse_misspelt_command(
 }
 
 /// Why a command is not in this build, if it is not.
-pub(super) fn lacking(command: &str) -> Option<String> {
+pub(super) fn why_not_in_this_build(command: &str) -> Option<String> {
     let is_left_out = !cfg!(feature = "generate") && GENERATE.contains(&command);
     is_left_out.then(|| {
         format!("this build has no command {command}; packages have what it prints as a file (/usr/share/kdumpconv/schema.json, man pages, completions)")

@@ -35,7 +35,7 @@ pub(crate) struct InfoJson {
     layout: LayoutName,
     /// Bytes of a page.
     page_size: u64,
-    /// The kernel's phys_base (x86_64), or where memory starts; negative if the kernel says so.
+    /// The kernel's phys_base (x86_64), which can be negative, or else where memory starts.
     phys_base: SignedOffset,
     /// What the ELF headers say; null for a kdump file.
     elf: Option<ElfFactsJson>,

@@ -43,8 +43,7 @@ impl VerifyReport<'_> {
 
     /// The verdict in one line; below that of a bad dump, what is wrong.
     fn line_of_list(&self, findings: &[String]) -> Vec<String> {
-        let (name, verdict) = (printable(self.input), verdict(self.findings));
-        let mut lines = vec![format!("{name}: {verdict}{}", self.comparison())];
+        let mut lines = vec![self.verdict()];
         if self.findings.severity() > Some(Severity::Remark) {
             lines.extend(findings.iter().map(|finding| format!("    {finding}")));
         }
@@ -54,10 +53,7 @@ impl VerifyReport<'_> {
     /// The verdict in one line; with `details`, the pages by codec, and how they compare.
     fn summary(&self, details: bool) -> Vec<String> {
         let pages = &self.findings.pages;
-        let (name, seconds) = (printable(self.input), self.seconds);
-        let verdict = verdict(self.findings);
-        let comparison = self.comparison();
-        let mut lines = vec![format!("{name}: {verdict}{comparison} in {seconds:.2} s")];
+        let mut lines = vec![format!("{} in {:.2} s", self.verdict(), self.seconds)];
         if !details {
             return lines;
         }
@@ -80,6 +76,11 @@ impl VerifyReport<'_> {
         let rate = rate(per_second(self.checked_bytes(), self.seconds));
         lines.push(format!("{codecs}{}, {rate}", count(self.threads as u64, "thread")));
         lines
+    }
+
+    /// The name of the dump, and the verdict in one line.
+    fn verdict(&self) -> String {
+        format!("{}: {}{}", printable(self.input), verdict(self.findings), self.comparison())
     }
 
     /// The end of the verdict, if there is a source: what became of its pages.
