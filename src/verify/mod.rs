@@ -165,10 +165,7 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
     if let Some(core) = dump.elf() {
         let notes = dump.notes().damage.iter();
         notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
-        for paddr in core.memory.rejected() {
-            let why = format!(
-                "PT_LOAD at physical address {paddr:#x} ends after the highest supported address"
-            );
+        for why in &core.faults {
             findings.push(
                 Finding::new(FindingKind::Header, why).at(FileOffset::new(core.header.e_phoff)),
             );

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::common::{core_of, noise, open_core, options, plain, stream_of, text, x86_64};
 use kdumpconv::Codec;
 use kdumpconv::PageSize;
-use kdumpconv::{ConvertOptions, Error};
+use kdumpconv::{ConvertOptions, Error, FindingKind, VerifyOptions, verify};
 use support::compare::compare;
 use support::elf::{Class, Endian, machine};
 use support::kdump::{Kdump, Page};
@@ -272,4 +272,44 @@ fn the_page_size_comes_from_vmcoreinfo_else_the_user_else_the_architecture() {
     const EM_HEXAGON: u16 = 164;
     assert!(matches!(core(EM_HEXAGON, None, None), Err(Error::UnknownPageSize { .. })));
     assert_eq!(size(EM_HEXAGON, None, Some(4096)).0, 4096);
+}
+
+#[test]
+fn a_segment_with_an_impossible_size_of_memory_keeps_its_data() {
+    let sound =
+        x86_64().load(Load::new(0, text(1, 0x4000))).load(Load::new(0x10_0000, noise(2, 0x5000)));
+    let sound = Model::new(&sound, 4096);
+    for memsz in [1 << 48, 1 << 63, u64::MAX - 0x10_0000, u64::MAX] {
+        let core = x86_64()
+            .load(Load::new(0, text(1, 0x4000)))
+            .load(Load::new(0x10_0000, noise(2, 0x5000)).memsz(memsz))
+            .build();
+        for open in [core_of, stream_of] {
+            let again = open(core.clone()).unwrap();
+            let core = open(core.clone()).unwrap();
+            let said = format!(
+                "PT_LOAD at physical address 0x100000 cannot have {memsz:#x} bytes of memory: only its 0x5000 bytes in the file are taken"
+            );
+            assert_eq!(core.warnings(), [said.as_str()]);
+            let (file, report) = plain(&core, &ConvertOptions::default()).unwrap();
+            assert!(report.incomplete(), "nobody knows how much memory there was");
+            compare(&sound, &Kdump::from_bytes(&file).unwrap()).unwrap();
+            let findings = verify(&again, None, &VerifyOptions::default(), &mut |_| ()).unwrap();
+            let header: Vec<_> = findings.groups().flat_map(|(_, group)| &group.examples).collect();
+            assert_eq!((header.len(), header[0].kind), (1, FindingKind::Header));
+            assert_eq!((&header[0].why, findings.pages.good_pages()), (&said, 9));
+        }
+    }
+}
+
+#[test]
+fn of_many_impossible_segments_the_first_are_said_and_the_others_counted() {
+    let mut builder = x86_64().load(Load::new(0, text(1, 0x1000)));
+    for n in 1..101 {
+        builder = builder.load(Load::new(n << 20, text(n, 0x1000)).memsz(1 << 60));
+    }
+    let core = core_of(builder.build()).unwrap();
+    assert_eq!(core.kept().count(), 101);
+    assert_eq!(core.warnings().len(), 17);
+    assert_eq!(core.warnings()[16], "the same of 84 more PT_LOAD headers");
 }

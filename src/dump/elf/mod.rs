@@ -12,6 +12,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
 
+mod impossible;
 pub(crate) mod memory;
 mod other_cores;
 mod pages;
@@ -30,10 +31,13 @@ pub(crate) struct ElfCore {
     pub input: Input,
     /// The file header.
     pub header: FileHeader,
-    /// All program headers, in the order of the file.
+    /// All program headers, in the order of the file; `p_memsz` is never impossible if the segment
+    /// has bytes.
     pub segments: Vec<Segment>,
     /// The memory that the `PT_LOAD` segments describe.
     pub memory: ElfMemory,
+    /// What is wrong with the segments, in words.
+    pub faults: Vec<String>,
 }
 
 /// Reads the headers and notes of an ELF core.
@@ -45,7 +49,7 @@ pub(crate) struct ElfCore {
 /// [`Error::Read`] if the headers cannot be read.
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
-    let segments = read_segments(&*input, &header)?;
+    let mut segments = read_segments(&*input, &header)?;
     let order = header.byte_order;
     let places = segments
         .iter()
@@ -66,12 +70,10 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
     let grid = PageGrid::new(PhysAddr::new(origin), page_size);
+    let mut faults = impossible::limit_memory(&mut segments, grid);
     let memory = ElfMemory::new(&segments, grid, input.size());
-    for paddr in memory.rejected() {
-        warnings.push(format!(
-            "PT_LOAD at physical address {paddr:#x} ends after the highest supported address: it is ignored"
-        ));
-    }
+    faults.extend(impossible::rejected(memory.rejected()));
+    warnings.extend(faults.iter().cloned());
     if memory.present().is_empty() {
         return Err(Error::Damaged {
             what: format!("{} program headers", segments.len()),
@@ -85,7 +87,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     if says_so {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
-    let incomplete = says_so || !notes.damage.is_empty() || !memory.rejected().is_empty();
+    let incomplete = says_so || !notes.damage.is_empty() || !faults.is_empty();
     input.expect_reads(notes.reads().chain(memory.reads()));
     Ok(Dump {
         arch,
@@ -96,7 +98,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         vmcoreinfo,
         warnings,
         is_incomplete: incomplete,
-        body: Body::Elf(Box::new(ElfCore { input, header, segments, memory })),
+        body: Body::Elf(Box::new(ElfCore { input, header, segments, memory, faults })),
     })
 }
 
