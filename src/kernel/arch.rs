@@ -1,5 +1,7 @@
 //! The architectures: word size, page size, names, and where their memory starts.
 
+mod image_addresses;
+
 use std::fmt;
 
 use goblin::elf::header::{
@@ -11,7 +13,7 @@ use crate::format::elf::{FileHeader, PT_LOAD, Segment};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::PageSize;
-use crate::pages::{PhysAddr, Position, VirtAddr};
+use crate::pages::{PhysAddr, VirtAddr};
 
 /// Where the x86_64 kernel maps its own text and data (`__START_KERNEL_map`).
 pub(crate) const START_KERNEL_MAP: VirtAddr = VirtAddr::new(0xffff_ffff_8000_0000);
@@ -309,47 +311,6 @@ impl Architecture {
     #[must_use]
     pub fn counts_pfns_from_phys_base(self) -> bool {
         self == Architecture::Arm
-    }
-
-    /// Physical addresses that a virtual address of the kernel's image may have, the likeliest first.
-    /// The caller must recognise the right one by its contents.
-    ///
-    /// `phys_base` comes from [`phys_base`](Self::phys_base) or from a kdump file's header.
-    #[must_use]
-    pub fn image_addresses(
-        self,
-        vaddr: VirtAddr,
-        info: &Vmcoreinfo,
-        phys_base: u64,
-        segments: &[Segment],
-    ) -> Vec<PhysAddr> {
-        let linear = match self {
-            Architecture::X86_64 => {
-                vaddr.checked_sub(START_KERNEL_MAP).map(|offset| offset.wrapping_add(phys_base))
-            }
-            Architecture::Aarch64 => {
-                info.number("kimage_voffset").map(|voffset| vaddr.get().wrapping_sub(voffset))
-            }
-            Architecture::Riscv64 => {
-                info.number("va_kernel_pa_offset").map(|offset| vaddr.get().wrapping_sub(offset))
-            }
-            // The linear mappings: PAGE_OFFSET of the usual 3G/1G split; ppc64's region in the top
-            // nibble; loongarch64's direct mapping windows; s390, where both are equal.
-            Architecture::I386 | Architecture::Ppc => vaddr.get().checked_sub(0xc000_0000),
-            Architecture::Ppc64 => Some(vaddr.get() & 0x0fff_ffff_ffff_ffff),
-            Architecture::LoongArch64 => Some(vaddr.get() & 0x0000_ffff_ffff_ffff),
-            Architecture::S390x | Architecture::S390 => Some(vaddr.get()),
-            _ => None,
-        };
-        let by_segment = segments.iter().filter_map(|segment| {
-            let offset = vaddr.checked_sub(segment.p_vaddr)?;
-            let inside = segment.p_type == PT_LOAD && segment.p_vaddr != VirtAddr::ZERO;
-            (inside && offset < segment.p_filesz).then_some(segment.p_paddr?.checked_add(offset)?)
-        });
-        let linear = linear.map(PhysAddr::new);
-        let mut candidates: Vec<_> = linear.into_iter().chain(by_segment.take(4)).collect();
-        candidates.dedup();
-        candidates
     }
 }
 

@@ -12,11 +12,19 @@ const UNKNOWN: &str = "unknown";
 /// A release that libkdumpfile can parse; without numbers it refuses to translate addresses.
 const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
-/// The virtual address of `init_uts_ns.name`, if VMCOREINFO has it.
+/// Offsets of the name in `struct uts_namespace` where VMCOREINFO has none, as before 5.11
+/// (ca4a9241cc5e): the name followed a reference count of 4 bytes. Since the same release
+/// (9a56493f6942) it comes first.
+const USUAL_OFFSETS: [u64; 2] = [4, 0];
+
+/// Virtual addresses that `init_uts_ns.name` may have: one if VMCOREINFO has its offset, none without
+/// `SYMBOL(init_uts_ns)`. The caller must [recognise](recognise) the name there.
 #[must_use]
-pub(crate) fn address(info: &Vmcoreinfo) -> Option<VirtAddr> {
-    let (namespace, name) = info.symbol("init_uts_ns").zip(info.offset("uts_namespace.name"))?;
-    namespace.checked_add(name)
+pub(crate) fn addresses(info: &Vmcoreinfo) -> Vec<VirtAddr> {
+    let Some(namespace) = info.symbol("init_uts_ns") else { return Vec::new() };
+    let known = info.offset("uts_namespace.name").map(|offset| vec![offset]);
+    let offsets = known.unwrap_or_else(|| USUAL_OFFSETS.to_vec());
+    offsets.into_iter().filter_map(|offset| namespace.checked_add(offset)).collect()
 }
 
 /// Physical addresses that `init_uts_ns.name` may have; none if VMCOREINFO does not have it.
@@ -27,8 +35,8 @@ pub(crate) fn candidates(
     phys_base: u64,
     segments: &[Segment],
 ) -> Vec<PhysAddr> {
-    let Some(vaddr) = address(info) else { return Vec::new() };
-    arch.image_addresses(vaddr, info, phys_base, segments)
+    let places = |vaddr| arch.image_addresses(vaddr, info, phys_base, segments);
+    addresses(info).into_iter().flat_map(places).collect()
 }
 
 /// The utsname in the bytes at a candidate address, if they are one.
@@ -95,6 +103,18 @@ mod tests {
                 field
             })
             .collect()
+    }
+
+    #[test]
+    fn without_an_offset_the_name_may_follow_a_count_or_come_first() {
+        let of = |text: &str| {
+            let info = Vmcoreinfo::parse(text.as_bytes());
+            addresses(&info).into_iter().map(VirtAddr::get).collect::<Vec<_>>()
+        };
+        assert_eq!(of("SYMBOL(init_uts_ns)=1000\n"), [0x1004, 0x1000]);
+        assert_eq!(of("SYMBOL(init_uts_ns)=1000\nOFFSET(uts_namespace.name)=8\n"), [0x1008]);
+        assert_eq!(of("SYMBOL(init_uts_ns)=ffffffffffffffff\n"), [u64::MAX]);
+        assert_eq!(of("OFFSET(uts_namespace.name)=8\n"), []);
     }
 
     #[test]

@@ -177,6 +177,12 @@ impl Vmcoreinfo {
         }
     }
 
+    /// `name=`: a hexadecimal number without prefix, such as `KERNELOFFSET`.
+    #[must_use]
+    pub fn hex(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.get(name)?, 16).ok()
+    }
+
     /// As [`symbol`](Self::symbol), but an error without it.
     ///
     /// # Errors
@@ -253,6 +259,9 @@ mod tests {
         assert_eq!(info.number("VA_BITS"), Some(48));
         assert_eq!(info.crash_time(), Some(1_763_764_770));
         assert_eq!(info.get("junk"), None);
+        let info = Vmcoreinfo::parse(b"KERNELOFFSET=3ffe0000000\nIDENTITYBASE=0x10\n");
+        assert_eq!(info.hex("KERNELOFFSET"), Some(0x3ff_e000_0000));
+        assert_eq!(info.hex("IDENTITYBASE"), None, "not in this notation");
         let info = Vmcoreinfo::parse(
             b"SIZE(prb_desc)=24\nLENGTH(free_area)=11\nCONFIG_X86_PAE=y\nCONFIG_SMP=n",
         );

@@ -223,10 +223,17 @@ fn check_release(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
 ) -> std::result::Result<(), SelectError> {
-    let Some(address) = utsname::address(kernel.info) else { return Ok(()) };
-    let mut bytes = [0; NewUtsname::BYTES];
-    let is_read = translator.read(address, &mut bytes).is_ok();
-    if !is_read || utsname::recognise(&bytes, kernel.info).is_some() {
+    let mut is_read = false;
+    for address in utsname::addresses(kernel.info) {
+        let mut bytes = [0; NewUtsname::BYTES];
+        if translator.read(address, &mut bytes).is_ok() {
+            if utsname::recognise(&bytes, kernel.info).is_some() {
+                return Ok(());
+            }
+            is_read = true;
+        }
+    }
+    if !is_read {
         return Ok(());
     }
     let release = kernel.info.get("OSRELEASE").unwrap_or("(unknown release)").to_owned();

@@ -70,9 +70,9 @@ impl Placement {
     /// where, and so does the os_info block that the lowcore points to. Before, virtual addresses
     /// of both equal physical ones.
     fn find(info: &Vmcoreinfo, memory: &dyn PhysicalMemory) -> Placement {
-        let hex = |key| u64::from_str_radix(info.get(key)?, 16).ok();
-        if let (Some(image), Some(physical)) = (hex("KERNELOFFSET"), hex("KERNELOFFPHYS")) {
-            let identity = VirtAddr::new(hex("IDENTITYBASE").unwrap_or(0));
+        let placed = info.hex("KERNELOFFSET").zip(info.hex("KERNELOFFPHYS"));
+        if let Some((image, physical)) = placed {
+            let identity = VirtAddr::new(info.hex("IDENTITYBASE").unwrap_or(0));
             return Placement { image: (VirtAddr::new(image), PhysAddr::new(physical)), identity };
         }
         Placement::of_os_info(memory).unwrap_or(Placement {

@@ -9,7 +9,11 @@ mod rules;
 mod ways;
 
 use self::judge::{Judge, check, select_at};
-use kdumpconv::Class;
+use crate::common::plain;
+use kdumpconv::format::kdump::NewUtsname;
+use kdumpconv::summary::NameSource;
+use kdumpconv::{Class, ConvertOptions, OpenOptions, Summary};
+use support::kdump::Kdump;
 use support::mm::{LeftOut, Mm, releases};
 
 #[test]
@@ -72,6 +76,23 @@ fn the_number_of_threads_changes_nothing() {
             let runs = |found: &kdumpconv::Selection| found.excluded.runs().collect::<Vec<_>>();
             assert_eq!(runs(&many), runs(&one), "{name}, {threads} threads");
         }
+    }
+}
+
+#[test]
+fn the_kernels_name_is_found_in_memory_on_each_kernel() {
+    for (name, kernel) in releases::ALL {
+        let core = Mm::new(kernel).core();
+        let dump = judge::open(&core, &OpenOptions::default());
+        let expected = ["Linux", "vm", kernel.release, "#1 SMP", kernel.arch.name];
+        let found = Summary::of(&dump).kernel.unwrap();
+        assert_eq!(found.source, NameSource::Memory, "{name}");
+        let NewUtsname { sysname, nodename, release, version, machine, .. } = found.name;
+        assert_eq!([sysname, nodename, release, version, machine], expected, "{name}");
+        let (file, _) = plain(&dump, &ConvertOptions::default()).unwrap();
+        let kdump = Kdump::from_bytes(&file).unwrap();
+        let fields = ["sysname", "nodename", "release", "version", "machine"];
+        assert_eq!(fields.map(|field| kdump.header.uts(field)), expected, "{name}");
     }
 }
 

@@ -80,6 +80,14 @@ pub const S390X: Arch = Arch {
     ..X86_64
 };
 
+/// The same since 6.10 (c98d2ecae08f), with a randomised identity mapping.
+pub const S390X_ELSEWHERE: Arch = Arch {
+    linear: 0x0100_0000_0000,
+    image: 0x03ff_e000_0000,
+    info: "IDENTITYBASE=10000000000\nKERNELOFFSET=3ffe1000000\nKERNELOFFPHYS=1000000\n",
+    ..S390X
+};
+
 /// Pages of 16 KiB.
 pub const ARM64_16K: Arch = Arch {
     machine: machine::AARCH64,

@@ -182,7 +182,12 @@ impl Mm {
         let section_tables = sections::tables(kernel, &placed, &mut at);
         let free = self.free.clone().unwrap_or_else(|| self.counted());
         let node = zones::tables(kernel, &free, placed[0].vaddr, &mut at);
-        let names = at(400);
+        let uts_ns = at(400);
+        let (names, uts_info) = if kernel.names.utsname {
+            (uts_ns, "OFFSET(uts_namespace.name)=0\n")
+        } else {
+            (uts_ns + 4, "")
+        };
         let mut where_tables = Vec::new();
         for (nth, Tables { data, .. }) in [&section_tables, &node].into_iter().enumerate() {
             for piece in data {
@@ -217,7 +222,7 @@ impl Mm {
             String::new()
         };
         let info = format!(
-            "OSRELEASE={}\nPAGESIZE={page}\nSYMBOL(init_uts_ns)={names:x}\nOFFSET(uts_namespace.name)=0\n\
+            "OSRELEASE={}\nPAGESIZE={page}\nSYMBOL(init_uts_ns)={uts_ns:x}\n{uts_info}\
              SYMBOL(swapper_pg_dir)={root:x}\n{old_name}SYMBOL(_stext)={:x}\n{}{}{}{}{}CRASHTIME=1760000000\n",
             kernel.release,
             arch.image + IMAGE,

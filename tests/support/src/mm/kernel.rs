@@ -135,6 +135,9 @@ pub struct Names {
     pub head: Option<&'static str>,
     /// Whether PG_swapbacked is exported (4.10, 6326fec1122c).
     pub swapbacked: bool,
+    /// Whether the offset of `uts_namespace.name` is exported (5.11, ca4a9241cc5e). Before, the name
+    /// follows a count.
+    pub utsname: bool,
 }
 
 impl Kernel {

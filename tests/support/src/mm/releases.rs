@@ -4,7 +4,7 @@
 //! before 4.13, kernel/vmcore_info.c since 6.9) of each release; the memory models, architectures and
 //! sizes are spread over them so that each is met with.
 
-use super::arch::{ARM64_16K, I386, RISCV64, S390X, X86_64, X86_64_5};
+use super::arch::{ARM64_16K, I386, RISCV64, S390X, S390X_ELSEWHERE, X86_64, X86_64_5};
 use super::kernel::{
     Bits, Hugetlb, Hvo, Kernel, Layout, Model, Names, OrderPlace, Roots, Tails, Types,
 };
@@ -155,7 +155,10 @@ const fn sparse(roots: Roots) -> Model {
     Model::Sparse { roots, vmemmap: true, section_bits: 27, memory_bits: 46, section_size: 16 }
 }
 
-const NAMES: Names = Names { refcount: "_refcount", head: Some("compound_head"), swapbacked: true };
+const NAMES: Names =
+    Names { refcount: "_refcount", head: Some("compound_head"), swapbacked: true, utsname: true };
+
+const NAMES_5_10: Names = Names { utsname: false, ..NAMES };
 
 /// The newest of the old: what others are told by their difference from.
 pub const V6_1: Kernel = Kernel {
@@ -181,7 +184,7 @@ pub const V4_4: Kernel = Kernel {
     types: TYPES_4_4,
     order: OrderPlace::Page { dtor: 40, order: 44, bytes: 4 },
     hvo: Hvo::None,
-    names: Names { refcount: "_count", swapbacked: false, ..NAMES },
+    names: Names { refcount: "_count", swapbacked: false, ..NAMES_5_10 },
     ..V6_1
 };
 
@@ -194,6 +197,7 @@ pub const V4_16: Kernel = Kernel {
     order: OrderPlace::Page { dtor: 40, order: 41, bytes: 1 },
     hvo: Hvo::None,
     model: sparse(Roots::Pointer),
+    names: NAMES_5_10,
     ..V6_1
 };
 
@@ -209,6 +213,7 @@ pub const V5_4: Kernel = Kernel {
         memory_bits: 46,
         section_size: 32,
     },
+    names: NAMES_5_10,
     ..V6_1
 };
 
@@ -325,6 +330,9 @@ pub const V4_4_I386: Kernel = Kernel {
 /// Big-endian.
 pub const V6_12_S390X: Kernel = Kernel { arch: S390X, hvo: Hvo::None, ..V6_12 };
 
+/// The image and the identity mapping are elsewhere than in physical memory.
+pub const V6_16_S390X: Kernel = Kernel { arch: S390X_ELSEWHERE, hvo: Hvo::None, ..V6_16 };
+
 /// Big-endian ints in `page[1]`.
 pub const V4_4_S390X: Kernel = Kernel {
     arch: S390X,
@@ -345,7 +353,7 @@ pub const V6_12_ARM64: Kernel = Kernel { arch: ARM64_16K, hvo: Hvo::None, ..V6_1
 pub const V6_12_RISCV: Kernel = Kernel { arch: RISCV64, hvo: Hvo::None, ..V6_12 };
 
 /// All of them, with a name each.
-pub const ALL: [(&str, Kernel); 19] = [
+pub const ALL: [(&str, Kernel); 20] = [
     ("4.4", V4_4),
     ("4.4 i386", V4_4_I386),
     ("4.4 s390x", V4_4_S390X),
@@ -363,6 +371,7 @@ pub const ALL: [(&str, Kernel); 19] = [
     ("6.12 arm64", V6_12_ARM64),
     ("6.12 riscv64", V6_12_RISCV),
     ("6.16", V6_16),
+    ("6.16 s390x", V6_16_S390X),
     ("7.1", V7_1),
     ("7.1 pointer", V7_1_POINTER),
 ];
