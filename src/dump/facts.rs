@@ -44,10 +44,7 @@ impl Dump {
     pub(crate) fn count_absent(&self) -> u64 {
         match &self.body {
             Body::Elf(_) => count(self.missing()),
-            Body::Kdump(kdump) => {
-                let given: u64 = kdump.files.iter().map(|file| kdump.descriptors_of(file)).sum();
-                kdump.kept.count().saturating_sub(given)
-            }
+            Body::Kdump(kdump) => kdump.count_not_given(),
         }
     }
 

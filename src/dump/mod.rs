@@ -12,6 +12,7 @@ pub(crate) mod notes;
 mod page_error;
 mod pages;
 pub(crate) mod physical;
+mod plain_pages;
 pub(crate) mod reader;
 pub(crate) mod search;
 

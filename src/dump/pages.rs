@@ -98,7 +98,7 @@ impl Dump {
     pub(crate) fn has_whole(&self, pfn: Pfn) -> bool {
         match &self.body {
             Body::Elf(core) => core.memory.has_whole(pfn),
-            Body::Kdump(kdump) => kdump.kept.contains(pfn),
+            Body::Kdump(kdump) => kdump.blocks.has_whole(pfn),
         }
     }
 

@@ -7,8 +7,7 @@ use crate::dump::{Body, Dump};
 use crate::error::Result;
 use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
-use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
+use crate::pages::{PageCache, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
 /// Number of decoded pages in the cache. Walks of page tables read the upper tables repeatedly.
 const CACHED_PAGES: usize = 64;
@@ -58,11 +57,7 @@ impl<'a> DumpMemory<'a> {
         Some(Kernel {
             arch: self.dump.arch(),
             layout: self.dump.layout(),
-            // QEMU's kdump files of aarch64 have 64 KiB blocks, whatever the kernel's page size is.
-            page_size: Vmcoreinfo::page_size(info)
-                .and_then(PageSize::new)
-                .unwrap_or(self.dump.page_size())
-                .bytes(),
+            page_size: self.dump.page_size().bytes(),
             info,
             phys_base: self.dump.phys_base(),
             segments: self.dump.segments(),

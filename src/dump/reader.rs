@@ -9,8 +9,8 @@ use std::iter::Peekable;
 use std::slice;
 
 use crate::codec::{Codec, Decoder};
-use crate::dump::elf::PlainPages;
-use crate::dump::kdump::StoredPages;
+use crate::dump::kdump::{RegroupedPages, StoredPages};
+use crate::dump::plain_pages::PlainPages;
 use crate::dump::{Body, Dump, PageError, PageFault};
 use crate::error::{Error, Result};
 use crate::kernel::physical::{MissingReason, Unreadable};
@@ -41,16 +41,39 @@ pub(crate) struct LoadedPages {
 enum Content {
     Plain(PlainPages),
     Stored(StoredPages),
+    Regrouped(Box<RegroupedPages>),
+}
+
+impl Content {
+    /// The pages, if they are plain.
+    fn plain(&self) -> Option<&PlainPages> {
+        match self {
+            Content::Plain(pages) => Some(pages),
+            Content::Regrouped(pages) => Some(pages.plain()),
+            Content::Stored(_) => None,
+        }
+    }
 }
 
 impl LoadedPages {
     /// Empty buffers for pages of `dump`.
-    pub(crate) fn new(dump: &Dump) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Codec`] when a codec cannot start.
+    pub(crate) fn new(dump: &Dump) -> Result<Self> {
         let content = match &dump.body {
-            Body::Elf(_) => Content::Plain(PlainPages::default()),
-            Body::Kdump(_) => Content::Stored(StoredPages::default()),
+            Body::Elf(_) => return Ok(Self::of_elf()),
+            Body::Kdump(kdump) if kdump.blocks.are_pages() => {
+                Content::Stored(StoredPages::default())
+            }
+            Body::Kdump(kdump) => Content::Regrouped(Box::new(RegroupedPages::new(kdump)?)),
         };
-        LoadedPages { runs: Vec::new(), content }
+        Ok(LoadedPages { runs: Vec::new(), content })
+    }
+
+    /// Empty buffers for pages of an ELF core.
+    pub(crate) fn of_elf() -> Self {
+        LoadedPages { runs: Vec::new(), content: Content::Plain(PlainPages::default()) }
     }
 
     /// Reads the pages of `runs`. The runs ascend, and `dump` has all their pages.
@@ -60,7 +83,9 @@ impl LoadedPages {
         match (&dump.body, &mut self.content) {
             (Body::Elf(core), Content::Plain(pages)) => core.load(runs, pages),
             (Body::Kdump(kdump), Content::Stored(pages)) => kdump.load(runs, pages),
-            (Body::Elf(_), Content::Stored(_)) | (Body::Kdump(_), Content::Plain(_)) => {
+            (Body::Kdump(kdump), Content::Regrouped(pages)) => kdump.load_regrouped(runs, pages),
+            (Body::Elf(_), Content::Stored(_) | Content::Regrouped(_))
+            | (Body::Kdump(_), Content::Plain(_)) => {
                 unreachable!("pages are loaded from the dump that they were made for")
             }
         }
@@ -68,10 +93,7 @@ impl LoadedPages {
 
     /// The pages in ascending order; an unreadable page is an error that says why.
     pub(crate) fn iter(&self) -> Pages<'_> {
-        let unreadable = match &self.content {
-            Content::Plain(pages) => pages.unreadable(),
-            Content::Stored(_) => &[],
-        };
+        let unreadable = self.content.plain().map_or(&[][..], PlainPages::unreadable);
         Pages {
             loaded: self,
             runs: self.runs.iter(),
@@ -104,13 +126,26 @@ impl<'r> Iterator for Pages<'r> {
         self.run.start += 1;
         self.index += 1;
         let page = match &self.loaded.content {
-            Content::Plain(pages) => match self.unreadable.next_if(|(bad, _)| *bad == pfn) {
-                Some((_, why)) => Err(why),
-                None => Ok(PageRef::Plain(pages.page(index))),
-            },
             Content::Stored(pages) => pages.page(index),
+            Content::Plain(pages) => self.plain(pages, pfn, index),
+            Content::Regrouped(pages) => self.plain(pages.plain(), pfn, index),
         };
         Some((pfn, page))
+    }
+}
+
+impl<'r> Pages<'r> {
+    /// Page `pfn`, the plain page with this index.
+    fn plain(
+        &mut self,
+        pages: &'r PlainPages,
+        pfn: Pfn,
+        index: usize,
+    ) -> Result<PageRef<'r>, &'r PageError> {
+        match self.unreadable.next_if(|(bad, _)| *bad == pfn) {
+            Some((_, why)) => Err(why),
+            None => Ok(PageRef::Plain(pages.page(index))),
+        }
     }
 }
 
@@ -201,7 +236,7 @@ impl<'a> PageReader<'a> {
     /// [`Error::Codec`] when a codec cannot start.
     pub fn new(dump: &'a Dump) -> Result<Self> {
         let decoder = PageDecoder::new(dump.page_size())?;
-        Ok(PageReader { dump, loaded: LoadedPages::new(dump), decoder })
+        Ok(PageReader { dump, loaded: LoadedPages::new(dump)?, decoder })
     }
 
     /// The bytes of page `pfn`. Bytes that no segment of an ELF core covers are 0.

@@ -10,6 +10,7 @@ pub(crate) mod page_set;
 mod page_size;
 mod position;
 pub(crate) mod ranges;
+mod scaled_set;
 mod span;
 pub(crate) mod zero;
 
@@ -18,6 +19,7 @@ pub(crate) use narrow::{at_most, in_memory};
 pub(crate) use page_cache::PageCache;
 pub use page_size::PageSize;
 pub use position::{FileOffset, Pfn, PhysAddr, Position, VirtAddr};
+pub(crate) use scaled_set::ScaledSet;
 pub use span::{FileRange, PfnRange, PhysRange, Span, VirtRange};
 
 /// One past the highest pfn that is accepted: 256 TiB of 4 KiB pages, whose bitmaps take 8 GiB each.

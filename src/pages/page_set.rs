@@ -75,6 +75,17 @@ impl Block {
     }
 }
 
+/// Sets `count` bits from bit `first` on, least significant bit first.
+fn set_bits(bytes: &mut [u8; BLOCK_BYTES], first: u64, count: u64) {
+    let end = first + count;
+    let starts = (first - first % 8..end).step_by(8);
+    for (byte, start) in bytes.iter_mut().skip(in_memory(first / 8)).zip(starts) {
+        let (from, to) = (first.max(start), end.min(start + 8));
+        let ones = 0xff >> (8 - (to - from));
+        *byte |= ones << (from - start);
+    }
+}
+
 /// A set of pages, by page frame number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageSet {
@@ -85,6 +96,35 @@ pub struct PageSet {
 }
 
 impl PageSet {
+    /// The pages of `runs`, which ascend. They may touch or overlap.
+    pub(crate) fn of_runs(runs: impl IntoIterator<Item = PfnRange>) -> Self {
+        let mut set = PageSet::default();
+        let mut bytes = [0; BLOCK_BYTES];
+        for run in runs {
+            let (mut at, end) = (run.start.get(), run.end.get());
+            while at < end {
+                set.push_up_to(at / BLOCK_PAGES, &mut bytes);
+                let within = at % BLOCK_PAGES;
+                let pages = (end - at).min(BLOCK_PAGES - within);
+                set_bits(&mut bytes, within, pages);
+                at += pages;
+            }
+        }
+        let is_last_empty = bytes.iter().all(|&byte| byte == 0);
+        if !is_last_empty {
+            set.push_block(Block::new(&bytes));
+        }
+        set
+    }
+
+    /// Appends blocks until the next one is the block with this index: `bytes`, and zeros.
+    fn push_up_to(&mut self, index: u64, bytes: &mut [u8; BLOCK_BYTES]) {
+        while (self.blocks.len() as u64) < index {
+            self.push_block(Block::new(bytes));
+            bytes.fill(0);
+        }
+    }
+
     /// Appends bytes of a bitmap, pfn 0 first, least significant bit first; all calls but the last
     /// must pass whole blocks of 4096 bytes.
     ///
@@ -285,6 +325,15 @@ mod tests {
         assert_eq!([0, 4, 98310, 1 << 60].map(|pfn| set.rank(Pfn::new(pfn))), [0, 1, 65556, 65556]);
         let contains = |pfn| set.contains(Pfn::new(pfn));
         assert!(contains(65536) && !contains(4) && !contains(1 << 60));
+    }
+
+    #[test]
+    fn runs_that_touch_overlap_or_skip_blocks_make_the_set_of_their_pages() {
+        let runs = [(3, 9), (8, 9), (9, 70_000), (131_072, 131_073)];
+        let set = PageSet::of_runs(runs.map(|(start, end)| Span::from(start..end)));
+        let list: Vec<u64> = (3..70_000).chain([131_072]).collect();
+        assert_eq!(set, set_of(&list, 16_385));
+        assert_eq!(PageSet::of_runs([]), PageSet::default());
     }
 
     #[test]

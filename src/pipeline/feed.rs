@@ -59,7 +59,7 @@ impl<'a> Feed<'a> {
         self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
         let Some(first) = batch.runs.first() else { return false };
         if self.dump.is_sequential() {
-            let loaded = batch.loaded.get_or_insert_with(|| LoadedPages::new(self.dump));
+            let loaded = batch.loaded.get_or_insert_with(LoadedPages::of_elf);
             loaded.load(self.dump, &batch.runs);
         } else if self.reads_ahead {
             self.dump.read_ahead(first.start);

@@ -138,7 +138,7 @@ impl Prepared {
         request: &SelectRequest,
     ) -> std::result::Result<Self, SelectError> {
         let kernel = memory.kernel().ok_or(SelectError::NoVmcoreinfo)?;
-        check_page_numbers(dump, &kernel)?;
+        check_page_numbers(dump)?;
         let format = StructPageFormat::of(&kernel)?;
         let translator = Translator::new(&kernel)?;
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
@@ -203,11 +203,7 @@ impl Prepared {
 }
 
 /// Ensures that a page frame number of the dump is one of the kernel.
-fn check_page_numbers(dump: &Dump, kernel: &Kernel<'_>) -> std::result::Result<(), SelectError> {
-    if kernel.page_size != dump.page_size().bytes() {
-        let (block, page) = (dump.page_size().bytes(), kernel.page_size);
-        return Err(SelectError::BlockSize { block, page });
-    }
+fn check_page_numbers(dump: &Dump) -> std::result::Result<(), SelectError> {
     if dump.grid().origin() != PhysAddr::ZERO {
         return Err(SelectError::Origin);
     }

@@ -17,15 +17,6 @@ pub(super) enum SelectError {
     #[error("the dump has no VMCOREINFO")]
     NoVmcoreinfo,
 
-    /// One page of the dump is not one page of the kernel.
-    #[error("the dump's block size is {block} bytes, but the kernel's page size {page}")]
-    BlockSize {
-        /// Bytes of a block of the dump.
-        block: u64,
-        /// Bytes of a page of the kernel.
-        page: u64,
-    },
-
     /// A pfn of the dump is not a pfn of the kernel.
     #[error("the dump's page frame numbers do not start at physical address 0")]
     Origin,

@@ -36,7 +36,7 @@ pub struct KdumpFacts {
     pub header_version: u32,
     /// `status`: the codecs' flags, and whether the dump is incomplete.
     pub status: u32,
-    /// `block_size`: bytes of a page.
+    /// `block_size`: bytes of a block, which is mostly a page.
     pub block_size: u32,
     /// `sub_hdr_size`, in blocks.
     pub sub_hdr_size: u32,
@@ -104,7 +104,7 @@ impl KdumpFacts {
             bitmap_blocks: header.bitmap_blocks,
             codecs: Codec::ALL.into_iter().filter(is_named).collect(),
             is_split: kdump.sub_header.split != 0,
-            files: kdump.files.iter().map(FileOfSet::of).collect(),
+            files: kdump.files.iter().map(|file| FileOfSet::of(kdump, file)).collect(),
         }
     }
 
@@ -116,8 +116,11 @@ impl KdumpFacts {
 }
 
 impl FileOfSet {
-    fn of(file: &KdumpFile) -> Self {
-        FileOfSet { pfns: file.pfns, flattened: file.flattened.as_ref().map(FlattenedFacts::of) }
+    fn of(kdump: &Kdump, file: &KdumpFile) -> Self {
+        FileOfSet {
+            pfns: kdump.pages_of(file),
+            flattened: file.flattened.as_ref().map(FlattenedFacts::of),
+        }
     }
 }
 

@@ -146,10 +146,10 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
         "the kernel's struct pages were partly excluded (makedumpfile -e): programs that walk them fail",
     );
     let page_size = dump.vmcoreinfo().and_then(Vmcoreinfo::page_size);
-    if let Some(page_size) = page_size.filter(|page_size| *page_size != dump.page_size().bytes()) {
+    let block_size = kdump.blocks.size;
+    if let Some(page_size) = page_size.filter(|page_size| *page_size != block_size.bytes()) {
         let text = format!(
-            "blocks of {} bytes, but PAGESIZE={page_size}: libkdumpfile and drgn cannot decode it",
-            dump.page_size(),
+            "blocks of {block_size} bytes, but PAGESIZE={page_size}: libkdumpfile and drgn cannot decode it; a conversion makes a block of each page",
         );
         remarks.add(true, "page-size", text);
     }

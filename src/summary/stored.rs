@@ -249,7 +249,7 @@ impl DescriptorPass<'_> {
 
     fn is_zeros(&self, data: &Data) -> bool {
         let mut bytes = vec![0; in_memory(data.size.into())];
-        let mut page = vec![0; self.kdump.page_size.in_memory()];
+        let mut page = vec![0; self.kdump.blocks.size.in_memory()];
         let read = read_full(&*self.file.input, &mut bytes, data.offset.get());
         read.is_ok_and(|n| n == bytes.len())
             && Decoder::new()

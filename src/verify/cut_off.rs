@@ -37,7 +37,7 @@ impl<'a> PagesAfterEnd<'a> {
 
     /// Adds a page that is after the end of its file.
     pub(super) fn add(&mut self, pfn: Pfn, fault: PageFault) {
-        let index = self.dump.kdump().and_then(|kdump| kdump.index_of(pfn));
+        let index = self.dump.kdump().and_then(|kdump| kdump.index_of_page(pfn));
         if let Some(file) = index.and_then(|index| self.files.get_mut(index)) {
             file.pages += 1;
             file.shows_cut |= fault.shows_cut();

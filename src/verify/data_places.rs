@@ -33,7 +33,7 @@ impl DataPlaces {
             kdump.files.iter().map(|file| {
                 let mut extents = Extents::default();
                 extents.add_all(erased(file));
-                FilePlaces { pfns: file.pfns, table: kdump.table(file), extents }
+                FilePlaces { pfns: kdump.pages_of(file), table: kdump.table(file), extents }
             })
         });
         DataPlaces { files: files.collect(), current: 0 }
@@ -55,6 +55,21 @@ impl DataPlaces {
             findings.push(finding.at(place.start).in_file(index));
         } else {
             file.extents.add(place);
+        }
+    }
+
+    /// Adds the places of the data of all blocks, which are not pages.
+    pub(super) fn add_blocks(
+        &mut self,
+        kdump: &Kdump,
+        cancel: &AtomicBool,
+        findings: &mut Findings,
+    ) {
+        for file in &kdump.files {
+            kdump.each_extent(file, &mut |pfn, place| {
+                self.add(pfn, place, findings);
+                !cancel.load(Ordering::Relaxed)
+            });
         }
     }
 

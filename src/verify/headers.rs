@@ -72,7 +72,7 @@ fn check_fields(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {
         let why = format!("status {:#x}: bits {unknown:#x} are unknown", header.status);
         push(Finding::new(FindingKind::Header, why).at(FileOffset::ZERO));
     }
-    let needed = 2 * file.max_mapnr.get().div_ceil(8).div_ceil(block_size);
+    let needed = 2 * file.blocks_end.get().div_ceil(8).div_ceil(block_size);
     let blocks = u64::from(header.bitmap_blocks);
     if file.bitmap1 == file.bitmap2 {
         let why =
@@ -140,7 +140,7 @@ fn check_padding(
     end: FileOffset,
     push: &mut dyn FnMut(Finding),
 ) {
-    let bits_used = file.max_mapnr.get() % 8;
+    let bits_used = file.blocks_end.get() % 8;
     let mut bits: u64 = 0;
     let mut first = None;
     let mut mask = if bits_used == 0 { 0xff } else { 0xffu8 << bits_used };
@@ -173,7 +173,7 @@ fn check_padding(
     if let Some(first) = first {
         let why = format!(
             "{name}: {bits} bits after max_mapnr {:#x} are set, the first in the byte at {first:#x}",
-            file.max_mapnr
+            file.blocks_end
         );
         push(Finding::new(FindingKind::Bitmap, why).at(first));
     }
@@ -225,12 +225,12 @@ fn check_notes(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         Some(_) => {}
     }
     let info = dump.vmcoreinfo();
+    let block_size = kdump.blocks.size;
     if let Some(told) =
-        info.and_then(Vmcoreinfo::page_size).filter(|&told| told != dump.page_size().bytes())
+        info.and_then(Vmcoreinfo::page_size).filter(|&told| told != block_size.bytes())
     {
         let why = format!(
-            "block_size is {}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
-            dump.page_size()
+            "block_size is {block_size}, but PAGESIZE={told} in VMCOREINFO: libkdumpfile and drgn cannot decode such a file",
         );
         findings.push(Finding::new(FindingKind::Header, why).at(FileOffset::ZERO));
     }

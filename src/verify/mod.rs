@@ -145,6 +145,9 @@ pub fn verify(
     })?;
     findings.cut_off = after_end.finish();
     if let Some(kdump) = dump.kdump().filter(|_| is_whole) {
+        if !kdump.blocks.are_pages() {
+            places.add_blocks(kdump, &options.cancel, &mut findings);
+        }
         places.finish(kdump, &options.cancel, &mut findings);
     }
     findings.cancelled = !is_whole || options.cancel.load(Ordering::Relaxed);

@@ -16,8 +16,8 @@ pub(super) struct KdumpJson {
     /// `status`, a sum: 1 zlib, 2 LZO1X, 4 snappy, 32 zstd; 8 if pages are missing that the dump
     /// should have; 16 if the struct pages of excluded pages are excluded, too (makedumpfile -e).
     status: u32,
-    /// `block_size`: bytes of a block, in which the file is laid out. It is what the dump counts as a
-    /// page, mostly that of the kernel; QEMU's dumps of aarch64 have blocks of 64 KiB.
+    /// `block_size`: bytes of a block, in which the file is laid out. Mostly a block is a page of the
+    /// kernel, but QEMU's dumps of aarch64 have blocks of 64 KiB, whatever the page size.
     block_size: u32,
     /// `sub_hdr_size`, in blocks.
     sub_hdr_size: u32,

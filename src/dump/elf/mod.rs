@@ -17,8 +17,6 @@ pub(crate) mod memory;
 mod other_cores;
 mod pages;
 
-pub(crate) use pages::PlainPages;
-
 /// Maximum number of program headers: 56 MiB of them, ten times as many as any known core has.
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
 

@@ -32,19 +32,20 @@ pub(crate) struct KdumpFile {
     pub sub_header: KdumpSubHeader,
     /// How the headers are laid out.
     pub layout: StructLayout,
-    /// The size of a page, and of a block.
-    pub page_size: PageSize,
-    /// One past the highest pfn.
-    pub max_mapnr: Pfn,
-    /// The pages whose descriptors the file has: all pages, unless it belongs to a split set.
-    pub pfns: PfnRange,
+    /// The size of a block.
+    pub block_size: PageSize,
+    /// One past the highest block, `max_mapnr`. Blocks have numbers as pages have, and mostly are
+    /// pages.
+    pub blocks_end: Pfn,
+    /// The blocks whose descriptors the file has: all, unless it belongs to a split set.
+    pub blocks: PfnRange,
     /// The 1st bitmap.
     pub bitmap1: FileRange,
     /// The 2nd bitmap; the same range as the 1st in a file that has only one bitmap.
     pub bitmap2: FileRange,
     /// Offset of the page descriptors.
     pub descriptors: FileOffset,
-    /// The rank of the page that the first descriptor describes: the number of kept pages before it.
+    /// The rank of the block that the first descriptor describes: the number of kept blocks before it.
     pub(super) first_rank: u64,
     /// What is wrong with the file, although it can be read.
     pub(crate) damage: Vec<String>,
@@ -110,7 +111,7 @@ impl KdumpFile {
         let (header, layout) = DiskDumpHeader::decode(bytes)
             .map_err(|why| damaged("main header", 0, why.to_string()))?;
         let block_size = u64::from(header.block_size);
-        let page_size = PageSize::new(block_size).ok_or_else(|| {
+        let size = PageSize::new(block_size).ok_or_else(|| {
             damaged("main header", 0, format!("block_size {block_size} is no page size"))
         })?;
         let (sub_header, layout) = if header.header_version >= 1 {
@@ -134,9 +135,9 @@ impl KdumpFile {
             header,
             sub_header,
             layout,
-            page_size,
-            max_mapnr,
-            pfns,
+            block_size: size,
+            blocks_end: max_mapnr,
+            blocks: pfns,
             bitmap1,
             bitmap2,
             descriptors,
@@ -182,7 +183,7 @@ impl KdumpFile {
             at += bytes as u64;
             self.check_memory(name, place.start, held)?;
         }
-        set.truncate(self.max_mapnr);
+        set.truncate(self.blocks_end);
         Ok(set)
     }
 
@@ -223,7 +224,7 @@ impl KdumpFile {
         ))
     }
 
-    /// Offset of the descriptor of the page with this rank.
+    /// Offset of the descriptor of the block with this rank.
     pub(super) fn descriptor_of(&self, rank: u64) -> FileOffset {
         let index = rank.saturating_sub(self.first_rank);
         self.descriptors.saturating_add(index.saturating_mul(PAGE_DESC_BYTES as u64))

@@ -5,10 +5,13 @@
 //!
 //! How headers are laid out belongs in `format::kdump`; reading pages for a caller, in `dump::reader`.
 
+mod blocks;
 mod bytes;
 mod headers;
 mod pages;
+mod regrouped;
 
+use crate::dump::kdump::blocks::Blocks;
 use crate::dump::kdump::bytes::EarlyEnd;
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
@@ -20,10 +23,14 @@ use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
-use crate::pages::{FileRange, PageGrid, PageSize, Pfn, PhysAddr, Position, Span, in_memory};
+use crate::pages::{
+    FileRange, MAX_PFN, PageGrid, PageSize, Pfn, PfnRange, PhysAddr, Position, ScaledSet, Span,
+    in_memory,
+};
 
 pub(crate) use headers::{FlattenedStats, KdumpFile};
 pub(crate) use pages::StoredPages;
+pub(crate) use regrouped::RegroupedPages;
 
 /// Maximum bytes of a text that becomes a note.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -32,18 +39,18 @@ const MAX_TEXT_BYTES: u64 = 1 << 20;
 pub(crate) struct Kdump {
     /// The file, or the files of a set in the order of their pages. There is at least one.
     pub files: Vec<KdumpFile>,
-    /// The 1st bitmap: pages that are RAM.
-    pub present: PageSet,
-    /// The 2nd bitmap: pages that have a descriptor.
-    pub kept: PageSet,
-    /// The number of pages that are in the 2nd bitmap but not in the 1st. No sound writer makes any.
+    /// The blocks: a descriptor describes each. Mostly, each is a page.
+    pub blocks: Blocks,
+    /// Pages that are RAM, at least in part.
+    pub present: ScaledSet,
+    /// Pages that have a descriptor, at least for a part.
+    pub kept: ScaledSet,
+    /// The number of blocks that are in the 2nd bitmap but not in the 1st. No sound writer makes any.
     pub stray: u64,
     /// The main header; of a set, that of the first file.
     pub header: DiskDumpHeader,
     /// The sub header; of a set, that of the first file.
     pub sub_header: KdumpSubHeader,
-    /// The size of a page, and of a block.
-    pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
 }
@@ -69,23 +76,42 @@ impl Kdump {
 
     /// The number of descriptors in `file`.
     pub(crate) fn descriptors_of(&self, file: &KdumpFile) -> u64 {
-        self.kept.rank(file.pfns.end).saturating_sub(self.kept.rank(file.pfns.start))
+        let rank = |block| self.blocks.kept.rank(block);
+        rank(file.blocks.end).saturating_sub(rank(file.blocks.start))
     }
 
-    /// The file that contains the descriptor of page `pfn`.
-    fn file_of(&self, pfn: Pfn) -> Option<&KdumpFile> {
-        self.files.get(self.index_of(pfn)?)
+    /// The file that contains the descriptor of block `block`.
+    fn file_of(&self, block: Pfn) -> Option<&KdumpFile> {
+        self.files.get(self.index_of(block)?)
     }
 
-    /// The index of the file that contains the descriptor of page `pfn`.
-    pub(crate) fn index_of(&self, pfn: Pfn) -> Option<usize> {
-        let index = self.files.partition_point(|file| file.pfns.start <= pfn).checked_sub(1)?;
-        self.files.get(index).filter(|file| file.pfns.contains(pfn)).map(|_| index)
+    /// The index of the file that contains the descriptor of block `block`.
+    fn index_of(&self, block: Pfn) -> Option<usize> {
+        let index = self.files.partition_point(|file| file.blocks.start <= block).checked_sub(1)?;
+        self.files.get(index).filter(|file| file.blocks.contains(block)).map(|_| index)
+    }
+
+    /// The index of the file that contains the descriptor of the start of page `pfn`.
+    pub(crate) fn index_of_page(&self, pfn: Pfn) -> Option<usize> {
+        self.index_of(self.blocks.block_of(pfn))
+    }
+
+    /// The pages of which `file` has descriptors.
+    pub(crate) fn pages_of(&self, file: &KdumpFile) -> PfnRange {
+        self.blocks.pages_touched(file.blocks)
+    }
+
+    /// Kept pages that are in none of the files: they are in other files of a split set.
+    pub(crate) fn count_not_given(&self) -> u64 {
+        let rank = |block| self.kept.rank(self.blocks.page_of(block));
+        let given: u64 =
+            self.files.iter().map(|file| rank(file.blocks.end) - rank(file.blocks.start)).sum();
+        self.kept.count().saturating_sub(given)
     }
 
     /// The place of the descriptor table in `file`.
     pub(crate) fn table(&self, file: &KdumpFile) -> FileRange {
-        Span::new(file.descriptors, file.descriptor_of(self.kept.rank(file.pfns.end)))
+        Span::new(file.descriptors, file.descriptor_of(self.blocks.kept.rank(file.blocks.end)))
     }
 }
 
@@ -125,7 +151,7 @@ pub(crate) fn assemble(files: Vec<KdumpFile>, options: &OpenOptions) -> Result<D
 
 fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump> {
     // A file without pages sorts before the file that starts at the same page.
-    files.sort_by_key(|file| (file.pfns.start, file.pfns.end));
+    files.sort_by_key(|file| (file.blocks.start, file.blocks.end));
     let Some(first) = files.first() else {
         return Err(Error::NotRecognised("no file to read".to_owned()));
     };
@@ -133,7 +159,7 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let kept = first.read_bitmap(first.bitmap2)?;
     let (header, sub_header, layout) =
         (first.header.clone(), first.sub_header.clone(), first.layout);
-    let (page_size, max_mapnr) = (first.page_size, first.max_mapnr);
+    let (block_size, blocks_end) = (first.block_size, first.blocks_end);
 
     let mut warnings: Vec<String> =
         files.iter().flat_map(|file| file.damage.iter().cloned()).collect();
@@ -141,8 +167,8 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let mut incomplete = cut || files.iter().any(KdumpFile::is_marked_incomplete);
     check_set(&files, &kept, &mut warnings, &mut incomplete)?;
     for file in &mut files {
-        file.first_rank = kept.rank(file.pfns.start);
-        let end = kept.rank(file.pfns.end);
+        file.first_rank = kept.rank(file.blocks.start);
+        let end = kept.rank(file.blocks.end);
         warnings.extend(file.check_descriptors(end - file.first_rank));
     }
     if DumpLevel::new(sub_header.dump_level).is_none() {
@@ -188,14 +214,20 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
         ));
     }
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
-    if let Some(kernel_page_size) = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size) {
-        if kernel_page_size != page_size.bytes() {
-            warnings.push(format!(
-                "pages of {page_size} bytes, but PAGESIZE={kernel_page_size} in VMCOREINFO: readers cannot decode such a file"
-            ));
-        }
-    }
     let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
+    let page_size = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size).and_then(PageSize::new);
+    // The pages can only be told apart if both start at the same address.
+    let page_size = page_size.filter(|size| size.offset_of(origin) == block_size.offset_of(origin));
+    let page_size = page_size.unwrap_or(block_size);
+    let blocks = Blocks::new(block_size, page_size, present, kept);
+    let max_mapnr = blocks.pages_touched(Span::new(Pfn::ZERO, blocks_end)).end;
+    if max_mapnr > MAX_PFN {
+        let offset = block_size.bytes();
+        let why = format!(
+            "it has {max_mapnr:#x} pages of {page_size} bytes; the maximum is {MAX_PFN:#x}"
+        );
+        return Err(Error::Damaged { what: "sub header".to_owned(), offset, why });
+    }
     Ok(Dump {
         arch,
         layout,
@@ -207,12 +239,12 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
         is_incomplete: incomplete,
         body: Body::Kdump(Box::new(Kdump {
             files,
-            present,
-            kept,
+            present: blocks.pages_of(&blocks.present),
+            kept: blocks.pages_of(&blocks.kept),
+            blocks,
             stray,
             header,
             sub_header,
-            page_size,
             max_mapnr,
         })),
     })
@@ -236,11 +268,11 @@ fn check_set(
                     "the header of file {index} differs from that of the first"
                 ));
             }
-            if file.pfns.start < covered {
+            if file.blocks.start < covered {
                 return refused(format!(
                     "files {} and {index} both contain pfn {:#x}",
                     index - 1,
-                    file.pfns.start
+                    file.blocks.start
                 ));
             }
             if file.read_bitmap(file.bitmap2)? != *kept {
@@ -249,8 +281,8 @@ fn check_set(
                 ));
             }
         }
-        absent += kept.rank(file.pfns.start).saturating_sub(kept.rank(covered));
-        covered = covered.max(file.pfns.end);
+        absent += kept.rank(file.blocks.start).saturating_sub(kept.rank(covered));
+        covered = covered.max(file.blocks.end);
     }
     absent += kept.count().saturating_sub(kept.rank(covered));
     if absent > 0 {

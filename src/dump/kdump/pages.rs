@@ -56,7 +56,7 @@ impl StoredPages {
 }
 
 impl Kdump {
-    /// Reads the data of the pages of `runs`. The runs ascend, and all their pages are in the 2nd
+    /// Reads the data of the blocks of `runs`. The runs ascend, and all their blocks are in the 2nd
     /// bitmap.
     pub(crate) fn load(&self, runs: &[PfnRange], into: &mut StoredPages) {
         into.pages.clear();
@@ -66,7 +66,7 @@ impl Kdump {
         while let Some(run) = next.take().or_else(|| left.next()) {
             let Some(file) = self.file_of(run.start) else {
                 let end =
-                    self.files.iter().map(|file| file.pfns.start).find(|pfn| *pfn > run.start);
+                    self.files.iter().map(|file| file.blocks.start).find(|pfn| *pfn > run.start);
                 let end = end.unwrap_or(run.end).min(run.end);
                 let why = "it is in a file of the split set that was not given".to_owned();
                 let not_given = PageError::new(PageFault::NotGiven, None, why);
@@ -76,11 +76,11 @@ impl Kdump {
                 continue;
             };
             // Ranks continue from one run to the next, unless there are kept pages between them.
-            let rank = self.kept.rank(run.start);
+            let rank = self.blocks.kept.rank(run.start);
             let mut ranks = rank..rank;
             let mut part = run;
             loop {
-                let end = part.end.min(file.pfns.end);
+                let end = part.end.min(file.blocks.end);
                 ranks.end += end - part.start;
                 if end < part.end {
                     next = Some(Span::new(end, part.end));
@@ -89,8 +89,8 @@ impl Kdump {
                 next = left.next();
                 match next.take() {
                     Some(more)
-                        if file.pfns.contains(more.start)
-                            && self.kept.rank(more.start) == ranks.end =>
+                        if file.blocks.contains(more.start)
+                            && self.blocks.kept.rank(more.start) == ranks.end =>
                     {
                         part = more;
                     }
@@ -146,8 +146,8 @@ impl Kdump {
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
     }
 
-    /// Calls `each` with every page of `file` and the place of its data, until `each` returns false.
-    /// Skips pages whose descriptors are unreadable or implausible.
+    /// Calls `each` with the page of every block of `file` and the place of the block's data, until
+    /// `each` returns false. Skips blocks whose descriptors are unreadable or implausible.
     pub(crate) fn each_extent(
         &self,
         file: &KdumpFile,
@@ -155,26 +155,26 @@ impl Kdump {
     ) {
         let mut window = vec![0; WINDOW_PAGES * PAGE_DESC_BYTES];
         let order = file.layout.byte_order();
-        for run in self.kept.runs_within(file.pfns) {
-            let mut pfn = run.start;
-            while pfn < run.end {
-                let at = file.descriptor_of(self.kept.rank(pfn));
-                let count = at_most(run.end - pfn, WINDOW_PAGES);
+        for run in self.blocks.kept.runs_within(file.blocks) {
+            let mut block = run.start;
+            while block < run.end {
+                let at = file.descriptor_of(self.blocks.kept.rank(block));
+                let count = at_most(run.end - block, WINDOW_PAGES);
                 let (part, _) = window.split_at_mut(count * PAGE_DESC_BYTES);
                 let read = read_full(&*file.input, part, at.get())
                     .unwrap_or_else(|_| read_whole(&*file.input, part, at));
                 let (mut rest, _) = part.split_at(read);
-                for pfn in Span::new(pfn, run.end).iter() {
+                for block in Span::new(block, run.end).iter() {
                     let Some((bytes, after)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
                         break;
                     };
                     rest = after;
                     let page = self.check(file, &PageDesc::decode(bytes, order));
-                    if page.is_ok_and(|page| !each(pfn, page.extent())) {
+                    if page.is_ok_and(|page| !each(self.blocks.page_of(block), page.extent())) {
                         return;
                     }
                 }
-                pfn += count as u64;
+                block += count as u64;
             }
         }
     }
@@ -211,7 +211,7 @@ impl Kdump {
         let codec =
             Codec::from_flags(flags).ok_or_else(|| format!("flags {flags:#x} name no codec"))?;
         let bytes = u64::from(size);
-        let page_size = self.page_size.bytes();
+        let page_size = self.blocks.size.bytes();
         if codec == Codec::Raw && bytes != page_size {
             return Err(format!(
                 "size {size} of a raw page differs from the page size {page_size}"

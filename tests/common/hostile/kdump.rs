@@ -122,15 +122,22 @@ fn check_sets(dump: &Dump, kdump: &Kdump, file: &[u8]) {
     }
     let (ram, had) = dump.counts();
     assert!(had <= ram && ram > 0);
-    assert!(kept.iter().all(|run| kdump.present.contains(run.start)));
+    assert!(kept.iter().all(|run| dump.is_present(run.start)));
     let Some(first) = kdump.files.first().filter(|first| first.flattened.is_none()) else { return };
     let ends = kept.iter().chain(&present).flat_map(|run| [run.start, run.end - 1, run.end]);
+    let (block, page) = (kdump.blocks.size.bytes(), dump.page_size().bytes());
     for pfn in ends.filter(|pfn| *pfn < dump.max_mapnr()) {
-        let second = bit(file, first.bitmap2, pfn.get());
-        assert_eq!(kdump.kept.contains(pfn), second, "pfn {pfn:#x} kept");
-        let ram = second || bit(file, first.bitmap1, pfn.get());
-        assert_eq!(kdump.present.contains(pfn), ram, "pfn {pfn:#x} present");
+        let start = pfn.get() * page;
+        let mut blocks = start / block..(start + page).div_ceil(block).min(first.blocks_end.get());
+        let second = blocks.clone().any(|block| bit(file, first.bitmap2, block));
+        assert_eq!(is_kept(dump, pfn), second, "pfn {pfn:#x} kept");
+        let ram = second || blocks.any(|block| bit(file, first.bitmap1, block));
+        assert_eq!(dump.is_present(pfn), ram, "pfn {pfn:#x} present");
     }
+}
+
+fn is_kept(dump: &Dump, pfn: Pfn) -> bool {
+    dump.kept_within(PfnRange::of(pfn, 1)).next().is_some()
 }
 
 fn check_notes(dump: &Dump) {
@@ -182,11 +189,12 @@ fn check_pages(dump: &Dump, kdump: &Kdump, file: &[u8], pfns: &[u64]) {
         for (pfn, bytes) in together {
             assert_eq!(read(&mut reader, pfn).ok(), bytes, "pfn {pfn:#x}");
         }
-        if !kdump.kept.contains(Pfn::new(pfn)) {
+        if !is_kept(dump, Pfn::new(pfn)) {
             assert!(page.is_err(), "pfn {pfn:#x} is not in the 2nd bitmap");
             continue;
         }
-        if kdump.files[0].flattened.is_none() && kdump.files[0].sub_header.split == 0 {
+        let is_plain = kdump.files[0].flattened.is_none() && kdump.files[0].sub_header.split == 0;
+        if is_plain && kdump.blocks.are_pages() {
             check_page(dump, kdump, &image, file, pfn, &page);
         }
     }

@@ -180,7 +180,9 @@ fn streams() -> Vec<Vec<u8>> {
 /// The same dumps as parts; a few whole files; flattened files.
 fn dumps() -> Vec<Vec<u8>> {
     let files = kdumps();
-    let parts = (0..).zip(&files).map(|(choice, (file, _))| kdump::encode(choice * 27, file));
+    let parts = (0..)
+        .zip(&files)
+        .map(|(choice, (file, _))| kdump::encode(u8::wrapping_mul(choice, 27), file));
     let mut seeds: Vec<Vec<u8>> = parts.collect();
     seeds.push(files[0].0.clone());
     seeds.push(kdump::encode(3, &flatten(&files[1].0, 4096)));
@@ -218,7 +220,20 @@ pub fn kdumps() -> Vec<(Vec<u8>, usize)> {
             files.push(writer.write());
         }
     }
+    files.extend([(4096, 16_384), (16_384, 4096)].map(|(block, page)| foreign_blocks(block, page)));
     files
+}
+
+/// A kdump file with blocks of `block` bytes, of a kernel with pages of `page` bytes.
+fn foreign_blocks(block: u64, page: u64) -> (Vec<u8>, usize) {
+    let info = VMCOREINFO.replace("PAGESIZE=4096", &format!("PAGESIZE={page}"));
+    let builder = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
+        .vmcoreinfo(&info)
+        .load(Load::new(0x5000, vec![0x11; 8192]).memsz(0x4000))
+        .load(Load::new(0x1_0000, words(10_240, 1)));
+    let (model, notes) = (Model::new(&builder, block), builder.note_bytes());
+    KdumpWriter { codec: codec::LZO, notes: &notes, ..KdumpWriter::new(&model, KdumpLayout::Le64) }
+        .write()
 }
 
 fn infos() -> Vec<Vec<u8>> {

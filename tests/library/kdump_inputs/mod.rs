@@ -2,6 +2,7 @@
 
 mod carried;
 mod damage;
+mod foreign_blocks;
 mod sets;
 mod versions;
 

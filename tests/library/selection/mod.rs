@@ -3,7 +3,7 @@
 
 mod broken;
 mod gigantic;
-mod judge;
+pub mod judge;
 mod poisoned;
 mod rules;
 mod ways;
