@@ -24,6 +24,7 @@ mod flattened;
 mod info;
 mod input;
 mod json;
+mod kernels;
 mod libkdumpfile;
 mod log;
 mod makedumpfile;

@@ -1,0 +1,114 @@
+"""What drgn reads from a vmcore with the debug information of its kernel."""
+
+import drgn
+from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.mm import for_each_valid_page_range
+from drgn.helpers.linux.mmzone import for_each_online_pgdat
+from drgn.helpers.linux.pid import for_each_task
+
+import pages
+
+# Bytes of struct pages that are read at once.
+CHUNK = 1 << 20
+
+
+def opened(core, vmlinux):
+    program = drgn.Program()
+    program.set_core_dump(core)
+    program.load_debug_info([vmlinux])
+    return program
+
+
+def enumerator(program, name):
+    """A constant of the kernel, or None in kernels that do not have it."""
+    try:
+        return program.constant(name).value_()
+    except LookupError:
+        return None
+
+
+def layout(program):
+    """struct page, from debug information alone."""
+    page = program.type("struct page")
+
+    def offset(*names):
+        for name in names:
+            try:
+                return drgn.offsetof(page, name)
+            except LookupError:
+                continue
+        return None
+
+    flags = ["lru", "head", "slab", "private", "swapcache", "swapbacked", "hwpoison"]
+    bits = {flag: enumerator(program, f"PG_{flag}") for flag in flags}
+    names = ["buddy", "offline", "unaccepted", "hugetlb"]
+    types = {name: enumerator(program, f"PGTY_{name}") for name in names}
+    types = {name: number for name, number in types.items() if number is not None}
+    little = program.platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+    return pages.Layout(
+        size=drgn.sizeof(page),
+        byte_order="little" if little else "big",
+        flags=offset("flags"),
+        mapping=offset("mapping"),
+        private=offset("private"),
+        page_type=offset("page_type"),
+        compound=offset("compound_info", "compound_head"),
+        bits={flag: bit for flag, bit in bits.items() if bit is not None},
+        types=types or None,
+        dtor=offset("compound_dtor"),
+        hugetlb_dtor=enumerator(program, "HUGETLB_PAGE_DTOR"),
+    )
+
+
+def memory(program):
+    """All struct pages of the kernel, classified."""
+    size = drgn.sizeof(program.type("struct page"))
+    sections = []
+    for first, end, mem_map in for_each_valid_page_range(program):
+        start = mem_map.value_()
+        begin, data = first, bytearray()
+        for pfn in range(first, end, CHUNK // size):
+            number = min(CHUNK // size, end - pfn)
+            try:
+                data += program.read(start + pfn * size, number * size)
+            except drgn.FaultError:
+                # Memory that was never there has no struct pages in parts of its section.
+                if data:
+                    sections.append((begin, start + begin * size, bytes(data)))
+                begin, data = pfn + number, bytearray()
+                continue
+        if data:
+            sections.append((begin, start + begin * size, bytes(data)))
+    return pages.Memory(layout(program), sections)
+
+
+def zones(program):
+    for node in for_each_online_pgdat(program):
+        for zone in node.node_zones:
+            if zone.spanned_pages:
+                yield zone
+
+
+def free_by_counters(program):
+    """Free pages as the counters of the zones' lists say."""
+    total = 0
+    for zone in zones(program):
+        for order, area in enumerate(zone.free_area):
+            total += area.nr_free.value_() << order
+    return total
+
+
+def free_by_lists(program, size, first_page):
+    """Free blocks, pfn and order, as found on the zones' lists. `first_page` is the address of pfn 0's struct page."""
+    blocks = {}
+    member = "buddy_list" if program.type("struct page").has_member("buddy_list") else "lru"
+    for zone in zones(program):
+        for order, area in enumerate(zone.free_area):
+            for head in area.free_list:
+                for page in list_for_each_entry("struct page", head.address_of_(), member):
+                    blocks[(page.value_() - first_page) // size] = order
+    return blocks
+
+
+def tasks(program):
+    return sorted((task.pid.value_(), task.comm.string_()) for task in for_each_task(program))
