@@ -51,6 +51,9 @@ pub struct OpenOptions {
     pub page_size: Option<PageSize>,
     /// The text of a VMCOREINFO, for a dump that has none. Default: `None`.
     pub vmcoreinfo: Option<Vec<u8>>,
+    /// Whether to open an ELF core of encrypted memory, whose conversion loses what decrypts it.
+    /// Default: `false`, it is [`Error::Unsupported`].
+    pub encrypted: bool,
 }
 
 impl OpenOptions {
@@ -64,6 +67,12 @@ impl OpenOptions {
     #[must_use]
     pub fn vmcoreinfo(self, text: impl Into<Option<Vec<u8>>>) -> Self {
         OpenOptions { vmcoreinfo: text.into(), ..self }
+    }
+
+    /// Sets whether to open an ELF core of encrypted memory.
+    #[must_use]
+    pub fn encrypted(self, encrypted: bool) -> Self {
+        OpenOptions { encrypted, ..self }
     }
 }
 
@@ -154,6 +163,12 @@ impl Dump {
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete
+    }
+
+    /// Whether the memory is encrypted: that of a protected guest of s390x (Secure Execution).
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.notes.of_secure_guest || self.elf().is_some_and(|core| core.is_encrypted)
     }
 
     /// Opens the dump in a file, block device or FIFO, or /proc/vmcore; the file may be compressed

@@ -74,6 +74,11 @@ pub enum UnsupportedKind {
     /// A stand-alone dump of s390.
     #[error("a stand-alone dump of s390")]
     S390Dump,
+    /// QEMU's dump of an s390x guest under Secure Execution: an ELF vmcore of encrypted memory, with
+    /// sections that decrypt it, which no other format can carry.
+    /// [`OpenOptions::encrypted`](crate::OpenOptions::encrypted) opens it all the same.
+    #[error("the encrypted dump of a protected guest of s390x (Secure Execution)")]
+    SecureExecution,
     /// A dump of LKCD, which came before kdump.
     #[error("an LKCD dump")]
     Lkcd,

@@ -18,7 +18,7 @@ use crate::pages::ranges::{merge, within};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
 /// Bytes from the start that stay in memory: the headers and, usually, the notes.
-const HEAD_BYTES: usize = 1 << 20;
+pub(crate) const HEAD_BYTES: usize = 1 << 20;
 
 /// Bytes that are skipped or spooled at a time.
 const SKIP_BYTES: usize = 256 << 10;

@@ -181,6 +181,15 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
 }
 
 fn of_kernel(dump: &Dump, remarks: &mut Remarks) {
+    remarks.add(
+        dump.is_encrypted(),
+        "secure-execution",
+        if dump.elf().is_some() {
+            "the memory of a protected guest of s390x (Secure Execution): it is encrypted, and no other file can carry what decrypts it"
+        } else {
+            "the memory of a protected guest of s390x (Secure Execution): it is encrypted, and this file lacks what decrypts it"
+        },
+    );
     let has_info = dump.vmcoreinfo().is_some();
     remarks.add(
         !has_info,

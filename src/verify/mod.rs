@@ -165,6 +165,11 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
     if let Some(kdump) = dump.kdump() {
         headers::check(dump, kdump, findings);
     }
+    if dump.is_encrypted() {
+        let why =
+            "the memory is encrypted (Secure Execution): what its pages hold cannot be checked";
+        findings.push(Finding::new(FindingKind::Remark, why));
+    }
     if let Some(core) = dump.elf() {
         let notes = dump.notes().damage.iter();
         notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));

@@ -22,6 +22,7 @@ mod common;
 mod convert;
 mod dropin;
 mod elf;
+mod encrypted;
 mod epoch;
 mod files;
 mod generate;

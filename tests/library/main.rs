@@ -17,6 +17,7 @@ mod builder;
 #[path = "../common/mod.rs"]
 mod common;
 mod elf_inputs;
+mod elf_sections;
 mod golden;
 mod house;
 mod kdump_inputs;

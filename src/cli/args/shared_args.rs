@@ -131,6 +131,18 @@ pub(crate) struct OpenArgs {
     pub(crate) find_vmcoreinfo: bool,
 }
 
+/// What to do about a dump that no conversion can carry whole.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = heading::INPUT, next_display_order = 1)]
+pub(crate) struct EncryptedArgs {
+    /// Convert a dump of encrypted memory as it is
+    ///
+    /// QEMU's dump of a protected guest of s390x (Secure Execution) is encrypted. OUTPUT lacks what
+    /// decrypts it, so keep INPUT. zgetdump makes a plain vmcore of it with the key of its owner.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) force_encrypted: bool,
+}
+
 /// What a number of threads may be.
 pub(crate) const THREADS: &str = "a number of threads; 0 is one per CPU";
 

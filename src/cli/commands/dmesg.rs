@@ -47,7 +47,7 @@ pub(crate) struct Dmesg {
 /// Why there is none to print.
 pub(crate) fn run(args: &Dmesg, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_dump(&args.dump, None)?;
+    let dump = job.open_to_read(&args.dump)?;
     job.messages.warn(dump.warnings());
     if job.messages.is_verbose() {
         print_vmcoreinfo(&dump);

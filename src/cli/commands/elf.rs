@@ -6,7 +6,7 @@ use kdumpconv::{ElfOptions, ElfReport, OutputFormat, Published, to_elf};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, MessageArgs, OutputArgs, ThreadArgs};
+use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, MessageArgs, OutputArgs, ThreadArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus, check_stdout};
 use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SchemaVersion, print_json, texts};
@@ -28,6 +28,9 @@ use crate::cli::ui::sizes::{count, rate};
 pub(crate) struct Elf {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
+
+    #[command(flatten)]
+    pub(crate) encrypted: EncryptedArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -63,7 +66,7 @@ impl Elf {
 pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     check_stdout(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_dump(&args.dump, Some(&args.output))?;
+    let dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
 

@@ -11,27 +11,65 @@ use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, Stage, find_vmcoreinf
 use super::Job;
 use super::output::folder_of;
 use super::signals::Interruptible;
-use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs};
+use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs};
 use crate::cli::ui::advice::InputName;
 use crate::cli::ui::progress::{READING_HEADERS, stage_name};
 
 /// The largest VMCOREINFO that is read; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
 
+/// The warning about a conversion of encrypted memory.
+const ENCRYPTED: &str =
+    "the memory is encrypted (Secure Execution), and OUTPUT lacks what decrypts it: keep INPUT";
+
 impl Job {
-    /// Opens the dump that the arguments name.
+    /// Opens the dump that the arguments name, to write another one; refuses encrypted memory unless
+    /// it is `forced`.
+    ///
+    /// # Errors
+    /// As [`open_to_read`](Self::open_to_read).
+    pub(crate) fn open_to_convert(
+        &self,
+        args: &DumpArgs,
+        output: &OutputArgs,
+        forced: &EncryptedArgs,
+    ) -> anyhow::Result<Dump> {
+        let dump = self.open_dump(args, Some(output), forced.force_encrypted)?;
+        if dump.is_encrypted() {
+            self.messages.warn(&[ENCRYPTED.to_owned()]);
+        }
+        Ok(dump)
+    }
+
+    /// Opens the dump that the arguments name, to say what it is: its memory may be encrypted.
+    ///
+    /// # Errors
+    /// As [`open_to_read`](Self::open_to_read).
+    pub(crate) fn open_to_describe(&self, args: &DumpArgs) -> anyhow::Result<Dump> {
+        self.open_dump(args, None, true)
+    }
+
+    /// Opens the dump that the arguments name, to read its memory.
     ///
     /// # Errors
     /// Why one of its files cannot be opened, or is not what it should be; that a signal was caught.
-    pub(crate) fn open_dump(
+    pub(crate) fn open_to_read(&self, args: &DumpArgs) -> anyhow::Result<Dump> {
+        self.open_dump(args, None, false)
+    }
+
+    fn open_dump(
         &self,
         args: &DumpArgs,
         output: Option<&OutputArgs>,
+        encrypted: bool,
     ) -> anyhow::Result<Dump> {
         self.refuse_after_signal()?;
         let opening = &args.opening;
         let vmcoreinfo = opening.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
-        let options = OpenOptions::default().page_size(opening.page_size).vmcoreinfo(vmcoreinfo);
+        let options = OpenOptions::default()
+            .page_size(opening.page_size)
+            .vmcoreinfo(vmcoreinfo)
+            .encrypted(encrypted);
         let open = || self.open_files(args, &options, &spool_dir(output));
         let dump = match args.input.path() {
             Some(_) => self.with_progress(READING_HEADERS, |_| open())?,

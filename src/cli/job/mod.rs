@@ -1,7 +1,7 @@
 //! What all commands do: start, open the input, create the output, show progress, publish.
 //!
 //! ```text
-//! Job::start -> open_dump -> create_output -> write -> publish -> the command's report
+//! Job::start -> open_to_convert -> create_output -> write -> publish -> the command's report
 //! ```
 //!
 //! A command's own arguments, options and report belong in `commands`; what is printed, in `ui`.

@@ -83,6 +83,7 @@ impl Makedumpfile {
             exclude: ExcludeArgs::of_level(self.level()),
             flattened: self.flattened,
             threads: self.threads(),
+            ..Default::default()
         })
     }
 

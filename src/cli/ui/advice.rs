@@ -179,6 +179,10 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::S390Dump => {
             format!("zgetdump makes a vmcore of it: `zgetdump -f elf {file} > VMCORE`")
         }
+        Kind::SecureExecution => format!(
+            "the key of its owner decrypts it: {}; convert and elf carry it as it is with --force-encrypted",
+            decryption(&file)
+        ),
         Kind::XenCore | Kind::Lkcd | Kind::Diskdump | Kind::Sadump => crash_reads_it(),
         Kind::WindowsDump | Kind::Minidump => "WinDbg reads it".to_owned(),
         Kind::ProcessCore => "gdb reads it".to_owned(),
@@ -192,6 +196,11 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// How the dump of a protected guest becomes a plain vmcore.
+fn decryption(file: &str) -> String {
+    format!("`zgetdump -k KEY -f elf {file} > VMCORE`")
 }
 
 /// The file that is meant by a folder.
@@ -220,9 +229,12 @@ pub(crate) fn shell_quoted(word: &str) -> String {
 /// A remark with advice.
 pub(crate) fn remark_text(remark: &Remark, summary: &Summary) -> String {
     let advice = match remark.id {
-        "split" if summary.pages.absent > 0 => "; --part names the others",
-        "no-vmcoreinfo" => "; --find-vmcoreinfo looks for one in memory",
-        _ => "",
+        "split" if summary.pages.absent > 0 => "; --part names the others".to_owned(),
+        "no-vmcoreinfo" => "; --find-vmcoreinfo looks for one in memory".to_owned(),
+        "secure-execution" if summary.stored.is_none() => {
+            format!("; the key of its owner does: {}", decryption(NO_NAME))
+        }
+        _ => String::new(),
     };
     format!("{}{advice}", remark.text)
 }

@@ -3,9 +3,10 @@
 //! How headers are laid out belongs in `format::elf`; reading pages for a caller, in `dump::reader`.
 
 use crate::dump::elf::memory::ElfMemory;
+use crate::dump::elf::sections::Sections;
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedKind};
 use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
 use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
@@ -16,6 +17,7 @@ mod impossible;
 pub(crate) mod memory;
 mod other_cores;
 mod pages;
+mod sections;
 
 /// Maximum number of program headers: 56 MiB of them, ten times as many as any known core has.
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
@@ -36,6 +38,8 @@ pub(crate) struct ElfCore {
     pub memory: ElfMemory,
     /// What is wrong with the segments, in words.
     pub faults: Vec<String>,
+    /// Whether sections say that the memory is encrypted.
+    pub is_encrypted: bool,
 }
 
 /// Reads the headers and notes of an ELF core.
@@ -48,14 +52,19 @@ pub(crate) struct ElfCore {
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
     let mut segments = read_segments(&*input, &header)?;
+    let sections = Sections::read(&input, &header);
     let order = header.byte_order;
     let places = segments
         .iter()
         .filter(|segment| segment.p_type == PT_NOTE)
         .map(|segment| (segment.p_offset, segment.p_filesz));
     let mut notes = Notes::find(&*input, order, places);
-    if let Some(kind) = other_cores::kind_without_memory(&input, &header, &segments, &notes) {
+    if let Some(kind) = other_cores::kind_without_memory(&sections, &segments, &notes) {
         return Err(Error::Unsupported(kind));
+    }
+    let is_encrypted = sections.are_of_secure_execution();
+    if (is_encrypted || notes.of_secure_guest) && !options.encrypted {
+        return Err(Error::Unsupported(UnsupportedKind::SecureExecution));
     }
     let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
     let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
@@ -81,6 +90,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         });
     }
     warnings.extend(other_cores::process_warning(&segments, &notes));
+    warnings.extend(sections.warning(&segments));
     let says_so = arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
     if says_so {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
@@ -96,7 +106,14 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         vmcoreinfo,
         warnings,
         is_incomplete: incomplete,
-        body: Body::Elf(Box::new(ElfCore { input, header, segments, memory, faults })),
+        body: Body::Elf(Box::new(ElfCore {
+            input,
+            header,
+            segments,
+            memory,
+            faults,
+            is_encrypted,
+        })),
     })
 }
 

@@ -10,7 +10,9 @@ use std::io;
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::format::elf::{NOTE_HEADER_BYTES, NT_PRSTATUS, NoteHeader, encode_note};
+use crate::format::elf::{
+    NOTE_HEADER_BYTES, NT_PRSTATUS, NT_S390_PV_CPU_DATA, NoteHeader, encode_note,
+};
 use crate::format::wire::ByteOrder;
 use crate::input::{ReadAt, read_around_errors, read_full};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
@@ -64,6 +66,8 @@ pub struct Notes {
     /// Whether the memory is that of a whole machine under the Xen hypervisor. kexec then adds notes
     /// with the name "Xen" about the hypervisor's state (xen/include/public/elfnote.h).
     pub of_xen: bool,
+    /// Whether the memory is that of a protected guest of s390x, and encrypted.
+    pub of_secure_guest: bool,
     /// What is wrong with the notes; the notes before each fault are kept.
     pub damage: Vec<String>,
 }
@@ -189,6 +193,7 @@ impl Notes {
                 self.vmcoreinfo = Some(desc);
             }
             (b"Xen" | b"VMCOREINFO_XEN", _) => self.of_xen = true,
+            (b"LINUX", NT_S390_PV_CPU_DATA) => self.of_secure_guest = true,
             (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
                 self.eraseinfo = Some(desc);
             }

@@ -65,7 +65,7 @@
 //! | `e_ehsize` | the size of this header; QEMU from 7.2 on writes 8 | must not be relied on |
 //! | `e_phentsize` | 56 or 32 | the step from one program header to the next; may be more |
 //! | `e_phnum` | the number of program headers; 0xffff (PN_XNUM) if it is 65535 or more | then `sh_info` of section header 0 has the number |
-//! | `e_shoff` | section header 0, under PN_XNUM | for nothing else: QEMU swaps `sh_size` wrongly on big-endian guests |
+//! | `e_shoff` | section header 0, under PN_XNUM; QEMU's dump of an s390x guest under Secure Execution has sections with data | QEMU swaps `sh_size` of section 0 wrongly on big-endian guests |
 //! | `e_flags` | 0; makedumpfile -E sets bit 0 in an incomplete core, see [`DUMP_ELF_INCOMPLETE`] | crash, this crate |
 //! | `e_entry` | 0 | nobody |
 //!
@@ -126,6 +126,7 @@
 
 mod note;
 mod prstatus;
+mod section;
 mod write;
 
 use goblin::container::{Container, Ctx, Endian};
@@ -139,8 +140,9 @@ use crate::pages::{PhysAddr, VirtAddr};
 
 pub use goblin::elf::note::NT_PRSTATUS;
 pub use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
-pub use note::{NOTE_HEADER_BYTES, NoteHeader, encode_note};
+pub use note::{NOTE_HEADER_BYTES, NT_S390_PV_CPU_DATA, NoteHeader, encode_note};
 pub use prstatus::{Prstatus, RegisterGroup};
+pub(crate) use section::{Section, SectionTable};
 pub use write::MAX_PLAIN_SEGMENTS;
 
 /// Bytes to read at the start of a file for [`FileHeader::parse`].
@@ -281,27 +283,12 @@ impl FileHeader {
         })
     }
 
-    /// `sh_offset` and `sh_size` of the section header at the start of `bytes`. `None` if there are too
-    /// few bytes.
-    pub(crate) fn section_place(&self, bytes: &[u8]) -> Option<(u64, u64)> {
-        let section = bytes.pread_with::<SectionHeader>(0, self.context()).ok()?;
-        Some((section.sh_offset, section.sh_size))
-    }
-
     /// `sh_info` of the section header at the start of `bytes`: the number of program headers under
     /// `PN_XNUM`. `None` if there are too few bytes.
     #[must_use]
     pub fn section_info(&self, bytes: &[u8]) -> Option<u32> {
         bytes.pread_with::<SectionHeader>(0, self.context()).ok().map(|section| section.sh_info)
     }
-}
-
-/// The offset of the section header of the names of sections, by the first [`FILE_HEADER_BYTES`] of a
-/// file.
-pub(crate) fn section_names_at(bytes: &[u8]) -> Option<u64> {
-    let header = Elf::parse_header(bytes).ok()?;
-    let before = u64::from(header.e_shstrndx) * u64::from(header.e_shentsize);
-    header.e_shoff.checked_add(before).filter(|_| header.e_shstrndx > 0)
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use crate::format::wire::ByteOrder;
 /// Bytes of the header before a note's name, in every class.
 pub const NOTE_HEADER_BYTES: usize = 12;
 
+/// Registers of a CPU of a protected guest (Secure Execution), encrypted as all of its memory is
+/// (include/uapi/linux/elf.h).
+pub const NT_S390_PV_CPU_DATA: u32 = 0x30e;
+
 /// `Elf32_Nhdr`, the header of one note, 12 bytes in both classes:
 ///
 /// ```text
@@ -32,6 +36,7 @@ pub const NOTE_HEADER_BYTES: usize = 12;
 /// | QEMU | 0 | QEMU's state of one CPU | crash: registers, and in place of VMCOREINFO |
 /// | ERASEINFO | 0 | text: what `makedumpfile --config` erased | makedumpfile, crash |
 /// | LINUX | 0x700, `NT_VMCOREDD` | a device's own dump, any size; the first notes of /proc/vmcore | |
+/// | LINUX | 0x30e, `NT_S390_PV_CPU_DATA` | encrypted registers of a CPU of a protected guest of s390x | zgetdump |
 /// | Xen, VMCOREINFO_XEN | | state of a Xen hypervisor | |
 ///
 /// - crash counts any note with `n_type` 1 as a CPU, whatever its name: never add one. It maps the

@@ -55,6 +55,8 @@ pub struct VmcoreBuilder {
     /// `e_phentsize`; the record's own size when `None`.
     pub phentsize: Option<u16>,
     pub sections: Sections,
+    /// Sections with data of their own: names and bytes, behind all other data.
+    pub extra_sections: Vec<(String, Vec<u8>)>,
     /// `e_phnum` is PN_XNUM even though the count would fit.
     pub force_xnum: bool,
     /// `e_ehsize`; the record's own size when `None`.
@@ -77,6 +79,7 @@ impl VmcoreBuilder {
             phdr_place: PhdrPlace::AfterEhdr,
             phentsize: None,
             sections: Sections::None,
+            extra_sections: Vec::new(),
             force_xnum: false,
             ehsize: None,
         }
@@ -186,6 +189,13 @@ impl VmcoreBuilder {
     pub fn qemu_headers(mut self) -> Self {
         self.sections = Sections::Qemu;
         self.ehsize = Some(8);
+        self
+    }
+
+    /// Adds a section with data of its own, as QEMU does for protected guests of s390x.
+    #[must_use]
+    pub fn section(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.extra_sections.push((name.to_owned(), bytes));
         self
     }
 

@@ -116,6 +116,7 @@ impl<'a> Plan<'a> {
         let count = builder.segments.len();
         let xnum = builder.force_xnum || count >= usize::from(PN_XNUM);
         let shnum = match builder.sections {
+            _ if !builder.extra_sections.is_empty() => 2 + builder.extra_sections.len(),
             Sections::Qemu => 2,
             Sections::None => usize::from(xnum),
         };
@@ -144,6 +145,7 @@ impl<'a> Plan<'a> {
             phoff = end.next_multiple_of(8);
             file_len = phoff + table_bytes;
         }
+        let sections = place_sections(builder, &mut file_len);
         let layout = Layout {
             class,
             endian: builder.endian,
@@ -158,14 +160,14 @@ impl<'a> Plan<'a> {
             loads: (0..count).filter(|i| builder.segments[*i].as_load().is_some()).collect(),
         };
         let mut plan = Plan { layout, pieces: Vec::new(), zeroed: Vec::new() };
-        plan.headers(builder, xnum);
+        plan.headers(builder, xnum, &sections);
         plan.contents(builder);
         // Nothing to write may lie behind the file's end.
         plan.pieces.retain(|(_, bytes)| !bytes.is_empty());
         plan
     }
 
-    fn headers(&mut self, builder: &VmcoreBuilder, xnum: bool) {
+    fn headers(&mut self, builder: &VmcoreBuilder, xnum: bool, sections: &[PlacedSection]) {
         let (class, endian, layout) = (builder.class, builder.endian, &self.layout);
         let phnum = if xnum { u64::from(PN_XNUM) } else { layout.phnum as u64 };
         let mut ehdr = Record::Ehdr.encode(
@@ -190,9 +192,21 @@ impl<'a> Plan<'a> {
 
         for index in 0..layout.shnum {
             let info = if index == 0 && xnum { layout.phnum as u64 } else { 0 };
-            // Section 1 is QEMU's (empty) string table.
-            let kind = if index == 0 { 0 } else { 3 };
-            let shdr = Record::Shdr.encode(class, endian, &[("sh_type", kind), ("sh_info", info)]);
+            // The last section is the string table, which is empty if nothing has a name.
+            let kind = match index {
+                0 => 0,
+                _ if index + 1 == layout.shnum => 3,
+                _ => 1,
+            };
+            let mut values = vec![("sh_type", kind), ("sh_info", info)];
+            if let Some(section) = index.checked_sub(1).and_then(|index| sections.get(index)) {
+                values.extend([
+                    ("sh_name", section.name),
+                    ("sh_offset", section.offset),
+                    ("sh_size", section.bytes.len() as u64),
+                ]);
+            }
+            let shdr = Record::Shdr.encode(class, endian, &values);
             pieces.push((layout.shoff + index as u64 * Record::Shdr.size(class), shdr));
         }
         for (index, segment) in builder.segments.iter().enumerate() {
@@ -218,6 +232,7 @@ impl<'a> Plan<'a> {
             let phdr = Record::Phdr.encode(class, endian, &values);
             pieces.push((layout.phoff + index as u64 * layout.phentsize, phdr));
         }
+        pieces.extend(sections.iter().map(|section| (section.offset, section.bytes.clone())));
         self.pieces.extend(pieces.into_iter().map(|(offset, bytes)| (offset, bytes.into())));
     }
 
@@ -241,6 +256,38 @@ impl<'a> Plan<'a> {
             }
         }
     }
+}
+
+/// A section and where its name and its bytes lie.
+struct PlacedSection {
+    name: u64,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// Places the sections that have data, and the string table behind them, at the end of the file.
+fn place_sections(builder: &VmcoreBuilder, end: &mut u64) -> Vec<PlacedSection> {
+    let sections = &builder.extra_sections;
+    if sections.is_empty() {
+        return Vec::new();
+    }
+    let mut names = vec![0];
+    let mut placed = Vec::new();
+    let mut place = |name: u64, bytes: Vec<u8>| {
+        let offset = end.next_multiple_of(8);
+        *end = offset + bytes.len() as u64;
+        placed.push(PlacedSection { name, offset, bytes });
+    };
+    for (name, bytes) in sections {
+        let at = names.len() as u64;
+        names.extend_from_slice(name.as_bytes());
+        names.push(0);
+        place(at, bytes.clone());
+    }
+    let at = names.len() as u64;
+    names.extend_from_slice(b".shstrtab\0");
+    place(at, names);
+    placed
 }
 
 /// Gives every segment's data its place; returns the end of the last.

@@ -7,7 +7,7 @@ use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, InputArgs, OutputArgs, ThreadArgs};
+use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs, ThreadArgs};
 use crate::cli::args::values::{number, parse_size};
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
@@ -22,6 +22,9 @@ use crate::cli::exit::Usage;
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) dump: DumpArgs,
+
+    #[command(flatten)]
+    pub(crate) encrypted: EncryptedArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -96,6 +99,7 @@ pub(crate) struct Convert {
     #[arg(short = 'R', hide = true, conflicts_with_all = [
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
         "flattened", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
+        "force_encrypted",
     ])]
     pub(crate) rearrange: bool,
 

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         check_stdout(&args.output)?;
     }
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_dump(&args.dump, Some(&args.output))?;
+    let dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
     summary::describe(&job.messages, &dump);

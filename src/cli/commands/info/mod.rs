@@ -70,7 +70,7 @@ impl Info {
         let mut overview = Overview::new(terminal);
         let mut worst = Exit::Done;
         for (job, dump) in jobs {
-            let report = match job.open_dump(dump, None) {
+            let report = match job.open_to_describe(dump) {
                 Ok(dump) if self.wants_line(&job) => {
                     Ok(overview.add(&job.messages.input, &Summary::of(&dump)))
                 }
