@@ -138,6 +138,11 @@ impl StructPageFormat {
         Ok(format)
     }
 
+    /// A word of all ones.
+    fn ones(&self) -> u64 {
+        if self.flags.bytes == 8 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
     /// Whether tails of compound pages are marked (OFFSET(page.compound_head), since 4.6).
     #[must_use]
     pub(crate) fn knows_tails(&self) -> bool {
@@ -237,6 +242,13 @@ impl StructPage<'_> {
         self.head_link().is_some_and(|link| link & 1 != 0)
     }
 
+    /// Whether the kernel has ever written it: else its bits are all ones (PAGE_POISON_PATTERN).
+    #[must_use]
+    #[inline]
+    pub(crate) fn is_initialised(&self) -> bool {
+        self.flags != self.format.ones()
+    }
+
     /// The address of a tail's head. `None` for a struct page that was never initialised: its bits are
     /// all ones (PAGE_POISON_PATTERN).
     ///
@@ -244,9 +256,7 @@ impl StructPage<'_> {
     /// the tail's address AND the mask.
     #[must_use]
     pub(crate) fn head_of_tail(&self) -> Option<VirtAddr> {
-        let is_wide = self.format.flags.bytes == 8;
-        let ones = if is_wide { u64::MAX } else { u64::from(u32::MAX) };
-        let link = self.head_link().filter(|&link| link != ones)?;
+        let link = self.head_link().filter(|&link| link != self.format.ones())?;
         let mask = link & !1;
         let is_mask = mask.leading_ones() + mask.trailing_zeros() == u64::BITS;
         Some(VirtAddr::new(if is_mask { self.vaddr.get() & mask } else { mask }))

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use super::class::{Class, PerClass};
 use super::evidence::Evidence;
 use super::mask::Mask;
-use crate::pages::PfnRange;
+use crate::pages::{Pfn, PfnRange};
 
 /// Pages counted by a scan, of one chunk or of all.
 #[derive(Debug, Default)]
@@ -86,6 +86,13 @@ impl Chunk {
     /// Excludes pages.
     pub(super) fn exclude(&mut self, pfns: PfnRange, class: Class) {
         self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, pfns);
+    }
+
+    /// Excludes a poisoned page, and counts it as one unless it has another class.
+    pub(super) fn add_poisoned(&mut self, pfn: Pfn) {
+        let pfns = PfnRange::of(pfn, 1);
+        self.classify(pfns, Class::Hwpoison);
+        self.exclude(pfns, Class::Hwpoison);
     }
 
     /// Classifies and excludes the pages of a block; those beyond the chunk become its continuation.

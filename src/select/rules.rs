@@ -82,9 +82,7 @@ impl Rules {
             RuleMatch::No => Verdict::Unclassified,
             RuleMatch::Inconsistent(why) => {
                 // A poisoned page must not be read, whatever else it is.
-                let poisoned = Exclusion { class: Class::Hwpoison, order: 0 };
-                let exclusion = self.is_poisoned(page, pfn).then_some(poisoned);
-                Verdict::Inconsistent { class, why, exclusion }
+                Verdict::Inconsistent { class, why, is_poisoned: self.is_poisoned(page, pfn) }
             }
             RuleMatch::Block(order) if class.is_excluded_by(self.level) => {
                 let exclusion = Some(Exclusion { class, order });
@@ -111,6 +109,18 @@ impl Rules {
     /// Whether the page, or any page of its hugetlb page, is poisoned.
     pub(super) fn is_poisoned(&self, page: &StructPage<'_>, pfn: Pfn) -> bool {
         matches!(self.match_hwpoison(page, pfn), RuleMatch::Block(_))
+    }
+
+    /// Whether the page's own struct page, of a head, a tail or a page within a free block, says that
+    /// it is poisoned.
+    #[inline]
+    pub(super) fn is_marked_poisoned(&self, page: &StructPage<'_>) -> bool {
+        self.hwpoison.as_ref().is_some_and(|rule| rule.marks(page))
+    }
+
+    /// Whether poisoned pages can be told.
+    pub(super) fn know_poisoned(&self) -> bool {
+        self.hwpoison.as_ref().is_some_and(hwpoison::Rule::is_known)
     }
 
     /// The first class with a level bit that the page matches.

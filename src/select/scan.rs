@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::Batch;
+use super::batch::{Batch, RunBytes};
 use super::chunk::{Chunk, Continuation, ScanCounts};
 use super::class::Class;
 use super::kernel_pages::{KernelPageKind, KernelPages};
@@ -73,6 +73,15 @@ pub(super) fn scan(
     Ok(found)
 }
 
+/// The pages up to which all have the class that they will have.
+#[derive(Debug, Clone, Copy)]
+struct Covered {
+    /// One past the last page: a block that was added ends here.
+    end: Pfn,
+    /// Whether pages of that block are kept, of which some may be poisoned.
+    is_kept: bool,
+}
+
 /// One thread of a scan.
 struct Scanner<'a> {
     input: ScanInput<'a>,
@@ -94,20 +103,19 @@ impl<'a> Scanner<'a> {
         self.kernel_pages.reset(number);
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
-        // The page to go on with: never within a block that was added.
-        let mut next = pfns.start;
+        let mut covered = Covered { end: pfns.start, is_kept: false };
         for run in input.dump.known_within(pfns) {
             for part in input.struct_pages.within(run) {
                 chunk.counts.unreadable += chunk.kept_within(part.pfns);
                 for batch in batches(part.pfns) {
-                    if batch.end <= next {
+                    if batch.end <= covered.end && !covered.is_kept {
                         // A block covers the whole batch: its struct pages need not be read.
                         chunk.counts.struct_pages += chunk.kept_within(batch);
                         continue;
                     }
                     part.read(batch, self.memory, &mut self.batch);
                     for run in self.batch.readable() {
-                        next = self.scan_run(&mut chunk, &part, *run, next);
+                        covered = self.scan_run(&mut chunk, &part, *run, covered);
                     }
                 }
             }
@@ -118,20 +126,51 @@ impl<'a> Scanner<'a> {
         chunk
     }
 
-    /// Scans the struct pages of `run`, a readable run of the batch, from page `next` on; returns
-    /// the page to go on with, which may be after the run.
-    fn scan_run(&self, chunk: &mut Chunk, part: &ArrayPart<'_>, run: PfnRange, next: Pfn) -> Pfn {
+    /// Scans the struct pages of `run`, a readable run of the batch; returns what is covered then,
+    /// which may go on after the run.
+    fn scan_run(
+        &self,
+        chunk: &mut Chunk,
+        part: &ArrayPart<'_>,
+        run: PfnRange,
+        mut covered: Covered,
+    ) -> Covered {
         chunk.counts.struct_pages += chunk.kept_within(run);
         let struct_pages = self.batch.run(run);
-        let mut pfn = run.start.max(next);
+        let mut pfn = run.start;
         while pfn < run.end {
+            let inside = PfnRange::new(pfn, covered.end.min(run.end));
+            if !inside.is_empty() {
+                if covered.is_kept {
+                    self.exclude_poisoned(chunk, part, struct_pages, inside);
+                }
+                pfn = inside.end;
+                continue;
+            }
             let page = struct_pages.page(pfn, part.vaddr(pfn), self.input.format);
-            pfn += self.scan_page(chunk, part, &page, pfn);
+            covered = self.scan_page(chunk, part, &page, pfn);
+            pfn += 1;
         }
-        pfn.max(next)
+        covered
     }
 
-    /// Scans one struct page; returns how many pages it describes, and so how far to go on.
+    /// Excludes the poisoned pages of `pfns`, which are in a block after its first page.
+    fn exclude_poisoned(
+        &self,
+        chunk: &mut Chunk,
+        part: &ArrayPart<'_>,
+        struct_pages: RunBytes<'_>,
+        pfns: PfnRange,
+    ) {
+        for pfn in pfns.iter() {
+            let page = struct_pages.page(pfn, part.vaddr(pfn), self.input.format);
+            if self.input.rules.is_marked_poisoned(&page) {
+                chunk.add_poisoned(pfn);
+            }
+        }
+    }
+
+    /// Scans one struct page; returns the pages that it describes, `pfn` and those after it.
     #[inline]
     fn scan_page(
         &self,
@@ -139,18 +178,26 @@ impl<'a> Scanner<'a> {
         part: &ArrayPart<'_>,
         page: &StructPage<'_>,
         pfn: Pfn,
-    ) -> u64 {
+    ) -> Covered {
+        let alone = Covered { end: pfn + 1, is_kept: false };
         let evidence = &mut chunk.counts.evidence;
         if page.is_tail() {
-            // A tail has no class of its own. If its head begins a block, the scan never gets here.
-            if let Some(is_good) = self.points_to_struct_page(page, part) {
+            // A tail has no class of its own, but may be poisoned: nothing splits a slab, or the huge
+            // page of zeros, when one of its pages breaks. If its head begins a block, the scan never
+            // gets here.
+            let is_good = self.points_to_struct_page(page, part);
+            if let Some(is_good) = is_good {
                 evidence.tails.add(pfn, is_good);
             }
-            return 1;
+            let may_be_tail = is_good != Some(false) && page.head_of_tail().is_some();
+            if may_be_tail && self.input.rules.is_marked_poisoned(page) {
+                chunk.add_poisoned(pfn);
+            }
+            return alone;
         }
         if page.is_head() {
             if page.is_fake_head() {
-                return 1;
+                return alone;
             }
             evidence.heads.add(pfn, page.compound_order(pfn).is_some());
         }
@@ -158,23 +205,25 @@ impl<'a> Scanner<'a> {
             // In a kernel that does not mark tails, those of its own compounds look like single
             // pages: skip them with their head.
             Verdict::Unclassified if !self.input.format.knows_tails() => {
-                page.compound_order(pfn).map_or(1, |order| 1 << order)
+                let pages = page.compound_order(pfn).map_or(1, |order| 1 << order);
+                Covered { end: pfn + pages, is_kept: self.input.rules.know_poisoned() }
             }
-            Verdict::Unclassified => 1,
-            Verdict::Inconsistent { class, why, exclusion } => {
+            Verdict::Unclassified => alone,
+            Verdict::Inconsistent { class, why, is_poisoned } => {
                 let evidence = &mut evidence.classes[class];
                 evidence.inconsistent += 1;
                 evidence.first_inconsistent.get_or_insert((pfn, why));
-                if let Some(exclusion) = exclusion {
-                    chunk.exclude(PfnRange::of(pfn, 1), exclusion.class);
+                if is_poisoned {
+                    chunk.add_poisoned(pfn);
                 }
-                1
+                alone
             }
             Verdict::Block(block) => self.add_block(chunk, page, pfn, block),
         }
     }
 
-    /// Adds a block to its class, unless it contains kernel pages; returns how many pages to skip.
+    /// Adds a block to its class, unless it contains kernel pages; returns the pages that need no other
+    /// class.
     #[inline]
     fn add_block(
         &self,
@@ -182,7 +231,7 @@ impl<'a> Scanner<'a> {
         page: &StructPage<'_>,
         pfn: Pfn,
         block: ClassBlock,
-    ) -> u64 {
+    ) -> Covered {
         let pages = 1 << block.order;
         let pfns = PfnRange::of(pfn, pages);
         let evidence = &mut chunk.counts.evidence;
@@ -196,15 +245,16 @@ impl<'a> Scanner<'a> {
             evidence.first_of_kernel.get_or_insert(of_kernel);
             // Poisoned memory must not be read, even the kernel's.
             if self.input.rules.is_poisoned(page, pfn) {
-                chunk.exclude(PfnRange::of(pfn, 1), Class::Hwpoison);
+                chunk.add_poisoned(pfn);
             }
-            return 1;
+            return Covered { end: pfn + 1, is_kept: false };
         }
         let exclusion = block
             .exclusion
             .map(|exclusion| (exclusion.class, PfnRange::of(pfn, 1 << exclusion.order)));
         chunk.add_block(pfns, block.class, exclusion);
-        pages
+        let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns);
+        Covered { end: pfns.end, is_kept: !is_excluded && self.input.rules.know_poisoned() }
     }
 
     /// Whether a tail points to the start of an earlier struct page. `None` if that cannot be told: the

@@ -34,7 +34,7 @@ pub(super) enum Verdict {
     /// The page begins a block of a class.
     Block(ClassBlock),
     /// The struct page contradicts itself as one of `class`; a poisoned page is excluded all the same.
-    Inconsistent { class: Class, why: Inconsistency, exclusion: Option<Exclusion> },
+    Inconsistent { class: Class, why: Inconsistency, is_poisoned: bool },
 }
 
 /// A block of pages of one class.

@@ -3,6 +3,7 @@
 
 mod broken;
 mod gigantic;
+mod hwpoison;
 pub mod judge;
 mod poisoned;
 mod rules;

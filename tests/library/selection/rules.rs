@@ -9,12 +9,14 @@ use support::mm::{Kernel, Member, Mm, Owner, Use, releases};
 
 use super::judge::{Judge, check, left_out, select_at};
 
-const ANON: Use = Use::Anon { order: 0, lru: true, swapcache: false, ksm: false, waiters: false };
-const THP: Use = Use::Anon { order: 4, lru: true, swapcache: false, ksm: false, waiters: false };
-const FILE: Use = Use::File { order: 0, private: false, waiters: false };
+pub const ANON: Use =
+    Use::Anon { order: 0, lru: true, swapcache: false, ksm: false, waiters: false };
+pub const THP: Use =
+    Use::Anon { order: 4, lru: true, swapcache: false, ksm: false, waiters: false };
+pub const FILE: Use = Use::File { order: 0, private: false, waiters: false };
 
 /// Enough pages of each class that a few inconsistent ones stay below the limit.
-fn usual(kernel: Kernel) -> Mm {
+pub fn usual(kernel: Kernel) -> Mm {
     let mut mm = Mm::new(kernel);
     for _ in 0..300 {
         mm.place(ANON);
@@ -26,7 +28,7 @@ fn usual(kernel: Kernel) -> Mm {
 }
 
 /// Runs a test on every kernel; a panic names the kernel.
-fn on_each(test: impl Fn(Kernel)) {
+pub fn on_each(test: impl Fn(Kernel)) {
     for (name, kernel) in releases::ALL {
         println!("{name}");
         test(kernel);
@@ -233,33 +235,6 @@ fn the_swap_cache_bit_counts_only_on_swap_backed_pages() {
         // Before 4.10, PG_swapcache was a separate bit.
         let kept = if kernel.names.swapbacked { vec![page] } else { vec![] };
         kept_alone(mm, &kept, 2);
-    });
-}
-
-#[test]
-fn a_poisoned_page_is_excluded_at_every_level_and_so_is_its_huge_page() {
-    on_each(|kernel| {
-        let mut mm = usual(kernel);
-        let bits = &kernel.bits;
-        let bit = 1u64 << bits.hwpoison;
-        let (first, inner) = (mm.place(THP), mm.place(THP));
-        let huge = mm.place(Use::Hugetlb { order: 4, owner: Owner::File });
-        mm.fill(Use::Kernel);
-        let head = 1 << bits.head | 1 << bits.uptodate;
-        mm.poke(first, Member::Flags, head | 1 << bits.lru | 1 << bits.swapbacked | bit);
-        // A tail page has the class of its head.
-        mm.poke(inner + 3, Member::Flags, bit);
-        // For hugetlb, the head is marked whichever page is poisoned.
-        mm.poke(huge, Member::Flags, head | bit);
-        let judge = Judge::new(mm);
-        for level in [0, 2, 23] {
-            let (got, _) = left_out(&judge, level);
-            let of = |block| got.range(judge.mm.pages(block)).copied().collect::<Vec<_>>();
-            assert_eq!(of(first), [first], "level {level}");
-            assert!(of(inner).is_empty(), "level {level}");
-            assert_eq!(of(huge), judge.mm.pages(huge).collect::<Vec<_>>(), "level {level}");
-        }
-        check(&judge, 8);
     });
 }
 
