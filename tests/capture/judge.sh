@@ -34,8 +34,8 @@ find_judges() {
     CRASH=${KDUMPCONV_CRASH:-}
     [ -n "$CRASH" ] || CRASH=$(command -v /opt/trixie/usr/bin/crash crash | head -n 1 || true)
     [ -n "$CRASH" ] || skip 'the judge crash' 'there is none'
-    DRGN=$(python drgn) || skip 'the judge drgn' 'no python3 has the module'
-    LIBKDUMPFILE=$(python kdumpfile) || skip 'the judge libkdumpfile' 'no python3 has the module kdumpfile'
+    DRGN=${CAPTURE_DRGN:-$(python drgn)} || skip 'the judge drgn' 'no python3 has the module'
+    LIBKDUMPFILE=${CAPTURE_LIBKDUMPFILE:-$(python kdumpfile)} || skip 'the judge libkdumpfile' 'no python3 has the module kdumpfile'
 }
 
 # find_vmlinux KERNEL: sets VMLINUX, with debug info, or to nothing. Says WHY the kernel cannot be had at all.
@@ -47,6 +47,7 @@ find_vmlinux() {
             if [ -n "${CAPTURE_VMLINUX:-}" ]; then
                 [ "$CAPTURE_VMLINUX" = none ] || VMLINUX=$CAPTURE_VMLINUX
             elif [ -z "$shortest" ]; then
+                get_kernel
                 VMLINUX=$(unpacked "$IMAGE_PACKAGE-dbg" './usr/lib/debug/boot/vmlinux-*')/usr/lib/debug/boot/vmlinux-$RELEASE
             fi
             ;;
@@ -60,14 +61,17 @@ find_vmlinux() {
     esac
 }
 
-# crash_session VMLINUX DUMP OUTPUT COMMAND...: what crash answers, without the line that names the dump.
+# crash_session VMLINUX DUMP OUTPUT COMMAND...: what crash answers, without the line that names the dump. Objects if
+# crash ends with an error.
 crash_session() {
-    local vmlinux=$1 dump=$2 output=$3
+    local vmlinux=$1 dump=$2 output=$3 status=0
     shift 3
     printf '%s\n' "$@" quit >"$WORK/crash.commands"
     # Its home is one without a .crashrc. -s says nothing of the dump being incomplete, or partial.
-    HOME=$WORK timeout 300 "$CRASH" ${MINIMAL:+--minimal --zero_excluded} -s -i "$WORK/crash.commands" "$vmlinux" "$dump" 2>&1 |
-        grep -v '^    DUMPFILE: ' >"$output"
+    HOME=$WORK timeout 300 "$CRASH" ${MINIMAL:+--minimal --zero_excluded} -s -i "$WORK/crash.commands" "$vmlinux" "$dump" \
+        >"$output.all" 2>&1 || status=$?
+    sed '/^    DUMPFILE: /d' "$output.all" >"$output"
+    [ $status -eq 0 ] || object "crash on ${dump#"$WORK/"} ended with $status: $(tail -n 3 "$output")"
 }
 # Of the first file of a crash all is asked; of others what tells whether it opens as well.
 MANY=(sys ps bt 'bt -a' log mod 'kmem -i' mount 'foreach bt')
@@ -78,19 +82,24 @@ object() {
     objections+=("$1")
 }
 
-# last NAME PATTERN: the last number that `kdumpconv` said in the pattern, on standard error of the case.
+# said NAME PATTERN: the last number that `kdumpconv` said in the pattern, on standard error of the case.
 said() {
     sed -n "s/^kdumpconv: $2.*/\1/p" "$OUT/$1/stderr" | tail -n 1
+}
+
+# ended WHO STATUS OUTPUT: an objection, with the last words, to a judge that objects or cannot judge.
+ended() {
+    object "$1 ended with $2: $(tail -n 5 "$3")"
 }
 
 # judge_verify DUMP CODE: alone, and against the copy of /proc/vmcore.
 judge_verify() {
     local dump=$1 code=$2 status=0
     "$KDUMPCONV" verify "$dump" >"$WORK/verify" 2>&1 || status=$?
-    [ $status -eq "$code" ] || object "verify: $status, $(tail -n 3 "$WORK/verify")"
+    [ $status -eq "$code" ] || ended verify $status "$WORK/verify"
     status=0
     "$KDUMPCONV" verify -v "$dump" --against "$OUT/copy/vmcore" >"$WORK/verify" 2>&1 || status=$?
-    [ $status -eq "$code" ] || object "verify --against: $status, $(tail -n 3 "$WORK/verify")"
+    [ $status -eq "$code" ] || ended 'verify --against' $status "$WORK/verify"
     # Of a whole dump nothing may be lacking that the kernel's tables do not prove.
     if [ "$code" = 0 ]; then
         ! grep -q 'by a class that cannot be proven' "$WORK/verify" || object "verify --against: $(cat "$WORK/verify")"
@@ -105,7 +114,7 @@ judge_libkdumpfile() {
     if "$LIBKDUMPFILE" "$HERE/libkdumpfile_judge.py" "$OUT/copy/vmcore" "$1" "$2" >"$WORK/libkdumpfile" 2>&1; then
         read -r -a SAMPLE <<<"$(sed -n 's/^sample //p' "$WORK/libkdumpfile")"
     else
-        object "libkdumpfile: $(tail -n 5 "$WORK/libkdumpfile")"
+        ended libkdumpfile $? "$WORK/libkdumpfile"
     fi
     judges+=' libkdumpfile'
 }
@@ -113,18 +122,29 @@ judge_libkdumpfile() {
 # judge_drgn DUMP [VMLINUX]
 judge_drgn() {
     [ -n "$DRGN" ] || return 0
-    "$DRGN" "$HERE/drgn_judge.py" "$OUT/copy/vmcore" "$@" >"$WORK/drgn" 2>&1 || object "drgn: $(tail -n 5 "$WORK/drgn")"
+    "$DRGN" "$HERE/drgn_judge.py" "$OUT/copy/vmcore" "$@" >"$WORK/drgn" 2>&1 || ended drgn $? "$WORK/drgn"
     judges+=' drgn'
+}
+
+# judge_release DUMP: crash finds the release of the kernel in it.
+judge_release() {
+    local release status=0
+    "$CRASH" --osrelease "$1" >"$WORK/crash" 2>"$WORK/crash.error" || status=$?
+    # Of a flattened file it says how far it has come, before.
+    release=$(tr '\r' '\n' <"$WORK/crash" | tail -n 1)
+    if [ $status -ne 0 ]; then
+        ended 'crash --osrelease' $status <(cat "$WORK/crash.error" "$WORK/crash")
+    elif [ "$release" != "$CRASHED" ]; then
+        object "crash: the release is $release, not $CRASHED"
+    fi
+    judges+=' crash'
 }
 
 # judge_crash DUMP NAME: it opens, and with a vmlinux all answers are those on the vmcore.
 judge_crash() {
-    local release session=few commands=("${FEW[@]}")
+    local session=few commands=("${FEW[@]}")
     [ -n "$CRASH" ] || return 0
-    # Of a flattened file it says how far it has come, before.
-    release=$("$CRASH" --osrelease "$1" 2>/dev/null | tr '\r' '\n' | tail -n 1)
-    [ "$release" = "$CRASHED" ] || object "crash: the release is $release, not $CRASHED"
-    judges+=' crash'
+    judge_release "$1"
     [ -n "$VMLINUX" ] || return 0
     [ "$2" != "$FIRST" ] || { session=many && commands=("${MANY[@]}"); }
     if [ ! -e "$OUT/crash.$session" ]; then
@@ -141,11 +161,9 @@ judge_crash() {
 # judge_crash_incomplete DUMP: it opens; with a vmlinux, pages that the file has read as in the vmcore. A whole
 # session wants pages of the kernel that may be among the missing ones.
 judge_crash_incomplete() {
-    local release commands
+    local commands
     [ -n "$CRASH" ] || return 0
-    release=$("$CRASH" --osrelease "$1" 2>/dev/null | tail -n 1)
-    [ "$release" = "$CRASHED" ] || object "crash: the release is $release, not $CRASHED"
-    judges+=' crash'
+    judge_release "$1"
     [ -n "$VMLINUX" ] && [ ${#SAMPLE[@]} -gt 0 ] || return 0
     mapfile -t commands < <(printf 'rd -p %s 512\n' "${SAMPLE[@]}")
     MINIMAL=1 crash_session "$VMLINUX" "$OUT/copy/vmcore" "$WORK/crash.vmcore" "${commands[@]}"
@@ -161,7 +179,9 @@ judge_crash_incomplete() {
 
 # incomplete_bit DUMP: 1 if the header says that the dump is incomplete (status of disk_dump_header).
 incomplete_bit() {
-    echo $(($(od -An -tu4 -j 424 -N 4 "$1") >> 3 & 1))
+    local status
+    status=$(od -An -tu4 -j 424 -N 4 "$1")
+    echo $((status >> 3 & 1))
 }
 
 # judge_same DUMP: the bytes of the file that the same options gave on the ext4 disk; a device has more behind.
@@ -171,9 +191,22 @@ judge_same() {
     judges+=' bytes'
 }
 
+# left_nothing CASE: says so if the capture kernel did not come to the end of the case.
+left_nothing() {
+    local file
+    for file in rc time low stderr; do
+        if [ ! -s "$OUT/$1/$file" ]; then
+            failed "$name" "the capture kernel left no $1/$file"
+            return 0
+        fi
+    done
+    return 1
+}
+
 # judge_case NAME: adds to the table, and to FAILED.
 judge_case() {
     local name=$1 kind code options rc seconds peak low bytes pages dump objections=() judges='' flat=''
+    ! left_nothing "$name" || return 0
     read -r _ _ kind code options <<<"$(row "$name")"
     read -r seconds _ _ peak <<<"$(tail -n 1 "$OUT/$name/time")"
     rc=$(cat "$OUT/$name/rc")
@@ -199,7 +232,7 @@ judge_case() {
         judge_drgn "$dump" ${VMLINUX:+"$VMLINUX"}
         if [ -n "$flat" ]; then
             rm -f "$WORK/unflattened"
-            "$KDUMPCONV" unflatten --no-sync -q "$dump" "$WORK/unflattened" 2>"$WORK/unflatten" || object "unflatten: $(tail -n 1 "$WORK/unflatten")"
+            "$KDUMPCONV" unflatten --no-sync -q "$dump" "$WORK/unflattened" 2>"$WORK/unflatten" || ended unflatten $? "$WORK/unflatten"
             dump=$WORK/unflattened
         fi
         [ "$(incomplete_bit "$dump")" = 0 ] || object 'the header says that it is incomplete'
@@ -247,6 +280,7 @@ judge_versus() {
     local name=$1 turn who seconds user system peak objections=() judges='' ours=$OUT/$1-ours-1/dump theirs=$OUT/$1-theirs-1/dump
     for turn in 1 2 3; do
         for who in ours theirs; do
+            ! left_nothing "$name-$who-$turn" || return 0
             read -r seconds user system peak <<<"$(tail -n 1 "$OUT/$name-$who-$turn/time")"
             printf '%-22s %4s %11s %7s %9s %9s %s\n' "$name-$who-$turn" "$(cat "$OUT/$name-$who-$turn/rc")" \
                 "$(cat "$OUT/$name-$who-$turn/bytes")" "$seconds" "$peak" "$(($(cat "$OUT/$name-$who-$turn/low") / 1024))" \
@@ -259,7 +293,7 @@ judge_versus() {
     # The pages that they kept are among ours. (We keep a page that the vmcore has but a part of, they do not.)
     if [ -n "$LIBKDUMPFILE" ]; then
         "$LIBKDUMPFILE" "$HERE/libkdumpfile_judge.py" "$ours" "$theirs" >"$WORK/libkdumpfile" 2>&1 ||
-            object "libkdumpfile, ours and theirs: $(tail -n 5 "$WORK/libkdumpfile")"
+            ended 'libkdumpfile, ours and theirs,' $? "$WORK/libkdumpfile"
     fi
     if [ ${#objections[@]} -eq 0 ]; then
         passed=$((passed + 1))
@@ -273,12 +307,16 @@ judge_boot() {
     local kernel=$1 name kind
     OUT=$WORK/$kernel.out
     shift
-    if [ "$(cat "$OUT/copy/rc")" != 0 ]; then
-        failed "$*" 'the copy of /proc/vmcore failed'
+    if [ "$(cat "$OUT/copy/rc" 2>&1)" != 0 ]; then
+        failed "$*" "the copy of /proc/vmcore failed: $(tail -n 1 "$OUT/copy/stderr" 2>&1)"
         return
     fi
     # The log says whose crash it was, and that of the capture kernel that nobody was killed.
-    CRASHED=$("$KDUMPCONV" info -v "$OUT/copy/vmcore" | sed -n 's/^ *OSRELEASE=//p' | head -n 1)
+    "$KDUMPCONV" info -v "$OUT/copy/vmcore" >"$WORK/info" 2>&1 || {
+        failed "$*" "info of /proc/vmcore ended with $?: $(tail -n 3 "$WORK/info")"
+        return
+    }
+    CRASHED=$(sed -n 's/^ *OSRELEASE=//p' "$WORK/info" | head -n 1)
     for log in "$WORK/$kernel.console" "$OUT/dmesg"; do
         ! grep -aE 'Out of memory|oom-kill|invoked oom|page allocation failure|BUG: |Oops' "$log" >&2 || failed "$kernel" "see $log"
     done

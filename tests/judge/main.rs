@@ -9,6 +9,9 @@
 )]
 
 mod builder;
+mod capture;
 mod model;
+#[path = "../common/process.rs"]
+mod process;
 mod roundtrip;
 mod strict;
