@@ -42,14 +42,15 @@ pub(crate) use page_error::{PageError, PageFault};
 /// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
 
-/// Facts that some dumps lack. What a dump says itself takes precedence.
+/// Facts that some dumps lack, or have wrong.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// The page size, for an ELF core whose VMCOREINFO lacks it. Default: `None`, the size that is
-    /// usual on the architecture.
+    /// The page size, for an ELF core whose VMCOREINFO lacks it: what VMCOREINFO says takes precedence.
+    /// Default: `None`, the size that is usual on the architecture.
     pub page_size: Option<PageSize>,
-    /// The text of a VMCOREINFO, for a dump that has none. Default: `None`.
+    /// The text of a VMCOREINFO, for a dump that has none, or that of another kernel: it takes
+    /// precedence over the dump's own. Default: `None`.
     pub vmcoreinfo: Option<Vec<u8>>,
     /// Whether to open an ELF core of encrypted memory, whose conversion loses what decrypts it.
     /// Default: `false`, it is [`Error::Unsupported`].
@@ -63,7 +64,7 @@ impl OpenOptions {
         OpenOptions { page_size: page_size.into(), ..self }
     }
 
-    /// Sets the text of a VMCOREINFO for a dump that has none.
+    /// Sets the text of a VMCOREINFO, in place of the dump's own.
     #[must_use]
     pub fn vmcoreinfo(self, text: impl Into<Option<Vec<u8>>>) -> Self {
         OpenOptions { vmcoreinfo: text.into(), ..self }

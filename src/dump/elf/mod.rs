@@ -66,10 +66,10 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     if (is_encrypted || notes.of_secure_guest) && !options.encrypted {
         return Err(Error::Unsupported(UnsupportedKind::SecureExecution));
     }
-    let unused = notes.attach(options.vmcoreinfo.as_deref(), order);
+    let settled = notes.settle_vmcoreinfo(options.vmcoreinfo.as_deref(), order);
     let vmcoreinfo = notes.vmcoreinfo_text().map(Vmcoreinfo::parse);
     let arch = Architecture::of(&header);
-    let mut warnings: Vec<String> = notes.damage.iter().cloned().chain(unused).collect();
+    let mut warnings: Vec<String> = notes.damage.iter().cloned().chain(settled).collect();
 
     let page_size = page_size(arch, vmcoreinfo.as_ref(), options, &mut warnings)?;
     let layout = arch.layout(order);

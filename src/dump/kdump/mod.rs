@@ -306,6 +306,8 @@ fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<Str
         let places = [(file, sub.offset_vmcoreinfo, sub.size_vmcoreinfo)];
         let text = read_texts("VMCOREINFO", places.into_iter(), &mut notes.damage);
         text.iter().for_each(|text| notes.add_vmcoreinfo(text, order));
+    } else if options.vmcoreinfo.is_none() {
+        warnings.extend(other_vmcoreinfo(file, &notes));
     }
     // Each file of a split set lists what was erased from its own pages. When makedumpfile filters a
     // file again, it appends the old list and the new one to it, and leaves the old note unchanged.
@@ -321,8 +323,25 @@ fn find_notes(files: &[KdumpFile], options: &OpenOptions, warnings: &mut Vec<Str
         text.iter().for_each(|text| notes.add_eraseinfo(text, order));
     }
     warnings.extend(notes.damage.iter().cloned());
-    warnings.extend(notes.attach(options.vmcoreinfo.as_deref(), order));
+    warnings.extend(notes.settle_vmcoreinfo(options.vmcoreinfo.as_deref(), order));
     notes
+}
+
+/// A warning if the sub header places another VMCOREINFO than the notes have.
+fn other_vmcoreinfo(file: &KdumpFile, notes: &Notes) -> Option<String> {
+    let sub = &file.sub_header;
+    let own = sub.offset_note.checked_add(notes.vmcoreinfo.as_ref()?.start)?;
+    if sub.size_vmcoreinfo == 0 || sub.offset_vmcoreinfo == own {
+        return None;
+    }
+    let places = [(file, sub.offset_vmcoreinfo, sub.size_vmcoreinfo)];
+    let text = read_texts("VMCOREINFO", places.into_iter(), &mut Vec::new())?;
+    (notes.vmcoreinfo_text()? != text).then(|| {
+        format!(
+            "the sub header places another VMCOREINFO, at {:#x}, than the notes have: that of the notes is taken, as libkdumpfile and drgn do; crash and makedumpfile take the other",
+            sub.offset_vmcoreinfo
+        )
+    })
 }
 
 /// Reads texts outside the notes, given by file, offset and size in bytes, and joins them. Returns

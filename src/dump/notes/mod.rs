@@ -2,9 +2,11 @@
 //!
 //! Notes may be larger than memory: /proc/vmcore starts with device dumps (`NT_VMCOREDD`), and the
 //! capture kernel has little memory. So only headers, names and VMCOREINFO are held, and the rest is
-//! copied piece by piece. What a note's text means belongs in `kernel`.
+//! copied piece by piece. What a note's text means belongs in `kernel`; which of several notes named
+//! VMCOREINFO counts, in `vmcoreinfo`.
 
 mod kinds;
+mod vmcoreinfo;
 
 use std::io;
 use std::ops::Range;
@@ -17,13 +19,12 @@ use crate::format::wire::ByteOrder;
 use crate::input::{ReadAt, read_around_errors, read_full};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
+use vmcoreinfo::{MAX_VMCOREINFO_BYTES, Namesake, VMCOREINFO};
+
 pub(crate) use kinds::NoteKind;
 
 /// Maximum bytes of notes; those after it are ignored. A damaged `p_filesz` may claim any size.
 pub(crate) const MAX_NOTE_BYTES: u64 = 1 << 30;
-
-/// Maximum bytes of VMCOREINFO; the kernel allots one page to it.
-const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
 
 /// Maximum length of a name that is read; all known names are shorter.
 const MAX_NAME_BYTES: u32 = 16;
@@ -53,6 +54,8 @@ pub struct Notes {
     tail: u64,
     /// The place of the VMCOREINFO text in the area.
     pub vmcoreinfo: Option<Range<u64>>,
+    /// The other notes with its name.
+    namesakes: Vec<Namesake>,
     /// The bytes that were read already, with their places in the area: VMCOREINFO, and the headers and
     /// names of notes. Copies use these bytes even if a second read fails, as a reader of the copy
     /// needs each header to find the next note.
@@ -171,10 +174,7 @@ impl Notes {
                 self.cpus = self.cpus.saturating_add(1);
                 self.prstatus_bytes = self.prstatus_bytes.or(Some(note.n_descsz));
             }
-            (b"VMCOREINFO", _)
-                if self.vmcoreinfo.is_none()
-                    && (1..=MAX_VMCOREINFO_BYTES).contains(&note.n_descsz) =>
-            {
+            (VMCOREINFO, 0) if (1..=MAX_VMCOREINFO_BYTES).contains(&note.n_descsz) => {
                 let mut whole = vec![0; in_memory(used)];
                 match read_or_zero(input, &mut whole, place) {
                     Some(lost) if lost.ended || lost.bytes >= u64::from(note.n_descsz) => {
@@ -189,9 +189,9 @@ impl Notes {
                 if self.known.last().is_some_and(|(place, _)| *place == area) {
                     self.known.pop();
                 }
-                self.known.push((area, whole));
-                self.vmcoreinfo = Some(desc);
+                self.take_vmcoreinfo(area, whole, desc);
             }
+            (VMCOREINFO, kind) => self.add_namesake(Namesake::of_kind(area, kind)),
             (b"Xen" | b"VMCOREINFO_XEN", _) => self.of_xen = true,
             (b"LINUX", NT_S390_PV_CPU_DATA) => self.of_secure_guest = true,
             (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
@@ -237,23 +237,10 @@ impl Notes {
             let (padding, _) = [0; 4].split_at(in_memory(padding_bytes));
             write(area - padding_bytes, padding)?;
         }
-        write(area, &self.added)?;
+        let mut added = self.added.clone();
+        self.overlay_known(&mut added, area);
+        write(area, &added)?;
         Ok(lost)
-    }
-
-    /// Adds a VMCOREINFO note with `text`, unless there is one already; then returns a warning.
-    pub(crate) fn attach(&mut self, text: Option<&[u8]>, order: ByteOrder) -> Option<String> {
-        let text = text?;
-        if self.vmcoreinfo.is_some() {
-            return Some("the dump has a VMCOREINFO: the other one is ignored".to_owned());
-        }
-        self.add_vmcoreinfo(text, order);
-        None
-    }
-
-    /// Adds a VMCOREINFO note.
-    pub(crate) fn add_vmcoreinfo(&mut self, text: &[u8], order: ByteOrder) {
-        self.vmcoreinfo = Some(self.add("VMCOREINFO", text, order));
     }
 
     /// Adds an ERASEINFO note.
@@ -273,32 +260,25 @@ impl Notes {
         desc_at..desc_at + desc.len() as u64
     }
 
-    /// The VMCOREINFO text.
-    #[must_use]
-    pub fn vmcoreinfo_text(&self) -> Option<&[u8]> {
-        let desc = self.vmcoreinfo.as_ref()?;
-        let index = self.known.partition_point(|(place, _)| *place <= desc.start).checked_sub(1)?;
-        let (place, note) = self.known.get(index)?;
-        let from = usize::try_from(desc.start - place).ok()?;
-        note.get(from..from.checked_add(usize::try_from(desc.end - desc.start).ok()?)?)
-    }
-
-    /// Whether VMCOREINFO was added rather than found among the notes of the input.
-    pub(crate) fn vmcoreinfo_is_added(&self) -> bool {
-        let from = self.bytes - self.added.len() as u64;
-        self.vmcoreinfo.as_ref().is_some_and(|desc| desc.start >= from)
-    }
-
-    /// Overwrites `part`, which is at offset `at` of the area, with bytes that were read before.
+    /// Overwrites `part`, which is at offset `at` of the area, with bytes that were read before, and
+    /// with other names for the namesakes of VMCOREINFO.
     fn overlay_known(&self, part: &mut [u8], at: u64) {
         let end = at + part.len() as u64;
         let first = self.known.partition_point(|(place, note)| place + note.len() as u64 <= at);
         for (place, note) in self.known.iter().skip(first).take_while(|(place, _)| *place < end) {
-            let into = part.iter_mut().skip(in_memory(place.saturating_sub(at)));
-            let from = note.iter().skip(in_memory(at.saturating_sub(*place)));
-            into.zip(from).for_each(|(byte, known)| *byte = *known);
+            overlay(part, at, note, *place);
+        }
+        for namesake in &self.namesakes {
+            namesake.rename(part, at);
         }
     }
+}
+
+/// Overwrites `part`, which is at offset `at`, with what it has in common with `bytes` at `place`.
+fn overlay(part: &mut [u8], at: u64, bytes: &[u8], place: u64) {
+    let into = part.iter_mut().skip(in_memory(place.saturating_sub(at)));
+    let from = bytes.iter().skip(in_memory(at.saturating_sub(place)));
+    into.zip(from).for_each(|(byte, known)| *byte = *known);
 }
 
 /// Bytes that could not be read.
