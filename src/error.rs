@@ -74,6 +74,13 @@ pub enum Error {
     },
 
     // Other options may do.
+    /// The VMCOREINFO that was given is of another kernel or another boot.
+    #[error("this VMCOREINFO contradicts the memory: {why}")]
+    OtherVmcoreinfo {
+        /// What contradicts it.
+        why: String,
+    },
+
     /// The page size given is none that Linux has.
     #[error("a page size of {bytes} is not a power of two from 4096 to 262144")]
     UnsupportedPageSize {

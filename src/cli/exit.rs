@@ -77,6 +77,7 @@ impl Exit {
             | Error::UnknownPageSize { .. }
             | Error::PageSizesDiffer { .. }
             | Error::DifferentCrash { .. }
+            | Error::OtherVmcoreinfo { .. }
             | Error::NotProven(_) => Exit::Input,
             Error::CutFlattened { source, .. } => Exit::of_library(source),
             // A .gz or .zst that is damaged before the end of the dump's headers.

@@ -2,17 +2,19 @@
 //!
 //! Only this folder knows that there are two kinds. `elf` and `kdump` check headers and find pages,
 //! `notes` walks the notes, and `reader` reads pages of either kind; `physical` reads memory by
-//! address, `search` looks for a VMCOREINFO in it. Which pages are kept belongs in `select`, what the
+//! address; `search` and `long_text` look for a VMCOREINFO in it, `proof` compares it with one. Which pages are kept belongs in `select`, what the
 //! kernel's structures mean in `kernel`, the layout of records in `format`.
 
 pub(crate) mod elf;
 mod facts;
 pub(crate) mod kdump;
+mod long_text;
 pub(crate) mod notes;
 mod page_error;
 mod pages;
 pub(crate) mod physical;
 mod plain_pages;
+mod proof;
 pub(crate) mod reader;
 pub(crate) mod search;
 

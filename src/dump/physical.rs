@@ -5,9 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::dump::reader::PageReader;
 use crate::dump::{Body, Dump};
 use crate::error::Result;
+use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use crate::kernel::translate::Kernel;
-use crate::pages::{PageCache, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{PageCache, PageSize, Pfn, PfnRange, PhysAddr, Position, Span, in_memory};
 
 /// Number of decoded pages in the cache. Walks of page tables read the upper tables repeatedly.
 const CACHED_PAGES: usize = 64;
@@ -56,13 +58,37 @@ impl<'a> DumpMemory<'a> {
         let info = self.dump.vmcoreinfo()?;
         Some(Kernel {
             arch: self.dump.arch(),
-            layout: self.dump.layout(),
             page_size: self.dump.page_size().bytes(),
-            info,
             phys_base: self.dump.phys_base(),
-            segments: self.dump.segments(),
-            memory: self,
+            ..self.kernel_by(info)
         })
+    }
+
+    /// The same facts by another VMCOREINFO: nothing of the dump's own is among them.
+    pub(crate) fn kernel_by<'k>(&'k self, info: &'k Vmcoreinfo) -> Kernel<'k> {
+        let dump = self.dump;
+        let arch = match dump.arch() {
+            Architecture::Other { .. } => Architecture::of_vmcoreinfo(info, dump.layout()),
+            known => Some(known),
+        };
+        let arch = arch.unwrap_or(dump.arch());
+        Kernel {
+            arch,
+            layout: dump.layout(),
+            page_size: Vmcoreinfo::page_size(info)
+                .and_then(PageSize::new)
+                .unwrap_or(dump.page_size())
+                .bytes(),
+            info,
+            phys_base: match &dump.body {
+                Body::Elf(core) => arch.phys_base(Some(info), &core.segments),
+                Body::Kdump(kdump) => {
+                    arch.vmcoreinfo_phys_base(info).unwrap_or(kdump.sub_header.phys_base)
+                }
+            },
+            segments: dump.segments(),
+            memory: self,
+        }
     }
 
     /// Reads from a kdump file. Whole pages are decoded into `buf`, parts of pages into the cache.

@@ -1,28 +1,36 @@
 //! Finds VMCOREINFO in a dump's memory. Dumps of QEMU guests without a vmcoreinfo device lack the note.
 //!
 //! The kernel stores the text at the start of a page (`vmcoreinfo_data` in kernel/vmcore_info.c,
-//! before 6.9 in kernel/crash_core.c). The text begins with OSRELEASE=.
+//! before 6.9 in kernel/crash_core.c). The text begins with OSRELEASE=. A page may also have the text
+//! of an earlier boot, of a guest of this machine, or a copy that a program made: memory has to prove
+//! each.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
+use crate::dump::long_text::{MAX_TEXT_BYTES, next_pages};
 use crate::dump::physical::DumpMemory;
 use crate::dump::reader::PageReader;
 use crate::error::Result;
-use crate::format::kdump::NewUtsname;
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::utsname;
+use crate::kernel::proof::{Proof, prove};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{Pfn, PfnRange};
+use crate::pages::{PageGrid, PageSize, Pfn, PfnRange, PhysAddr, Position};
 use crate::progress::{Progress, Stage};
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
-/// The smallest page size of any kernel. The text does not cross a page boundary.
+/// The smallest page size of any kernel.
 const MIN_PAGE_BYTES: usize = 4096;
 
 /// Maximum pages that are loaded at a time.
 const BATCH_PAGES: u64 = 128;
+
+/// Maximum candidates that are listed. A memory may be full of copies.
+const MAX_LISTED: usize = 64;
+
+/// Maximum candidates whose page is full, and whose next pages are looked for.
+const MAX_LONG: usize = 8;
 
 /// A VMCOREINFO that was found in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,26 +38,78 @@ const BATCH_PAGES: u64 = 128;
 pub struct VmcoreinfoFound {
     /// Its text.
     pub text: Vec<u8>,
-    /// The page that contains it.
+    /// The page that contains its first byte, counted in pages of the size that the text gives.
     pub pfn: Pfn,
-    /// Whether the text is proven to be this kernel's: at the address that it gives for the kernel's
-    /// name, memory contains that name, with the same release.
-    pub is_proven: bool,
+    /// Whether memory proves that it describes this kernel: by the phys_base, the addresses and the
+    /// release of the text itself.
+    pub proof: Proof,
 }
 
-/// Searches the start of every page of the dump for a VMCOREINFO. Returns the first that is
-/// [proven](VmcoreinfoFound::is_proven), or else the first of all. Stops when `cancel` is set.
+/// The texts in memory that look like a VMCOREINFO.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct VmcoreinfoCandidates {
+    /// The texts in ascending order of their pages; of a great number, the first, and the first that
+    /// is proved.
+    pub list: Vec<VmcoreinfoFound>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+impl VmcoreinfoCandidates {
+    /// The first that is proved, or else the first that is not contradicted.
+    #[must_use]
+    pub fn best(&self) -> Option<&VmcoreinfoFound> {
+        let proved = self.list.iter().find(|found| found.proof.is_proved());
+        proved.or_else(|| self.list.iter().find(|found| !found.proof.is_contradicted()))
+    }
+
+    fn is_proved(&self) -> bool {
+        self.list.iter().any(|found| found.proof.is_proved())
+    }
+
+    fn add(&mut self, found: VmcoreinfoFound) {
+        let is_first_proof = found.proof.is_proved() && !self.is_proved();
+        if self.list.len() >= MAX_LISTED {
+            self.more += 1;
+            if !is_first_proof {
+                return;
+            }
+            self.list.pop();
+        }
+        self.list.push(found);
+    }
+}
+
+/// How far to search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchScope {
+    /// Up to the first text that is proved.
+    FirstProved,
+    /// All of memory.
+    All,
+    /// The text with this [`pfn`](VmcoreinfoFound::pfn) alone.
+    Page(Pfn),
+}
+
+/// Searches the start of every page of the dump for a VMCOREINFO. Stops when `cancel` is set.
 ///
 /// # Errors
 /// [`crate::Error::Codec`] if a codec cannot start. Unreadable pages are skipped.
 pub fn find_vmcoreinfo(
     dump: &Dump,
+    scope: SearchScope,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Option<VmcoreinfoFound>> {
+) -> Result<VmcoreinfoCandidates> {
     let memory = DumpMemory::new(dump)?;
     let mut reader = PageReader::new(dump)?;
-    let mut first: Option<VmcoreinfoFound> = None;
+    let found = VmcoreinfoCandidates::default();
+    let mut search = Search { dump, memory: &memory, found, long: 0 };
+    if let SearchScope::Page(pfn) = scope {
+        search.look_in_page(pfn);
+        return Ok(search.found);
+    }
     let (mut done, (_, total)) = (0, dump.counts());
     let page_bytes = dump.page_size().bytes();
     for run in dump.kept() {
@@ -62,14 +122,9 @@ pub fn find_vmcoreinfo(
                 else {
                     continue;
                 };
-                // A block of a kdump file may contain several pages of the kernel.
-                for text in block.chunks(MIN_PAGE_BYTES).filter_map(text_of) {
-                    let is_proven = is_proven(dump, &memory, &Vmcoreinfo::parse(text));
-                    let found = VmcoreinfoFound { text: text.to_vec(), pfn, is_proven };
-                    if is_proven {
-                        return Ok(Some(found));
-                    }
-                    first.get_or_insert(found);
+                let is_proved = search.look(dump.grid().address_of(pfn), block);
+                if is_proved && scope == SearchScope::FirstProved {
+                    return Ok(search.found);
                 }
             }
             done += batch.len();
@@ -77,26 +132,96 @@ pub fn find_vmcoreinfo(
             rest.start = batch.end;
         }
     }
-    Ok(first)
+    Ok(search.found)
 }
 
-/// The text at the start of a page, if it looks like VMCOREINFO.
-fn text_of(page: &[u8]) -> Option<&[u8]> {
-    if !page.starts_with(FIRST_LINE) {
-        return None;
+struct Search<'a> {
+    dump: &'a Dump,
+    memory: &'a DumpMemory<'a>,
+    found: VmcoreinfoCandidates,
+    /// Texts whose next pages were looked for.
+    long: usize,
+}
+
+impl Search<'_> {
+    /// Looks for texts in a block, which is at `paddr`. Returns whether one is proved.
+    fn look(&mut self, paddr: PhysAddr, block: &[u8]) -> bool {
+        // A block of a kdump file may contain several pages of the kernel.
+        for at in (0..block.len()).step_by(MIN_PAGE_BYTES) {
+            let Some(start) = block.get(at..).filter(|start| start.starts_with(FIRST_LINE)) else {
+                continue;
+            };
+            let Some(place) = paddr.checked_add(at as u64) else { continue };
+            if let Some(found) = self.candidate(place, start) {
+                self.found.add(found);
+            }
+        }
+        self.found.is_proved()
     }
-    let end = page.iter().position(|&byte| byte == 0).unwrap_or(page.len());
-    let text = page.get(..end)?;
-    let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
-    let is_text = text.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-    (is_text && has(b"\nPAGESIZE=") && has(b"\nSYMBOL(")).then_some(text)
+
+    /// Looks for a text in page `pfn`, of whatever size its pages have.
+    fn look_in_page(&mut self, pfn: Pfn) {
+        let sizes = (0..u64::BITS).filter_map(|bits| PageSize::new(1 << bits));
+        for size in sizes {
+            let place = PageGrid::new(self.dump.grid().origin(), size).address_of(pfn);
+            let mut page = vec![0; MIN_PAGE_BYTES];
+            if self.memory.read_physical(place, &mut page).is_err() || !page.starts_with(FIRST_LINE)
+            {
+                continue;
+            }
+            let found = self.candidate(place, &page);
+            found
+                .filter(|found| found.pfn == pfn)
+                .into_iter()
+                .for_each(|found| self.found.add(found));
+        }
+    }
+
+    /// The text that begins at `paddr`, with `start`, and its proof.
+    fn candidate(&mut self, paddr: PhysAddr, start: &[u8]) -> Option<VmcoreinfoFound> {
+        let (text, proof) = self.text(paddr, start)?;
+        let size = Vmcoreinfo::parse(&text).page_size().and_then(PageSize::new);
+        let grid = PageGrid::new(self.dump.grid().origin(), size.unwrap_or(self.dump.page_size()));
+        let (pfn, _) = grid.locate(paddr)?;
+        Some(VmcoreinfoFound { text, pfn, proof })
+    }
+
+    fn text(&mut self, paddr: PhysAddr, start: &[u8]) -> Option<(Vec<u8>, Proof)> {
+        let limit = start.len().min(MAX_TEXT_BYTES);
+        let (start, _) = start.split_at(limit);
+        if let Some(end) = start.iter().position(|&byte| byte == 0) {
+            let text = start.get(..end).filter(|text| is_vmcoreinfo(text))?;
+            return Some((text.to_vec(), self.prove(text)));
+        }
+        // The page is full: whole lines of it, unless memory proves that the text goes on.
+        let end = start.iter().rposition(|&byte| byte == b'\n')?;
+        let cut = start.get(..=end).filter(|text| is_vmcoreinfo(text))?;
+        let proof = self.prove(cut);
+        if self.long < MAX_LONG {
+            self.long += 1;
+            let info = Vmcoreinfo::parse(cut);
+            let kernel = self.memory.kernel_by(&info);
+            for text in next_pages(&kernel, &proof, paddr, start) {
+                if is_vmcoreinfo(&text) && self.prove(&text).is_proved() {
+                    return Some((text, Proof::Proved));
+                }
+            }
+        }
+        Some((cut.to_vec(), proof))
+    }
+
+    fn prove(&self, text: &[u8]) -> Proof {
+        prove(&self.memory.kernel_by(&Vmcoreinfo::parse(text)))
+    }
 }
 
-/// Whether memory contains the kernel's name at the address that the text gives for `init_uts_ns`.
-fn is_proven(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> bool {
-    utsname::candidates(dump.arch, info, dump.phys_base, dump.segments()).into_iter().any(|paddr| {
-        let mut bytes = [0; NewUtsname::BYTES];
-        memory.read_physical(paddr, &mut bytes).is_ok()
-            && utsname::recognise(&bytes, info).is_some()
-    })
+/// Whether a text looks like VMCOREINFO: lines of ASCII, each with a key and a value.
+fn is_vmcoreinfo(text: &[u8]) -> bool {
+    let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let is_line = |line: &[u8]| line.is_empty() || line.contains(&b'=');
+    text.iter().all(is_text)
+        && text.split(|&byte| byte == b'\n').all(is_line)
+        && has(b"\nPAGESIZE=")
+        && has(b"\nSYMBOL(")
 }

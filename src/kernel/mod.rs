@@ -6,6 +6,7 @@
 //! | `physical` | the memory by physical address: the only way to a dump's data |
 //! | `translate`, `virtual_reader` | the memory by virtual address, through the kernel's page tables |
 //! | `kallsyms`, `image`, `nodes`, `utsname` | symbols, the kernel's image, memory nodes, its name |
+//! | `proof`, `relocation` | whether a VMCOREINFO describes the kernel in memory; one that is made to |
 //! | `mem_map`, `struct_page` | where struct pages are, and what they say of their pages |
 //! | `log` | what the kernel logged |
 //!
@@ -21,6 +22,8 @@ pub mod log;
 pub(crate) mod mem_map;
 pub(crate) mod nodes;
 pub(crate) mod physical;
+pub(crate) mod proof;
+pub(crate) mod relocation;
 pub(crate) mod struct_page;
 pub(crate) mod translate;
 pub(crate) mod utsname;

@@ -38,13 +38,12 @@ use std::sync::atomic::Ordering;
 use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
 use crate::error::{Error, Result};
-use crate::format::kdump::NewUtsname;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
 use crate::kernel::physical::PhysicalMemory;
+use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::kernel::utsname;
 use crate::pages::{PhysAddr, Position};
 use kernel_pages::KernelPages;
 use reasons::SelectError;
@@ -148,7 +147,7 @@ impl Prepared {
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));
         }
-        check_release(&kernel, &translator)?;
+        check_release(&kernel)?;
         Ok(Prepared {
             zones_free_pages: zones_free_pages(&kernel, &translator),
             rules: Rules::new(kernel.info, &format, request.level),
@@ -213,23 +212,9 @@ fn check_page_numbers(dump: &Dump) -> std::result::Result<(), SelectError> {
     Ok(())
 }
 
-/// Ensures that VMCOREINFO describes the kernel in memory, whose release is in its utsname, too. A
-/// utsname that cannot be read proves nothing.
-fn check_release(
-    kernel: &Kernel<'_>,
-    translator: &Translator<'_>,
-) -> std::result::Result<(), SelectError> {
-    let mut is_read = false;
-    for address in utsname::addresses(kernel.info) {
-        let mut bytes = [0; NewUtsname::BYTES];
-        if translator.read(address, &mut bytes).is_ok() {
-            if utsname::recognise(&bytes, kernel.info).is_some() {
-                return Ok(());
-            }
-            is_read = true;
-        }
-    }
-    if !is_read {
+/// Ensures that memory does not contradict VMCOREINFO.
+fn check_release(kernel: &Kernel<'_>) -> std::result::Result<(), SelectError> {
+    if !prove(kernel).is_contradicted() {
         return Ok(());
     }
     let release = kernel.info.get("OSRELEASE").unwrap_or("(unknown release)").to_owned();

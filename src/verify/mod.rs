@@ -28,6 +28,7 @@ use crate::dump::Dump;
 use crate::error::{Error, Result};
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
 use crate::input::read_part;
+use crate::kernel::proof::Proof;
 use crate::output::Output;
 use crate::pages::FileOffset;
 use crate::pages::page_set::PageSet;
@@ -162,6 +163,10 @@ pub fn verify(
 
 /// Checks everything that comes before the pages.
 fn check_headers(dump: &Dump, findings: &mut Findings) {
+    if let Ok(Some(Proof::Contradicted(why))) = dump.vmcoreinfo_proof() {
+        let why = format!("VMCOREINFO contradicts the memory: {why}");
+        findings.push(Finding::new(FindingKind::Remark, why));
+    }
     if let Some(kdump) = dump.kdump() {
         headers::check(dump, kdump, findings);
     }

@@ -121,6 +121,7 @@ fn json_has_everything_by_stable_names() {
             "schema",
             "stored",
             "vmcoreinfo",
+            "vmcoreinfo_candidates",
             "warnings",
         ]
     );

@@ -113,6 +113,9 @@ fn reports_on_what_a_dump_is_are_as_the_schema_says() {
     assert_eq!(set["kdump"]["files"][1]["start_pfn"], 8);
     let small = dumps.report("info", 0, "info small");
     assert_eq!(small["phys_base"], "-0x34000000");
+    dumps.folder.write("bare", &x86_64().load(Load::new(0, vec![1; 4096])).build());
+    let report = dumps.folder.run(&["info", "--json", "-q", "--find-vmcoreinfo", "bare"]);
+    dumps.reports.add("info", &report.stdout);
     let counted = dumps.report("info", 0, "info --classes vmcore");
     assert!(counted["classes"]["by_class"]["private-cache"]["pages"].as_u64() > Some(0));
     dumps.report("info", 0, "info --classes small");

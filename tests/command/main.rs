@@ -49,3 +49,4 @@ mod skip;
 mod terminal;
 mod unflatten;
 mod verify;
+mod vmcoreinfo;

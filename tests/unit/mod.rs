@@ -24,6 +24,7 @@ mod kernel_image;
 mod kernel_log;
 mod nodes;
 mod page_tables;
+mod proof;
 #[path = "../common/hostile/mod.rs"]
 mod targets;
 mod translation;

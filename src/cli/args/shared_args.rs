@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
-use kdumpconv::PageSize;
+use kdumpconv::{PageSize, Pfn};
 
 use super::help::heading;
-use super::values::{number, parse_page_size};
+use super::values::{number, parse_page_size, parse_pfn};
 use crate::cli::exit::Usage;
 
 /// The file to read.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT)]
 pub(crate) struct InputArgs {
-    /// Dump to read, also .gz or .zst; - is standard input
+    /// Dump, also .gz or .zst; - is standard input
     // An Option, as standard input has no path.
     #[arg(required = true, display_order = 0)]
     pub(crate) input: Option<PathBuf>,
@@ -93,7 +93,7 @@ pub(crate) struct DumpArgs {
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT, next_display_order = 1)]
 pub(crate) struct DumpListArgs {
-    /// Dumps to read, also .gz or .zst; - is standard input
+    /// Dumps, also .gz or .zst; - is standard input
     #[arg(required = true, value_name = "INPUT", display_order = 0)]
     pub(crate) inputs: Vec<PathBuf>,
 
@@ -105,7 +105,7 @@ pub(crate) struct DumpListArgs {
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT, next_display_order = 1)]
 pub(crate) struct OpenArgs {
-    /// Another file of INPUT's split set; once for each
+    /// A file of INPUT's split set; once for each
     ///
     /// makedumpfile --split writes one dump as several files. Name one of them as INPUT and each of
     /// the others with --part.
@@ -119,16 +119,20 @@ pub(crate) struct OpenArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub(crate) page_size: Option<PageSize>,
 
-    /// Read VMCOREINFO from FILE, if the dump has none
+    /// Read VMCOREINFO from FILE instead of the dump
+    ///
+    /// Memory must not contradict it. One that makedumpfile -g made from a vmlinux is relocated on
+    /// x86_64.
     #[arg(long, value_name = "FILE", overrides_with = "find_vmcoreinfo")]
     pub(crate) vmcoreinfo: Option<PathBuf>,
 
-    /// Find VMCOREINFO in memory, if the dump has none
+    /// Find VMCOREINFO in memory, or take that of PFN
     ///
-    /// For guests without a vmcoreinfo device. The text that is found is checked against the
-    /// kernel's own name in memory.
-    #[arg(long, overrides_with = "vmcoreinfo")]
-    pub(crate) find_vmcoreinfo: bool,
+    /// For guests without a vmcoreinfo device. The first text is taken that memory proves, by the
+    /// kernel's name and page tables; PFN takes the one in that page. kdumpconv info -v lists all.
+    #[arg(long, overrides_with = "vmcoreinfo", value_name = "PFN", num_args = 0..=1)]
+    #[arg(require_equals = true, value_parser = parse_pfn)]
+    pub(crate) find_vmcoreinfo: Option<Option<Pfn>>,
 }
 
 /// What to do about a dump that no conversion can carry whole.

@@ -80,11 +80,17 @@ fn first_word(line: &[OsString], definition: &clap::Command) -> Option<usize> {
     None
 }
 
-/// Whether an option of any command takes a value. No option takes one for some commands alone.
+/// Whether an option of any command takes the next word as its value. No option does so for some
+/// commands alone.
 fn takes_value(definition: &clap::Command, is_it: impl Fn(&clap::Arg) -> bool) -> bool {
     let commands = std::iter::once(definition).chain(definition.get_subcommands());
     let mut options = commands.flat_map(clap::Command::get_opts);
-    options.any(|arg| is_it(arg) && arg.get_action().takes_values())
+    options.any(|arg| is_it(arg) && takes_next_word(arg))
+}
+
+/// Whether the value of `arg` may be the word after it. That of others follows an equals sign.
+pub(crate) fn takes_next_word(arg: &clap::Arg) -> bool {
+    arg.get_action().takes_values() && !arg.is_require_equals_set()
 }
 
 /// Whether a line of options alone asks for help or the version of the program, not of a command.
@@ -247,7 +253,7 @@ mod tests {
         let mut names = std::collections::HashMap::new();
         for command in std::iter::once(&definition).chain(definition.get_subcommands()) {
             for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
-                let takes_value = arg.get_action().takes_values();
+                let takes_value = takes_next_word(arg);
                 let short = arg.get_short().map(String::from);
                 for name in short.into_iter().chain(arg.get_long().map(str::to_owned)) {
                     assert_eq!(

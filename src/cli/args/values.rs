@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use kdumpconv::PageSize;
+use kdumpconv::{PageSize, Pfn};
 
 /// A parser of numbers in `range`. For anything else the error is what is `expected`.
 pub(crate) fn number<T>(
@@ -61,9 +61,26 @@ pub(super) fn parse_page_size(text: &str) -> Result<PageSize, String> {
     size.ok_or_else(|| "a power of two from 4096 to 262144".to_owned())
 }
 
+/// Parses a page frame number, decimal or hexadecimal with 0x.
+pub(super) fn parse_pfn(text: &str) -> Result<Pfn, String> {
+    let pfn = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    pfn.map(Pfn::new).map_err(|_| "expected a page frame number such as 0x84a".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_frame_number_is_decimal_or_hexadecimal() {
+        assert_eq!((parse_pfn("2122"), parse_pfn("0x84a")), (Ok(0x84a.into()), Ok(0x84a.into())));
+        for wrong in ["", "0x", "84a", "-1", "0x10000000000000000", "1.5"] {
+            assert!(parse_pfn(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_number_out_of_its_range_is_refused_in_plain_words() {

@@ -6,14 +6,14 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, Stage, find_vmcoreinfo};
+use kdumpconv::{Dump, Error, Input, OpenOptions, VmcoreinfoCandidates};
 
 use super::Job;
 use super::output::folder_of;
 use super::signals::Interruptible;
 use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs};
 use crate::cli::ui::advice::InputName;
-use crate::cli::ui::progress::{READING_HEADERS, stage_name};
+use crate::cli::ui::progress::READING_HEADERS;
 
 /// The largest VMCOREINFO that is read; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
@@ -49,6 +49,19 @@ impl Job {
         self.open_dump(args, None, true)
     }
 
+    /// The same. Returns what looks like a VMCOREINFO in memory as well, if the arguments have it
+    /// searched: `all` that there is in memory, or what comes before the one that is taken.
+    ///
+    /// # Errors
+    /// As [`open_to_read`](Self::open_to_read).
+    pub(crate) fn open_with_candidates(
+        &self,
+        args: &DumpArgs,
+        all: bool,
+    ) -> anyhow::Result<(Dump, Option<VmcoreinfoCandidates>)> {
+        self.open_and_settle(args, None, true, all)
+    }
+
     /// Opens the dump that the arguments name, to read its memory.
     ///
     /// # Errors
@@ -63,6 +76,16 @@ impl Job {
         output: Option<&OutputArgs>,
         encrypted: bool,
     ) -> anyhow::Result<Dump> {
+        Ok(self.open_and_settle(args, output, encrypted, false)?.0)
+    }
+
+    fn open_and_settle(
+        &self,
+        args: &DumpArgs,
+        output: Option<&OutputArgs>,
+        encrypted: bool,
+        all: bool,
+    ) -> anyhow::Result<(Dump, Option<VmcoreinfoCandidates>)> {
         self.refuse_after_signal()?;
         let opening = &args.opening;
         let vmcoreinfo = opening.vmcoreinfo.as_deref().map(read_vmcoreinfo).transpose()?;
@@ -76,10 +99,7 @@ impl Job {
             // What feeds the pipe may ask for a password on this terminal: nothing moves there yet.
             None => open()?,
         };
-        if opening.find_vmcoreinfo && dump.vmcoreinfo().is_none() {
-            return self.attach_found_vmcoreinfo(dump, options, &args.input);
-        }
-        Ok(dump)
+        self.settle_vmcoreinfo(dump, options, args, all)
     }
 
     fn open_files(
@@ -94,7 +114,7 @@ impl Job {
             let named = |error| named(error, &InputArgs::of(part));
             inputs.push(Input::open(part, spool_dir.to_owned()).map_err(named)?);
         }
-        if opening.find_vmcoreinfo {
+        if opening.find_vmcoreinfo.is_some() {
             // The search reads all of memory before a page of it is converted.
             let at_random = |input: Input| input.at_random().map(Input::from);
             inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
@@ -127,32 +147,9 @@ impl Job {
         Ok(Input::from_reader(Box::new(interruptible), spool_dir)?)
     }
 
-    fn refuse_after_signal(&self) -> anyhow::Result<()> {
+    pub(super) fn refuse_after_signal(&self) -> anyhow::Result<()> {
         ensure!(self.caught_signal().is_none(), "ended by a signal");
         Ok(())
-    }
-
-    /// Searches the dump's memory for VMCOREINFO, and opens the dump again with what was found.
-    fn attach_found_vmcoreinfo(
-        &self,
-        dump: Dump,
-        mut options: OpenOptions,
-        input: &InputArgs,
-    ) -> anyhow::Result<Dump> {
-        let search = |show: &mut (dyn FnMut(Progress) + Send)| {
-            find_vmcoreinfo(&dump, self.signals.stop(), show)
-        };
-        let Some(found) = self.with_progress(stage_name(Stage::Searching), search)? else {
-            self.refuse_after_signal()?;
-            let warning = "no page of this memory begins with VMCOREINFO";
-            self.messages.warn(&[warning.to_owned()]);
-            return Ok(dump);
-        };
-        let doubt =
-            if found.is_proven { "" } else { ", which does not match the kernel in memory" };
-        self.messages.note(&format!("found VMCOREINFO in pfn {:#x}{doubt}", found.pfn));
-        options.vmcoreinfo = Some(found.text);
-        dump.reopen(&options).with_context(|| input.name())
     }
 }
 

@@ -9,6 +9,7 @@
 mod input;
 mod output;
 mod signals;
+mod vmcoreinfo;
 
 use std::rc::Rc;
 use std::sync::Arc;

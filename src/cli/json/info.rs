@@ -1,9 +1,10 @@
 //! The report on what a dump is.
 
 use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Summary};
-use kdumpconv::{ByteOrder, PageSize, Pfn, StructLayout};
+use kdumpconv::{ByteOrder, PageSize, Pfn, StructLayout, VmcoreinfoCandidates};
 use serde::Serialize;
 
+use super::candidates::CandidatesJson;
 use super::classes::{ClassName, CountedClasses};
 use super::kdump::{KdumpJson, StoredJson};
 use super::kernel::{CrashTimeJson, KernelJson, LogJson};
@@ -71,6 +72,8 @@ pub(crate) struct InfoJson {
     notes: Vec<NoteJson>,
     /// VMCOREINFO; null if there is none.
     vmcoreinfo: Option<VmcoreinfoJson>,
+    /// What looks like a VMCOREINFO in memory; null without --find-vmcoreinfo.
+    vmcoreinfo_candidates: Option<CandidatesJson>,
     /// Bytes of the ERASEINFO note, which lists what `makedumpfile --config` erased; 0 if there is
     /// none.
     eraseinfo_bytes: Count,
@@ -241,6 +244,7 @@ impl InfoJson {
         input: &str,
         summary: &Summary,
         classes: Option<CountedClasses>,
+        candidates: Option<&VmcoreinfoCandidates>,
         remarks: Vec<RemarkJson>,
     ) -> Self {
         let (elf, kdump) = match &summary.file {
@@ -293,6 +297,8 @@ impl InfoJson {
                 })
                 .collect(),
             vmcoreinfo: summary.vmcoreinfo.as_deref().map(VmcoreinfoJson::new),
+            vmcoreinfo_candidates: candidates
+                .map(|found| CandidatesJson::new(found, summary.vmcoreinfo.as_deref())),
             eraseinfo_bytes: bytes.eraseinfo.unwrap_or(0).into(),
             warnings: summary.warnings.clone(),
             remarks,

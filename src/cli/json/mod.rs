@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! convert info verify elf unflatten dmesg error    one report each
-//! kernel kdump pages classes findings codecs       parts of reports
+//! kernel candidates kdump pages classes findings codecs    parts of reports
 //! version                                          the version of all reports, and what changed
 //! number                                           numbers that every JSON parser reads exactly
 //! print                                            a report on standard output or standard error
@@ -13,6 +13,7 @@
 //! report is printed when is for the commands to say. Doc comments of structs, fields and variants
 //! are printed by `kdumpconv schema`: they are written for its readers, and say when a field is null.
 
+mod candidates;
 mod classes;
 mod codecs;
 mod convert;

@@ -149,8 +149,12 @@ fn append_option(roff: &mut Roff, arg: &Arg) {
     let mut term = vec![bold(flags.join(", "))];
     if arg.get_action().takes_values() {
         let values = arg.get_value_names().unwrap_or_default().join(" ");
-        let separator = if flags.is_empty() { "" } else { " " };
-        term.extend([roman(separator), italic(values)]);
+        let parts = match (flags.is_empty(), arg.is_require_equals_set()) {
+            (_, true) => vec![roman("[="), italic(values), roman("]")],
+            (true, _) => vec![italic(values)],
+            (false, _) => vec![roman(" "), italic(values)],
+        };
+        term.extend(parts);
     }
     roff.control("TP", []).text(term);
 

@@ -120,10 +120,10 @@ impl Notes {
         if let Some(first) = kinds {
             let notes = counted(self.count(|why| matches!(why, Why::OfKind(_))), "note");
             let why = match first {
-                0 => "without a text that VMCOREINFO can have".to_owned(),
-                kind => format!("of type {kind:#x}, but VMCOREINFO has type 0"),
+                0 => "empty or too long".to_owned(),
+                kind => format!("of type {kind:#x}; VMCOREINFO has type 0"),
             };
-            warnings.push(format!("{notes} named VMCOREINFO {why}: ignored"));
+            warnings.push(format!("{notes} named VMCOREINFO ignored: {why}"));
         }
         warnings
     }
@@ -163,5 +163,6 @@ fn trimmed(text: &[u8]) -> &[u8] {
 /// The release that a text is of.
 fn release(text: &[u8]) -> String {
     let info = Vmcoreinfo::parse(text);
-    info.get("OSRELEASE").map_or("no OSRELEASE".to_owned(), |release| format!("OSRELEASE={release}"))
+    info.get("OSRELEASE")
+        .map_or("no OSRELEASE".to_owned(), |release| format!("OSRELEASE={release}"))
 }

@@ -31,7 +31,7 @@ use crate::kernel::arch::Architecture;
 use crate::kernel::error::{AddressError, Error};
 use crate::kernel::physical::{PhysicalMemory, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{PhysAddr, Position, VirtAddr};
+use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 use tables::Tables;
 
 #[cfg(test)]
@@ -167,6 +167,19 @@ impl<'a> Translator<'a> {
     /// [`AddressError`] with the level and the entry that ended the walk.
     pub(crate) fn map(&self, vaddr: VirtAddr) -> Result<Mapping, AddressError> {
         self.map_by(self.memory, vaddr)
+    }
+
+    /// The physical address of `vaddr` by the page tables alone; `None` if they cannot be walked, or
+    /// the processor maps `vaddr` without them.
+    pub(crate) fn walk(&self, vaddr: VirtAddr) -> Option<Result<Mapping, AddressError>> {
+        let is_exact = self.space.exact.iter().any(|range| range.translate(vaddr).is_some());
+        let tables = self.space.tables.as_ref().ok().filter(|_| !is_exact)?;
+        Some(tables.walk(self.memory, vaddr))
+    }
+
+    /// The virtual addresses that the kernel's page tables may map, if they can be walked.
+    pub(crate) fn kernel_space(&self) -> Option<VirtRange> {
+        self.space.tables.as_ref().ok()?.form.kernel_space()
     }
 
     /// As [`map`](Self::map), with tables read from `memory`.

@@ -15,6 +15,8 @@ pub(crate) struct PhysicalRuns<'t, 'a> {
     translator: &'t Translator<'a>,
     memory: CachedMemory<'a>,
     rest: VirtRange,
+    /// How many more entries may be visited.
+    steps: u64,
     /// The run after the one that was returned last.
     ahead: Option<Run>,
 }
@@ -25,17 +27,24 @@ impl<'a> Translator<'a> {
     /// The physical memory of `vaddrs`.
     ///
     /// Costs one walk for each entry that covers some of them, mapped or not: callers bound the
-    /// range by what memory can hold.
+    /// range by what memory can hold, or the [entries](PhysicalRuns::at_most).
     #[must_use]
     pub(crate) fn runs<'t>(&'t self, vaddrs: VirtRange) -> PhysicalRuns<'t, 'a> {
         let memory = CachedMemory::new(self.memory);
-        PhysicalRuns { translator: self, memory, rest: vaddrs, ahead: None }
+        PhysicalRuns { translator: self, memory, rest: vaddrs, steps: u64::MAX, ahead: None }
     }
 }
 
 impl PhysicalRuns<'_, '_> {
+    /// The same runs, but the last end after as many entries as given.
+    #[must_use]
+    pub(crate) fn at_most(self, entries: u64) -> Self {
+        PhysicalRuns { steps: entries, ..self }
+    }
+
     /// The run of the next entry.
     fn step(&mut self) -> Option<Run> {
+        self.steps = self.steps.checked_sub(1)?;
         let vaddr = self.rest.start;
         if self.rest.is_empty() {
             return None;

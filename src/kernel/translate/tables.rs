@@ -5,7 +5,7 @@ use super::{Mapping, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
-use crate::pages::{PhysAddr, Position, VirtAddr};
+use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 
 /// One level of page tables: which bits of an address select an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,22 @@ impl AddressForm {
             AddressForm::Any => return None,
         };
         (!allowed.contains(&above)).then_some(bits)
+    }
+}
+
+impl AddressForm {
+    /// The kernel's half of the addresses, or all that it has.
+    pub(super) fn kernel_space(self) -> Option<VirtRange> {
+        let from = |bits: u32| VirtAddr::new(u64::MAX.checked_shl(bits).unwrap_or(0));
+        match self {
+            AddressForm::SignExtended(bits) => Some(VirtRange::new(from(bits - 1), VirtAddr::MAX)),
+            AddressForm::Top(bits) => Some(VirtRange::new(from(bits), VirtAddr::MAX)),
+            AddressForm::Low(bits) => {
+                let end = 1u64.checked_shl(bits).map_or(VirtAddr::MAX, VirtAddr::new);
+                Some(VirtRange::new(VirtAddr::ZERO, end))
+            }
+            AddressForm::Any => None,
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use kdumpconv::PageReader;
 use kdumpconv::Summary;
 use kdumpconv::dump::Runs;
-use kdumpconv::find_vmcoreinfo;
 use kdumpconv::pages::{Pfn, PfnRange};
 use kdumpconv::summary::{Cell, Picture};
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{ElfOptions, to_elf};
+use kdumpconv::{SearchScope, find_vmcoreinfo};
 use kdumpconv::{Severity, verify};
 
 use super::Input;
@@ -63,7 +63,11 @@ pub fn check(dump: &Dump) {
         });
         assert_eq!(sum, (ram, kept));
     }
-    find_vmcoreinfo(dump, &AtomicBool::new(false), &mut |_| ()).unwrap();
+    for scope in [SearchScope::FirstProved, SearchScope::All, SearchScope::Page(0.into())] {
+        find_vmcoreinfo(dump, scope, &AtomicBool::new(false), &mut |_| ()).unwrap();
+    }
+    dump.vmcoreinfo_proof().unwrap();
+    dump.relocated_vmcoreinfo().unwrap();
     check_elf(dump, &mut reader);
 }
 

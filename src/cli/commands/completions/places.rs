@@ -64,7 +64,7 @@ impl Places {
         let mut lines: Vec<Line> = visible_commands(definition).map(Line::of).collect();
         let all = std::iter::once(definition).chain(definition.get_subcommands());
         let mut valued: Vec<Valued> = Vec::new();
-        for arg in all.flat_map(Command::get_opts).filter(|arg| arg.get_action().takes_values()) {
+        for arg in all.flat_map(Command::get_opts).filter(|arg| short_form::takes_next_word(arg)) {
             let names = names(arg, true);
             if !valued.iter().any(|known| known.names == names) {
                 valued.push(Valued { names, value: Value::of(arg) });
@@ -108,7 +108,7 @@ impl Line {
 
 impl Flag {
     fn of(arg: &Arg) -> Self {
-        let takes_value = arg.get_action().takes_values();
+        let takes_value = short_form::takes_next_word(arg);
         Flag {
             names: names(arg, false),
             help: first_line(arg.get_help()),

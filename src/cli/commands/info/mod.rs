@@ -1,5 +1,6 @@
 //! `info`: what a dump is, at a glance.
 
+mod candidates;
 mod classes;
 mod map;
 mod overview;
@@ -9,7 +10,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use kdumpconv::summary::{Picture, Summary};
-use kdumpconv::{Dump, Stage};
+use kdumpconv::{Dump, Stage, VmcoreinfoCandidates};
 
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, When};
@@ -26,7 +27,8 @@ use text::{TextReport, picture_cells};
 /// Show what a dump is: kernel, crash, codecs, pages, memory map
 ///
 /// Reads headers, bitmaps and the kernel's log; with --classes the kernel's struct pages as well. -v
-/// lists all memory ranges and VMCOREINFO. Incomplete dumps are reported with exit code 0.
+/// lists all memory ranges, VMCOREINFO and, with --find-vmcoreinfo, every text in memory that looks
+/// like one. Incomplete dumps are reported with exit code 0.
 ///
 /// Several INPUTs get a line each, unless -v or --classes asks for whole reports: name, time of the
 /// crash, kernel release, architecture, kind of file, dump level, size, cause of the crash. If
@@ -70,11 +72,15 @@ impl Info {
         let mut overview = Overview::new(terminal);
         let mut worst = Exit::Done;
         for (job, dump) in jobs {
-            let report = match job.open_to_describe(dump) {
-                Ok(dump) if self.wants_line(&job) => {
+            let lists_all = job.messages.json || job.messages.is_verbose();
+            let report = match job.open_with_candidates(dump, lists_all) {
+                Ok((dump, _)) if self.wants_line(&job) => {
                     Ok(overview.add(&job.messages.input, &Summary::of(&dump)))
                 }
-                Ok(dump) => self.report(&job, &dump, terminal),
+                Ok((dump, found)) => {
+                    let found = found.filter(|_| lists_all);
+                    self.report(&job, &dump, found.as_ref(), terminal)
+                }
                 Err(error) => Err(error),
             };
             match report {
@@ -93,7 +99,13 @@ impl Info {
     }
 
     /// The whole report on one dump.
-    fn report(&self, job: &Job, dump: &Dump, terminal: Terminal) -> anyhow::Result<String> {
+    fn report(
+        &self,
+        job: &Job,
+        dump: &Dump,
+        candidates: Option<&VmcoreinfoCandidates>,
+        terminal: Terminal,
+    ) -> anyhow::Result<String> {
         let input = job.messages.input.as_str();
         let summary = Summary::of(dump);
         let selecting = stage_name(Stage::Selecting);
@@ -102,12 +114,15 @@ impl Info {
         let classes = classes.with_context(|| input.to_owned())?;
         if job.messages.json {
             let classes = classes.as_ref().map(Classes::json);
-            return Ok(report_text(&InfoJson::new(input, &summary, classes, remarks(&summary))));
+            let remarks = remarks(&summary);
+            let report = InfoJson::new(input, &summary, classes, candidates, remarks);
+            return Ok(report_text(&report));
         }
         let report = TextReport {
             input,
             summary: &summary,
             classes: classes.as_ref(),
+            candidates,
             picture: picture_cells(&terminal).map(|cells| Picture::of(dump, cells)),
             terminal,
             details: job.messages.is_verbose(),

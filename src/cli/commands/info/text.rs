@@ -1,10 +1,10 @@
 //! The report for people: one screen, one line per fact, in the same order for every dump.
 
 use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
-use kdumpconv::{Codec, DumpLevel, StructLayout};
+use kdumpconv::{Codec, DumpLevel, StructLayout, VmcoreinfoCandidates};
 
 use super::classes::Classes;
-use super::map;
+use super::{candidates, map};
 use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
@@ -38,6 +38,7 @@ pub(super) struct TextReport<'a> {
     pub(super) input: &'a str,
     pub(super) summary: &'a Summary,
     pub(super) classes: Option<&'a Classes>,
+    pub(super) candidates: Option<&'a VmcoreinfoCandidates>,
     pub(super) picture: Option<Picture>,
     pub(super) terminal: Terminal,
     /// Whether to print whole lists and VMCOREINFO.
@@ -166,6 +167,8 @@ impl TextReport<'_> {
             }
         };
         screen.line("VMCOREINFO", info);
+        let found = self.candidates.map(|found| candidates::lines(found, summary));
+        screen.texts("In memory", found.unwrap_or_default());
         if let Some(bytes) = summary.bytes.eraseinfo {
             screen.line("ERASEINFO", format!("{}: some data was erased", count(bytes, "byte")));
         }
