@@ -6,7 +6,7 @@ use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
 use crate::error::Error;
 use crate::kernel;
-use crate::kernel::log::{self, LogReport, Panic, PanicFinder};
+use crate::kernel::log::{self, LogReport, Panic, PanicFinder, Start};
 
 /// The maximum number of records that are read: more than the largest log buffer (2^31 bytes) has
 /// in practice.
@@ -52,7 +52,7 @@ pub(super) fn glance(memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
     let kernel = memory.kernel().ok_or(LogError::NoVmcoreinfo)?;
     let mut finder = PanicFinder::default();
     let mut left = MAX_RECORDS;
-    let report = log::read(&kernel, &mut |record| {
+    let report = log::read(&kernel, Start::Oldest, &mut |record| {
         finder.look(record);
         left -= 1;
         if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

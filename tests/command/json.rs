@@ -13,7 +13,7 @@ use support::model::Model;
 use support::segments::Load;
 
 use crate::common::{noise, text, x86_64};
-use crate::logged::with_log;
+use crate::logged::{BROKEN, with_broken_record, with_log};
 use crate::process::{Folder, code, stderr};
 use crate::schema::{Reports, schema_text};
 
@@ -182,6 +182,24 @@ fn records_of_the_log_are_objects_and_lost_ones_an_error_at_the_end() {
     let last = cut.last().unwrap();
     assert_eq!((&last["kind"], &last["exit_code"]), (&"incomplete".into(), &4.into()));
     assert!(last["error"].as_str().unwrap().contains("could not be read"), "{last}");
+    // Of a broken record, too, and of a last clear that cannot be found.
+    let (core, expected) = with_broken_record();
+    dumps.folder.write("broken", &core.build());
+    let output = dumps.folder.run(&["dmesg", "--since-clear", "--json", "broken"]);
+    assert_eq!(code(&output), 4);
+    assert_eq!(
+        stderr(&output),
+        "kdumpconv: warning: the whole log is printed, as its last clear cannot be found: VMCOREINFO \
+         has no SYMBOL(clear_idx)\n"
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (last, records) = text.trim_end().rsplit_once('\n').map(|(a, b)| (b, a)).unwrap();
+    let texts: Vec<Value> =
+        records.lines().map(|line| dumps.reports.add("dmesg", line)["text"].clone()).collect();
+    assert_eq!(texts, expected);
+    let last = dumps.reports.add("error", last);
+    assert_eq!((&last["kind"], &last["exit_code"]), (&"incomplete".into(), &4.into()));
+    assert_eq!(last["error"], BROKEN);
     dumps.reports.check();
 }
 

@@ -1,13 +1,19 @@
 //! The command on kdump files, on dumps without VMCOREINFO, and `dmesg`, as a user runs it.
 
 use crate::common::{text, x86_64};
+use crate::logged::{BROKEN, LOG, with_broken_record, with_cleared_log, with_log};
 use crate::process::{Folder, code, stderr};
+use std::process::Output;
 use support::flattened::flatten;
 use support::kdump::Kdump;
 use support::model::Model;
 use support::notes::Note;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
 
 const INFO: &str = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff81002010\n\
                     OFFSET(uts_namespace.name)=4\nNUMBER(phys_base)=0\n";
@@ -158,6 +164,47 @@ fn a_flattened_file_that_is_cut_off_converts_up_to_there() {
     let kdump = Kdump::from_bytes(&folder.read("out.incomplete")).unwrap();
     crate::common::only_right_pages(&Model::new(&guest(true), 4096), &kdump).unwrap();
     assert!(kdump.dumped.count() >= 4, "{} pages", kdump.dumped.count());
+}
+
+#[test]
+fn dmesg_steps_over_a_broken_record_and_says_so() {
+    let (core, expected) = with_broken_record();
+    let folder = Folder::new();
+    folder.write("vmcore", &core.build());
+    let expected: String = expected
+        .iter()
+        .map(|text| format!("[{:>5}.000000] {text}\n", text.rsplit_once(' ').unwrap().1))
+        .collect();
+    let output = folder.run(&["dmesg", "vmcore"]);
+    assert_eq!((code(&output), stdout(&output)), (4, expected.clone()));
+    assert_eq!(stderr(&output), format!("kdumpconv: warning: {BROKEN}\n"));
+    let output = folder.run(&["dmesg", "vmcore", "log"]);
+    assert_eq!(code(&output), 4);
+    assert_eq!(String::from_utf8(folder.read("log.incomplete")).unwrap(), expected);
+}
+
+#[test]
+fn dmesg_since_clear_prints_what_came_after_it() {
+    let folder = Folder::new();
+    folder.write("vmcore", &with_cleared_log().build());
+    let log: String = (1..=10).map(|nth| format!("[{nth:>5}.000000] record {nth}\n")).collect();
+    let after = &log[log.find("[    7").unwrap()..];
+    for (options, expected) in [(&[][..], log.as_str()), (&["--since-clear"], after)] {
+        let output = folder.run(&[&["dmesg", "vmcore"], options].concat());
+        assert_eq!((code(&output), stdout(&output).as_str()), (0, expected));
+        assert_eq!(stderr(&output), "");
+    }
+    let output = folder.run(&["dmesg", "--json", "--since-clear", "vmcore"]);
+    assert_eq!(stdout(&output).lines().count(), 4);
+    // Characters have a count of those since the last clear, which this VMCOREINFO does not lead to.
+    folder.write("chars", &with_log().build());
+    let output = folder.run(&["dmesg", "--since-clear", "chars"]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, LOG));
+    assert_eq!(
+        stderr(&output),
+        "kdumpconv: warning: the whole log is printed, as its last clear cannot be found: VMCOREINFO \
+         has no SYMBOL(logged_chars)\n"
+    );
 }
 
 #[test]

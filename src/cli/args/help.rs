@@ -78,6 +78,8 @@ Print the log:
   kdumpconv dmesg vmcore
 Print it with the task or CPU of each line:
   kdumpconv dmesg --caller vmcore
+Print what came after the last dmesg -c:
+  kdumpconv dmesg --since-clear vmcore
 Write it to a file:
   kdumpconv dmesg vmcore dmesg.txt";
 

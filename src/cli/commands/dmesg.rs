@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use kdumpconv::log::{self, LogReport, PrintError, PrintOptions};
+use kdumpconv::log::{self, LogReport, PrintError, PrintOptions, Start};
 use kdumpconv::{Dump, DumpMemory, FileEnd, Kernel, OutputFormat, Sink};
 
 use crate::cli::args::help::{self, heading};
@@ -16,7 +16,7 @@ use crate::cli::exit::Exit;
 use crate::cli::job::{Job, WriteStatus};
 use crate::cli::json::{ErrorJson, RecordJson, report_line};
 use crate::cli::ui::advice::InputName;
-use crate::cli::ui::messages::{Messages, print_line, printable};
+use crate::cli::ui::messages::{Messages, print_line, print_warning, printable};
 use crate::cli::ui::outcome::print_published;
 use crate::cli::ui::sizes::count;
 use crate::cli::ui::terminal::Stdout;
@@ -39,6 +39,19 @@ pub(crate) struct Dmesg {
     /// Kernels with CONFIG_PRINTK_CALLER record it.
     #[arg(short = 'c', long, help_heading = heading::OUTPUT)]
     pub(crate) caller: bool,
+
+    /// Print only what came after the last `dmesg -c`
+    ///
+    /// If the dump does not say where that is, all is printed, with a warning.
+    #[arg(long, help_heading = heading::OUTPUT)]
+    pub(crate) since_clear: bool,
+}
+
+impl Dmesg {
+    /// The record to start with.
+    fn start(&self) -> Start {
+        if self.since_clear { Start::LastClear } else { Start::Oldest }
+    }
 }
 
 /// Prints the log.
@@ -79,7 +92,7 @@ fn print_to_stdout(
         }
         printed => printed.context(name)?,
     };
-    warn_of_lost_records(&ended, messages);
+    warn(&ended, messages);
     Ok(if ended.why.is_some() { Exit::Incomplete } else { Exit::Done })
 }
 
@@ -107,7 +120,7 @@ fn write_to_file(
     };
     let bytes = appender.into_parts().0.written;
     let failed = failed.or_else(|| target.sink().close(FileEnd::at(bytes)).err());
-    warn_of_lost_records(&ended, &job.messages);
+    warn(&ended, &job.messages);
     if let Some(error) = &failed {
         let path = printable(&path.display().to_string());
         print_line(&format!("incomplete: writing {path} failed: {error}"));
@@ -133,18 +146,22 @@ fn print_log(
     out: &mut dyn Write,
 ) -> Result<LogReport, PrintError> {
     let ended = if messages.json {
-        print_objects(kernel, out)
+        print_objects(kernel, args.start(), out)
     } else {
-        log::print(kernel, out, PrintOptions { caller: args.caller })
+        log::print(kernel, out, PrintOptions { start: args.start(), caller: args.caller })
     }?;
     out.flush()?;
     Ok(ended)
 }
 
 /// Prints one JSON object for each record, one a line; and a last one if records could not be read.
-fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<LogReport, PrintError> {
+fn print_objects(
+    kernel: &Kernel<'_>,
+    start: Start,
+    out: &mut dyn Write,
+) -> Result<LogReport, PrintError> {
     let mut written = Ok(());
-    let ended = log::read(kernel, &mut |record| {
+    let ended = log::read(kernel, start, &mut |record| {
         written = out.write_all(report_line(&RecordJson::from(record)).as_bytes());
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
@@ -155,16 +172,24 @@ fn print_objects(kernel: &Kernel<'_>, out: &mut dyn Write) -> Result<LogReport, 
     Ok(ended)
 }
 
-fn warn_of_lost_records(ended: &LogReport, messages: &Messages) {
-    if let Some(text) = lost_records(ended) {
+/// Warns of records that are there although they were not wanted, and of those that are missing.
+fn warn(ended: &LogReport, messages: &Messages) {
+    if let Some(why) = &ended.start_unknown {
+        let text = format!("the whole log is printed, as its last clear cannot be found: {why}");
+        // The records in JSON have no place for it.
+        if messages.json {
+            print_warning(&text);
+        }
         messages.warn(&[text]);
     }
+    messages.warn(lost_records(ended).as_slice());
 }
 
 /// How many records could not be read, and why, if any could not.
 fn lost_records(ended: &LogReport) -> Option<String> {
     let why = ended.why.as_ref()?;
-    Some(format!("{} could not be read: {why}", count(ended.lost, "record")))
+    let before_why = if ended.lost == 1 { ":" } else { "; the first:" };
+    Some(format!("{} could not be read{before_why} {why}", count(ended.lost, "record")))
 }
 
 /// Prints VMCOREINFO on standard error. openSUSE's kdump-save takes `OSRELEASE=` and `CRASHTIME=`

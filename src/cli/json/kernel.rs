@@ -77,7 +77,7 @@ pub(super) struct LogJson {
     cause: Option<String>,
     /// Records that were read.
     records: Count,
-    /// Records that could not be read. Where the rest of the log is lost, it counts as one.
+    /// Records that could not be read. Where a part of the log is lost, it counts as one.
     unreadable: Count,
     /// Why the first of them could not be read; null if all could.
     first_unreadable: Option<String>,

@@ -17,7 +17,7 @@
 //! let dump = Dump::open(Input::open(path, std::env::temp_dir())?, &OpenOptions::default())?;
 //! let memory = DumpMemory::new(&dump)?;
 //! if let Some(kernel) = memory.kernel() {
-//!     let report = log::read(&kernel, &mut |record| {
+//!     let report = log::read(&kernel, log::Start::Oldest, &mut |record| {
 //!         println!("{:?} {}", record.ts_nsec, String::from_utf8_lossy(record.text));
 //!         ControlFlow::Continue(())
 //!     });
@@ -33,8 +33,8 @@
 //! [`print()`] writes the log as text, [`PanicFinder`] looks for the reason of the crash.
 //!
 //! VMCOREINFO has the offsets in the kernel's structs. Sizes and indices count only as far as the dump
-//! has memory for them. A record that cannot be read is counted in [`LogReport`]; the others are not
-//! affected.
+//! has memory for them. A record that cannot be read, or that no kernel wrote as it is, is counted in
+//! [`LogReport`]; the others are not affected. No record comes twice.
 
 mod chars;
 mod panic;
@@ -47,6 +47,7 @@ mod tests;
 
 use std::ops::ControlFlow;
 
+use crate::format::wire::ByteOrder;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{Position, VirtAddr, VirtRange};
@@ -74,6 +75,25 @@ impl Caller {
     }
 }
 
+/// The level in `u8 flags:5; u8 level:3;`. The first bit field has the lowest bits on little-endian
+/// machines, the highest on big-endian ones.
+fn level(order: ByteOrder, flags: u8) -> u8 {
+    match order {
+        ByteOrder::Little => flags >> 5,
+        ByteOrder::Big => flags & 7,
+    }
+}
+
+/// With which record reading starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest.
+    #[default]
+    Oldest,
+    /// With the first after the last clear of the log, such as by `dmesg -c`.
+    LastClear,
+}
+
 /// What one printk logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -96,16 +116,23 @@ pub struct Record<'a> {
 pub struct LogReport {
     /// Records that were read.
     pub records: u64,
-    /// Records that could not be read. Where the rest of a log is lost, it counts as one.
+    /// Records that could not be read. Where a part of a log is lost, it counts as one.
     pub lost: u64,
     /// Why the first of those could not be read.
     pub why: Option<String>,
+    /// Why the place of [`Start::LastClear`] is not known. Then all records were read.
+    pub start_unknown: Option<String>,
 }
 
 impl LogReport {
     /// Counts a record that could not be read.
     fn add_lost(&mut self, why: impl std::fmt::Display) {
-        self.lost += 1;
+        self.add_several_lost(1, why);
+    }
+
+    /// Counts records that could not be read.
+    fn add_several_lost(&mut self, count: u64, why: impl std::fmt::Display) {
+        self.lost += count;
         self.why.get_or_insert_with(|| why.to_string());
     }
 }
@@ -113,19 +140,19 @@ impl LogReport {
 /// Called with each record; [`ControlFlow::Break`] stops the reading.
 pub type Visit<'v> = dyn FnMut(&Record<'_>) -> ControlFlow<()> + 'v;
 
-/// Reads the log of a kernel, from its oldest record to its newest.
+/// Reads the log of a kernel, from the record of `start` to its newest.
 ///
 /// # Errors
 /// [`Error`] if the log cannot be found. Records of a log that was found, but that cannot be read, are
 /// counted in [`LogReport::lost`].
-pub fn read(kernel: &Kernel<'_>, visit: &mut Visit<'_>) -> Result<LogReport, Error> {
+pub fn read(kernel: &Kernel<'_>, start: Start, visit: &mut Visit<'_>) -> Result<LogReport, Error> {
     let info = kernel.info;
     let form = Form::of(info)?;
     let translator = Translator::new(kernel)?;
     match form {
-        Form::Ring { prb } => ring::read(info, &translator, prb, visit),
-        Form::Records => records::read(info, &translator, visit),
-        Form::Chars => chars::read(info, &translator, visit),
+        Form::Ring { prb } => ring::read(info, &translator, prb, start, visit),
+        Form::Records => records::read(info, &translator, start, visit),
+        Form::Chars => chars::read(info, &translator, start, visit),
     }
 }
 

@@ -3,13 +3,15 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::{Caller, LogReport, Record, read};
+use super::{Caller, LogReport, Record, Start, read};
 use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 
-/// What to print besides time and text.
+/// What to print.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PrintOptions {
+    /// The record to start with.
+    pub start: Start,
     /// The caller, as a kernel with CONFIG_PRINTK_CALLER prints it: `[    0.000000][    T1] text`.
     pub caller: bool,
 }
@@ -37,7 +39,7 @@ pub fn print(
 ) -> Result<LogReport, PrintError> {
     let mut written = Ok(());
     let mut line = Vec::new();
-    let ended = read(kernel, &mut |record| {
+    let ended = read(kernel, options.start, &mut |record| {
         line.clear();
         written = write_record(record, options, &mut line).and_then(|()| out.write_all(&line));
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

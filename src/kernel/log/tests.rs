@@ -70,7 +70,7 @@ fn first(bytes: Vec<u8>) -> Result<Option<(String, String)>, Error> {
 
 fn first_of(kernel: &Kernel<'_>) -> Result<Option<(String, String)>, Error> {
     let mut found = None;
-    read(kernel, &mut |record| {
+    read(kernel, Start::Oldest, &mut |record| {
         let text = String::from_utf8_lossy(record.text).into_owned();
         found = Some((format!("{:?}", Record { text: b"", ..*record }), text));
         ControlFlow::Continue(())

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
-use kdumpconv::kernel::log::{self, Panic, PanicFinder, PrintOptions};
+use kdumpconv::kernel::log::{self, Panic, PanicFinder, PrintOptions, Start};
 use kdumpconv::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
 use kdumpconv::kernel::translate::{Kernel, Translator};
 use kdumpconv::pages::{PhysAddr, Position, VirtAddr};
@@ -171,8 +171,10 @@ fn check_log(kernel: &Kernel<'_>, memory: &Memory) -> String {
     let calls_before = memory.calls.load(Ordering::Relaxed);
     let (mut records, mut text_bytes) = (0_u64, 0);
     let mut finder = PanicFinder::default();
-    let ended = log::read(kernel, &mut |record| {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    let ended = log::read(kernel, Start::Oldest, &mut |record| {
         records += 1;
+        texts.push(record.text.to_vec());
         text_bytes += record.text.len() as u64;
         finder.look(record);
         ControlFlow::Continue(())
@@ -185,13 +187,15 @@ fn check_log(kernel: &Kernel<'_>, memory: &Memory) -> String {
     // A page and the way to it for each field of a record of 24 bytes.
     assert!(read <= (all << 10) + (1 << 20), "{read} bytes read of {all}");
     assert!(calls <= (all << 4) + (1 << 12), "{calls} reads of {all} bytes");
+    check_since_clear(kernel, &texts, ended.as_ref().is_ok_and(|ended| ended.lost == 0));
     let Panic { message, cause } = finder.finish();
     for line in [message, cause].into_iter().flatten() {
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
     }
 
     let mut out = Vec::new();
-    let printed = log::print(kernel, &mut out, PrintOptions { caller: true });
+    let printed =
+        log::print(kernel, &mut out, PrintOptions { caller: true, ..PrintOptions::default() });
     let plain = |byte: &u8| (b' '..=b'~').contains(byte) || b"\t\n".contains(byte);
     assert!(out.iter().all(plain), "bytes that a terminal obeys");
     match (ended, printed) {
@@ -208,4 +212,20 @@ fn check_log(kernel: &Kernel<'_>, memory: &Memory) -> String {
         (ended, printed) => panic!("read: {ended:?}, printed: {printed:?}"),
     }
     String::from_utf8(out).unwrap()
+}
+
+/// The records since the last clear are the last ones of all.
+fn check_since_clear(kernel: &Kernel<'_>, all: &[Vec<u8>], is_whole: bool) {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    let ended = log::read(kernel, Start::LastClear, &mut |record| {
+        texts.push(record.text.to_vec());
+        ControlFlow::Continue(())
+    });
+    let Ok(ended) = ended else { return };
+    if ended.start_unknown.is_some() && is_whole {
+        assert_eq!(texts, all);
+    }
+    // A line that the clear cuts, or that comes after a gap, is another one.
+    let skipped = all.len().saturating_sub(texts.len());
+    assert!(!is_whole || all[skipped..].iter().skip(1).eq(texts.iter().skip(1)));
 }

@@ -4,6 +4,7 @@
 //! From kernel/printk/printk_ringbuffer.c (5.10), kernel/printk/printk.c (5.4), kernel/printk.c (3.4).
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::elf::Endian;
 use crate::machine::int;
@@ -58,10 +59,23 @@ struct Slot {
     text_len: u16,
 }
 
+/// How a kernel keeps the place of the last clear of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClearSeq {
+    /// VMCOREINFO does not say where it is.
+    Unknown,
+    /// A number (5.10 to 5.12).
+    Plain,
+    /// Two numbers, of which the counter says which one counts (since 5.13).
+    Latched { counter: u32 },
+}
+
 /// The lockless ring of 5.10 on.
 #[derive(Debug, Clone)]
 pub struct Ring {
     words: Words,
+    pub clear_form: ClearSeq,
+    pub clear_seq: u64,
     count_bits: u32,
     size_bits: u32,
     slots: Vec<Option<Slot>>,
@@ -78,11 +92,19 @@ impl Ring {
     pub fn new(words: Words, count_bits: u32, size_bits: u32) -> Self {
         let first = 0u64.wrapping_sub(1 << count_bits).wrapping_sub(1) & id_mask(words);
         let lpos = 0u64.wrapping_sub(1 << size_bits) & long_mask(words);
+        let mut slots = vec![None; 1 << count_bits];
+        // The descriptor that head and tail are at before the first record.
+        let logged = Logged { ts_nsec: 0, caller_id: 0, level: 0, facility: 0, text: Vec::new() };
+        let (state, begin, next) = (State::Reusable, 1, 1);
+        slots[(1 << count_bits) - 1] =
+            Some(Slot { id: first, state, begin, next, logged, text_len: 0 });
         Ring {
             words,
+            clear_form: ClearSeq::Latched { counter: 2 },
+            clear_seq: 0,
             count_bits,
             size_bits,
-            slots: vec![None; 1 << count_bits],
+            slots,
             data: vec![0xee; 1 << size_bits],
             head_id: first,
             tail_id: first,
@@ -154,6 +176,38 @@ impl Ring {
         (begin, next)
     }
 
+    /// Clears the log (SYSLOG_ACTION_CLEAR).
+    pub fn clear(&mut self) {
+        self.clear_seq = self.seq(self.head_id + 1);
+    }
+
+    /// The number of the record with this id since boot (the bits of it that an id has).
+    fn seq(&self, id: u64) -> u64 {
+        id.wrapping_add(1 << self.count_bits) & id_mask(self.words)
+    }
+
+    /// The symbol's lines in VMCOREINFO, and the bytes there.
+    fn clear_parts(&self, at: u64) -> (String, Vec<u8>) {
+        let number = |value: u64| int(self.words.endian, 8, value);
+        let symbol = format!("SYMBOL(clear_seq)={at:x}\n");
+        match self.clear_form {
+            ClearSeq::Unknown => (String::new(), number(self.clear_seq)),
+            ClearSeq::Plain => (symbol, number(self.clear_seq)),
+            ClearSeq::Latched { counter } => {
+                let mut bytes = int(self.words.endian, 4, counter.into());
+                bytes.resize(8, 0);
+                let other = self.clear_seq + 1;
+                let [even, odd] = if counter % 2 == 0 {
+                    [self.clear_seq, other]
+                } else {
+                    [other, self.clear_seq]
+                };
+                bytes.extend([number(even), number(odd)].concat());
+                (format!("{symbol}SIZE(latched_seq)=24\nOFFSET(latched_seq.val)=8\n"), bytes)
+            }
+        }
+    }
+
     /// Makes the newest record's text_len lie.
     pub fn claim_text_len(&mut self, text_len: u16) {
         let id = self.head_id;
@@ -209,15 +263,17 @@ impl Ring {
                 self.words.put(&mut desc_table, nth * desc_bytes + member * long, long, value);
             }
             let info = &mut info_table[nth * info_bytes..][..info_bytes];
+            self.words.put(info, 0, 8, self.seq(slot.id));
             self.words.put(info, 8, 8, slot.logged.ts_nsec);
             self.words.put(info, 16, 2, slot.text_len.into());
             info[18] = slot.logged.facility;
             info[19] = level_and_flags(self.words.endian, slot.logged.level);
             self.words.put(info, 20, 4, slot.logged.caller_id.into());
         }
+        let (clear_lines, clear_bytes) = self.clear_parts(base + 24);
         LogImage {
             vmcoreinfo: format!(
-                "SYMBOL(prb)={base:x}\n\
+                "SYMBOL(prb)={base:x}\n{clear_lines}\
                  OFFSET(printk_ringbuffer.desc_ring)=0\n\
                  OFFSET(printk_ringbuffer.text_data_ring)={}\n\
                  OFFSET(prb_desc_ring.count_bits)=0\n\
@@ -231,6 +287,7 @@ impl Ring {
                  OFFSET(prb_data_blk_lpos.begin)=0\n\
                  OFFSET(prb_data_blk_lpos.next)={long}\n\
                  SIZE(printk_info)={info_bytes}\n\
+                 OFFSET(printk_info.seq)=0\n\
                  OFFSET(printk_info.ts_nsec)=8\n\
                  OFFSET(printk_info.text_len)=16\n\
                  OFFSET(printk_info.caller_id)=20\n\
@@ -249,6 +306,7 @@ impl Ring {
                 (descs, desc_table),
                 (infos, info_table),
                 (data, self.data.clone()),
+                (base + 24, clear_bytes),
             ],
         }
     }
@@ -280,12 +338,15 @@ pub struct Records {
     buffer: Vec<u8>,
     kept: VecDeque<(usize, usize, Logged)>,
     next: usize,
+    /// Where the first record after the last clear begins, if VMCOREINFO is to say so.
+    pub clear_idx: Option<usize>,
 }
 
 impl Records {
     pub fn new(words: Words, bytes: usize, name: &'static str, has_caller: bool) -> Self {
         let buffer = vec![0; bytes];
-        Records { words, name, has_caller, buffer, kept: VecDeque::new(), next: 0 }
+        let kept = VecDeque::new();
+        Records { words, name, has_caller, buffer, kept, next: 0, clear_idx: Some(0) }
     }
 
     fn header_bytes(&self) -> usize {
@@ -323,6 +384,16 @@ impl Records {
         self.next = range.end;
     }
 
+    /// Clears the log (SYSLOG_ACTION_CLEAR).
+    pub fn clear(&mut self) {
+        self.clear_idx = Some(self.next);
+    }
+
+    /// Where the records that must be read begin and end in the buffer, oldest first.
+    pub fn places(&self) -> Vec<Range<usize>> {
+        self.kept.iter().map(|(at, size, _)| *at..at + size).collect()
+    }
+
     pub fn expected(&self) -> Vec<Logged> {
         self.kept.iter().map(|(_, _, logged)| logged.clone()).collect()
     }
@@ -335,9 +406,13 @@ impl Records {
         let int32 = |value: u64| int(self.words.endian, 4, value);
         let caller =
             if self.has_caller { format!("OFFSET({name}.caller_id)=16\n") } else { String::new() };
+        let clear = match self.clear_idx {
+            Some(_) => format!("SYMBOL(clear_idx)={:x}\n", base + 20),
+            None => String::new(),
+        };
         LogImage {
             vmcoreinfo: format!(
-                "SYMBOL(log_buf)={base:x}\nSYMBOL(log_buf_len)={:x}\nSYMBOL(log_first_idx)={:x}\n\
+                "{clear}SYMBOL(log_buf)={base:x}\nSYMBOL(log_buf_len)={:x}\nSYMBOL(log_first_idx)={:x}\n\
                  SYMBOL(log_next_idx)={:x}\nSIZE({name})={}\nOFFSET({name}.ts_nsec)=0\n\
                  OFFSET({name}.len)=8\nOFFSET({name}.text_len)=10\nOFFSET({name}.dict_len)=12\n\
                  {caller}",
@@ -352,6 +427,7 @@ impl Records {
                 (base + 12, int32(first)),
                 (base + 16, int32(self.next as u64)),
                 (buffer, self.buffer.clone()),
+                (base + 20, int32(self.clear_idx.unwrap_or(0) as u64)),
             ],
         }
     }
