@@ -1,5 +1,7 @@
 //! We print the kernel log line by line as crash and makedumpfile do.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +9,8 @@ use crate::product::{Folder, subcommand};
 use crate::skip::need;
 use crate::tools::{crash, makedumpfile, run};
 use crate::vmcores::{AARCH64, KEXEC, TINY, TINY_VMLINUX, relayout};
+use support::elf_reader::ElfCore;
+use support::model::{Contents, Memory};
 
 /// The log of a dump as the command prints it, without warnings.
 fn ours(dump: &Path, caller: bool) -> String {
@@ -91,6 +95,53 @@ fn our_log_of_tiny_x86_64_equals_that_of_makedumpfile() {
     let relaid = folder.file("relaid");
     need!(relayout(&core, &relaid, &[]));
     by_makedumpfile(&core, &relaid, &folder);
+}
+
+/// Makes record `seq` the first after the last clear, in the memory of a 6.1 for x86_64 that was never
+/// cleared.
+fn clear_before(seq: u64, core: &Path) {
+    let elf = ElfCore::open(core).unwrap();
+    let info = elf.vmcoreinfo().unwrap();
+    let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    let symbol = u64::from_str_radix(value("SYMBOL(clear_seq)="), 16).unwrap();
+    let phys_base: i64 = value("NUMBER(phys_base)=").parse().unwrap();
+    let val: u64 = value("OFFSET(latched_seq.val)=").parse().unwrap();
+    let paddr = (symbol - 0xffff_ffff_8000_0000).wrapping_add_signed(phys_base);
+    let has_it = |load: &&Memory| (load.paddr..load.paddr + load.filesz).contains(&paddr);
+    let load = elf.memory.iter().find(has_it).unwrap();
+    let Contents::File(_, start) = &load.contents else { panic!("{:?}", load.contents) };
+    let file = File::options().write(true).open(core).unwrap();
+    file.write_all_at(&seq.to_le_bytes(), start + (paddr - load.paddr) + val).unwrap();
+}
+
+/// Of a clear after the last record, makedumpfile does not come to an end.
+#[test]
+fn our_log_since_a_clear_equals_makedumpfiles_partial_dmesg() {
+    let core = need!(TINY.unpacked());
+    let mut makedumpfile = need!(makedumpfile());
+    let folder = Folder::new();
+    let (relaid, target) = (folder.file("relaid"), folder.file("log"));
+    need!(relayout(&core, &relaid, &[]));
+    makedumpfile.args(["--dump-dmesg", "--partial-dmesg", "-f"]).arg(&relaid).arg(&target);
+    let all = ours(&relaid, false).lines().count();
+    let mut last = all + 1;
+    for seq in [0, 1, 100, 226] {
+        clear_before(seq, &relaid);
+        run(&mut makedumpfile).succeeded();
+        let theirs = std::fs::read_to_string(&target).unwrap();
+        let has_callers = theirs.lines().next().unwrap().contains("] [ ");
+        let caller = has_callers.then_some("--caller");
+        let ours = run(subcommand("dmesg").arg("--since-clear").args(caller).arg(&relaid));
+        let ours = ours.succeeded();
+        if has_callers {
+            assert_eq!(unindented(&ours), narrowed(&theirs), "{seq}");
+        } else {
+            assert_eq!(ours, theirs, "{seq}");
+        }
+        assert!(ours.lines().count() < last, "{seq}");
+        last = ours.lines().count();
+    }
+    assert_eq!(last, 1);
 }
 
 #[test]

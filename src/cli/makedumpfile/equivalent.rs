@@ -13,32 +13,33 @@ use crate::cli::ui::advice::shell_quoted;
 /// The command line, quoted for a shell: all that [`super::translation`] may set, except what is
 /// about messages.
 pub(super) fn equivalent(command: &Command) -> String {
-    let line = match command {
-        Command::Convert(args) => Line::of("convert")
-            .option("-C", Some(args.codec().name()))
-            .excluding(&args.exclude)
-            .option("-L", args.max_size)
-            .flag("-F", args.flattened)
-            .flag("-n", args.dry_run)
-            .option("-j", args.threads.threads)
-            .files(&args.dump.input.input, &args.dump.opening, &args.output),
-        Command::Elf(args) => Line::of("elf")
-            .excluding(&args.exclude)
-            .flag("-F", args.flattened)
-            .option("-j", args.threads.threads)
-            .files(&args.dump.input.input, &args.dump.opening, &args.output),
-        Command::Dmesg(args) => {
-            Line::of("dmesg").files(&args.dump.input.input, &args.dump.opening, &args.output)
-        }
-        Command::Info(args) => {
-            let line = Line::of("info").flag("--classes", args.classes);
-            line.files(&args.dumps.inputs, &args.dumps.opening, &OutputArgs::default())
-        }
-        Command::Unflatten(args) => {
-            Line::of("unflatten").files(&args.input.input, &OpenArgs::default(), &args.output)
-        }
-        other => unreachable!("not made of makedumpfile's options: {other:?}"),
-    };
+    let line =
+        match command {
+            Command::Convert(args) => Line::of("convert")
+                .option("-C", Some(args.codec().name()))
+                .excluding(&args.exclude)
+                .option("-L", args.max_size)
+                .flag("-F", args.flattened)
+                .flag("-n", args.dry_run)
+                .option("-j", args.threads.threads)
+                .files(&args.dump.input.input, &args.dump.opening, &args.output),
+            Command::Elf(args) => Line::of("elf")
+                .excluding(&args.exclude)
+                .flag("-F", args.flattened)
+                .option("-j", args.threads.threads)
+                .files(&args.dump.input.input, &args.dump.opening, &args.output),
+            Command::Dmesg(args) => Line::of("dmesg")
+                .flag("--since-clear", args.since_clear)
+                .files(&args.dump.input.input, &args.dump.opening, &args.output),
+            Command::Info(args) => {
+                let line = Line::of("info").flag("--classes", args.classes);
+                line.files(&args.dumps.inputs, &args.dumps.opening, &OutputArgs::default())
+            }
+            Command::Unflatten(args) => {
+                Line::of("unflatten").files(&args.input.input, &OpenArgs::default(), &args.output)
+            }
+            other => unreachable!("not made of makedumpfile's options: {other:?}"),
+        };
     line.0
 }
 

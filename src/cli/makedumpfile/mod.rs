@@ -139,6 +139,10 @@ struct Makedumpfile {
     #[arg(long)]
     dump_dmesg: bool,
 
+    /// With --dump-dmesg: only what came after a clear
+    #[arg(long)]
+    partial_dmesg: bool,
+
     /// Count pages by what the kernel used them for
     #[arg(long)]
     mem_usage: bool,

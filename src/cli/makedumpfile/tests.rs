@@ -133,6 +133,11 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
         ),
         ("-F --message-level 8 --dump-dmesg vmcore", dmesg(Option::None, |_| ()), 8),
         (
+            "--partial-dmesg --dump-dmesg vmcore log",
+            dmesg(Some("log"), |args| args.since_clear = true),
+            7,
+        ),
+        (
             "--mem-usage vmcore",
             Command::Info(Info {
                 dumps: DumpListArgs { inputs: vec!["vmcore".into()], ..Default::default() },
@@ -199,6 +204,7 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("-E -L 1G vmcore out", "-E cannot be combined with --dry-run or -L"),
         ("--dump-dmesg vmcore", "expected VMCORE and the file to write"),
         ("--dump-dmesg --dry-run vmcore log", "--dry-run cannot be combined with --dump-dmesg"),
+        ("--partial-dmesg vmcore log", "--partial-dmesg is only for --dump-dmesg"),
         ("-L many vmcore out", "expected a number of bytes"),
         ("--mem-usage", "--mem-usage expects one VMCORE"),
         ("--no-such-option vmcore out", "unexpected argument '--no-such-option'"),

@@ -22,6 +22,9 @@ impl Makedumpfile {
     /// # Errors
     /// For options that exclude each other, and for too many or too few files.
     pub(super) fn translated(&self) -> Result<Command, Usage> {
+        if self.partial_dmesg && !self.dump_dmesg {
+            return Err(Usage("--partial-dmesg is only for --dump-dmesg"));
+        }
         Ok(match self {
             Makedumpfile { rearrange: true, .. } => Command::Unflatten(self.unflatten()?),
             Makedumpfile { dump_dmesg: true, .. } => Command::Dmesg(self.dmesg()?),
@@ -58,7 +61,7 @@ impl Makedumpfile {
             return Err(Usage("--dry-run cannot be combined with --dump-dmesg"));
         }
         let (dump, output) = self.dump_and_output()?;
-        Ok(Dmesg { dump, output, ..Default::default() })
+        Ok(Dmesg { dump, output, since_clear: self.partial_dmesg, ..Default::default() })
     }
 
     fn info(&self) -> Result<Info, Usage> {

@@ -35,7 +35,7 @@ const fn option(
 
 use Treatment::{Ignored, NotNeeded, Refused};
 
-pub(super) const UNSUPPORTED: [UnsupportedOption; 21] = [
+pub(super) const UNSUPPORTED: [UnsupportedOption; 20] = [
     option("-b", Some("ORDER"), NotNeeded),
     option("--cyclic-buffer", Some("SIZE"), NotNeeded),
     option("--non-cyclic", None, NotNeeded),
@@ -54,7 +54,6 @@ pub(super) const UNSUPPORTED: [UnsupportedOption; 21] = [
         Some("ADDRESS"),
         Ignored("the address is not translated; use the command vtop of crash"),
     ),
-    option("--partial-dmesg", None, Ignored("the whole log is written")),
     option("--config", Some("FILE"), Refused(FILTERS)),
     option("--eppic", Some("FILE"), Refused(FILTERS)),
     option("--extension", Some("FILE"), Refused(FILTERS)),

@@ -1,7 +1,7 @@
 //! The messages of makedumpfile that scripts look for.
 
 use super::{assert_done, folder, made, makedumpfile, script, stdout};
-use crate::logged::with_log;
+use crate::logged::{with_cleared_log, with_log};
 use crate::process::{code, stderr};
 use support::flattened::unflatten;
 use support::sample::small_vmcore;
@@ -131,6 +131,17 @@ fn retrace_server_gets_the_dump_level_with_the_log() {
     // A vmcore in ELF has no level.
     let output = makedumpfile(&folder, "-f -D --dump-dmesg vmcore log");
     assert_eq!(stdout(&output), "The dmesg log is saved to log.\n");
+}
+
+#[test]
+fn partial_dmesg_is_what_came_after_the_last_clear() {
+    let folder = folder();
+    folder.write("vmcore", &with_cleared_log().build());
+    assert_done(&makedumpfile(&folder, "--dump-dmesg --partial-dmesg vmcore log"));
+    let log = String::from_utf8(folder.read("log")).unwrap();
+    assert_eq!((log.lines().count(), log.lines().next()), (4, Some("[    7.000000] record 7")));
+    let output = makedumpfile(&folder, "--partial-dmesg vmcore out");
+    assert_eq!(code(&output), 2);
 }
 
 #[test]
