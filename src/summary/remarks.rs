@@ -3,6 +3,8 @@
 //! These remarks come from running crash 8.0.2 and 8.0.6, libkdumpfile 0.5.1 and its newest source,
 //! drgn 0.3.0 and makedumpfile 1.7.2 to 1.7.9 on such files, or from reading their code.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::elf::ElfCore;
@@ -15,6 +17,9 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::PageSize;
 
 use super::{Pages, Stored};
+
+/// Maximum pages that are compared with those of other segments: as many as take no time.
+const COMPARED_PAGES: u64 = 256;
 
 /// One thing that readers would stumble on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,11 @@ fn of_elf(core: &ElfCore, pages: &Pages, remarks: &mut Remarks) {
         ),
     );
     of_cut(pages.absent, remarks);
+    if !core.input.is_sequential() {
+        let compared = core.compare_overlaps(COMPARED_PAGES, &AtomicBool::new(false));
+        let differ = compared.is_different();
+        remarks.add(differ, "segments-disagree", compared.to_string());
+    }
 }
 
 fn of_cut(lost: u64, remarks: &mut Remarks) {

@@ -19,6 +19,7 @@ mod findings;
 mod headers;
 mod identity;
 mod missing_pages;
+mod overlaps;
 mod pages;
 
 use std::sync::Arc;
@@ -123,6 +124,9 @@ pub fn verify(
     }
     let mut findings = Findings::new(options.examples);
     check_headers(dump, &mut findings);
+    if let Some(core) = dump.elf() {
+        overlaps::check(core, &options.cancel, &mut findings);
+    }
     if let Some(source) = source {
         if source.page_size() != dump.page_size() {
             return Err(Error::PageSizesDiffer {

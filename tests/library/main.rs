@@ -21,6 +21,7 @@ mod elf_sections;
 mod golden;
 mod house;
 mod kdump_inputs;
+mod overlaps;
 #[path = "../common/process.rs"]
 mod process;
 mod properties;

@@ -148,6 +148,18 @@ impl ElfMemory {
         Some(extent.offset_of(address.max(extent.addresses.start)))
     }
 
+    /// The parts of `addresses` whose bytes are in the input, ascending, with their offsets.
+    pub(crate) fn file_ranges(
+        &self,
+        addresses: PhysRange,
+    ) -> impl Iterator<Item = (PhysRange, FileOffset)> {
+        let covering = self.extents.iter().skip(self.first_extent(addresses.start));
+        covering
+            .map(move |extent| (extent.addresses.intersection(addresses), extent))
+            .take_while(|(part, _)| !part.is_empty())
+            .map(|(part, extent)| (part, extent.offset_of(part.start)))
+    }
+
     fn first_extent(&self, address: PhysAddr) -> usize {
         self.extents.partition_point(|extent| extent.addresses.end <= address)
     }

@@ -16,6 +16,7 @@ use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
 mod impossible;
 pub(crate) mod memory;
 mod other_cores;
+pub(crate) mod overlap;
 mod pages;
 mod sections;
 
