@@ -88,8 +88,16 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     let others = others.collect::<Result<Vec<_>>>()?;
     let all: Vec<_> = iter::once(&memory).chain(&others).map(|memory| memory as _).collect();
 
-    let selection = Prepared::new(dump, &memory, request).and_then(|mut prepared| {
-        let scan = prepared.scan_until_consistent(dump, &all, request)?;
+    let arch = dump.arch();
+    let prepared = Prepared::new(dump, &memory, request).map_err(|why| {
+        let lacks_memory = why.leads_to_hole();
+        why.or_not_captured(arch, lacks_memory)
+    });
+    let selection = prepared.and_then(|mut prepared| {
+        let lacks_memory = prepared.struct_pages.are_in_a_hole(dump);
+        let scan = prepared
+            .scan_until_consistent(dump, &all, request)
+            .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
         Ok(Selection::of_scan(dump, request.level, scan, &prepared.rules, zones))
     });

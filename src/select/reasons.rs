@@ -1,13 +1,16 @@
 //! Why pages are kept that a level excludes: as types here, as texts where users read them.
 
-use thiserror::Error;
+use std::error::Error;
+
+use crate::kernel::physical::{MissingReason, Unreadable};
 
 use super::kernel_pages::KernelPageKind;
 use crate::kernel;
+use crate::kernel::arch::Architecture;
 use crate::pages::Pfn;
 
 /// Why no page can be classified.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SelectError {
     /// The input cannot be read at random.
     #[error("the kernel's tables cannot be read from a pipe or a compressed file")]
@@ -28,6 +31,17 @@ pub(super) enum SelectError {
     /// The kernel's tables do not lead to the struct pages.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+
+    /// The struct pages are in memory that kexec left out.
+    #[error(
+        "this vmcore lacks memory that the kernel reserved at boot, as kexec leaves it out on {arch}"
+    )]
+    NotCaptured {
+        /// The architecture.
+        arch: Architecture,
+        /// What could not be read because of that.
+        source: Box<SelectError>,
+    },
 
     /// There are more bytes of struct pages than the dump can have.
     #[error("the struct pages would take more memory than the dump has")]
@@ -58,8 +72,34 @@ pub(super) enum SelectError {
     Interrupted,
 }
 
+impl SelectError {
+    /// Whether the kernel's tables lead to memory that the machine has not, as far as the dump says.
+    pub(super) fn leads_to_hole(&self) -> bool {
+        let SelectError::Kernel(error) = self else { return false };
+        let mut cause: Option<&dyn Error> = Some(error);
+        while let Some(error) = cause {
+            if error.downcast_ref::<Unreadable>().is_some_and(|it| it.why == MissingReason::Hole) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    /// Names the reason if struct pages are in memory that the dump has not, and kexec is known to leave
+    /// that out: on riscv64 reserved memory is no System RAM in /proc/iomem (init_resources() in
+    /// arch/riscv/kernel/setup.c), and with SPARSEMEM the struct pages are in memory that was reserved
+    /// at boot.
+    pub(super) fn or_not_captured(self, arch: Architecture, lacks_memory: bool) -> Self {
+        if lacks_memory && arch == Architecture::Riscv64 {
+            return SelectError::NotCaptured { arch, source: Box::new(self) };
+        }
+        self
+    }
+}
+
 /// Why one class is disabled: its pages are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DisableReason {
     /// VMCOREINFO does not say how to identify its pages.
     #[error(transparent)]
@@ -71,7 +111,7 @@ pub(super) enum DisableReason {
 }
 
 /// What the struct pages of a whole memory say that cannot be true.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Contradiction {
     /// Of one class: its pages are certainly the kernel's.
     #[error(
@@ -107,7 +147,7 @@ pub(super) enum Contradiction {
 }
 
 /// The zones count more free pages than were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the zones count {zones} free pages, but {found} were found")]
 pub(super) struct FreeMissing {
     /// Free pages on the zones' lists.
@@ -117,7 +157,7 @@ pub(super) struct FreeMissing {
 }
 
 /// What a warning says although the selection is made.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Doubt {
     /// Some struct pages are lost.
     #[error("{unreadable} of {pages} struct pages cannot be read: their pages are kept")]
@@ -133,7 +173,7 @@ pub(super) enum Doubt {
 }
 
 /// How one struct page contradicts itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Inconsistency {
     #[error("a compound page is not aligned to its order")]
     MisalignedCompound,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::Batch;
 use super::reasons::SelectError;
+use crate::dump::Dump;
 use crate::kernel::mem_map::{MemMap, MemMapRun};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
@@ -88,6 +89,14 @@ impl StructPages {
     pub(super) fn extents(&self) -> impl Iterator<Item = PhysRange> + '_ {
         let pieces = self.arrays.iter().flat_map(|array| &array.pieces);
         pieces.map(|piece| PhysRange::new(piece.paddr, piece.paddr_end()))
+    }
+
+    /// Whether some are in memory that the machine has not, as far as the dump says.
+    pub(super) fn are_in_a_hole(&self, dump: &Dump) -> bool {
+        let mut pieces = self.arrays.iter().flat_map(|array| &array.pieces);
+        pieces.any(|piece| {
+            dump.grid().locate(piece.paddr).is_none_or(|(pfn, _)| !dump.is_present(pfn))
+        })
     }
 
     /// One past the last page frame that has a struct page.

@@ -5,6 +5,7 @@ mod broken;
 mod gigantic;
 mod hwpoison;
 pub mod judge;
+mod not_captured;
 mod poisoned;
 mod rules;
 mod ways;
