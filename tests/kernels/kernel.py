@@ -1,20 +1,49 @@
 """What drgn reads from a vmcore with the debug information of its kernel."""
 
+import re
+
 import drgn
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mm import for_each_valid_page_range
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import for_each_task
 
+import loong64
 import pages
 
 # Bytes of struct pages that are read at once.
 CHUNK = 1 << 20
 
 
+def add_loong64_memory(program):
+    root = int(re.search(rb"SYMBOL\(swapper_pg_dir\)=([0-9a-f]+)", program["VMCOREINFO"].string_())[1], 16)
+
+    def entry_at(address):
+        return int.from_bytes(program.read(address, 8, physical=True), "little")
+
+    def read_window(_, size, at, __):
+        return program.read(at, size, physical=True)
+
+    def read_mapped(address, size, *_):
+        data = b""
+        while len(data) < size:
+            found = loong64.translate(entry_at, root & loong64.PHYSICAL, address + len(data))
+            if found is None:
+                raise drgn.FaultError("not mapped", address + len(data))
+            start, left = found
+            data += program.read(start, min(left, size - len(data)), physical=True)
+        return data
+
+    for window in loong64.WINDOWS:
+        program.add_memory_segment(window, loong64.PHYSICAL + 1, read_window, False)
+    program.add_memory_segment(loong64.MAPPED, (1 << 64) - loong64.MAPPED, read_mapped, False)
+
+
 def opened(core, vmlinux):
     program = drgn.Program()
     program.set_core_dump(core)
+    if program.platform.arch == drgn.Architecture.LOONGARCH64:
+        add_loong64_memory(program)
     program.load_debug_info([vmlinux])
     return program
 

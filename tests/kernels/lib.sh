@@ -111,7 +111,7 @@ unpack() {
 
 # get_kernel META ARCHITECTURE: the newest kernel of the suite; sets RELEASE, KERNEL (its folder), IMAGE, VMLINUX.
 get_kernel() {
-    local meta=$1 architecture=$2 chosen packages=() debug
+    local meta=$1 architecture=$2 chosen packages=() packed debug
     chosen=$CACHE/chosen-${ROOT##*/}-$meta
     if [ ! -s "$chosen" ]; then
         in_root apt-cache depends "$meta" | sed -n 's/^ *Depends: linux-image-\([0-9].*\)/\1/p' | head -n 1 >"$chosen"
@@ -125,14 +125,17 @@ get_kernel() {
         grep -xF -e "linux-image-$RELEASE" -e "linux-binary-$RELEASE" -e "linux-modules-$RELEASE" | sort -u)
     unpack "$KERNEL" "${packages[@]}"
     if [ ! -e "$KERNEL/lib/modules/$RELEASE/modules.dep.bin" ]; then
-        find "$KERNEL/lib/modules/$RELEASE/" -name '*.ko.xz' | grep -E "$(tr ' ' '|' <<<"/($MODULES)\.ko|/(lib|crypto|drivers/block/zram|mm|arch|fs/jbd2|drivers/virtio)/")|/mbcache" |
-            xargs -r xz -d
-        # What is built in is in a package that a guest does not need.
+        # Only what may be needed: depmod reads all that is there.
+        find "$KERNEL/lib/modules/$RELEASE/" -name '*.ko*' |
+            { grep -vE '/kernel/(drivers/(virtio|block|firmware)/|fs/(ext4/|jbd2/|mbcache)|lib/|crypto/|mm/|arch/)' || true; } | xargs -r rm
+        # What is built in is listed in a package that a guest does not need: depmod warns.
         depmod -b "$KERNEL" "$RELEASE" 2>/dev/null
     fi
     IMAGE=$CACHE/kernels/$architecture-$RELEASE.image
     if [ ! -e "$IMAGE" ]; then
-        python3 "$HERE/boot_image.py" "$(find "$KERNEL/boot" "$KERNEL/usr/lib/modules/$RELEASE" \( -name 'vmlinu[xz]-*' -o -name vmlinuz \) -type f 2>/dev/null | head -n 1)" "$IMAGE"
+        # Where it is depends on how the image is split.
+        packed=$(find "$KERNEL" \( -name 'vmlinu[xz]-*' -o -name vmlinuz \) -type f)
+        python3 "$HERE/boot_image.py" "${packed%%$'\n'*}" "$IMAGE"
     fi
     VMLINUX=$CACHE/kernels/$architecture-$RELEASE.vmlinux
     if [ ! -e "$VMLINUX" ]; then
@@ -204,7 +207,10 @@ make_initramfs() {
         # What is built in is unknown, or has no line that begins with insmod.
         { modprobe -d "$KERNEL" -S "$RELEASE" --show-depends "$module" 2>/dev/null || true; } | sed -n 's/^insmod //p'
     done | awk '!seen[$1]++ { print $1 }' | while read -r path; do
-        cp "${path%.xz}" "$root/modules/$n-$(basename "${path%.xz}")"
+        case $path in
+            *.xz) xz -dc "$path" ;;
+            *) cat "$path" ;;
+        esac >"$root/modules/$n-$(basename "${path%.xz}")"
         n=$((n + 1))
     done
     (cd "$root" && find . -print0 | sort -z | cpio --null -o -H newc --quiet --owner 0:0 | gzip -1) >"$1"

@@ -7,6 +7,7 @@ import unittest
 import boot_image
 import console
 import files
+import loong64
 import pages
 import table
 
@@ -238,6 +239,25 @@ class Console(unittest.TestCase):
 
     def test_a_record_that_the_log_has_twice_is_a_difference(self):
         self.assertEqual(console.differences(["a", "a"], ["a"]), ["only in the log: a"])
+
+
+class Loong64(unittest.TestCase):
+    def test_page_tables_have_three_levels_and_huge_pages(self):
+        window = 0x9000 << 48
+        # A table at 0x4000 leads to one at 0x8000, that to one at 0xC000 and to a huge page.
+        memory = {
+            0x4000 + 2047 * 8: window | 0x8000,
+            0x8000 + 3 * 8: window | 0xC000,
+            0x8000 + 4 * 8: 0xAC000000 | loong64.HUGE | 1,
+            0xC000 + 5 * 8: 0xA0014000 | 0xD3,
+            0xC000 + 6 * 8: 0,
+        }
+        base = (1 << 64) - (1 << 36)
+        address = lambda middle, last, offset: base | middle << 25 | last << 14 | offset
+        read = lambda address: loong64.translate(memory.get, 0x4000, address)
+        self.assertEqual(read(address(3, 5, 0x10)), (0xA0014010, 0x3FF0))
+        self.assertEqual(read(address(4, 5, 0x10)), (0xAC000000 + (5 << 14) + 0x10, (1 << 25) - (5 << 14) - 0x10))
+        self.assertIsNone(read(address(3, 6, 0)))
 
 
 class Table(unittest.TestCase):
