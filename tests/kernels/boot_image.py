@@ -5,7 +5,7 @@ An EFI image that unpacks itself (arm64, loong64, riscv64: drivers/firmware/efi/
 the image in it, since QEMU 10 knows only those packed with gzip. All others are copied.
 """
 
-import shutil
+import os
 import struct
 import subprocess
 import sys
@@ -23,20 +23,27 @@ def packed(image):
     return image[start : start + length], b"zstd" if codec.startswith(b"zstd") else codec
 
 
+def unpacked(image):
+    """The image itself."""
+    found = packed(image)
+    if found is None:
+        return image
+    data, codec = found
+    # Unpackers complain of the padding at the end.
+    done = subprocess.run(UNPACKERS[codec], input=data, capture_output=True)
+    if not done.stdout:
+        sys.exit(f"boot_image: {done.stderr.decode()}")
+    return done.stdout
+
+
 def main():
     source, target = sys.argv[1:]
     with open(source, "rb") as file:
-        found = packed(file.read())
-    if found is None:
-        shutil.copyfile(source, target)
-        return
-    data, codec = found
-    # xz says that it ends early: the image has padding.
-    done = subprocess.run(UNPACKERS[codec], input=data, capture_output=True)
-    if not done.stdout:
-        sys.exit(f"{source}: {done.stderr.decode()}")
-    with open(target, "wb") as file:
-        file.write(done.stdout)
+        image = unpacked(file.read())
+    # The name comes last: what was cut short is done again.
+    with open(f"{target}.new", "wb") as file:
+        file.write(image)
+    os.replace(f"{target}.new", target)
 
 
 if __name__ == "__main__":
