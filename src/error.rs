@@ -57,6 +57,17 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The input can only be read forward, and cannot be stored to be read at random.
+    #[error("the input cannot be {} in {}", if *is_packed { "unpacked" } else { "stored" }, dir.display())]
+    Spool {
+        /// Whether it is compressed as a whole.
+        is_packed: bool,
+        /// The folder.
+        dir: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+
     /// The dump to be checked and the one to compare it with have pages of different sizes.
     #[error("pages of {dump_bytes} bytes cannot be compared with pages of {source_bytes}")]
     PageSizesDiffer {

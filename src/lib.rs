@@ -145,7 +145,7 @@ pub use error::{Error, Result, UnsupportedKind};
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
 pub use input::flattened::FlattenedInput;
-pub use input::{Compression, FileInput, Input, ReadAt};
+pub use input::{Compression, FileInput, Input, ReadAt, SpoolDir};
 pub use kernel::arch::Architecture;
 pub use kernel::log;
 pub use kernel::physical::{MissingReason, Unreadable};

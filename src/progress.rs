@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
+    /// Storing an input that can only be read forward, unpacked.
+    Unpacking,
     /// Searching memory for VMCOREINFO.
     Searching,
     /// Reading the kernel's struct pages, to select the pages to keep.
@@ -20,7 +22,7 @@ pub enum Stage {
 pub struct Progress {
     /// What it is doing.
     pub stage: Stage,
-    /// Bytes done in this stage: of memory, or of a flattened stream.
+    /// Bytes done in this stage: of memory, of an unpacked input, or of a flattened stream.
     pub done: u64,
     /// Bytes in all; 0 as long as that is not known.
     pub total: u64,

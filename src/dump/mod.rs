@@ -2,8 +2,9 @@
 //!
 //! Only this folder knows that there are two kinds. `elf` and `kdump` check headers and find pages,
 //! `notes` walks the notes, and `reader` reads pages of either kind; `physical` reads memory by
-//! address; `search` and `long_text` look for a VMCOREINFO in it, `proof` compares it with one. Which pages are kept belongs in `select`, what the
-//! kernel's structures mean in `kernel`, the layout of records in `format`.
+//! address; `search` and `long_text` look for a VMCOREINFO in it, `proof` compares it with one; `stream`
+//! has what differs if an input can only be read forward. Which pages are kept belongs in `select`,
+//! what the kernel's structures mean in `kernel`, the layout of records in `format`.
 
 pub(crate) mod elf;
 mod facts;
@@ -17,10 +18,11 @@ mod plain_pages;
 mod proof;
 pub(crate) mod reader;
 pub(crate) mod search;
+mod stream;
 
 use std::fmt;
-use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use self::elf::ElfCore;
 use self::kdump::Kdump;
@@ -32,12 +34,13 @@ use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
 use crate::format::{OTHER_KIND_BYTES, other_kind};
-use crate::input::{Compression, Input, ReadAt, read_full, read_part};
+use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::ranges::contains;
 use crate::pages::{PageGrid, PageSize, Pfn, PfnRange};
+use crate::progress::Progress;
 
 pub(crate) use page_error::{PageError, PageFault};
 
@@ -177,8 +180,8 @@ impl Dump {
     /// Opens the dump in a file, block device or FIFO, or /proc/vmcore; the file may be compressed
     /// as a whole (.gz, .zst).
     ///
-    /// A compressed file or a FIFO can only be read forwards: what is needed out of order goes to an
-    /// unnamed file in the folder for temporary files. [`Input::open`] takes another folder.
+    /// A compressed file or a FIFO can only be read forwards: what is needed out of order is stored in
+    /// the folder for temporary files. [`Input::open`] takes another [`SpoolDir`](crate::SpoolDir).
     ///
     /// # Errors
     /// As [`Input::open`] and [`open`](Self::open).
@@ -202,7 +205,7 @@ impl Dump {
         if is_elf(&magic) {
             return elf::open(input, options);
         }
-        if magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE) {
+        if is_kdump(&magic) {
             return kdump::open(vec![input], options);
         }
         let mut first = vec![0; OTHER_KIND_BYTES];
@@ -216,6 +219,25 @@ impl Dump {
     /// As [`open`](Self::open); [`Error::Unsupported`] for compressed bytes.
     pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
         Self::open(bytes.into(), &OpenOptions::default())
+    }
+
+    /// As [`open_all`](Self::open_all), with [`Stage::Unpacking`](crate::Stage) as the progress of
+    /// streams that have to be stored first: those of kdump files. Stops storing when `cancel` is set.
+    ///
+    /// # Errors
+    /// As [`open_all`](Self::open_all).
+    pub fn open_with_progress(
+        inputs: Vec<Input>,
+        options: &OpenOptions,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Dump> {
+        let mut stored = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let is_kdump = input.is_sequential() && is_kdump(&magic(&*input)?);
+            stored.push(if is_kdump { input.store(cancel, progress)?.into() } else { input });
+        }
+        Self::open_all(stored, options)
     }
 
     /// Opens a dump that is one file, or a split set of files (makedumpfile --split).
@@ -287,44 +309,6 @@ impl Dump {
         }
     }
 
-    /// Whether pages can only be read once, in ascending order, by one thread at a time.
-    #[must_use]
-    pub fn is_sequential(&self) -> bool {
-        match &self.body {
-            Body::Elf(core) => core.input.is_sequential(),
-            Body::Kdump(_) => false,
-        }
-    }
-
-    /// How the input is compressed as a whole, if that is why it is [sequential](Self::is_sequential).
-    #[must_use]
-    pub fn compression(&self) -> Option<Compression> {
-        match &self.body {
-            Body::Elf(core) => core.input.compression(),
-            Body::Kdump(_) => None,
-        }
-    }
-
-    /// Reads a stream to its end: a checksum there may show that what was read before is damaged.
-    ///
-    /// # Errors
-    /// What is wrong with the stream; also for a stream that was spooled to a temporary file.
-    pub(crate) fn read_to_end(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Elf(core) => core.input.read_to_end(),
-            Body::Kdump(kdump) => kdump.stream_failure().map_or(Ok(()), |f| Err(f.to_io())),
-        }
-    }
-
-    /// Why the input ended early, if it did.
-    pub(crate) fn failure(&self) -> Option<io::Error> {
-        let failure = match &self.body {
-            Body::Elf(core) => core.input.failure(),
-            Body::Kdump(kdump) => kdump.files.iter().find_map(|file| file.input.failure()),
-        };
-        failure.map(|failure| failure.to_io())
-    }
-
     /// Memory at the start of page `pfn` that cannot be read.
     pub(crate) fn unreadable(&self, pfn: Pfn, why: MissingReason) -> Unreadable {
         self.blame_incompleteness(Unreadable { paddr: self.grid.address_of(pfn), why })
@@ -368,6 +352,11 @@ pub(crate) fn not_a_dump(first: &[u8]) -> Error {
             "the input is no ELF vmcore or kdump file, and of no other known kind; raw memory has no header to know it by".to_owned(),
         ),
     }
+}
+
+/// Whether a file begins as a kdump file does, flattened or not.
+fn is_kdump(magic: &[u8]) -> bool {
+    magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE)
 }
 
 /// The first bytes of an input.

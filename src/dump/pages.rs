@@ -2,7 +2,7 @@
 
 use super::{Body, Dump, Runs};
 use crate::pages::ranges::within;
-use crate::pages::{FileOffset, Pfn, PfnRange, Position, Span};
+use crate::pages::{Pfn, PfnRange, Position, Span};
 
 impl Dump {
     /// Runs of pages that are RAM.
@@ -109,13 +109,5 @@ impl Dump {
                 core.input.read_ahead(offset.get());
             }
         }
-    }
-
-    /// The pages that a stream turned out to contain. `None` until the stream has ended, and for
-    /// an input that can be read at any offset.
-    pub(crate) fn kept_by_ended_stream(&self) -> Option<Vec<PfnRange>> {
-        let Body::Elf(core) = &self.body else { return None };
-        let end = core.input.size().filter(|_| core.input.is_sequential())?;
-        Some(core.memory.with_data_before(FileOffset::new(end)))
     }
 }

@@ -32,11 +32,13 @@ impl std::fmt::Debug for DumpMemory<'_> {
 }
 
 impl<'a> DumpMemory<'a> {
-    /// The memory of `dump`.
+    /// The memory of `dump`. A [stream](crate::Input::Stream) is stored as far as it is read.
     ///
     /// # Errors
-    /// [`crate::Error::Codec`] if a codec cannot start.
+    /// [`crate::Error::Codec`] if a codec cannot start, [`crate::Error::Spool`] if a stream cannot be
+    /// stored.
     pub fn new(dump: &'a Dump) -> Result<Self> {
+        dump.prepare_spool()?;
         let cache = PageCache::new(dump.page_size(), CACHED_PAGES);
         Ok(DumpMemory { dump, state: Mutex::new(State { reader: PageReader::new(dump)?, cache }) })
     }

@@ -1,18 +1,20 @@
 //! Where bytes come from: files, streams, mapped memory, flattened files.
 //!
 //! [`ReadAt`] is the interface of everything that can be read at an offset; tests inject faults
-//! there. [`Input`] is an opened input: a [`ReadAt`], or a [stream](stream) that can only be read
-//! forward. This module undoes what surrounds a dump: the compression of the whole file, and the
+//! there. [`Input`] is an opened input: a [`ReadAt`] that costs nothing to read at random, or a
+//! [stream](stream), which is read forward and stores what is read again in a [spool]. This module undoes what surrounds a dump: the compression of the whole file, and the
 //! records of a [flattened](flattened) one. The meaning of the bytes does not belong here, but in
 //! `dump`.
 
 mod around;
 mod file;
+mod file_system;
 pub(crate) mod flattened;
 mod mapped;
 mod memory;
 mod open;
 mod opened;
+mod spool;
 pub(crate) mod stream;
 
 use std::io;
@@ -23,6 +25,7 @@ pub use open::Compression;
 pub use opened::Input;
 pub(crate) use opened::InputFailure;
 pub(crate) use opened::RandomInput;
+pub use spool::SpoolDir;
 
 /// Bytes that can be read at an offset.
 ///

@@ -3,15 +3,17 @@
 use std::fs::{File, FileType};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result, UnsupportedKind};
 use crate::input::mapped::MappedInput;
+use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
 use crate::input::{FileInput, Input, read_part};
 
-/// Bytes that identify the kind of a file.
-const MAGIC_BYTES: usize = 16;
+/// Bytes that identify the kind of a file: those of the largest header of a zstd frame (RFC 8878),
+/// which may have the unpacked size.
+const MAGIC_BYTES: usize = 18;
 
 /// Bytes of a compressed file that are read at a time.
 const COMPRESSED_BUFFER: usize = 256 << 10;
@@ -55,7 +57,7 @@ fn is_kcore(path: &Path) -> bool {
 }
 
 /// [`Input::open`].
-pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
+pub(super) fn open(path: &Path, spool_dir: SpoolDir) -> Result<Input> {
     let name = || path.display().to_string();
     if is_kcore(path) {
         return Err(Error::Unsupported(UnsupportedKind::Kcore));
@@ -82,36 +84,39 @@ pub(super) fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
         Input::from(FileInput::new(clone, size))
     };
     let mut magic = [0; MAGIC_BYTES];
-    match compression(read_part(&*input, &mut magic, 0).map_err(Error::read(name()))?) {
+    let magic = read_part(&*input, &mut magic, 0).map_err(Error::read(name()))?;
+    match compression(magic) {
         None => Ok(input),
-        compression => stream(compression, Box::new(file), spool_dir),
+        Some(_) => stream(magic, Box::new(file), spool_dir),
     }
 }
 
 /// [`Input::from_reader`].
-pub(super) fn from_reader(mut reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Result<Input> {
+pub(super) fn from_reader(mut reader: Box<dyn Read + Send>, spool_dir: SpoolDir) -> Result<Input> {
     let mut magic = Vec::new();
     let mut limited = reader.by_ref().take(MAGIC_BYTES as u64);
     limited.read_to_end(&mut magic).map_err(Error::read("the input's first bytes"))?;
-    stream(compression(&magic), Box::new(Cursor::new(magic).chain(reader)), spool_dir)
+    stream(&magic.clone(), Box::new(Cursor::new(magic).chain(reader)), spool_dir)
 }
 
-fn stream(
-    compression: Option<Compression>,
-    reader: Box<dyn Read + Send>,
-    spool_dir: PathBuf,
-) -> Result<Input> {
+/// `magic` are the first bytes of `reader`.
+fn stream(magic: &[u8], reader: Box<dyn Read + Send>, spool_dir: SpoolDir) -> Result<Input> {
     let buffered = |reader| BufReader::with_capacity(COMPRESSED_BUFFER, reader);
-    let reader: Box<dyn Read + Send> = match compression {
-        None => reader,
-        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))),
+    let compression = compression(magic);
+    let (reader, stated_size): (Box<dyn Read + Send>, _) = match compression {
+        None => (reader, None),
+        // The size at the end of a .gz is that of its last member, modulo 4 GiB.
+        Some(Compression::Gzip) => {
+            (Box::new(flate2::bufread::MultiGzDecoder::new(buffered(reader))), None)
+        }
         Some(Compression::Zstd) => {
-            Box::new(zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?)
+            let decoder = zstd_decoder(buffered(reader)).map_err(Error::read("zstd"))?;
+            let size = zstd::zstd_safe::get_frame_content_size(magic).ok().flatten();
+            // That of a skippable frame is 0.
+            (Box::new(decoder), size.filter(|&size| size > 0))
         }
     };
-    let mut stream = StreamInput::new(reader, spool_dir);
-    stream.compression = compression;
-    Ok(Input::Stream(stream))
+    Ok(Input::Stream(StreamInput::new(reader, compression, stated_size, spool_dir)))
 }
 
 fn zstd_decoder(reader: BufReader<Box<dyn Read + Send>>) -> io::Result<impl Read + Send + 'static> {

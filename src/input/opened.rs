@@ -3,21 +3,27 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use crate::error::{Error, Result};
+use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
 use crate::input::{Compression, ReadAt, open};
 use crate::pages::FileRange;
+use crate::progress::Progress;
 
 /// An open input.
 ///
 /// `into()` makes one of anything that is [`ReadAt`]: a file, bytes in memory. It dereferences to
-/// its bytes; those of a stream must be read in the order that was announced.
+/// its bytes.
 pub enum Input {
-    /// Bytes that any thread can read in any order.
+    /// Bytes that any thread can read in any order, at no cost.
     Random(RandomInput),
-    /// A pipe or compressed file: one thread at a time reads it, once, front to back.
+    /// A pipe or compressed file, which is read once, front to back. What has passed is stored in the
+    /// [`SpoolDir`], so that it can be read again: [`at_random`](Input::at_random) stores all of it at
+    /// once. While a dump is converted or verified page by page, only pages are stored that come
+    /// before their turn.
     Stream(StreamInput),
 }
 
@@ -26,6 +32,8 @@ pub struct RandomInput {
     bytes: Box<dyn ReadAt>,
     /// Why the stream that they were spooled from ended early or is damaged, if it did or is.
     pub(crate) failure: Option<InputFailure>,
+    /// Bytes that the spool takes, if there is one.
+    pub(crate) spooled_bytes: u64,
 }
 
 /// Why an input ended early. Unlike an [`io::Error`], it can be reported more than once.
@@ -40,19 +48,23 @@ impl Input {
     /// .zst); `spool_dir` as for [`from_reader`](Self::from_reader).
     ///
     /// # Errors
-    /// [`Error::Read`] when it cannot be opened, [`Error::Unsupported`] for a folder and /proc/kcore.
-    pub fn open(path: &Path, spool_dir: PathBuf) -> Result<Input> {
-        open::open(path, spool_dir)
+    /// [`Error::Read`](crate::Error::Read) when it cannot be opened,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a folder and /proc/kcore.
+    pub fn open(path: &Path, spool_dir: impl Into<SpoolDir>) -> Result<Input> {
+        open::open(path, spool_dir.into())
     }
 
     /// Takes a pipe or anything else that can only be read forward, compressed as a whole or not.
     ///
-    /// Pages that come out of order are spooled to a file without a name in `spool_dir`.
+    /// What is read again or at random is stored in a file without a name in `spool_dir`.
     ///
     /// # Errors
-    /// [`Error::Read`] when its first bytes cannot be read.
-    pub fn from_reader(reader: Box<dyn io::Read + Send>, spool_dir: PathBuf) -> Result<Input> {
-        open::from_reader(reader, spool_dir)
+    /// [`Error::Read`](crate::Error::Read) when its first bytes cannot be read.
+    pub fn from_reader(
+        reader: Box<dyn io::Read + Send>,
+        spool_dir: impl Into<SpoolDir>,
+    ) -> Result<Input> {
+        open::from_reader(reader, spool_dir.into())
     }
 
     /// Whether `path` is a pipe or the like, which can only be read forward.
@@ -76,18 +88,55 @@ impl Input {
         }
     }
 
-    /// The same input, readable at random: a stream is first spooled to a file without a name. If
-    /// the stream breaks off, the file has the bytes before that point.
+    /// The same input, readable at random: a stream is first stored in a file without a name. If the
+    /// stream breaks off, the file has the bytes before that point.
     ///
     /// # Errors
-    /// [`Error::Read`] when there is no space for the file.
+    /// [`Error::Spool`](crate::Error::Spool) when the file cannot be made, or has no space.
     pub fn at_random(self) -> Result<RandomInput> {
+        self.store(&AtomicBool::new(false), &mut |_| ())
+    }
+
+    /// As [`at_random`](Self::at_random), with [`Stage::Unpacking`](crate::Stage) as the progress. If
+    /// `cancel` is set, the file has what was read until then.
+    ///
+    /// # Errors
+    /// As [`at_random`](Self::at_random).
+    pub fn store(
+        self,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<RandomInput> {
         match self {
             Input::Random(random) => Ok(random),
-            Input::Stream(stream) => {
-                let (file, failure) = stream.spool().map_err(Error::read("the input"))?;
-                Ok(RandomInput { bytes: Box::new(file), failure })
-            }
+            Input::Stream(stream) => stream.store(None, cancel, progress),
+        }
+    }
+
+    /// Bytes that the spool of a stream takes.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        match self {
+            Input::Random(random) => random.spooled_bytes,
+            Input::Stream(stream) => stream.spooled_bytes(),
+        }
+    }
+
+    /// Ensures that a stream can be read at random.
+    ///
+    /// # Errors
+    /// [`Error::Spool`](crate::Error::Spool) if it cannot be stored.
+    pub(crate) fn prepare_spool(&self) -> Result<()> {
+        match self {
+            Input::Random(_) => Ok(()),
+            Input::Stream(stream) => stream.prepare_spool(None),
+        }
+    }
+
+    /// Why a stream that was read at random could not be stored, if it could not.
+    pub(crate) fn spool_error(&self) -> Option<Error> {
+        match self {
+            Input::Random(_) => None,
+            Input::Stream(stream) => stream.spool_error(),
         }
     }
 
@@ -120,9 +169,24 @@ impl Input {
     }
 }
 
+impl RandomInput {
+    /// A stream that was stored.
+    pub(super) fn stored(
+        bytes: impl ReadAt + 'static,
+        failure: Option<InputFailure>,
+        spooled_bytes: u64,
+    ) -> Self {
+        RandomInput { bytes: Box::new(bytes), failure, spooled_bytes }
+    }
+}
+
 impl InputFailure {
     pub(crate) fn new(error: &io::Error) -> Self {
         InputFailure { kind: error.kind(), why: error.to_string() }
+    }
+
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        self.kind
     }
 
     pub(crate) fn to_io(&self) -> io::Error {
@@ -157,7 +221,7 @@ impl Deref for RandomInput {
 
 impl<T: ReadAt + 'static> From<T> for RandomInput {
     fn from(bytes: T) -> Self {
-        RandomInput { bytes: Box::new(bytes), failure: None }
+        RandomInput::stored(bytes, None, 0)
     }
 }
 

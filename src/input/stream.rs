@@ -1,23 +1,29 @@
-//! A pipe or a compressed file as an input: read once, front to back.
+//! A pipe or a compressed file as an input: what has passed can be read again.
 //!
-//! The output wants pages in pfn order; a core may store them in another. /proc/vmcore starts with
-//! the kernel's text, wherever in memory that is. Bytes that pass before their turn are spooled into
-//! a temporary file without a name, each at its own offset in a file full of holes. All others
-//! flow through. So every core converts from a pipe to the same bytes as from a file, and a core in
-//! pfn order, as QEMU writes it, needs no disk at all. (Refusing cores out of order was rejected: it
-//! would refuse everything that a capture kernel sends.)
+//! Whoever reads at random, such as the search for the kernel's log, gets every byte: what passes on
+//! the way is spooled into a file without a name, each byte at its own offset. So an input is
+//! unpacked as far as it is needed.
+//!
+//! Whoever reads every page once announces the order. The output wants pages in pfn order; a core may
+//! store them in another. /proc/vmcore starts with the kernel's text, wherever in memory that is.
+//! From then on only bytes that pass before their turn are spooled; all others flow through. So
+//! every core converts from a pipe to the same bytes as from a file, and a core in pfn order, as QEMU
+//! writes it, needs no disk at all. (Refusing cores out of order was rejected: it would refuse
+//! everything that a capture kernel sends.)
 
-use std::fs::{File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::input::{Compression, FileInput, InputFailure, ReadAt};
+use crate::error::{Error, Result};
+use crate::input::spool::{SpoolDir, SpoolFile};
+use crate::input::{Compression, InputFailure, RandomInput, ReadAt};
 use crate::pages::ranges::{merge, within};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
+use crate::progress::{Progress, Stage};
 
-/// Bytes from the start that stay in memory: the headers and, usually, the notes.
+/// Bytes from the start that stay in memory: the headers and, usually, the notes. A stream that has no
+/// more needs no spool.
 pub(crate) const HEAD_BYTES: usize = 1 << 20;
 
 /// Bytes that are skipped or spooled at a time.
@@ -27,11 +33,14 @@ const SKIP_BYTES: usize = 256 << 10;
 pub struct StreamInput {
     /// How the bytes were compressed before `reader` decompressed them.
     pub(super) compression: Option<Compression>,
+    /// How many bytes there are, as far as the compressed file says.
+    stated_size: Option<u64>,
     state: Mutex<State>,
 }
 
 struct State {
     reader: Box<dyn Read + Send>,
+    is_packed: bool,
     /// The offset of the next byte of `reader`.
     position: FileOffset,
     ended: bool,
@@ -39,8 +48,8 @@ struct State {
     failure: Option<InputFailure>,
     head: Vec<u8>,
     keep: Keep,
-    spool: Option<File>,
-    spool_dir: PathBuf,
+    spool: Option<SpoolFile>,
+    spool_dir: SpoolDir,
     /// Where the spool could take no more, and why. Bytes that it should hold from there on are
     /// lost, but the stream goes on.
     spool_end: Option<(FileOffset, InputFailure)>,
@@ -48,20 +57,28 @@ struct State {
 
 /// Which of the passing bytes are kept.
 enum Keep {
-    /// All: the headers, which say what will be read, have not been read yet.
+    /// All: any may be read again.
     All,
-    /// Sorted, disjoint ranges that are read after the stream has passed them.
-    Ranges(Vec<FileRange>),
+    /// All before an offset; from there on sorted, disjoint ranges that are read after the stream has
+    /// passed them.
+    Announced { all_before: FileOffset, ranges: Vec<FileRange> },
 }
 
 impl StreamInput {
-    /// Reads from `reader`; spools to a file without a name in `spool_dir`.
-    #[must_use]
-    pub fn new(reader: Box<dyn Read + Send>, spool_dir: PathBuf) -> Self {
+    /// Reads from `reader`, which decompresses `compression`; spools in `spool_dir`. There are
+    /// `stated_size` bytes, if that is known.
+    pub(super) fn new(
+        reader: Box<dyn Read + Send>,
+        compression: Option<Compression>,
+        stated_size: Option<u64>,
+        spool_dir: SpoolDir,
+    ) -> Self {
         StreamInput {
-            compression: None,
+            compression,
+            stated_size,
             state: Mutex::new(State {
                 reader,
+                is_packed: compression.is_some(),
                 position: FileOffset::ZERO,
                 ended: false,
                 failure: None,
@@ -73,9 +90,7 @@ impl StreamInput {
             }),
         }
     }
-}
 
-impl StreamInput {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,7 +98,46 @@ impl StreamInput {
     /// Announces all reads that will follow, in their order. From now on the stream keeps only the
     /// bytes that are read again or after it has passed them.
     pub(crate) fn expect_reads(&self, reads: impl Iterator<Item = FileRange>) {
-        self.state().keep = Keep::Ranges(read_after_passing(reads));
+        let mut state = self.state();
+        let late = read_after_passing(reads);
+        let passed = Span::new(FileOffset::ZERO, state.position);
+        let (all_before, ranges) = match &state.keep {
+            Keep::All => (state.position, late),
+            // What has passed without being kept is gone.
+            Keep::Announced { all_before, ranges } => {
+                let kept = late.iter().flat_map(|late| within(ranges, late.intersection(passed)));
+                let coming =
+                    late.iter().map(|late| Span::new(late.start.max(passed.end), late.end));
+                (*all_before, merge(kept.chain(coming.filter(|late| !late.is_empty())).collect()))
+            }
+        };
+        state.keep = Keep::Announced { all_before, ranges };
+    }
+
+    /// Ensures that all bytes which pass can be kept, of which there are `bytes` if that is known.
+    ///
+    /// # Errors
+    /// [`Error::Spool`] if they cannot, [`Error::Read`] if some have passed.
+    pub(crate) fn prepare_spool(&self, bytes: Option<u64>) -> Result<()> {
+        let mut state = self.state();
+        if matches!(state.keep, Keep::Announced { all_before, .. } if all_before < state.position) {
+            let why = "it can only be read forward, and some of it has passed";
+            return Err(Error::read("the input")(io::Error::other(why)));
+        }
+        state.keep = Keep::All;
+        state.fill_head();
+        if !state.ended && state.spool.is_none() && state.spool_end.is_none() {
+            match state.spool_dir.file_for_all(bytes) {
+                Ok(file) => state.spool = Some(file),
+                Err(error) => state.spool_end = Some((state.position, InputFailure::new(&error))),
+            }
+        }
+        state.spool_error().map_or(Ok(()), Err)
+    }
+
+    /// Why the spool cannot hold what has passed, if it cannot.
+    pub(crate) fn spool_error(&self) -> Option<Error> {
+        self.state().spool_error()
     }
 
     /// Reads the rest of the stream.
@@ -107,27 +161,41 @@ impl StreamInput {
         self.state().failure.clone()
     }
 
-    /// Puts the stream into a file: all of it, or the part before it failed and the reason.
+    /// Bytes that the spool takes.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        self.state().spool.as_ref().map_or(0, SpoolFile::written)
+    }
+
+    /// Stores the stream, which promises to have `promised` bytes: all of it, or the part before it
+    /// failed and the reason.
     ///
     /// # Errors
-    /// When the file cannot be made or written.
-    pub(crate) fn spool(self) -> io::Result<(FileInput, Option<InputFailure>)> {
-        // The failure is in the state.
-        let _ = self.read_to_end();
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, failure)) = &state.spool_end {
-            return Err(failure.to_io());
+    /// As [`prepare_spool`](Self::prepare_spool).
+    pub(crate) fn store(
+        &self,
+        promised: Option<u64>,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<RandomInput> {
+        let bytes = self.stated_size.or(promised);
+        self.prepare_spool(bytes)?;
+        let mut state = self.state();
+        let mut buf = vec![0; SKIP_BYTES];
+        while !state.ended && state.spool_end.is_none() {
+            // A failure ends the stream, and is in the state.
+            let _ = state.pass(&mut buf);
+            if cancel.load(Ordering::Relaxed) && !state.ended {
+                state.end(&io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
+            }
+            let (done, total) = (state.position.get(), bytes.unwrap_or(0));
+            progress(Progress { stage: Stage::Unpacking, done, total });
         }
-        let file = match state.spool {
-            Some(file) => file,
-            None => nameless(&state.spool_dir)?,
-        };
-        file.write_all_at(&state.head, 0)?;
-        Ok((FileInput::new(file, state.position.get()), state.failure))
+        state.stored()
     }
 }
 
-/// For offsets in the order that was announced, by one thread at a time.
+/// Any thread may read at any offset, until reads are announced; then one thread at a time, in that
+/// order.
 impl ReadAt for StreamInput {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let offset = FileOffset::new(offset);
@@ -155,11 +223,8 @@ impl State {
         let n = match self.reader.read(buf) {
             Ok(n) => n,
             Err(error) => {
-                // A pipe or decoder that failed does not recover, and bytes after the gap would
-                // have no known offset: the stream ends here. Only EINTR is no failure.
                 if error.kind() != io::ErrorKind::Interrupted {
-                    self.ended = true;
-                    self.failure = Some(InputFailure::new(&error));
+                    self.end(&error);
                 }
                 return Err(error);
             }
@@ -171,11 +236,31 @@ impl State {
         Ok(n)
     }
 
+    /// Ends the stream: a pipe or decoder that failed does not recover, and bytes after the gap would
+    /// have no known offset.
+    fn end(&mut self, why: &io::Error) {
+        self.ended = true;
+        self.failure = Some(InputFailure::new(why));
+    }
+
     /// Passes some of the bytes before `offset`; false at the end.
     fn skip_towards(&mut self, offset: FileOffset) -> io::Result<bool> {
         let mut buf = [0; SKIP_BYTES];
         let (part, _) = buf.split_at_mut(at_most(offset - self.position, SKIP_BYTES));
         Ok(self.pass(part)? > 0)
+    }
+
+    /// Reads on until the head is full, or the stream ends.
+    fn fill_head(&mut self) {
+        let mut buf = vec![0; SKIP_BYTES];
+        while !self.ended
+            && self.position.get() == self.head.len() as u64
+            && self.head.len() < HEAD_BYTES
+        {
+            let (part, _) = buf.split_at_mut(SKIP_BYTES.min(HEAD_BYTES - self.head.len()));
+            // A failure ends the stream.
+            let _ = self.pass(part);
+        }
     }
 
     /// Keeps those of the bytes at the current position that will be read again.
@@ -185,13 +270,13 @@ impl State {
         let in_head = self.position.get() == self.head.len() as u64
             && self.head.len() + bytes.len() <= HEAD_BYTES;
         let all = [FileRange::ALL];
-        let ranges = match &self.keep {
+        let (ranges, is_all) = match &self.keep {
             Keep::All if in_head => {
                 self.head.extend_from_slice(bytes);
                 return;
             }
-            Keep::All => &all[..],
-            Keep::Ranges(ranges) => ranges,
+            Keep::All => (&all[..], true),
+            Keep::Announced { ranges, .. } => (&ranges[..], false),
         };
         for part in within(ranges, passing) {
             if self.spool_end.is_some() {
@@ -199,48 +284,79 @@ impl State {
             }
             let from = in_memory(part.start - passing.start);
             let to = in_memory(part.end - passing.start);
-            let spooled = match &mut self.spool {
-                Some(file) => file.write_all_at(&bytes[from..to], part.start.get()),
-                none => nameless(&self.spool_dir).and_then(|file| {
-                    none.insert(file).write_all_at(&bytes[from..to], part.start.get())
-                }),
+            let new =
+                || if is_all { self.spool_dir.file_for_all(None) } else { self.spool_dir.file() };
+            let spool = match &mut self.spool {
+                Some(spool) => Ok(spool),
+                none => new().map(|spool| none.insert(spool)),
             };
-            if let Err(error) = spooled {
-                let dir = self.spool_dir.display();
-                let why =
-                    format!("it came too early in the input, and {dir} could not hold it: {error}");
-                let failure = InputFailure::new(&io::Error::new(error.kind(), why));
-                self.spool_end = Some((part.start, failure));
+            let bytes = &bytes[from..to];
+            if let Err(error) = spool.and_then(|spool| spool.write(bytes, part.start.get())) {
+                self.spool_end = Some((part.start, InputFailure::new(&error)));
             }
         }
     }
 
+    fn spool_error(&self) -> Option<Error> {
+        let (_, failure) = self.spool_end.as_ref()?;
+        Some(self.cannot_spool(failure.to_io()))
+    }
+
+    fn cannot_spool(&self, source: io::Error) -> Error {
+        Error::Spool { is_packed: self.is_packed, dir: self.spool_dir.path().to_owned(), source }
+    }
+
     /// Reads bytes that were kept, before the current position.
     fn reread(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<usize> {
-        let (buf, _) = buf.split_at_mut(at_most(self.position - offset, buf.len()));
         if offset.get() < self.head.len() as u64 {
             let (_, mut kept) = self.head.split_at(in_memory(offset.get()));
             return kept.read(buf);
         }
-        let end = match &self.spool_end {
-            Some((end, failure)) if *end <= offset => return Err(failure.to_io()),
-            Some((end, _)) => *end,
-            None => FileOffset::MAX,
+        let kept = match &self.keep {
+            Keep::All => Span::new(FileOffset::ZERO, self.position),
+            Keep::Announced { all_before, .. } if offset < *all_before => {
+                Span::new(FileOffset::ZERO, *all_before)
+            }
+            Keep::Announced { ranges, .. } => {
+                ranges.iter().find(|range| range.contains(offset)).copied().unwrap_or_default()
+            }
         };
-        let (buf, _) = buf.split_at_mut(at_most(end - offset, buf.len()));
+        let end = match &self.spool_end {
+            Some((end, failure)) if *end <= offset => {
+                let dir = self.spool_dir.path().display();
+                let why = format!(
+                    "it came too early in the input, and {dir} could not hold it: {failure}"
+                );
+                return Err(io::Error::new(failure.kind(), why));
+            }
+            Some((end, _)) => kept.end.min(*end),
+            None => kept.end,
+        };
         match &self.spool {
-            Some(file) => file.read_at(buf, offset.get()),
-            None => Err(io::Error::other("a pipe cannot be read backwards")),
+            Some(spool) if kept.contains(offset) => {
+                let left = end.min(self.position) - offset;
+                let (buf, _) = buf.split_at_mut(at_most(left, buf.len()));
+                spool.read_at(buf, offset.get())
+            }
+            _ => Err(io::Error::other("it can only be read forward, and has passed")),
         }
     }
-}
 
-/// A file without a name. It holds the memory of a kernel: only its owner may read it, whatever the
-/// umask.
-fn nameless(folder: &Path) -> io::Result<File> {
-    let file = tempfile::tempfile_in(folder)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
+    /// The stream that has ended, as an input to be read at random.
+    fn stored(&mut self) -> Result<RandomInput> {
+        if let Some(error) = self.spool_error() {
+            return Err(error);
+        }
+        let Some(spool) = &mut self.spool else {
+            return Ok(RandomInput::stored(self.head.clone(), self.failure.clone(), 0));
+        };
+        let file = spool.write(&self.head, 0).and_then(|()| spool.to_input());
+        let written = spool.written();
+        match file {
+            Ok(file) => Ok(RandomInput::stored(file, self.failure.clone(), written)),
+            Err(error) => Err(self.cannot_spool(error)),
+        }
+    }
 }
 
 /// The bytes that a forward pass has passed when their turn comes, sorted and merged.
@@ -264,7 +380,7 @@ mod tests {
     use crate::input::read_full;
 
     fn stream(bytes: Vec<u8>) -> StreamInput {
-        StreamInput::new(Box::new(io::Cursor::new(bytes)), std::env::temp_dir())
+        StreamInput::new(Box::new(io::Cursor::new(bytes)), None, None, std::env::temp_dir().into())
     }
 
     fn read(input: &StreamInput, range: Range<u64>) -> Vec<u8> {
@@ -308,7 +424,9 @@ mod tests {
     fn a_forward_pass_makes_no_spool_file() {
         let input = StreamInput::new(
             Box::new(io::repeat(3).take(4_000_000)),
-            PathBuf::from("/nonexistent"),
+            None,
+            None,
+            "/nonexistent".into(),
         );
         assert_eq!(read(&input, 0..64).len(), 64);
         let order = [4096..1_000_000, 2_000_000..4_000_000];
@@ -322,7 +440,9 @@ mod tests {
     fn only_bytes_that_the_spool_cannot_hold_are_lost() {
         let input = StreamInput::new(
             Box::new(io::repeat(3).take(1_000_000)),
-            PathBuf::from("/nonexistent"),
+            None,
+            None,
+            "/nonexistent".into(),
         );
         let order = [500_000..600_000, 0..100, 300_000..400_000, 700_000..1_000_000];
         input.expect_reads(order.into_iter().map(Span::from));

@@ -61,8 +61,8 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 /// Classifies each page of `dump`, and excludes the pages of `request`'s level.
 ///
 /// Pages whose class cannot be proven are kept. [`Selection::census`] and [`Selection::warnings`] say
-/// why, and [`Selection::level`] has the classes that were excluded. The dump must be one that can be
-/// read at random: of a stream of an ELF core, all pages are kept.
+/// why, and [`Selection::level`] has the classes that were excluded. A [stream](crate::Input::Stream)
+/// is stored as far as struct pages are read.
 ///
 /// ```
 /// use kdumpconv::{Class, Dump, DumpLevel, Result, SelectRequest, select};
@@ -78,11 +78,9 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 #[doc = include_str!("rules.md")]
 ///
 /// # Errors
-/// [`crate::Error::Codec`] when a codec of a kdump file cannot start.
+/// [`crate::Error::Codec`] when a codec of a kdump file cannot start, [`crate::Error::Spool`] when a
+/// stream cannot be stored.
 pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
-    if dump.is_sequential() {
-        return Ok(Selection::nothing(dump, request.level, &SelectError::Sequential));
-    }
     let memory = DumpMemory::new(dump)?;
     let others = (1..request.threads).map(|_| DumpMemory::new(dump));
     let others = others.collect::<Result<Vec<_>>>()?;
@@ -101,6 +99,9 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
         let zones = prepared.comparable_zones(dump, &scan);
         Ok(Selection::of_scan(dump, request.level, scan, &prepared.rules, zones))
     });
+    if let Some(error) = dump.spool_error() {
+        return Err(error);
+    }
     let mut selection =
         selection.unwrap_or_else(|why| Selection::nothing(dump, request.level, &why));
     if request.cancel.load(Ordering::Relaxed) {
@@ -110,7 +111,8 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     Ok(selection)
 }
 
-/// As [`select`], but if `strict`, any warning is an error.
+/// As [`select`], but if `strict`, any warning is an error. A stream is not stored for a level that
+/// needs no struct pages.
 ///
 /// # Errors
 /// As [`select`], and [`Error::NotProven`].
@@ -119,6 +121,14 @@ pub(crate) fn select_strictly(
     request: &SelectRequest,
     strict: bool,
 ) -> Result<Selection> {
+    if dump.is_sequential() {
+        if !request.level.excludes_classes() {
+            return Ok(Selection::nothing(dump, request.level, &SelectError::Sequential));
+        }
+        if dump.vmcoreinfo().is_none() {
+            return Ok(Selection::nothing(dump, request.level, &SelectError::NoVmcoreinfo));
+        }
+    }
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
     match selection.warnings.first().filter(|_| strict && !is_cancelled) {

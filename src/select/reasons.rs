@@ -12,8 +12,8 @@ use crate::pages::Pfn;
 /// Why no page can be classified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SelectError {
-    /// The input cannot be read at random.
-    #[error("the kernel's tables cannot be read from a pipe or a compressed file")]
+    /// The input can only be read forward, and the level needs nothing else.
+    #[error("levels 0 and 1 read no kernel tables from a pipe or a compressed file")]
     Sequential,
 
     /// Nothing describes the kernel.

@@ -25,9 +25,6 @@ pub struct LogGlance {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The log is read at random offsets; a stream would have to be stored as a whole.
-    #[error("the input can only be read forward: unpack it, or store it in a file")]
-    Sequential,
     /// The log is found by VMCOREINFO.
     #[error("there is no VMCOREINFO, which says where it is")]
     NoVmcoreinfo,
@@ -39,16 +36,13 @@ pub enum LogError {
     Kernel(#[from] kernel::Error),
 }
 
-/// The memory of a dump that can be read at random offsets.
+/// The memory of a dump, which is read at random offsets.
 pub(super) fn memory(dump: &Dump) -> Result<DumpMemory<'_>, LogError> {
-    if dump.is_sequential() {
-        return Err(LogError::Sequential);
-    }
     Ok(DumpMemory::new(dump)?)
 }
 
 /// Searches the log for the panic.
-pub(super) fn glance(memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
+pub(super) fn glance(dump: &Dump, memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
     let kernel = memory.kernel().ok_or(LogError::NoVmcoreinfo)?;
     let mut finder = PanicFinder::default();
     let mut left = MAX_RECORDS;
@@ -56,6 +50,10 @@ pub(super) fn glance(memory: &DumpMemory<'_>) -> Result<LogGlance, LogError> {
         finder.look(record);
         left -= 1;
         if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
+    });
+    if let Some(error) = dump.spool_error() {
+        return Err(error.into());
+    }
+    let report = report?;
     Ok(LogGlance { panic: finder.finish(), report })
 }

@@ -114,6 +114,8 @@ pub struct Bytes {
     /// The file or all files of a split set, flattened ones as they are stored; `None` for a
     /// stream that has not ended.
     pub file: Option<u64>,
+    /// What the input took in a temporary file, because it can only be read forward.
+    pub spooled: u64,
     /// All RAM.
     pub memory: u64,
     /// All notes.
@@ -141,7 +143,7 @@ impl Summary {
             phys_base: dump.phys_base(),
             kernel: KernelName::of(dump, memory.as_ref().ok()),
             crash_time: CrashTime::of(dump),
-            log: memory.and_then(|memory| log::glance(&memory)),
+            log: memory.and_then(|memory| log::glance(dump, &memory)),
             cpus: Cpus {
                 registers: dump.notes().cpus,
                 header: dump.header().map(|header| header.nr_cpus),
@@ -196,6 +198,7 @@ impl Bytes {
         let notes = dump.notes();
         Bytes {
             file: dump.file_bytes(),
+            spooled: dump.spooled_bytes(),
             memory: pages.ram.saturating_mul(dump.page_size().bytes()),
             notes: notes.bytes,
             eraseinfo: notes.eraseinfo.as_ref().map(|text| text.end - text.start),

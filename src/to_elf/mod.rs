@@ -139,6 +139,7 @@ pub fn to_elf(
 
     let can_rewrite = sink.can_rewrite();
     let mut writer = Writer::new(&layout, sink);
+    dump.expect_forward_pass();
     let lost_note_bytes = writer.begin(dump)?;
     let is_all = selection.excluded.count() == 0;
     let mut feed = Feed::new(dump, selection.kept(dump), is_all);

@@ -135,6 +135,7 @@ impl<'a> Plan<'a> {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Written> {
         let (dump, selection) = (self.dump, &self.selection);
+        dump.expect_forward_pass();
         let mut counts = self.counts.clone();
         let to_store = counts.kept - counts.unreadable;
         let mut lost_note_bytes = 0;

@@ -226,6 +226,7 @@ fn check_pages(
         runs.next_into(batch_pages(dump.page_size()), &mut batch);
         Ok(Some(batch).filter(|batch| !batch.is_empty()))
     };
+    [Some(dump), source].into_iter().flatten().for_each(Dump::expect_forward_pass);
     let total = pages_in_all(dump, source);
     let page_bytes = dump.page_size().bytes();
     progress(Progress::of_pages(Stage::Verifying, 0, total, page_bytes));

@@ -74,7 +74,7 @@ pub fn pipe(bytes: &[u8]) -> Result<(Vec<u8>, Unflattened)> {
     let reader = Box::new(Trickle::new(bytes.to_vec()));
     let mut store = Store::new();
     // The folder does not exist, because nothing may be spooled.
-    let result = run(Input::from_reader(reader, "/nonexistent".into())?, &mut store)?;
+    let result = run(Input::from_reader(reader, "/nonexistent")?, &mut store)?;
     Ok((store.bytes, result))
 }
 

@@ -50,7 +50,7 @@ fn bytes_after_the_end_mark_are_reported_and_not_written() {
         assert_eq!(result.warnings, [told]);
     }
     let disk = io::Read::chain(Cursor::new(bytes), io::repeat(0));
-    let input = Input::from_reader(Box::new(disk), "/nonexistent".into()).unwrap();
+    let input = Input::from_reader(Box::new(disk), "/nonexistent").unwrap();
     let result = run(input, &mut Store::new()).unwrap();
     let told = "ignored after the end mark: at least 1";
     assert!(result.warnings[0].starts_with(told), "{:?}", result.warnings);

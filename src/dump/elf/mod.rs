@@ -41,6 +41,8 @@ pub(crate) struct ElfCore {
     pub faults: Vec<String>,
     /// Whether sections say that the memory is encrypted.
     pub is_encrypted: bool,
+    /// How it was opened.
+    pub options: OpenOptions,
 }
 
 /// Reads the headers and notes of an ELF core.
@@ -97,7 +99,6 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
     let incomplete = says_so || !notes.damage.is_empty() || !faults.is_empty();
-    input.expect_reads(notes.reads().chain(memory.reads()));
     Ok(Dump {
         arch,
         layout,
@@ -114,6 +115,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
             memory,
             faults,
             is_encrypted,
+            options: options.clone(),
         })),
     })
 }

@@ -73,9 +73,19 @@ impl FileBytes {
 
     /// Why the stream that the file was spooled from ended early, if it did.
     pub(crate) fn stream_failure(&self) -> Option<InputFailure> {
+        self.input().failure.clone()
+    }
+
+    /// Bytes that the spool takes, if there is one.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        self.input().spooled_bytes
+    }
+
+    /// The file itself, flattened or not.
+    fn input(&self) -> &RandomInput {
         match self {
-            FileBytes::Plain(input) => input.failure.clone(),
-            FileBytes::Flattened(flat) => flat.stream_failure(),
+            FileBytes::Plain(input) => input,
+            FileBytes::Flattened(flat) => flat.input(),
         }
     }
 }

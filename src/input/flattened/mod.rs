@@ -128,9 +128,9 @@ impl FlattenedInput {
         vec![main, Span::new(notes_end, geometry.bitmap1.start)]
     }
 
-    /// Why the pipe that the flattened stream was spooled from ended early, if it did.
-    pub(crate) fn stream_failure(&self) -> Option<InputFailure> {
-        self.input.failure.clone()
+    /// The flattened stream itself.
+    pub(crate) fn input(&self) -> &RandomInput {
+        &self.input
     }
 
     /// Why the flattened stream ends early, if that was not simply its end: the pipe failed, or a
@@ -140,7 +140,7 @@ impl FlattenedInput {
             let why = self.cut.as_ref()?.unreadable.as_deref()?;
             Some(InputFailure::new(&io::Error::other(why)))
         };
-        self.stream_failure().or_else(unreadable)
+        self.input.failure.clone().or_else(unreadable)
     }
 
     /// The end of the bytes from `offset` on that are of no record, and so 0. `offset` itself if a
