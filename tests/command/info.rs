@@ -238,8 +238,10 @@ fn classes_that_cannot_be_counted_are_explained_and_not_a_failure() {
         let output = folder.shell(script);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let said = String::from_utf8(output.stdout).unwrap();
-        let line = "Classes     no class of pages can be identified: the kernel's tables cannot be read from a pipe or a compressed file\n";
-        assert!(said.contains(line), "{said}");
+        assert!(
+            said.contains("Classes     no class of pages can be identified: VMCOREINFO"),
+            "{said}"
+        );
     }
 }
 
@@ -366,12 +368,15 @@ fn info_reads_pipes_and_packed_files() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(without_name(&said), without_name(&expected));
-    // `info` does not spool a core from a pipe, so it does not report what is in memory.
+    // A core is unpacked as far as what is shown of its memory, so its size is not known.
     let output = folder.shell("cat vmcore | \"$KDUMPCONV\" info -");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("Kernel      6.1.0-sample (from VMCOREINFO)\n"), "{said}");
-    assert!(said.contains("the input can only be read forward"), "{said}");
+    let without_size = |said: &str| -> Vec<String> {
+        let is_size = |line: &&str| line.starts_with("Size ") || line.contains(": ELF vmcore");
+        said.lines().filter(|line| !is_size(line)).map(str::to_owned).collect()
+    };
+    assert_eq!(without_size(&said), without_size(&text(&folder, &["vmcore"])));
 }
 
 #[test]

@@ -27,13 +27,17 @@ pub struct Waiting {
 }
 
 pub fn started(arguments: &[&str], bytes: usize) -> Waiting {
+    started_with(builder().build(), arguments, bytes)
+}
+
+/// A command that has read the first `bytes` of `core` from a FIFO.
+pub fn started_with(mut core: Vec<u8>, arguments: &[&str], bytes: usize) -> Waiting {
     let folder = Folder::new();
     assert!(Command::new("mkfifo").arg(folder.path("fifo")).status().unwrap().success());
     let mut command = folder.command(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let mut input = OpenOptions::new().write(true).open(folder.path("fifo")).unwrap();
-    let mut core = builder().build();
     let rest = core.split_off(bytes);
     input.write_all(&core).unwrap();
     Waiting { folder, child, input, rest }

@@ -145,7 +145,7 @@ fn unproven_exclusions_are_a_remark_with_the_first_page() {
     let piped = folder.shell("cat vmcore | $KDUMPCONV verify less --against /dev/stdin");
     assert_eq!(code(&piped), 0);
     let said = stdout(&piped);
-    assert!(said.contains("cannot be read from a pipe"), "{said}");
+    assert!(said.contains(remark), "{said}");
     bytes[4096 + 8] = 1;
     folder.write("less", &bytes);
     let damage = "damage: pfn 0x69: it is missing, though dump level 1 keeps it";

@@ -227,6 +227,12 @@ pub fn all(device: Option<&LoopDevice>) -> Vec<Case> {
         small.piped("from pipe to pipe", "-j2 -z - -", To::Stdout, "in.vmcore"),
         mixed.piped("from a pipe, spooled", "-j1 -l - out", To::New, "in.vmcore"),
         small.case("from .zst", "-j1 -l in.vmcore.zst out", To::New, Made::Kdump),
+        populated.case(
+            "-d 31 from .zst",
+            "-j1 -l -d31 --spool . in.vmcore.zst out",
+            To::New,
+            Made::Kdump,
+        ),
         small.case("from kdump", "-j1 -z in.kdump out", To::New, Made::Kdump),
         small.piped("from kdump in a pipe", "-j1 -z - out", To::New, "in.kdump"),
         small.case("from flattened", "-j1 -z in.flat out", To::New, Made::Kdump),
@@ -243,6 +249,7 @@ pub fn all(device: Option<&LoopDevice>) -> Vec<Case> {
             Made::Report,
         ),
         log.case("dmesg", "dmesg in.vmcore", To::Report, Made::Report),
+        log.case("dmesg from .zst", "dmesg --spool . in.vmcore.zst", To::Report, Made::Report),
         log.case("info", "info in.kdump", To::Report, Made::Report),
     ];
     if let Some(device) = device {

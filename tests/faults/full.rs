@@ -17,12 +17,13 @@ use crate::tally::{Tally, Verdict};
 use crate::tracer::Ended;
 
 /// What is run on such disks.
-const CASES: [&str; 7] = [
+const CASES: [&str; 8] = [
     "file to new file",
     "--verify",
     "flattened file",
     "from a pipe, spooled",
     "from kdump in a pipe",
+    "-d 31 from .zst",
     "elf",
     "unflatten",
 ];
@@ -54,6 +55,7 @@ fn run(case: &Case, file_system: &str, kib: u64) -> Left {
     }
     let arguments = case.arguments.iter().map(|argument| match argument.as_str() {
         "out" => "disk/out",
+        "." => "disk",
         other => other,
     });
     let mut command = Command::new("unshare");

@@ -60,22 +60,28 @@ impl Dmesg {
 /// Why there is none to print.
 pub(crate) fn run(args: &Dmesg, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_to_read(&args.dump)?;
+    let dump = job.open_to_read(&args.dump, Some(&args.output))?;
     job.messages.warn(dump.warnings());
     if job.messages.is_verbose() {
         print_vmcoreinfo(&dump);
     }
-    let memory = DumpMemory::new(&dump)?;
+    let name = InputName::of_dump(&args.dump.input, &dump);
+    let memory = DumpMemory::new(&dump).context(name)?;
     let kernel = memory.kernel().with_context(|| {
         let name = args.dump.input.name();
         format!(
             "{name}: no VMCOREINFO, so its log cannot be found: --find-vmcoreinfo looks for one"
         )
     })?;
-    let name = InputName::of_dump(&args.dump.input, &dump);
-    match args.output.path() {
-        Some(target) => write_to_file(args, name, &kernel, target, &job),
-        None => print_to_stdout(args, name, &kernel, &job.messages),
+    let name = || InputName::of_dump(&args.dump.input, &dump);
+    let printed = match args.output.path() {
+        Some(target) => write_to_file(args, name(), &kernel, target, &job),
+        None => print_to_stdout(args, name(), &kernel, &job.messages),
+    };
+    match dump.spool_error() {
+        // Then the dump is not to blame.
+        Some(error) if printed.is_err() => Err(error).context(name()),
+        _ => printed,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kdumpconv::{ElfOptions, ElfReport, OutputFormat, Published, to_elf};
+use kdumpconv::{DumpLevel, ElfOptions, ElfReport, OutputFormat, Published, to_elf};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
@@ -66,13 +66,18 @@ impl Elf {
 pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     check_stdout(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
+    let mut dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
 
     let options = args.options();
     let inputs = args.dump.paths();
     let target = job.create_output(&inputs, &args.output, args.format(), &options.cancel)?;
+    let is_selective = options.dump_level.is_some_and(DumpLevel::excludes_classes);
+    let target = match dump.vmcoreinfo() {
+        Some(_) if is_selective => job.make_random_for(target, &mut dump, &args.dump.input)?,
+        _ => target,
+    };
     let (target, report) = job.write(target, |sink, show| to_elf(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
 
@@ -82,6 +87,7 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
         report: &report,
         published: published.as_ref(),
         output: &args.output.name(),
+        spooled_bytes: dump.spooled_bytes(),
         seconds: job.seconds(),
     };
     summary.print(&job.messages, args.output.path());
@@ -94,6 +100,8 @@ struct ElfSummary<'a> {
     published: Option<&'a Published>,
     /// OUTPUT as messages name it.
     output: &'a str,
+    /// What the input took in a temporary file.
+    spooled_bytes: u64,
     seconds: f64,
 }
 
@@ -175,6 +183,7 @@ impl ElfSummary<'_> {
             bytes: ElfBytes {
                 file: report.file_bytes.into(),
                 page_data: report.pages.stored_bytes.into(),
+                spooled: self.spooled_bytes.into(),
             },
             seconds: self.seconds,
         }

@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
-use kdumpconv::{Dump, Error, Input, OpenOptions, VmcoreinfoCandidates};
+use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, SpoolDir, Stage, VmcoreinfoCandidates};
 
 use super::Job;
 use super::output::folder_of;
 use super::signals::Interruptible;
 use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs};
 use crate::cli::ui::advice::InputName;
-use crate::cli::ui::progress::READING_HEADERS;
+use crate::cli::ui::messages::{print_line, printable};
+use crate::cli::ui::progress::{READING_HEADERS, stage_name};
+use crate::cli::ui::sizes::size;
 
 /// The largest VMCOREINFO that is read; the kernel allots one page to it.
 const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
@@ -21,6 +23,9 @@ const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
 /// The warning about a conversion of encrypted memory.
 const ENCRYPTED: &str =
     "the memory is encrypted (Secure Execution), and OUTPUT lacks what decrypts it: keep INPUT";
+
+/// A folder for large temporary files.
+const VAR_TMP: &str = "/var/tmp";
 
 impl Job {
     /// Opens the dump that the arguments name, to write another one; refuses encrypted memory unless
@@ -45,8 +50,12 @@ impl Job {
     ///
     /// # Errors
     /// As [`open_to_read`](Self::open_to_read).
-    pub(crate) fn open_to_describe(&self, args: &DumpArgs) -> anyhow::Result<Dump> {
-        self.open_dump(args, None, true)
+    pub(crate) fn open_to_describe(
+        &self,
+        args: &DumpArgs,
+        output: Option<&OutputArgs>,
+    ) -> anyhow::Result<Dump> {
+        self.open_dump(args, output, true)
     }
 
     /// The same. Returns what looks like a VMCOREINFO in memory as well, if the arguments have it
@@ -66,8 +75,12 @@ impl Job {
     ///
     /// # Errors
     /// Why one of its files cannot be opened, or is not what it should be; that a signal was caught.
-    pub(crate) fn open_to_read(&self, args: &DumpArgs) -> anyhow::Result<Dump> {
-        self.open_dump(args, None, false)
+    pub(crate) fn open_to_read(
+        &self,
+        args: &DumpArgs,
+        output: Option<&OutputArgs>,
+    ) -> anyhow::Result<Dump> {
+        self.open_dump(args, output, false)
     }
 
     fn open_dump(
@@ -93,12 +106,12 @@ impl Job {
             .page_size(opening.page_size)
             .vmcoreinfo(vmcoreinfo)
             .encrypted(encrypted);
-        let open = || self.open_files(args, &options, &spool_dir(output));
-        let dump = match args.input.path() {
-            Some(_) => self.with_progress(READING_HEADERS, |_| open())?,
-            // What feeds the pipe may ask for a password on this terminal: nothing moves there yet.
-            None => open()?,
-        };
+        let spool_dir = spool_dir(opening.spool.as_deref(), output);
+        let mut dump = self.open_files(args, &options, &spool_dir)?;
+        if opening.find_vmcoreinfo.is_some() {
+            // The search reads all of memory before a page of it is converted.
+            self.make_random(&mut dump, &args.input)?;
+        }
         self.settle_vmcoreinfo(dump, options, args, all)
     }
 
@@ -106,20 +119,48 @@ impl Job {
         &self,
         args: &DumpArgs,
         options: &OpenOptions,
-        spool_dir: &Path,
+        spool_dir: &SpoolDir,
     ) -> anyhow::Result<Dump> {
         let opening = &args.opening;
-        let mut inputs = vec![self.open(&args.input, spool_dir.to_owned())?];
+        let mut inputs = vec![self.open(&args.input, spool_dir)?];
         for part in &opening.part {
             let named = |error| named(error, &InputArgs::of(part));
-            inputs.push(Input::open(part, spool_dir.to_owned()).map_err(named)?);
+            inputs.push(Input::open(part, spool_dir.clone()).map_err(named)?);
         }
-        if opening.find_vmcoreinfo.is_some() {
-            // The search reads all of memory before a page of it is converted.
-            let at_random = |input: Input| input.at_random().map(Input::from);
-            inputs = inputs.into_iter().map(at_random).collect::<kdumpconv::Result<_>>()?;
+        let name = InputName::of_input(&args.input, inputs.first());
+        let stop = self.signals.stop();
+        let open = |show: &mut (dyn FnMut(Progress) + Send)| {
+            Dump::open_with_progress(inputs, options, stop, show)
+        };
+        let dump = match args.input.path() {
+            Some(_) => self.with_progress(READING_HEADERS, open),
+            // What feeds the pipe may ask for a password on this terminal: nothing moves there yet.
+            None => open(&mut |_| ()),
+        };
+        let dump = dump.context(name)?;
+        self.refuse_after_signal()?;
+        Ok(dump)
+    }
+
+    /// Stores a dump that can only be read forward, so that it can be read at random. A signal, once
+    /// they are caught, ends that: the dump has what was read until then.
+    ///
+    /// # Errors
+    /// Why it cannot be stored.
+    pub(crate) fn make_random(&self, dump: &mut Dump, input: &InputArgs) -> anyhow::Result<()> {
+        if !dump.is_sequential() {
+            return Ok(());
         }
-        Dump::open_all(inputs, options).with_context(|| InputName::from(&args.input))
+        let name = InputName::of_dump(input, dump);
+        let stop = self.signals.stop();
+        let store = |show: &mut (dyn FnMut(Progress) + Send)| dump.make_random(stop, show);
+        self.with_progress(stage_name(Stage::Unpacking), store).context(name)?;
+        if self.messages.is_verbose() {
+            let stored = size(dump.spooled_bytes());
+            let input = printable(&self.messages.input);
+            print_line(&format!("{input}: stored in a temporary file of {stored}"));
+        }
+        Ok(())
     }
 
     /// Opens INPUT; parts of a pipe that are needed out of order are spooled beside `output`.
@@ -131,10 +172,11 @@ impl Job {
         input: &InputArgs,
         output: &OutputArgs,
     ) -> anyhow::Result<Input> {
-        self.open(input, spool_dir(Some(output)))
+        self.open(input, &spool_dir(None, Some(output)))
     }
 
-    fn open(&self, input: &InputArgs, spool_dir: PathBuf) -> anyhow::Result<Input> {
+    fn open(&self, input: &InputArgs, spool_dir: &SpoolDir) -> anyhow::Result<Input> {
+        let spool_dir = spool_dir.clone();
         let pipe = match input.path() {
             None => {
                 let stdin = io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
@@ -161,15 +203,20 @@ fn named(error: Error, input: &InputArgs) -> anyhow::Error {
     }
 }
 
-/// The folder for parts of a pipe that are needed out of order: that of OUTPUT, which has room
-/// for a dump, if it is on a disk.
-fn spool_dir(output: Option<&OutputArgs>) -> PathBuf {
-    match output.and_then(OutputArgs::path) {
+/// The folder for a copy of an input that can only be read forward: the `chosen` one; or that of
+/// OUTPUT, which has room for a dump; or one for large temporary files.
+fn spool_dir(chosen: Option<&Path>, output: Option<&OutputArgs>) -> SpoolDir {
+    if let Some(chosen) = chosen {
+        return SpoolDir::from(chosen);
+    }
+    SpoolDir::checked(match output.and_then(OutputArgs::path) {
         Some(target) if folder_of(target).is_dir() && !target.starts_with("/dev") => {
             folder_of(target).to_owned()
         }
+        // The Filesystem Hierarchy Standard keeps /var/tmp over a reboot, so it is on a disk.
+        _ if std::env::var_os("TMPDIR").is_none() && Path::new(VAR_TMP).is_dir() => VAR_TMP.into(),
         _ => std::env::temp_dir(),
-    }
+    })
 }
 
 fn read_vmcoreinfo(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use anyhow::Context;
 use kdumpconv::{
-    Disposition, FlattenedSink, IncompleteReason, NullSink, Output, OutputFormat, PageCounts,
+    Disposition, Dump, FlattenedSink, IncompleteReason, NullSink, Output, OutputFormat, PageCounts,
     Progress, Published, Sink, Stage,
 };
 use rustix::fs::OFlags;
 
 use super::{Job, signals};
-use crate::cli::args::shared_args::OutputArgs;
+use crate::cli::args::shared_args::{InputArgs, OutputArgs};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::ui::progress::{SYNCING, stage_name};
 
@@ -119,6 +120,35 @@ impl Job {
             }
         }
         Ok(Target::Output(output))
+    }
+
+    /// As [`make_random`](Self::make_random), for a `target` that is discarded if it fails. Warns if the
+    /// memory contradicts VMCOREINFO, which could not be said before.
+    ///
+    /// # Errors
+    /// As [`make_random`](Self::make_random).
+    pub(crate) fn make_random_for(
+        &self,
+        target: Target,
+        dump: &mut Dump,
+        input: &InputArgs,
+    ) -> anyhow::Result<Target> {
+        if !dump.is_sequential() {
+            return Ok(target);
+        }
+        let stored = self.make_random(dump, input).and_then(|()| {
+            let known = dump.warnings().len();
+            dump.check_vmcoreinfo().with_context(|| input.name())?;
+            self.messages.warn(dump.warnings().get(known..).unwrap_or_default());
+            Ok(())
+        });
+        match stored {
+            Ok(()) => Ok(target),
+            Err(error) => {
+                target.discard();
+                Err(error)
+            }
+        }
     }
 
     /// Runs `work`, which writes to `target`, and shows progress. If `work` fails, discards what was

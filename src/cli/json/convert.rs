@@ -130,6 +130,9 @@ pub(crate) struct ConvertBytes {
     pub(crate) file: Count,
     /// The output: the file, or its flattened stream.
     pub(crate) output: Count,
+    /// A temporary file with what the input has to be read again or at random, unpacked if it is
+    /// packed; 0 if there was none.
+    pub(crate) spooled: Count,
 }
 
 /// What reading the output back found (--verify).

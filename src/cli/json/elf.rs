@@ -94,4 +94,7 @@ pub(crate) struct ElfBytes {
     pub(crate) file: Count,
     /// The data of pages.
     pub(crate) page_data: Count,
+    /// A temporary file with what the input has to be read again or at random, unpacked if it is
+    /// packed; 0 if there was none.
+    pub(crate) spooled: Count,
 }

@@ -184,6 +184,9 @@ struct InfoBytes {
     file: Option<Count>,
     /// All RAM.
     memory: Count,
+    /// A temporary file with what the input has to be read again or at random, unpacked if it is
+    /// packed; 0 if there was none.
+    spooled: Count,
 }
 
 /// A range of physical memory.
@@ -278,7 +281,11 @@ impl InfoJson {
             pages: InfoPages::of(summary),
             classes,
             stored: summary.stored.as_ref().map(StoredJson::from),
-            bytes: InfoBytes { file: bytes.file.map(Count::from), memory: bytes.memory.into() },
+            bytes: InfoBytes {
+                file: bytes.file.map(Count::from),
+                memory: bytes.memory.into(),
+                spooled: bytes.spooled.into(),
+            },
             ratio: bytes
                 .file
                 .filter(|_| bytes.memory > 0)

@@ -73,6 +73,7 @@ impl Line {
     ) -> Self {
         let line = self
             .option("--vmcoreinfo", opening.vmcoreinfo.as_ref().map(|file| file.display()))
+            .option("--spool", opening.spool.as_ref().map(|folder| folder.display()))
             .flag("-f", output.force)
             .flag("--", true);
         let add = |Line(line): Line, file: &PathBuf| {

@@ -113,6 +113,10 @@ struct Makedumpfile {
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 
+    /// Unpack a packed VMCORE in DIR
+    #[arg(long, value_name = "DIR")]
+    work_dir: Option<PathBuf>,
+
     /// Number of threads [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = number(0..=usize::MAX, "a number of threads"))]
     num_threads: Option<usize>,

@@ -105,6 +105,14 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
         ("-l --num-thr 0 vmcore out", convert(Lzo, 0, threads(1)), 7),
         ("-d 11,31 -L 2G vmcore out", convert(None, 31, |args| args.max_size = Some(2 << 30)), 7),
         (
+            "-l -d 31 --work-dir=tmp vmcore.zst out",
+            convert(Lzo, 31, |args| {
+                args.dump.input = InputArgs::of("vmcore.zst".as_ref());
+                args.dump.opening.spool = Some("tmp".into());
+            }),
+            7,
+        ),
+        (
             "-i info vmcore out",
             convert(None, 0, |args| args.dump.opening.vmcoreinfo = Some("info".into())),
             7,

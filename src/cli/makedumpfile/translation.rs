@@ -150,7 +150,11 @@ impl Makedumpfile {
     }
 
     fn opening(&self) -> OpenArgs {
-        OpenArgs { vmcoreinfo: self.vmcoreinfo.clone(), ..Default::default() }
+        OpenArgs {
+            vmcoreinfo: self.vmcoreinfo.clone(),
+            spool: self.work_dir.clone(),
+            ..Default::default()
+        }
     }
 
     fn output(&self, path: Option<&Path>) -> OutputArgs {

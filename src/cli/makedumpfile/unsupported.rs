@@ -35,13 +35,12 @@ const fn option(
 
 use Treatment::{Ignored, NotNeeded, Refused};
 
-pub(super) const UNSUPPORTED: [UnsupportedOption; 20] = [
+pub(super) const UNSUPPORTED: [UnsupportedOption; 19] = [
     option("-b", Some("ORDER"), NotNeeded),
     option("--cyclic-buffer", Some("SIZE"), NotNeeded),
     option("--non-cyclic", None, NotNeeded),
     option("--non-mmap", None, NotNeeded),
     option("--splitblock-size", Some("SIZE"), NotNeeded),
-    option("--work-dir", Some("DIR"), NotNeeded),
     option(
         "-x",
         Some("VMLINUX"),

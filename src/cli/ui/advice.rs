@@ -7,8 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kdumpconv::summary::{Remark, Summary};
-use kdumpconv::{Compression, Dump, Error, IncompleteReason, UnsupportedKind};
+use kdumpconv::summary::{LogError, Remark, Summary};
+use kdumpconv::{Compression, Dump, Error, IncompleteReason, Input, UnsupportedKind};
 
 use crate::cli::args::shared_args::InputArgs;
 
@@ -18,6 +18,8 @@ const NO_NAME: &str = "FILE";
 const OTHER_DISK: &str = "exclude more pages (-d 31), name an OUTPUT on another disk, or send it to \
                           another machine: `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
 
+const OTHER_FOLDER: &str = "--spool DIR takes another folder";
+
 const READER_ENDED: &str = "the reader of the pipe has ended; `kdumpconv unflatten` saves what it \
                             received of a flattened stream";
 
@@ -26,35 +28,40 @@ const READER_ENDED: &str = "the reader of the pipe has ended; `kdumpconv unflatt
 pub(crate) struct InputName {
     /// `None` for standard input.
     path: Option<PathBuf>,
-    /// What helps if INPUT can only be read forward, and that may be why it failed.
-    to_file: Option<String>,
+    compression: Option<Compression>,
 }
 
 impl From<&InputArgs> for InputName {
     fn from(input: &InputArgs) -> Self {
-        InputName { path: input.path().map(Path::to_owned), to_file: None }
+        InputName { path: input.path().map(Path::to_owned), compression: None }
     }
 }
 
 impl InputName {
-    /// The name of the file that `dump` was opened from.
-    pub(crate) fn of_dump(input: &InputArgs, dump: &Dump) -> Self {
-        let to_file = dump.is_sequential().then(|| to_file(input, dump));
-        InputName { to_file, ..InputName::from(input) }
+    /// The name of an input that is open.
+    pub(crate) fn of_input(name: &InputArgs, input: Option<&Input>) -> Self {
+        let compression = input.and_then(Input::compression);
+        InputName { compression, ..InputName::from(name) }
     }
-}
 
-/// How a dump that can only be read forward becomes a file that can be read at random.
-pub(crate) fn to_file(input: &InputArgs, dump: &Dump) -> String {
-    let file = input.path().map_or(NO_NAME.to_owned(), shell_word);
-    let command = match (dump.compression(), input.path()) {
-        (Some(Compression::Gzip), _) => format!("gzip -dc {file}"),
-        // The library reads the largest windows, too.
-        (Some(Compression::Zstd), _) => format!("zstd -dc --long=31 {file}"),
-        (_, Some(_)) => format!("cat {file}"),
-        (_, None) => return "store it in a file first".to_owned(),
-    };
-    format!("store it in a file first: `{command} > VMCORE`")
+    /// The name of the file that `dump` was opened from.
+    pub(crate) fn of_dump(name: &InputArgs, dump: &Dump) -> Self {
+        InputName { compression: dump.compression(), ..InputName::from(name) }
+    }
+
+    /// How an input that can only be read forward becomes one that can be read at random.
+    pub(crate) fn to_file(&self) -> String {
+        let file = self.path.as_deref().map_or(NO_NAME.to_owned(), shell_word);
+        let command = match (self.compression, &self.path) {
+            (Some(Compression::Gzip), _) => format!("gzip -dc {file}"),
+            // The library reads the largest windows, too.
+            (Some(Compression::Zstd), _) => format!("zstd -dc --long=31 {file}"),
+            (_, Some(_)) => format!("cat {file}"),
+            (_, None) => return format!("{OTHER_FOLDER}, or store it in a file first"),
+        };
+        let what = if self.compression.is_some() { "unpack it" } else { "store it in a file" };
+        format!("{OTHER_FOLDER}, or {what} first: `{command} > VMCORE`")
+    }
 }
 
 impl fmt::Display for InputName {
@@ -86,9 +93,20 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
             for_unreadable(what, source.kind()).map(str::to_owned)
         }
         Some(Error::Write { source, .. }) => for_unwritable(source).map(str::to_owned),
-        _ => name.and_then(|name| name.to_file.clone()),
+        Some(Error::Spool { .. }) => {
+            Some(name.map_or_else(|| OTHER_FOLDER.to_owned(), InputName::to_file))
+        }
+        _ => None,
     };
     advice.map(|advice| format!("; {advice}")).unwrap_or_default()
+}
+
+/// The end of the line that says why the log of a dump cannot be read.
+pub(crate) fn for_log_error(error: &LogError) -> String {
+    match error {
+        LogError::Dump(Error::Spool { .. }) => format!("; {OTHER_FOLDER}"),
+        _ => String::new(),
+    }
 }
 
 /// The end of the line that says why a dump is incomplete.

@@ -37,6 +37,7 @@ pub(crate) const SYNCING: &str = "syncing";
 /// The name of a stage.
 pub(crate) fn stage_name(stage: Stage) -> &'static str {
     match stage {
+        Stage::Unpacking => "unpacking",
         Stage::Searching => "searching for VMCOREINFO",
         Stage::Selecting => "selecting pages",
         Stage::Verifying => "verifying",

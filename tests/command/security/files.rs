@@ -183,8 +183,8 @@ fn a_spool_has_no_name_and_no_readers() {
         let fifo = folder.path("fifo");
         let _ = fs::remove_file(&fifo);
         assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
-        let mut command = folder.command(&["fifo", "-"]);
-        command.env("TMPDIR", folder.0.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = folder.command(&["--spool", ".", "fifo", "-"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let feed = format!("{{ head -c 1200000; sleep 100; }} < {source} > fifo");
         let mut feeder = Command::new("sh");

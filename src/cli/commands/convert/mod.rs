@@ -4,13 +4,11 @@ pub(crate) mod args;
 mod read_back;
 mod summary;
 
-use kdumpconv::{Stage, convert};
+use kdumpconv::{Dump, Input, Stage, convert};
 
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, Target, WriteStatus, check_stdout};
-use crate::cli::ui::advice;
-use crate::cli::ui::messages::printable;
 use crate::cli::ui::progress::stage_name;
 use args::Convert;
 use read_back::ReadBack;
@@ -29,7 +27,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         check_stdout(&args.output)?;
     }
     let job = Job::start(messages, &args.dump.input)?;
-    let dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
+    let mut dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
     summary::describe(&job.messages, &dump);
@@ -42,20 +40,20 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     if args.verify && target.readable().is_none() {
         return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
     }
+    if options.dump_level.excludes_classes() && dump.vmcoreinfo().is_some() {
+        target = job.make_random_for(target, &mut dump, &args.dump.input)?;
+    }
     let (mut target, report) =
         job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
-    if dump.is_sequential() && report.dump_level != report.asked_level {
-        let advice = advice::to_file(&args.dump.input, &dump);
-        job.messages.note(&printable(&format!("to exclude them, {advice}")));
-    }
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let is_flattened = target.is_flattened();
 
     let written = target.readable().filter(|_| args.verify && !status.cancelled);
     let read_back = written.map(|output| {
+        let again = input_again(&job, args, &dump);
         job.with_progress(stage_name(Stage::Verifying), |show| {
-            ReadBack::check(output, &dump, &report, &options, show)
+            ReadBack::check(output, &dump, again.as_ref(), &report, &options, show)
         })
     });
     if let Some(read_back) = &read_back {
@@ -71,9 +69,17 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         read_back: read_back.as_ref(),
         is_flattened,
         threads: options.threads,
+        spooled_bytes: dump.spooled_bytes(),
         seconds: job.seconds(),
         stdout_has_dump: args.writes_to_stdout(),
     };
     summary.print(&job.messages);
     Ok(exit)
+}
+
+/// The input to compare with, if that is not the open one: of a packed file most has passed, but it
+/// can be opened again.
+fn input_again(job: &Job, args: &Convert, dump: &Dump) -> Option<Dump> {
+    let is_packed = dump.is_sequential() && !args.dump.input.path().is_none_or(Input::is_pipe);
+    is_packed.then(|| job.open_to_describe(&args.dump, Some(&args.output)).ok()).flatten()
 }

@@ -22,17 +22,20 @@ pub(super) struct ReadBack {
 }
 
 impl ReadBack {
-    /// Reads an output back, and marks it as incomplete if something in it is wrong.
+    /// Reads an output back, and marks it as incomplete if something in it is wrong. Compares it with
+    /// `again`, the input opened again, or with the input itself if it can be read again.
     pub(super) fn check(
         output: &mut Output,
         input: &Dump,
+        again: Option<&Dump>,
         report: &ConvertReport,
         options: &ConvertOptions,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Self {
         let started = Instant::now();
-        let compared = !input.is_sequential();
-        let found = verify_output(output, input, compared, report, options, progress);
+        let source = again.or_else(|| Some(input).filter(|input| !input.is_sequential()));
+        let compared = source.is_some();
+        let found = verify_output(output, source, report, options, progress);
         let checked = ReadBack {
             found: found.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
             compared,
@@ -106,8 +109,7 @@ impl ReadBack {
 
 fn verify_output(
     output: &Output,
-    input: &Dump,
-    compared: bool,
+    source: Option<&Dump>,
     report: &ConvertReport,
     options: &ConvertOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
@@ -122,7 +124,7 @@ fn verify_output(
         .threads(options.threads)
         .exactly(report.excluded.clone())
         .cancel(options.cancel.clone());
-    verify(&written, Some(input).filter(|_| compared), &options, progress)
+    verify(&written, source, &options, progress)
 }
 
 #[cfg(test)]
@@ -157,7 +159,7 @@ mod tests {
             let options = ConvertOptions::default();
             let report = kdumpconv::convert(&core, output.sink(), &options, &mut |_| ()).unwrap();
             let mut check =
-                |input| ReadBack::check(&mut output, input, &report, &options, &mut |_| ());
+                |input| ReadBack::check(&mut output, input, None, &report, &options, &mut |_| ());
             let checked = check(&core);
             assert!(checked.is_good() && checked.compared, "{:?}", checked.lines());
             let checked = check(&other);

@@ -27,6 +27,8 @@ pub(super) struct ConvertSummary<'a> {
     pub(super) read_back: Option<&'a ReadBack>,
     pub(super) is_flattened: bool,
     pub(super) threads: usize,
+    /// What the input took in a temporary file.
+    pub(super) spooled_bytes: u64,
     pub(super) seconds: f64,
     pub(super) stdout_has_dump: bool,
 }
@@ -127,6 +129,7 @@ impl ConvertSummary<'_> {
                 page_data: report.pages.stored_bytes.into(),
                 file: report.file_bytes.into(),
                 output: report.output_bytes.into(),
+                spooled: self.spooled_bytes.into(),
             },
             ratio: self.ratio(),
             threads: self.threads,

@@ -73,7 +73,7 @@ impl Info {
         let mut worst = Exit::Done;
         for (job, dump) in jobs {
             let lists_all = job.messages.json || job.messages.is_verbose();
-            let report = match job.open_with_candidates(dump, lists_all) {
+            let report = match self.open(&job, dump, lists_all) {
                 Ok((dump, _)) if self.wants_line(&job) => {
                     Ok(overview.add(&job.messages.input, &Summary::of(&dump)))
                 }
@@ -90,6 +90,21 @@ impl Info {
         }
         Stdout.write_all(overview.table().as_bytes())?;
         Ok(worst)
+    }
+
+    /// Opens a dump. Its classes are spread over all of it: then it is read at random.
+    fn open(
+        &self,
+        job: &Job,
+        args: &DumpArgs,
+        lists_all: bool,
+    ) -> anyhow::Result<(Dump, Option<VmcoreinfoCandidates>)> {
+        let (mut dump, candidates) = job.open_with_candidates(args, lists_all)?;
+        if self.classes && dump.vmcoreinfo().is_some() {
+            job.make_random(&mut dump, &args.input)?;
+            dump.check_vmcoreinfo().with_context(|| args.input.name())?;
+        }
+        Ok((dump, candidates))
     }
 
     /// Whether a dump gets a line, rather than a report that several dumps would make long.

@@ -231,7 +231,8 @@ fn crash(summary: &Summary, screen: &mut Screen) {
     match &summary.log {
         Err(error) => {
             let why = printable(&error_chain(error));
-            screen.line("Panic", format!("the log cannot be read: {why}"));
+            let advice = advice::for_log_error(error);
+            screen.line("Panic", format!("the log cannot be read: {why}{advice}"));
         }
         Ok(log) => {
             let panic = log.panic.message.as_deref();

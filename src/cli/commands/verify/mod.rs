@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit>
         if job.is_first() || job.messages.json {
             job.messages.warn(&args.threads.warnings());
         }
-        let checked = match job.open_to_describe(dump) {
+        let checked = match job.open_to_describe(dump, None) {
             Ok(dump) => {
                 let source = source.as_mut().map(|source| source.open(&job, dump.page_size()));
                 args.check(&job, &dump, source.transpose()?, &options)

@@ -44,7 +44,7 @@ impl Source {
             Some(dump) if can_be_read_again(&dump) && dump.page_size() == page_size => dump,
             _ => {
                 self.args.opening.page_size = Some(page_size);
-                job.open_to_describe(&self.args)?
+                job.open_to_describe(&self.args, None)?
             }
         };
         // Each JSON report has all warnings; people read them once.
