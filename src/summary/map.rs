@@ -2,7 +2,7 @@
 
 use crate::dump::Dump;
 use crate::pages::ranges::count;
-use crate::pages::{Pfn, PfnRange, Position, Span};
+use crate::pages::{Pfn, PfnRange, PhysRange, Position, Span};
 
 /// The maximum number of ranges that are listed: a damaged bitmap may have millions.
 pub const MAX_RANGES: usize = 4096;
@@ -15,6 +15,8 @@ const LONG_HOLE: u64 = 16;
 pub struct MemoryRange {
     /// The pages.
     pub pfns: PfnRange,
+    /// Their physical addresses: the page frame numbers of 32-bit arm do not begin at address 0.
+    pub paddrs: PhysRange,
     /// How many of the pages the dump has.
     pub kept: u64,
 }
@@ -33,11 +35,13 @@ impl Ranges {
     #[must_use]
     pub fn of(dump: &Dump) -> Self {
         let mut ranges = Ranges::default();
+        let grid = dump.grid();
         for pfns in dump.present() {
             ranges.count += 1;
             if ranges.list.len() < MAX_RANGES {
                 let kept = dump.count_kept(pfns);
-                ranges.list.push(MemoryRange { pfns, kept });
+                let paddrs = PhysRange::new(grid.address_of(pfns.start), grid.address_of(pfns.end));
+                ranges.list.push(MemoryRange { pfns, paddrs, kept });
             }
         }
         ranges

@@ -1,7 +1,7 @@
 //! The report on what a dump is.
 
 use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Summary};
-use kdumpconv::{ByteOrder, PageSize, Pfn, StructLayout, VmcoreinfoCandidates};
+use kdumpconv::{ByteOrder, StructLayout, VmcoreinfoCandidates};
 use serde::Serialize;
 
 use super::candidates::CandidatesJson;
@@ -257,7 +257,6 @@ impl InfoJson {
         };
         let order = summary.layout.byte_order();
         let bytes = &summary.bytes;
-        let range = |range| RangeJson::new(range, summary.page_size);
         InfoJson {
             schema: SchemaVersion,
             input: input.to_owned(),
@@ -290,7 +289,7 @@ impl InfoJson {
                 .file
                 .filter(|_| bytes.memory > 0)
                 .map(|file| as_f64(file) / as_f64(bytes.memory)),
-            memory: summary.ranges.list.iter().map(range).collect(),
+            memory: summary.ranges.list.iter().map(RangeJson::new).collect(),
             memory_ranges: summary.ranges.count.into(),
             note_bytes: bytes.notes.into(),
             notes: summary
@@ -358,11 +357,10 @@ impl InfoPages {
 }
 
 impl RangeJson {
-    fn new(range: &MemoryRange, page_size: PageSize) -> Self {
-        let address = |pfn: Pfn| Address::new(pfn.get().saturating_mul(page_size.bytes()));
+    fn new(range: &MemoryRange) -> Self {
         RangeJson {
-            start: address(range.pfns.start),
-            end: address(range.pfns.end),
+            start: Address::new(range.paddrs.start.get()),
+            end: Address::new(range.paddrs.end.get()),
             pages: range.pfns.len().into(),
             kept: range.kept.into(),
         }

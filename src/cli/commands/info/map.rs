@@ -1,6 +1,6 @@
 //! The memory map: a picture for a terminal, and a line for each range.
 
-use kdumpconv::Pfn;
+use kdumpconv::PhysAddr;
 use kdumpconv::summary::{Cell, MemoryRange, Picture};
 
 use crate::cli::ui::sizes::{count, size};
@@ -48,16 +48,16 @@ pub(crate) fn picture(
 
 /// A line for each range, with columns aligned.
 pub(crate) fn lines(ranges: &[MemoryRange], page_size: u64) -> Vec<String> {
-    let address = |pfn: Pfn| format!("{:#x}", u128::from(pfn.get()) * u128::from(page_size));
-    let width = ranges.last().map_or(0, |last| address(last.pfns.end).len());
+    let address = |paddr: PhysAddr| format!("{paddr:#x}");
+    let width = ranges.last().map_or(0, |last| address(last.paddrs.end).len());
     ranges
         .iter()
         .map(|range| {
             let pages = range.pfns.len();
             format!(
                 "{:>width$}..{:<width$} {:>9} {:>15}, {}",
-                address(range.pfns.start),
-                address(range.pfns.end),
+                address(range.paddrs.start),
+                address(range.paddrs.end),
                 size(pages.saturating_mul(page_size)),
                 count(pages, "page"),
                 match range.kept {
