@@ -88,6 +88,7 @@ impl<'a> DumpMemory<'a> {
                     arch.vmcoreinfo_phys_base(info).unwrap_or(kdump.sub_header.phys_base)
                 }
             },
+            pages_before: dump.grid().pages_before(),
             segments: dump.segments(),
             memory: self,
         }

@@ -2,6 +2,8 @@
 
 mod image_addresses;
 
+pub(crate) use image_addresses::arm_page_offset;
+
 use std::fmt;
 
 use goblin::elf::header::{
@@ -185,6 +187,9 @@ impl Architecture {
         if has("CONFIG_X86_PAE") {
             return Some(Architecture::I386);
         }
+        if has("CONFIG_ARM_LPAE") {
+            return Some(Architecture::Arm);
+        }
         Some(match layout {
             StructLayout::Bits64(ByteOrder::Little) => {
                 if has("NUMBER(kimage_voffset)") || has("NUMBER(PHYS_OFFSET)") {
@@ -207,13 +212,12 @@ impl Architecture {
             {
                 Architecture::S390x
             }
-            StructLayout::Packed32 => Architecture::I386,
             _ => return None,
         })
     }
 
-    /// The architecture whose `struct elf_prstatus` has this size in bytes: the last resort. The size
-    /// depends on the architecture's `elf_gregset_t`.
+    /// The architecture whose `struct elf_prstatus` has this size in bytes. The size depends on the
+    /// architecture's `elf_gregset_t`.
     #[must_use]
     pub fn of_prstatus(bytes: u32, layout: StructLayout) -> Option<Self> {
         Some(match (layout, bytes) {
@@ -228,6 +232,13 @@ impl Architecture {
             (_, 148) => Architecture::Arm,
             _ => return None,
         })
+    }
+
+    /// The architecture whose kdump headers usually have this layout, if that is only one: the last
+    /// resort.
+    #[must_use]
+    pub fn of_layout(layout: StructLayout) -> Option<Self> {
+        (layout == StructLayout::Packed32).then_some(Architecture::I386)
     }
 
     /// Whether the psABI gives bit 0 of `e_flags` no meaning, so that dump tools may use it.

@@ -23,6 +23,18 @@ pub(crate) struct MemMapRun {
     pub vaddr: VirtAddr,
 }
 
+impl MemMapRun {
+    /// The part of the run from `first` on, with pfns that count from there.
+    fn counted_from(self, first: Pfn, struct_bytes: u64) -> Option<Self> {
+        let end = Pfn::new(self.pfns.end.checked_sub(first)?);
+        let skipped = first.checked_sub(self.pfns.start).unwrap_or(0);
+        let start = Pfn::new(self.pfns.start.checked_sub(first).unwrap_or(0));
+        let vaddr = self.vaddr.wrapping_add(skipped.wrapping_mul(struct_bytes));
+        let pfns = PfnRange::new(start, end);
+        (!pfns.is_empty()).then_some(MemMapRun { pfns, vaddr })
+    }
+}
+
 /// The struct pages of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemMap {
@@ -33,7 +45,8 @@ pub(crate) struct MemMap {
 }
 
 impl MemMap {
-    /// Finds the struct pages of the sections or nodes that `known` reaches into.
+    /// Finds the struct pages of the sections or nodes that `known` reaches into. Page frames are
+    /// those of the dump, here and in the result.
     ///
     /// # Errors
     /// [`Error`] if VMCOREINFO lacks an item, or if a table of the kernel cannot be read or is
@@ -44,11 +57,18 @@ impl MemMap {
         struct_bytes: u64,
         known: &mut dyn Iterator<Item = PfnRange>,
     ) -> Result<Self, Error> {
+        let before = kernel.pages_before;
+        let mut known = known.map(|run| {
+            PfnRange::new(run.start.saturating_add(before), run.end.saturating_add(before))
+        });
         let runs = if kernel.info.symbol("mem_section").is_some() {
-            sparse::runs(kernel, translator, struct_bytes, known)?
+            sparse::runs(kernel, translator, struct_bytes, &mut known)?
         } else {
             flat(kernel, translator, known.last().map_or(Pfn::ZERO, |run| run.end))?
         };
+        let first = Pfn::new(before);
+        let runs =
+            runs.into_iter().filter_map(|run| run.counted_from(first, struct_bytes)).collect();
         let map = MemMap { runs: merged(runs, struct_bytes)?, struct_bytes };
         if map.runs.is_empty() {
             let why = "no page frame of the dump has a struct page";

@@ -155,7 +155,7 @@ fn by_image(kernel: &Kernel<'_>, translator: Option<&Translator<'_>>, vaddr: Vir
 
 /// Whether the image's physical address is a guess: VMCOREINFO does not have PAGE_OFFSET.
 fn is_guess(arch: Architecture) -> bool {
-    matches!(arch, Architecture::I386 | Architecture::Ppc)
+    matches!(arch, Architecture::I386 | Architecture::Arm | Architecture::Ppc)
 }
 
 impl ByImage {

@@ -65,6 +65,8 @@ pub(crate) struct StructPageFormat {
     compound_order: Option<CompoundOrder>,
     /// One page type of this kernel, whichever is known: all types have the same form.
     a_type: Option<PageType>,
+    /// How many pages are before pfn 0 of the dump.
+    pages_before: u64,
     /// The bit that is set in all kernel addresses: the highest, but bit 55 on arm64, where higher
     /// bits may hold a tag. 0 if there is none.
     kernel_bit: u64,
@@ -128,6 +130,7 @@ impl StructPageFormat {
             hugetlb: hugetlb(info, size),
             compound_order: compound_order(info, size, long),
             a_type: types.iter().find_map(|name| page_type(info, name)),
+            pages_before: kernel.pages_before,
             kernel_bit: match kernel.arch {
                 Architecture::S390x => 0,
                 Architecture::Aarch64 => 1 << 55,
@@ -367,11 +370,19 @@ impl StructPage<'_> {
             Some(CompoundOrder::TailFlags) => self.first_tail(self.format.flags) & FOLIO_ORDER,
             Some(CompoundOrder::Field(field)) => self.first_tail(field),
         };
-        let order = aligned_order(pfn, order)?;
+        let order = self.aligned_order(pfn, order)?;
         let last = (1u64 << order) - 1;
         let is_whole =
             order == 0 || (self.has_tail(1) && (self.next(last).is_none() || self.has_tail(last)));
         is_whole.then_some(order)
+    }
+
+    /// `order`, checked: it must be plausible, and the page aligned to it.
+    #[must_use]
+    pub(crate) fn aligned_order(&self, pfn: Pfn, order: u64) -> Option<u32> {
+        let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
+        let pfn = pfn.get().wrapping_add(self.format.pages_before);
+        (pfn % (1 << order) == 0).then_some(order)
     }
 
     /// A field of page[1].
@@ -379,11 +390,4 @@ impl StructPage<'_> {
         let offset = self.format.size + field.offset;
         self.format.read(self.bytes, Field { offset, ..field })
     }
-}
-
-/// `order`, checked: it must be plausible, and `pfn` aligned to it.
-#[must_use]
-pub(crate) fn aligned_order(pfn: Pfn, order: u64) -> Option<u32> {
-    let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
-    (pfn.get() % (1 << order) == 0).then_some(order)
 }

@@ -37,6 +37,12 @@ impl PageGrid {
         Some((Pfn::new(distance / page), self.page_size.offset_of(distance)))
     }
 
+    /// The number of pages before pfn 0.
+    #[must_use]
+    pub fn pages_before(&self) -> u64 {
+        self.origin.get() / self.page_size.bytes()
+    }
+
     /// The physical address where page `pfn` starts, or the last address if that is beyond 64 bits.
     #[must_use]
     pub fn address_of(&self, pfn: Pfn) -> PhysAddr {
@@ -48,10 +54,11 @@ impl PageGrid {
     pub(crate) fn runs_touched(&self, bytes: impl Iterator<Item = PhysRange>) -> Vec<PfnRange> {
         let page = self.page_size.bytes();
         let pages_of = |range: PhysRange| {
-            let (start, end) = (range.start - self.origin, range.end - self.origin);
-            Span::new(Pfn::new(start / page), Pfn::new(end.div_ceil(page)))
+            let end = range.end.checked_sub(self.origin)?;
+            let start = range.start.checked_sub(self.origin).unwrap_or(0);
+            Some(Span::new(Pfn::new(start / page), Pfn::new(end.div_ceil(page))))
         };
-        merge(bytes.map(pages_of).collect())
+        merge(bytes.filter_map(pages_of).filter(|pages| !pages.is_empty()).collect())
     }
 }
 
@@ -67,6 +74,7 @@ mod tests {
     fn pfn_0_is_the_page_of_the_origin() {
         let grid = grid(0x6000_0123);
         assert_eq!(grid.origin(), PhysAddr::new(0x6000_0000));
+        assert_eq!(grid.pages_before(), 0x6_0000);
         assert_eq!(grid.locate(PhysAddr::new(0x6000_1fff)), Some((Pfn::new(1), 0xfff)));
         assert_eq!(grid.locate(PhysAddr::new(0x5fff_ffff)), None);
         assert_eq!(grid.address_of(Pfn::new(2)), PhysAddr::new(0x6000_2000));
@@ -78,5 +86,10 @@ mod tests {
             .map(|(start, end)| Span::new(PhysAddr::new(start), PhysAddr::new(end)));
         let run = |start, end| Span::new(Pfn::new(start), Pfn::new(end));
         assert_eq!(grid(0x1_0000).runs_touched(bytes.into_iter()), [run(0, 1), run(5, 8)]);
+        assert_eq!(
+            grid(0x1_6000).runs_touched(bytes.into_iter()),
+            [run(0, 2)],
+            "none before pfn 0"
+        );
     }
 }

@@ -44,7 +44,6 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::pages::{PhysAddr, Position};
 use kernel_pages::KernelPages;
 use reasons::SelectError;
 use rules::Rules;
@@ -221,9 +220,6 @@ impl Prepared {
 
 /// Ensures that a page frame number of the dump is one of the kernel.
 fn check_page_numbers(dump: &Dump) -> std::result::Result<(), SelectError> {
-    if dump.grid().origin() != PhysAddr::ZERO {
-        return Err(SelectError::Origin);
-    }
     if dump.notes().of_xen {
         return Err(SelectError::Xen);
     }

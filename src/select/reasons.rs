@@ -21,10 +21,6 @@ pub(super) enum SelectError {
     NoVmcoreinfo,
 
     /// A pfn of the dump is not a pfn of the kernel.
-    #[error("the dump's page frame numbers do not start at physical address 0")]
-    Origin,
-
-    /// A pfn of the dump is not a pfn of the kernel.
     #[error("this is Xen's memory, whose page frame numbers are not those of the kernel")]
     Xen,
 

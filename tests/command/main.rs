@@ -15,6 +15,7 @@
 )]
 
 mod advice;
+mod arm;
 mod care;
 mod classes;
 #[path = "../common/mod.rs"]

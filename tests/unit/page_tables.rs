@@ -35,8 +35,7 @@ fn the_tables_of_an_address_are_found_on_every_architecture() {
         for at in &way {
             assert!(all.iter().any(|table| table.contains(at)), "{paging:?}: {at:#x}");
         }
-        // i386's tables also map themselves.
-        let own = u64::from(matches!(paging, Paging::I386 | Paging::I386Pae));
+        let own = u64::from(maps_itself(paging));
         let expected = TablesFound { tables: way.len() as u64 + own, ..TablesFound::default() };
         assert_eq!(found, expected, "{paging:?}");
         let bytes = (paging.entry_bytes() as u64) << paging.levels()[0].1;

@@ -52,7 +52,7 @@ fn an_unmapped_address_names_the_entry_that_ends_the_walk() {
             let nothing = paging.nothing(shift);
             let bytes = paging.entry_bytes();
             world.machine.memory.write_int(at, paging.endian(), bytes, nothing);
-            if level == 0 && world.arch == Architecture::I386 {
+            if level == 0 && maps_itself(paging) {
                 // Without it the tables cannot be found.
                 continue;
             }
@@ -123,6 +123,8 @@ fn an_address_outside_every_range_never_reaches_the_tables() {
         (Paging::Riscv { bits: 39 }, 0xffff_0000_0000_0000),
         (Paging::S390 { tables: 2 }, 1 << 42),
         (Paging::I386, 1 << 32),
+        (Paging::ArmShort, 1 << 32),
+        (Paging::ArmLong, 1 << 32),
     ] {
         let (world, _) = world(paging);
         let translator = world.translator();
@@ -389,6 +391,86 @@ fn i386_finds_its_linear_map_by_a_self_map() {
 }
 
 #[test]
+fn arm_finds_its_linear_map_by_a_self_map() {
+    // PAGE_OFFSET, PHYS_OFFSET, the lowest segment: the same, after the firmware's, rounded down.
+    for (page_offset, phys_offset, lowest) in [
+        (0xc000_0000, 0x6000_0000, 0x6000_0000),
+        (0xb000_0000, 0x4420_0000, 0x4000_0000),
+        (0x8000_0000, 0x4000_0000, 0x4010_0000),
+        (0x4000_0000, 0x8_0000_0000, 0x8_0000_0000u64),
+    ] {
+        for paging in [Paging::ArmShort, Paging::ArmLong] {
+            if paging == Paging::ArmShort && phys_offset >> 32 != 0 {
+                continue;
+            }
+            // VMCOREINFO need not say which tables they are.
+            let info = format!("SYMBOL(swapper_pg_dir)={:x}", page_offset + 0x4000);
+            let mut world = World::new(Architecture::Arm, 4096, &info);
+            world.phys_base = lowest;
+            let memory = &mut world.machine.memory;
+            let root = phys_offset + 0x4000;
+            let mut tables = PageTables::new(memory, paging, root, phys_offset + 0x10_0000);
+            let last = paging.levels().len() - 1;
+            tables.map(memory, page_offset, phys_offset, last - 1);
+            tables.map(memory, 0xf880_0000, 0x7654_3000, last);
+            let translator = world.translator();
+            assert_eq!(translator.translate(virt(0xf880_0123)), Ok(phys(0x7654_3123)));
+            let found = translator.translate(virt(page_offset + 0x8_9abc));
+            assert_eq!(found, Ok(phys(phys_offset + 0x8_9abc)), "{page_offset:#x}");
+        }
+    }
+    // Without tables: low memory alone, from the lowest segment on.
+    let mut world = World::new(Architecture::Arm, 4096, "SYMBOL(swapper_pg_dir)=c0004000");
+    world.phys_base = 0x6000_0000;
+    assert_eq!(world.translator().translate(virt(0xc012_3456)), Ok(phys(0x6012_3456)));
+    let error = chain(&world.translator().translate(virt(0xf880_0000)).unwrap_err());
+    assert!(error.ends_with("no PHYS_OFFSET makes the page tables map themselves"), "{error}");
+    for symbol in ["3fffffff", "1c0004000"] {
+        let info = format!("SYMBOL(swapper_pg_dir)={symbol}");
+        let complaint = World::new(Architecture::Arm, 4096, &info).complaint();
+        let expected = format!("SYMBOL(swapper_pg_dir): 0x{symbol} is in no direct map of arm");
+        assert!(complaint.ends_with(&expected), "{complaint}");
+    }
+}
+
+#[test]
+fn arm_finds_its_linear_map_by_the_addresses_of_the_segments() {
+    let mut world = World::new(Architecture::Arm, 4096, "SYMBOL(swapper_pg_dir)=c0004000");
+    // A second bank, whose physical addresses are far from the lowest.
+    let load = |p_vaddr, p_paddr| Segment {
+        p_type: PT_LOAD,
+        p_offset: 0,
+        p_vaddr: virt(p_vaddr),
+        p_paddr: Some(phys(p_paddr)),
+        p_filesz: 0x10_0000,
+        p_memsz: 0x10_0000,
+    };
+    world.segments = vec![load(0, 0x1000_0000), load(0xc100_0000, 0x8100_0000)];
+    world.phys_base = 0x1000_0000;
+    let memory = &mut world.machine.memory;
+    let mut tables = PageTables::new(memory, Paging::ArmShort, 0x8000_4000, 0x8010_0000);
+    tables.map(memory, 0xc000_0000, 0x8000_0000, 0);
+    tables.map(memory, 0xbf00_0000, 0x8765_4000, 1);
+    assert_eq!(world.translator().translate(virt(0xbf00_0042)), Ok(phys(0x8765_4042)));
+}
+
+#[test]
+fn arm_maps_16_mib_or_64_kib_by_16_equal_entries() {
+    let (mut world, mut tables) = world(Paging::ArmShort);
+    let memory = &mut world.machine.memory;
+    for nth in 0..16 {
+        // Bits 32 to 39 of the address are 0x5a.
+        memory.write_int(ROOT + (0xf30 + nth) * 4, Endian::Little, 4, 0x23a4_04ae);
+        let way = tables.map(memory, 0xf251_0000 + nth * 4096, 0, 1);
+        memory.write_int(way[1], Endian::Little, 4, 0x7654_045d);
+    }
+    let translator = world.translator();
+    let found = |vaddr| translator.map(virt(vaddr)).map(|found| (found.paddr.get(), found.bytes));
+    assert_eq!(found(0xf312_3456), Ok((0x5a_2312_3456, 0xed_cbaa)));
+    assert_eq!(found(0xf251_fedc), Ok((0x7654_fedc, 0x124)));
+}
+
+#[test]
 fn loongarch_has_three_direct_windows() {
     let world = World::new(Architecture::LoongArch64, 16384, "");
     let translator = world.translator();
@@ -435,7 +517,7 @@ proptest! {
 
     #[test]
     fn whatever_is_mapped_is_found(
-        which in 0usize..28,
+        which in 0usize..30,
         pages in prop::collection::vec((any::<u64>(), any::<u64>()), 1..12),
     ) {
         let paging = every_paging()[which];
@@ -457,7 +539,7 @@ proptest! {
 
     #[test]
     fn tables_of_noise_end_after_as_many_reads_as_levels(
-        which in 0usize..28,
+        which in 0usize..30,
         noise in prop::collection::vec(any::<u64>(), 512),
         vaddr in any::<u64>(),
     ) {
@@ -481,14 +563,14 @@ proptest! {
     #[test]
     fn a_vmcoreinfo_of_noise_gives_an_error_or_a_usable_translator(
         lines in prop::collection::vec((0usize..16, any::<u64>(), any::<bool>()), 0..16),
-        arch in 0usize..7,
+        arch in 0usize..8,
         page_shift in 8u32..20,
         vaddr in any::<u64>(),
     ) {
         let arch = [
             Architecture::X86_64, Architecture::I386, Architecture::Aarch64,
             Architecture::Riscv64, Architecture::S390x, Architecture::Ppc64,
-            Architecture::LoongArch64,
+            Architecture::LoongArch64, Architecture::Arm,
         ][arch];
         let keys = [
             "NUMBER(VA_BITS)", "NUMBER(TCR_EL1_T1SZ)", "NUMBER(kimage_voffset)",

@@ -196,6 +196,8 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
     let arch = Architecture::of_uts_machine(&header.utsname.machine)
         .or_else(|| Architecture::of_vmcoreinfo(vmcoreinfo.as_ref()?, layout))
         .or_else(|| Architecture::of_prstatus(notes.prstatus_bytes?, layout))
+        // QEMU has 32-bit arm in the layout of i386, but with registers.
+        .or_else(|| vmcoreinfo.as_ref().and(Architecture::of_layout(layout)))
         .unwrap_or(Architecture::Other {
             machine: 0,
             is_64bit: matches!(layout, StructLayout::Bits64(_)),
@@ -214,7 +216,8 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
         ));
     }
     let phys_base = fitting_phys_base(layout, phys_base, &mut warnings);
-    let origin = if arch.counts_pfns_from_phys_base() { phys_base } else { 0 };
+    let is_relative = counts_from_phys_base(arch, phys_base / block_size.bytes(), &present);
+    let origin = if is_relative { phys_base } else { 0 };
     let page_size = vmcoreinfo.as_ref().and_then(Vmcoreinfo::page_size).and_then(PageSize::new);
     // The pages can only be told apart if both start at the same address.
     let page_size = page_size.filter(|size| size.offset_of(origin) == block_size.offset_of(origin));
@@ -293,6 +296,13 @@ fn check_set(
         ));
     }
     Ok(())
+}
+
+/// Whether blocks count from `phys_base`, which is `blocks` blocks after address 0. QEMU counts from 0
+/// even on 32-bit arm: then no block is before `phys_base`, where memory starts.
+fn counts_from_phys_base(arch: Architecture, blocks: u64, present: &PageSet) -> bool {
+    let first = present.runs().next().map_or(Pfn::ZERO, |run| run.start);
+    arch.counts_pfns_from_phys_base() && first < Pfn::new(blocks)
 }
 
 /// Finds the notes of the first file. Adds a note for VMCOREINFO or ERASEINFO if only the sub header

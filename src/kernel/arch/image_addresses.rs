@@ -5,6 +5,16 @@ use crate::format::elf::{PT_LOAD, Segment};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PhysAddr, Position, VirtAddr};
 
+/// Where 32-bit arm's direct map may begin: PAGE_OFFSET of the VMSPLIT choices in arch/arm/Kconfig.
+const ARM_PAGE_OFFSETS: [u64; 4] = [0xc000_0000, 0xb000_0000, 0x8000_0000, 0x4000_0000];
+
+/// Where 32-bit arm's direct map begins, by an address of the image. That is in its first 128 MiB.
+pub(crate) fn arm_page_offset(image: VirtAddr) -> Option<VirtAddr> {
+    let is_direct_map = image.get() <= u32::MAX.into();
+    let offset = ARM_PAGE_OFFSETS.iter().find(|&&offset| is_direct_map && offset <= image.get());
+    offset.copied().map(VirtAddr::new)
+}
+
 impl Architecture {
     /// Physical addresses that a virtual address of the kernel's image may have, the likeliest first.
     /// The caller must recognise the right one by its contents.
@@ -33,6 +43,10 @@ impl Architecture {
             Architecture::I386 | Architecture::Ppc => vaddr.get().checked_sub(0xc000_0000),
             Architecture::Ppc64 => Some(vaddr.get() & 0x0fff_ffff_ffff_ffff),
             Architecture::LoongArch64 => Some(vaddr.get() & 0x0000_ffff_ffff_ffff),
+            Architecture::Arm => {
+                let offset = arm_page_offset(vaddr).map(|page_offset| vaddr - page_offset);
+                offset.and_then(|offset| offset.checked_add(phys_base))
+            }
             // Since 6.10 (c98d2ecae08f) the image has virtual addresses of its own, from
             // KERNELOFFSET on. Before, both are equal.
             Architecture::S390x | Architecture::S390 => {

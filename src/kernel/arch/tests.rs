@@ -86,6 +86,11 @@ fn an_address_of_the_image_may_follow_the_formula_or_a_segment() {
     let arm64 = Architecture::Aarch64;
     assert_eq!(addresses(arm64, 0xffff_8000_1000_0000, &info, 0, &[]), [0x4000_0000]);
     assert_eq!(addresses(arm64, 0x10, &Vmcoreinfo::default(), 0, &segments[..]), []);
+    let arm = Architecture::Arm;
+    let none = Vmcoreinfo::default();
+    assert_eq!(addresses(arm, 0xc050_0000, &none, 0x6000_0000, &[]), [0x6050_0000]);
+    assert_eq!(addresses(arm, 0x8050_0000, &none, 0x4000_0000, &[]), [0x4050_0000]);
+    assert_eq!(addresses(arm, 0x50_0000, &none, 0x4000_0000, &[]), []);
     let s390x = Architecture::S390x;
     let info = Vmcoreinfo::parse(b"KERNELOFFSET=3ffe0000000\nKERNELOFFPHYS=1000000\n");
     assert_eq!(addresses(s390x, 0x3ff_e123_4560, &info, 0, &[]), [0x223_4560]);

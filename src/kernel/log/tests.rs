@@ -57,6 +57,7 @@ fn with_kernel<T>(bytes: Vec<u8>, info: &[u8], then: impl FnOnce(&Kernel<'_>) ->
         arch: Architecture::Ppc64,
         layout: StructLayout::Bits64(ByteOrder::Little),
         page_size: 65536,
+        pages_before: 0,
         info: &Vmcoreinfo::parse(info),
         phys_base: 0,
         segments: &[],

@@ -35,7 +35,7 @@ fn section_size_bits(kernel: &Kernel<'_>) -> Option<u64> {
         Architecture::I386 if kernel.info.config("X86_PAE") => 29,
         Architecture::I386 => 26,
         Architecture::Aarch64 => 30,
-        Architecture::S390x => 28,
+        Architecture::S390x | Architecture::Arm => 28,
         Architecture::Ppc64 => 24,
         Architecture::LoongArch64 => 29,
         _ => return None,

@@ -26,6 +26,9 @@ pub(super) struct EntryFormat {
 }
 
 impl EntryFormat {
+    /// The long descriptors of 32-bit arm: those of 4 KiB granules, with addresses of 40 bits.
+    pub(super) const LPAE: EntryFormat = EntryFormat { page_shift: 12, lpa2: false };
+
     fn address(self, entry: u64) -> PhysAddr {
         let low = |bits: u32| entry & ((1 << bits) - 1) & !((1 << self.page_shift) - 1);
         PhysAddr::new(if self.lpa2 {

@@ -1,7 +1,7 @@
 //! The kernel's direct map of all memory: it gives the segments of an ELF core virtual addresses.
 
 use super::tables::Tables;
-use super::{Kernel, LinearRange, Translator};
+use super::{Kernel, LinearRange, Translator, arm};
 use crate::format::elf::{PT_LOAD, Segment};
 use crate::kernel::arch::{Architecture, START_KERNEL_MAP};
 use crate::kernel::error::AddressError;
@@ -75,6 +75,9 @@ impl DirectMap {
         let tables = space.tables.as_ref().ok();
         let range = match (kernel.arch, tables) {
             (Architecture::X86_64, Some(tables)) => x86_64(tables, kernel.memory)?,
+            (Architecture::Arm, Some(tables)) => {
+                arm::mapped_lowmem(tables, kernel.memory, space.linear?)?
+            }
             _ => space.linear?,
         };
         let map = DirectMap::of_range(&range)?;
@@ -186,6 +189,7 @@ mod tests {
             page_size: 4096,
             info: &info,
             phys_base: 0,
+            pages_before: 0,
             segments: &[],
             memory: &Words(words.iter().copied().collect()),
         })
@@ -236,6 +240,60 @@ mod tests {
         let highmem = [load(0xc000_0000, 0), load(0xffff_ffff, 0x3000_0000)];
         let map = of(Architecture::I386, &highmem).unwrap();
         assert_eq!((map.paddrs.end.get(), map.offset), (0x2000, 0xc000_0000));
+    }
+
+    /// Memory from 0x60000000 on, of which the kernel's tables map so many MiB as the direct map.
+    fn arm(mapped: u64, words: &[(u64, u64)]) -> Option<DirectMap> {
+        let section = |mib: u64| (0x4000 + 4 * (0xc00 + mib), (0x6000_0000 + (mib << 20)) | 0x402);
+        let all = (0..mapped).map(section).chain(words.iter().copied()).collect();
+        let info = Vmcoreinfo::parse(b"SYMBOL(swapper_pg_dir)=c0004000\n");
+        DirectMap::find(&Kernel {
+            arch: Architecture::Arm,
+            layout: StructLayout::Padded32(ByteOrder::Little),
+            page_size: 4096,
+            info: &info,
+            phys_base: 0x6000_0000,
+            pages_before: 0x6_0000,
+            segments: &[],
+            memory: &Shifted(Words(all)),
+        })
+    }
+
+    /// The same memory from 0x60000000 on.
+    struct Shifted(Words);
+
+    impl PhysicalMemory for Shifted {
+        fn read_physical(&self, paddr: PhysAddr, buf: &mut [u8]) -> Result<(), Unreadable> {
+            let hole = Unreadable { paddr, why: MissingReason::Hole };
+            let offset = paddr.get().checked_sub(0x6000_0000).ok_or(hole)?;
+            self.0.read_physical(PhysAddr::new(offset), buf)
+        }
+
+        fn readable_bytes(&self) -> u64 {
+            self.0.readable_bytes()
+        }
+    }
+
+    #[test]
+    fn arms_direct_map_ends_where_the_tables_end_it() {
+        let ends_at = |map: Option<DirectMap>| {
+            let map = map.unwrap();
+            assert_eq!((map.paddrs.start.get(), map.offset), (0x6000_0000, 0x6000_0000));
+            map.paddrs.end.get()
+        };
+        assert_eq!(ends_at(arm(16, &[])), 0x6100_0000);
+        // A hole, and memory after it; then the last pages, by a table; then a page of vmalloc()'s that
+        // is where the direct map would have it.
+        let words = [
+            (0x4000 + 4 * 0xc20, 0x6200_0402),
+            (0x4000 + 4 * 0xc21, 0x6000_9001),
+            (0x9000, 0x6210_0002),
+            (0x9004, 0x6210_1002),
+            (0x4000 + 4 * 0xf90, 0x6000_9401),
+            (0x9408, 0x9900_2002),
+        ];
+        assert_eq!(ends_at(arm(16, &words)), 0x6210_2000);
+        assert_eq!(arm(0, &words), None, "the tables do not map themselves");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! entry; only `tables` walks them. A linear range is one that the kernel maps by adding a constant.
 //! Linear ranges locate the tables themselves, and memory whose tables are not in the dump.
 
+mod arm;
 mod arm64;
 pub(crate) mod direct_map;
 mod enumerate;
@@ -50,6 +51,9 @@ pub struct Kernel<'a> {
     pub info: &'a Vmcoreinfo,
     /// See [`Architecture::phys_base`]; a kdump file's header has the same value.
     pub phys_base: u64,
+    /// How many pages are before pfn 0 of the dump. The kernel's own page frame numbers are greater
+    /// by that: see [`Architecture::counts_pfns_from_phys_base`].
+    pub pages_before: u64,
     /// The program headers of an ELF core, empty for a kdump file. If the kernel wrote them, their
     /// virtual addresses are those of its direct map.
     pub segments: &'a [Segment],
@@ -127,6 +131,7 @@ impl<'a> Translator<'a> {
         let space = match kernel.arch {
             Architecture::X86_64 => x86::x86_64(kernel),
             Architecture::I386 => x86::i386(kernel),
+            Architecture::Arm => arm::address_space(kernel),
             Architecture::Aarch64 => arm64::address_space(kernel),
             Architecture::Riscv64 => riscv::address_space(kernel),
             Architecture::S390x => s390::address_space(kernel),

@@ -1,7 +1,7 @@
 //! The walk down page tables of any depth. It ends after as many reads as levels, whatever the
 //! entries point to.
 
-use super::{Mapping, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
+use super::{Mapping, arm, arm64, loongarch, ppc64, read_word, riscv, s390, x86};
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::AddressError;
 use crate::kernel::physical::PhysicalMemory;
@@ -44,6 +44,7 @@ pub(super) enum Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TableFormat {
     X86(x86::EntryFormat),
+    ArmShort,
     Arm64(arm64::EntryFormat),
     Riscv,
     S390,
@@ -167,6 +168,7 @@ impl Tables {
     pub(super) fn decode_entry(&self, entry: u64, level: &Level, last: bool) -> Entry {
         match self.format {
             TableFormat::X86(entries) => entries.decode_entry(entry, level, last),
+            TableFormat::ArmShort => arm::decode_short(entry, last),
             TableFormat::Arm64(entries) => entries.decode_entry(entry, level, last),
             TableFormat::Riscv => riscv::decode_entry(entry, last),
             TableFormat::S390 => s390::decode_entry(entry, level, last),

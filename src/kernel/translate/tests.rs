@@ -40,6 +40,26 @@ fn entries_of_x86_are_decoded_as_intel_defines_them() {
 }
 
 #[test]
+fn short_descriptors_of_arm_are_decoded_as_the_architecture_defines_them() {
+    let first = |entry| arm::decode_short(entry, false);
+    assert_eq!(first(0x6010_141e), leaf_at(0x6010_0000, None), "a section");
+    assert_eq!(first(0x6010_141f), leaf_at(0x6010_0000, None), "privileged execute never");
+    assert_eq!(first(0x6010_1400), Entry::None);
+    assert_eq!(first(0x6fff_fc21), table_at(0x6fff_fc00));
+    assert_eq!(
+        first(0x61ff_ffff),
+        leaf_at(0xff_6100_0000, Some(16 << 20)),
+        "all bits of the address"
+    );
+    assert_eq!(first(0x6104_0402), leaf_at(0x6100_0000, Some(16 << 20)));
+    let last = |entry| arm::decode_short(entry, true);
+    assert_eq!(last(0x6fff_f45e), leaf_at(0x6fff_f000, None), "a small page");
+    assert_eq!(last(0x6fff_f45f), leaf_at(0x6fff_f000, None), "execute never");
+    assert_eq!(last(0x6fff_045d), leaf_at(0x6fff_0000, Some(64 << 10)), "a large page");
+    assert_eq!(last(0x6fff_f45c), Entry::None);
+}
+
+#[test]
 fn entries_of_riscv_are_decoded_as_the_privileged_architecture_defines_them() {
     assert_eq!(riscv::decode_entry(0x2080_0001, false), table_at(0x8200_0000));
     assert_eq!(riscv::decode_entry(0x2080_00ef, false), leaf_at(0x8200_0000, None));

@@ -2,9 +2,7 @@
 
 use crate::kernel::Error;
 use crate::kernel::nodes::MAX_ORDERS;
-use crate::kernel::struct_page::{
-    PageType, StructPage, StructPageFormat, aligned_order, flag, page_type,
-};
+use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, flag, page_type};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::Pfn;
 use crate::select::reasons::Inconsistency;
@@ -100,7 +98,7 @@ impl Rule {
         if order >= self.orders {
             return RuleMatch::Inconsistent(Inconsistency::FreeBlockOrder);
         }
-        match aligned_order(pfn, order) {
+        match page.aligned_order(pfn, order) {
             Some(order) if self.is_in_use(page, order) => {
                 RuleMatch::Inconsistent(Inconsistency::FreeBlockInUse)
             }

@@ -138,8 +138,16 @@ pub fn look(bytes: &[u8]) -> String {
     let memory = Memory::of(Take(rest));
     let page_size = 4096 << (flags >> 1 & 7).min(6);
     let segments = &[];
-    let kernel =
-        Kernel { arch, layout, page_size, info: &info, phys_base, segments, memory: &memory };
+    let kernel = Kernel {
+        arch,
+        layout,
+        page_size,
+        info: &info,
+        phys_base,
+        pages_before: 0,
+        segments,
+        memory: &memory,
+    };
     check_translation(&kernel, &text);
     check_log(&kernel, &memory)
 }

@@ -242,7 +242,12 @@ fn a_mem_section_that_points_to_itself_excludes_nothing() {
             // Each word of the roots, the sections and the pointer is the address of one of them.
             let judge = with_tables(&mm, |core, mm| {
                 for &(_, paddr) in &core.tables {
-                    let words = if roots == Roots::Pointer { 1 } else { 8 };
+                    let words = match roots {
+                        Roots::Pointer => 1,
+                        // Memory need not begin in the first section.
+                        Roots::Sections => 16,
+                        Roots::Array => 8,
+                    };
                     for nth in 0..words {
                         let word = int(endian, long, core.tables[0].0 | flags);
                         mm.patches.push((paddr + nth * long as u64, word));

@@ -79,6 +79,10 @@ pub enum Paging {
     I386,
     /// Three levels of 8-byte entries.
     I386Pae,
+    /// Two levels of 4-byte entries: sections of 1 MiB, coarse tables.
+    ArmShort,
+    /// Three levels of 8-byte entries: LPAE.
+    ArmLong,
     /// Page shift: 12, 14, 16; bits of address in use, bits of address configured.
     Arm64 { shift: u32, bits: u32, configured: u32 },
     /// Bits of address: 39, 48, 57.
@@ -100,7 +104,8 @@ impl Paging {
                 [(48, 9), (39, 9), (30, 9), (21, 9), (12, 9)][5 - levels..].to_vec()
             }
             Paging::I386 => vec![(22, 10), (12, 10)],
-            Paging::I386Pae => vec![(30, 2), (21, 9), (12, 9)],
+            Paging::I386Pae | Paging::ArmLong => vec![(30, 2), (21, 9), (12, 9)],
+            Paging::ArmShort => vec![(20, 12), (12, 8)],
             Paging::Riscv { bits } => {
                 let skip = (57 - bits as usize) / 9;
                 [(48, 9), (39, 9), (30, 9), (21, 9), (12, 9)][skip..].to_vec()
@@ -130,7 +135,7 @@ impl Paging {
 
     /// Bytes of an entry.
     pub fn entry_bytes(self) -> usize {
-        if self == Paging::I386 { 4 } else { 8 }
+        if matches!(self, Paging::I386 | Paging::ArmShort) { 4 } else { 8 }
     }
 
     /// Byte order of entries; arm64's is the kernel's, little-endian here.
@@ -147,6 +152,9 @@ impl Paging {
             Paging::X86_64 { encrypted, .. } => paddr | encrypted | 0x63,
             Paging::I386 => paddr | 0x63,
             Paging::I386Pae => paddr | 0x01,
+            // Domain 1.
+            Paging::ArmShort => paddr | 0x21,
+            Paging::ArmLong => paddr | 0x3,
             Paging::Arm64 { shift, bits, .. } => arm64_address(paddr, shift, bits) | 0x3,
             Paging::Riscv { .. } => paddr >> 12 << 10 | 0x1,
             // Segment table entries name 2 KiB page tables; others carry type and length.
@@ -170,6 +178,11 @@ impl Paging {
             Paging::I386 if last => paddr | 0x163,
             Paging::I386 => (paddr & 0xffc0_0000) | (paddr >> 32) << 13 | 0x1e3,
             Paging::I386Pae => 1 << 63 | paddr | if last { 0x163 } else { 0x1e3 },
+            // A small page: shared, cached, not executable. A section: the same, in domain 0.
+            Paging::ArmShort if last => paddr | 0x45f,
+            Paging::ArmShort => paddr | 0x1_141e,
+            // XN, access flag, inner shareable, the fourth kind of memory; Linux's dirty bit.
+            Paging::ArmLong => 0x00c0_0000_0000_0000 | paddr | if last { 0x70f } else { 0x70d },
             Paging::Arm64 { shift, bits, .. } => {
                 let kind = if last { 3 } else { 1 };
                 // UXN and PXN, access flag; the shareability bits without 52-bit addresses.
@@ -207,6 +220,8 @@ fn arm64_address(paddr: u64, shift: u32, bits: u32) -> u64 {
 pub struct PageTables {
     pub paging: Paging,
     pub root: u64,
+    /// The physical address of the memory's first byte, which entries count.
+    pub start: u64,
     free: u64,
     /// Tables by the level of the entry that names them and the addresses below it.
     tables: BTreeMap<(usize, u64), u64>,
@@ -215,7 +230,7 @@ pub struct PageTables {
 impl PageTables {
     /// An empty root at `root`; further tables from `free` on.
     pub fn new(memory: &mut Memory, paging: Paging, root: u64, free: u64) -> Self {
-        let tables = PageTables { paging, root, free, tables: BTreeMap::new() };
+        let tables = PageTables { paging, root, start: 0, free, tables: BTreeMap::new() };
         let (shift, index_bits) = paging.levels()[0];
         tables.clear(memory, root, shift, index_bits);
         tables
@@ -240,7 +255,7 @@ impl PageTables {
             let at = table + (vaddr >> shift & ((1 << index_bits) - 1)) * bytes as u64;
             way.push(at);
             if nth == level {
-                let leaf = self.paging.leaf(paddr >> shift << shift, shift);
+                let leaf = self.paging.leaf((paddr + self.start) >> shift << shift, shift);
                 memory.write_int(at, endian, bytes, leaf);
                 break;
             }
@@ -254,7 +269,7 @@ impl PageTables {
             // Tables are aligned to their size, and at least to what an entry can name.
             self.free += size.next_multiple_of(1 << 16);
             self.tables.insert((nth, vaddr >> shift), next);
-            memory.write_int(at, endian, bytes, self.paging.table(next, shift));
+            memory.write_int(at, endian, bytes, self.paging.table(next + self.start, shift));
             table = next;
         }
         way

@@ -52,6 +52,7 @@ impl World {
     pub fn new(arch: Architecture, page_size: u64, info: &str) -> World {
         let layout = match arch {
             Architecture::I386 => StructLayout::Packed32,
+            Architecture::Arm => StructLayout::Padded32(ByteOrder::Little),
             Architecture::S390x => StructLayout::Bits64(ByteOrder::Big),
             _ => StructLayout::Bits64(ByteOrder::Little),
         };
@@ -68,6 +69,7 @@ impl World {
             page_size: self.page_size,
             info: &self.info,
             phys_base: self.phys_base,
+            pages_before: 0,
             segments: &self.segments,
             memory: &self.machine,
         }

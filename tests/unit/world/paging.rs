@@ -24,6 +24,8 @@ pub fn every_paging() -> Vec<Paging> {
         Paging::X86_64 { levels: 4, encrypted: 1 << 47 },
         Paging::I386,
         Paging::I386Pae,
+        Paging::ArmShort,
+        Paging::ArmLong,
         Paging::Riscv { bits: 39 },
         Paging::Riscv { bits: 48 },
         Paging::Riscv { bits: 57 },
@@ -54,8 +56,12 @@ pub fn every_paging() -> Vec<Paging> {
     all
 }
 
-/// A kernel with empty tables of that kind, except for the entry by which i386's tables are
-/// recognised.
+/// Whether the kernel's tables are recognised by an entry that maps them.
+pub fn maps_itself(paging: Paging) -> bool {
+    matches!(paging, Paging::I386 | Paging::I386Pae | Paging::ArmShort | Paging::ArmLong)
+}
+
+/// A kernel with empty tables of that kind, except for the entry by which some are recognised.
 pub fn world(paging: Paging) -> (World, PageTables) {
     let (arch, page_shift, info) = match paging {
         Paging::X86_64 { levels, encrypted } => (
@@ -71,6 +77,12 @@ pub fn world(paging: Paging) -> (World, PageTables) {
         Paging::I386Pae => {
             let info = "SYMBOL(swapper_pg_dir)=c1200000\nCONFIG_X86_PAE=y\n";
             (Architecture::I386, 12, info.to_owned())
+        }
+        // PHYS_OFFSET is 16 MiB.
+        Paging::ArmShort => (Architecture::Arm, 12, "SYMBOL(swapper_pg_dir)=c0200000\n".to_owned()),
+        Paging::ArmLong => {
+            let info = "SYMBOL(swapper_pg_dir)=c0200000\nCONFIG_ARM_LPAE=y\n";
+            (Architecture::Arm, 12, info.to_owned())
         }
         Paging::Arm64 { shift, bits, configured } => (
             Architecture::Aarch64,
@@ -104,8 +116,9 @@ pub fn world(paging: Paging) -> (World, PageTables) {
     };
     let mut world = World::new(arch, 1 << page_shift, &info);
     let mut tables = PageTables::new(&mut world.machine.memory, paging, ROOT, FREE);
-    if arch == Architecture::I386 {
-        tables.map(&mut world.machine.memory, 0xc120_0000, ROOT, paging.levels().len() - 1);
+    if maps_itself(paging) {
+        let root = if arch == Architecture::Arm { 0xc020_0000 } else { 0xc120_0000 };
+        tables.map(&mut world.machine.memory, root, ROOT, paging.levels().len() - 1);
     }
     (world, tables)
 }
@@ -118,6 +131,7 @@ pub fn address(paging: Paging, low: u64) -> u64 {
         Paging::X86_64 { levels: 4, .. } => 0xffff_8000_0000_0000 | within(46),
         Paging::X86_64 { .. } => 0xff00_0000_0000_0000 | within(55),
         Paging::I386 | Paging::I386Pae => 0xc200_0000 | within(24),
+        Paging::ArmShort | Paging::ArmLong => 0xf200_0000 | within(24),
         Paging::Arm64 { bits, .. } => u64::MAX << bits | within(bits),
         Paging::Riscv { bits } => u64::MAX << (bits - 1) | within(bits - 1),
         Paging::S390 { tables } => within(20 + 11 * u32::try_from(tables).unwrap()),
@@ -129,7 +143,8 @@ pub fn address(paging: Paging, low: u64) -> u64 {
 /// A physical address that the tables can express.
 pub fn physical(paging: Paging, low: u64) -> u64 {
     let bits = match paging {
-        Paging::I386 => 32,
+        Paging::I386 | Paging::ArmShort => 32,
+        Paging::ArmLong => 40,
         Paging::X86_64 { encrypted, .. } if encrypted != 0 => 47,
         Paging::Arm64 { shift, bits, .. } if shift == 16 || bits == 52 => 52,
         Paging::Arm64 { .. } | Paging::LoongArch { .. } => 48,
@@ -145,6 +160,7 @@ pub fn leaf_levels(paging: Paging) -> Vec<usize> {
         Paging::X86_64 { .. } | Paging::S390 { .. } => 2,
         Paging::Arm64 { .. } | Paging::Riscv { .. } => (levels - 1).min(2),
         Paging::I386 | Paging::I386Pae | Paging::LoongArch { .. } => 1,
+        Paging::ArmShort | Paging::ArmLong => 1,
         Paging::Ppc64Radix { .. } => 2,
     };
     (levels - 1 - large..levels).collect()

@@ -17,7 +17,10 @@ pub struct Arch {
     pub long: usize,
     pub page_shift: u32,
     pub paging: Paging,
-    /// Virtual address of physical address 0 in the linear map.
+    /// Physical address of the memory's first byte. All others that a machine has count from there, and
+    /// so do its pfns; only tables and headers have the true ones.
+    pub start: u64,
+    /// Virtual address of the memory's first byte in the linear map.
     pub linear: u64,
     /// The same in the kernel's image.
     pub image: u64,
@@ -36,6 +39,7 @@ pub const X86_64: Arch = Arch {
     long: 8,
     page_shift: 12,
     paging: Paging::X86_64 { levels: 4, encrypted: 0 },
+    start: 0,
     linear: 0xffff_8880_0000_0000,
     image: 0xffff_ffff_8000_0000,
     vmemmap: 0xffff_ea00_0000_0000,
@@ -65,6 +69,31 @@ pub const I386: Arch = Arch {
     vmemmap: 0,
     info: "CONFIG_X86_PAE=y\n",
     ..X86_64
+};
+
+/// Short descriptors; memory begins where a block of the allocator's largest order does not.
+pub const ARM: Arch = Arch {
+    class: Class::Elf32,
+    machine: machine::ARM,
+    name: "armv7l",
+    long: 4,
+    paging: Paging::ArmShort,
+    start: 0x6020_0000,
+    linear: 0xc000_0000,
+    image: 0xc000_0000,
+    vmemmap: 0,
+    info: "",
+    ..X86_64
+};
+
+/// Long descriptors, and a linear map of 2 GiB.
+pub const ARM_LPAE: Arch = Arch {
+    paging: Paging::ArmLong,
+    start: 0x4000_0000,
+    linear: 0x8000_0000,
+    image: 0x8000_0000,
+    info: "CONFIG_ARM_LPAE=y\n",
+    ..ARM
 };
 
 /// Big-endian; addresses of the kernel have no bit that tells them.
@@ -127,6 +156,12 @@ impl Arch {
     #[must_use]
     pub fn address_mask(&self) -> u64 {
         if self.long == 8 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
+    /// The kernel's number of the memory's first page.
+    #[must_use]
+    pub fn first_pfn(&self) -> u64 {
+        self.start >> self.page_shift
     }
 
     /// An address in the linear map, as objects of the kernel have.

@@ -8,6 +8,7 @@ use crate::printk::{Ring, Words as LogWords};
 use crate::segments::Load;
 use crate::vmcore::VmcoreBuilder;
 
+use super::arch::Arch;
 use super::kernel::{Hvo, Model};
 use super::ram::{DATA, IMAGE, LOG, Mm, TABLES};
 use super::sections::{self, Placed, Tables};
@@ -121,6 +122,7 @@ impl Mm {
             memory.write(pfn * page + 64, format!("page {pfn:#x}, the {nth}th").as_bytes());
         }
         let mut tables = PageTables::new(&mut memory, arch.paging, TABLES, TABLES + 0x1_0000);
+        tables.start = arch.start;
         let last = arch.paging.levels().len() - 1;
         let (large_shift, _) = arch.paging.levels()[last - 1];
         for range in &self.ram {
@@ -235,7 +237,7 @@ impl Mm {
         let mut builder =
             VmcoreBuilder::new(arch.class, arch.endian, arch.machine).prstatus(0).vmcoreinfo(&info);
         for range in &self.ram {
-            builder = builder.load(load(&memory, range, arch.linear));
+            builder = builder.load(load(&memory, range, arch));
         }
         Core { builder, memory, info, struct_entries, tables: where_tables, held }
     }
@@ -283,12 +285,13 @@ impl Mm {
 }
 
 /// A range of memory as a program header has it.
-fn load(memory: &Memory, range: &Range<u64>, linear: u64) -> Load {
+fn load(memory: &Memory, range: &Range<u64>, arch: &Arch) -> Load {
     let mut parts = Vec::new();
     for chunk in memory.chunks().filter(|chunk| range.contains(chunk)) {
         let mut bytes = vec![0; 4096];
         memory.read(chunk, &mut bytes).unwrap();
         parts.push((chunk - range.start, bytes));
     }
-    Load::sparse(range.start, range.end - range.start, parts).vaddr(linear + range.start)
+    let load = Load::sparse(arch.start + range.start, range.end - range.start, parts);
+    load.vaddr(arch.linear + range.start)
 }

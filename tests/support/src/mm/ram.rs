@@ -99,11 +99,13 @@ impl Mm {
     pub fn place(&mut self, what: Use) -> u64 {
         let pages = 1u64 << what.order(&self.kernel);
         let end = self.taken.len() as u64;
-        let mut pfn = self.cursor.next_multiple_of(pages);
+        let before = self.kernel.arch.first_pfn();
+        let aligned = |pfn: u64| (before + pfn).next_multiple_of(pages) - before;
+        let mut pfn = aligned(self.cursor);
         let mut tries = 0;
         loop {
             if pfn + pages > end {
-                pfn = 0;
+                pfn = aligned(0);
                 tries += 1;
                 assert!(tries < 3, "no room for {what:?}");
             }

@@ -4,7 +4,9 @@
 //! before 4.13, kernel/vmcore_info.c since 6.9) of each release; the memory models, architectures and
 //! sizes are spread over them so that each is met with.
 
-use super::arch::{ARM64_16K, I386, RISCV64, S390X, S390X_ELSEWHERE, X86_64, X86_64_5};
+use super::arch::{
+    ARM, ARM_LPAE, ARM64_16K, I386, RISCV64, S390X, S390X_ELSEWHERE, X86_64, X86_64_5,
+};
 use super::kernel::{
     Bits, Hugetlb, Hvo, Kernel, Layout, Model, Names, OrderPlace, Roots, Tails, Types,
 };
@@ -302,6 +304,31 @@ pub const V6_1_I386: Kernel = Kernel {
     ..V6_1
 };
 
+/// 32 bits, and memory that does not begin at 0.
+pub const V6_1_ARM: Kernel = Kernel {
+    arch: ARM,
+    page: Layout { size: 32, ..NEW_32 },
+    order: OrderPlace::Page { dtor: 8, order: 9, bytes: 1 },
+    hvo: Hvo::None,
+    model: Model::Flat,
+    ..V6_1
+};
+
+/// The same in sections, with a word for memory cgroups.
+pub const V6_12_ARM_LPAE: Kernel = Kernel {
+    arch: ARM_LPAE,
+    page: Layout { size: 36, ..NEW_32 },
+    hvo: Hvo::None,
+    model: Model::Sparse {
+        roots: Roots::Sections,
+        vmemmap: false,
+        section_bits: 28,
+        memory_bits: 36,
+        section_size: 8,
+    },
+    ..V6_12
+};
+
 /// 32 bits, shorts, sections.
 pub const V4_4_I386: Kernel = Kernel {
     release: "4.4.0",
@@ -353,7 +380,7 @@ pub const V6_12_ARM64: Kernel = Kernel { arch: ARM64_16K, hvo: Hvo::None, ..V6_1
 pub const V6_12_RISCV: Kernel = Kernel { arch: RISCV64, hvo: Hvo::None, ..V6_12 };
 
 /// All of them, with a name each.
-pub const ALL: [(&str, Kernel); 20] = [
+pub const ALL: [(&str, Kernel); 22] = [
     ("4.4", V4_4),
     ("4.4 i386", V4_4_I386),
     ("4.4 s390x", V4_4_S390X),
@@ -361,6 +388,7 @@ pub const ALL: [(&str, Kernel); 20] = [
     ("5.4", V5_4),
     ("6.1", V6_1),
     ("6.1 i386", V6_1_I386),
+    ("6.1 arm", V6_1_ARM),
     ("6.3", V6_3),
     ("6.6", V6_6),
     ("6.9", V6_9),
@@ -369,6 +397,7 @@ pub const ALL: [(&str, Kernel); 20] = [
     ("6.12", V6_12),
     ("6.12 s390x", V6_12_S390X),
     ("6.12 arm64", V6_12_ARM64),
+    ("6.12 arm lpae", V6_12_ARM_LPAE),
     ("6.12 riscv64", V6_12_RISCV),
     ("6.16", V6_16),
     ("6.16 s390x", V6_16_S390X),

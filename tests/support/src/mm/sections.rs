@@ -50,6 +50,7 @@ pub fn tables(kernel: &Kernel, placed: &[Placed], at: &mut dyn FnMut(u64) -> u64
         return Tables { data: vec![Words { vaddr: pointer, words: vec![placed[0].vaddr] }], info };
     };
     let sections = 1u64 << (memory_bits - section_bits);
+    let before = kernel.arch.start >> section_bits;
     let words_each = section_size as u64 / long;
     // Early vmemmap is new; a section of the second kind comes with it.
     let flags = |section: u64| {
@@ -60,7 +61,7 @@ pub fn tables(kernel: &Kernel, placed: &[Placed], at: &mut dyn FnMut(u64) -> u64
         }
     };
     let encoded = |place: &Placed| {
-        let first = place.section * section_pages(kernel).unwrap();
+        let first = (before + place.section) * section_pages(kernel).unwrap();
         let base = place.vaddr.wrapping_sub(first * kernel.page.size as u64);
         (base & kernel.arch.address_mask()) | flags(place.section)
     };
@@ -73,10 +74,10 @@ pub fn tables(kernel: &Kernel, placed: &[Placed], at: &mut dyn FnMut(u64) -> u64
     let mut data = Vec::new();
     let (symbol, length) = if roots == Roots::Sections {
         let vaddr = at(sections * section_size as u64);
-        let most = placed.iter().map(|place| place.section + 1).max().unwrap();
+        let most = placed.iter().map(|place| before + place.section + 1).max().unwrap();
         let mut words = vec![0; (most * words_each) as usize];
         for place in placed {
-            fill(&mut words, place.section, place);
+            fill(&mut words, before + place.section, place);
         }
         data.push(Words { vaddr, words });
         (vaddr, sections)

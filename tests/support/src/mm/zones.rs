@@ -65,7 +65,7 @@ pub fn tables(
     let is_late = kernel.arch.endian == Endian::Big && long == 8;
     words[fields as usize] = if is_late { USED << 32 } else { USED };
     words[fields as usize + 1] = mem_map;
-    words[fields as usize + 2] = 0;
+    words[fields as usize + 2] = kernel.arch.first_pfn();
     words[fields as usize + 3] = free.end_pfn;
     words[fields as usize + 4] = 0;
     let mut data = vec![Words { vaddr, words }];
