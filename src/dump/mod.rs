@@ -284,12 +284,13 @@ impl Dump {
         }
     }
 
-    /// The classes of pages that the dump excludes.
+    /// The classes of pages that the dump excludes, as its header says. `None` for an ELF core: it may
+    /// exclude pages, but has no field to say which.
     #[must_use]
-    pub fn dump_level(&self) -> DumpLevel {
+    pub fn dump_level(&self) -> Option<DumpLevel> {
         match &self.body {
-            Body::Elf(_) => DumpLevel::of_header(0),
-            Body::Kdump(kdump) => DumpLevel::of_header(kdump.sub_header.dump_level),
+            Body::Elf(_) => None,
+            Body::Kdump(kdump) => Some(DumpLevel::of_header(kdump.sub_header.dump_level)),
         }
     }
 

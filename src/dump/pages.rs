@@ -23,24 +23,6 @@ impl Dump {
         }
     }
 
-    /// Runs of pages that the kernel's struct pages may describe.
-    ///
-    /// For a kdump file, these are all present pages, whether kept or excluded. For an ELF core, they
-    /// are the pages with data: its headers may claim memory that does not exist.
-    #[must_use]
-    pub fn known(&self) -> Runs<'_> {
-        self.known_within(Span::ALL)
-    }
-
-    /// The [known](Self::known) pages of `pfns`.
-    #[must_use]
-    pub fn known_within(&self, pfns: PfnRange) -> Runs<'_> {
-        match &self.body {
-            Body::Elf(_) => self.kept_within(pfns),
-            Body::Kdump(_) => self.present_within(pfns),
-        }
-    }
-
     /// Runs of pages that the input has.
     #[must_use]
     pub fn kept(&self) -> Runs<'_> {

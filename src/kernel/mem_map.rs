@@ -45,7 +45,7 @@ pub(crate) struct MemMap {
 }
 
 impl MemMap {
-    /// Finds the struct pages of the sections or nodes that `known` reaches into. Page frames are
+    /// Finds the struct pages of the sections or nodes that `present` reaches into. Page frames are
     /// those of the dump, here and in the result.
     ///
     /// # Errors
@@ -55,16 +55,16 @@ impl MemMap {
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
         struct_bytes: u64,
-        known: &mut dyn Iterator<Item = PfnRange>,
+        present: &mut dyn Iterator<Item = PfnRange>,
     ) -> Result<Self, Error> {
         let before = kernel.pages_before;
-        let mut known = known.map(|run| {
+        let mut present = present.map(|run| {
             PfnRange::new(run.start.saturating_add(before), run.end.saturating_add(before))
         });
         let runs = if kernel.info.symbol("mem_section").is_some() {
-            sparse::runs(kernel, translator, struct_bytes, &mut known)?
+            sparse::runs(kernel, translator, struct_bytes, &mut present)?
         } else {
-            flat(kernel, translator, known.last().map_or(Pfn::ZERO, |run| run.end))?
+            flat(kernel, translator, present.last().map_or(Pfn::ZERO, |run| run.end))?
         };
         let first = Pfn::new(before);
         let runs =

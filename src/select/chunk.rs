@@ -12,6 +12,8 @@ use crate::pages::{Pfn, PfnRange};
 pub(super) struct ScanCounts {
     /// Pages of the input by class.
     pub(super) pages: PerClass<u64>,
+    /// Blocks of each class whose first page the input does not have, but for poisoned ones.
+    pub(super) without_data: PerClass<u64>,
     /// Excluded pages by the class they are excluded for.
     pub(super) excluded: PerClass<u64>,
     /// Pages of the input whose struct page was read.
@@ -24,6 +26,7 @@ pub(super) struct ScanCounts {
 impl AddAssign<&ScanCounts> for ScanCounts {
     fn add_assign(&mut self, other: &ScanCounts) {
         self.pages += &other.pages;
+        self.without_data += &other.without_data;
         self.excluded += &other.excluded;
         self.struct_pages += other.struct_pages;
         self.unreadable += other.unreadable;
@@ -71,6 +74,11 @@ impl Chunk {
     /// The pages of the chunk.
     pub(super) fn pfns(&self) -> PfnRange {
         self.kept.chunk()
+    }
+
+    /// Whether the input has a page of the chunk.
+    pub(super) fn has_data(&self, pfn: Pfn) -> bool {
+        self.kept.contains(pfn)
     }
 
     /// How many pages of `pfns` the input has.

@@ -96,7 +96,8 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
             .scan_until_consistent(dump, &all, request)
             .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
-        Ok(Selection::of_scan(dump, request.level, scan, &prepared.rules, zones))
+        let selection = Selection::of_scan(dump, request.level, scan, &prepared.rules, zones);
+        Ok(Selection { managed: prepared.struct_pages.pfns().collect(), ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);
@@ -157,8 +158,8 @@ impl Prepared {
         check_page_numbers(dump)?;
         let format = StructPageFormat::of(&kernel)?;
         let translator = Translator::new(&kernel)?;
-        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.known())?;
-        let struct_pages = StructPages::locate(&map, &translator, dump.known(), &request.cancel)?;
+        let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
+        let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
         let kernel_pages = KernelPages::find(&kernel, &translator, extents, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {

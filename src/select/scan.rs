@@ -104,7 +104,7 @@ impl<'a> Scanner<'a> {
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
         let mut covered = Covered { end: pfns.start, is_kept: false };
-        for run in input.dump.known_within(pfns) {
+        for run in input.dump.present_within(pfns) {
             for part in input.struct_pages.within(run) {
                 chunk.counts.unreadable += chunk.kept_within(part.pfns);
                 for batch in batches(part.pfns) {
@@ -253,6 +253,10 @@ impl<'a> Scanner<'a> {
             .exclusion
             .map(|exclusion| (exclusion.class, PfnRange::of(pfn, 1 << exclusion.order)));
         chunk.add_block(pfns, block.class, exclusion);
+        // A poisoned page is excluded for that, whatever else it is.
+        if !chunk.has_data(pfn) && !self.input.rules.is_poisoned(page, pfn) {
+            chunk.counts.without_data[block.class] += 1;
+        }
         let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns);
         Covered { end: pfns.end, is_kept: !is_excluded && self.input.rules.know_poisoned() }
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::census::{Census, ClassCount};
-use super::class::Class;
+use super::class::{Class, PerClass};
 use super::reasons::{Doubt, SelectError};
 use super::rules::Rules;
 use super::scan::Scan;
 use crate::dump::{Dump, Runs};
 use crate::error::chain;
 use crate::format::dump_level::DumpLevel;
+use crate::pages::PfnRange;
 use crate::pages::page_set::PageSet;
 
 /// More pages than one in this many without a struct page are worth a warning: firmware has none, nor
@@ -68,13 +69,24 @@ pub struct Selection {
     pub census: Census,
     /// The part of the requested level that could be honoured.
     pub level: DumpLevel,
+    /// The classes that were excluded before: those that the header of a kdump file says, or those that
+    /// the struct pages say of pages without data in an ELF core, which has no such header.
+    pub level_before: Option<DumpLevel>,
     /// What the user should know: which classes are disabled, and why.
     pub warnings: Vec<String>,
+    /// Pages that may have a struct page: those of the kernel's memory sections or nodes.
+    pub(crate) managed: Vec<PfnRange>,
     /// Which classes that the level excludes are disabled, and why, without saying that pages are kept.
     pub(super) unidentified: Option<String>,
 }
 
 impl Selection {
+    /// All classes that a dump of the pages that are kept excludes.
+    #[must_use]
+    pub fn level_of_kept(&self) -> DumpLevel {
+        self.level_before.map_or(self.level, |before| self.level.union(before))
+    }
+
     /// The runs of pages of `dump` that are kept.
     #[must_use]
     pub fn kept<'a>(&'a self, dump: &'a Dump) -> Runs<'a> {
@@ -96,7 +108,10 @@ impl Selection {
             pages,
         };
         // Nobody asked for the classes that every level excludes, so those are not missed.
-        Selection::new(PageSet::default(), census, asked, |class| class.level_bit().is_some())
+        let mut selection =
+            Selection::new(PageSet::default(), census, asked, |class| class.level_bit().is_some());
+        selection.level_before = dump.dump_level();
+        selection
     }
 
     /// What a scan found. `zones` is how many free pages the zones count, where that can be
@@ -120,6 +135,9 @@ impl Selection {
         let struct_pages = counts.struct_pages;
         let census = Census { classes: classes.to_vec(), struct_pages, unknown, pages };
         let mut selection = Selection::new(excluded, census, asked, |_| true);
+        let is_whole = dump.missing().is_empty() && !dump.is_incomplete();
+        selection.level_before =
+            dump.dump_level().or_else(|| is_whole.then(|| level_of(&counts.without_data)));
         if selection.level.excludes_classes() {
             let unreadable = counts.unreadable;
             let without = unknown - unreadable;
@@ -154,6 +172,20 @@ impl Selection {
         let unidentified = reasons
             .first()
             .map(|(names, why)| format!("{names} pages cannot be identified: {why}"));
-        Selection { excluded, census, level, warnings, unidentified }
+        Selection {
+            excluded,
+            census,
+            level,
+            level_before: None,
+            warnings,
+            managed: Vec::new(),
+            unidentified,
+        }
     }
+}
+
+/// The level that excludes the classes of which there are blocks here.
+fn level_of(blocks: &PerClass<u64>) -> DumpLevel {
+    let classes = blocks.iter().filter(|(_, blocks)| **blocks > 0).map(|(class, _)| class);
+    DumpLevel::of_header(classes.filter_map(Class::level_bit).fold(0, |bits, bit| bits | bit))
 }

@@ -50,14 +50,14 @@ pub(super) struct StructPages {
 }
 
 impl StructPages {
-    /// Locates the struct pages of the page frames in `known`, which ascend.
+    /// Locates the struct pages of the page frames in `present`, which ascend.
     ///
     /// # Errors
     /// [`SelectError::TooManyStructPages`], or [`SelectError::Interrupted`] when `cancel` is set.
     pub(super) fn locate(
         map: &MemMap,
         translator: &Translator<'_>,
-        known: impl Iterator<Item = PfnRange>,
+        present: impl Iterator<Item = PfnRange>,
         cancel: &AtomicBool,
     ) -> Result<Self, SelectError> {
         let size = map.struct_bytes;
@@ -68,7 +68,7 @@ impl StructPages {
         };
         let mut arrays: Vec<StructPageArray> = map.runs.iter().map(array).collect();
         let mut room = translator.memory().readable_bytes().saturating_mul(MAX_REPEATS);
-        for run in known {
+        for run in present {
             let first = arrays.partition_point(|array| array.pfns.end <= run.start);
             for array in arrays.iter_mut().skip(first) {
                 let pfns = run.intersection(array.pfns);
@@ -97,6 +97,11 @@ impl StructPages {
         pieces.any(|piece| {
             dump.grid().locate(piece.paddr).is_none_or(|(pfn, _)| !dump.is_present(pfn))
         })
+    }
+
+    /// Runs of page frames that have a struct page, as far as the kernel's tables say.
+    pub(super) fn pfns(&self) -> impl Iterator<Item = PfnRange> + '_ {
+        self.arrays.iter().map(|array| array.pfns)
     }
 
     /// One past the last page frame that has a struct page.

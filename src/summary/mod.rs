@@ -148,7 +148,7 @@ impl Summary {
                 registers: dump.notes().cpus,
                 header: dump.header().map(|header| header.nr_cpus),
             },
-            dump_level: dump.dump_level(),
+            dump_level: dump.dump_level().unwrap_or(DumpLevel::of_header(0)),
             pages,
             stored,
             bytes: Bytes::of(dump, &pages),

@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
             layout: dump.layout(),
             page_size: dump.page_size(),
             phys_base: dump.phys_base(),
-            dump_level: selection.level.union(dump.dump_level()),
+            dump_level: selection.level_of_kept(),
             note_bytes: dump.notes().bytes,
             vmcoreinfo: dump.notes().vmcoreinfo.clone(),
             eraseinfo: dump.notes().eraseinfo.clone(),
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
 
     fn workers(&self) -> Result<Vec<Worker<'_>>> {
         let threads = self.options.threads.clamp(1, MAX_THREADS);
-        let level = self.selection.level.union(self.dump.dump_level());
+        let level = self.selection.level_of_kept();
         (0..threads).map(|_| Worker::new(self.dump, &self.utsname, level, self.options)).collect()
     }
 
@@ -205,7 +205,7 @@ impl<'a> Plan<'a> {
         };
         Ok(ConvertReport {
             codec: self.options.codec,
-            dump_level: self.selection.level.union(self.dump.dump_level()),
+            dump_level: self.selection.level_of_kept(),
             asked_level: self.options.dump_level,
             page_size: self.dump.page_size(),
             max_mapnr: self.dump.max_mapnr(),

@@ -102,7 +102,7 @@ impl Copying {
             codec,
             raw: codec.is_some_and(|codec| only_codec == Some(codec.flag())),
             shares_zero_pages: level.shares_zero_pages(),
-            shared_before: dump.dump_level().shares_zero_pages(),
+            shared_before: dump.dump_level().is_some_and(DumpLevel::shares_zero_pages),
             page_len: dump.page_size().in_memory(),
         }
     }

@@ -46,7 +46,8 @@ pub enum FindingKind {
     SaysIncomplete,
     /// A page whose bytes differ from the source's.
     Differs,
-    /// A page that is missing from the dump, although the dump level keeps it.
+    /// A page that is missing from the dump, although the dump level keeps it, or, if the dump level is
+    /// not known, without proof that any level excludes it.
     Missing,
     /// A page that is a hole in the source, or should have been excluded.
     Invented,

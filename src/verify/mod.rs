@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
 use crate::error::{Error, Result};
+use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
 use crate::input::read_part;
 use crate::kernel::proof::Proof;
@@ -59,13 +60,23 @@ pub struct VerifyOptions {
     /// contain none of these pages, and all others. Default: `None`; the struct pages of the source
     /// decide, and pages that makedumpfile excludes at every dump level may be missing as well.
     pub exactly: Option<Arc<PageSet>>,
+    /// The dump level of a dump whose header does not have it: an ELF core. Default: `None`; then a page
+    /// of such a dump may be missing if any level excludes it. The level in a kdump file's header takes
+    /// precedence.
+    pub level: Option<DumpLevel>,
     /// Set by another thread to stop. Default: a new flag, not set.
     pub cancel: Arc<AtomicBool>,
 }
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        VerifyOptions { threads: 1, examples: 16, exactly: None, cancel: Arc::default() }
+        VerifyOptions {
+            threads: 1,
+            examples: 16,
+            exactly: None,
+            level: None,
+            cancel: Arc::default(),
+        }
     }
 }
 
@@ -88,6 +99,12 @@ impl VerifyOptions {
         VerifyOptions { exactly: excluded.into(), ..self }
     }
 
+    /// Sets the dump level of a dump whose header does not have it.
+    #[must_use]
+    pub fn level(self, level: impl Into<Option<DumpLevel>>) -> Self {
+        VerifyOptions { level: level.into(), ..self }
+    }
+
     /// Sets the flag that stops the verification.
     #[must_use]
     pub fn cancel(self, cancel: Arc<AtomicBool>) -> Self {
@@ -105,6 +122,9 @@ impl VerifyOptions {
 ///   (see [`select`](fn@crate::select));
 /// - if the dump level excludes classes, and nothing proves the page's class: whoever wrote the dump
 ///   may have had better evidence. Such pages are counted as not proven.
+///
+/// An ELF core has no dump level, unless [`VerifyOptions::level`] has it. A page may then be missing if
+/// it is proven that level 31 excludes it, or if it has no struct page, as firmware has none.
 ///
 /// Memory does not grow with the number of pages: each thread takes a few megabytes, the bitmaps stay
 /// in memory, and a file whose page data is in random order takes up to 64 MiB more.
@@ -157,7 +177,7 @@ pub fn verify(
     }
     findings.cancelled = !is_whole || options.cancel.load(Ordering::Relaxed);
     if !findings.cancelled {
-        missing.remark(dump, &mut findings);
+        missing.remark(&mut findings);
         if let Err(error) = dump.read_to_end() {
             findings.push(Finding::new(FindingKind::Stream, error.to_string()));
         }

@@ -192,19 +192,16 @@ impl PageChecker<'_> {
         pfn: Pfn,
         page: Result<&[u8], PageError>,
     ) {
-        let level = self.dump.dump_level();
-        let is_exact = self.missing.is_exact;
+        let missing = self.missing;
         let tally = &mut checked.tally;
         match page {
             // An ELF core that is cut off: that was found before its pages were read.
             _ if self.is_cut_off(pfn) => {}
-            _ if self.missing.contains(pfn) => tally.excluded_proven += 1,
+            _ if missing.contains(pfn) => tally.excluded_proven += 1,
             _ if self.beyond.is_some_and(|start| pfn >= start) => tally.beyond_the_end += 1,
-            _ if !is_exact && !source.has_whole(pfn) => tally.excluded_partial += 1,
-            Ok(page) if !is_exact && level.shares_zero_pages() && is_zero(page) => {
-                tally.excluded_zero += 1;
-            }
-            _ if !is_exact && level.excludes_classes() => {
+            _ if !missing.is_exact && !source.has_whole(pfn) => tally.excluded_partial += 1,
+            Ok(page) if missing.may_lack_zero_pages() && is_zero(page) => tally.excluded_zero += 1,
+            _ if missing.needs_no_proof(pfn) => {
                 tally.excluded_by_class += 1;
                 tally.first_not_proven = tally.first_not_proven.or(Some(pfn));
             }
@@ -214,7 +211,7 @@ impl PageChecker<'_> {
             Ok(_) if self.says_incomplete => {
                 checked.push(FindingKind::Unwritten, pfn, "it is missing from an incomplete dump");
             }
-            Ok(_) => checked.push(FindingKind::Missing, pfn, self.missing.no_excuse(level)),
+            Ok(_) => checked.push(FindingKind::Missing, pfn, missing.no_excuse()),
         }
     }
 }

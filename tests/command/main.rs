@@ -51,4 +51,5 @@ mod spool;
 mod terminal;
 mod unflatten;
 mod verify;
+mod verify_elf;
 mod vmcoreinfo;

@@ -24,7 +24,8 @@ pub(crate) struct VerifyJson {
     pub(crate) warnings: Vec<String>,
     /// Bytes of a page.
     pub(crate) page_size: u64,
-    /// The dump level that the input was made with; 0 if its header does not have it.
+    /// The dump level that the input was made with, as its header says, or, for an ELF vmcore, -d; 0 if
+    /// neither does.
     pub(crate) dump_level: u32,
     /// Threads that were used.
     pub(crate) threads: usize,

@@ -52,7 +52,7 @@ fn written(command: &Command) -> Option<(&'static str, &OutputArgs)> {
 fn dump_level(command: &Command) -> Option<String> {
     let Command::Dmesg(args) = command else { return None };
     let dump = Dump::open_path(args.dump.input.path()?).ok()?;
-    dump.header().map(|_| format!("  dump_level       : {}\n", dump.dump_level().bits()))
+    dump.dump_level().map(|level| format!("  dump_level       : {}\n", level.bits()))
 }
 
 /// Whether OUTPUT is standard output, perhaps by a name such as /dev/stdout.

@@ -51,15 +51,23 @@ struct Sections<'a> {
     mem_map_offset: u64,
     /// Page frames of a section.
     pages: u64,
-    /// The numbers of the sections to look for; ascending, disjoint.
+    /// The numbers of the sections to look for; ascending, disjoint. A dump's headers may claim any
+    /// memory: only what the kernel's tables lead to exists.
     wanted: Vec<Range<u64>>,
+}
+
+/// The sections that were found.
+struct Found {
+    runs: Vec<MemMapRun>,
+    /// How many more may be read: the dump has no memory for the structs of more.
+    room: u64,
 }
 
 pub(super) fn runs(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
     struct_bytes: u64,
-    known: &mut dyn Iterator<Item = PfnRange>,
+    present: &mut dyn Iterator<Item = PfnRange>,
 ) -> Result<Vec<MemMapRun>, Error> {
     let info = kernel.info;
     let symbol = info.require_symbol("mem_section")?;
@@ -109,7 +117,7 @@ pub(super) fn runs(
         section_bytes,
         mem_map_offset,
         pages,
-        wanted: sections_of(known, pages, count),
+        wanted: sections_of(present, pages, count),
     };
     if !is_extreme {
         return sections.of_array(symbol);
@@ -126,36 +134,38 @@ pub(super) fn runs(
 impl Sections<'_> {
     /// The sections of an array of sections: SPARSEMEM.
     fn of_array(&self, array: VirtAddr) -> Result<Vec<MemMapRun>, Error> {
-        let mut found = Vec::new();
+        let mut found = self.nothing();
         for number in self.wanted.iter().cloned().flatten() {
             self.read_section(array, number, number, &mut found)?;
         }
-        self.checked(found)
+        self.checked(found.runs)
     }
 
     /// The sections of an array of pointers to pages of sections: SPARSEMEM_EXTREME.
     fn of_roots(&self, array: VirtAddr, per_root: u64) -> Result<Vec<MemMapRun>, Error> {
         let long = self.kernel.layout.long_bytes() as u64;
-        let mut found = Vec::new();
-        let mut root: Option<(u64, VirtAddr)> = None;
-        for number in self.wanted.iter().cloned().flatten() {
-            let (nth, within) = (number / per_root, number % per_root);
-            let sections = match root {
-                Some((known, sections)) if known == nth => sections,
-                _ => {
-                    let at = array.wrapping_add(nth.wrapping_mul(long));
-                    let read = self.translator.read_long(at);
-                    VirtAddr::new(
-                        read.map_err(|why| Error::unreadable(format!("mem_section[{nth}]"))(why))?,
-                    )
+        let mut found = self.nothing();
+        for wanted in &self.wanted {
+            for nth in wanted.start / per_root..wanted.end.div_ceil(per_root) {
+                let at = array.wrapping_add(nth.wrapping_mul(long));
+                let root = self.translator.read_long(at);
+                let root =
+                    root.map_err(|why| Error::unreadable(format!("mem_section[{nth}]"))(why))?;
+                if root == 0 {
+                    continue;
                 }
-            };
-            root = Some((nth, sections));
-            if sections != VirtAddr::ZERO {
-                self.read_section(sections, within, number, &mut found)?;
+                let first = nth * per_root;
+                for number in wanted.start.max(first)..wanted.end.min(first + per_root) {
+                    self.read_section(VirtAddr::new(root), number - first, number, &mut found)?;
+                }
             }
         }
-        self.checked(found)
+        self.checked(found.runs)
+    }
+
+    fn nothing(&self) -> Found {
+        let room = self.translator.memory().readable_bytes() / self.section_bytes;
+        Found { runs: Vec::new(), room }
     }
 
     /// Reads section `number`, the `nth` of those from `at` on.
@@ -164,8 +174,11 @@ impl Sections<'_> {
         at: VirtAddr,
         nth: u64,
         number: u64,
-        found: &mut Vec<MemMapRun>,
+        found: &mut Found,
     ) -> Result<(), Error> {
+        let why = "it has more sections than the dump has memory for";
+        found.room =
+            found.room.checked_sub(1).ok_or_else(|| Error::implausible("mem_section", why))?;
         let offset = nth.wrapping_mul(self.section_bytes).wrapping_add(self.mem_map_offset);
         let coded = self.translator.read_long(at.wrapping_add(offset));
         let coded = coded
@@ -183,7 +196,7 @@ impl Sections<'_> {
         let start = number * self.pages;
         let offset = start.wrapping_mul(self.struct_bytes);
         let vaddr = VirtAddr::new((coded & !FLAGS).wrapping_add(offset) & self.address_mask());
-        found.push(MemMapRun { pfns: PfnRange::of(Pfn::new(start), self.pages), vaddr });
+        found.runs.push(MemMapRun { pfns: PfnRange::of(Pfn::new(start), self.pages), vaddr });
         Ok(())
     }
 
@@ -207,15 +220,15 @@ impl Sections<'_> {
     }
 }
 
-/// The numbers of the sections that `known` reaches into: each has `pages` page frames, and there are
+/// The numbers of the sections that `present` reaches into: each has `pages` page frames, and there are
 /// `count` in all.
 fn sections_of(
-    known: &mut dyn Iterator<Item = PfnRange>,
+    present: &mut dyn Iterator<Item = PfnRange>,
     pages: u64,
     count: u64,
 ) -> Vec<Range<u64>> {
     let mut sections: Vec<Range<u64>> = Vec::new();
-    for run in known {
+    for run in present {
         let these = run.start.get() / pages..run.end.get().div_ceil(pages).min(count);
         match sections.last_mut() {
             _ if these.is_empty() => {}

@@ -91,7 +91,7 @@ proptest! {
         let header = dump.header().unwrap();
         prop_assert_eq!((header.header_version, header.tv_sec, header.nr_cpus), (version, 1_700_000_000, 1));
         prop_assert_eq!(dump.phys_base(), if version >= 1 { 0x1000 } else { 0 });
-        prop_assert_eq!(dump.dump_level().bits(), u32::from(version >= 1));
+        prop_assert_eq!(dump.dump_level().unwrap().bits(), u32::from(version >= 1));
         let told = version >= 4 && has_notes || version >= 3 && has_info;
         prop_assert_eq!(text_of(&dump), told.then_some(info.clone()));
         prop_assert_eq!(dump.notes().eraseinfo.is_some(), version >= 5 && has_erase);

@@ -2,6 +2,7 @@
 //! each kernel release.
 
 mod broken;
+mod filtered;
 mod gigantic;
 mod hwpoison;
 pub mod judge;

@@ -6,7 +6,7 @@ mod source;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kdumpconv::{Dump, Findings, Severity, Stage, VerifyOptions, verify};
+use kdumpconv::{Dump, DumpLevel, Findings, Severity, Stage, VerifyOptions, verify};
 
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, ThreadArgs};
@@ -40,6 +40,15 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "VMCORE", help_heading = heading::CHECKS)]
     against: Option<PathBuf>,
 
+    /// Dump level of an ELF INPUT, whose header has none
+    ///
+    /// Without it, a page may be missing from an ELF INPUT if any dump level excludes it and the
+    /// struct pages of VMCORE prove that. The header of a kdump file has its level.
+    #[arg(short = 'd', long, value_name = "N", requires = "against")]
+    #[arg(value_parser = number(0..=DumpLevel::MAX, "a number from 0 to 31"))]
+    #[arg(help_heading = heading::CHECKS, allow_negative_numbers = true)]
+    dump_level: Option<u32>,
+
     /// Print at most N findings of each kind
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = heading::CHECKS)]
     #[arg(value_parser = number(0..=usize::MAX, "a number of findings"), allow_negative_numbers = true)]
@@ -56,7 +65,10 @@ pub(crate) struct Verify {
 pub(crate) fn run(args: &Verify, messages: &MessageArgs) -> anyhow::Result<Exit> {
     let dumps = args.dumps.dumps()?;
     let mut source = args.source(&dumps)?;
-    let options = VerifyOptions::default().threads(args.threads.count()).examples(args.examples);
+    let options = VerifyOptions::default()
+        .threads(args.threads.count())
+        .examples(args.examples)
+        .level(args.dump_level.and_then(DumpLevel::new));
     let mut worst = Exit::Done;
     for (job, dump) in Job::for_each(messages, &dumps)? {
         if job.is_first() || job.messages.json {
@@ -94,6 +106,7 @@ impl Verify {
         if job.messages.is_verbose() || job.messages.json {
             job.messages.warn(dump.warnings());
         }
+        job.messages.warn(&ignored_level(dump, options.level, &job.messages.input));
         job.catch_signals(&options.cancel)?;
         let against = self.against.as_ref().map(|path| path.display().to_string());
         let findings = job
@@ -105,6 +118,7 @@ impl Verify {
         let report = VerifyReport {
             dump,
             findings: &findings,
+            level: dump.dump_level().or(options.level),
             input: &job.messages.input,
             against,
             threads: options.threads,
@@ -113,6 +127,16 @@ impl Verify {
         report.print(job);
         Ok(exit(&findings, job))
     }
+}
+
+/// Says that `given`, the level of -d, is not the level in the header of `dump`.
+fn ignored_level(dump: &Dump, given: Option<DumpLevel>, input: &str) -> Vec<String> {
+    let levels = given.zip(dump.dump_level()).filter(|(given, own)| given != own);
+    let warning = levels.map(|(given, own)| {
+        let (given, own) = (given.bits(), own.bits());
+        format!("-d {given} is ignored: the header of {input} says dump level {own}")
+    });
+    warning.into_iter().collect()
 }
 
 fn exit(findings: &Findings, job: &Job) -> Exit {

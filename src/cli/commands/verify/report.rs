@@ -1,6 +1,6 @@
 //! What is printed of a verified dump: for people, and as JSON.
 
-use kdumpconv::{Codec, Dump, Findings, Severity};
+use kdumpconv::{Codec, Dump, DumpLevel, Findings, Severity};
 
 use crate::cli::args::shared_args::Verbosity;
 use crate::cli::job::Job;
@@ -14,6 +14,8 @@ use crate::cli::ui::sizes::{count, rate};
 pub(super) struct VerifyReport<'a> {
     pub(super) dump: &'a Dump,
     pub(super) findings: &'a Findings,
+    /// Its dump level, if that is known.
+    pub(super) level: Option<DumpLevel>,
     /// The name of the dump.
     pub(super) input: &'a str,
     /// The name of the dump that it was compared with.
@@ -108,7 +110,7 @@ impl VerifyReport<'_> {
             against: self.against.clone(),
             warnings: messages.warnings(),
             page_size: self.dump.page_size().bytes(),
-            dump_level: self.dump.dump_level().bits(),
+            dump_level: self.level.map_or(0, DumpLevel::bits),
             threads: self.threads,
             seconds: self.seconds,
             bytes_per_second: Rate::new(self.checked_bytes(), self.seconds),

@@ -7,12 +7,14 @@
 //!                     +--> Mm (ram, population): places blocks
 //!                            |
 //!                            +--> core: struct pages, tables, the log --> an ELF vmcore
+//!                                   +--> filtered: the same without some pages
 //! ```
 //!
 //! Everything is written from the kernel's own headers and shares nothing with the product.
 
 pub mod arch;
 mod core;
+mod filtered;
 pub mod kernel;
 mod population;
 mod ram;
@@ -23,6 +25,7 @@ pub mod uses;
 mod zones;
 
 pub use core::Core;
+pub use filtered::Excluded;
 pub use kernel::Kernel;
 pub use ram::Mm;
 pub use struct_page::Member;

@@ -101,6 +101,7 @@ pub fn tables(kernel: &Kernel, placed: &[Placed], at: &mut dyn FnMut(u64) -> u64
             data.push(Words { vaddr, words });
             array_words.push(vaddr);
         }
+        array_words.resize(count as usize, 0);
         data.push(Words { vaddr: array, words: array_words });
         if roots == Roots::Pointer {
             let pointer = at(long);
