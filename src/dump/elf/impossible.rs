@@ -1,6 +1,7 @@
-//! Segments whose memory cannot be: what of them is taken, and what is said of them.
+//! Segments whose memory cannot be, or is none: what of them is taken, and what is said of them.
 
-use crate::format::elf::{PT_LOAD, Segment};
+use crate::error::counted;
+use crate::format::elf::{PT_LOAD, PT_NOTE, Segment};
 use crate::pages::{MAX_PFN, PageGrid, PhysAddr, Span};
 
 /// Maximum segments that are said one by one: a damaged table may have a million of them.
@@ -35,6 +36,22 @@ pub(super) fn rejected(paddrs: &[PhysAddr]) -> Vec<String> {
         )
     };
     shortened(paddrs.iter().map(fault).collect())
+}
+
+/// A warning, if segments have bytes of which no physical address is known, such as those of
+/// /proc/kcore that the kernel has mapped elsewhere, or of another type than memory and notes.
+pub(super) fn without_memory(segments: &[Segment]) -> Option<String> {
+    let has_memory = |segment: &Segment| match segment.p_type {
+        PT_LOAD => segment.p_paddr.is_some(),
+        p_type => p_type == PT_NOTE,
+    };
+    let others = segments.iter().filter(|segment| segment.p_filesz > 0 && !has_memory(segment));
+    let count = others.clone().count() as u64;
+    let bytes = others.fold(0, |sum: u64, segment| sum.saturating_add(segment.p_filesz));
+    (count > 0).then(|| {
+        let (segments, bytes) = (counted(count, "segment"), counted(bytes, "byte"));
+        format!("a conversion does not keep {segments} of {bytes} without a physical address")
+    })
 }
 
 fn shortened(mut faults: Vec<String>) -> Vec<String> {

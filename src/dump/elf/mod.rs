@@ -93,6 +93,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         });
     }
     warnings.extend(other_cores::process_warning(&segments, &notes));
+    warnings.extend(impossible::without_memory(&segments));
     warnings.extend(sections.warning(&segments));
     let says_so = arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
     if says_so {
