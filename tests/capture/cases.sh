@@ -45,7 +45,7 @@ measured() {
     watcher=$!
     # shellcheck disable=SC2016 # for the inner shell
     setsid gnu-time -q -o "$folder/time" -f '%e %U %S %M' \
-        sh -c 'echo $$ >"$0/pid"; exec timeout -s KILL 300 "$@"' "$folder" "$@" </dev/null 2>"$folder/stderr"
+        sh -c 'echo $$ >"$0/pid"; exec timeout -s KILL 900 "$@"' "$folder" "$@" </dev/null 2>"$folder/stderr"
     echo $? >"$folder/rc"
     kill $watcher
     echo "CAPTURE: ${folder##*/} ended with $(cat "$folder/rc"), $(tail -n 1 "$folder/time")" >/dev/console

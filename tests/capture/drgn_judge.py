@@ -5,26 +5,25 @@ DUMP must open with the same VMCOREINFO, and each page of VMCORE that can be rea
 With VMLINUX, the lists of tasks must be the same, too. Exit code 0: no objection.
 """
 
+import re
 import struct
 import sys
 
 import drgn
 
-PAGE = 4096
-CHUNK = 16 * PAGE
 
-
-def loads(path):
-    """Physical start and end of the segments of an x86_64 core, in whole pages."""
+def loads(path, page):
+    """Physical start and end of the segments of a 64-bit core, in whole pages."""
     with open(path, "rb") as core:
         header = core.read(64)
-        assert header[:6] == b"\x7fELF\x02\x01", f"{path} is no 64-bit little-endian ELF file"
-        offset, size, number = (*struct.unpack_from("<Q", header, 32), *struct.unpack_from("<HH", header, 54))
+        assert header[:5] == b"\x7fELF\x02", f"{path} is no 64-bit ELF file"
+        order = "<" if header[5] == 1 else ">"
+        offset, size, number = (*struct.unpack_from(order + "Q", header, 32), *struct.unpack_from(order + "HH", header, 54))
         for i in range(number):
             core.seek(offset + i * size)
-            kind, _, _, _, start, bytes_, _, _ = struct.unpack("<IIQQQQQQ", core.read(56))
+            kind, _, _, _, start, bytes_, _, _ = struct.unpack(order + "IIQQQQQQ", core.read(56))
             if kind == 1 and bytes_:
-                yield -(-start // PAGE) * PAGE, (start + bytes_) // PAGE * PAGE
+                yield -(-start // page) * page, (start + bytes_) // page * page
 
 
 def opened(path):
@@ -44,25 +43,26 @@ def read(program, address, size):
 
 def main():
     vmcore, dump = (opened(path) for path in sys.argv[1:3])
+    info = [program["VMCOREINFO"].string_() for program in (vmcore, dump)]
+    page = int(re.search(rb"^PAGESIZE=(\d+)$", info[0], re.MULTILINE)[1])
     same = missing = wrong = 0
-    for start, end in loads(sys.argv[1]):
-        for chunk in range(start, end, CHUNK):
-            size = min(CHUNK, end - chunk)
+    for start, end in loads(sys.argv[1], page):
+        for chunk in range(start, end, 16 * page):
+            size = min(16 * page, end - chunk)
             expected = read(vmcore, chunk, size)
             found = read(dump, chunk, size)
             if found == expected is not None:
-                same += size // PAGE
+                same += size // page
                 continue
-            for i in range(0, size, PAGE):
-                found = read(dump, chunk + i, PAGE)
+            for i in range(0, size, page):
+                found = read(dump, chunk + i, page)
                 if found is None:
                     missing += 1
-                elif found == read(vmcore, chunk + i, PAGE):
+                elif found == read(vmcore, chunk + i, page):
                     same += 1
                 else:
                     wrong += 1
                     print(f"page at {chunk + i:#x} differs")
-    info = [program["VMCOREINFO"].string_() for program in (vmcore, dump)]
     if info[0] != info[1] or b"OSRELEASE=" not in info[0]:
         wrong += 1
         print("VMCOREINFO differs")

@@ -29,13 +29,28 @@ python() {
     return 1
 }
 
-# find_judges: sets CRASH, DRGN, LIBKDUMPFILE; what is missing is empty and said at the end.
+# find_judges: sets DRGN, LIBKDUMPFILE; what is missing is empty and said at the end.
 find_judges() {
+    DRGN=${CAPTURE_DRGN:-$(python drgn)} || skip 'the judge drgn' 'no python3 has the module'
+    LIBKDUMPFILE=${CAPTURE_LIBKDUMPFILE:-$(python kdumpfile)} || skip 'the judge libkdumpfile' 'no python3 has the module kdumpfile'
+}
+
+# find_crash: sets CRASH, which must be one for the machine: with qemu-user, if it is another one.
+find_crash() {
+    local emulator=qemu-$MACHINE-static
+    if [ -n "$SUITES" ]; then
+        install "$emulator=qemu-user-static"
+        foreign_root
+        CRASH=$PACKAGES/crash.run
+        if [ ! -x "$CRASH" ]; then
+            printf '#!/bin/sh\nexec %s -L %s %s/usr/bin/crash "$@"\n' "$emulator" "$SYSROOT" "$SYSROOT" >"$CRASH"
+            chmod 755 "$CRASH"
+        fi
+        return 0
+    fi
     CRASH=${KDUMPCONV_CRASH:-}
     [ -n "$CRASH" ] || CRASH=$(command -v /opt/trixie/usr/bin/crash crash | head -n 1 || true)
     [ -n "$CRASH" ] || skip 'the judge crash' 'there is none'
-    DRGN=${CAPTURE_DRGN:-$(python drgn)} || skip 'the judge drgn' 'no python3 has the module'
-    LIBKDUMPFILE=${CAPTURE_LIBKDUMPFILE:-$(python kdumpfile)} || skip 'the judge libkdumpfile' 'no python3 has the module kdumpfile'
 }
 
 # find_vmlinux KERNEL: sets VMLINUX, with debug info, or to nothing. Says WHY the kernel cannot be had at all.
@@ -43,20 +58,20 @@ find_vmlinux() {
     local shared=${KDUMPCONV_SHARED:-$TOP/../shared}
     VMLINUX=
     case $1 in
-        cloud)
-            if [ -n "${CAPTURE_VMLINUX:-}" ]; then
-                [ "$CAPTURE_VMLINUX" = none ] || VMLINUX=$CAPTURE_VMLINUX
-            elif [ -z "$shortest" ]; then
-                get_kernel
-                VMLINUX=$(unpacked "$IMAGE_PACKAGE-dbg" './usr/lib/debug/boot/vmlinux-*')/usr/lib/debug/boot/vmlinux-$RELEASE
-            fi
-            ;;
         tiny)
             WHY="there is no vmcores/tiny-x86_64.vmlinux.zst in $shared (KDUMPCONV_SHARED)"
             [ -f "$shared/vmcores/tiny-x86_64.vmlinux.zst" ] || return 1
             TINY_VMLINUX=$CACHE/tiny-x86_64.vmlinux
             [ -f "$TINY_VMLINUX" ] || zstd -q -d --long=27 "$shared/vmcores/tiny-x86_64.vmlinux.zst" -o "$TINY_VMLINUX"
             VMLINUX=$TINY_VMLINUX
+            ;;
+        *)
+            if [ -n "${CAPTURE_VMLINUX:-}" ] && [ "$1" = cloud ]; then
+                [ "$CAPTURE_VMLINUX" = none ] || VMLINUX=$CAPTURE_VMLINUX
+            elif [ -z "$shortest" ] && [ -n "$DEBUG" ] && [ "${CAPTURE_VMLINUX:-}" != none ]; then
+                get_kernel
+                VMLINUX=$(unpacked "$IMAGE_PACKAGE-dbg" './usr/lib/debug/boot/vmlinux-*')/usr/lib/debug/boot/vmlinux-$RELEASE
+            fi
             ;;
     esac
 }
@@ -68,7 +83,7 @@ crash_session() {
     shift 3
     printf '%s\n' "$@" quit >"$WORK/crash.commands"
     # Its home is one without a .crashrc. -s says nothing of the dump being incomplete, or partial.
-    HOME=$WORK timeout 300 "$CRASH" ${MINIMAL:+--minimal --zero_excluded} -s -i "$WORK/crash.commands" "$vmlinux" "$dump" \
+    HOME=$WORK timeout 900 "$CRASH" ${MINIMAL:+--minimal --zero_excluded} -s -i "$WORK/crash.commands" "$vmlinux" "$dump" \
         >"$output.all" 2>&1 || status=$?
     sed '/^    DUMPFILE: /d' "$output.all" >"$output"
     [ $status -eq 0 ] || object "crash on ${dump#"$WORK/"} ended with $status: $(tail -n 3 "$output")"
@@ -142,16 +157,24 @@ judge_release() {
 
 # judge_crash DUMP NAME: it opens, and with a vmlinux all answers are those on the vmcore.
 judge_crash() {
-    local session=few commands=("${FEW[@]}")
+    local session=few commands=("${FEW[@]}") proof=('sysrq triggered crash' sysrq_handle_crash) MINIMAL='' word
     [ -n "$CRASH" ] || return 0
     judge_release "$1"
     [ -n "$VMLINUX" ] || return 0
-    [ "$2" != "$FIRST" ] || { session=many && commands=("${MANY[@]}"); }
+    if [ -n "$SUITES" ]; then
+        # An emulated crash takes minutes to open a dump: of one. And crash 8.0.6 does not find the stacks in arm64's linear
+        # mapping where a kernel for 52-bit addresses runs on a CPU of 48: not even in the vmcore itself.
+        [ "$2" = "$FIRST" ] || return 0
+        MINIMAL=1 session=minimal commands=(log) proof=('sysrq triggered crash')
+    elif [ "$2" = "$FIRST" ]; then
+        session=many commands=("${MANY[@]}")
+    fi
     if [ ! -e "$OUT/crash.$session" ]; then
         crash_session "$VMLINUX" "$OUT/copy/vmcore" "$OUT/crash.$session" "${commands[@]}"
         # What is compared must not be twice the same failure.
-        grep -q 'sysrq triggered crash' "$OUT/crash.$session" && grep -q 'sysrq_handle_crash' "$OUT/crash.$session" ||
-            object "crash on the vmcore itself: $(tail -n 3 "$OUT/crash.$session")"
+        for word in "${proof[@]}"; do
+            grep -q "$word" "$OUT/crash.$session" || object "crash on the vmcore itself: $(tail -n 3 "$OUT/crash.$session")"
+        done
     fi
     crash_session "$VMLINUX" "$1" "$WORK/crash" "${commands[@]}"
     diff "$OUT/crash.$session" "$WORK/crash" >"$WORK/crash.diff" || object "crash: other answers: $(head -n 4 "$WORK/crash.diff")"

@@ -15,6 +15,24 @@ die() {
 
 apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300)
 
+# archive: sets ARCHIVE, apt's options for the machine's packages: none for this machine's own sources, or lists of its
+# own for another architecture's.
+archive() {
+    local folder=$PACKAGES/apt suite
+    ARCHIVE=()
+    [ -n "$SUITES" ] || return 0
+    ARCHIVE=(-o Acquire::Languages=none -o APT::Sandbox::User=root -o "APT::Architecture=$ARCH" -o "APT::Architectures=$ARCH"
+        -o "APT::Default-Release=${SUITES%% *}"
+        -o "Dir::Etc::SourceList=$folder/sources.list" -o Dir::Etc::SourceParts=-
+        -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null
+        -o "Dir::State::Lists=$folder/lists" -o Dir::State::Status=/dev/null -o "Dir::Cache=$folder/cache")
+    [ ! -e "$folder/sources.list" ] || return 0
+    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    for suite in $SUITES; do
+        echo "deb [arch=$ARCH signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main"
+    done >"$folder/sources.list"
+}
+
 # install PROGRAM=PACKAGE...: the packages of the programs that are missing.
 install() {
     local pair missing=()
@@ -41,20 +59,20 @@ install_libraries() {
 }
 
 # unpacked PACKAGE [WHAT]: downloads a Debian package once and unpacks it (or of it what matches WHAT)
-# into $CACHE/PACKAGE, whose path it prints.
+# into $PACKAGES/PACKAGE, whose path it prints.
 unpacked() {
-    local package=$1 what=${2:-} folder=$CACHE/$1 deb
+    local package=$1 what=${2:-} folder=$PACKAGES/$1 debs=$PACKAGES/debs deb
     if [ ! -d "$folder" ]; then
-        mkdir -p "$CACHE/debs" "$folder.new"
-        if ! ls "$CACHE/debs/${package}"_*.deb >/dev/null 2>&1; then
-            say "downloading $package"
+        mkdir -p "$debs" "$folder.new"
+        if ! ls "$debs/${package}"_*.deb >/dev/null 2>&1; then
+            say "downloading $package${SUITES:+ of $ARCH}"
             # apt gives up its rights before it downloads, so it may not be able to write here; it warns.
-            (cd "$CACHE/debs" && "${apt[@]}" download "$package" >"$WORK/apt.log" 2>&1) || {
-                "${apt[@]}" update || true
-                (cd "$CACHE/debs" && "${apt[@]}" download "$package" >"$WORK/apt.log" 2>&1)
+            (cd "$debs" && "${apt[@]}" "${ARCHIVE[@]}" download "$package" >"$WORK/apt.log" 2>&1) || {
+                "${apt[@]}" "${ARCHIVE[@]}" update || true
+                (cd "$debs" && "${apt[@]}" "${ARCHIVE[@]}" download "$package" >"$WORK/apt.log" 2>&1)
             } || die "cannot download $package: $(tail -n 3 "$WORK/apt.log")"
         fi
-        deb=$(find "$CACHE/debs" -name "${package}_*.deb" | head -n 1)
+        deb=$(find "$debs" -name "${package}_*.deb" | head -n 1)
         if [ -n "$what" ]; then
             dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$folder.new" --wildcards "$what"
         else
@@ -66,25 +84,51 @@ unpacked() {
     echo "$folder"
 }
 
-newest_image() {
-    apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+# foreign_root: makes $SYSROOT, of the programs that a guest and the judges run, and of the libraries that they need.
+foreign_root() {
+    local packages=(busybox-static crash kexec-tools time) known=0 package
+    [ ! -d "$SYSROOT" ] || return 0
+    "${apt[@]}" "${ARCHIVE[@]}" update
+    until [ ${#packages[@]} -eq "$known" ]; do
+        known=${#packages[@]}
+        mapfile -t packages < <(
+            printf '%s\n' "${packages[@]}"
+            apt-cache "${ARCHIVE[@]}" depends "${packages[@]}" | sed -n 's/^ *Depends: \(z\?lib.*\)/\1/p'
+        )
+        mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+    done
+    rm -rf "$SYSROOT.new"
+    mkdir -p "$SYSROOT.new"/usr/{bin,lib,sbin}
+    ln -s usr/{bin,lib,sbin} "$SYSROOT.new"
+    for package in "${packages[@]}"; do
+        unpacked "$package" >/dev/null
+        # Before trixie there are files below lib/.
+        tar -c -C "$PACKAGES/$package" . | tar -x -C "$SYSROOT.new" --keep-directory-symlink
+    done
+    mv "$SYSROOT.new" "$SYSROOT"
 }
 
-# get_kernel: Debian's cloud kernel; sets KERNEL (its folder), RELEASE, VMLINUZ.
+newest_image() {
+    apt-cache "${ARCHIVE[@]}" depends "$META" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+}
+
+# get_kernel: Debian's newest kernel for the machine; sets KERNEL (its folder), RELEASE, VMLINUZ, MODULES.
 get_kernel() {
     local image
     # Kept, as asking apt takes as long as a boot: without the cache it is asked for the newest one.
-    if [ ! -s "$CACHE/image" ]; then
-        newest_image >"$CACHE/image"
-        [ -s "$CACHE/image" ] || { "${apt[@]}" update || true; newest_image >"$CACHE/image"; }
-        [ -s "$CACHE/image" ] || die 'apt knows no linux-image-cloud-amd64'
+    if [ ! -s "$PACKAGES/image" ]; then
+        newest_image >"$PACKAGES/image" || true
+        [ -s "$PACKAGES/image" ] || { "${apt[@]}" "${ARCHIVE[@]}" update || true; newest_image >"$PACKAGES/image"; }
+        [ -s "$PACKAGES/image" ] || die "apt knows no $META"
     fi
-    image=$(cat "$CACHE/image")
+    image=$(cat "$PACKAGES/image")
     KERNEL=$(unpacked "$image")
     IMAGE_PACKAGE=$image
     RELEASE=${image#linux-image-}
     VMLINUZ=$KERNEL/boot/vmlinuz-$RELEASE
-    [ -f "$VMLINUZ" ] || die "there is no $VMLINUZ"
+    # riscv64's is not compressed.
+    [ -f "$VMLINUZ" ] || VMLINUZ=$KERNEL/boot/vmlinux-$RELEASE
+    [ -f "$VMLINUZ" ] || die "there is no kernel in $KERNEL/boot"
     MODULES=$KERNEL/lib/modules/$RELEASE
     # Since Debian 13 below usr/.
     [ -d "$MODULES" ] || { mkdir -p "$KERNEL/lib" && ln -sfn ../usr/lib/modules "$KERNEL/lib/modules"; }
@@ -94,15 +138,28 @@ get_kernel() {
     fi
 }
 
+# libraries PROGRAM: the paths by which it finds its shared libraries, below $SYSROOT.
+libraries() {
+    local listed=''
+    if [ -z "$SYSROOT" ]; then
+        # Of a static program it makes an error.
+        listed=$(ldd "$1" 2>/dev/null) || true
+    elif [[ $(readelf --program-headers "$1") == *INTERP* ]]; then
+        listed=$("qemu-$MACHINE-static" -L "$SYSROOT" -E LD_TRACE_LOADED_OBJECTS=1 "$1")
+    fi
+    [[ $listed != *'not found'* ]] || die "$1 lacks a library: $(grep 'not found' <<<"$listed")"
+    { grep -o '/[^ ]*' <<<"$listed" || true; } | sort -u
+}
+
 # add_program ROOT PROGRAM NAME: a program and its shared libraries, where the loader looks for them.
 add_program() {
     local root=$1 program=$2 name=$3 library
     mkdir -p "$root/bin"
     cp -L "$program" "$root/bin/$name"
     chmod 755 "$root/bin/$name"
-    { ldd "$program" 2>/dev/null || true; } | grep -o '/[^ ]*' | sort -u | while read -r library; do
+    libraries "$program" | while read -r library; do
         mkdir -p "$root${library%/*}"
-        cp -L "$library" "$root$library"
+        cp -L "$SYSROOT$library" "$root$library"
     done
 }
 
@@ -111,7 +168,7 @@ new_root() {
     local root=$1
     rm -rf "$root"
     mkdir -p "$root"/{bin,dev,proc,sys,tmp,modules}
-    cp -L "$(command -v busybox)" "$root/bin/busybox"
+    cp -L "$BUSYBOX" "$root/bin/busybox"
     ln -s busybox "$root/bin/sh"
     cp "$HERE/init" "$root/init"
     chmod 755 "$root/init" "$root/bin/busybox"
@@ -123,7 +180,7 @@ add_modules() {
     shift
     for module in "$@"; do
         # What is built in has no line that begins with insmod.
-        /sbin/modprobe -d "$KERNEL" -S "$RELEASE" --show-depends "$module" 2>/dev/null | sed -n 's/^insmod //p'
+        /sbin/modprobe -d "$KERNEL" -S "$RELEASE" --show-depends "$module" | sed -n 's/^insmod //p'
     done | awk '!seen[$1]++ { print $1 }' | while read -r path; do
         cp "$path" "$root/modules/$n-${path##*/}"
         n=$((n + 1))
@@ -146,7 +203,7 @@ ext4() {
 # machines have a /dev/kvm under which the stock kernel prints nothing, or QEMU gives up.
 find_accelerator() {
     ACCEL=tcg
-    if [ -n "${NO_KVM:-}" ] || [ ! -w /dev/kvm ]; then
+    if [ -n "${NO_KVM:-}" ] || [ ! -w /dev/kvm ] || [ -n "$SUITES" ]; then
         return 0
     fi
     # The shell would say that QEMU was aborted.
@@ -161,18 +218,22 @@ find_accelerator() {
     fi
 }
 
-# boot NAME SECONDS MIB APPEND QEMU-ARGUMENT...: boots the kernel with $WORK/NAME.img until the guest
+# boot NAME SECONDS APPEND QEMU-ARGUMENT...: boots the kernel with $WORK/NAME.img until the guest
 # powers itself off. The end of its console is printed when it does not, or not as expected.
 boot() {
-    local name=$1 seconds=$2 mib=$3 append=$4 machine status=0 log=$WORK/$1.console
-    shift 4
-    case $ACCEL in
-        kvm) machine=(-accel kvm -cpu host) ;;
+    local name=$1 seconds=$2 append=$3 accel status=0 log=$WORK/$1.console
+    shift 3
+    if [ "$ACCEL" = kvm ]; then
+        accel=(-accel kvm -cpu host)
+    elif [ "$MACHINE" = x86_64 ]; then
         # 5 levels of page tables would cost TCG time; EPYC's are off by default, too.
-        *) machine=(-accel tcg,thread=multi -cpu 'max,la57=off') ;;
-    esac
+        accel=(-accel tcg,thread=multi -cpu 'max,la57=off')
+    else
+        # On a busy machine, an aarch64 guest whose CPUs had a thread each fell asleep for good.
+        accel=(-accel tcg,thread=single)
+    fi
     rm -f "$log"
-    timeout -k 10 "$seconds" qemu-system-x86_64 "${machine[@]}" -machine q35 -m "$mib" -smp 2 -nodefaults -display none \
+    timeout -k 10 "$seconds" "${QEMU[@]}" "${accel[@]}" -m "$MIB" -smp 2 -nodefaults -display none \
         -no-reboot -serial "file:$log" -kernel "$VMLINUZ" -initrd "$WORK/$name.img" -append "$append" "$@" \
         </dev/null >"$WORK/$name.qemu" 2>&1 || status=$?
     if [ $status -ne 0 ] || ! grep -aq '^CAPTURE-DONE' "$log"; then
@@ -184,5 +245,5 @@ boot() {
 
 # disk NAME IMAGE [OPTIONS]: QEMU's arguments for a disk that the guest finds by its name; in DISK.
 disk() {
-    DISK=(-drive "file=$2,if=none,id=$1,format=raw,cache=unsafe${3:-}" -device "virtio-blk-pci,drive=$1,serial=$1")
+    DISK=(-drive "file=$2,if=none,id=$1,format=raw,cache=unsafe${3:-}" -device "virtio-blk-$BUS,drive=$1,serial=$1")
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """libkdumpfile_judge.py VMCORE DUMP [PAGES]: what libkdumpfile makes of DUMP, held against VMCORE.
 
-Every page that DUMP has must be in VMCORE, with the same bytes; registers of the CPUs and VMCOREINFO must be
-the same. With PAGES, DUMP must have so many. The last line has the addresses of some pages, of those that
+Every page that DUMP has must be in VMCORE, with the same bytes; VMCOREINFO must be the same, and the registers of
+the CPUs where libkdumpfile knows the architecture's (0.5.1 does not know riscv64's and loongarch64's). With PAGES, DUMP must have so many. The last line has the addresses of some pages, of those that
 are not zeros, for others to read. Exit code 0: no objection.
 """
 
@@ -82,8 +82,8 @@ def main():
     if len(sys.argv) > 3 and same + len(objections) != int(sys.argv[3]):
         objections.append(f"{same} pages instead of {sys.argv[3]}")
     for name in ("cpu", "linux.vmcoreinfo"):
-        one, other = (dict(texts(d.attr[name])) for d in (vmcore, dump))
-        if one != other or not one:
+        one, other = (dict(texts(d.attr[name])) if name in d.attr else None for d in (vmcore, dump))
+        if one != other or not (one or name == "cpu"):
             objections.append(f"{name} differs: {len(one)} attributes, {len(other)}")
     for objection in objections[:16]:
         print(objection)
