@@ -2,12 +2,16 @@
 
 mod guest;
 
+use crate::common::noise;
 use crate::process::{Folder, code, stderr};
 use guest::{Guest, OFFSET, RELEASE, own_text, text, vmlinux_text};
 use serde_json::{Value, json};
+use support::elf::{Class, Endian, machine};
 use support::elf_reader::ElfCore;
 use support::kdump::Kdump;
 use support::notes::{FoundNote, Note};
+use support::segments::Load;
+use support::vmcore::VmcoreBuilder;
 
 /// What the command prints on standard error, after it ended with this code.
 fn said(folder: &Folder, expected: i32, arguments: &[&str]) -> String {
@@ -167,6 +171,44 @@ fn what_cannot_be_proved_is_not_contradicted() {
     folder.write("stale.core", &guest.core().vmcoreinfo(&stale).build());
     let piped = folder.shell("cat stale.core | $KDUMPCONV -f - out");
     assert_eq!((code(&piped), stderr(&piped).contains("contradicts")), (0, false));
+}
+
+#[test]
+fn encrypted_memory_contradicts_nothing() {
+    let folder = Folder::new();
+    let text =
+        "OSRELEASE=6.12.0\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=1000\nOFFSET(uts_namespace.name)=4\n";
+    let core = VmcoreBuilder::new(Class::Elf64, Endian::Big, machine::S390X)
+        .qemu_headers()
+        .vmcoreinfo(text)
+        .load(Load::new(0, noise(1, 1 << 20)));
+    folder.write("plain", &core.build());
+    folder.write("encrypted", &core.section("pv_mem_meta", noise(2, 4096)).build());
+    let plain = said(&folder, 0, &["plain", "out"]);
+    assert!(plain.contains("VMCOREINFO of 6.12.0 contradicts the memory"), "{plain}");
+    let encrypted = said(&folder, 0, &["--force-encrypted", "-f", "encrypted", "out"]);
+    assert!(!encrypted.contains("contradicts"), "{encrypted}");
+}
+
+#[test]
+fn a_sub_header_that_places_another_text_than_the_notes_is_named() {
+    let folder = Folder::new();
+    let (own, stale) = (own_text(), text("6.1.0-old", OFFSET, 0));
+    let notes = [&stale, &own].map(|text| Note::vmcoreinfo(text)).to_vec();
+    folder.write("vmcore", &Guest::new().core().notes(notes).build());
+    said(&folder, 0, &["vmcore", "kdump"]);
+    let mut bytes = folder.read("kdump");
+    let at = bytes.windows(stale.len()).position(|window| window == stale.as_bytes()).unwrap();
+    // offset_vmcoreinfo and size_vmcoreinfo of the sub header, which is block 1.
+    bytes[4096 + 32..4096 + 40].copy_from_slice(&(at as u64).to_le_bytes());
+    bytes[4096 + 40..4096 + 48].copy_from_slice(&(stale.len() as u64).to_le_bytes());
+    folder.write("kdump", &bytes);
+    let said = said(&folder, 0, &["-z", "kdump", "out"]);
+    let warning = format!(
+        "warning: the sub header places another VMCOREINFO, at {at:#x}, than the notes have"
+    );
+    assert!(said.contains(&warning), "{said}");
+    assert_eq!(converted(&folder, "kdump", &[]), own);
 }
 
 #[test]
