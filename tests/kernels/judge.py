@@ -170,7 +170,7 @@ class Case:
     def judge_makedumpfile(self):
         """All levels. Where it decides otherwise than we, the rules above have decided for us: that is a remark."""
         if self.makedumpfile is None:
-            return "does not run"
+            return "none that runs"
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(self.theirs, pages.LEVELS))
         if failed := [result for result in results if isinstance(result, str)]:

@@ -164,6 +164,7 @@ get_makedumpfile() {
     MAKEDUMPFILE=$folder/run
     [ ! -x "$MAKEDUMPFILE" ] || return 0
     suite sid "$1"
+    in_root apt-cache show makedumpfile >/dev/null 2>&1 || die "Debian has no makedumpfile for $1"
     unpack "$folder" makedumpfile libc6 liblzma5 libzstd1 libsnappy1v5 liblzo2-2 zlib1g libelf1t64 libdw1t64 libbz2-1.0 \
         libstdc++6 libgcc-s1
     if [ "$1" = "$(dpkg --print-architecture)" ]; then
@@ -177,8 +178,7 @@ get_makedumpfile() {
     printf '#!/bin/sh\nexec %s %s "$@"\n' "$runner" "$folder/usr/bin/makedumpfile" >"$MAKEDUMPFILE.new"
     chmod 755 "$MAKEDUMPFILE.new"
     if ! "$MAKEDUMPFILE.new" -v 2>/dev/null | grep -q '^makedumpfile: version'; then
-        WHY="sid's makedumpfile for $1 does not run here"
-        return 1
+        die "sid's makedumpfile for $1 does not run here"
     fi
     mv "$MAKEDUMPFILE.new" "$MAKEDUMPFILE"
 }
