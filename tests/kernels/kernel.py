@@ -8,15 +8,29 @@ from drgn.helpers.linux.mm import for_each_valid_page_range
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import for_each_task
 
-import loong64
 import pages
+import translation
 
 # Bytes of struct pages that are read at once.
 CHUNK = 1 << 20
 
 
-def add_loong64_memory(program):
-    root = int(re.search(rb"SYMBOL\(swapper_pg_dir\)=([0-9a-f]+)", program["VMCOREINFO"].string_())[1], 16)
+def vmcoreinfo(program, pattern, base):
+    """A number of VMCOREINFO."""
+    return int(re.search(pattern, program["VMCOREINFO"].string_().decode())[1], base)
+
+
+def add_virtual_memory(program):
+    """Lets drgn read virtual addresses of the architectures that it cannot translate."""
+    root = vmcoreinfo(program, r"SYMBOL\(swapper_pg_dir\)=([0-9a-f]+)", 16)
+    if program.platform.arch == drgn.Architecture.LOONGARCH64:
+        tables = translation.Loong64()
+        root &= tables.WINDOW - 1
+    elif program.platform.arch == drgn.Architecture.RISCV64:
+        tables = translation.Riscv64(vmcoreinfo(program, r"NUMBER\(VA_BITS\)=(\d+)", 10))
+        root -= vmcoreinfo(program, r"NUMBER\(va_kernel_pa_offset\)=0x([0-9a-f]+)", 16)
+    else:
+        return
 
     def entry_at(address):
         return int.from_bytes(program.read(address, 8, physical=True), "little")
@@ -27,23 +41,22 @@ def add_loong64_memory(program):
     def read_mapped(address, size, *_):
         data = b""
         while len(data) < size:
-            found = loong64.translate(entry_at, root & loong64.PHYSICAL, address + len(data))
+            found = tables.translate(entry_at, root, address + len(data))
             if found is None:
                 raise drgn.FaultError("not mapped", address + len(data))
             start, left = found
             data += program.read(start, min(left, size - len(data)), physical=True)
         return data
 
-    for window in loong64.WINDOWS:
-        program.add_memory_segment(window, loong64.PHYSICAL + 1, read_window, False)
-    program.add_memory_segment(loong64.MAPPED, (1 << 64) - loong64.MAPPED, read_mapped, False)
+    for window in tables.WINDOWS:
+        program.add_memory_segment(window, tables.WINDOW, read_window, False)
+    program.add_memory_segment(tables.MAPPED, (1 << 64) - tables.MAPPED, read_mapped, False)
 
 
 def opened(core, vmlinux):
     program = drgn.Program()
     program.set_core_dump(core)
-    if program.platform.arch == drgn.Architecture.LOONGARCH64:
-        add_loong64_memory(program)
+    add_virtual_memory(program)
     program.load_debug_info([vmlinux])
     return program
 

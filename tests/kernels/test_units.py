@@ -7,9 +7,9 @@ import unittest
 import boot_image
 import console
 import files
-import loong64
 import pages
 import table
+import translation
 
 SIZE = 64
 START = 0xFFFFEA0000000000
@@ -241,23 +241,39 @@ class Console(unittest.TestCase):
         self.assertEqual(console.differences(["a", "a"], ["a"]), ["only in the log: a"])
 
 
-class Loong64(unittest.TestCase):
-    def test_page_tables_have_three_levels_and_huge_pages(self):
+class Translation(unittest.TestCase):
+    def test_loong64_has_three_levels_and_huge_pages(self):
         window = 0x9000 << 48
         # A table at 0x4000 leads to one at 0x8000, that to one at 0xC000 and to a huge page.
         memory = {
             0x4000 + 2047 * 8: window | 0x8000,
             0x8000 + 3 * 8: window | 0xC000,
-            0x8000 + 4 * 8: 0xAC000000 | loong64.HUGE | 1,
+            0x8000 + 4 * 8: 0xAC000000 | 1 << 6 | 1,
             0xC000 + 5 * 8: 0xA0014000 | 0xD3,
             0xC000 + 6 * 8: 0,
         }
         base = (1 << 64) - (1 << 36)
         address = lambda middle, last, offset: base | middle << 25 | last << 14 | offset
-        read = lambda address: loong64.translate(memory.get, 0x4000, address)
+        read = lambda address: translation.Loong64().translate(memory.get, 0x4000, address)
         self.assertEqual(read(address(3, 5, 0x10)), (0xA0014010, 0x3FF0))
         self.assertEqual(read(address(4, 5, 0x10)), (0xAC000000 + (5 << 14) + 0x10, (1 << 25) - (5 << 14) - 0x10))
         self.assertIsNone(read(address(3, 6, 0)))
+
+    def test_riscv64_has_levels_by_its_address_bits(self):
+        entry = lambda address, flags: address >> 12 << 10 | flags
+        memory = {
+            0x1000 + 511 * 8: entry(0x2000, 1),
+            0x2000 + 1 * 8: entry(0x3000, 1),
+            0x2000 + 2 * 8: entry(0x80200000, 0b1111),
+            0x3000 + 4 * 8: entry(0x87654000, 0b0111),
+            0x3000 + 5 * 8: 0,
+        }
+        read = lambda address: translation.Riscv64(39).translate(memory.get, 0x1000, address)
+        base = (1 << 64) - (1 << 30)
+        self.assertEqual(read(base | 1 << 21 | 4 << 12 | 0x20), (0x87654020, 0xFE0))
+        self.assertEqual(read(base | 2 << 21 | 4 << 12 | 0x20), (0x80204020, (1 << 21) - 0x4020))
+        self.assertIsNone(read(base | 1 << 21 | 5 << 12))
+        self.assertEqual([translation.Riscv64(bits).levels for bits in (39, 48, 57)], [3, 4, 5])
 
 
 class Table(unittest.TestCase):
