@@ -19,6 +19,7 @@ mod crash;
 mod drgn;
 mod elf;
 mod filter;
+mod filtered_elf;
 mod fixtures;
 mod flattened;
 mod info;

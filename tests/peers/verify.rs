@@ -17,7 +17,7 @@ const TINY_POISONED_PFN: u64 = 0x2d17;
 const FIRMWARE_PAGES: u64 = 64;
 
 /// Runs `verify --json`.
-fn verified(dump: &Path, against: &Path, code: i32) -> Value {
+pub(crate) fn verified(dump: &Path, against: &Path, code: i32) -> Value {
     let mut command = subcommand("verify");
     let ran = run(command.arg("--json").arg(dump).arg("--against").arg(against));
     ran.exited(code);
