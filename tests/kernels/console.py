@@ -3,20 +3,21 @@
 import re
 
 # "[    1.234567] text"; kernels may print who wrote a record after the time.
-RECORD = re.compile(r"^\[ *\d+\.\d{6}\](\[[^]]*\])? ")
+RECORD = re.compile(r"\[ *\d+\.\d{6}\](\[[^]]*\])? ")
 
 
 def records(text):
     """The lines of a log, or of a console, that a kernel printed.
 
-    A log indents the further lines of a record, where the console repeats the time.
+    A log indents the further lines of a record, where the console repeats the time. Firmware may have written
+    before a record, in the same line.
     """
     lines = []
     for line in text.splitlines():
         line = line.rstrip("\r\n ")
-        if RECORD.match(line):
-            lines.append(line)
-            prefix = RECORD.match(line)[0]
+        if found := RECORD.match(line) or RECORD.search(line):
+            lines.append(line[found.start() :])
+            prefix = found[0]
         elif lines and line.startswith(" " * len(prefix)):
             lines.append(prefix + line[len(prefix) :])
     return lines

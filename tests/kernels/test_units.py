@@ -222,6 +222,9 @@ class Console(unittest.TestCase):
     def test_the_kernels_lines_are_found_among_others(self):
         self.assertEqual(console.records(self.TEXT), ["[    0.000000] one", "[    1.500000][    T1] two", "[   12.000001] three"])
 
+    def test_a_record_may_follow_what_firmware_wrote(self):
+        self.assertEqual(console.records("#1 SMP PREEMPT D[    1.499695] EEH\n"), ["[    1.499695] EEH"])
+
     def test_a_record_of_several_lines_has_its_time_once_in_the_log(self):
         log = console.records("[    1.000000] one\n               two\n                three\n  x\n")
         printed = console.records("[    1.000000] one\n[    1.000000] two\n[    1.000000]  three\n")
