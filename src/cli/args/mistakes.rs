@@ -194,7 +194,7 @@ mod tests {
             ("a b --srtict", "a similar argument exists: '--strict'"),
             ("info -l a", "'-l' is an option of convert, not of info"),
             ("-l info a", "'-l' is an option of convert, not of info"),
-            ("info -d 31 a", "'-d' is an option of convert and elf, not of info"),
+            ("info -d 31 a", "'-d' is an option of convert, verify and elf, not of info"),
             ("a b --against c", "'--against' is an option of verify, not of convert"),
             ("-o x a", "OUTPUT is the second argument"),
             ("dmesg a --output x", "OUTPUT is the second argument"),

@@ -4,6 +4,7 @@ mod candidates;
 mod classes;
 mod map;
 mod overview;
+mod screen;
 mod text;
 
 use std::io::{self, Write};

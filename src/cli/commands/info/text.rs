@@ -4,17 +4,15 @@ use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Sum
 use kdumpconv::{Codec, DumpLevel, StructLayout, VmcoreinfoCandidates};
 
 use super::classes::Classes;
+use super::screen::{Screen, beside_labels};
 use super::{candidates, map};
 use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::outcome::stored_as;
 use crate::cli::ui::sizes::{count, percent, signed_hex, size};
-use crate::cli::ui::terminal::{Terminal, wrapped};
+use crate::cli::ui::terminal::Terminal;
 use crate::cli::ui::utc::utc;
-
-/// Width of the column of labels.
-const LABEL_COLUMNS: usize = 12;
 
 /// Maximum lines of a list without --verbose.
 const SHORT_LIST: usize = 8;
@@ -25,12 +23,6 @@ const MAX_CELLS: usize = 160;
 /// The number of cells for the memory map; `None` if standard output is not a terminal.
 pub(super) fn picture_cells(terminal: &Terminal) -> Option<usize> {
     beside_labels(terminal).columns.map(|columns| columns.clamp(8, MAX_CELLS))
-}
-
-/// The part of the terminal to the right of the labels.
-fn beside_labels(terminal: &Terminal) -> Terminal {
-    let columns = terminal.columns.map(|columns| columns.saturating_sub(LABEL_COLUMNS));
-    Terminal { columns, ..*terminal }
 }
 
 /// What to report.
@@ -45,55 +37,12 @@ pub(super) struct TextReport<'a> {
     pub(super) details: bool,
 }
 
-/// The fewest columns beside the labels that text is wrapped to.
-const MIN_COLUMNS: usize = 24;
-
-/// Labelled lines.
-struct Screen {
-    text: String,
-    /// Columns beside the labels; `None` if standard output is not a terminal.
-    columns: Option<usize>,
-}
-
-impl Screen {
-    /// Adds lines; only the first has the label.
-    fn add(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
-        let mut label = label;
-        for line in lines {
-            let line = format!("{label:LABEL_COLUMNS$}{line}");
-            self.text.push_str(line.trim_end());
-            self.text.push('\n');
-            label = "";
-        }
-    }
-
-    /// Adds a text, in as many lines as it needs.
-    fn line(&mut self, label: &str, line: impl Into<String>) {
-        self.texts(label, [line.into()]);
-    }
-
-    /// Adds texts, each in as many lines as it needs.
-    fn texts(&mut self, label: &str, texts: impl IntoIterator<Item = String>) {
-        let columns = self.columns;
-        let lines = texts.into_iter().flat_map(|text| wrapped(text.split(' '), " ", columns));
-        let lines: Vec<String> = lines.collect();
-        self.add(label, lines);
-    }
-
-    fn blank(&mut self) {
-        self.text.push('\n');
-    }
-}
-
 impl TextReport<'_> {
     /// The whole report.
     pub(super) fn text(&self) -> String {
         let summary = self.summary;
-        let columns = beside_labels(&self.terminal).columns;
-        let mut screen = Screen {
-            text: format!("{}: {}\n\n", printable(self.input), kind(summary)),
-            columns: columns.map(|columns| columns.max(MIN_COLUMNS)),
-        };
+        let title = format!("{}: {}\n\n", printable(self.input), kind(summary));
+        let mut screen = Screen::new(title, &self.terminal);
         crash(summary, &mut screen);
         screen.blank();
         contents(summary, &mut screen);
@@ -114,11 +63,10 @@ impl TextReport<'_> {
             screen.blank();
             let text = String::from_utf8_lossy(summary.vmcoreinfo.as_deref().unwrap_or(b""));
             for line in text.lines() {
-                screen.text.push_str(&printable(line.trim_end_matches('\0')));
-                screen.text.push('\n');
+                screen.raw_line(&printable(line.trim_end_matches('\0')));
             }
         }
-        screen.text
+        screen.into_text()
     }
 
     /// How many lines of a list of `all` to print.
@@ -129,7 +77,7 @@ impl TextReport<'_> {
     fn memory(&self, screen: &mut Screen) {
         let (ranges, page_size) = (&self.summary.ranges, self.summary.page_size.bytes());
         if let Some(picture) = &self.picture {
-            screen.add("Map", map::picture(picture, page_size, screen.columns, &self.terminal));
+            screen.add("Map", map::picture(picture, page_size, screen.columns(), &self.terminal));
         }
         let mut lines = map::lines(&ranges.list, page_size);
         lines.truncate(self.shown(lines.len()));
