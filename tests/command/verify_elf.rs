@@ -22,7 +22,7 @@ fn verify(folder: &Folder, arguments: &[&str], expected: i32) -> String {
 /// The vmcore without what `level` excludes and without `lost`.
 fn write_without(folder: &Folder, mm: &Mm, level: u32, lost: &[u64]) {
     let gone = [mm.left_out(level).as_slice(), lost].concat();
-    let core = mm.core().without(&gone, mm.kernel.arch.page_bytes(), Excluded::OwnSegments);
+    let core = mm.core().without(&gone, &mm.kernel.arch, Excluded::OwnSegments);
     folder.write("elf", &core.bytes());
 }
 
@@ -94,11 +94,8 @@ fn a_page_without_a_struct_page_may_be_missing() {
     let folder = folder(&mm);
     let firmware = support::segments::Load::new(0xffff_0000, vec![7; 0x1_0000]);
     folder.write("vmcore", &mm.core().builder.load(firmware).build());
-    let mut core = mm.core().without(
-        &mm.left_out(31),
-        mm.kernel.arch.page_bytes(),
-        Excluded::AfterData { fewest: 1 },
-    );
+    let mut core =
+        mm.core().without(&mm.left_out(31), &mm.kernel.arch, Excluded::AfterData { fewest: 1 });
     core.builder = core.builder.load(support::segments::Load::no_data(0xffff_0000, 0x1_0000));
     folder.write("elf", &core.bytes());
     let said = verify(&folder, &["elf", "--against", "vmcore"], 0);
@@ -116,7 +113,7 @@ fn without_proof_nothing_may_be_missing_unless_the_level_is_told() {
     core.builder.segments.retain(|segment| segment.as_load().is_some());
     core.builder = core.builder.vmcoreinfo(&text);
     folder.write("vague", &core.bytes());
-    let core = core.without(&mm.left_out(31), mm.kernel.arch.page_bytes(), Excluded::OwnSegments);
+    let core = core.without(&mm.left_out(31), &mm.kernel.arch, Excluded::OwnSegments);
     folder.write("elf", &core.bytes());
     let said = verify(&folder, &["elf", "--against", "vague"], 5);
     for words in [

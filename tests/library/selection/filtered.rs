@@ -13,8 +13,13 @@ use super::judge::{open, select_at};
 use crate::common::{InMemorySink, core_of, options, plain};
 
 /// Machines that differ in what the file's layout depends on.
-const KERNELS: [Kernel; 4] =
-    [releases::V6_12, releases::V6_1_I386, releases::V6_12_S390X, releases::V6_12_ARM64];
+const KERNELS: [Kernel; 5] = [
+    releases::V6_12,
+    releases::V6_1_I386,
+    releases::V6_1_ARM,
+    releases::V6_12_S390X,
+    releases::V6_12_ARM64,
+];
 
 /// All ways to exclude pages that must not make a difference.
 const WAYS: [Excluded; 2] = [Excluded::OwnSegments, Excluded::AfterData { fewest: 1 }];
@@ -33,8 +38,8 @@ impl Machine {
 
     /// Its vmcore without the data of `pfns`.
     fn without(&self, pfns: &[u64], how: Excluded) -> Dump {
-        let page = self.mm.kernel.arch.page_bytes();
-        open(&self.core.without(pfns, page, how), &OpenOptions::default())
+        let core = self.core.without(pfns, &self.mm.kernel.arch, how);
+        open(&core, &OpenOptions::default())
     }
 
     /// An ELF core that a program made at a dump level.
@@ -161,14 +166,15 @@ fn missing_struct_pages_are_judged_as_in_a_kdump_file() {
 fn claims_of_memory_that_does_not_exist_change_nothing_and_take_no_time() {
     for (name, kernel) in releases::ALL {
         let machine = Machine::new(kernel);
-        let page = kernel.arch.page_bytes();
         let is_vmemmap = matches!(kernel.model, Model::Sparse { vmemmap: true, .. });
         // This machine has only the used part of the array of sections.
         if matches!(kernel.model, Model::Sparse { roots: Roots::Sections, .. }) {
             continue;
         }
         let end = machine.mm.ram.last().unwrap().end;
-        let limit = if kernel.arch.long == 4 { 1 << 32 } else { 1 << 47 };
+        // Addresses of the machine count from where its memory starts.
+        let start = kernel.arch.start;
+        let limit = if kernel.arch.long == 4 { (1 << 32) - start } else { 1 << 47 };
         let mut claims = vec![end..limit];
         // Holes between memory have struct pages, or room for them.
         if is_vmemmap {
@@ -176,9 +182,9 @@ fn claims_of_memory_that_does_not_exist_change_nothing_and_take_no_time() {
         }
         for filtered in [1, 31] {
             let gone = machine.mm.left_out(filtered);
-            let mut core = machine.core.without(&gone, page, Excluded::OwnSegments);
+            let mut core = machine.core.without(&gone, &kernel.arch, Excluded::OwnSegments);
             for claim in &claims {
-                let load = Load::no_data(claim.start, claim.end - claim.start);
+                let load = Load::no_data(start + claim.start, claim.end - claim.start);
                 core.builder = core.builder.clone().load(load);
             }
             let dump = open(&core, &OpenOptions::default());

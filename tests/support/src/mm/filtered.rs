@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::segments::{Data, Load, Segment};
 
+use super::arch::Arch;
 use super::core::Core;
 
 /// Where the excluded pages are in the program headers. They have memory, but no data.
@@ -18,10 +19,11 @@ pub enum Excluded {
 }
 
 impl Core {
-    /// The same vmcore without the data of `pfns`.
+    /// The same vmcore without the data of `pfns`, as the dump counts them.
     #[must_use]
-    pub fn without(&self, pfns: &[u64], page: u64, how: Excluded) -> Core {
-        let gone: BTreeSet<u64> = pfns.iter().copied().collect();
+    pub fn without(&self, pfns: &[u64], arch: &Arch, how: Excluded) -> Core {
+        let page = arch.page_bytes();
+        let gone: BTreeSet<u64> = pfns.iter().map(|pfn| arch.first_pfn() + pfn).collect();
         let mut core = self.clone();
         core.builder.segments = self
             .builder
