@@ -32,7 +32,8 @@ impl Decoder {
     ///
     /// Bytes after the end of the stream are damage, except with zlib: `uncompress` of zlib stops at
     /// the checksum, so crash, libkdumpfile and makedumpfile read such a page, and this does too.
-    /// With lzo, snappy and zstd they refuse it. A zstd page may consist of several frames, some of
+    /// With lzo, snappy and zstd they refuse it. The end marker of lzo may give any length, as for
+    /// liblzo2, which all readers have. A zstd page may consist of several frames, some of
     /// them skippable, as for `ZSTD_decompress`.
     ///
     /// # Errors

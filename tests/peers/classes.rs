@@ -110,10 +110,9 @@ fn the_table_and_the_summary_give_the_excluded_pages() {
     told.printed("\nClasses     class              -d  pages    memory    share\n");
     told.printed("\n            free               16   8411  32.9 MiB   51.1 %\n");
     told.printed("\n            16384 struct pages in ");
-    let piped = need!(TINY.packed());
-    let told = run(subcommand("info").arg("--classes").arg(piped));
+    let packed = need!(TINY.packed());
+    let told = run(subcommand("info").arg("--classes").arg(packed));
     told.exited(0);
-    told.printed(
-        "Classes     no class of pages can be identified: the kernel's tables cannot be read from",
-    );
+    told.printed("\nClasses     class              -d  pages    memory    share\n");
+    told.printed("\n            free               16   8411  32.9 MiB   51.1 %\n");
 }

@@ -323,3 +323,8 @@ fn records_that_share_their_text_do_not_multiply_it() {
     // Of these none has room for its text.
     assert_eq!(targets::dmesg::look(&records), "");
 }
+
+#[test]
+fn an_end_marker_of_lzo_may_give_any_length() {
+    target("decode")(b"\x01\x01\x12\x00 \x1e\x00\x00\x12\x00\x00");
+}

@@ -41,12 +41,26 @@ pub fn check(bytes: &[u8]) {
         (Ok(_), Err(damage)) => panic!("{codec:?} is whole, but: {damage}"),
         (Err(_), Err(damage)) => assert!(damage.to_string().is_ascii()),
         // See Decoder::decode.
-        (Err(why), Ok(())) => {
-            let more = matches!(codec, Codec::Zlib | Codec::Zstd);
-            assert!(more, "{codec:?} is damaged: {why}");
-        }
+        (Err(why), Ok(())) => match codec {
+            Codec::Zlib | Codec::Zstd => {}
+            Codec::Lzo => assert!(
+                with_usual_marker(stored, page_bytes).as_ref() == Some(&page),
+                "{codec:?} is damaged: {why}"
+            ),
+            _ => panic!("{codec:?} is damaged: {why}"),
+        },
     }
     there_and_back(codec, stored, page_bytes);
+}
+
+/// The page of an LZO stream whose end marker gives another length than the usual one. The other
+/// decoder refuses that, as the kernel does; liblzo2 ignores the length.
+fn with_usual_marker(stored: &[u8], page_bytes: usize) -> Option<Vec<u8>> {
+    let mut stream = stored.to_vec();
+    let marker = stream.len().checked_sub(3)?;
+    stream[marker] = 0x11;
+    let whole = Stored { offset: 0, size: stream.len() as u32, flags: Codec::Lzo.flag() };
+    decode(&Image::Bytes(stream), whole, page_bytes as u64).ok()
 }
 
 /// Any page can be stored in no more bytes than it has, and decodes to itself.
