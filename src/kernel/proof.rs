@@ -98,7 +98,7 @@ enum Contents {
     Name,
     /// Something else, in words.
     Other(String),
-    /// The dump does not have it, for a reason.
+    /// The dump does not have it, or nothing can be said of it, for a reason.
     Missing(String),
 }
 
@@ -112,12 +112,20 @@ fn look(kernel: &Kernel<'_>, paddr: PhysAddr) -> Contents {
     }
     let name = NewUtsname::parse(&bytes)
         .filter(|name| name.sysname == "Linux" && !name.release.is_empty());
-    let what = match name {
-        Some(name) => format!("that of {}", name.release),
-        None => "none".to_owned(),
-    };
-    let where_it_is = format!("at physical address {paddr:#x}, where it places the kernel's name");
-    Contents::Other(format!("{where_it_is}, is {what}"))
+    let place = format!("at physical address {paddr:#x}");
+    match name {
+        Some(name) => Contents::Other(format!(
+            "{place}, where it places the kernel's name, is that of {}",
+            name.release
+        )),
+        None if utsname::has_offset(kernel.info) => {
+            Contents::Other(format!("{place}, where it places the kernel's name, is none"))
+        }
+        // The name may have another place in its struct.
+        None => Contents::Missing(format!(
+            "{place}, where kernels of before 5.11 have their name, is none"
+        )),
+    }
 }
 
 /// What the physical addresses say that VMCOREINFO gives for the kernel's image.

@@ -12,6 +12,9 @@ const UNKNOWN: &str = "unknown";
 /// A release that libkdumpfile can parse; without numbers it refuses to translate addresses.
 const UNKNOWN_RELEASE: &str = "0.0.0-unknown";
 
+/// The name in its struct.
+const NAME: &str = "uts_namespace.name";
+
 /// Offsets of the name in `struct uts_namespace` where VMCOREINFO has none, as before 5.11
 /// (ca4a9241cc5e): the name followed a reference count of 4 bytes. Since the same release
 /// (9a56493f6942) it comes first.
@@ -22,9 +25,15 @@ const USUAL_OFFSETS: [u64; 2] = [4, 0];
 #[must_use]
 pub(crate) fn addresses(info: &Vmcoreinfo) -> Vec<VirtAddr> {
     let Some(namespace) = info.symbol("init_uts_ns") else { return Vec::new() };
-    let known = info.offset("uts_namespace.name").map(|offset| vec![offset]);
+    let known = info.offset(NAME).map(|offset| vec![offset]);
     let offsets = known.unwrap_or_else(|| USUAL_OFFSETS.to_vec());
     offsets.into_iter().filter_map(|offset| namespace.checked_add(offset)).collect()
+}
+
+/// Whether VMCOREINFO has the offset of the name in `struct uts_namespace`.
+#[must_use]
+pub(crate) fn has_offset(info: &Vmcoreinfo) -> bool {
+    info.offset(NAME).is_some()
 }
 
 /// Physical addresses that `init_uts_ns.name` may have; none if VMCOREINFO does not have it.

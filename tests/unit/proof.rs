@@ -23,10 +23,13 @@ fn named(paging: Paging) -> (World, support::machine::PageTables, u64) {
 }
 
 fn proof(world: &World, release: &str, vaddr: u64, paging: Paging) -> Proof {
+    proof_by(world, release, vaddr, paging, "OFFSET(uts_namespace.name)=0\n")
+}
+
+/// The proof by a VMCOREINFO with the line `offset`, or without one.
+fn proof_by(world: &World, release: &str, vaddr: u64, paging: Paging, offset: &str) -> Proof {
     let (fresh, _) = super::world::paging::world(paging);
-    let lines = format!(
-        "OSRELEASE={release}\nSYMBOL(init_uts_ns)={vaddr:x}\nOFFSET(uts_namespace.name)=0\n"
-    );
+    let lines = format!("OSRELEASE={release}\nSYMBOL(init_uts_ns)={vaddr:x}\n{offset}");
     let own: String =
         ITEMS.iter().filter_map(|key| Some(format!("{key}={}\n", fresh.info.get(key)?))).collect();
     let info = Vmcoreinfo::parse((lines + &own).as_bytes());
@@ -75,5 +78,21 @@ fn a_name_that_the_page_tables_map_is_a_proof_on_every_architecture() {
         world.machine.memory.forget(ROOT);
         let unread = proof(&world, "7.0.0", at, paging);
         assert!(matches!(unread, Proof::Unprovable(_)), "{paging:?}: {unread:?}");
+    }
+}
+
+#[test]
+fn without_its_offset_a_name_proves_and_another_name_contradicts_but_none_says_nothing() {
+    for paging in every_paging() {
+        let (mut world, mut tables, vaddr) = named(paging);
+        let last = paging.levels().len() - 1;
+        let page = vaddr - vaddr % world.page_size;
+        tables.map(&mut world.machine.memory, page, NAME, last);
+        let proof = |release, vaddr| proof_by(&world, release, vaddr, paging, "");
+        assert_eq!(proof("7.0.0", page), Proof::Proved, "{paging:?}");
+        assert!(proof("7.0.1", page).is_contradicted(), "{paging:?}");
+        let none = proof("7.0.0", page + 64);
+        assert!(matches!(none, Proof::Unprovable(_)), "{paging:?}: {none:?}");
+        assert!(none.why_not().unwrap().contains("before 5.11"), "{paging:?}: {none:?}");
     }
 }
