@@ -61,7 +61,7 @@ fn read_chars(
         at += count;
         let mut piece = vec![EMPTY; in_memory(count)];
         if let Err(why) = reader.read(address, &mut piece) {
-            let why = format_args!("{count} characters at {offset:#x}: {}", chain(&why));
+            let why = format!("{count} characters at {offset:#x}: {}", chain(&why));
             lines.report.add_lost(why);
             lines.interrupt()?;
             continue;
@@ -71,7 +71,7 @@ fn read_chars(
                 b'\n' => lines.end()?,
                 EMPTY => {
                     if last != Some(EMPTY) {
-                        let why = format_args!("there are no characters at {offset:#x} of log_buf");
+                        let why = format!("there are no characters at {offset:#x} of log_buf");
                         lines.report.add_lost(why);
                     }
                     lines.interrupt()?;
