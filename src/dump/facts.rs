@@ -23,6 +23,14 @@ impl Dump {
         }
     }
 
+    /// Whether a header says that pages were not written, although they should have been.
+    pub(crate) fn is_marked_incomplete(&self) -> bool {
+        match &self.body {
+            Body::Elf(core) => core.is_marked_incomplete,
+            Body::Kdump(kdump) => kdump.is_marked_incomplete(),
+        }
+    }
+
     /// The number of pages of `pfns` that are RAM.
     pub(crate) fn count_present(&self, pfns: PfnRange) -> u64 {
         match &self.body {

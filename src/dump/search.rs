@@ -32,6 +32,12 @@ const MAX_LISTED: usize = 64;
 /// Maximum candidates whose page is full, and whose next pages are looked for.
 const MAX_LONG: usize = 8;
 
+/// Maximum texts that are compared with the memory.
+const MAX_PROOFS: u64 = 1 << 20;
+
+/// Maximum looks at segments while texts are compared: each text looks at all of them.
+const MAX_LOOKS: u64 = 1 << 28;
+
 /// A VMCOREINFO that was found in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,8 +55,8 @@ pub struct VmcoreinfoFound {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct VmcoreinfoCandidates {
-    /// The texts in ascending order of their pages; of a great number, the first, and the first that
-    /// is proved.
+    /// The texts in ascending order of their pages, 64 at most. The last of 64 is the first that is
+    /// proved, if none before it is.
     pub list: Vec<VmcoreinfoFound>,
     /// How many more there are.
     pub more: u64,
@@ -105,7 +111,9 @@ pub fn find_vmcoreinfo(
     let memory = DumpMemory::new(dump)?;
     let mut reader = PageReader::new(dump)?;
     let found = VmcoreinfoCandidates::default();
-    let mut search = Search { dump, memory: &memory, found, long: 0 };
+    let segments = dump.segments().len().max(1) as u64;
+    let proofs_left = MAX_PROOFS.min(MAX_LOOKS / segments);
+    let mut search = Search { dump, memory: &memory, found, long: 0, proofs_left };
     if let SearchScope::Page(pfn) = scope {
         search.look_in_page(pfn);
         return Ok(search.found);
@@ -141,6 +149,8 @@ struct Search<'a> {
     found: VmcoreinfoCandidates,
     /// Texts whose next pages were looked for.
     long: usize,
+    /// How many more texts are compared with the memory.
+    proofs_left: u64,
 }
 
 impl Search<'_> {
@@ -164,11 +174,13 @@ impl Search<'_> {
         let sizes = (0..u64::BITS).filter_map(|bits| PageSize::new(1 << bits));
         for size in sizes {
             let place = PageGrid::new(self.dump.grid().origin(), size).address_of(pfn);
-            let mut page = vec![0; MIN_PAGE_BYTES];
-            if self.memory.read_physical(place, &mut page).is_err() || !page.starts_with(FIRST_LINE)
-            {
-                continue;
-            }
+            let read = |bytes: usize| {
+                let mut page = vec![0; bytes];
+                self.memory.read_physical(place, &mut page).ok().map(|()| page)
+            };
+            // The end of a large page may be missing.
+            let page = read(size.in_memory()).or_else(|| read(MIN_PAGE_BYTES));
+            let Some(page) = page.filter(|page| page.starts_with(FIRST_LINE)) else { continue };
             let found = self.candidate(place, &page);
             found
                 .filter(|found| found.pfn == pfn)
@@ -197,7 +209,7 @@ impl Search<'_> {
         let end = start.iter().rposition(|&byte| byte == b'\n')?;
         let cut = start.get(..=end).filter(|text| is_vmcoreinfo(text))?;
         let proof = self.prove(cut);
-        if self.long < MAX_LONG {
+        if self.long < MAX_LONG || proof.is_proved() && !self.found.is_proved() {
             self.long += 1;
             let info = Vmcoreinfo::parse(cut);
             let kernel = self.memory.kernel_by(&info);
@@ -210,7 +222,11 @@ impl Search<'_> {
         Some((cut.to_vec(), proof))
     }
 
-    fn prove(&self, text: &[u8]) -> Proof {
+    fn prove(&mut self, text: &[u8]) -> Proof {
+        if self.proofs_left == 0 {
+            return Proof::Unprovable("too many texts were compared with the memory".to_owned());
+        }
+        self.proofs_left -= 1;
         prove(&self.memory.kernel_by(&Vmcoreinfo::parse(text)))
     }
 }

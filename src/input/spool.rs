@@ -1,9 +1,11 @@
 //! Where bytes of a stream are kept that are read again: a file without a name, full of holes.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::input::FileInput;
 use crate::input::file_system::is_in_memory;
@@ -38,31 +40,33 @@ impl SpoolDir {
 
     /// Makes a file for some bytes of a stream.
     pub(super) fn file(&self) -> io::Result<SpoolFile> {
-        let nameless = tempfile::tempfile_in(&self.path);
+        // It holds the memory of a kernel: nobody else may read it at any moment.
+        let owner = Mode::RUSR | Mode::WUSR;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let nameless = rustix::fs::open(&self.path, flags, owner).map(File::from);
+        // Not all file systems have such files. A name is private as well, and removed at once.
+        let nameless = nameless.or_else(|_| tempfile::tempfile_in(&self.path));
         // Without the temporary name that the file has for a moment where it has to have one.
         let file = nameless.map_err(|error| match error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
             None => error.kind().into(),
         })?;
-        // It holds the memory of a kernel, whatever the umask.
-        file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(SpoolFile { file, len: 0, written: 0 })
     }
 
-    /// Makes a file for a whole stream, of `bytes` if that is known.
+    /// Checks that a whole stream, of `bytes` if that is known, may be stored here.
     ///
     /// # Errors
-    /// As [`file`](Self::file), and why the folder does not suit.
-    pub(super) fn file_for_all(&self, bytes: Option<u64>) -> io::Result<SpoolFile> {
-        let file = self.file()?;
+    /// Why the folder does not suit.
+    pub(super) fn check_for_all(&self, bytes: Option<u64>) -> io::Result<()> {
         if !self.is_checked {
-            return Ok(file);
+            return Ok(());
         }
         if is_in_memory(&self.path) {
             let why = "the folder is in memory (tmpfs or ramfs)";
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
-        let free = rustix::fs::fstatvfs(&file.file)
+        let free = rustix::fs::statvfs(&self.path)
             .map(|system| system.f_bavail.saturating_mul(system.f_frsize));
         match (bytes, free) {
             (Some(bytes), Ok(free)) if bytes > free => {
@@ -70,7 +74,8 @@ impl SpoolDir {
                 let why = format!("{free} MiB are free there, and up to {needed} MiB are needed");
                 Err(io::Error::new(io::ErrorKind::StorageFull, why))
             }
-            _ => Ok(file),
+            // A folder that is not there is found out when the file is made.
+            _ => Ok(()),
         }
     }
 }
@@ -169,15 +174,15 @@ mod tests {
     fn a_folder_that_nobody_chose_must_have_the_space() {
         let folder = tempfile::tempdir().unwrap();
         let checked = SpoolDir::checked(folder.path());
-        let error = checked.file_for_all(Some(u64::MAX)).err().unwrap();
+        let error = checked.check_for_all(Some(u64::MAX)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let said = error.to_string();
         assert!(
             said.ends_with(" MiB are free there, and up to 17592186044416 MiB are needed"),
             "{said}"
         );
-        assert!(checked.file_for_all(Some(1)).is_ok() && checked.file_for_all(None).is_ok());
-        assert!(SpoolDir::from(folder.path()).file_for_all(Some(u64::MAX)).is_ok());
+        assert!(checked.check_for_all(Some(1)).is_ok() && checked.check_for_all(None).is_ok());
+        assert!(SpoolDir::from(folder.path()).check_for_all(Some(u64::MAX)).is_ok());
     }
 
     #[test]
@@ -186,9 +191,9 @@ mod tests {
         if !is_in_memory(shm) {
             return;
         }
-        let error = SpoolDir::checked(shm).file_for_all(None).err().unwrap();
+        let error = SpoolDir::checked(shm).check_for_all(None).unwrap_err();
         assert!(error.to_string().contains("in memory"), "{error}");
         assert!(SpoolDir::checked(shm).file().is_ok(), "some bytes of a stream may be there");
-        assert!(SpoolDir::from(shm).file_for_all(None).is_ok());
+        assert!(SpoolDir::from(shm).check_for_all(None).is_ok());
     }
 }

@@ -126,10 +126,13 @@ impl StreamInput {
         }
         state.keep = Keep::All;
         state.fill_head();
-        if !state.ended && state.spool.is_none() && state.spool_end.is_none() {
-            match state.spool_dir.file_for_all(bytes) {
-                Ok(file) => state.spool = Some(file),
-                Err(error) => state.spool_end = Some((state.position, InputFailure::new(&error))),
+        if !state.ended && state.spool_end.is_none() {
+            let made = state.spool_dir.check_for_all(bytes).and_then(|()| match state.spool {
+                Some(_) => Ok(()),
+                None => state.spool_dir.file().map(|file| state.spool = Some(file)),
+            });
+            if let Err(error) = made {
+                state.spool_end = Some((state.position, InputFailure::new(&error)));
             }
         }
         state.spool_error().map_or(Ok(()), Err)
@@ -177,7 +180,8 @@ impl StreamInput {
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<RandomInput> {
-        let bytes = self.stated_size.or(promised);
+        // What is packed may consist of several parts, of which the first states its own size.
+        let bytes = self.stated_size.max(promised);
         self.prepare_spool(bytes)?;
         let mut state = self.state();
         let mut buf = vec![0; SKIP_BYTES];
@@ -270,13 +274,13 @@ impl State {
         let in_head = self.position.get() == self.head.len() as u64
             && self.head.len() + bytes.len() <= HEAD_BYTES;
         let all = [FileRange::ALL];
-        let (ranges, is_all) = match &self.keep {
+        let ranges = match &self.keep {
             Keep::All if in_head => {
                 self.head.extend_from_slice(bytes);
                 return;
             }
-            Keep::All => (&all[..], true),
-            Keep::Announced { ranges, .. } => (&ranges[..], false),
+            Keep::All => &all[..],
+            Keep::Announced { ranges, .. } => &ranges[..],
         };
         for part in within(ranges, passing) {
             if self.spool_end.is_some() {
@@ -284,11 +288,9 @@ impl State {
             }
             let from = in_memory(part.start - passing.start);
             let to = in_memory(part.end - passing.start);
-            let new =
-                || if is_all { self.spool_dir.file_for_all(None) } else { self.spool_dir.file() };
             let spool = match &mut self.spool {
                 Some(spool) => Ok(spool),
-                none => new().map(|spool| none.insert(spool)),
+                none => self.spool_dir.file().map(|spool| none.insert(spool)),
             };
             let bytes = &bytes[from..to];
             if let Err(error) = spool.and_then(|spool| spool.write(bytes, part.start.get())) {
@@ -324,9 +326,7 @@ impl State {
         let end = match &self.spool_end {
             Some((end, failure)) if *end <= offset => {
                 let dir = self.spool_dir.path().display();
-                let why = format!(
-                    "it came too early in the input, and {dir} could not hold it: {failure}"
-                );
+                let why = format!("it has passed, and {dir} could not hold it: {failure}");
                 return Err(io::Error::new(failure.kind(), why));
             }
             Some((end, _)) => kept.end.min(*end),

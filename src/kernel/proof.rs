@@ -114,16 +114,15 @@ fn look(kernel: &Kernel<'_>, paddr: PhysAddr) -> Contents {
         .filter(|name| name.sysname == "Linux" && !name.release.is_empty());
     let place = format!("at physical address {paddr:#x}");
     match name {
-        Some(name) => Contents::Other(format!(
-            "{place}, where it places the kernel's name, is that of {}",
-            name.release
-        )),
+        Some(name) => {
+            Contents::Other(format!("the kernel's name {place} is that of {}", name.release))
+        }
         None if utsname::has_offset(kernel.info) => {
-            Contents::Other(format!("{place}, where it places the kernel's name, is none"))
+            Contents::Other(format!("there is no kernel's name {place}, where it places it"))
         }
         // The name may have another place in its struct.
         None => Contents::Missing(format!(
-            "{place}, where kernels of before 5.11 have their name, is none"
+            "there is no kernel's name {place}, where kernels before 5.11 have it"
         )),
     }
 }

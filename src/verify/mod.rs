@@ -200,6 +200,10 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
         findings.push(Finding::new(FindingKind::Remark, why));
     }
     if let Some(core) = dump.elf() {
+        if core.is_marked_incomplete {
+            let why = "its header is marked incomplete";
+            findings.push(Finding::new(FindingKind::SaysIncomplete, why));
+        }
         let notes = dump.notes().damage.iter();
         notes.for_each(|why| findings.push(Finding::new(FindingKind::Notes, why)));
         for why in &core.faults {
@@ -226,8 +230,7 @@ fn check_pages(
     progress: &mut (dyn FnMut(Progress) + Send),
     take: &mut (dyn FnMut(Checked) + Send),
 ) -> Result<bool> {
-    let says_incomplete =
-        dump.header().is_some_and(|header| header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0);
+    let says_incomplete = dump.is_marked_incomplete();
     let is_sequential = [Some(dump), source].into_iter().flatten().any(Dump::is_sequential);
     let threads = if is_sequential { 1 } else { options.threads.clamp(1, MAX_THREADS) };
     let workers = (0..threads)

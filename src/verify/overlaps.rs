@@ -17,9 +17,8 @@ pub(super) fn check(core: &ElfCore, cancel: &AtomicBool, findings: &mut Findings
         let overlaps = core.overlaps();
         if !overlaps.is_empty() {
             let pages = counted(overlaps.distinct_pages(core.memory.grid()), "page");
-            let why = format!(
-                "several segments have {pages}, and a stream cannot be compared with itself"
-            );
+            let why =
+                format!("segments overlap in {pages}; in a stream their bytes cannot be compared");
             findings.push(Finding::new(FindingKind::Remark, why));
         }
         return;

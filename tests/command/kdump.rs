@@ -77,7 +77,7 @@ fn a_vmcoreinfo_that_memory_contradicts_is_not_taken() {
     folder.write("vmcore", &guest(false).build());
     let output = folder.run(&["--find-vmcoreinfo", "vmcore", "out"]);
     assert_eq!(code(&output), 0);
-    let doubt = "warning: VMCOREINFO in pfn 0x1003 is not taken: at physical address 0x1002014, where it places the kernel's name, is none";
+    let doubt = "warning: VMCOREINFO in pfn 0x1003 is not taken: there is no kernel's name at physical address 0x1002014, where it places it";
     assert!(stderr(&output).contains(doubt), "{}", stderr(&output));
     assert_eq!(vmcoreinfo_of(&Kdump::from_bytes(&folder.read("out")).unwrap()), None);
     folder.write("empty", &x86_64().load(Load::new(0, text(1, 0x4000))).build());

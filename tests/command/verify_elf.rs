@@ -125,3 +125,22 @@ fn without_proof_nothing_may_be_missing_unless_the_level_is_told() {
     let said = verify(&folder, &["elf", "--against", "vague", "-d31"], 0);
     assert!(said.contains("excluded without proof"), "{said}");
 }
+
+#[test]
+fn an_incomplete_elf_file_is_incomplete_and_not_damaged() {
+    let mm = machine();
+    let folder = folder(&mm);
+    let vmcore = folder.read("vmcore");
+    folder.write("cut", &vmcore[..vmcore.len() / 2]);
+    assert_eq!(code(&folder.run(&["elf", "cut", "out"])), 4);
+    let said = verify(&folder, &["out.incomplete"], 4);
+    assert!(said.contains("incomplete: its header is marked incomplete\n"), "{said}");
+    for level in [&[][..], &["-d", "0"]] {
+        let arguments = [&["out.incomplete", "--against", "vmcore"], level].concat();
+        let said = verify(&folder, &arguments, 4);
+        assert!(said.contains("incomplete, not damaged"), "{said}");
+    }
+    let report = folder.run(&["verify", "--json", "out.incomplete"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!((&report["good"], &report["incomplete"]), (&false.into(), &true.into()), "{report}");
+}

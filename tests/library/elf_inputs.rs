@@ -311,7 +311,7 @@ fn of_many_impossible_segments_the_first_are_said_and_the_others_counted() {
     let core = core_of(builder.build()).unwrap();
     assert_eq!(core.kept().count(), 101);
     assert_eq!(core.warnings().len(), 17);
-    assert_eq!(core.warnings()[16], "the same of 84 more PT_LOAD headers");
+    assert_eq!(core.warnings()[16], "the same is true of 84 more PT_LOAD headers");
 }
 
 #[test]
@@ -321,10 +321,10 @@ fn segments_without_a_physical_address_are_said() {
     assert_eq!(said(&sound().load(Load::no_data(NO_PADDR, 0x1000)).other(7, 0, Vec::new())), "");
     assert_eq!(
         said(&sound().load(Load::new(NO_PADDR, vec![1; 5000]))),
-        "a conversion does not keep 1 segment of 5000 bytes without a physical address"
+        "a conversion does not keep 1 segment of 5000 bytes that are not memory at a physical address"
     );
     assert_eq!(
         said(&sound().load(Load::new(NO_PADDR, vec![1; 5000])).other(0x6474_e551, 0, vec![9; 20])),
-        "a conversion does not keep 2 segments of 5020 bytes without a physical address"
+        "a conversion does not keep 2 segments of 5020 bytes that are not memory at a physical address"
     );
 }

@@ -106,7 +106,7 @@ fn a_stream_says_that_it_cannot_be_compared() {
     let findings = verify(&core, None, &VerifyOptions::default(), &mut |_| ()).unwrap();
     let (kind, group) = findings.groups().next().unwrap();
     assert_eq!(kind, FindingKind::Remark);
-    let why = "several segments have 1 page, and a stream cannot be compared with itself";
+    let why = "segments overlap in 1 page; in a stream their bytes cannot be compared";
     assert_eq!(group.examples[0].why, why);
 }
 

@@ -115,7 +115,8 @@ pub(crate) struct OpenArgs {
     /// Unpack INPUT in DIR, if it must be unpacked
     ///
     /// A packed INPUT, or one from a pipe, has to be stored to be read at random: for levels above 1,
-    /// for dmesg, for --against, and if it is a kdump file. It goes to a file without a name beside
+    /// info --classes, dmesg, --against, --vmcoreinfo and --find-vmcoreinfo, and if it is a kdump
+    /// file. It goes to a file without a name beside
     /// OUTPUT; without an OUTPUT, in $TMPDIR, /var/tmp or /tmp. Such a folder is refused if it is in
     /// memory (tmpfs), or too small; DIR is not.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, hide_short_help = true)]

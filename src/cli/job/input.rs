@@ -108,8 +108,8 @@ impl Job {
             .encrypted(encrypted);
         let spool_dir = spool_dir(opening.spool.as_deref(), output);
         let mut dump = self.open_files(args, &options, &spool_dir)?;
-        if opening.find_vmcoreinfo.is_some() {
-            // The search reads all of memory before a page of it is converted.
+        if opening.find_vmcoreinfo.is_some() || opening.vmcoreinfo.is_some() {
+            // Memory is searched, or proves the file, before a page of it is converted.
             self.make_random(&mut dump, &args.input)?;
         }
         self.settle_vmcoreinfo(dump, options, args, all)

@@ -82,9 +82,8 @@ impl Job {
         all: bool,
     ) -> anyhow::Result<(Dump, Option<VmcoreinfoCandidates>)> {
         let name = || args.input.name();
-        let is_own_proved =
-            matches!(dump.vmcoreinfo_proof().with_context(name)?, Some(Proof::Proved));
-        if is_own_proved && chosen.is_none() {
+        let own = dump.vmcoreinfo_proof().with_context(name)?;
+        if own.as_ref().is_some_and(Proof::is_proved) && chosen.is_none() {
             self.messages.note("memory proves the dump's own VMCOREINFO: it is taken");
             let candidates =
                 all.then(|| self.search(&dump, SearchScope::All)).transpose().with_context(name)?;
@@ -101,7 +100,11 @@ impl Job {
             }
             None => {
                 let found = self.search(&dump, scope).with_context(name)?;
-                let taken = found.best().cloned();
+                // Without a proof, the dump's own is as good as one that was found.
+                let is_better = |found: &&VmcoreinfoFound| {
+                    found.proof.is_proved() || own.as_ref().is_none_or(Proof::is_contradicted)
+                };
+                let taken = found.best().filter(is_better).cloned();
                 (found, taken)
             }
         };
@@ -142,7 +145,7 @@ fn nothing_taken(candidates: &VmcoreinfoCandidates) -> String {
     let others = candidates.list.len() as u64 - 1 + candidates.more;
     let others = match others {
         0 => String::new(),
-        others => format!("; nor is one of {} (info -v lists them)", count(others, "more text")),
+        others => format!("; nor is any of {} (info -v lists them)", count(others, "more text")),
     };
     let why = first.proof.why_not().unwrap_or_default();
     format!("VMCOREINFO in pfn {:#x} is not taken: {why}{others}", first.pfn)

@@ -109,7 +109,7 @@ struct Makedumpfile {
     #[arg(short = 'f')]
     force: bool,
 
-    /// Read VMCOREINFO from a file, if VMCORE has none
+    /// Read VMCOREINFO from a file instead of VMCORE
     #[arg(short = 'i', value_name = "VMCOREINFO")]
     vmcoreinfo: Option<PathBuf>,
 

@@ -32,7 +32,7 @@ pub(super) fn limit_memory(segments: &mut [Segment], grid: PageGrid) -> Vec<Stri
 pub(super) fn rejected(paddrs: &[PhysAddr]) -> Vec<String> {
     let fault = |paddr| {
         format!(
-            "PT_LOAD at physical address {paddr:#x} ends after the highest supported address: it is ignored"
+            "PT_LOAD at physical address {paddr:#x} is ignored: its memory or its bytes in the file are at impossible places"
         )
     };
     shortened(paddrs.iter().map(fault).collect())
@@ -50,7 +50,9 @@ pub(super) fn without_memory(segments: &[Segment]) -> Option<String> {
     let bytes = others.fold(0, |sum: u64, segment| sum.saturating_add(segment.p_filesz));
     (count > 0).then(|| {
         let (segments, bytes) = (counted(count, "segment"), counted(bytes, "byte"));
-        format!("a conversion does not keep {segments} of {bytes} without a physical address")
+        format!(
+            "a conversion does not keep {segments} of {bytes} that are not memory at a physical address"
+        )
     })
 }
 
@@ -58,7 +60,8 @@ fn shortened(mut faults: Vec<String>) -> Vec<String> {
     let more = faults.len().saturating_sub(MOST_SAID);
     if more > 0 {
         faults.truncate(MOST_SAID);
-        faults.push(format!("the same of {more} more PT_LOAD headers"));
+        let more = counted(more as u64, "more PT_LOAD header");
+        faults.push(format!("the same is true of {more}"));
     }
     faults
 }

@@ -41,6 +41,8 @@ pub(crate) struct ElfCore {
     pub faults: Vec<String>,
     /// Whether sections say that the memory is encrypted.
     pub is_encrypted: bool,
+    /// Whether its header says that pages were not written, although they should have been.
+    pub is_marked_incomplete: bool,
     /// How it was opened.
     pub options: OpenOptions,
 }
@@ -95,11 +97,12 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     warnings.extend(other_cores::process_warning(&segments, &notes));
     warnings.extend(impossible::without_memory(&segments));
     warnings.extend(sections.warning(&segments));
-    let says_so = arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
-    if says_so {
+    let is_marked_incomplete =
+        arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
+    if is_marked_incomplete {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
-    let incomplete = says_so || !notes.damage.is_empty() || !faults.is_empty();
+    let incomplete = is_marked_incomplete || !notes.damage.is_empty() || !faults.is_empty();
     Ok(Dump {
         arch,
         layout,
@@ -116,6 +119,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
             memory,
             faults,
             is_encrypted,
+            is_marked_incomplete,
             options: options.clone(),
         })),
     })

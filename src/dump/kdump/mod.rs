@@ -23,6 +23,7 @@ use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
+use crate::pages::ranges::merge;
 use crate::pages::{
     FileRange, MAX_PFN, PageGrid, PageSize, Pfn, PfnRange, PhysAddr, Position, ScaledSet, Span,
     in_memory,
@@ -103,10 +104,9 @@ impl Kdump {
 
     /// Kept pages that are in none of the files: they are in other files of a split set.
     pub(crate) fn count_not_given(&self) -> u64 {
-        let rank = |block| self.kept.rank(self.blocks.page_of(block));
-        let given: u64 =
-            self.files.iter().map(|file| rank(file.blocks.end) - rank(file.blocks.start)).sum();
-        self.kept.count().saturating_sub(given)
+        let given = merge(self.files.iter().map(|file| self.pages_of(file)).collect());
+        let in_run = |run: &PfnRange| self.kept.rank(run.end) - self.kept.rank(run.start);
+        self.kept.count().saturating_sub(given.iter().map(in_run).sum())
     }
 
     /// The place of the descriptor table in `file`.

@@ -36,7 +36,7 @@ impl<'a> Translator<'a> {
 }
 
 impl PhysicalRuns<'_, '_> {
-    /// The same runs, but the last end after as many entries as given.
+    /// The same runs, up to this many entries.
     #[must_use]
     pub(crate) fn at_most(self, entries: u64) -> Self {
         PhysicalRuns { steps: entries, ..self }

@@ -60,11 +60,11 @@ fn of_several_texts_in_memory_the_proved_one_is_taken_and_all_are_listed() {
     let said = said(&folder, 0, &["--find-vmcoreinfo", "-fn", "vmcore", "out"]);
     assert!(said.contains("found VMCOREINFO in pfn 0x15\n"), "{said}");
 
-    let name = "at physical address 0x203004, where it places the kernel's name";
+    let name = "the kernel's name at physical address 0x203004";
     let report = info(&folder, &["-v", "--find-vmcoreinfo", "vmcore"]);
     for line in [
-        &format!("In memory   pfn 0x10: 6.1.0-old, contradicted: {name}, is that of {RELEASE}\n"),
-        "            pfn 0x11: 6.1.0-guest, contradicted: at physical address 0x303004, where it places the kernel's name, is none\n",
+        &format!("In memory   pfn 0x10: 6.1.0-old, contradicted: {name} is that of {RELEASE}\n"),
+        "            pfn 0x11: 6.1.0-guest, contradicted: there is no kernel's name at physical address 0x303004, where it places it\n",
         "            pfn 0x12: 6.1.0-guest, contradicted: the kernel's name is not mapped: virtual address 0xffffffff87203004 is not mapped",
         "            pfn 0x13: 6.1.0, not proved: it has no SYMBOL(init_uts_ns)\n",
         "            pfn 0x15: 6.1.0-guest, taken, proved\n",
@@ -94,14 +94,20 @@ fn a_text_that_memory_contradicts_is_taken_only_if_its_page_is_named() {
     let stale = text("6.1.0-old", OFFSET, 0);
     folder.write("vmcore", &Guest::new().text(0x10, &stale).core().build());
     let first = said(&folder, 0, &["--find-vmcoreinfo", "vmcore", "out"]);
-    assert!(first.contains("warning: VMCOREINFO in pfn 0x10 is not taken: at physical"), "{first}");
+    assert!(
+        first.contains(
+            "warning: VMCOREINFO in pfn 0x10 is not taken: the kernel's name at physical"
+        ),
+        "{first}"
+    );
     let found = Kdump::from_bytes(&folder.read("out")).unwrap();
     assert_eq!(texts(&found.notes()), [""; 0]);
 
     assert_eq!(converted(&folder, "vmcore", &["--find-vmcoreinfo=16"]), stale);
     let named = said(&folder, 0, &["--find-vmcoreinfo=0x10", "-f", "vmcore", "out"]);
     assert!(named.contains("found VMCOREINFO in pfn 0x10, although the memory contradicts it\n"));
-    let warning = "warning: VMCOREINFO of 6.1.0-old contradicts the memory: at physical";
+    let warning =
+        "warning: VMCOREINFO of 6.1.0-old contradicts the memory: the kernel's name at physical";
     assert!(named.contains(warning), "{named}");
     let wrong = said(&folder, 3, &["--find-vmcoreinfo=0x11", "vmcore", "no"]);
     assert!(wrong.contains("no VMCOREINFO begins in pfn 0x11"), "{wrong}");
@@ -121,7 +127,8 @@ fn a_file_overrides_the_dumps_own_text_unless_memory_contradicts_it() {
     folder.write("right.core", &guest.core().vmcoreinfo(&own).build());
 
     let alone = said(&folder, 0, &["stale.core", "alone"]);
-    let doubt = "warning: VMCOREINFO of 6.1.0-old contradicts the memory: at physical";
+    let doubt =
+        "warning: VMCOREINFO of 6.1.0-old contradicts the memory: the kernel's name at physical";
     assert!(alone.contains(doubt), "{alone}");
     let overridden = "warning: the dump's own VMCOREINFO (OSRELEASE=6.1.0-old) is overridden by the one given (OSRELEASE=6.1.0-guest)";
     for options in [&["--vmcoreinfo=right"][..], &["--find-vmcoreinfo"], &["--find-vmcoreinfo=32"]]
@@ -141,9 +148,17 @@ fn a_file_overrides_the_dumps_own_text_unless_memory_contradicts_it() {
     assert_eq!(texts(&again.notes()), std::slice::from_ref(&own));
 
     let refused = said(&folder, 3, &["--vmcoreinfo", "stale", "right.core", "no"]);
-    let why = "stale: this VMCOREINFO contradicts the memory: at physical address 0x203004, where it places the kernel's name, is that of 6.1.0-guest";
+    let why = "stale: this VMCOREINFO contradicts the memory: the kernel's name at physical address 0x203004 is that of 6.1.0-guest";
     assert!(refused.contains(why), "{refused}");
     assert!(!folder.path("no").exists());
+    // A stream is stored first, so that memory can prove the file.
+    for options in ["-d1", "-d31", "elf"] {
+        let piped =
+            folder.shell(&format!("cat right.core | $KDUMPCONV {options} --vmcoreinfo stale - no"));
+        assert_eq!(code(&piped), 3, "{options}: {}", stderr(&piped));
+        assert!(stderr(&piped).contains(why), "{options}: {}", stderr(&piped));
+        assert!(!folder.path("no").exists());
+    }
     // What is proved needs no search, and what is the same overrides nothing.
     for options in [&["--vmcoreinfo=right"][..], &["--find-vmcoreinfo"]] {
         let said = said(&folder, 0, &[options, &["-f", "right.core", "out"]].concat());

@@ -87,7 +87,7 @@ pub(crate) struct Convert {
     /// Read OUTPUT back and compare every page with INPUT
     ///
     /// This happens before OUTPUT gets its name. The output is synchronised and dropped from the
-    /// page cache first. From a pipe, pages are decoded but not compared, unless it was stored.
+    /// page cache first. From a pipe, pages are decoded but not compared, unless INPUT was stored.
     #[arg(long, conflicts_with = "dry_run", help_heading = heading::OUTPUT)]
     pub(crate) verify: bool,
 

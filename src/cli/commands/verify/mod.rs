@@ -35,8 +35,8 @@ pub(crate) struct Verify {
     /// Compare with the vmcore that INPUT was made from
     ///
     /// VMCORE may also be another dump of it. Its struct pages prove that the right pages were
-    /// excluded, unless VMCORE is a pipe or a .gz or .zst file. --vmcoreinfo and --find-vmcoreinfo
-    /// apply to VMCORE as well.
+    /// excluded. If it is packed or comes from a pipe, it is unpacked for that (--spool).
+    /// --vmcoreinfo and --find-vmcoreinfo apply to VMCORE as well.
     #[arg(long, value_name = "VMCORE", help_heading = heading::CHECKS)]
     against: Option<PathBuf>,
 

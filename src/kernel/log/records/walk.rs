@@ -19,8 +19,8 @@ use crate::pages::{PageSize, Position, VirtAddr};
 /// Nanoseconds since boot that no kernel reaches (36 years). The eight bytes of a text are more.
 const MAX_TS_NSEC: u64 = 1 << 60;
 
-/// After this many headers that look right, but are followed by none that does, no more are looked
-/// for: each costs the page that follows it.
+/// Maximum headers that look right but are followed by none that does: each costs a read of the page
+/// that follows.
 const MAX_FALSE_HEADERS: u32 = 1 << 14;
 
 /// log_buf.
