@@ -6,7 +6,7 @@
 
 use crate::kernel::proof::Proof;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
+use crate::pages::{PageSize, PhysAddr, Position, VirtAddr, VirtRange};
 
 /// Maximum bytes of a text in memory.
 pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
@@ -17,9 +17,6 @@ const MAX_ENTRIES: u64 = 1 << 20;
 
 /// Maximum mappings of a page that are followed.
 const MAX_MAPPINGS: usize = 4;
-
-/// Bytes that are read at a time. No page of a kernel is smaller.
-const STEP_BYTES: usize = 4096;
 
 /// The texts that `start`, which fills memory from `paddr` to the end of a page, may begin: first
 /// by the page tables, if `proof` says that those of `kernel` can be believed, then the one that goes
@@ -60,7 +57,7 @@ fn mappings(translator: &Translator<'_>, paddr: PhysAddr) -> Vec<VirtAddr> {
 /// `start`, and what `read` reads after it, up to the first NUL.
 fn read_on(start: &[u8], read: &dyn Fn(u64, &mut [u8]) -> bool) -> Option<Vec<u8>> {
     let mut text = start.to_vec();
-    let mut step = [0; STEP_BYTES];
+    let mut step = vec![0; PageSize::MIN.in_memory()];
     while text.len() < MAX_TEXT_BYTES {
         if !read(text.len() as u64, &mut step) {
             return None;
@@ -69,7 +66,7 @@ fn read_on(start: &[u8], read: &dyn Fn(u64, &mut [u8]) -> bool) -> Option<Vec<u8
             text.extend(step.iter().take(end));
             return Some(text);
         }
-        text.extend(step);
+        text.extend_from_slice(&step);
     }
     None
 }

@@ -20,9 +20,6 @@ use crate::progress::{Progress, Stage};
 
 const FIRST_LINE: &[u8] = b"OSRELEASE=";
 
-/// The smallest page size of any kernel.
-const MIN_PAGE_BYTES: usize = 4096;
-
 /// Maximum pages that are loaded at a time.
 const BATCH_PAGES: u64 = 128;
 
@@ -157,7 +154,7 @@ impl Search<'_> {
     /// Looks for texts in a block, which is at `paddr`. Returns whether one is proved.
     fn look(&mut self, paddr: PhysAddr, block: &[u8]) -> bool {
         // A block of a kdump file may contain several pages of the kernel.
-        for at in (0..block.len()).step_by(MIN_PAGE_BYTES) {
+        for at in (0..block.len()).step_by(PageSize::MIN.in_memory()) {
             let Some(start) = block.get(at..).filter(|start| start.starts_with(FIRST_LINE)) else {
                 continue;
             };
@@ -179,7 +176,7 @@ impl Search<'_> {
                 self.memory.read_physical(place, &mut page).ok().map(|()| page)
             };
             // The end of a large page may be missing.
-            let page = read(size.in_memory()).or_else(|| read(MIN_PAGE_BYTES));
+            let page = read(size.in_memory()).or_else(|| read(PageSize::MIN.in_memory()));
             let Some(page) = page.filter(|page| page.starts_with(FIRST_LINE)) else { continue };
             let found = self.candidate(place, &page);
             found

@@ -39,9 +39,7 @@ pub(crate) fn relocated(
     text: &[u8],
     ram: impl Iterator<Item = PhysRange>,
 ) -> Option<Relocated> {
-    // A kernel's own text has it, with 0 if the kernel was not moved.
-    let is_of_vmlinux = kernel.info.get("KERNELOFFSET").is_none();
-    if kernel.arch != Architecture::X86_64 || !is_of_vmlinux {
+    if kernel.arch != Architecture::X86_64 || !kernel.info.lacks_kernel_offset() {
         return None;
     }
     let text = String::from_utf8_lossy(text);

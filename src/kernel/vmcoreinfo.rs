@@ -86,6 +86,9 @@ pub struct Vmcoreinfo {
 }
 
 impl Vmcoreinfo {
+    /// The largest text that is read. A kernel's own has a few pages at the most.
+    pub const MAX_BYTES: u64 = 1 << 20;
+
     /// Splits the note's text into `KEY=value` lines and ignores all others. The first line of a
     /// repeated key counts. Blanks and NULs around a value are not part of it.
     #[must_use]
@@ -105,6 +108,13 @@ impl Vmcoreinfo {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.lines.get(key).map(String::as_str)
+    }
+
+    /// Whether the text lacks `KERNELOFFSET=`, as one that makedumpfile -g made from a vmlinux. An
+    /// x86_64 kernel's own text has it, with 0 if the kernel was not moved.
+    #[must_use]
+    pub fn lacks_kernel_offset(&self) -> bool {
+        self.get("KERNELOFFSET").is_none()
     }
 
     /// `PAGESIZE=`, in bytes.

@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use kdumpconv::{Dump, Error, Input, OpenOptions, Progress, SpoolDir, Stage, VmcoreinfoCandidates};
+use kdumpconv::{
+    Dump, Error, Input, OpenOptions, Progress, SpoolDir, Stage, Vmcoreinfo, VmcoreinfoCandidates,
+};
 
 use super::Job;
 use super::output::folder_of;
@@ -16,9 +18,6 @@ use crate::cli::ui::advice::InputName;
 use crate::cli::ui::messages::{print_line, printable};
 use crate::cli::ui::progress::{READING_HEADERS, stage_name};
 use crate::cli::ui::sizes::size;
-
-/// The largest VMCOREINFO that is read; the kernel allots one page to it.
-const MAX_VMCOREINFO_BYTES: u64 = 1 << 20;
 
 /// The warning about a conversion of encrypted memory.
 const ENCRYPTED: &str =
@@ -223,9 +222,9 @@ fn read_vmcoreinfo(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = || path.display().to_string();
     let mut text = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_VMCOREINFO_BYTES + 1).read_to_end(&mut text))
+        .and_then(|file| file.take(Vmcoreinfo::MAX_BYTES + 1).read_to_end(&mut text))
         .with_context(name)?;
-    if !text.starts_with(b"OSRELEASE=") || text.len() as u64 > MAX_VMCOREINFO_BYTES {
+    if !text.starts_with(b"OSRELEASE=") || text.len() as u64 > Vmcoreinfo::MAX_BYTES {
         let why = format!("{}: not the text of a VMCOREINFO, which begins with OSRELEASE=", name());
         return Err(Error::NotRecognised(why).into());
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use kdumpconv::{
-    Dump, Error, OpenOptions, Pfn, Progress, Proof, SearchScope, Stage, VmcoreinfoCandidates,
-    VmcoreinfoFound, find_vmcoreinfo,
+    Dump, Error, OpenOptions, Pfn, Progress, Proof, SearchScope, Stage, Vmcoreinfo,
+    VmcoreinfoCandidates, VmcoreinfoFound, find_vmcoreinfo,
 };
 
 use super::Job;
@@ -56,9 +56,7 @@ impl Job {
             options.vmcoreinfo = Some(relocated.text);
             return dump.reopen(&options).with_context(name);
         }
-        let is_of_vmlinux =
-            dump.vmcoreinfo().is_some_and(|info| info.get("KERNELOFFSET").is_none());
-        let hint = if is_of_vmlinux {
+        let hint = if dump.vmcoreinfo().is_some_and(Vmcoreinfo::lacks_kernel_offset) {
             "; it has no KERNELOFFSET, like one that was made from a vmlinux (makedumpfile -g): its addresses are not those of a kernel that was loaded elsewhere"
         } else {
             ""

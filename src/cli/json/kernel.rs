@@ -49,11 +49,11 @@ pub(super) struct CrashTimeJson {
     unix: Count,
     /// The same as date and time, such as "2025-11-21 22:39:30 UTC".
     utc: String,
-    /// Who says so.
+    /// Where the time comes from.
     source: TimeSource,
 }
 
-/// Who says when the kernel crashed.
+/// Where the time of the crash comes from.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]

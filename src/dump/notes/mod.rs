@@ -17,9 +17,10 @@ use crate::format::elf::{
 };
 use crate::format::wire::ByteOrder;
 use crate::input::{ReadAt, read_around_errors, read_full};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
-use vmcoreinfo::{MAX_VMCOREINFO_BYTES, Namesake, VMCOREINFO};
+use vmcoreinfo::{Namesake, VMCOREINFO};
 
 pub(crate) use kinds::NoteKind;
 
@@ -174,7 +175,7 @@ impl Notes {
                 self.cpus = self.cpus.saturating_add(1);
                 self.prstatus_bytes = self.prstatus_bytes.or(Some(note.n_descsz));
             }
-            (VMCOREINFO, 0) if (1..=MAX_VMCOREINFO_BYTES).contains(&note.n_descsz) => {
+            (VMCOREINFO, 0) if (1..=Vmcoreinfo::MAX_BYTES).contains(&u64::from(note.n_descsz)) => {
                 let mut whole = vec![0; in_memory(used)];
                 match read_or_zero(input, &mut whole, place) {
                     Some(lost) if lost.ended || lost.bytes >= u64::from(note.n_descsz) => {

@@ -22,9 +22,6 @@ pub(super) const VMCOREINFO: &[u8] = b"VMCOREINFO";
 /// takes any name for VMCOREINFO that begins with it.
 const OVERRIDDEN: [u8; VMCOREINFO.len()] = *b"OVERRIDDEN";
 
-/// Maximum bytes of VMCOREINFO; the kernel allots one page to it.
-pub(super) const MAX_VMCOREINFO_BYTES: u32 = 1 << 20;
-
 /// Maximum namesakes that are renamed.
 const MAX_NAMESAKES: usize = 1 << 16;
 

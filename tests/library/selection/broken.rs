@@ -11,21 +11,10 @@ use support::machine::int;
 use support::mm::kernel::{Model, Roots};
 use support::mm::{Core, Kernel, Member, Mm, Use, releases};
 
-use super::judge::{Judge, left_out, open, select_at};
+use super::judge::{Judge, Machine, left_out, open, select_at};
 use crate::common::{options, plain};
 
-/// A machine with a VMCOREINFO that tests can change.
-struct Machine {
-    mm: Mm,
-    core: Core,
-}
-
 impl Machine {
-    fn new(kernel: Kernel) -> Machine {
-        let mm = Mm::populated(kernel);
-        Machine { core: mm.core(), mm }
-    }
-
     /// The machine's dump with another VMCOREINFO.
     fn with_info(&self, change: impl Fn(&str) -> String) -> Judge {
         let mut core = self.core.clone();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use kdumpconv::{Codec, Dump, ElfOptions, OpenOptions, Pfn, Selection, to_elf};
 use support::mm::kernel::{Model, Roots};
-use support::mm::{Core, Excluded, Kernel, Mm, releases};
+use support::mm::{Excluded, Kernel, releases};
 use support::segments::Load;
 
-use super::judge::{open, select_at};
+use super::judge::{Machine, open, select_at};
 use crate::common::{InMemorySink, core_of, options, plain};
 
 /// Machines that differ in what the file's layout depends on.
@@ -24,18 +24,7 @@ const KERNELS: [Kernel; 5] = [
 /// All ways to exclude pages that must not make a difference.
 const WAYS: [Excluded; 2] = [Excluded::OwnSegments, Excluded::AfterData { fewest: 1 }];
 
-/// A machine and its vmcore.
-struct Machine {
-    mm: Mm,
-    core: Core,
-}
-
 impl Machine {
-    fn new(kernel: Kernel) -> Machine {
-        let mm = Mm::populated(kernel);
-        Machine { core: mm.core(), mm }
-    }
-
     /// Its vmcore without the data of `pfns`.
     fn without(&self, pfns: &[u64], how: Excluded) -> Dump {
         let core = self.core.without(pfns, &self.mm.kernel.arch, how);

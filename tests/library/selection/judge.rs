@@ -8,7 +8,20 @@ use kdumpconv::Pfn;
 use kdumpconv::ReadAt;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{SelectRequest, Selection, select};
-use support::mm::{Core, Mm};
+use support::mm::{Core, Kernel, Mm};
+
+/// A machine and its vmcore, which tests change before they open it.
+pub struct Machine {
+    pub mm: Mm,
+    pub core: Core,
+}
+
+impl Machine {
+    pub fn new(kernel: Kernel) -> Machine {
+        let mm = Mm::populated(kernel);
+        Machine { core: mm.core(), mm }
+    }
+}
 
 /// A machine and its dump.
 pub struct Judge {
