@@ -39,11 +39,12 @@ impl FileSink {
         fill_with_zeros(range, |at, zeros| self.file.write_all_at(zeros, at))
     }
 
-    /// Gives back reserved space. If that fails, the file takes more space than it needs.
-    fn release(&self, range: &Range<u64>) {
-        if !range.is_empty() {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let _ = allocate(&self.file, flags, range.start, range.end - range.start);
+    /// Gives back the space of `range`, which then reads as 0.
+    fn release(&self, range: &Range<u64>) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match range.end.saturating_sub(range.start) {
+            0 => Ok(()),
+            bytes => allocate(&self.file, flags, range.start, bytes),
         }
     }
 }
@@ -71,6 +72,10 @@ impl Sink for FileSink {
 
     fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
         if self.is_new_file { Ok(()) } else { self.fill(range) }
+    }
+
+    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
+        if self.is_new_file && self.release(&range).is_ok() { Ok(()) } else { self.fill(range) }
     }
 
     fn reserve(&mut self, space: Space) -> io::Result<()> {
@@ -103,7 +108,8 @@ impl Sink for FileSink {
 
     fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
         if self.is_new_file {
-            self.release(&end.unused);
+            // If that fails, the file takes more space than it needs.
+            let _ = self.release(&end.unused);
             self.file.set_len(end.size)?;
         } else {
             self.fill(end.unused.clone())?;

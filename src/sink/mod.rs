@@ -3,7 +3,7 @@
 //! | sink | over | of a kdump file |
 //! |---|---|---|
 //! | [`file`](mod@file) | a file or block device of the system | plain |
-//! | [`seek`] | anything that is `Write + Seek`, memory too | plain |
+//! | [`seek`] | anything that is `Read + Write + Seek`, memory too | plain |
 //! | [`flattened`] | any `Write`: a pipe, a socket | flattened |
 //! | [`ordered`] | any `Write` | none: ELF cores alone |
 //!
@@ -81,7 +81,8 @@ impl FileEnd<'_> {
 
 /// Takes bytes at their offset in the file; tests inject faults here.
 ///
-/// No byte is written twice, except those of the main header. Offsets are plain numbers, as in
+/// No byte is written twice, except those of the main header, and of the tables of a kdump file that
+/// turns out to be incomplete. Offsets are plain numbers, as in
 /// [`FileExt`](std::os::unix::fs::FileExt), which most sinks pass them to.
 pub trait Sink: Send {
     /// Writes all of `bytes` at `offset`.
@@ -106,6 +107,14 @@ pub trait Sink: Send {
     fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
         let _ = range;
         Ok(())
+    }
+
+    /// Makes bytes that were written read as 0, and gives their space back where the output can.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at).
+    fn clear(&mut self, range: Range<u64>) -> io::Result<()> {
+        fill_with_zeros(range, |at, zeros| self.write_at(at, zeros))
     }
 
     /// Reserves space, so that writing there later does not fail on a full disk. Does nothing

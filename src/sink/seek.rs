@@ -1,30 +1,32 @@
 //! An output that can seek but is not itself a file: memory, or a wrapper around a file.
 
-use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use crate::sink::{FileEnd, Sink};
 
 /// Writes a plain file to anything that can seek, from offset 0 on.
 ///
-/// Bytes of `out` after the end of the dump stay there, so `out` should be empty. It cannot be read
-/// back, so [`unflatten`](fn@crate::unflatten) fails on a stream that breaks off.
+/// Bytes of `out` after the end of the dump stay there, so `out` should be empty. It is read back only
+/// if the dump is incomplete: then its tables are put in order. Open a file for both reading and
+/// writing.
 ///
 #[cfg_attr(feature = "fixtures", doc = "```")]
 #[cfg_attr(not(feature = "fixtures"), doc = "```ignore")]
-/// use std::io::{BufWriter, Cursor};
+/// use std::io::Seek;
 ///
 /// use kdumpconv::fixtures::{Load, VmcoreBuilder};
 /// use kdumpconv::{Architecture, Dump, SeekSink};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let vmcore = VmcoreBuilder::new(Architecture::S390x).load(Load::new(0..1 << 20)).to_vec()?;
-/// // Or a File in place of the Cursor.
-/// let mut sink = SeekSink::new(BufWriter::new(Cursor::new(Vec::new())));
+/// let mut sink = SeekSink::new(tempfile::tempfile()?);
 /// kdumpconv::convert(&Dump::of_bytes(vmcore)?, &mut sink, &Default::default(), &mut |_| ())?;
-/// # let written = sink.into_inner();
-/// # assert!(written.buffer().is_empty());
-/// # assert_eq!(written.get_ref().get_ref()[..8], *b"KDUMP   ");
+/// let mut file = sink.into_inner();
+/// file.rewind()?;
+/// # let mut signature = [0; 8];
+/// # std::io::Read::read_exact(&mut file, &mut signature)?;
+/// # assert_eq!(signature, *b"KDUMP   ");
 /// # Ok(())
 /// # }
 /// ```
@@ -51,7 +53,7 @@ impl SeekSink<Cursor<Vec<u8>>> {
     }
 }
 
-impl<W: Write + Seek + Send> SeekSink<W> {
+impl<W: Read + Write + Seek + Send> SeekSink<W> {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: W) -> Self {
@@ -65,7 +67,7 @@ impl<W: Write + Seek + Send> SeekSink<W> {
     }
 }
 
-impl<W: Write + Seek + Send> Sink for SeekSink<W> {
+impl<W: Read + Write + Seek + Send> Sink for SeekSink<W> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -82,6 +84,12 @@ impl<W: Write + Seek + Send> Sink for SeekSink<W> {
 
     fn discard_stale(&mut self, range: Range<u64>) -> io::Result<()> {
         self.write_zeros(range)
+    }
+
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.position = None;
+        self.out.seek(SeekFrom::Start(offset))?;
+        self.out.read_exact(buf)
     }
 
     fn can_rewrite(&self) -> bool {
@@ -112,6 +120,20 @@ mod tests {
         let end = FileEnd { size: 9, unused: 7..8, header: Some((0, b"A")) };
         assert_eq!(sink.close(end).unwrap(), 9);
         assert_eq!(sink.into_inner().into_inner(), b"Abc-ef\0\0\0-");
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_between_writes() {
+        let mut sink = SeekSink::in_memory();
+        sink.write_at(0, b"abcdef").unwrap();
+        let mut part = [0; 3];
+        sink.read_back(1, &mut part).unwrap();
+        assert_eq!(part, *b"bcd");
+        sink.write_at(6, b"g").unwrap();
+        sink.clear(2..4).unwrap();
+        assert!(sink.read_back(5, &mut part).is_err());
+        sink.close(FileEnd::at(7)).unwrap();
+        assert_eq!(sink.into_vec(), b"ab\0\0efg");
     }
 
     #[test]

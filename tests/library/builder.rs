@@ -311,11 +311,37 @@ fn a_seekable_sink_gets_the_same_bytes_as_a_file() {
     assert!(kdump_of(vmcore, &ConvertOptions::default()) == expected);
 
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut sink = SeekSink::new(std::io::BufWriter::new(file.reopen().unwrap()));
+    let mut sink = SeekSink::new(Buffered(std::io::BufWriter::new(file.reopen().unwrap())));
     convert(&dump, &mut sink, &ConvertOptions::default(), &mut |_| ()).unwrap();
     // Flush the buffer here: its drop would ignore an error.
     assert!(std::fs::read(file.path()).unwrap() == expected);
     drop(sink);
+}
+
+/// A file whose writes are collected.
+struct Buffered(std::io::BufWriter<std::fs::File>);
+
+impl Write for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl std::io::Seek for Buffered {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl std::io::Read for Buffered {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.flush()?;
+        self.0.get_mut().read(buf)
+    }
 }
 
 #[test]
