@@ -76,7 +76,7 @@
 //! pipeline                                                 pages under way; the only threads
 //! dump                                                     Dump, PageReader: what pages there are
 //! input                                                    where bytes come from
-//! kernel    codec   sink                                   the crashed kernel; how a page is stored; where bytes go
+//! kernel    codec   kdump_tables  sink                     the crashed kernel; how a page is stored; writing tables; where bytes go
 //! format                                                   every byte of every format
 //! pages     error   progress                               pfns, addresses, ranges; errors; how far the work is
 //! ```
@@ -114,6 +114,7 @@ mod error;
 pub mod fixtures;
 pub mod format;
 mod input;
+mod kdump_tables;
 mod kernel;
 mod output;
 mod pages;

@@ -246,7 +246,7 @@ impl PageSet {
     }
 
     /// One past the last page that the bitmap could have.
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.blocks.len() as u64 * BLOCK_PAGES
     }
 

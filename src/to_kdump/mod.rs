@@ -3,13 +3,12 @@
 //! 1. *Prepare*: select the pages to keep, lay the file out, fill in its main header. Every offset
 //!    except those of the pages' data is known before a byte is written ([`layout`]).
 //! 2. *Write the pages*: [`worker`](worker) threads encode batches, the [`writer`](writer) appends
-//!    them in ascending order, with their descriptors and bits of the 2nd [`bitmap`](bitmap).
+//!    them in ascending order, with their descriptors and bits of the 2nd bitmap.
 //! 3. *Seal*: write the rest of the tables, and the final header last. Until then, the header says
 //!    "incomplete".
 //!
 //! What OUTPUT is and how it gets its name belongs in `output`; which pages are kept, in `select`.
 
-pub(crate) mod bitmap;
 mod header;
 pub(crate) mod layout;
 mod options;

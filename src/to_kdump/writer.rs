@@ -15,11 +15,11 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::StructLayout;
+use crate::kdump_tables::BitmapWriter;
 use crate::pages::ranges::append;
 use crate::pages::{Pfn, PfnRange, Position, Span};
 use crate::pipeline::batch::{Batch, Outcome};
 use crate::sink::{FileEnd, Sink, Space};
-use crate::to_kdump::bitmap::BitmapWriter;
 use crate::to_kdump::layout::KdumpLayout;
 
 /// Bytes of descriptors that are buffered, those of 5461 pages: the most that a stream loses if it is

@@ -11,6 +11,7 @@ mod repair;
 mod stream;
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, counted};
@@ -151,7 +152,7 @@ pub fn unflatten(
     let finished = match &stop {
         None => {
             file.fill_gaps()?;
-            Some(file.finish(file.came.end().get())?)
+            Some(file.finish(file.came.end().get(), 0..0)?)
         }
         Some(_) => file.finish_incomplete(&mut warnings)?,
     };
@@ -277,18 +278,22 @@ impl Assembly<'_> {
     /// Makes the file consistent and ends it; `None` if it is useless.
     fn finish_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<Option<u64>> {
         self.fill_gaps()?;
-        let file_bytes = match repair::repair(self.sink, &self.came, &self.first)? {
+        let (file_bytes, unused) = match repair::repair(self.sink, &self.came, &self.first)? {
             Repaired::Useless => return Ok(None),
-            Repaired::Kdump { file_bytes } => file_bytes,
+            Repaired::Kdump { file_bytes, unused, failure } => {
+                let lost = |why| format!("pages that arrived are lost: {why}");
+                warnings.extend(failure.map(lost));
+                (file_bytes, unused)
+            }
             Repaired::Elf => {
                 warnings.push(
                     "the ELF file is kept as it arrived, without a mark that it is incomplete"
                         .to_owned(),
                 );
-                self.came.end().get()
+                (self.came.end().get(), 0..0)
             }
         };
-        self.finish(file_bytes).map(Some)
+        self.finish(file_bytes, unused).map(Some)
     }
 
     /// Writes zeros where no record has bytes: a device has old bytes there.
@@ -299,12 +304,12 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, file_bytes: u64) -> Result<u64> {
+    fn finish(&mut self, file_bytes: u64, unused: Range<u64>) -> Result<u64> {
         let held = self.came.within(Span::of(FileOffset::ZERO, FIRST_BYTES as u64)).next();
         let held = held.filter(|part| part.start == FileOffset::ZERO).unwrap_or_default();
         let (first, _) = self.first.split_at(in_memory(held.len()));
         let header = Some((0, first)).filter(|_| !first.is_empty());
-        let end = FileEnd { size: file_bytes, header, ..FileEnd::default() };
+        let end = FileEnd { size: file_bytes, unused, header };
         self.sink.close(end).map_err(Error::write("the end of the file"))
     }
 }

@@ -1,30 +1,38 @@
-//! Marks a kdump file whose stream broke off as incomplete: its headers and descriptors agree with
-//! the bytes that arrived.
+//! Makes a consistent, incomplete dump of a kdump file whose stream broke off: its tables have the
+//! pages that arrived, and its header says that it is incomplete.
 
+use std::io;
+use std::ops::Range;
+
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, is_elf};
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader,
-    PAGE_DESC_BYTES, PageDesc,
+    PAGE_DESC_BYTES,
 };
-use crate::format::wire::{ByteOrder, StructLayout};
-use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Position, Span, at_most, in_memory};
+use crate::format::wire::StructLayout;
+use crate::kdump_tables::{self, Compacted, Entry, Tables};
+use crate::pages::page_set::{BLOCK_BYTES, PageSet};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most};
 use crate::sink::Sink;
 use crate::unflatten::ranges::Ranges;
 
-/// Descriptors that are read at a time.
-const TABLE_ENTRIES: u64 = 4096;
-
 /// Bytes of the bitmap that are read at a time.
-const BITMAP_BYTES: u64 = 64 << 10;
-
-const ENTRY_BYTES: u64 = PAGE_DESC_BYTES as u64;
+const BITMAP_BYTES: usize = 16 * BLOCK_BYTES;
 
 /// What a file that broke off has become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Repaired {
-    /// A kdump file of `file_bytes` bytes that says that it is incomplete.
-    Kdump { file_bytes: u64 },
+    /// A kdump file that says that it is incomplete.
+    Kdump {
+        /// Bytes of the file.
+        file_bytes: u64,
+        /// A range of the table without descriptors.
+        unused: Range<u64>,
+        /// Why pages are lost that arrived, if any are.
+        failure: Option<io::Error>,
+    },
     /// An ELF file, as makedumpfile -E -F sends it: usable, but it does not say that it is
     /// incomplete.
     Elf,
@@ -43,6 +51,9 @@ struct Places {
     needed: [FileRange; 4],
     /// The bitmaps and descriptors.
     geometry: Geometry,
+    /// Whether the 2nd bitmap must stay as it is: that of all files of a split set is the same, and
+    /// where there is only one bitmap, it says where RAM is.
+    keeps_bitmap: bool,
 }
 
 impl Places {
@@ -71,24 +82,30 @@ impl Places {
                 Span::of(block, sub_header_bytes as u64),
                 geometry.bitmap1,
             ],
+            keeps_bitmap: sub.split != 0 || geometry.bitmap1 == geometry.bitmap2,
             geometry,
         })
     }
 
-    /// The part of the 2nd bitmap that arrived, if that is one part from its start on.
+    /// The part of the 2nd bitmap that arrived, from its start on.
     ///
-    /// With little memory, makedumpfile sends the bitmap piece by piece, each before its pages: if a
-    /// piece did not arrive, neither did its pages.
-    fn kept_that_came(&self, came: &Ranges) -> Option<FileRange> {
+    /// After it, a page's rank, and so the place of its descriptor, is unknown. Some writers send the
+    /// bitmap piece by piece: if a piece did not arrive, neither did most of its pages.
+    fn bitmap2_that_came(&self, came: &Ranges) -> FileRange {
         let bitmap = self.geometry.bitmap2;
-        let mut parts = came.within(bitmap);
-        parts.next().filter(|part| part.start == bitmap.start && parts.next().is_none())
+        let first = came.within(bitmap).next().filter(|part| part.start == bitmap.start);
+        first.unwrap_or(Span::new(bitmap.start, bitmap.start))
+    }
+
+    fn tables(&self) -> Tables {
+        let Geometry { bitmap2, descriptors, .. } = self.geometry;
+        Tables { bitmap2, descriptors, byte_order: self.layout.byte_order() }
     }
 }
 
-/// Marks a file as incomplete and clears the descriptors of pages that did not arrive, as all writers
-/// of incomplete dumps leave them. Bytes of no record must read as 0 by now; `first` are the bytes at
-/// the start of the file, which are not written yet.
+/// Marks a file as incomplete, and removes from its tables the pages that did not arrive. Bytes of no
+/// record must read as 0 by now; `first` are the bytes at the start of the file, which are not
+/// written yet.
 ///
 /// # Errors
 /// When the written bytes cannot be read back or corrected.
@@ -114,84 +131,56 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
         Some(sub)
     };
     let Some(places) = Places::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
-    let Some(kept) = places.kept_that_came(came) else { return Ok(Repaired::Useless) };
     if !places.needed.iter().all(|range| came.has(*range)) {
         return Ok(Repaired::Useless);
     }
 
-    let order = places.layout.byte_order();
-    let status = places.status_flags | DUMP_DH_COMPRESSED_INCOMPLETE;
-    write(sink, places.status, &order.encode_u32(status))?;
-
-    let Geometry { pfns, bitmap2, descriptors, .. } = places.geometry;
-    let came_pfns = PfnRange::from(0..8 * (kept.end - bitmap2.start));
-    let entries = count_bits(sink, bitmap2.start, pfns.intersection(came_pfns))?;
-    let table = Span::of(descriptors, entries * ENTRY_BYTES);
-    let mut parts = Vec::new();
-    let mut next = table.start;
-    for part in came.within(table) {
-        // Entries of which only a part arrived are checked as a whole, and only once.
-        let start = (part.start - (part.start - table.start) % ENTRY_BYTES).max(next);
-        next = table.start + (part.end - table.start).next_multiple_of(ENTRY_BYTES);
-        parts.push(Span::new(start, next));
-    }
-    let end = came.end();
-    if end < table.end {
-        let zeros = sink.write_zeros(end.get()..table.end.get());
-        zeros.map_err(Error::write("page descriptors"))?;
-    }
-    for part in parts {
-        clear_lost(sink, order, came, part)?;
-    }
-    Ok(Repaired::Kdump { file_bytes: end.max(table.end).get() })
+    let described = read_bitmap2(sink, came, &places)?;
+    let tables = places.tables();
+    let mut codecs = 0;
+    let mut arrived = |entry: &Entry| {
+        let start = FileOffset::new(entry.desc.offset);
+        let data = Span::new(start, start.saturating_add(entry.desc.size.into()));
+        let place = Span::of(entry.offset, PAGE_DESC_BYTES as u64);
+        let arrived = !data.is_empty() && came.has(place) && came.has(data);
+        codecs |= if arrived { entry.desc.flags & Codec::ALL_FLAGS } else { 0 };
+        arrived
+    };
+    let compacted = if places.keeps_bitmap {
+        kdump_tables::clear_lost(sink, &tables, &described, &mut arrived)
+            .map(|()| Compacted { pages: described.count(), failure: None })
+    } else {
+        kdump_tables::compact(sink, &tables, &described, &mut arrived)
+    };
+    let Compacted { pages, failure } = compacted.map_err(Error::write("the tables"))?;
+    let status = places.status_flags | codecs | DUMP_DH_COMPRESSED_INCOMPLETE;
+    write(sink, places.status, &places.layout.byte_order().encode_u32(status))?;
+    let (table_end, old_end) = (tables.descriptor(pages), tables.descriptor(described.count()));
+    let file_end = came.end().max(table_end);
+    sink.write_zeros(came.end().get()..file_end.get()).map_err(Error::write("page descriptors"))?;
+    Ok(Repaired::Kdump {
+        file_bytes: file_end.get(),
+        unused: table_end.get()..old_end.min(file_end).get(),
+        failure,
+    })
 }
 
-/// Clears the descriptors in `part` that did not arrive, and those whose data did not.
-fn clear_lost(sink: &mut dyn Sink, order: ByteOrder, came: &Ranges, part: FileRange) -> Result<()> {
-    let mut at = part.start;
-    while at < part.end {
-        let bytes = (TABLE_ENTRIES * ENTRY_BYTES).min(part.end - at);
-        let mut entries = vec![0; in_memory(bytes)];
-        // The last entry may be cut. The file ends there so far, and the disk may be full.
-        let written = in_memory(bytes.min(came.end() - at));
-        read_back(sink, at, entries.split_at_mut(written).0)?;
-        let mut changed = false;
-        let mut entry_at = at;
-        let mut rest = entries.as_mut_slice();
-        while let Some((entry, after)) = rest.split_first_chunk_mut::<PAGE_DESC_BYTES>() {
-            rest = after;
-            let desc = PageDesc::decode(entry, order);
-            let start = FileOffset::new(desc.offset);
-            let data = Span::new(start, start.saturating_add(desc.size.into()));
-            if !came.has(Span::of(entry_at, ENTRY_BYTES)) || !came.has(data) {
-                entry.fill(0);
-                changed = true;
-            }
-            entry_at += ENTRY_BYTES;
-        }
-        if changed {
-            write(sink, at, entries.split_at(written).0)?;
-        }
-        at += bytes;
+/// The pages whose bits of the 2nd bitmap arrived, from its start on. Clears the other bits.
+fn read_bitmap2(sink: &mut dyn Sink, came: &Ranges, places: &Places) -> Result<PageSet> {
+    let arrived = places.bitmap2_that_came(came);
+    let mut pages = PageSet::default();
+    let mut window = Vec::new();
+    let mut at = arrived.start;
+    while at < arrived.end {
+        window.resize(at_most(arrived.end - at, BITMAP_BYTES), 0);
+        read_back(sink, at, &mut window)?;
+        pages.push(&window);
+        at += window.len() as u64;
     }
-    Ok(())
-}
-
-/// The number of `pfns` that are in the bitmap at offset `bitmap`.
-fn count_bits(sink: &mut dyn Sink, bitmap: FileOffset, pfns: PfnRange) -> Result<u64> {
-    let mut index = pfns.start.get() / 8;
-    let end = pfns.end.get().div_ceil(8);
-    let mut count = 0;
-    while index < end {
-        let mut part = vec![0; in_memory(BITMAP_BYTES.min(end - index))];
-        read_back(sink, bitmap + index, &mut part)?;
-        for byte in part {
-            let inside = (0..8).filter(|bit| pfns.contains(Pfn::new(8 * index + bit)));
-            count += inside.filter(|bit| byte & (1 << bit) != 0).count() as u64;
-            index += 1;
-        }
+    for part in came.within(Span::new(arrived.end, places.geometry.bitmap2.end)) {
+        sink.clear(part.into()).map_err(Error::write("the 2nd bitmap"))?;
     }
-    Ok(count)
+    Ok(PageSet::of_runs(pages.runs_within(places.geometry.pfns)))
 }
 
 fn read_back(sink: &mut dyn Sink, offset: FileOffset, buf: &mut [u8]) -> Result<()> {

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 9] = [
     &["pipeline"],
     &["dump"],
     &["input"],
-    &["kernel", "codec", "sink"],
+    &["kernel", "codec", "kdump_tables", "sink"],
     &["format"],
     &["pages", "error", "progress"],
 ];
