@@ -7,6 +7,7 @@
 //! | `translate`, `virtual_reader` | the memory by virtual address, through the kernel's page tables |
 //! | `kallsyms`, `image`, `nodes`, `utsname` | symbols, the kernel's image, memory nodes, its name |
 //! | `proof`, `relocation` | whether a VMCOREINFO describes the kernel in memory; one that is made to |
+//! | `btf`, `tasks` | the kernel's own types; by them, the memory of its tasks |
 //! | `mem_map`, `struct_page` | where struct pages are, and what they say of their pages |
 //! | `log` | what the kernel logged |
 //!
@@ -15,6 +16,8 @@
 //! bounded by the memory that the dump has, and every error is an [`Error`].
 
 pub(crate) mod arch;
+#[allow(dead_code, reason = "tasks are found by means of it")]
+mod btf;
 mod error;
 pub(crate) mod image;
 pub(crate) mod kallsyms;
@@ -25,6 +28,8 @@ pub(crate) mod physical;
 pub(crate) mod proof;
 pub(crate) mod relocation;
 pub(crate) mod struct_page;
+#[allow(dead_code, reason = "the order of pages is to use it")]
+pub(crate) mod tasks;
 pub(crate) mod translate;
 pub(crate) mod utsname;
 mod virtual_reader;

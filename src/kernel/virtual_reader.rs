@@ -41,6 +41,18 @@ impl<'t, 'a> VirtualReader<'t, 'a> {
         })
     }
 
+    /// The `unsigned int` at `vaddr`.
+    pub(crate) fn read_u32(&mut self, vaddr: VirtAddr) -> Result<u32, AddressError> {
+        let order = self.translator.layout().byte_order();
+        Ok(order.read_u32(self.read_bytes(vaddr)?))
+    }
+
+    /// The pointer at `vaddr`, unless it is null or cannot be read.
+    pub(crate) fn read_pointer(&mut self, vaddr: VirtAddr) -> Option<VirtAddr> {
+        let pointer = self.read_long(vaddr).ok()?;
+        (pointer != 0).then_some(VirtAddr::new(pointer))
+    }
+
     /// The bytes from `vaddr` on that are cached; there may be none.
     pub(crate) fn cached(&self, vaddr: VirtAddr) -> &[u8] {
         self.page.cached(vaddr)

@@ -187,6 +187,13 @@ impl<'a> Translator<'a> {
         self.space.tables.as_ref().ok()?.form.kernel_space()
     }
 
+    /// The size in bytes of the highest page table, if the tables can be walked: a process's is as
+    /// large as the kernel's.
+    pub(crate) fn root_table_bytes(&self) -> Option<u64> {
+        let tables = self.space.tables.as_ref().ok()?;
+        tables.levels.first().map(|level| (tables.entry_bytes as u64) << level.index_bits)
+    }
+
     /// As [`map`](Self::map), with tables read from `memory`.
     fn map_by(
         &self,

@@ -1,0 +1,52 @@
+//! The pages of the tasks: what a debugger reads to list them and to unwind their stacks.
+//!
+//! ```text
+//! kallsyms --> BTF --> layout: the structs' sizes and offsets
+//!          --> init_task --> finder: the tasks, by three ways that need not agree
+//!                            init_task.tasks, thread_head: the list of processes, of their threads
+//!                            init_pid_ns.idr: the xarray of all pids, and the task of each
+//!                            se.cfs_rq, rq.idle: the idle task of each CPU with a task
+//! each task --> parts: its stack and the structs that it points to --> pages
+//! ```
+//!
+//! Everything is as the kernel had it when it crashed: lists may be broken, in loops or freed. What
+//! is found is bounded, and what was found before a broken link is kept. What the pages are for may
+//! not be in this folder.
+
+mod finder;
+mod layout;
+mod pages;
+mod parts;
+
+use crate::kernel::btf::Btf;
+use crate::kernel::error::Error;
+use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::translate::{Kernel, Translator};
+use crate::pages::{PhysRange, VirtRange};
+use finder::Finder;
+use layout::Layout;
+use pages::Pages;
+use parts::Parts;
+
+/// The physical memory of the tasks, of their stacks and of what they point to: whole pages, sorted
+/// and disjoint.
+///
+/// # Errors
+/// [`Error`] if the kernel's types or its first task cannot be found. Of tasks that cannot be read
+/// nothing is missed but themselves.
+pub(crate) fn task_pages(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+) -> Result<Vec<PhysRange>, Error> {
+    let symbols = ["__start_BTF", "__stop_BTF", "init_task"];
+    let [start, end, init_task] = Kallsyms::open(kernel, translator)?.require(symbols)?;
+    let btf = Btf::read(translator, VirtRange::new(start, end))?;
+    let layout = Layout::of(&btf, kernel)?;
+    let mut pages = Pages::new(kernel, translator);
+    let tasks = Finder::new(translator, &layout, &mut pages).find(init_task);
+    let mut parts = Parts::new(translator, &layout, kernel.page_size);
+    for task in tasks {
+        parts.add(task, &mut pages);
+    }
+    Ok(pages.finish())
+}
