@@ -30,6 +30,7 @@ mod libkdumpfile;
 mod log;
 mod makedumpfile;
 mod manual;
+mod opens;
 mod product;
 #[path = "../common/python.rs"]
 mod python;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::python::in_path;
 pub(crate) use crate::python::python;
+use crate::skip::need;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -50,6 +51,16 @@ pub(crate) fn run_with_input(command: &mut Command) -> Ran {
         code: output.status.code(),
         text: String::from_utf8_lossy(&text).into_owned(),
     }
+}
+
+/// Runs the unit tests of a judge that is written in Python.
+pub(crate) fn python_unit_tests(folder: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut command = need!(python("unittest"));
+    command.args(["-B", "-W", "error", "-m", "unittest", "discover", "-s"]).arg(folder);
+    let ran = run(&mut command);
+    ran.printed("\nOK\n");
+    ran.succeeded();
 }
 
 /// makedumpfile from PATH.
