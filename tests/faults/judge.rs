@@ -1,18 +1,11 @@
 //! Judges what a run left behind.
 
-use std::io::{self, Read};
-use std::sync::Arc;
-
-use kdumpconv::ReadAt;
-use kdumpconv::{Dump, OpenOptions};
-use kdumpconv::{FindingKind, Severity, verify};
 use support::flattened::unflatten;
-use support::image::Image;
-use support::kdump::{Kdump, Strictness};
 
 use crate::calls::{Call, Class, Fault, Target};
 use crate::cases::{Case, Made, To};
-use crate::common::{core_of, only_right_pages};
+use crate::common::core_of;
+use crate::contents::{is_recognised, is_sound, is_sound_or_unfinished, is_whole, open, plain};
 use crate::run::Left;
 use crate::tally::Verdict;
 use crate::tracer::Ended;
@@ -43,77 +36,6 @@ impl Expected {
             is_whole(case, &plain).unwrap_or_else(|why| panic!("{}: {why}", case.name));
         }
         expected
-    }
-}
-
-/// The plain kdump file, also where a flattened stream was written.
-fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
-    if bytes.starts_with(b"makedumpfile") && case.made == Made::Kdump {
-        return unflatten(bytes);
-    }
-    Ok(bytes.to_vec())
-}
-
-/// The core, which is large and often needed.
-struct Shared(Arc<Vec<u8>>);
-
-impl ReadAt for Shared {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let at = usize::try_from(offset).unwrap().min(self.0.len());
-        (&self.0[at..]).read(buf)
-    }
-
-    fn size(&self) -> Option<u64> {
-        Some(self.0.len() as u64)
-    }
-}
-
-fn found(case: &Case, plain: &[u8]) -> Result<(bool, kdumpconv::Findings), String> {
-    let chain =
-        |error: kdumpconv::Error| format!("{error}: {:?}", std::error::Error::source(&error));
-    let dump = core_of(plain.to_vec()).map_err(chain)?;
-    let input = Box::new(Shared(Arc::clone(&case.core)));
-    let source = Dump::open(input, &OpenOptions::default()).unwrap();
-    let findings = verify(&dump, Some(&source), &kdumpconv::VerifyOptions::default(), &mut |_| ());
-    Ok((dump.is_incomplete(), findings.map_err(chain)?))
-}
-
-fn is_whole(case: &Case, plain: &[u8]) -> Result<(), String> {
-    let (incomplete, findings) = found(case, plain)?;
-    if incomplete || findings.severity() > Some(Severity::Remark) {
-        return Err(format!("what an undisturbed run makes is not whole: {findings:?}"));
-    }
-    Ok(())
-}
-
-/// A rearranged stream of another writer need not follow our own rules.
-fn open(case: &Case, plain: &[u8]) -> Result<Kdump, String> {
-    let is_ours = case.arguments[0] != "unflatten";
-    let strictness = if is_ours { Strictness::Again } else { Strictness::Lenient };
-    Kdump::open(Image::from_bytes(plain)?, strictness)
-}
-
-/// Checks that a kept file is marked incomplete and has only right pages.
-pub fn is_sound(case: &Case, expected: &Expected, bytes: &[u8]) -> Result<(), String> {
-    if bytes == expected.bytes {
-        return Ok(());
-    }
-    let plain = plain(case, bytes)?;
-    if case.made == Made::Kdump {
-        let kdump = open(case, &plain)?;
-        if !kdump.is_incomplete() {
-            return Err("it does not say that it is incomplete".to_owned());
-        }
-        only_right_pages(&case.model, &kdump)?;
-    }
-    if case.made == Made::Elf {
-        return elf_is_sound(case, &plain);
-    }
-    let (incomplete, findings) = found(case, &plain)?;
-    match damage(&findings, incomplete) {
-        Some(what) => Err(format!("verify finds damage: {what}")),
-        _ if case.made == Made::Kdump && !incomplete => Err("verify calls it complete".to_owned()),
-        _ => Ok(()),
     }
 }
 
@@ -151,43 +73,13 @@ fn is_cut_off(case: &Case, expected: &Expected, left: &Left) -> Result<(), Strin
         return if expected.bytes.starts_with(&bytes) {
             Ok(())
         } else {
-            elf_is_sound(case, &bytes)
+            is_sound(case, &expected.bytes, &bytes)
         };
     }
     match unflatten(&bytes) {
         Err(_) => Ok(()),
-        Ok(_) => is_sound(case, expected, &bytes),
+        Ok(_) => is_sound(case, &expected.bytes, &bytes),
     }
-}
-
-fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {
-    let Ok((_, findings)) = found(case, bytes) else { return Ok(()) };
-    // Missing pages are memory without data; an ELF file has no field that says so.
-    let is_wrong = |kind: FindingKind| {
-        !matches!(
-            kind,
-            FindingKind::Unreadable
-                | FindingKind::Missing
-                | FindingKind::Notes
-                | FindingKind::NotesDiffer
-        )
-    };
-    let mut wrong = findings.groups().filter(|(kind, _)| is_wrong(*kind));
-    match wrong.find(|(kind, _)| kind.severity() == Severity::Damage) {
-        Some(wrong) => Err(format!("verify finds damage: {wrong:?}")),
-        None => Ok(()),
-    }
-}
-
-/// Damage that the dump's headers cannot express: zeros replace unreadable notes.
-fn damage(findings: &kdumpconv::Findings, incomplete: bool) -> Option<String> {
-    let known = |kind: FindingKind| {
-        incomplete
-            && matches!(kind, FindingKind::Notes | FindingKind::NotesDiffer | FindingKind::Header)
-    };
-    let mut damage = findings.groups().filter(|(kind, _)| !known(*kind));
-    let found = damage.find(|(kind, _)| kind.severity() == Severity::Damage);
-    found.map(|found| format!("{found:?}"))
 }
 
 /// Whether each line is the program's own, and has nothing that a terminal would act on.
@@ -338,7 +230,7 @@ fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String
         return Ok(Verdict::Nothing);
     }
     if let To::Device(_) = case.to {
-        is_sound(case, expected, &left.stream)?;
+        is_sound(case, &expected.bytes, &left.stream)?;
         return Ok(Verdict::KeptIncomplete);
     }
     let [(name, bytes)] = left.files.as_slice() else {
@@ -351,7 +243,7 @@ fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String
     if name == "out" && *bytes != expected.bytes {
         return Err("under its name, but not whole".to_owned());
     }
-    is_sound(case, expected, bytes).map_err(|why| format!("kept as {name}: {why}"))?;
+    is_sound(case, &expected.bytes, bytes).map_err(|why| format!("kept as {name}: {why}"))?;
     Ok(Verdict::KeptIncomplete)
 }
 
@@ -379,7 +271,8 @@ pub fn after_kill(case: &Case, expected: &Expected, left: &mut Left) -> Result<V
         if !is_recognised(case, bytes) {
             continue;
         }
-        is_sound_or_unfinished(case, expected, bytes).map_err(|why| format!("{name}: {why}"))?;
+        is_sound_or_unfinished(case, &expected.bytes, bytes)
+            .map_err(|why| format!("{name}: {why}"))?;
     }
     match left.files.as_slice() {
         [] => Ok(Verdict::Nothing),
@@ -391,30 +284,10 @@ pub fn after_kill(case: &Case, expected: &Expected, left: &mut Left) -> Result<V
         }
         [(name, bytes)] if name.ends_with("incomplete") => {
             if is_recognised(case, bytes) {
-                is_sound_or_unfinished(case, expected, bytes)?;
+                is_sound_or_unfinished(case, &expected.bytes, bytes)?;
             }
             Ok(Verdict::KeptIncomplete)
         }
         files => Err(format!("{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>())),
-    }
-}
-
-fn is_recognised(case: &Case, bytes: &[u8]) -> bool {
-    plain(case, bytes).is_ok_and(|plain| core_of(plain).is_ok())
-}
-
-/// The same as [`is_sound`] as far as readers come.
-fn is_sound_or_unfinished(case: &Case, expected: &Expected, bytes: &[u8]) -> Result<(), String> {
-    if bytes == expected.bytes {
-        return Ok(());
-    }
-    let plain = plain(case, bytes)?;
-    let dump = core_of(plain.clone()).map_err(|error| error.to_string())?;
-    if case.made == Made::Kdump && !dump.is_incomplete() {
-        return Err("it does not say that it is incomplete".to_owned());
-    }
-    match open(case, &plain) {
-        Ok(kdump) => only_right_pages(&case.model, &kdump),
-        Err(_) => Ok(()),
     }
 }

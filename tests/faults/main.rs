@@ -26,6 +26,8 @@ mod cases;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod command;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod contents;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod full;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod judge;
