@@ -37,7 +37,7 @@ pub enum Error {
         why: String,
     },
 
-    /// The input is a flattened stream that was cut off, and too little arrived to read it in place.
+    /// The input is a flattened stream that was cut off before the headers of the dump arrived.
     #[error("{cut_off}")]
     CutFlattened {
         /// Where it was cut off, in words.

@@ -27,6 +27,8 @@ pub(crate) enum PageFault {
     NotGiven,
     /// The page's descriptor is all zeros: the writer stopped before it wrote this page.
     Empty,
+    /// The page's descriptor or data is missing from a flattened stream that broke off.
+    NotArrived,
     /// The page's descriptor is implausible, or points outside the file.
     Descriptor,
     /// The page's descriptor is after the end of the file.
@@ -42,7 +44,7 @@ pub(crate) enum PageFault {
 }
 
 impl PageFault {
-    /// Whether the page, or its descriptor, is after the end of the file.
+    /// Whether the page, or its descriptor, is after the end of the file, or of a stream.
     pub(crate) fn is_after_end(self) -> bool {
         self.shows_cut() || self == PageFault::DataAfterEnd
     }
@@ -50,6 +52,9 @@ impl PageFault {
     /// Whether it shows that the file is cut off: that data begins after the end of the file may
     /// also come from a damaged descriptor.
     pub(crate) fn shows_cut(self) -> bool {
-        matches!(self, PageFault::DescriptorAfterEnd | PageFault::DataCutOff)
+        matches!(
+            self,
+            PageFault::DescriptorAfterEnd | PageFault::DataCutOff | PageFault::NotArrived
+        )
     }
 }

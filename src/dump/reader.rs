@@ -304,7 +304,7 @@ impl<'a> PageReader<'a> {
                 let read = page.map_err(Clone::clone);
                 read.and_then(|page| decoder.decode_into(page, place)).map_err(|error| {
                     let why = match error.fault {
-                        PageFault::Empty => MissingReason::Incomplete(pfn),
+                        PageFault::Empty | PageFault::NotArrived => MissingReason::Incomplete(pfn),
                         _ => MissingReason::Input(error.to_string()),
                     };
                     dump.unreadable(pfn, why)

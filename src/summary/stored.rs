@@ -170,7 +170,7 @@ impl DescriptorPass<'_> {
         let start = offset_of(indices.start);
         // After a bad sector, the rest of the window counts as unreadable here; a conversion reads
         // on after the sector.
-        let (bytes, (fault, why)) = match read_full(&*self.file.input, window, start.get()) {
+        let (bytes, (fault, why)) = match self.file.input.read_descriptors(window, start) {
             Ok(bytes) => {
                 (bytes, (PageFault::DescriptorAfterEnd, "the file ends before it".to_owned()))
             }

@@ -8,8 +8,8 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::elf::{FILE_HEADER_BYTES, is_elf};
 use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader,
-    PAGE_DESC_BYTES,
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KdumpSubHeader, PAGE_DESC_BYTES,
+    essential_parts,
 };
 use crate::format::wire::StructLayout;
 use crate::kdump_tables::{self, Compacted, Entry, Tables};
@@ -46,9 +46,8 @@ struct Places {
     /// Offset of `status` in the main header.
     status: FileOffset,
     status_flags: u32,
-    /// The ranges that must have arrived: the main header except the fields that some writers send
-    /// last, the sub header, the 1st bitmap.
-    needed: [FileRange; 4],
+    /// The parts that must have arrived.
+    essential: [(&'static str, FileRange); 4],
     /// The bitmaps and descriptors.
     geometry: Geometry,
     /// Whether the 2nd bitmap must stay as it is: that of all files of a split set is the same, and
@@ -61,27 +60,15 @@ impl Places {
     fn of(main: &[u8], sub: impl FnOnce(FileOffset) -> Option<Vec<u8>>) -> Option<Self> {
         let (header, layout) = DiskDumpHeader::decode(main).ok()?;
         let encoded = header.encode(layout);
-        let at = |offset: usize| FileOffset::new(offset as u64);
-        let status_end = at(encoded.deferred.end);
+        let status_end = FileOffset::new(encoded.deferred.end as u64);
         let block = FileOffset::new(header.block_size.into());
-        // Before version 6 the sub header is shorter; of the two 32-bit ones, the packed one is.
-        let sub_header_bytes = match layout {
-            _ if header.header_version < HEADER_VERSION => size_of::<u64>(),
-            StructLayout::Bits64(_) => KdumpSubHeader::bytes_in(layout),
-            _ => KdumpSubHeader::bytes_in(StructLayout::Packed32),
-        };
         let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
         let geometry = Geometry::of(&header, &sub).ok()?;
         Some(Places {
             layout,
             status: status_end - size_of::<u32>() as u64,
             status_flags: header.status,
-            needed: [
-                Span::new(FileOffset::ZERO, at(encoded.deferred.start)),
-                Span::new(status_end, at(encoded.bytes.len())),
-                Span::of(block, sub_header_bytes as u64),
-                geometry.bitmap1,
-            ],
+            essential: essential_parts(&header, layout, &geometry),
             keeps_bitmap: sub.split != 0 || geometry.bitmap1 == geometry.bitmap2,
             geometry,
         })
@@ -131,7 +118,7 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
         Some(sub)
     };
     let Some(places) = Places::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
-    if !places.needed.iter().all(|range| came.has(*range)) {
+    if !places.essential.iter().all(|(_, range)| came.has(*range)) {
         return Ok(Repaired::Useless);
     }
 

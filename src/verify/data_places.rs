@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::dump::Dump;
 use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::error::counted;
-use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_BYTES};
+use crate::format::kdump::PAGE_DESC_BYTES;
 use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Span};
 use crate::verify::extents::Extents;
 use crate::verify::findings::{Finding, FindingKind, Findings};
@@ -135,8 +135,7 @@ fn check_gap(kdump: &Kdump, index: usize, gap: FileRange, findings: &mut Finding
     let bytes = gap.len();
     let fits = bytes >= PAGE_DESC_BYTES as u64;
     let has_more = fits && kdump.has_descriptor(file, gap.start);
-    let says_incomplete = file.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0;
-    let (kind, what) = if has_more && says_incomplete {
+    let (kind, what) = if has_more && file.is_marked_incomplete() {
         // Bits are written after the descriptors.
         (
             FindingKind::Remark,

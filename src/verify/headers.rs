@@ -150,7 +150,7 @@ fn check_padding(
     while at < end {
         let bytes = at_most(end - at, WINDOW_BYTES);
         let (part, _) = window.split_at_mut(bytes);
-        let read = match read_full(&*file.input, part, at.get()) {
+        let read = match file.input.read_arrived(part, at) {
             Ok(read) => read,
             Err(error) => {
                 push(Finding::new(FindingKind::Bitmap, format!("{name}: {error}")).at(at));

@@ -160,6 +160,7 @@ impl PageChecker<'_> {
         let kind = match why.fault {
             PageFault::NotGiven => FindingKind::NotGiven,
             PageFault::Empty if self.says_incomplete => FindingKind::Unwritten,
+            PageFault::NotArrived => FindingKind::Unwritten,
             PageFault::Empty
             | PageFault::Descriptor
             | PageFault::DataCutOff

@@ -80,10 +80,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
     let advice = match error.downcast_ref::<Error>() {
         Some(Error::Unsupported(kind)) => for_kind(*kind, input),
         Some(Error::CutFlattened { .. }) => {
-            let file = input.map_or(NO_NAME.to_owned(), shell_word);
-            Some(format!(
-                "if its headers arrived, `kdumpconv unflatten {file} OUTPUT` saves what did"
-            ))
+            Some("the headers of the dump did not arrive, so it must be sent again".to_owned())
         }
         Some(Error::Exists(_)) => Some("-f (--force) replaces it".to_owned()),
         Some(Error::UnknownPageSize { .. }) => {
@@ -248,6 +245,9 @@ pub(crate) fn shell_quoted(word: &str) -> String {
 pub(crate) fn remark_text(remark: &Remark, summary: &Summary) -> String {
     let advice = match remark.id {
         "split" if summary.pages.absent > 0 => "; --part names the others".to_owned(),
+        "no-end-mark" => {
+            format!("; `kdumpconv unflatten {NO_NAME} OUTPUT` makes a plain file of what arrived")
+        }
         "no-vmcoreinfo" => "; --find-vmcoreinfo looks for one in memory".to_owned(),
         "secure-execution" if summary.stored.is_none() => {
             format!("; the key of its owner does: {}", decryption(NO_NAME))

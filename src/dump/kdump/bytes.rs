@@ -1,11 +1,13 @@
 //! The bytes of one kdump file, which may be plain or flattened.
 
+use std::io;
 use std::ops::Deref;
 
 use crate::error::Error;
+use crate::format::kdump::PAGE_DESC_BYTES;
 use crate::input::flattened::FlattenedInput;
-use crate::input::{InputFailure, RandomInput, ReadAt};
-use crate::pages::{FileOffset, FileRange};
+use crate::input::{InputFailure, RandomInput, ReadAt, read_full};
+use crate::pages::{FileOffset, FileRange, in_memory};
 
 /// The bytes of a kdump file at the offsets that its headers use.
 pub(crate) enum FileBytes {
@@ -52,6 +54,52 @@ impl FileBytes {
             FileBytes::Plain(_) => true,
             FileBytes::Flattened(flat) => flat.has(range),
         }
+    }
+
+    /// The flattened stream, if it broke off. Then bytes that it should have may be missing anywhere.
+    fn broken_stream(&self) -> Option<&FlattenedInput> {
+        match self {
+            FileBytes::Plain(_) => None,
+            FileBytes::Flattened(flat) => Some(flat).filter(|flat| !flat.ended()),
+        }
+    }
+
+    /// Whether the file is a flattened stream that broke off.
+    pub(crate) fn is_broken_stream(&self) -> bool {
+        self.broken_stream().is_some()
+    }
+
+    /// Whether bytes of `range` are missing from a stream that broke off.
+    pub(crate) fn lacks(&self, range: FileRange) -> bool {
+        self.broken_stream().is_some_and(|flat| !flat.has(range))
+    }
+
+    /// The start of `range` up to the first byte that is missing from a stream that broke off.
+    pub(crate) fn arrived(&self, range: FileRange) -> FileRange {
+        self.broken_stream().map_or(range, |flat| flat.arrived(range))
+    }
+
+    /// Reads as [`read_full`]; bytes that are missing from a stream that broke off are 0.
+    pub(crate) fn read_arrived(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<usize> {
+        match self.broken_stream() {
+            Some(flat) => flat.read_arrived(buf, offset).map(|_| buf.len()),
+            None => read_full(&**self, buf, offset.get()),
+        }
+    }
+
+    /// Reads page descriptors as [`read_full`]; of a stream that broke off, those are 0 of which any
+    /// byte is missing.
+    pub(crate) fn read_descriptors(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<usize> {
+        let Some(flat) = self.broken_stream() else {
+            return read_full(&**self, buf, offset.get());
+        };
+        for gap in flat.read_arrived(buf, offset)? {
+            let first = in_memory(gap.start - offset) / PAGE_DESC_BYTES;
+            let end = in_memory(gap.end - offset).div_ceil(PAGE_DESC_BYTES);
+            let torn = buf.chunks_mut(PAGE_DESC_BYTES).take(end).skip(first);
+            torn.for_each(|descriptor| descriptor.fill(0));
+        }
+        Ok(buf.len())
     }
 
     /// Why the file ends early, if it does.

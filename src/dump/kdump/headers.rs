@@ -6,11 +6,11 @@ use crate::format::elf::is_elf;
 use crate::format::flattened;
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KDUMP_SIGNATURE, KdumpSubHeader,
-    PAGE_DESC_BYTES,
+    PAGE_DESC_BYTES, essential_parts,
 };
 use crate::format::wire::StructLayout;
 use crate::input::flattened::FlattenedInput;
-use crate::input::{Input, RandomInput, read_full, read_part};
+use crate::input::{Input, RandomInput, read_full};
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
 use crate::pages::{FileOffset, FileRange, MAX_PFN, PageSize, Pfn, PfnRange, Position, at_most};
 
@@ -91,13 +91,14 @@ impl KdumpFile {
     ) -> Result<Self> {
         let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.has_end_mark);
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
-        let bytes = read_part(&*input, &mut bytes, 0).map_err(Error::read("the main header"))?;
+        let n = input.read_arrived(&mut bytes, FileOffset::ZERO);
+        let (bytes, _) = bytes.split_at(n.map_err(Error::read("the main header"))?);
         if !bytes.starts_with(KDUMP_SIGNATURE) {
             let what = match flat {
                 Some(_) if is_elf(bytes) => {
                     return Err(Error::Unsupported(UnsupportedKind::FlattenedElf));
                 }
-                Some(_) if bytes.is_empty() => "a flattened file without data,",
+                Some(_) if input.size() == Some(0) => "a flattened file without data,",
                 Some(_) => "a flattened file, but not of",
                 None => "not",
             };
@@ -116,14 +117,18 @@ impl KdumpFile {
         })?;
         let (sub_header, layout) = if header.header_version >= 1 {
             let mut bytes = [0; KdumpSubHeader::MAX_BYTES];
-            let bytes = read_part(&*input, &mut bytes, block_size)
-                .map_err(Error::read("the sub header"))?;
+            let n = input.read_arrived(&mut bytes, FileOffset::new(block_size));
+            let (bytes, _) = bytes.split_at(n.map_err(Error::read("the sub header"))?);
             KdumpSubHeader::decode(bytes, &header, layout)
         } else {
             KdumpSubHeader::decode(&[], &header, layout)
         };
         let geometry = Geometry::of(&header, &sub_header)
             .map_err(|why| damaged("sub header", block_size, why.to_string()))?;
+        let parts = essential_parts(&header, layout, &geometry);
+        if let Some((name, range)) = parts.into_iter().find(|(_, range)| input.lacks(*range)) {
+            return Err(damaged(name, range.start.get(), "it did not arrive whole".to_owned()));
+        }
         let Geometry { max_mapnr, pfns, bitmap1, bitmap2, descriptors, .. } = geometry;
         if max_mapnr > MAX_PFN {
             let why = format!("max_mapnr is {max_mapnr:#x}; the maximum is {MAX_PFN:#x}");
@@ -147,12 +152,14 @@ impl KdumpFile {
         })
     }
 
-    /// Reads one of the two bitmaps.
+    /// Reads one of the two bitmaps. Of a stream that broke off, the 2nd bitmap has the pages up to the
+    /// first byte that is missing: after it, the place of a page's descriptor is unknown.
     ///
     /// # Errors
     /// [`Error::Damaged`] if the file ends within the bitmap, or is too small for it; [`Error::Read`].
     pub(crate) fn read_bitmap(&self, place: FileRange) -> Result<PageSet> {
         let name = if place == self.bitmap1 { "1st bitmap" } else { "2nd bitmap" };
+        let place = self.input.arrived(place);
         let mut set = PageSet::default();
         let mut held = 0;
         let mut window = Vec::new();
@@ -210,13 +217,18 @@ impl KdumpFile {
         })
     }
 
-    /// Whether the header says that pages were not written, although they should have been.
+    /// Whether the header says that pages were not written, although they should have been; or whether
+    /// a stream broke off, whose header was to say it.
     pub(crate) fn is_marked_incomplete(&self) -> bool {
-        self.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0
+        self.header.status & DUMP_DH_COMPRESSED_INCOMPLETE != 0 || self.input.is_broken_stream()
     }
 
-    /// A warning if the file ends within its `count` descriptors.
+    /// A warning if the file ends within its `count` descriptors. A stream that broke off has another
+    /// one.
     pub(super) fn check_descriptors(&self, count: u64) -> Option<String> {
+        if self.input.is_broken_stream() {
+            return None;
+        }
         let end = self.descriptors.saturating_add(count.saturating_mul(PAGE_DESC_BYTES as u64));
         let bytes = self.input.size().filter(|&bytes| bytes < end.get())?;
         Some(format!(

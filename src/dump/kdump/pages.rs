@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::codec::Codec;
+use crate::dump::kdump::bytes::FileBytes;
 use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::dump::reader::PageRef;
 use crate::dump::{PageError, PageFault};
@@ -110,12 +111,12 @@ impl Kdump {
         let count = in_memory(ranks.end - ranks.start);
         into.descriptors.resize(count * PAGE_DESC_BYTES, 0);
         // After a bad sector, the remaining descriptors of this batch count as unreadable.
-        let (read, why) = match read_full(&*file.input, &mut into.descriptors, at.get()) {
+        let (read, why) = match file.input.read_descriptors(&mut into.descriptors, at) {
             Ok(read) => {
                 (read, (PageFault::DescriptorAfterEnd, "the file ends before it".to_owned()))
             }
             Err(error) => {
-                let read = read_whole(&*file.input, &mut into.descriptors, at);
+                let read = read_whole(&file.input, &mut into.descriptors, at);
                 (read, (PageFault::Unreadable, error.to_string()))
             }
         };
@@ -141,8 +142,7 @@ impl Kdump {
     /// Whether the bytes at `offset` are a plausible descriptor.
     pub(crate) fn has_descriptor(&self, file: &KdumpFile, offset: FileOffset) -> bool {
         let mut bytes = [0; PAGE_DESC_BYTES];
-        let read =
-            read_full(&*file.input, &mut bytes, offset.get()).is_ok_and(|n| n == bytes.len());
+        let read = file.input.read_descriptors(&mut bytes, offset).is_ok_and(|n| n == bytes.len());
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
     }
 
@@ -161,8 +161,8 @@ impl Kdump {
                 let at = file.descriptor_of(self.blocks.kept.rank(block));
                 let count = at_most(run.end - block, WINDOW_PAGES);
                 let (part, _) = window.split_at_mut(count * PAGE_DESC_BYTES);
-                let read = read_full(&*file.input, part, at.get())
-                    .unwrap_or_else(|_| read_whole(&*file.input, part, at));
+                let read = file.input.read_descriptors(part, at);
+                let read = read.unwrap_or_else(|_| read_whole(&file.input, part, at));
                 let (mut rest, _) = part.split_at(read);
                 for block in Span::new(block, run.end).iter() {
                     let Some((bytes, after)) = rest.split_first_chunk::<PAGE_DESC_BYTES>() else {
@@ -185,12 +185,21 @@ impl Kdump {
         file: &KdumpFile,
         desc: &PageDesc,
     ) -> Result<StoredPage, (PageFault, String)> {
-        if (desc.offset, desc.size, desc.flags) == (0, 0, 0) {
-            let why = "it is empty: the dump ended before this page was written";
-            return Err((PageFault::Empty, why.to_owned()));
+        // Writers of streams cannot leave a descriptor out: that of an unreadable page has flags.
+        if (desc.offset, desc.size) == (0, 0) {
+            return Err(if file.input.is_broken_stream() {
+                (PageFault::NotArrived, "the flattened stream broke off before it".to_owned())
+            } else {
+                let why = "it is empty: the dump ended before this page was written";
+                (PageFault::Empty, why.to_owned())
+            });
         }
         let page = self.check_sense(file, desc).map_err(|why| (PageFault::Descriptor, why))?;
         let (offset, data) = (page.offset, page.extent());
+        if file.input.lacks(data) {
+            let why = format!("the flattened stream broke off before its data at {offset:#x}");
+            return Err((PageFault::NotArrived, why));
+        }
         match file.input.size() {
             Some(size) if size < data.end.get() => {
                 let is_cut = offset.get() <= size;
@@ -233,10 +242,10 @@ impl Kdump {
 }
 
 /// Reads descriptor by descriptor up to the first error; returns the number of bytes read.
-fn read_whole(input: &dyn ReadAt, buf: &mut [u8], offset: FileOffset) -> usize {
+fn read_whole(input: &FileBytes, buf: &mut [u8], offset: FileOffset) -> usize {
     let mut done = 0;
     for piece in buf.chunks_mut(PAGE_DESC_BYTES) {
-        match read_full(input, piece, offset.get() + done as u64) {
+        match input.read_descriptors(piece, offset + done as u64) {
             Ok(n) if n == piece.len() => done += n,
             _ => break,
         }

@@ -94,12 +94,14 @@
 //! the time is 0. It writes a 64-bit header for an i386 guest with memory at 4 GiB, and the packed
 //! layout for 32-bit arm.
 
+mod essential;
 mod geometry;
 mod main_header;
 mod page_desc;
 mod sub_header;
 mod utsname;
 
+pub(crate) use essential::essential_parts;
 pub use geometry::Geometry;
 pub use main_header::{DiskDumpHeader, EncodedHeader};
 pub use page_desc::PageDesc;

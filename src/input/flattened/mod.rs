@@ -152,28 +152,63 @@ impl FlattenedInput {
 
     /// Whether records have all bytes of `range`. Pages are in records, only padding is in none.
     pub(crate) fn has(&self, range: FileRange) -> bool {
-        let mut at = range.start;
+        self.arrived(range).end >= range.end
+    }
+
+    /// The start of `range` up to the first byte that no record has.
+    pub(crate) fn arrived(&self, range: FileRange) -> FileRange {
+        let mut end = range.start;
         for record in self.records.iter().skip(self.ended_by(range.start)) {
-            if at >= range.end || record.target > at {
+            if end >= range.end || record.target > end {
                 break;
             }
-            at = record.end();
+            end = record.end();
         }
-        at >= range.end
+        Span::new(range.start, end.min(range.end))
+    }
+
+    /// Fills `buf` from `offset` on; bytes that no record has are 0. Returns where those are.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub(crate) fn read_arrived(
+        &self,
+        buf: &mut [u8],
+        offset: FileOffset,
+    ) -> io::Result<Vec<FileRange>> {
+        let wanted = Span::of(offset, buf.len() as u64);
+        let mut missing = Vec::new();
+        let mut at = offset;
+        let mut rest = buf;
+        let records = self.records.iter().skip(self.ended_by(offset));
+        for record in records.take_while(|record| record.target < wanted.end) {
+            let part = record.range().intersection(wanted);
+            let (gap, after) = rest.split_at_mut(in_memory(part.start - at));
+            let (bytes, after) = after.split_at_mut(in_memory(part.len()));
+            gap.fill(0);
+            missing.push(Span::new(at, part.start));
+            self.read_stream(bytes, record.source_of(part.start))?;
+            (at, rest) = (part.end, after);
+        }
+        rest.fill(0);
+        missing.push(Span::new(at, wanted.end));
+        missing.retain(|gap| !gap.is_empty());
+        Ok(missing)
+    }
+
+    /// Fills `buf` with bytes of the stream, which has them.
+    fn read_stream(&self, buf: &mut [u8], offset: FileOffset) -> io::Result<()> {
+        match read_full(&*self.input, buf, offset.get())? {
+            n if n < buf.len() => Err(became_shorter()),
+            _ => Ok(()),
+        }
     }
 
     /// The bytes from `offset` on, with 0 for those that did not arrive.
     fn overlay(&self, offset: FileOffset, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let wanted = Span::of(offset, count as u64);
-        let records = self.records.iter().skip(self.ended_by(offset));
-        for record in records.take_while(|record| record.target < wanted.end) {
-            let part = record.range().intersection(wanted);
-            let (_, into) = bytes.split_at_mut(in_memory(part.start - offset));
-            let (into, _) = into.split_at_mut(in_memory(part.len()));
-            // Whoever needs these bytes reads them again, and gets the error.
-            let _ = read_full(&*self.input, into, record.source_of(part.start).get());
-        }
+        // Whoever needs these bytes reads them again, and gets the error.
+        let _ = self.read_arrived(&mut bytes, offset);
         bytes
     }
 
@@ -184,10 +219,7 @@ impl FlattenedInput {
         let (piece, _) = buf.split_at_mut(at_most(end - offset, buf.len()));
         if record.target <= offset {
             return match self.input.read_at(piece, record.source_of(offset).get()) {
-                Ok(0) => Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the flattened file has become shorter",
-                )),
+                Ok(0) => Err(became_shorter()),
                 result => result,
             };
         }
@@ -198,6 +230,10 @@ impl FlattenedInput {
         piece.split_at_mut(zeros).0.fill(0);
         Ok(zeros)
     }
+}
+
+fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the flattened file has become shorter")
 }
 
 impl Cut {

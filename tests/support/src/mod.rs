@@ -31,5 +31,6 @@ pub mod sample;
 pub mod segments;
 pub mod strategies;
 mod strategy_loads;
+pub mod stream_order;
 pub mod vmcore;
 pub mod vmcore_layout;
