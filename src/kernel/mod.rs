@@ -17,7 +17,7 @@
 
 pub(crate) mod arch;
 #[allow(dead_code, reason = "tasks are found by means of it")]
-mod btf;
+pub(crate) mod btf;
 mod error;
 pub(crate) mod image;
 pub(crate) mod kallsyms;

@@ -15,6 +15,7 @@
     reason = "a test fails by a panic, and its numbers are small"
 )]
 
+mod btf;
 #[path = "../common/mod.rs"]
 mod common;
 mod decoding;
@@ -27,5 +28,6 @@ mod page_tables;
 mod proof;
 #[path = "../common/hostile/mod.rs"]
 mod targets;
+mod tasks;
 mod translation;
 mod world;

@@ -11,6 +11,9 @@ use crate::pages::{Position, VirtAddr, at_most};
 /// Maximum tasks, and maximum pids: more than machines have, and few enough to remember each.
 const MAX_TASKS: usize = 1 << 18;
 
+/// Minimum bytes of a task: a quarter of what the smallest kernel's have.
+const MIN_TASK_BYTES: u64 = 512;
+
 /// Maximum nodes of the xarray of pids: as many as have room for PID_MAX_LIMIT of them, and those
 /// above.
 const MAX_NODES: usize = 1 << 17;
@@ -38,7 +41,7 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
         layout: &'f Layout,
         pages: &'f mut Pages<'t, 'a>,
     ) -> Self {
-        let fitting = translator.memory().readable_bytes() / layout.task_bytes.max(1);
+        let fitting = translator.memory().readable_bytes() / layout.task_bytes.max(MIN_TASK_BYTES);
         Finder {
             reader: VirtualReader::new(translator),
             layout,
@@ -91,13 +94,15 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
     fn threads(&mut self, leader: VirtAddr, layout: &ThreadLayout) {
         let Some(signal) = self.pointer(leader, layout.signal) else { return };
         let head = signal.wrapping_add(layout.thread_head);
-        let mut next = self.pointer(head, 0).filter(|&link| link != head);
-        while let Some(link) = next {
+        let (mut next, mut had_leader) = (self.pointer(head, 0), false);
+        while let Some(link) = next.filter(|&link| link != head) {
             let thread = back(link, layout.thread_node);
-            if !self.add(thread) && thread != leader {
+            // The leader is known, and one of them; any other one that is known ends a circle.
+            let is_leader = thread == leader && !std::mem::replace(&mut had_leader, true);
+            if !self.add(thread) && !is_leader {
                 break;
             }
-            next = self.pointer(link, 0).filter(|&link| link != head);
+            next = self.pointer(link, 0);
         }
     }
 

@@ -4,8 +4,8 @@ use crate::kernel::btf::Btf;
 use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 
-/// Maximum bytes of a struct: ten times as many as the largest one here has.
-const MAX_STRUCT_BYTES: u64 = 128 << 10;
+/// Maximum bytes of a struct: three times as many as task_struct, the largest one here, has.
+const MAX_STRUCT_BYTES: u64 = 32 << 10;
 
 /// Maximum slots of a node of an xarray: XA_CHUNK_SIZE.
 const MAX_SLOTS: u64 = 64;

@@ -11,6 +11,7 @@
 //! decoders know nothing of the product's own, so a mistake there cannot repeat itself here.
 
 pub mod bitmap;
+pub mod btf;
 mod c_struct;
 pub mod compare;
 pub mod elf;
@@ -32,5 +33,6 @@ pub mod segments;
 pub mod strategies;
 mod strategy_loads;
 pub mod stream_order;
+pub mod tasks;
 pub mod vmcore;
 pub mod vmcore_layout;
