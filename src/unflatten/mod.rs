@@ -6,6 +6,7 @@
 //! The rules of records belong in `input::flattened`; reading a flattened dump without rebuilding it,
 //! too.
 
+mod late_fields;
 mod ranges;
 mod repair;
 mod stream;

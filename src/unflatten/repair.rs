@@ -13,13 +13,18 @@ use crate::format::kdump::{
 };
 use crate::format::wire::StructLayout;
 use crate::kdump_tables::{self, Compacted, Entry, Tables};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
-use crate::pages::{FileOffset, FileRange, Position, Span, at_most};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::sink::Sink;
+use crate::unflatten::late_fields;
 use crate::unflatten::ranges::Ranges;
 
 /// Bytes of the bitmap that are read at a time.
 const BITMAP_BYTES: usize = 16 * BLOCK_BYTES;
+
+/// Maximum bytes of the VMCOREINFO that is read.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// What a file that broke off has become.
 #[derive(Debug)]
@@ -40,38 +45,40 @@ pub(super) enum Repaired {
     Useless,
 }
 
-/// Where the parts of a kdump file are.
-struct Places {
+/// The headers of a kdump file, and where its parts are.
+struct Headers {
+    main: DiskDumpHeader,
+    sub: KdumpSubHeader,
     layout: StructLayout,
-    /// Offset of `status` in the main header.
-    status: FileOffset,
-    status_flags: u32,
+    /// The fields of the main header that some writers send last.
+    deferred: FileRange,
     /// The parts that must have arrived.
     essential: [(&'static str, FileRange); 4],
-    /// The bitmaps and descriptors.
     geometry: Geometry,
-    /// Whether the 2nd bitmap must stay as it is: that of all files of a split set is the same, and
-    /// where there is only one bitmap, it says where RAM is.
-    keeps_bitmap: bool,
 }
 
-impl Places {
+impl Headers {
     /// By the main header in `main`; `sub` reads the bytes at an offset that may be the sub header.
     fn of(main: &[u8], sub: impl FnOnce(FileOffset) -> Option<Vec<u8>>) -> Option<Self> {
-        let (header, layout) = DiskDumpHeader::decode(main).ok()?;
-        let encoded = header.encode(layout);
-        let status_end = FileOffset::new(encoded.deferred.end as u64);
-        let block = FileOffset::new(header.block_size.into());
-        let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &header, layout);
-        let geometry = Geometry::of(&header, &sub).ok()?;
-        Some(Places {
+        let (main, layout) = DiskDumpHeader::decode(main).ok()?;
+        let deferred = main.encode(layout).deferred;
+        let block = FileOffset::new(main.block_size.into());
+        let (sub, layout) = KdumpSubHeader::decode(&sub(block)?, &main, layout);
+        let geometry = Geometry::of(&main, &sub).ok()?;
+        Some(Headers {
             layout,
-            status: status_end - size_of::<u32>() as u64,
-            status_flags: header.status,
-            essential: essential_parts(&header, layout, &geometry),
-            keeps_bitmap: sub.split != 0 || geometry.bitmap1 == geometry.bitmap2,
+            deferred: Span::from(deferred.start as u64..deferred.end as u64),
+            essential: essential_parts(&main, layout, &geometry),
             geometry,
+            main,
+            sub,
         })
+    }
+
+    /// Whether the 2nd bitmap must stay as it is: that of all files of a split set is the same, and
+    /// where there is only one bitmap, it says where RAM is.
+    fn keep_bitmap(&self) -> bool {
+        self.sub.split != 0 || self.geometry.bitmap1 == self.geometry.bitmap2
     }
 
     /// The part of the 2nd bitmap that arrived, from its start on.
@@ -117,13 +124,13 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
         sink.read_back(block.get(), part).ok()?;
         Some(sub)
     };
-    let Some(places) = Places::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
-    if !places.essential.iter().all(|(_, range)| came.has(*range)) {
+    let Some(headers) = Headers::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
+    if !headers.essential.iter().all(|(_, range)| came.has(*range)) {
         return Ok(Repaired::Useless);
     }
 
-    let described = read_bitmap2(sink, came, &places)?;
-    let tables = places.tables();
+    let described = read_bitmap2(sink, came, &headers)?;
+    let tables = headers.tables();
     let mut codecs = 0;
     let mut arrived = |entry: &Entry| {
         let start = FileOffset::new(entry.desc.offset);
@@ -133,15 +140,14 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
         codecs |= if arrived { entry.desc.flags & Codec::ALL_FLAGS } else { 0 };
         arrived
     };
-    let compacted = if places.keeps_bitmap {
+    let compacted = if headers.keep_bitmap() {
         kdump_tables::clear_lost(sink, &tables, &described, &mut arrived)
             .map(|()| Compacted { pages: described.count(), failure: None })
     } else {
         kdump_tables::compact(sink, &tables, &described, &mut arrived)
     };
     let Compacted { pages, failure } = compacted.map_err(Error::write("the tables"))?;
-    let status = places.status_flags | codecs | DUMP_DH_COMPRESSED_INCOMPLETE;
-    write(sink, places.status, &places.layout.byte_order().encode_u32(status))?;
+    write_deferred(sink, came, headers, codecs | DUMP_DH_COMPRESSED_INCOMPLETE)?;
     let (table_end, old_end) = (tables.descriptor(pages), tables.descriptor(described.count()));
     let file_end = came.end().max(table_end);
     sink.write_zeros(came.end().get()..file_end.get()).map_err(Error::write("page descriptors"))?;
@@ -153,8 +159,8 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
 }
 
 /// The pages whose bits of the 2nd bitmap arrived, from its start on. Clears the other bits.
-fn read_bitmap2(sink: &mut dyn Sink, came: &Ranges, places: &Places) -> Result<PageSet> {
-    let arrived = places.bitmap2_that_came(came);
+fn read_bitmap2(sink: &mut dyn Sink, came: &Ranges, headers: &Headers) -> Result<PageSet> {
+    let arrived = headers.bitmap2_that_came(came);
     let mut pages = PageSet::default();
     let mut window = Vec::new();
     let mut at = arrived.start;
@@ -164,10 +170,28 @@ fn read_bitmap2(sink: &mut dyn Sink, came: &Ranges, places: &Places) -> Result<P
         pages.push(&window);
         at += window.len() as u64;
     }
-    for part in came.within(Span::new(arrived.end, places.geometry.bitmap2.end)) {
+    for part in came.within(Span::new(arrived.end, headers.geometry.bitmap2.end)) {
         sink.clear(part.into()).map_err(Error::write("the 2nd bitmap"))?;
     }
-    Ok(PageSet::of_runs(pages.runs_within(places.geometry.pfns)))
+    Ok(PageSet::of_runs(pages.runs_within(headers.geometry.pfns)))
+}
+
+/// Writes `status` in addition to what arrived of it, and those fields that did not arrive.
+fn write_deferred(sink: &mut dyn Sink, came: &Ranges, headers: Headers, status: u32) -> Result<()> {
+    let Headers { mut main, sub, layout, deferred, .. } = headers;
+    main.status |= status;
+    let mut place = Span::new(deferred.end - size_of::<u32>() as u64, deferred.end);
+    if !came.has(deferred) {
+        place = deferred;
+        let info = FileRange::checked(FileOffset::new(sub.offset_vmcoreinfo), sub.size_vmcoreinfo);
+        let info = info.filter(|info| info.len() <= MAX_TEXT_BYTES && came.has(*info));
+        let mut text = vec![0; info.map_or(0, |info| in_memory(info.len()))];
+        read_back(sink, info.unwrap_or_default().start, &mut text)?;
+        late_fields::fill_in(&mut main, layout, &Vmcoreinfo::parse(&text));
+    }
+    let mut bytes = main.encode(layout).bytes;
+    bytes.truncate(in_memory(place.end.get()));
+    write(sink, place.start, bytes.split_at(in_memory(place.start.get())).1)
 }
 
 fn read_back(sink: &mut dyn Sink, offset: FileOffset, buf: &mut [u8]) -> Result<()> {

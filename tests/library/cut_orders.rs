@@ -23,7 +23,7 @@ fn builder() -> VmcoreBuilder {
         [vec![9; 4096], noise(4, 4096), vec![0; 4096], vec![3; 8192], vec![5; 4096]].concat();
     x86_64()
         .prstatus(0)
-        .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n")
+        .vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\nNUMBER(phys_base)=0\nCRASHTIME=1700000321\n")
         .load(Load::new(0x1000, low))
         .load(Load::new(0x9_1000, high))
 }
@@ -195,4 +195,30 @@ fn a_broken_stream_converts_and_verifies_as_an_incomplete_dump() {
             }
         }
     }
+}
+
+#[test]
+fn a_header_whose_late_fields_did_not_arrive_names_kernel_time_and_codec() {
+    let sent = Sent::new(KdumpLayout::Le64, StreamOrder::ByValue);
+    // The record of these fields, which ends the stream.
+    let late = sent.stream.len() - 416;
+    for length in [late - 2000, late - 16, late, sent.stream.len() - 1] {
+        let (bytes, _) = file(&sent.stream[..length]).unwrap();
+        let header = kdump_of(&bytes, sent.layout).header;
+        for (field, text) in [
+            ("sysname", "Linux"),
+            ("nodename", ""),
+            ("release", "6.1.0"),
+            ("version", "unknown"),
+            ("machine", "x86_64"),
+        ] {
+            assert_eq!(header.uts(field), text, "{length}");
+        }
+        assert_eq!((header.tv_sec, header.tv_usec), (1_700_000_321, 0), "{length}");
+        assert_eq!(header.status, 8 | 1, "{length}");
+    }
+    let (bytes, _) = file(&sent.stream).unwrap();
+    let header = kdump_of(&bytes, sent.layout).header;
+    assert_eq!(header.utsname, kdump_of(&sent.plain, sent.layout).header.utsname);
+    assert_eq!((header.tv_sec, header.status), (1_700_000_000, 8 | 1));
 }
