@@ -11,7 +11,7 @@ use goblin::elf::header::{
     EM_S390, EM_SPARCV9, EM_X86_64,
 };
 
-use crate::format::elf::{FileHeader, PT_LOAD, Segment};
+use crate::format::elf::{DUMP_ELF_INCOMPLETE, FileHeader, PT_LOAD, Segment};
 use crate::format::wire::{ByteOrder, StructLayout};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::PageSize;
@@ -252,6 +252,11 @@ impl Architecture {
                 | Architecture::S390x
                 | Architecture::S390
         )
+    }
+
+    /// Whether an ELF core with this header is marked as incomplete.
+    pub(crate) fn marks_incomplete(header: &FileHeader) -> bool {
+        Self::of(header).leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0
     }
 
     /// `e_machine` of an ELF core (include/uapi/linux/elf-em.h).

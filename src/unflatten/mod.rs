@@ -7,6 +7,7 @@
 //! too.
 
 mod late_fields;
+mod mark;
 mod ranges;
 mod repair;
 mod stream;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, counted};
 use crate::format::flattened::Record;
+use crate::format::kdump::DiskDumpHeader;
 use crate::input::flattened::records::RecordScanner;
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::progress::Progress;
@@ -57,6 +59,9 @@ pub enum UnflattenStop {
     /// The output took no more.
     #[error("writing failed: {0}")]
     Output(#[source] io::Error),
+    /// The whole stream arrived, but the header of the dump says that it is incomplete.
+    #[error("the dump in the stream is marked as incomplete")]
+    Marked,
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -150,12 +155,14 @@ pub fn unflatten(
         Err(_) if cancel.load(Ordering::Relaxed) => None,
         Err(error) => Some(UnflattenStop::Damaged(error)),
     });
-    let finished = match &stop {
+    let (finished, stop) = match stop {
         None => {
             file.fill_gaps()?;
-            Some(file.finish(file.came.end().get(), 0..0)?)
+            let is_marked = file.first_bytes().is_ok_and(|bytes| mark::is_incomplete(&bytes));
+            let file_bytes = file.finish(file.came.end().get(), 0..0)?;
+            (Some(file_bytes), is_marked.then_some(UnflattenStop::Marked))
         }
-        Some(_) => file.finish_incomplete(&mut warnings)?,
+        stop => (file.finish_incomplete(&mut warnings)?, stop),
     };
     let (file_bytes, usable) = (finished.unwrap_or(0), finished.is_some());
     match stop {
@@ -180,6 +187,7 @@ fn unusable(stop: UnflattenStop) -> Error {
         UnflattenStop::Cancelled => {
             Error::Read { what: "the stream".to_owned(), source: io::ErrorKind::Interrupted.into() }
         }
+        UnflattenStop::Marked => unreachable!("a whole stream is usable"),
     }
 }
 
@@ -279,7 +287,8 @@ impl Assembly<'_> {
     /// Makes the file consistent and ends it; `None` if it is useless.
     fn finish_incomplete(&mut self, warnings: &mut Vec<String>) -> Result<Option<u64>> {
         self.fill_gaps()?;
-        let (file_bytes, unused) = match repair::repair(self.sink, &self.came, &self.first)? {
+        let first = self.first_bytes().map_err(Error::read("what was written"))?;
+        let (file_bytes, unused) = match repair::repair(self.sink, &self.came, &first)? {
             Repaired::Useless => return Ok(None),
             Repaired::Kdump { file_bytes, unused, failure } => {
                 let lost = |why| format!("pages that arrived are lost: {why}");
@@ -295,6 +304,20 @@ impl Assembly<'_> {
             }
         };
         self.finish(file_bytes, unused).map(Some)
+    }
+
+    /// The bytes at the start of the file, those of the main header of a kdump file or an ELF file; 0
+    /// where it ends before.
+    fn first_bytes(&mut self) -> io::Result<[u8; DiskDumpHeader::MAX_BYTES]> {
+        let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
+        let written = at_most(self.came.end().get(), bytes.len());
+        let (held, rest) = bytes.split_at_mut(FIRST_BYTES);
+        held.copy_from_slice(&self.first);
+        let (rest, _) = rest.split_at_mut(written.saturating_sub(FIRST_BYTES));
+        if !rest.is_empty() {
+            self.sink.read_back(FIRST_BYTES as u64, rest)?;
+        }
+        Ok(bytes)
     }
 
     /// Writes zeros where no record has bytes: a device has old bytes there.

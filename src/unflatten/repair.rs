@@ -98,23 +98,12 @@ impl Headers {
 }
 
 /// Marks a file as incomplete, and removes from its tables the pages that did not arrive. Bytes of no
-/// record must read as 0 by now; `first` are the bytes at the start of the file, which are not
-/// written yet.
+/// record must read as 0 by now; `main` are the bytes at the start of the file, as the main header.
 ///
 /// # Errors
 /// When the written bytes cannot be read back or corrected.
-pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result<Repaired> {
-    let written_bytes = came.end().get();
-    if written_bytes <= first.len() as u64 {
-        return Ok(Repaired::Useless); // nothing is written yet
-    }
-    let mut main = [0; DiskDumpHeader::MAX_BYTES];
-    let main_bytes = at_most(written_bytes, main.len());
-    let (held, rest) = main.split_at_mut(first.len());
-    held.copy_from_slice(first);
-    let (rest, _) = rest.split_at_mut(main_bytes - first.len());
-    read_back(sink, FileOffset::new(first.len() as u64), rest)?;
-    if is_elf(&main) && came.has((0..FILE_HEADER_BYTES as u64).into()) {
+pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, main: &[u8]) -> Result<Repaired> {
+    if is_elf(main) && came.has((0..FILE_HEADER_BYTES as u64).into()) {
         return Ok(Repaired::Elf);
     }
     let mut sub_header = |block: FileOffset| {
@@ -124,7 +113,7 @@ pub(super) fn repair(sink: &mut dyn Sink, came: &Ranges, first: &[u8]) -> Result
         sink.read_back(block.get(), part).ok()?;
         Some(sub)
     };
-    let Some(headers) = Headers::of(&main, &mut sub_header) else { return Ok(Repaired::Useless) };
+    let Some(headers) = Headers::of(main, &mut sub_header) else { return Ok(Repaired::Useless) };
     if !headers.essential.iter().all(|(_, range)| came.has(*range)) {
         return Ok(Repaired::Useless);
     }

@@ -226,3 +226,21 @@ fn signals_end_unflatten_as_they_end_a_conversion() {
         }
     }
 }
+
+#[test]
+fn a_stream_that_was_ended_early_exits_4_too() {
+    let (folder, _) = folder();
+    folder.write("vmcore", &builder().build());
+    let output = folder.run(&["-F", "-L", "1M", "-C", "none", "vmcore", "early"]);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let output = folder.run(&["unflatten", "early.incomplete", "out"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 4, "{said}");
+    assert!(said.contains("incomplete: the dump in the stream is marked as incomplete"), "{said}");
+    assert!(said.contains("an incomplete dump was kept: out.incomplete"), "{said}");
+    check_incomplete(&folder.read("out.incomplete"));
+    let report = folder.run(&["unflatten", "-f", "--json", "early.incomplete", "out"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(report["complete"], false);
+    assert_eq!(report["incomplete_because"][0], "the dump in the stream is marked as incomplete");
+}

@@ -242,3 +242,24 @@ proptest! {
         let _ = file(&bytes);
     }
 }
+
+#[test]
+fn a_whole_stream_of_a_dump_that_is_marked_incomplete_is_copied_and_reported() {
+    let model = Model::new(&builder(), 4096);
+    let marked = KdumpWriter { status: 8, ..KdumpWriter::new(&model, KdumpLayout::Be64) };
+    let mut core = builder().build();
+    core[48] = 1; // e_flags
+    for plain in [marked.write().0, core] {
+        let (bytes, result) = file(&support::flattened::flatten(&plain, 1000)).unwrap();
+        assert!(bytes == plain, "not copied byte for byte");
+        assert!(matches!(result.stop, Some(UnflattenStop::Marked)) && result.usable);
+        assert_eq!(
+            result.stop.unwrap().to_string(),
+            "the dump in the stream is marked as incomplete"
+        );
+    }
+    // On ppc64 and others, the bits of e_flags have another meaning.
+    let mut core = builder().build();
+    (core[18], core[48]) = (21, 1);
+    assert!(file(&support::flattened::flatten(&core, 1000)).unwrap().1.stop.is_none());
+}

@@ -7,7 +7,7 @@ use crate::dump::elf::sections::Sections;
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, UnsupportedKind};
-use crate::format::elf::{DUMP_ELF_INCOMPLETE, FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
+use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
 use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -97,8 +97,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     warnings.extend(other_cores::process_warning(&segments, &notes));
     warnings.extend(impossible::without_memory(&segments));
     warnings.extend(sections.warning(&segments));
-    let is_marked_incomplete =
-        arch.leaves_elf_flags_to_dumps() && header.e_flags & DUMP_ELF_INCOMPLETE != 0;
+    let is_marked_incomplete = Architecture::marks_incomplete(&header);
     if is_marked_incomplete {
         warnings.push("the core says that it is incomplete (e_flags)".to_owned());
     }
