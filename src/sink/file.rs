@@ -118,3 +118,30 @@ impl Sink for FileSink {
         Ok(end.size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn cleared_bytes_are_0_and_a_new_file_gives_their_space_back() {
+        for is_new in [true, false] {
+            let file = tempfile::tempfile().unwrap();
+            let blocks = || file.metadata().unwrap().blocks();
+            let handle = file.try_clone().unwrap();
+            let mut sink =
+                if is_new { FileSink::new_file(handle) } else { FileSink::device(handle) };
+            sink.write_at(0, &[7; 1 << 20]).unwrap();
+            let full = blocks();
+            sink.clear(100..(1 << 20) - 100).unwrap();
+            let mut bytes = vec![1; 1 << 20];
+            sink.read_back(0, &mut bytes).unwrap();
+            let (start, rest) = bytes.split_at(100);
+            let (cleared, end) = rest.split_at((1 << 20) - 200);
+            assert!(start == [7; 100] && end == [7; 100] && cleared.iter().all(|byte| *byte == 0));
+            assert_eq!(blocks() < full, is_new);
+        }
+    }
+}

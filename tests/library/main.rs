@@ -27,6 +27,7 @@ mod overlaps;
 mod process;
 mod properties;
 mod selection;
+mod small_records;
 mod sparse;
 mod streams;
 mod summary;
