@@ -139,24 +139,6 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         Ok(all)
     }
 
-    /// As [`find`](Self::find), but an error without one of them.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub(crate) fn require<const N: usize>(
-        &self,
-        names: [&'static str; N],
-    ) -> Result<[VirtAddr; N], Error> {
-        let mut addresses = [VirtAddr::ZERO; N];
-        let found = self.find(&names)?;
-        for ((name, vaddr), address) in names.into_iter().zip(found).zip(&mut addresses) {
-            let missing =
-                || Error::implausible("kallsyms_names", format!("no symbol is named {name}"));
-            *address = vaddr.ok_or_else(missing)?;
-        }
-        Ok(addresses)
-    }
-
     /// The encoding that puts symbol `index` at its known address.
     fn encoding(&self, index: u64, known: VirtAddr) -> Result<AddressEncoding, Error> {
         let encodings = match self.relative_base {

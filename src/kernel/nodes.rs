@@ -152,11 +152,14 @@ impl NodeReader<'_, '_> {
         if let Some(node_data) = self.kernel.info.symbol("node_data") {
             return Ok(node_data);
         }
-        let kallsyms = Kallsyms::open(self.kernel, self.translator);
-        let [node_data] = kallsyms.and_then(|kallsyms| kallsyms.require(["node_data"])).map_err(
-            Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"),
-        )?;
-        Ok(node_data)
+        let from_kallsyms = || {
+            let found = Kallsyms::open(self.kernel, self.translator)?.find(&["node_data"])?;
+            let node_data = found.first().copied().flatten();
+            node_data
+                .ok_or_else(|| Error::implausible("kallsyms_names", "no symbol is named node_data"))
+        };
+        from_kallsyms()
+            .map_err(Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"))
     }
 
     /// The number of bits of node_online_map.

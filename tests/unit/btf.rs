@@ -5,69 +5,11 @@ use std::time::{Duration, Instant};
 use crate::unit_tests::world::{World, chain, virt_range};
 use kdumpconv::kernel::btf::Btf;
 use kdumpconv::{Architecture, ByteOrder};
-use support::btf::{BtfBuilder, FLAG, kind};
+use support::btf::{BtfBuilder, LAYOUTS, kind, sample};
 use support::elf::Endian;
 
 const ORDERS: [(Endian, ByteOrder); 2] =
     [(Endian::Little, ByteOrder::Little), (Endian::Big, ByteOrder::Big)];
-
-/// What the kinds add of which no layout section is needed.
-const KNOWN: [(u8, u8); 20] = [
-    (0, 0),
-    (4, 0),
-    (0, 0),
-    (12, 0),
-    (0, 12),
-    (0, 12),
-    (0, 8),
-    (0, 0),
-    (0, 0),
-    (0, 0),
-    (0, 0),
-    (0, 0),
-    (0, 0),
-    (0, 8),
-    (4, 0),
-    (0, 12),
-    (0, 0),
-    (4, 0),
-    (0, 0),
-    (0, 12),
-];
-
-/// One type of each kind, and structs that lead through them.
-fn sample(endian: Endian) -> BtfBuilder {
-    let mut btf = BtfBuilder::new(endian);
-    let int = btf.add("int", kind::INT, 0, 4, &[0x0100_0020]);
-    let pointer = btf.add("", kind::PTR, 0, int, &[]);
-    let list = btf.structure("list_head", 16, &[("next", pointer, 0), ("prev", pointer, 8)]);
-    let wrapped = [kind::TYPEDEF, kind::VOLATILE, kind::CONST, kind::RESTRICT, kind::TYPE_TAG]
-        .into_iter()
-        .fold(list, |to, kind| btf.add("list_t", kind, 0, to, &[]));
-    let lists = btf.array(wrapped, 3);
-    btf.add("list_head", kind::FWD, 0, 0, &[]);
-    let argument = btf.string("argument");
-    let proto = btf.add("", kind::FUNC_PROTO, 1, int, &[argument, int]);
-    // Its linkage is in the place of a number of elements.
-    btf.add("function", kind::FUNC, 2, proto, &[]);
-    let variable = btf.add("variable", kind::VAR, 0, int, &[1]);
-    btf.add(".data", kind::DATASEC, 1, 8, &[variable, 0, 4]);
-    btf.add("float", kind::FLOAT, 0, 4, &[]);
-    btf.add("tag", kind::DECL_TAG, 0, list, &[u32::MAX]);
-    btf.enumeration("small", &[("ZERO", 0), ("LARGE", 0xffff_fff0)]);
-    let below = btf.string("BELOW");
-    btf.add("signed", kind::ENUM, FLAG | 1, 4, &[below, 0xffff_fff0]);
-    let wide = btf.string("WIDE");
-    btf.add("large", kind::ENUM64, 1, 8, &[wide, 0x89ab_cdef, 0x0123_4567]);
-    let inner = btf.aggregate(kind::UNION, "", 16, &[("chain", wrapped, 0), ("number", int, 0)]);
-    let outer = btf.structure("", 24, &[("first", int, 0), ("", inner, 8)]);
-    btf.structure("task", 100, &[("state", int, 0), ("", outer, 16), ("many", lists, 48)]);
-    // Width and offset in bits.
-    let names = ["low", "high", "whole"].map(|name| btf.string(name));
-    let words = [names[0], int, 3 << 24, names[1], int, 13 << 24 | 3, names[2], int, 64];
-    btf.add("flags", kind::STRUCT, FLAG | 3, 12, &words);
-    btf
-}
 
 fn check_sample(btf: &Btf) {
     assert_eq!(btf.struct_size("list_head"), Some(16));
@@ -115,7 +57,7 @@ fn types_are_found_in_both_byte_orders_and_after_both_headers() {
     for (endian, order) in ORDERS {
         let old = sample(endian);
         check_sample(&Btf::parse(old.build(), order).unwrap());
-        let new = old.layouts(KNOWN.to_vec());
+        let new = old.layouts(LAYOUTS.to_vec());
         check_sample(&Btf::parse(new.build(), order).unwrap());
     }
 }
@@ -128,10 +70,10 @@ fn unknown_kinds_are_skipped_by_the_layout_section_alone() {
         btf.structure("after", 8, &[]);
         let why = chain(&Btf::parse(btf.build(), order).unwrap_err());
         assert_eq!(why, "BTF: the type at offset 0x18 is of an unknown kind, 20");
-        let short = btf.clone().layouts(KNOWN.to_vec()).build();
+        let short = btf.clone().layouts(LAYOUTS.to_vec()).build();
         let why = chain(&Btf::parse(short, order).unwrap_err());
         assert_eq!(why, "BTF: the type at offset 0x20 is of an unknown kind, 20");
-        let layouts = [KNOWN.as_slice(), &[(4, 4)]].concat();
+        let layouts = [LAYOUTS.as_slice(), &[(4, 4)]].concat();
         let found = Btf::parse(btf.layouts(layouts).build(), order).unwrap();
         assert_eq!(found.struct_size("after"), Some(8));
     }
@@ -199,7 +141,7 @@ fn types_that_end_after_all_types_are_an_error() {
 
 #[test]
 fn every_truncation_is_an_error() {
-    for builder in [sample(Endian::Little), sample(Endian::Little).layouts(KNOWN.to_vec())] {
+    for builder in [sample(Endian::Little), sample(Endian::Little).layouts(LAYOUTS.to_vec())] {
         let bytes = builder.build();
         for end in 0..bytes.len() {
             assert!(complaint(bytes[..end].to_vec()).starts_with("BTF: "), "{end}");
@@ -221,7 +163,7 @@ fn look_up(btf: &Btf) {
 #[test]
 fn no_flipped_bit_is_worse_than_a_wrong_answer() {
     for (endian, order) in ORDERS {
-        let bytes = sample(endian).layouts(KNOWN.to_vec()).build();
+        let bytes = sample(endian).layouts(LAYOUTS.to_vec()).build();
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut bytes = bytes.clone();

@@ -176,6 +176,9 @@ fn what_is_needed_is_named() {
     let symbols = [('T', "_stext", LINEAR + 0x1000)];
     let base = kallsyms::Addresses::FromBase(LINEAR);
     kallsyms::write(&mut other.machine.memory, Endian::Little, LINEAR, base, &symbols);
+    assert_eq!(found(&other).unwrap_err(), "kallsyms_names: no symbol is named init_task");
+    let symbols = [symbols[0], ('D', "init_task", LINEAR + INIT_TASK)];
+    kallsyms::write(&mut other.machine.memory, Endian::Little, LINEAR, base, &symbols);
     assert_eq!(found(&other).unwrap_err(), "kallsyms_names: no symbol is named __start_BTF");
 }
 
@@ -258,4 +261,77 @@ fn a_list_has_no_more_tasks_than_fit_in_memory() {
     let past = PhysAddr::new(first + 8 * tasks + 2 * tasks::TABLE_BYTES);
     assert!(!contains(&pages, past), "{tasks} tasks");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+const WITHOUT_SYMBOLS: &str = "SYMBOL(swapper_pg_dir)=c000000000100000\nNUMBER(RADIX_MMU)=1
+SYMBOL(_stext)=c000000000001000\n";
+
+/// A kernel whose VMCOREINFO leads to no symbol table, with memory without holes.
+fn without_symbols(machine: &TaskMachine) -> World {
+    let mut world = world(machine, &[]);
+    world.info = Vmcoreinfo::parse(WITHOUT_SYMBOLS.as_bytes());
+    for page in (0..0x40_0000).step_by(4096) {
+        if world.machine.memory.read(page, &mut [0]).is_err() {
+            world.machine.memory.write(page, &[0]);
+        }
+    }
+    world
+}
+
+#[test]
+fn without_a_symbol_table_types_and_first_task_are_known_by_what_they_look_like() {
+    for endian in [Endian::Little, Endian::Big] {
+        let mut machine = machine(endian, LINEAR);
+        // Constants of the image, and the types of a BPF program.
+        machine.memory.write(0x4000, b"swapper/0\0swapper\0\0swapper\0swap");
+        machine.memory.write(0x5004, &support::btf::sample(endian).build());
+        machine.memory.write(0x2_f000, b"swapper/0\0");
+        let expected = found(&world(&machine, &[])).unwrap();
+        assert_eq!(found(&without_symbols(&machine)), Ok(expected.clone()), "{endian:?}");
+        // With a symbol table of functions alone.
+        let mut functions = without_symbols(&machine);
+        let symbols = [('T', "_stext", LINEAR + 0x1000)];
+        let base = kallsyms::Addresses::FromBase(LINEAR);
+        let memory = &mut functions.machine.memory;
+        let info = kallsyms::write(memory, endian, LINEAR, base, &symbols);
+        functions.info = Vmcoreinfo::parse(format!("{info}{WITHOUT_SYMBOLS}").as_bytes());
+        assert_eq!(found(&functions), Ok(expected.clone()), "{endian:?}");
+        // Without SMP.
+        machine.memory.write(INIT_TASK + offset::COMM, b"swapper\0\0");
+        assert_eq!(found(&without_symbols(&machine)), Ok(expected), "{endian:?}");
+    }
+}
+
+#[test]
+fn what_looks_like_neither_is_not_taken_for_it() {
+    let missing = Err("VMCOREINFO has no SYMBOL(kallsyms_names)".to_owned());
+    let machine = little();
+    for (at, bytes) in [
+        (BTF, &b"\x9f\xeb\x02\0"[..]),
+        (BTF + 4, &[0xff; 4]),
+        (INIT_TASK + offset::COMM, b"swapper/2"),
+        (INIT_TASK + offset::COMM, b"swapper/01"),
+        (INIT_TASK + offset::TASKS, &[0; 8]),
+    ] {
+        let mut world = without_symbols(&machine);
+        world.machine.memory.write(at, bytes);
+        assert_eq!(found(&world), missing, "{at:#x} {bytes:x?}");
+    }
+    let mut world = without_symbols(&machine);
+    world.info = Vmcoreinfo::parse(b"SYMBOL(swapper_pg_dir)=c000000000100000\n");
+    assert_eq!(found(&world), missing, "where the image is");
+}
+
+#[test]
+fn an_image_full_of_magic_is_given_up_soon() {
+    let mut world = without_symbols(&little());
+    // Each the header of 16 MiB of types.
+    let header = [0x0001_eb9f_u32, 24, 0, (16 << 20) - 24, 0, 0];
+    let header: Vec<u8> = header.into_iter().flat_map(u32::to_le_bytes).collect();
+    world.machine.memory.write(0x20_0000, &header.repeat((16 << 20) / 24));
+    world.machine.memory.write(0x180_0000, &vec![0; 16 << 20]);
+    world.machine.memory.write(BTF, &[0; 4]);
+    let start = Instant::now();
+    assert!(found(&world).is_err());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }

@@ -18,12 +18,15 @@ use std::ops::Range;
 use crate::format::wire::ByteOrder;
 use crate::kernel::error::Error;
 use crate::kernel::translate::Translator;
-use crate::pages::{VirtRange, in_memory};
+use crate::pages::{Position, VirtAddr, VirtRange, in_memory};
 use records::{Kind, Records, Type};
 
 /// Maximum bytes: twice as many as the largest kernels have, and so many that the index takes no more
 /// than a third of it.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// Bytes of a name that its hash is of.
+const HASHED_BYTES: usize = 64;
 
 /// Maximum typedefs, qualifiers and arrays around a struct.
 const MAX_WRAPPERS: usize = 32;
@@ -35,7 +38,15 @@ pub(crate) struct Btf {
     /// Where each type begins; that of type 1 is the first.
     types: Vec<u32>,
     /// The named structs, unions and enums among them.
-    named: Vec<u32>,
+    named: Vec<Named>,
+}
+
+/// A type that can be looked up by its name.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    at: u32,
+    /// So that of ten thousand names hardly one is compared.
+    hash: u32,
 }
 
 impl Btf {
@@ -52,6 +63,22 @@ impl Btf {
         let mut bytes = vec![0; in_memory(vaddrs.len())];
         translator.read(vaddrs.start, &mut bytes).map_err(Error::unreadable("BTF"))?;
         Self::parse(bytes, translator.layout().byte_order())
+    }
+
+    /// The bytes that BTF begins with.
+    pub(crate) fn magic(order: ByteOrder) -> [u8; 4] {
+        records::magic(order)
+    }
+
+    /// Reads the BTF that begins at an address and is as long as its header says.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn read_from(translator: &Translator<'_>, vaddr: VirtAddr) -> Result<Self, Error> {
+        let mut start = [0; records::LAYOUT_HEADER_BYTES];
+        translator.read(vaddr, &mut start).map_err(Error::unreadable("BTF"))?;
+        let length = records::length(&start, translator.layout().byte_order());
+        Self::read(translator, VirtRange::new(vaddr, vaddr.saturating_add(length)))
     }
 
     /// Finds the types in `bytes`.
@@ -74,7 +101,7 @@ impl Btf {
             if matches!(record.kind, Kind::STRUCT | Kind::UNION | Kind::ENUM | Kind::ENUM64)
                 && record.name != 0
             {
-                named.push(start);
+                named.push(Named { at: start, hash: hash(records.strings_from(record.name)) });
             }
             at = record.end;
         }
@@ -112,9 +139,10 @@ impl Btf {
 
     /// The first type of this name and of a wanted kind.
     fn named(&self, name: &str, is_wanted: impl Fn(Kind) -> bool) -> Option<Type> {
-        let types = self.named.iter().filter_map(|&at| self.records.type_at(at as usize).ok());
-        let mut wanted = types.filter(|record| is_wanted(record.kind));
-        wanted.find(|record| self.records.is_named(record.name, name))
+        let hash = hash(name.as_bytes());
+        let alike = self.named.iter().filter(|named| named.hash == hash);
+        let mut types = alike.filter_map(|named| self.records.type_at(named.at as usize).ok());
+        types.find(|found| is_wanted(found.kind) && self.records.is_named(found.name, name))
     }
 
     /// The struct or union that type `id` is, without typedefs, qualifiers and arrays.
@@ -152,4 +180,10 @@ impl Btf {
         }
         None
     }
+}
+
+/// FNV-1a of a name that may have a NUL after it: of its first bytes, for it may also have no end.
+fn hash(name: &[u8]) -> u32 {
+    let bytes = name.iter().take(HASHED_BYTES).take_while(|&&byte| byte != 0);
+    bytes.fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -15,11 +15,14 @@ use crate::kernel::error::Error;
 
 const MAGIC: u16 = 0xeb9f;
 
+/// The only one there is.
+const VERSION: u8 = 1;
+
 /// Bytes of a header without layout section, the smallest one.
 const HEADER_BYTES: usize = 24;
 
 /// Bytes of a header with layout section.
-const LAYOUT_HEADER_BYTES: usize = 32;
+pub(super) const LAYOUT_HEADER_BYTES: usize = 32;
 
 /// Bytes of a btf_type.
 const TYPE_BYTES: usize = 12;
@@ -217,10 +220,15 @@ impl Records {
 
     /// Whether the string at this offset of the strings is `name`.
     pub(super) fn is_named(&self, offset: u32, name: &str) -> bool {
-        let strings = self.bytes.get(self.strings.clone());
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rest = strings.and_then(|strings| strings.get(offset..)?.strip_prefix(name.as_bytes()));
+        let rest = self.strings_from(offset).strip_prefix(name.as_bytes());
         rest.and_then(<[u8]>::first) == Some(&0)
+    }
+
+    /// The string at this offset of the strings, and all those after it.
+    pub(super) fn strings_from(&self, offset: u32) -> &[u8] {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let strings = self.bytes.get(self.strings.clone());
+        strings.and_then(|strings| strings.get(offset..)).unwrap_or(&[])
     }
 
     /// The words at an offset, if all of them are there.
@@ -232,6 +240,22 @@ impl Records {
         }
         Some(words)
     }
+}
+
+/// The first bytes of BTF: magic, version, and flags, of which there are none.
+pub(super) fn magic(order: ByteOrder) -> [u8; 4] {
+    let mut bytes = [0, 0, VERSION, 0];
+    order.write_uint(bytes.split_at_mut(2).0, MAGIC.into());
+    bytes
+}
+
+/// The length of BTF by the start of it, which has one header or the other.
+pub(super) fn length(start: &[u8; LAYOUT_HEADER_BYTES], order: ByteOrder) -> u64 {
+    let mut words = start.chunks_exact(4).map(|word| order.read_uint(word)).skip(1);
+    let header_bytes = words.next().unwrap_or(0);
+    let sections = if header_bytes < LAYOUT_HEADER_BYTES as u64 { 2 } else { 3 };
+    let ends = (0..sections).filter_map(|_| Some(words.next()? + words.next()?));
+    header_bytes + ends.max().unwrap_or(0)
 }
 
 /// A section, counted from the end of the header.

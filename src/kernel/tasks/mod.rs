@@ -1,8 +1,8 @@
 //! The pages of the tasks: what a debugger reads to list them and to unwind their stacks.
 //!
 //! ```text
-//! kallsyms --> BTF --> layout: the structs' sizes and offsets
-//!          --> init_task --> finder: the tasks, by three ways that need not agree
+//! places --> BTF --> layout: the structs' sizes and offsets
+//!        --> init_task --> finder: the tasks, by three ways that need not agree
 //!                            init_task.tasks, thread_head: the list of processes, of their threads
 //!                            init_pid_ns.idr: the xarray of all pids, and the task of each
 //!                            se.cfs_rq, rq.idle: the idle task of each CPU with a task
@@ -17,12 +17,11 @@ mod finder;
 mod layout;
 mod pages;
 mod parts;
+mod places;
 
-use crate::kernel::btf::Btf;
 use crate::kernel::error::Error;
-use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::pages::{PhysRange, VirtRange};
+use crate::pages::PhysRange;
 use finder::Finder;
 use layout::Layout;
 use pages::Pages;
@@ -38,9 +37,7 @@ pub(crate) fn task_pages(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
 ) -> Result<Vec<PhysRange>, Error> {
-    let symbols = ["__start_BTF", "__stop_BTF", "init_task"];
-    let [start, end, init_task] = Kallsyms::open(kernel, translator)?.require(symbols)?;
-    let btf = Btf::read(translator, VirtRange::new(start, end))?;
+    let (btf, init_task) = places::find(kernel, translator)?;
     let layout = Layout::of(&btf, kernel)?;
     let mut pages = Pages::new(kernel, translator);
     let tasks = Finder::new(translator, &layout, &mut pages).find(init_task);

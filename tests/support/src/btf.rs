@@ -28,6 +28,30 @@ pub mod kind {
 /// Flag of a struct with bit fields, or of an enum of signed values.
 pub const FLAG: u32 = 1 << 31;
 
+/// What each kind adds, as the layout section has it: once, and for each element.
+pub const LAYOUTS: [(u8, u8); 20] = [
+    (0, 0),
+    (4, 0),
+    (0, 0),
+    (12, 0),
+    (0, 12),
+    (0, 12),
+    (0, 8),
+    (0, 0),
+    (0, 0),
+    (0, 0),
+    (0, 0),
+    (0, 0),
+    (0, 0),
+    (0, 8),
+    (4, 0),
+    (0, 12),
+    (0, 0),
+    (4, 0),
+    (0, 0),
+    (0, 12),
+];
+
 /// Types under construction.
 #[derive(Debug, Clone)]
 pub struct BtfBuilder {
@@ -129,4 +153,38 @@ impl BtfBuilder {
         }
         [bytes, self.types.clone(), layouts, self.strings.clone()].concat()
     }
+}
+
+/// One type of each kind, and structs that lead through them.
+pub fn sample(endian: Endian) -> BtfBuilder {
+    let mut btf = BtfBuilder::new(endian);
+    let int = btf.add("int", kind::INT, 0, 4, &[0x0100_0020]);
+    let pointer = btf.add("", kind::PTR, 0, int, &[]);
+    let list = btf.structure("list_head", 16, &[("next", pointer, 0), ("prev", pointer, 8)]);
+    let wrapped = [kind::TYPEDEF, kind::VOLATILE, kind::CONST, kind::RESTRICT, kind::TYPE_TAG]
+        .into_iter()
+        .fold(list, |to, kind| btf.add("list_t", kind, 0, to, &[]));
+    let lists = btf.array(wrapped, 3);
+    btf.add("list_head", kind::FWD, 0, 0, &[]);
+    let argument = btf.string("argument");
+    let proto = btf.add("", kind::FUNC_PROTO, 1, int, &[argument, int]);
+    // Its linkage is in the place of a number of elements.
+    btf.add("function", kind::FUNC, 2, proto, &[]);
+    let variable = btf.add("variable", kind::VAR, 0, int, &[1]);
+    btf.add(".data", kind::DATASEC, 1, 8, &[variable, 0, 4]);
+    btf.add("float", kind::FLOAT, 0, 4, &[]);
+    btf.add("tag", kind::DECL_TAG, 0, list, &[u32::MAX]);
+    btf.enumeration("small", &[("ZERO", 0), ("LARGE", 0xffff_fff0)]);
+    let below = btf.string("BELOW");
+    btf.add("signed", kind::ENUM, FLAG | 1, 4, &[below, 0xffff_fff0]);
+    let wide = btf.string("WIDE");
+    btf.add("large", kind::ENUM64, 1, 8, &[wide, 0x89ab_cdef, 0x0123_4567]);
+    let inner = btf.aggregate(kind::UNION, "", 16, &[("chain", wrapped, 0), ("number", int, 0)]);
+    let outer = btf.structure("", 24, &[("first", int, 0), ("", inner, 8)]);
+    btf.structure("task", 100, &[("state", int, 0), ("", outer, 16), ("many", lists, 48)]);
+    // Width and offset in bits.
+    let names = ["low", "high", "whole"].map(|name| btf.string(name));
+    let words = [names[0], int, 3 << 24, names[1], int, 13 << 24 | 3, names[2], int, 64];
+    btf.add("flags", kind::STRUCT, FLAG | 3, 12, &words);
+    btf
 }

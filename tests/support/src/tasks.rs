@@ -38,6 +38,7 @@ pub mod offset {
     pub const NSPROXY: u64 = 0x720;
     pub const SIGNAL: u64 = 0x728;
     pub const SIGHAND: u64 = 0x730;
+    pub const COMM: u64 = 0x748;
     pub const STACK_VM_AREA: u64 = 0x1200;
     pub const TASK_BYTES: u64 = 0x1800;
 
@@ -67,6 +68,7 @@ pub fn types(endian: Endian, omit: &[&str]) -> BtfBuilder {
     let link = btf.structure("hlist_node", 16, &[("next", pointer, 0), ("pprev", pointer, 8)]);
     let links = btf.array(link, 4);
     let heads = btf.array(head, 4);
+    let comm = btf.array(byte, 16);
     btf.enumeration("pid_type", &[("PIDTYPE_PID", 0), ("PIDTYPE_TGID", 1), ("PIDTYPE_MAX", 4)]);
     let entity = btf.structure("sched_entity", 0x80, &[("cfs_rq", pointer, 0x40)]);
     let members = [
@@ -85,6 +87,7 @@ pub fn types(endian: Endian, omit: &[&str]) -> BtfBuilder {
         ("nsproxy", pointer, at(NSPROXY)),
         ("signal", pointer, at(SIGNAL)),
         ("sighand", pointer, at(SIGHAND)),
+        ("comm", comm, at(COMM)),
         ("stack_vm_area", pointer, at(STACK_VM_AREA)),
     ];
     let members = members.into_iter().filter(|(name, ..)| !omit.contains(name));
@@ -203,7 +206,9 @@ impl TaskMachine {
     /// Makes a circle of list heads.
     fn chain(&mut self, links: &[u64]) {
         for (nth, link) in links.iter().enumerate() {
-            self.point(*link, 0, links[(nth + 1) % links.len()]);
+            let next = links[(nth + 1) % links.len()];
+            self.point(*link, 0, next);
+            self.point(next, 8, *link);
         }
     }
 
@@ -247,6 +252,13 @@ pub fn machine(endian: Endian, kernel_at: u64) -> TaskMachine {
         let node = machine.tasks[name] + offset::THREAD_NODE;
         machine.chain(&[head + offset::SIGNAL_THREAD_HEAD, node]);
     }
+
+    for (task, comm) in [(init, "swapper/0"), (idle, "swapper/1")] {
+        machine.memory.write(task - kernel_at + offset::COMM, comm.as_bytes());
+    }
+    // Copied from init.
+    machine.point(idle, offset::TASKS, shell + offset::TASKS);
+    machine.point(idle, offset::TASKS + 8, daemon + offset::TASKS);
 
     let namespace = machine.place("namespace", 0x80);
     machine.pid("init", init, namespace);
