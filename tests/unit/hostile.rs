@@ -108,6 +108,11 @@ proptest! {
     }
 
     #[test]
+    fn the_types_of_btf_of_any_bytes_are_those_of_a_simple_walk(bytes in inputs("btf")) {
+        target("btf")(&bytes.0);
+    }
+
+    #[test]
     fn a_stored_page_of_any_bytes_decodes_as_in_other_decoders(bytes in inputs("decode")) {
         target("decode")(&bytes.0);
     }
@@ -146,6 +151,11 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn no_edit_of_memory_makes_a_search_for_tasks_endless(bytes in inputs("tasks")) {
+        target("tasks")(&bytes.0);
+    }
 
     /// Fewer cases: edits of a whole machine take longer than edits of a few bytes.
     #[test]

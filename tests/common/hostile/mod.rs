@@ -15,6 +15,7 @@
     reason = "what does not hold is to end the process; offsets here are small"
 )]
 
+pub mod btf;
 pub mod decode;
 pub mod dmesg;
 pub mod elf;
@@ -26,6 +27,7 @@ pub mod seeds;
 mod seeds_log;
 pub mod selection;
 pub mod selection_machine;
+pub mod tasks;
 mod uses;
 pub mod vmcoreinfo;
 
@@ -44,7 +46,8 @@ use kdumpconv::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("btf", btf::check),
     ("decode", decode::check),
     ("dmesg", dmesg::check),
     ("elf", elf::check),
@@ -52,6 +55,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("kdump", kdump::check),
     ("notes", notes::check),
     ("selection", selection::check),
+    ("tasks", tasks::check),
     ("vmcoreinfo", vmcoreinfo::check),
 ];
 

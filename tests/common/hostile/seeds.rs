@@ -27,6 +27,7 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 /// # Panics If no target has the name.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
+        "btf" => types(),
         "decode" => stored_pages(),
         "dmesg" => seeds_log::logs(),
         "elf" => cores(),
@@ -34,9 +35,29 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "kdump" => dumps(),
         "notes" => note_areas(),
         "selection" => selection::seeds(),
+        "tasks" => edits_of_tasks(),
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
     }
+}
+
+/// BTF in both byte orders, with both headers, and with what a kernel says of its tasks.
+fn types() -> Vec<Vec<u8>> {
+    let of = |endian: Endian| {
+        let flags = if endian == Endian::Big { super::btf::BIG_ENDIAN } else { 0 };
+        let sample = support::btf::sample(endian);
+        let new = sample.clone().layouts(support::btf::LAYOUTS.to_vec());
+        let all = [sample, new, support::tasks::types(endian, &[])];
+        all.map(|types| [vec![flags], types.build()].concat())
+    };
+    [of(Endian::Little), of(Endian::Big)].concat()
+}
+
+/// No edit, and some of each kind.
+fn edits_of_tasks() -> Vec<Vec<u8>> {
+    let of = |kind: u8| (0..40u8).flat_map(move |nth| [kind, nth.wrapping_mul(29), 0, nth, nth, 7]);
+    let edits = (0..8).map(|kind| std::iter::once(kind & 1).chain(of(kind)).collect());
+    std::iter::once(Vec::new()).chain(edits).collect()
 }
 
 fn words(count: usize, step: u32) -> Vec<u8> {
