@@ -41,7 +41,7 @@ pub struct Summary {
     /// Whether parts of the dump are known to be lost.
     pub is_incomplete: bool,
     /// Whether the header of the kdump file says that pages were not written, although they should
-    /// have been. Then these count as excluded.
+    /// have been, or a flattened stream broke off. Then these count as excluded.
     pub is_marked_incomplete: bool,
     /// The architecture of the crashed machine.
     pub arch: Architecture,

@@ -83,7 +83,7 @@ fn of_cut(lost: u64, remarks: &mut Remarks) {
 
 fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remarks: &mut Remarks) {
     remarks.add(
-        kdump.is_marked_incomplete(),
+        kdump.is_marked_incomplete() && !kdump.is_broken_stream(),
         "incomplete",
         "marked as incomplete: pages that were to be written are missing",
     );
@@ -136,7 +136,10 @@ fn of_codecs(kdump: &Kdump, stored: Option<&Stored>, remarks: &mut Remarks) {
         "codec-zstd",
         "zstd: Debian 12's makedumpfile (1.7.2) is built without it; crash 8.0.2, libkdumpfile 0.5.1 and drgn read it",
     );
-    if let Some(codec) = used.iter().find(|codec| kdump.header.status & codec.flag() == 0) {
+    let is_unnamed = |codec: &&Codec| kdump.header.status & codec.flag() == 0;
+    // The header of a stream that broke off may lack its last fields.
+    let unnamed = used.iter().find(is_unnamed).filter(|_| !kdump.is_broken_stream());
+    if let Some(codec) = unnamed {
         let text =
             format!("pages are compressed with {}, which the header does not name", codec.name());
         remarks.add(true, "codec-unnamed", text);
@@ -146,7 +149,7 @@ fn of_codecs(kdump: &Kdump, stored: Option<&Stored>, remarks: &mut Remarks) {
 fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
     let (header, sub) = (&kdump.header, &kdump.sub_header);
     remarks.add(
-        !utsname::is_filled(&header.utsname),
+        !utsname::is_filled(&header.utsname) && !kdump.is_broken_stream(),
         "empty-utsname",
         "the header does not name the kernel, as in QEMU's files: drgn refuses the file, libkdumpfile gives only its pages; a conversion fills in the name",
     );

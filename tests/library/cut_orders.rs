@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::common::rearrange::{cut_stream, file};
 use crate::common::{noise, plain, x86_64};
-use kdumpconv::{ConvertOptions, Dump, Error, PageReader, VerifyOptions, verify};
+use kdumpconv::{ConvertOptions, Dump, Error, PageReader, Summary, VerifyOptions, verify};
 use support::compare::{Allowed, compare_allowing};
 use support::image::Image;
 use support::kdump::{Kdump, Page, Strictness};
@@ -216,6 +216,12 @@ fn a_header_whose_late_fields_did_not_arrive_names_kernel_time_and_codec() {
         }
         assert_eq!((header.tv_sec, header.tv_usec), (1_700_000_321, 0), "{length}");
         assert_eq!(header.status, 8 | 1, "{length}");
+        let summary = Summary::of(&Dump::of_bytes(&sent.stream[..length]).unwrap());
+        assert!(summary.is_marked_incomplete && !summary.is_complete(), "{length}");
+        let remarks: Vec<_> = summary.remarks.iter().map(|remark| remark.id).collect();
+        assert!(remarks.contains(&"no-end-mark"), "{remarks:?}");
+        // These fields are not empty, they did not arrive.
+        assert!(!remarks.contains(&"empty-utsname") && !remarks.contains(&"codec-unnamed"));
     }
     let (bytes, _) = file(&sent.stream).unwrap();
     let header = kdump_of(&bytes, sent.layout).header;

@@ -62,6 +62,11 @@ impl Kdump {
         self.files.iter().any(KdumpFile::is_marked_incomplete)
     }
 
+    /// Whether a file is a flattened stream that broke off.
+    pub(crate) fn is_broken_stream(&self) -> bool {
+        self.files.iter().any(|file| file.input.is_broken_stream())
+    }
+
     /// The file that contains the notes: the first.
     pub(crate) fn input(&self) -> &dyn ReadAt {
         match self.files.first() {
