@@ -10,7 +10,7 @@ use kdumpconv::pages::{PhysAddr, PhysRange};
 use kdumpconv::{Architecture, ByteOrder, StructLayout, Vmcoreinfo};
 use support::elf::Endian;
 use support::kallsyms;
-use support::tasks::{self, BTF, INIT_TASK, PAGE, TaskMachine, machine, offset};
+use support::tasks::{self, BTF, CPU_COUNT, INIT_TASK, PAGE, TaskMachine, machine, offset};
 
 /// The linear map of ppc64 needs no tables.
 const LINEAR: u64 = 0xc000_0000_0000_0000;
@@ -37,9 +37,12 @@ fn found(world: &World) -> Result<Vec<PhysRange>, String> {
 
 /// The names of the structs that have a page not among those found.
 fn missed(machine: &TaskMachine, omit: &[&str]) -> Vec<String> {
-    let pages = found(&world(machine, omit)).unwrap();
+    missed_by(&found(&world(machine, omit)).unwrap(), machine)
+}
+
+fn missed_by(pages: &[PhysRange], machine: &TaskMachine) -> Vec<String> {
     let is_missed = |place: &std::ops::Range<u64>| {
-        place.clone().step_by(PAGE as usize).any(|page| !contains(&pages, PhysAddr::new(page)))
+        place.clone().step_by(PAGE as usize).any(|page| !contains(pages, PhysAddr::new(page)))
     };
     let missed = machine.places.iter().filter(|(_, place)| is_missed(place));
     missed.map(|(name, _)| name.clone()).collect()
@@ -187,8 +190,8 @@ fn a_page_that_is_missing_costs_only_what_it_alone_leads_to() {
     let machine = little();
     for (name, place) in &machine.places {
         for page in place.clone().step_by(PAGE as usize) {
-            if page == INIT_TASK {
-                // All ways begin here.
+            if page == INIT_TASK || name.starts_with("cache ") {
+                // Where all ways begin, and the list that says how large a task is.
                 continue;
             }
             let mut machine = machine.clone();
@@ -256,7 +259,7 @@ fn a_list_has_no_more_tasks_than_fit_in_memory() {
     let pages = found(&world).unwrap();
     let found: u64 = pages.iter().map(PhysRange::len).sum();
     assert!(found <= world.machine.memory.bytes(), "{found} bytes");
-    let tasks = world.machine.memory.bytes() / offset::TASK_BYTES;
+    let tasks = world.machine.memory.bytes() / tasks::ALLOCATED_BYTES;
     // The last one, and whatever its words point to.
     let past = PhysAddr::new(first + 8 * tasks + 2 * tasks::TABLE_BYTES);
     assert!(!contains(&pages, past), "{tasks} tasks");
@@ -286,8 +289,9 @@ fn without_a_symbol_table_types_and_first_task_are_known_by_what_they_look_like(
         machine.memory.write(0x4000, b"swapper/0\0swapper\0\0swapper\0swap");
         machine.memory.write(0x5004, &support::btf::sample(endian).build());
         machine.memory.write(0x2_f000, b"swapper/0\0");
-        let expected = found(&world(&machine, &[])).unwrap();
-        assert_eq!(found(&without_symbols(&machine)), Ok(expected.clone()), "{endian:?}");
+        let expected = only_by_symbols(&machine);
+        let by_contents = |world: &World| missed_by(&found(world).unwrap(), &machine);
+        assert_eq!(by_contents(&without_symbols(&machine)), expected, "{endian:?}");
         // With a symbol table of functions alone.
         let mut functions = without_symbols(&machine);
         let symbols = [('T', "_stext", LINEAR + 0x1000)];
@@ -295,11 +299,58 @@ fn without_a_symbol_table_types_and_first_task_are_known_by_what_they_look_like(
         let memory = &mut functions.machine.memory;
         let info = kallsyms::write(memory, endian, LINEAR, base, &symbols);
         functions.info = Vmcoreinfo::parse(format!("{info}{WITHOUT_SYMBOLS}").as_bytes());
-        assert_eq!(found(&functions), Ok(expected.clone()), "{endian:?}");
+        assert_eq!(by_contents(&functions), expected, "{endian:?}");
         // Without SMP.
-        machine.memory.write(INIT_TASK + offset::COMM, b"swapper\0\0");
-        assert_eq!(found(&without_symbols(&machine)), Ok(expected), "{endian:?}");
+        let mut single = without_symbols(&machine);
+        single.machine.memory.write(INIT_TASK + offset::COMM, b"swapper\0\0");
+        assert_eq!(by_contents(&single), expected, "{endian:?}");
     }
+}
+
+/// What is found by variables alone: caches, how large tasks are, what is of each CPU.
+fn only_by_symbols(machine: &TaskMachine) -> Vec<String> {
+    let is_of_those = |name: &&String| {
+        name.starts_with("cache ")
+            || name.starts_with("counters ")
+            || machine.tasks.contains_key(*name)
+    };
+    machine.places.keys().filter(is_of_those).cloned().collect()
+}
+
+#[test]
+fn a_broken_list_of_caches_costs_the_caches_after_it() {
+    let cut = |cache: &str, to: u64| {
+        missed_after(|machine| {
+            let at = machine.places[cache].start + LINEAR;
+            machine.point(at, offset::CACHE_LIST, to);
+        })
+    };
+    let itself = little().places["cache task_struct"].start + LINEAR + offset::CACHE_LIST;
+    for to in [0, u64::MAX, itself] {
+        assert_eq!(cut("cache task_struct", to), ["cache task_struct_2"], "{to:#x}");
+    }
+    // Tasks are as large as their type says.
+    let missed = cut("cache dentry", 0);
+    assert_eq!(missed[..2], ["cache task_struct", "cache task_struct_2"]);
+    assert_eq!(missed[2..], little().tasks.keys().cloned().collect::<Vec<_>>());
+    for bytes in [0, 1, (32 << 10) + 1, u32::MAX] {
+        let missed = missed_after(|machine| {
+            let at = machine.places["cache task_struct"].start + offset::CACHE_OBJECT_SIZE;
+            machine.memory.write(at, &bytes.to_le_bytes());
+        });
+        assert_eq!(missed, little().tasks.keys().cloned().collect::<Vec<_>>(), "{bytes}");
+    }
+}
+
+#[test]
+fn counters_of_more_cpus_than_there_can_be_are_none() {
+    let counters =
+        |count: u32| missed_after(|machine| machine.memory.write(CPU_COUNT, &count.to_le_bytes()));
+    assert_eq!(counters(1), ["counters 0 of CPU 1", "counters 1 of CPU 1"]);
+    for count in [0, 8193, u32::MAX] {
+        assert_eq!(counters(count).len(), 4, "{count}");
+    }
+    assert_eq!(counters(8192), nothing(), "no more than the memory that is there");
 }
 
 #[test]

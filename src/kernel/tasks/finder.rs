@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::layout::{IdleLayout, Layout, PidLayout, ThreadLayout};
+use super::layout::{IdleLayout, Layout, PidLayout, ThreadLayout, around};
 use super::pages::Pages;
 use crate::kernel::translate::Translator;
 use crate::kernel::virtual_reader::VirtualReader;
@@ -87,7 +87,7 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
                 self.threads(task, threads);
             }
             let link = self.pointer(task, self.layout.tasks);
-            next = link.map(|link| back(link, self.layout.tasks));
+            next = link.map(|link| around(link, self.layout.tasks));
         }
     }
 
@@ -96,7 +96,7 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
         let head = signal.wrapping_add(layout.thread_head);
         let (mut next, mut had_leader) = (self.pointer(head, 0), false);
         while let Some(link) = next.filter(|&link| link != head) {
-            let thread = back(link, layout.thread_node);
+            let thread = around(link, layout.thread_node);
             // The leader is known, and one of them; any other one that is known ends a circle.
             let is_leader = thread == leader && !std::mem::replace(&mut had_leader, true);
             if !self.add(thread) && !is_leader {
@@ -123,12 +123,12 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
                     pids += 1;
                     self.pages.add(entry, layout.pid_bytes);
                     if let Some(link) = self.pointer(entry, layout.task) {
-                        self.add(back(link, layout.pid_links));
+                        self.add(around(link, layout.pid_links));
                     }
                 }
                 INTERNAL if entry.get() > LAST_MARK && nodes < MAX_NODES => {
                     nodes += 1;
-                    let node = back(entry, INTERNAL);
+                    let node = around(entry, INTERNAL);
                     self.pages.add(node, layout.node_bytes);
                     let shift = self.reader.read_bytes(node.wrapping_add(layout.shift));
                     let Some([shift]) = shift.ok().filter(|[shift]| *shift < above) else {
@@ -157,9 +157,4 @@ impl<'f, 't, 'a> Finder<'f, 't, 'a> {
             }
         }
     }
-}
-
-/// The struct around a member, by the offset of that.
-fn back(member: VirtAddr, offset: u64) -> VirtAddr {
-    VirtAddr::new(member.get().wrapping_sub(offset))
 }

@@ -3,12 +3,17 @@
 use crate::kernel::btf::Btf;
 use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
+use crate::pages::VirtAddr;
 
 /// Maximum bytes of a struct: three times as many as task_struct, the largest one here, has.
 const MAX_STRUCT_BYTES: u64 = 32 << 10;
 
 /// Maximum slots of a node of an xarray: XA_CHUNK_SIZE.
 const MAX_SLOTS: u64 = 64;
+
+/// Maximum bytes of a cache: its struct ends in an array for each node that there might be, of which
+/// few are used.
+const MAX_CACHE_BYTES: u64 = 512;
 
 /// What a debugger reads of a task besides its stack: the member of task_struct that points to it, its
 /// struct, and the member of that which points to a page table.
@@ -37,6 +42,7 @@ pub(super) struct Layout {
     pub(super) idle: Option<IdleLayout>,
     pub(super) stack: Option<StackLayout>,
     pub(super) parts: Vec<PartLayout>,
+    pub(super) caches: Option<CacheLayout>,
 }
 
 /// The list of a process's threads.
@@ -113,6 +119,21 @@ pub(super) struct PartLayout {
     pub(super) bytes: u64,
     /// The member that points to a page table.
     pub(super) table: Option<u64>,
+    /// The member that points to per-CPU counters: `rss_stat.counters` since 6.2 (f1a7941243c1), which
+    /// tell how much memory a process has.
+    pub(super) counters: Option<u64>,
+}
+
+/// A slab cache.
+#[derive(Debug)]
+pub(super) struct CacheLayout {
+    pub(super) bytes: u64,
+    /// `kmem_cache.list.next`: the next cache.
+    pub(super) list: u64,
+    /// `kmem_cache.name`.
+    pub(super) name: u64,
+    /// `kmem_cache.object_size`, an unsigned int.
+    pub(super) object_size: u64,
 }
 
 impl Layout {
@@ -125,6 +146,7 @@ impl Layout {
                 pointer: btf.member_offset("task_struct", member)?,
                 bytes: bytes(btf, name)?,
                 table: table.and_then(|table| btf.member_offset(name, table)),
+                counters: btf.member_offset(name, "rss_stat.counters"),
             })
         };
         Ok(Layout {
@@ -137,7 +159,14 @@ impl Layout {
             idle: IdleLayout::of(btf),
             stack: StackLayout::of(btf, kernel),
             parts: PARTS.into_iter().filter_map(part).collect(),
+            caches: CacheLayout::of(btf),
         })
+    }
+
+    /// Takes the size of a task that the kernel allocates, if it is a plausible one.
+    pub(super) fn grow_tasks(&mut self, bytes: Option<u64>) {
+        let plausible = bytes.filter(|&bytes| bytes <= MAX_STRUCT_BYTES);
+        self.task_bytes = self.task_bytes.max(plausible.unwrap_or(0));
     }
 }
 
@@ -206,6 +235,22 @@ impl AreaLayout {
             nr_pages: btf.member_offset("vm_struct", "nr_pages")?,
         })
     }
+}
+
+impl CacheLayout {
+    fn of(btf: &Btf) -> Option<Self> {
+        Some(CacheLayout {
+            bytes: btf.struct_size("kmem_cache")?.min(MAX_CACHE_BYTES),
+            list: btf.member_offset("kmem_cache", "list.next")?,
+            name: btf.member_offset("kmem_cache", "name")?,
+            object_size: btf.member_offset("kmem_cache", "object_size")?,
+        })
+    }
+}
+
+/// The struct around a member, by the offset of that.
+pub(super) fn around(member: VirtAddr, offset: u64) -> VirtAddr {
+    VirtAddr::new(member.get().wrapping_sub(offset))
 }
 
 /// The size of a struct, if it is plausible.

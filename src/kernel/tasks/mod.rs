@@ -7,16 +7,19 @@
 //!                            init_pid_ns.idr: the xarray of all pids, and the task of each
 //!                            se.cfs_rq, rq.idle: the idle task of each CPU with a task
 //! each task --> parts: its stack and the structs that it points to --> pages
+//! slab_caches --> caches: all of them, and how large a task really is --> pages
 //! ```
 //!
 //! Everything is as the kernel had it when it crashed: lists may be broken, in loops or freed. What
 //! is found is bounded, and what was found before a broken link is kept. What the pages are for may
 //! not be in this folder.
 
+mod caches;
 mod finder;
 mod layout;
 mod pages;
 mod parts;
+mod per_cpu;
 mod places;
 
 use crate::kernel::error::Error;
@@ -26,6 +29,7 @@ use finder::Finder;
 use layout::Layout;
 use pages::Pages;
 use parts::Parts;
+use per_cpu::PerCpu;
 
 /// The physical memory of the tasks, of their stacks and of what they point to: whole pages, sorted
 /// and disjoint.
@@ -37,11 +41,15 @@ pub(crate) fn task_pages(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
 ) -> Result<Vec<PhysRange>, Error> {
-    let (btf, init_task) = places::find(kernel, translator)?;
-    let layout = Layout::of(&btf, kernel)?;
+    let places = places::find(kernel, translator)?;
+    let mut layout = Layout::of(&places.btf, kernel)?;
     let mut pages = Pages::new(kernel, translator);
-    let tasks = Finder::new(translator, &layout, &mut pages).find(init_task);
-    let mut parts = Parts::new(translator, &layout, kernel.page_size);
+    if let Some((slab_caches, caches)) = places.slab_caches.zip(layout.caches.as_ref()) {
+        layout.grow_tasks(caches::task_bytes(translator, slab_caches, caches, &mut pages));
+    }
+    let per_cpu = places.per_cpu.map(|(offsets, count)| PerCpu::of(translator, offsets, count));
+    let tasks = Finder::new(translator, &layout, &mut pages).find(places.init_task);
+    let mut parts = Parts::new(translator, &layout, kernel.page_size, per_cpu.unwrap_or_default());
     for task in tasks {
         parts.add(task, &mut pages);
     }

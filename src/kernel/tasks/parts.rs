@@ -2,9 +2,13 @@
 
 use super::layout::{Layout, StackLayout};
 use super::pages::Pages;
+use super::per_cpu::PerCpu;
 use crate::kernel::translate::Translator;
 use crate::kernel::virtual_reader::VirtualReader;
 use crate::pages::{Position, VirtAddr};
+
+/// Bytes of a process's counters of each CPU: NR_MM_COUNTERS of 4 bytes, and room for more.
+const COUNTERS_BYTES: u64 = 32;
 
 /// Maximum pages of a stack: four times as many as without KASAN.
 const MAX_STACK_PAGES: u32 = 64;
@@ -16,17 +20,24 @@ pub(super) struct Parts<'f, 't, 'a> {
     page_bytes: u64,
     /// Bytes of a process's highest page table: as many as the kernel's has.
     table_bytes: u64,
+    per_cpu: PerCpu,
     /// The last pointer of each part: threads share most of them, and are found one after another.
     last: Vec<Option<VirtAddr>>,
 }
 
 impl<'f, 't, 'a> Parts<'f, 't, 'a> {
-    pub(super) fn new(translator: &'t Translator<'a>, layout: &'f Layout, page_bytes: u64) -> Self {
+    pub(super) fn new(
+        translator: &'t Translator<'a>,
+        layout: &'f Layout,
+        page_bytes: u64,
+        per_cpu: PerCpu,
+    ) -> Self {
         Parts {
             reader: VirtualReader::new(translator),
             layout,
             page_bytes,
             table_bytes: translator.root_table_bytes().unwrap_or(0),
+            per_cpu,
             last: vec![None; layout.parts.len()],
         }
     }
@@ -49,6 +60,12 @@ impl<'f, 't, 'a> Parts<'f, 't, 'a> {
                 part.table.and_then(|table| self.reader.read_pointer(at.wrapping_add(table)));
             if let Some(table) = table {
                 pages.add(table, self.table_bytes);
+            }
+            let counters = part
+                .counters
+                .and_then(|counters| self.reader.read_pointer(at.wrapping_add(counters)));
+            if let Some(counters) = counters {
+                self.per_cpu.add(counters, COUNTERS_BYTES, pages);
             }
         }
     }

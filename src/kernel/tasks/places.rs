@@ -23,29 +23,40 @@ const MAX_PLACES: usize = 16;
 /// Maximum entries of page tables for the image: one for each of its smallest pages.
 const MAX_ENTRIES: u64 = IMAGE_BYTES / 4096;
 
+/// The kernel's types, and the variables that lead to its tasks.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) btf: Btf,
+    pub(super) init_task: VirtAddr,
+    /// The list of slab caches, if there is a symbol table.
+    pub(super) slab_caches: Option<VirtAddr>,
+    /// `__per_cpu_offset` and `nr_cpu_ids`, if there is a symbol table and there may be several CPUs.
+    pub(super) per_cpu: Option<(VirtAddr, VirtAddr)>,
+}
+
 /// Finds and reads the kernel's types; finds its first task.
 ///
 /// # Errors
 /// [`Error`] if the kernel has no types, or if they or its first task cannot be found either way.
-pub(super) fn find(
-    kernel: &Kernel<'_>,
-    translator: &Translator<'_>,
-) -> Result<(Btf, VirtAddr), Error> {
-    let symbols = ["__start_BTF", "__stop_BTF", "init_task"];
+pub(super) fn find(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Places, Error> {
+    let symbols =
+        ["__start_BTF", "__stop_BTF", "init_task", "slab_caches", "__per_cpu_offset", "nr_cpu_ids"];
     let found = Kallsyms::open(kernel, translator).and_then(|kallsyms| kallsyms.find(&symbols));
     let lacks = |name| Error::implausible("kallsyms_names", format!("no symbol is named {name}"));
     let why = match found.as_deref() {
-        Ok([Some(start), Some(end), Some(init_task)]) => {
-            return Ok((Btf::read(translator, VirtRange::new(*start, *end))?, *init_task));
+        Ok(&[Some(start), Some(end), Some(init_task), slab_caches, offsets, nr_cpu_ids]) => {
+            let btf = Btf::read(translator, VirtRange::new(start, end))?;
+            let per_cpu = offsets.zip(nr_cpu_ids);
+            return Ok(Places { btf, init_task, slab_caches, per_cpu });
         }
-        Ok([.., Some(_)]) => return Err(lacks("__start_BTF")),
+        Ok([_, _, Some(_), ..]) => return Err(lacks("__start_BTF")),
         Ok(_) => lacks("init_task"),
         Err(why) => why.clone(),
     };
     by_contents(kernel, translator).ok_or(why)
 }
 
-fn by_contents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<(Btf, VirtAddr)> {
+fn by_contents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<Places> {
     let start = kernel.info.symbol("_stext")?;
     let image = VirtRange::new(start, start.saturating_add(IMAGE_BYTES));
     let magic = Btf::magic(translator.layout().byte_order());
@@ -55,7 +66,7 @@ fn by_contents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<(Btf,
     })?;
     let rest = VirtRange::new(at, image.end);
     let init_task = first_task(translator, &btf, rest)?;
-    Some((btf, init_task))
+    Some(Places { btf, init_task, slab_caches: None, per_cpu: None })
 }
 
 /// The task that is named as the first one is, and that is on the list of tasks.

@@ -15,6 +15,16 @@ pub const PAGE: u64 = 4096;
 pub const BTF: u64 = 0x2_0000;
 pub const INIT_TASK: u64 = 0x3_0000;
 
+/// The list of slab caches, the number of CPUs and where the memory of each is.
+pub const SLAB_CACHES: u64 = 0x3_8000;
+pub const CPU_COUNT: u64 = 0x3_9000;
+const CPU_OFFSETS: u64 = 0x3_a000;
+const CPU_MEMORY: u64 = 0x4000_0000;
+const CPU_BYTES: u64 = 0x2000_0000;
+
+/// The size of a task with the registers of its processor.
+pub const ALLOCATED_BYTES: u64 = 0x2100;
+
 /// Where all else begins.
 const FIRST: u64 = 0x20_0000;
 
@@ -52,6 +62,11 @@ pub mod offset {
     pub const AREA_NR_PAGES: u64 = 0x28;
     pub const CFS_RQ_RQ: u64 = 0x18;
     pub const RQ_IDLE: u64 = 0x30;
+    pub const MM_RSS_STAT: u64 = 0x100;
+    pub const COUNTERS: u64 = 0x20;
+    pub const CACHE_OBJECT_SIZE: u64 = 0x1c;
+    pub const CACHE_NAME: u64 = 0x58;
+    pub const CACHE_LIST: u64 = 0x60;
 }
 
 /// The types of such a kernel; `omit` names structs, and members of task_struct, to leave out.
@@ -114,7 +129,16 @@ pub fn types(endian: Endian, omit: &[&str]) -> BtfBuilder {
     ];
     btf.structure("xa_node", 576, &members);
     let inner = btf.structure("", 0x380, &[("pgd", pointer, at(MM_PGD) - 0x40)]);
-    btf.structure("mm_struct", 0x400, &[("", inner, 0x40)]);
+    let counter = btf.structure("percpu_counter", 0x28, &[("counters", pointer, at(COUNTERS))]);
+    let counters = btf.array(counter, 4);
+    let members = [("", inner, 0x40), ("rss_stat", counters, at(MM_RSS_STAT))];
+    btf.structure("mm_struct", 0x400, &members);
+    let members = [
+        ("object_size", int, at(CACHE_OBJECT_SIZE)),
+        ("name", pointer, at(CACHE_NAME)),
+        ("list", list, at(CACHE_LIST)),
+    ];
+    btf.structure("kmem_cache", 0x2000, &members);
     btf.structure("vm_struct", 0x48, &[("nr_pages", int, at(AREA_NR_PAGES))]);
     btf.structure("cfs_rq", 0x200, &[("rq", pointer, at(CFS_RQ_RQ))]);
     btf.structure("rq", 0x1000, &[("idle", pointer, at(RQ_IDLE))]);
@@ -193,7 +217,7 @@ impl TaskMachine {
 
     /// A task with a stack of `pages` in vmalloc's area.
     fn forked(&mut self, name: &str, pages: u64) -> u64 {
-        let task = self.place(name, offset::TASK_BYTES);
+        let task = self.place(name, ALLOCATED_BYTES);
         let stack = self.place(&format!("stack of {name}"), pages * PAGE);
         self.task(name, task, stack);
         let area = self.place(&format!("area of {name}"), 0x48);
@@ -236,7 +260,7 @@ impl TaskMachine {
 /// one of three threads; a pid that only a process group uses.
 pub fn machine(endian: Endian, kernel_at: u64) -> TaskMachine {
     let mut machine = TaskMachine::empty(endian, kernel_at);
-    let init = machine.place_at("init", INIT_TASK, offset::TASK_BYTES);
+    let init = machine.place_at("init", INIT_TASK, ALLOCATED_BYTES);
     let stack = machine.place("stack of init", 4 * PAGE);
     machine.task("init", init, stack);
     let [shell, daemon] = ["shell", "daemon"].map(|name| machine.forked(name, 4));
@@ -283,6 +307,33 @@ pub fn machine(endian: Endian, kernel_at: u64) -> TaskMachine {
     let mm = machine.places["mm of shell"].start + kernel_at;
     machine.point(idle, offset::ACTIVE_MM, mm);
 
+    // Of both CPUs; those of one process reach over the end of a page.
+    for (user, counters) in [("shell", 0x1ff0), ("daemon", 0x1000_0040)] {
+        let mm = machine.places[&format!("mm of {user}")].start + kernel_at;
+        machine.point(mm, offset::MM_RSS_STAT + offset::COUNTERS, counters);
+    }
+    for (nth, pages) in [(0, 0x1000..0x3000), (1, 0x1000_0000..0x1000_1000)] {
+        for cpu in 0..2 {
+            let at = CPU_MEMORY + cpu * CPU_BYTES + pages.start;
+            machine.place_at(&format!("counters {nth} of CPU {cpu}"), at, pages.end - pages.start);
+        }
+    }
+    for (cpu, offset) in [(0, 0), (1, CPU_BYTES)] {
+        machine.point(kernel_at + CPU_OFFSETS, cpu * 8, kernel_at + CPU_MEMORY + offset);
+    }
+    machine.memory.write_int(CPU_COUNT, endian, 4, 2);
+
+    let caches = ["dentry", "task_struct", "task_struct_2"].map(|name| {
+        let cache = machine.place(&format!("cache {name}"), 0x200);
+        let at = cache - kernel_at;
+        machine.memory.write(at + 0x180, name.as_bytes());
+        machine.point(cache, offset::CACHE_NAME, cache + 0x180);
+        let bytes = if name == "task_struct" { ALLOCATED_BYTES } else { 0x5000 };
+        machine.memory.write_int(at + offset::CACHE_OBJECT_SIZE, endian, 4, bytes);
+        cache + offset::CACHE_LIST
+    });
+    machine.chain(&[&[kernel_at + SLAB_CACHES], caches.as_slice()].concat());
+
     // Run queues are per-CPU data: no page of theirs is asked for.
     for (cpu, idle, tasks) in [(0, init, &[init, shell][..]), (1, idle, &[daemon, first, second])] {
         let queue = machine.place(&format!("rq {cpu}"), 0x1000);
@@ -308,6 +359,9 @@ impl TaskMachine {
             ('D', "__start_BTF", start),
             ('D', "__stop_BTF", start + btf.len() as u64),
             ('D', "init_task", self.kernel_at + INIT_TASK),
+            ('D', "slab_caches", self.kernel_at + SLAB_CACHES),
+            ('D', "__per_cpu_offset", self.kernel_at + CPU_OFFSETS),
+            ('D', "nr_cpu_ids", self.kernel_at + CPU_COUNT),
         ];
         let base = Addresses::FromBase(self.kernel_at);
         let info = kallsyms::write(&mut self.memory, self.endian, self.kernel_at, base, &symbols);
