@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::common::rearrange::{Store, cut_stream, file, run, stream};
 use crate::common::{InMemory, noise, text, x86_64};
 use kdumpconv::ReadAt;
+use kdumpconv::{Dump, FlattenedStream, Summary, UnflattenStop, VerifyOptions, verify};
 use kdumpconv::{Error, unflatten};
-use kdumpconv::{FlattenedStream, UnflattenStop};
 use proptest::prelude::*;
 use support::compare::{Allowed, compare_allowing};
 use support::image::Image;
@@ -240,6 +240,11 @@ proptest! {
         }
         bytes.extend(tail);
         let _ = file(&bytes);
+        if let Ok(dump) = Dump::of_bytes(bytes) {
+            let findings = verify(&dump, None, &VerifyOptions::default(), &mut |_| ()).unwrap();
+            prop_assert!(findings.damaged());
+            let _ = Summary::of(&dump);
+        }
     }
 }
 

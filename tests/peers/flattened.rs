@@ -4,8 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use kdumpconv::FlattenedInput;
-use kdumpconv::{FileInput, ReadAt};
+use kdumpconv::{Dump, FileInput, FindingKind, FlattenedInput, ReadAt, VerifyOptions, verify};
 
 use crate::product::{Folder, assert_same_bytes, kdumpconv};
 use crate::skip::need;
@@ -84,4 +83,37 @@ fn makedumpfiles_stream_of_tiny_x86_64_is_rearranged_as_it_does() {
     let relaid = folder.file("relaid");
     need!(relayout(&core, &relaid, &[]));
     judge(&their_stream(&relaid, &folder, &["-d", "0"]), &folder);
+}
+
+/// The pages of a dump that are equal to those of `core`; no page differs.
+fn equal_pages(dump: &Path, core: &Path) -> u64 {
+    let (dump, core) = (Dump::open_path(dump).unwrap(), Dump::open_path(core).unwrap());
+    assert!(dump.is_incomplete());
+    let findings = verify(&dump, Some(&core), &VerifyOptions::default(), &mut |_| ()).unwrap();
+    assert_eq!(findings.count(FindingKind::Differs), 0);
+    assert_eq!(findings.pages.equal, findings.pages.good_pages());
+    findings.pages.equal
+}
+
+#[test]
+fn makedumpfiles_streams_that_break_off_have_the_pages_that_arrived() {
+    let core = need!(KEXEC.unpacked());
+    need!(makedumpfile());
+    let folder = Folder::new();
+    for options in [&["-c", "-d", "31"][..], &["-l", "-d", "31", "--cyclic-buffer", "4"]] {
+        let whole = std::fs::read(their_stream(&core, &folder, options)).unwrap();
+        let (cut, plain) = (folder.file("cut.flat"), folder.file("plain"));
+        let mut least = 0;
+        for percent in [1, 10, 50, 99] {
+            std::fs::write(&cut, &whole[..whole.len() / 100 * percent]).unwrap();
+            let status = kdumpconv().args(["unflatten", "-q", "-f"]).arg(&cut).arg(&plain).status();
+            assert_eq!(status.unwrap().code(), Some(4), "{options:?} {percent} %");
+            let kept = folder.file("plain.incomplete");
+            let pages = equal_pages(&kept, &core);
+            std::fs::remove_file(kept).unwrap();
+            assert_eq!(equal_pages(&cut, &core), pages, "{options:?} {percent} %");
+            assert!(pages > least, "{options:?} {percent} %: {pages} pages");
+            least = pages;
+        }
+    }
 }
