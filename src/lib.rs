@@ -164,12 +164,12 @@ pub use pages::{
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{IncompleteReason, PageCounts};
 pub use progress::{Progress, Stage};
-pub use select::{Census, Class, ClassCount, SelectRequest, Selection, select};
+pub use select::{Census, Class, ClassCount, SelectRequest, Selection, WriteOrder, select};
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;
 pub use sink::seek::SeekSink;
-pub use sink::{FileEnd, NullSink, Sink, Space};
+pub use sink::{FileEnd, NullSink, Room, Sink, Space};
 pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, ConvertReport, convert};

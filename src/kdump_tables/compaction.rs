@@ -44,7 +44,7 @@ impl Tables {
     }
 }
 
-/// A descriptor that is not 0, in the table.
+/// A descriptor in the table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     /// The page that it describes.
@@ -52,6 +52,13 @@ pub(crate) struct Entry {
     /// Its offset in the file.
     pub(crate) offset: FileOffset,
     pub(crate) desc: PageDesc,
+}
+
+impl Entry {
+    /// Whether it is 0: the page was not written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.desc == PageDesc { offset: 0, size: 0, flags: 0 }
+    }
 }
 
 /// Tables that were put in order.
@@ -64,8 +71,8 @@ pub(crate) struct Compacted {
     pub(crate) failure: Option<io::Error>,
 }
 
-/// Removes from the tables the pages of `described`, the pages of the 2nd bitmap, whose descriptors are
-/// 0 or for which `keep` returns false. `sink` can be read back and rewritten.
+/// Removes from the tables the pages of `described`, the pages of the 2nd bitmap, for which `keep` returns
+/// false. `sink` can be read back and rewritten.
 ///
 /// Memory does not grow with the number of pages, nor does the file: on a full disk, space of
 /// descriptors that were moved is given back before the output counts as full. If it is full then,
@@ -241,13 +248,12 @@ impl<'a> Windows<'a> {
         self.runs.last().map_or(Pfn::ZERO, |run| run.end)
     }
 
-    /// The descriptors that are not 0, decoded and as they are.
+    /// The descriptors, decoded and as they are.
     fn entries(&self) -> impl Iterator<Item = (Entry, &[u8; PAGE_DESC_BYTES])> {
         let pfns = self.runs.iter().flat_map(Span::iter);
         let entries = self.bytes.chunks_exact(PAGE_DESC_BYTES).filter_map(<[u8]>::first_chunk);
         let offsets = (0..).map(|index| self.place().start + index * ENTRY_BYTES);
-        let filled = pfns.zip(entries).zip(offsets).filter(|((_, bytes), _)| **bytes != [0; _]);
-        filled.map(|((pfn, bytes), offset)| {
+        pfns.zip(entries).zip(offsets).map(|((pfn, bytes), offset)| {
             let desc = PageDesc::decode(bytes, self.tables.byte_order);
             (Entry { pfn, offset, desc }, bytes)
         })

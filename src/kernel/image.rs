@@ -12,12 +12,23 @@ use super::translate::{Kernel, Translator};
 use crate::pages::ranges::merge;
 use crate::pages::{PhysRange, Position, VirtAddr, VirtRange};
 
+/// What a section of the image holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImagePart {
+    /// Machine code.
+    Text,
+    /// Constants, and variables that are read-only since boot.
+    Rodata,
+    /// Variables, the bss among them.
+    Data,
+}
+
 /// Bounds of the sections that stay.
-const SECTIONS: [(&str, &str); 4] = [
-    ("_stext", "_etext"),
-    ("__start_rodata", "__end_rodata"),
-    ("_sdata", "_edata"),
-    ("__bss_start", "__bss_stop"),
+const SECTIONS: [(ImagePart, &str, &str); 4] = [
+    (ImagePart::Text, "_stext", "_etext"),
+    (ImagePart::Rodata, "__start_rodata", "__end_rodata"),
+    (ImagePart::Data, "_sdata", "_edata"),
+    (ImagePart::Data, "__bss_start", "__bss_stop"),
 ];
 
 /// Bounds of memory that the kernel frees and that may lie within sections that stay: code and data
@@ -33,19 +44,57 @@ const FREED: [(&str, &str); 4] = [
 /// The largest plausible section: KERNEL_IMAGE_SIZE of x86_64, more than other architectures have.
 const MAX_SECTION_BYTES: u64 = 1 << 30;
 
-/// The physical addresses of the kernel's image: whole pages, sorted and disjoint.
+/// The kernel's image: physical addresses of whole pages. Those of each part are sorted and disjoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// Pages with machine code.
+    pub text: Vec<PhysRange>,
+    /// Pages with constants.
+    pub rodata: Vec<PhysRange>,
+    /// Pages with variables, and all pages with a symbol that VMCOREINFO names.
+    pub data: Vec<PhysRange>,
+}
+
+impl Image {
+    /// All pages of it, sorted and disjoint.
+    #[must_use]
+    pub(crate) fn pages(&self) -> Vec<PhysRange> {
+        let parts = [&self.text, &self.rodata, &self.data];
+        merge(parts.into_iter().flatten().copied().collect())
+    }
+}
+
+/// Finds the kernel's image.
 ///
-/// If the kernel's symbol table cannot be read, these are only the pages with symbols that VMCOREINFO
-/// names.
+/// If the kernel's symbol table cannot be read, only the pages with symbols that VMCOREINFO names are
+/// found.
 #[must_use]
-pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
-    let page = kernel.page_size.max(1);
+pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Image {
     // Without the symbol table no section is certain.
-    let mut ranges = sections(kernel, translator).unwrap_or_else(|_| Vec::new());
+    let sections = sections(kernel, translator).unwrap_or_else(|_| Vec::new());
+    let of = |wanted: ImagePart| {
+        let ranges = sections.iter().filter(move |(part, _)| *part == wanted);
+        ranges.map(|(_, range)| *range)
+    };
     // Some symbols are addresses of memory that was allocated at boot, such as mem_section: the
     // kernel never frees that either.
     let named = kernel.info.symbols().filter(|&vaddr| vaddr != VirtAddr::ZERO);
-    ranges.extend(named.map(|vaddr| VirtRange::new(vaddr, vaddr.saturating_add(1))));
+    let named = named.map(|vaddr| VirtRange::new(vaddr, vaddr.saturating_add(1)));
+    let pages = |ranges| whole_pages(kernel, translator, ranges);
+    Image {
+        text: pages(of(ImagePart::Text).collect()),
+        rodata: pages(of(ImagePart::Rodata).collect()),
+        data: pages(of(ImagePart::Data).chain(named).collect()),
+    }
+}
+
+/// The physical addresses of all pages that `ranges` touch, sorted and disjoint.
+pub(crate) fn whole_pages(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    ranges: Vec<VirtRange>,
+) -> Vec<PhysRange> {
+    let page = kernel.page_size.max(1);
     let mut pages = Vec::new();
     for range in ranges.into_iter().filter(|range| !range.is_empty()) {
         let start = range.start - range.start.get() % page;
@@ -58,8 +107,11 @@ pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<Phy
 }
 
 /// The virtual addresses of what stays of the sections.
-fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<VirtRange>, Error> {
-    let bounds = || SECTIONS.into_iter().chain(FREED);
+fn sections(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+) -> Result<Vec<(ImagePart, VirtRange)>, Error> {
+    let bounds = || SECTIONS.into_iter().map(|(_, start, end)| (start, end)).chain(FREED);
     let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
     let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;
     let mut pairs = addresses.chunks_exact(2).map(|pair| match pair {
@@ -68,13 +120,14 @@ fn sections(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Vec<Virt
     });
     let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
     let is_plausible = |range: &VirtRange| !range.is_empty() && range.len() <= max_bytes;
-    let known = pairs
-        .by_ref()
-        .take(SECTIONS.len())
-        .filter_map(|(start, end)| Some(VirtRange::new(start?, end?)));
-    let mut sections: Vec<_> = known.filter(is_plausible).collect();
+    let known = SECTIONS.into_iter().zip(pairs.by_ref()).filter_map(|((part, ..), bounds)| {
+        let (start, end) = bounds;
+        Some((part, VirtRange::new(start?, end?)))
+    });
+    let mut sections: Vec<_> = known.filter(|(_, range)| is_plausible(range)).collect();
     for freed in pairs {
-        sections = sections.into_iter().flat_map(|section| without(section, freed)).collect();
+        let staying = |(part, range)| without(range, freed).map(|range| (part, range));
+        sections = sections.into_iter().flat_map(staying).collect();
     }
     Ok(sections)
 }

@@ -30,6 +30,15 @@ const MIN_SYMBOL_BYTES: u64 = 6;
 /// The symbol whose address VMCOREINFO confirms.
 const KNOWN: &str = "_stext";
 
+/// Which symbols are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those that the whole kernel sees.
+    Global,
+    /// Text, also of one source file alone.
+    Functions,
+}
+
 /// How entries of kallsyms_offsets encode addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AddressEncoding {
@@ -121,8 +130,20 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// [`Error`] if a table cannot be read or is implausible: `_stext` must be where VMCOREINFO has
     /// it.
     pub(crate) fn find(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
+        self.find_in(names, Scope::Global)
+    }
+
+    /// As [`find`](Self::find), of functions that may be local to a source file as well.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub(crate) fn find_functions(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
+        self.find_in(names, Scope::Functions)
+    }
+
+    fn find_in(&self, names: &[&str], scope: Scope) -> Result<Vec<Option<VirtAddr>>, Error> {
         let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
-        let mut found = self.indices(&wanted)?;
+        let mut found = self.indices(&wanted, scope)?;
         let stext = self.kernel.info.require_symbol(KNOWN)?;
         let of_stext = found
             .pop()
@@ -172,7 +193,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     }
 
     /// The indices of the global symbols with these names.
-    fn indices(&self, wanted: &[&str]) -> Result<Vec<Option<u64>>, Error> {
+    fn indices(&self, wanted: &[&str], scope: Scope) -> Result<Vec<Option<u64>>, Error> {
         let mut found = vec![None; wanted.len()];
         let mut left = wanted.len();
         let mut lengths: Vec<usize> = wanted.iter().map(|name| name.len() + 1).collect();
@@ -183,7 +204,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
             // Most names are local or of another length: skip them without a copy.
-            if let Some(bytes) = self.skippable(reader.cached(at), &lengths) {
+            if let Some(bytes) = self.skippable(reader.cached(at), &lengths, scope) {
                 at = at.wrapping_add(bytes as u64);
                 continue;
             }
@@ -193,7 +214,7 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
                 let why = format!("symbol {index} has more than {MAX_TEXT_BYTES} characters");
                 return Err(Error::implausible("kallsyms_names", why));
             }
-            if !lengths.contains(&bytes) || !self.is_global(&packed) {
+            if !lengths.contains(&bytes) || !self.is_in(scope, &packed) {
                 continue;
             }
             self.expand(&packed, &mut text);
@@ -241,12 +262,12 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 
     /// How many bytes the name at the start of `names` takes, if `names` has all of it and it is not
     /// one that is looked for.
-    fn skippable(&self, names: &[u8], lengths: &[usize]) -> Option<usize> {
+    fn skippable(&self, names: &[u8], lengths: &[usize], scope: Scope) -> Option<usize> {
         let (&length, rest) =
             names.split_first().filter(|(length, _)| (1..128).contains(*length))?;
         let packed = rest.get(..usize::from(length))?;
         let bytes = self.expanded_bytes(packed);
-        let is_wanted = lengths.contains(&bytes) && self.is_global(packed);
+        let is_wanted = lengths.contains(&bytes) && self.is_in(scope, packed);
         (bytes <= MAX_TEXT_BYTES && !is_wanted).then_some(usize::from(length) + 1)
     }
 
@@ -256,10 +277,14 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         packed.iter().map(|&token| self.token_bytes[usize::from(token)]).sum()
     }
 
-    /// Whether the letter of its type is a capital letter.
-    fn is_global(&self, packed: &[u8]) -> bool {
+    /// Whether a symbol is one of those that are looked for, by the letter of its type: a capital one is
+    /// global.
+    fn is_in(&self, scope: Scope, packed: &[u8]) -> bool {
         let first = packed.iter().find_map(|&token| self.token(token).first());
-        first.is_some_and(u8::is_ascii_uppercase)
+        first.is_some_and(|letter| match scope {
+            Scope::Global => letter.is_ascii_uppercase(),
+            Scope::Functions => matches!(letter, b'T' | b't'),
+        })
     }
 
     #[expect(clippy::indexing_slicing, reason = "a byte cannot exceed the table")]

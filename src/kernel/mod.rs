@@ -8,6 +8,7 @@
 //! | `kallsyms`, `image`, `nodes`, `utsname` | symbols, the kernel's image, memory nodes, its name |
 //! | `proof`, `relocation` | whether a VMCOREINFO describes the kernel in memory; one that is made to |
 //! | `btf`, `tasks` | the kernel's own types; by them, the memory of its tasks |
+//! | `active_text` | what the CPUs were running |
 //! | `mem_map`, `struct_page` | where struct pages are, and what they say of their pages |
 //! | `log` | what the kernel logged |
 //!
@@ -15,8 +16,8 @@
 //! alone, so that tests can build a machine of a few bytes. All it reads is hostile: every count is
 //! bounded by the memory that the dump has, and every error is an [`Error`].
 
+pub(crate) mod active_text;
 pub(crate) mod arch;
-#[allow(dead_code, reason = "tasks are found by means of it")]
 pub(crate) mod btf;
 mod error;
 pub(crate) mod image;
@@ -28,7 +29,6 @@ pub(crate) mod physical;
 pub(crate) mod proof;
 pub(crate) mod relocation;
 pub(crate) mod struct_page;
-#[allow(dead_code, reason = "the order of pages is to use it")]
 pub(crate) mod tasks;
 pub(crate) mod translate;
 pub(crate) mod utsname;

@@ -61,6 +61,8 @@ pub(crate) struct StructPageFormat {
     head_link: Option<Field>,
     head_mask: u64,
     slab: Option<Slab>,
+    /// PG_reserved, or 0.
+    reserved: u64,
     hugetlb: Option<Hugetlb>,
     compound_order: Option<CompoundOrder>,
     /// One page type of this kernel, whichever is known: all types have the same form.
@@ -127,6 +129,8 @@ impl StructPageFormat {
             // Without the mask no page is a head.
             head_mask: info.number("PG_head_mask").unwrap_or(0),
             slab: slab.or_else(|| flag(info, "PG_slab").map(Slab::Flag)),
+            // VMCOREINFO does not have it, but it has been the flag before PG_private since 2.6.25.
+            reserved: flag(info, "PG_private").map_or(0, |private| private >> 1),
             hugetlb: hugetlb(info, size),
             compound_order: compound_order(info, size, long),
             a_type: types.iter().find_map(|name| page_type(info, name)),
@@ -316,6 +320,12 @@ impl StructPage<'_> {
             Some(Slab::Flag(mask)) => self.flags & mask != 0,
             None => false,
         }
+    }
+
+    /// Whether the kernel reserved it at boot, as far as PG_reserved can be told.
+    #[must_use]
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.flags & self.format.reserved != 0
     }
 
     /// Whether `_mapcount` holds the page's type rather than a count of its mappings.

@@ -8,6 +8,7 @@ mod narrow;
 mod page_cache;
 pub(crate) mod page_set;
 mod page_size;
+pub(crate) mod page_values;
 mod position;
 pub(crate) mod ranges;
 mod scaled_set;

@@ -3,7 +3,7 @@
 use crate::codec::{Codec, Stored};
 use crate::dump::reader::{LoadedPages, PageDecoder, PageReader, Pages};
 use crate::dump::{PageError, Runs};
-use crate::pages::{Pfn, PfnRange};
+use crate::pages::{Pfn, PfnRange, Span};
 use crate::pipeline::outcome::PageCounts;
 
 /// The result for one page.
@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Batch {
     /// The pages, in ascending order.
     pub(crate) runs: Vec<PfnRange>,
+    /// The step of the [`Feed`](crate::pipeline::feed::Feed) that they are in.
+    pub(crate) step: usize,
     /// The loaded pages, if the input is a stream; other pages are loaded by the worker.
     pub(super) loaded: Option<LoadedPages>,
     /// The result for each page, in the order of the pages.
@@ -32,8 +34,8 @@ pub(crate) struct Batch {
     data: Vec<u8>,
     /// The number of bytes of `data` that are in use.
     used: usize,
-    /// The number of pages whose stored bytes were copied from the input unchanged.
-    copied: u64,
+    /// The indices of the pages whose stored bytes were copied from the input unchanged, ascending.
+    copied: Vec<usize>,
 }
 
 impl Batch {
@@ -44,7 +46,8 @@ impl Batch {
         }
         self.outcomes.clear();
         self.first_unreadable = None;
-        (self.used, self.copied) = (0, 0);
+        self.used = 0;
+        self.copied.clear();
     }
 
     /// Sets the result of the next page: all its bytes are 0.
@@ -68,8 +71,8 @@ impl Batch {
 
     /// Sets the result of the next page: its stored bytes are copied from the input undecoded.
     pub(crate) fn push_copy(&mut self, codec: Codec, bytes: &[u8]) {
+        self.copied.push(self.outcomes.len());
         self.push_bytes(codec, bytes);
-        self.copied += 1;
     }
 
     /// Sets the result of the next page: it is stored raw.
@@ -100,12 +103,43 @@ impl Batch {
         self.first_unreadable.as_ref()
     }
 
-    /// Adds the pages of this batch to `counts`.
-    pub(crate) fn count(&self, counts: &mut PageCounts) {
+    /// The pages with their results.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (Pfn, Outcome)> + '_ {
+        self.runs.iter().flat_map(Span::iter).zip(self.outcomes.iter().copied())
+    }
+
+    /// How many of the first pages have no more than `room` bytes of data, and how many bytes.
+    pub(crate) fn fitting(&self, room: u64) -> (usize, usize) {
+        if self.used as u64 <= room {
+            return (self.outcomes.len(), self.used);
+        }
+        let (mut pages, mut bytes) = (0, 0);
         for outcome in &self.outcomes {
+            let size = if let Outcome::Stored(stored) = outcome { stored.size as usize } else { 0 };
+            if (bytes + size) as u64 > room {
+                break;
+            }
+            (pages, bytes) = (pages + 1, bytes + size);
+        }
+        (pages, bytes)
+    }
+
+    /// Adds all pages of this batch to `counts`.
+    pub(crate) fn count(&self, counts: &mut PageCounts) {
+        self.count_first(self.outcomes.len(), counts);
+    }
+
+    /// Adds the first `pages` pages of this batch to `counts`.
+    pub(crate) fn count_first(&self, pages: usize, counts: &mut PageCounts) {
+        for (pfn, outcome) in self.pages().take(pages) {
             match outcome {
                 Outcome::Zero => counts.zero += 1,
-                Outcome::Unreadable => counts.unreadable += 1,
+                Outcome::Unreadable => {
+                    counts.unreadable += 1;
+                    let first = self.first_unreadable.clone();
+                    let first = first.filter(|(first, _)| *first == pfn);
+                    counts.first_unreadable = counts.first_unreadable.take().or(first);
+                }
                 Outcome::Stored(stored) => {
                     counts.stored_bytes += u64::from(stored.size);
                     let is_raw = stored.flags == 0;
@@ -113,10 +147,7 @@ impl Batch {
                 }
             }
         }
-        counts.copied += self.copied;
-        if counts.first_unreadable.is_none() {
-            counts.first_unreadable.clone_from(&self.first_unreadable);
-        }
+        counts.copied += self.copied.partition_point(|&index| index < pages) as u64;
     }
 }
 
@@ -194,6 +225,7 @@ mod tests {
     fn the_data_is_that_of_the_stored_pages_alone() {
         let mut batch = Batch::default();
         batch.begin(8);
+        batch.runs = vec![PfnRange::from(5..9)];
         batch.push_zero();
         batch.push_copy(Codec::Lzo, &[1, 2]);
         batch.push_unreadable(Pfn::new(7), &PageError::new(PageFault::Data, None, "bad".into()));
@@ -204,6 +236,16 @@ mod tests {
         assert_eq!((counts.zero, counts.compressed, counts.raw, counts.unreadable), (1, 1, 1, 1));
         assert_eq!((counts.copied, counts.stored_bytes), (1, 5));
         assert_eq!(counts.first_unreadable, Some((Pfn::new(7), "bad".to_owned())));
+        assert_eq!(
+            [0, 1, 2, 4, 5, 9].map(|room| batch.fitting(room)),
+            [(1, 0), (1, 0), (3, 2), (3, 2), (4, 5), (4, 5)]
+        );
+        let mut counts = PageCounts::default();
+        batch.count_first(2, &mut counts);
+        assert_eq!(
+            (counts.zero, counts.compressed, counts.copied, counts.unreadable),
+            (1, 1, 1, 0)
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Deals pages out in batches, in ascending order, and sends them through the pipeline.
+//! Deals pages out in batches, step by step, and sends them through the pipeline.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,10 +22,14 @@ pub(crate) fn batch_pages(page_size: PageSize) -> u64 {
     (BATCH_BYTES / page_size.bytes()).max(1)
 }
 
-/// Deals pages out in ascending order.
+/// Deals pages out step by step, in ascending order within each step.
 pub(crate) struct Feed<'a> {
     dump: &'a Dump,
+    /// The pages of the current step, and its index.
     runs: BatchRuns<'a>,
+    step: usize,
+    /// The pages of the steps after it.
+    later: VecDeque<Runs<'a>>,
     /// Pages that were not dealt out, because the stream turned out to end before them.
     lost: Vec<PfnRange>,
     /// Whether the input is a stream that has not ended yet.
@@ -36,9 +41,23 @@ pub(crate) struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// Deals out the pages `kept` of `dump`; `is_all` says whether these are all its pages.
     pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>, is_all: bool) -> Self {
+        Self::of_steps(dump, 0, VecDeque::from([kept]), is_all)
+    }
+
+    /// Deals out the pages of `steps` of `dump`, of which the first has the index `first`. Pages of a
+    /// stream must be one step: it can only be read in ascending order.
+    pub(crate) fn of_steps(
+        dump: &'a Dump,
+        first: usize,
+        mut steps: VecDeque<Runs<'a>>,
+        is_all: bool,
+    ) -> Self {
+        let none = || Box::new(std::iter::empty()) as Runs<'a>;
         Feed {
             dump,
-            runs: BatchRuns::new(kept),
+            runs: BatchRuns::new(steps.pop_front().unwrap_or_else(none)),
+            step: first,
+            later: steps,
             lost: Vec::new(),
             may_end_early: dump.is_sequential(),
             reads_ahead: is_all,
@@ -56,8 +75,16 @@ impl<'a> Feed<'a> {
     /// pages.
     fn fill(&mut self, batch: &mut Batch) -> bool {
         self.drop_lost();
-        self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
-        let Some(first) = batch.runs.first() else { return false };
+        let first = loop {
+            self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
+            if let Some(first) = batch.runs.first() {
+                break first;
+            }
+            let Some(next) = self.later.pop_front() else { return false };
+            self.runs = BatchRuns::new(next);
+            self.step += 1;
+        };
+        batch.step = self.step;
         if self.dump.is_sequential() {
             let loaded = batch.loaded.get_or_insert_with(LoadedPages::of_elf);
             loaded.load(self.dump, &batch.runs);

@@ -103,6 +103,12 @@ pub enum IncompleteReason {
         /// The maximum size in bytes.
         limit: u64,
     },
+    /// The output has reached the size of its device.
+    #[error("the device has only {bytes} bytes")]
+    Capacity {
+        /// Bytes of the device.
+        bytes: u64,
+    },
     /// A page is unreadable, but the headers, which would have to say so, are already in a pipe.
     #[error(
         "a page is unreadable, and the headers that must say so are already in the pipe: write to a file"
@@ -119,6 +125,27 @@ pub enum IncompleteReason {
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl IncompleteReason {
+    /// Whether the output has no room for more, rather than fails.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            IncompleteReason::MaxSize { .. } | IncompleteReason::Capacity { .. } => true,
+            IncompleteReason::Output(error) => matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the work ended early because of the output or the caller, not of the input.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self, IncompleteReason::Output(_) | IncompleteReason::Cancelled) || self.is_full()
+    }
 }
 
 /// How the processing of the pages ended, and what else was lost.

@@ -5,6 +5,8 @@ use std::ops::AddAssign;
 use super::class::{Class, PerClass};
 use super::evidence::Evidence;
 use super::mask::Mask;
+use super::priority::Priority;
+use crate::pages::page_values::ValueBlock;
 use crate::pages::{Pfn, PfnRange};
 
 /// Pages counted by a scan, of one chunk or of all.
@@ -51,6 +53,8 @@ pub(super) struct Chunk {
     classified: Mask,
     /// Excluded pages; some may not be in the input until [`finish`](Self::finish).
     pub(super) excluded: Mask,
+    /// The [`Priority`] of each page, if it is not excluded.
+    pub(super) priorities: ValueBlock,
     pub(super) counts: ScanCounts,
     /// What goes on after the chunk, if its last block does.
     pub(super) continuation: Option<Continuation>,
@@ -66,6 +70,7 @@ impl Chunk {
             kept: mask,
             classified: Mask::new(number),
             excluded: Mask::new(number),
+            priorities: ValueBlock::new(Priority::Other.value()),
             counts: ScanCounts::default(),
             continuation: None,
         }
@@ -96,6 +101,15 @@ impl Chunk {
         self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, pfns);
     }
 
+    /// Gives the pages of `pfns` a priority.
+    pub(super) fn set_priority(&mut self, pfns: PfnRange, priority: Priority) {
+        let here = pfns.intersection(self.pfns());
+        let first = self.pfns().start;
+        if !here.is_empty() {
+            self.priorities.set(here.start - first, here.end - first, priority.value());
+        }
+    }
+
     /// Excludes a poisoned page, and counts it as one unless it has another class.
     pub(super) fn add_poisoned(&mut self, pfn: Pfn) {
         let pfns = PfnRange::of(pfn, 1);
@@ -115,6 +129,10 @@ impl Chunk {
         if let Some((class, pfns)) = exclusion {
             self.exclude(pfns, class);
         }
+        let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns);
+        if let Some(priority) = Priority::of_class(class).filter(|_| !is_excluded) {
+            self.set_priority(pfns, priority);
+        }
         let end = self.pfns().end;
         if pfns.end > end {
             let whole = exclusion.filter(|(_, excluded)| *excluded == pfns);
@@ -133,6 +151,8 @@ impl Chunk {
             self.classify(here, block.class);
             if let Some(class) = block.excluded_for {
                 self.exclude(here, class);
+            } else if let Some(priority) = Priority::of_class(block.class) {
+                self.set_priority(here, priority);
             }
             self.excluded.retain(&self.kept);
         }

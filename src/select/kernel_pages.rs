@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::kernel::translate::{Kernel, Translator};
-use crate::kernel::{image, log};
-use crate::pages::{PageGrid, Pfn, PfnRange, PhysRange, Position};
+use super::kernel_memory::KernelMemory;
+use crate::pages::{PageGrid, Pfn, PfnRange, PhysRange};
 
 /// What a page of the kernel holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,26 +33,18 @@ pub(super) struct KernelPages {
 }
 
 impl KernelPages {
-    /// Finds the kernel's image, log and page tables, besides its `struct_pages`.
-    pub(super) fn find(
-        kernel: &Kernel<'_>,
-        translator: &Translator<'_>,
-        struct_pages: Vec<PhysRange>,
-        grid: PageGrid,
-    ) -> Self {
-        let mut tables = Vec::new();
-        // Where a table cannot be read, those that it leads to are not found.
-        let _ = translator.tables(&mut |table| tables.push(table));
-        let runs = |extents: Vec<PhysRange>| -> Vec<PfnRange> {
+    /// The pages of `memory`.
+    pub(super) fn new(memory: &KernelMemory, grid: PageGrid) -> Self {
+        let runs = |extents: &[PhysRange]| -> Vec<PfnRange> {
             let extents = extents.iter().filter(|extent| !extent.is_empty());
             grid.runs_touched(extents.copied())
         };
         KernelPages {
             kinds: vec![
-                (KernelPageKind::Image, runs(image::image(kernel, translator))),
-                (KernelPageKind::Log, runs(log_extents(kernel, translator))),
-                (KernelPageKind::PageTable, runs(tables)),
-                (KernelPageKind::StructPages, runs(struct_pages)),
+                (KernelPageKind::Image, runs(&memory.image.pages())),
+                (KernelPageKind::Log, runs(&memory.log)),
+                (KernelPageKind::PageTable, runs(&memory.tables)),
+                (KernelPageKind::StructPages, runs(&memory.struct_pages)),
             ],
         }
     }
@@ -87,18 +78,4 @@ impl KernelPages {
     pub(super) fn first_within(&self, pfns: PfnRange) -> Option<(Pfn, KernelPageKind)> {
         self.within(pfns).map(|(kind, run)| (run.start, kind)).min_by_key(|(pfn, _)| *pfn)
     }
-}
-
-/// Physical addresses of the log, as far as it can be found.
-fn log_extents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<PhysRange> {
-    let mut extents = Vec::new();
-    // Without the symbols of the log, its pages cannot be found.
-    let Ok(vaddr_ranges) = log::memory(kernel) else { return extents };
-    for vaddrs in vaddr_ranges {
-        for (vaddrs, found) in translator.runs(vaddrs) {
-            let Ok(paddr) = found else { continue };
-            extents.push(PhysRange::new(paddr, paddr.saturating_add(vaddrs.len())));
-        }
-    }
-    extents
 }

@@ -23,8 +23,10 @@ mod chunk;
 mod class;
 mod classes;
 mod evidence;
+mod kernel_memory;
 mod kernel_pages;
 mod mask;
+pub(crate) mod priority;
 mod reasons;
 mod rules;
 mod scan;
@@ -32,19 +34,24 @@ mod selection;
 mod struct_pages;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::atomic::Ordering;
 
 use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
 use crate::error::{Error, Result};
+use crate::kernel::arch::Architecture;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
+use kernel_memory::KernelMemory;
 use kernel_pages::KernelPages;
+use priority::{KernelParts, PageOrder, Priority};
 use reasons::SelectError;
 use rules::Rules;
 use scan::{Scan, ScanInput, scan};
@@ -52,6 +59,7 @@ use struct_pages::StructPages;
 
 pub use census::{Census, ClassCount};
 pub use class::Class;
+pub use priority::WriteOrder;
 pub use selection::{SelectRequest, Selection};
 
 /// Give up if more than one in this many struct pages is unreadable.
@@ -92,12 +100,14 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     });
     let selection = prepared.and_then(|mut prepared| {
         let lacks_memory = prepared.struct_pages.are_in_a_hole(dump);
-        let scan = prepared
+        let mut scan = prepared
             .scan_until_consistent(dump, &all, request)
             .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
+        let order = prepared.order(dump, &mut scan);
         let selection = Selection::of_scan(dump, request.level, scan, &prepared.rules, zones);
-        Ok(Selection { managed: prepared.struct_pages.pfns().collect(), ..selection })
+        let managed = prepared.struct_pages.pfns().collect();
+        Ok(Selection { managed, order, ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);
@@ -142,6 +152,7 @@ struct Prepared {
     format: StructPageFormat,
     struct_pages: StructPages,
     kernel_pages: KernelPages,
+    parts: KernelParts,
     rules: Rules,
     /// Free pages as the zones count them, where all zones can be read.
     zones_free_pages: Option<u64>,
@@ -161,7 +172,8 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
-        let kernel_pages = KernelPages::find(&kernel, &translator, extents, dump.grid());
+        let memory = KernelMemory::find(dump, &kernel, &translator, extents);
+        let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));
         }
@@ -172,7 +184,27 @@ impl Prepared {
             format,
             struct_pages,
             kernel_pages,
+            parts: KernelParts::find(&memory, &translator, &roots(dump), dump.grid()),
         })
+    }
+
+    /// The order of the pages that are kept.
+    fn order(&self, dump: &Dump, scan: &mut Scan) -> PageOrder {
+        let mut priorities = std::mem::take(&mut scan.priorities);
+        // The kernel's tables may lead anywhere, but only pages of the dump need a priority. What a struct
+        // page says of a page counts more than its place: the kernel frees parts of its image.
+        let all = PfnRange::new(Pfn::ZERO, dump.max_mapnr());
+        let mut set = |runs: &[PfnRange], priority: Priority| {
+            let runs = runs.iter().map(|run| run.intersection(all));
+            priorities.replace(runs, priority.value(), Priority::OF_KERNEL);
+        };
+        let pages = |ranges: Vec<PhysRange>| dump.grid().runs_touched(ranges.into_iter());
+        let struct_pages = pages(self.struct_pages.extents().collect());
+        set(&struct_pages, Priority::StructPagesOfMissing);
+        let kept = dump.kept().flat_map(|run| scan.excluded.gaps_within(run));
+        set(&pages(self.struct_pages.extents_of(kept)), Priority::StructPages);
+        self.parts.iter().for_each(|(priority, runs)| set(runs, priority));
+        PageOrder::new(priorities)
     }
 
     /// Scans the struct pages again and again, until no class that is left contradicts itself.
@@ -217,6 +249,16 @@ impl Prepared {
         let is_enabled = self.rules.disabled(Class::Free).is_none();
         self.zones_free_pages.filter(|_| is_whole && is_enabled)
     }
+}
+
+/// The page tables that the CPUs used, as far as the notes have them.
+fn roots(dump: &Dump) -> Vec<PhysAddr> {
+    // Bits 12 to 51 are the address (Intel SDM vol. 3, 4.5).
+    let address = |cr3: &u64| PhysAddr::new(cr3 & 0x000f_ffff_ffff_f000);
+    let is_x86_64 = dump.arch() == Architecture::X86_64;
+    let roots = dump.notes().cr3.iter().filter(|_| is_x86_64).map(address);
+    let roots: BTreeSet<PhysAddr> = roots.collect();
+    roots.into_iter().collect()
 }
 
 /// Ensures that a page frame number of the dump is one of the kernel.

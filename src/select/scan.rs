@@ -7,6 +7,7 @@ use super::chunk::{Chunk, Continuation, ScanCounts};
 use super::class::Class;
 use super::kernel_pages::{KernelPageKind, KernelPages};
 use super::mask::{CHUNK_PAGES, Mask, chunk_pfns};
+use super::priority::Priority;
 use super::reasons::SelectError;
 use super::rules::Rules;
 use super::struct_pages::{ArrayPart, StructPages};
@@ -15,6 +16,7 @@ use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::{MAX_ORDER, StructPage, StructPageFormat};
 use crate::pages::page_set::PageSet;
+use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline;
 
@@ -35,6 +37,8 @@ pub(super) struct ScanInput<'a> {
 pub(super) struct Scan {
     /// The excluded pages; the input has all of them.
     pub(super) excluded: PageSet,
+    /// The [`Priority`] of each page that is not excluded, as far as struct pages say it.
+    pub(super) priorities: PageValues,
     pub(super) counts: ScanCounts,
 }
 
@@ -55,7 +59,11 @@ pub(super) fn scan(
         }
         Ok(numbers.find(|&number| input.struct_pages.has_any(chunk_pfns(number))))
     };
-    let mut found = Scan { excluded: PageSet::default(), counts: ScanCounts::default() };
+    let mut found = Scan {
+        excluded: PageSet::default(),
+        priorities: PageValues::new(Priority::Other.value()),
+        counts: ScanCounts::default(),
+    };
     let mut continuation: Option<Continuation> = None;
     let mut next_number = 0;
     let mut bitmap = Vec::new();
@@ -68,6 +76,7 @@ pub(super) fn scan(
         bitmap.clear();
         bitmap.extend(chunk.excluded.bytes());
         found.excluded.push(&bitmap);
+        found.priorities.push(chunk.number, &chunk.priorities);
         Ok(())
     })?;
     Ok(found)
@@ -204,11 +213,19 @@ impl<'a> Scanner<'a> {
         match self.input.rules.classify(page, pfn) {
             // In a kernel that does not mark tails, those of its own compounds look like single
             // pages: skip them with their head.
-            Verdict::Unclassified if !self.input.format.knows_tails() => {
+            Verdict::Unclassified => {
                 let pages = page.compound_order(pfn).map_or(1, |order| 1 << order);
+                if page.is_slab() {
+                    chunk.set_priority(PfnRange::of(pfn, pages), Priority::Slab);
+                } else if page.is_reserved() {
+                    chunk.set_priority(PfnRange::of(pfn, 1), Priority::Reserved);
+                }
+                if self.input.format.knows_tails() {
+                    return alone;
+                }
+                // Tails of the kernel's own compounds look like single pages: skip them with their head.
                 Covered { end: pfn + pages, is_kept: self.input.rules.know_poisoned() }
             }
-            Verdict::Unclassified => alone,
             Verdict::Inconsistent { class, why, is_poisoned } => {
                 let evidence = &mut evidence.classes[class];
                 evidence.inconsistent += 1;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::census::{Census, ClassCount};
 use super::class::{Class, PerClass};
+use super::priority::PageOrder;
 use super::reasons::{Doubt, SelectError};
 use super::rules::Rules;
 use super::scan::Scan;
@@ -76,6 +77,8 @@ pub struct Selection {
     pub warnings: Vec<String>,
     /// Pages that may have a struct page: those of the kernel's memory sections or nodes.
     pub(crate) managed: Vec<PfnRange>,
+    /// In which order the kept pages are written.
+    pub(crate) order: PageOrder,
     /// Which classes that the level excludes are disabled, and why, without saying that pages are kept.
     pub(super) unidentified: Option<String>,
 }
@@ -123,7 +126,7 @@ impl Selection {
         rules: &Rules,
         zones: Option<u64>,
     ) -> Self {
-        let Scan { excluded, counts } = scan;
+        let Scan { excluded, counts, .. } = scan;
         let classes = Class::ALL.map(|class| ClassCount {
             class,
             pages: counts.pages[class],
@@ -179,6 +182,7 @@ impl Selection {
             level_before: None,
             warnings,
             managed: Vec::new(),
+            order: PageOrder::default(),
             unidentified,
         }
     }

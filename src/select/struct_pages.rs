@@ -9,7 +9,7 @@ use crate::dump::Dump;
 use crate::kernel::mem_map::{MemMap, MemMapRun};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
-use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
+use crate::pages::{PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
 
 /// How often the same memory may appear as struct pages: the tails of hugetlb pages may share theirs.
 const MAX_REPEATS: u64 = 64;
@@ -91,6 +91,30 @@ impl StructPages {
         pieces.map(|piece| PhysRange::new(piece.paddr, piece.paddr_end()))
     }
 
+    /// Physical addresses of the struct pages of `pfns`, which ascend; those of neighbours are one range.
+    pub(super) fn extents_of(&self, pfns: impl Iterator<Item = PfnRange>) -> Vec<PhysRange> {
+        let mut extents: Vec<PhysRange> = Vec::new();
+        for run in pfns {
+            for part in self.within(run) {
+                let first = (part.pfns.start - part.array.pfns.start) * self.struct_bytes;
+                let wanted = first..first + part.pfns.len() * self.struct_bytes;
+                let pieces = &part.array.pieces;
+                let from = pieces.partition_point(|piece| piece.bytes.end <= wanted.start);
+                for piece in pieces.iter().skip(from).take_while(|p| p.bytes.start < wanted.end) {
+                    let start = piece.bytes.start.max(wanted.start);
+                    let end = piece.bytes.end.min(wanted.end);
+                    let paddr = piece.paddr + (start - piece.bytes.start);
+                    let extent = PhysRange::of(paddr, end - start);
+                    match extents.last_mut() {
+                        Some(last) if is_near(*last, extent) => last.end = extent.end,
+                        _ => extents.push(extent),
+                    }
+                }
+            }
+        }
+        extents
+    }
+
     /// Whether some are in memory that the machine has not, as far as the dump says.
     pub(super) fn are_in_a_hole(&self, dump: &Dump) -> bool {
         let mut pieces = self.arrays.iter().flat_map(|array| &array.pieces);
@@ -127,6 +151,12 @@ impl StructPages {
             })
             .take_while(|part| !part.pfns.is_empty())
     }
+}
+
+/// Whether `next` begins in the page, of the smallest size, in which `last` ends.
+fn is_near(last: PhysRange, next: PhysRange) -> bool {
+    let page = PageSize::MIN.bytes();
+    last.end <= next.start && next.start.get() / page <= last.end.get() / page
 }
 
 impl StructPageArray {

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
-use crate::sink::{FileEnd, Sink, Space, fill_with_zeros};
+use crate::sink::{FileEnd, Room, Sink, Space, fill_with_zeros};
 
 /// A file that is written by pwrite(2).
 #[derive(Debug)]
@@ -89,6 +89,20 @@ impl Sink for FileSink {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.fill(range),
             result => result,
         }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn room(&self) -> Room {
+        if self.is_new_file {
+            let statistics = rustix::fs::fstatvfs(&self.file).ok();
+            let free = statistics.map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+            return Room { free, ..Room::default() };
+        }
+        let end = rustix::fs::seek(&self.file, SeekFrom::End(0)).ok();
+        Room { capacity: end.filter(|&end| end > 0), ..Room::default() }
     }
 
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -170,7 +170,9 @@ impl<W: Write + Send> Sink for FlattenedSink<W> {
         end.write_header(self)?;
         self.write_record()?;
         self.start()?;
-        self.put(&flattened::end_mark())?;
+        if !end.is_broken {
+            self.put(&flattened::end_mark())?;
+        }
         self.out.flush()?;
         if let Some(reservation) = &self.reservation {
             // Gives back reserved space that was not used.

@@ -52,6 +52,15 @@ pub enum Space {
     End(u64),
 }
 
+/// How much an output can hold, as far as that is known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// Bytes of a device.
+    pub capacity: Option<u64>,
+    /// Bytes that are free on the file system of a new file.
+    pub free: Option<u64>,
+}
+
 /// How a file ends.
 #[derive(Debug, Clone, Default)]
 pub struct FileEnd<'a> {
@@ -59,6 +68,8 @@ pub struct FileEnd<'a> {
     pub size: u64,
     /// A range that was reserved and has stayed unused: nobody reads it.
     pub unused: Range<u64>,
+    /// Whether a stream breaks off here, and so must have no end mark.
+    pub is_broken: bool,
     /// The bytes that make the file good, if it has such, and their offset.
     pub header: Option<(u64, &'a [u8])>,
 }
@@ -127,6 +138,11 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// How much the output can hold.
+    fn room(&self) -> Room {
+        Room::default()
+    }
+
     /// Fills `buf` with what was written from `offset` on.
     ///
     /// # Errors
@@ -134,6 +150,14 @@ pub trait Sink: Send {
     fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let _ = (offset, buf);
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Waits until all that was written is on disk, if the output is on one.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at): what was written may be lost.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Whether bytes can be written again: an early header that says "incomplete" can be made
@@ -161,6 +185,11 @@ impl Sink for NullSink {
 
     fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
         Ok(())
+    }
+
+    /// As of a plain file, whose size it tells.
+    fn can_rewrite(&self) -> bool {
+        true
     }
 
     fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {

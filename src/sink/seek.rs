@@ -117,7 +117,7 @@ mod tests {
         sink.write_at(0, b"ab").unwrap();
         sink.write_at(2, b"c").unwrap();
         sink.write_zeros(6..7).unwrap();
-        let end = FileEnd { size: 9, unused: 7..8, header: Some((0, b"A")) };
+        let end = FileEnd { size: 9, unused: 7..8, header: Some((0, b"A")), is_broken: false };
         assert_eq!(sink.close(end).unwrap(), 9);
         assert_eq!(sink.into_inner().into_inner(), b"Abc-ef\0\0\0-");
     }

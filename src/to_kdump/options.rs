@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::format::dump_level::DumpLevel;
@@ -32,6 +33,10 @@ pub struct ConvertOptions {
     pub threads: usize,
     /// Maximum size of the (unflattened) file in bytes. Default: `None`, no limit.
     pub max_size: Option<u64>,
+    /// How often to wait until all that was written is on disk: after a power failure, a plain file on
+    /// a journalling file system has what was written up to then. Default: every 5 seconds; `None` for
+    /// never.
+    pub sync_interval: Option<Duration>,
     /// The crash time of a core without `CRASHTIME=`, in seconds since the epoch. Default: 0. The
     /// library does not look at `SOURCE_DATE_EPOCH`; the command does.
     pub timestamp: u64,
@@ -48,6 +53,7 @@ impl Default for ConvertOptions {
             strict: false,
             threads: 1,
             max_size: None,
+            sync_interval: Some(Duration::from_secs(5)),
             timestamp: 0,
             cancel: Arc::default(),
         }
@@ -89,6 +95,12 @@ impl ConvertOptions {
     #[must_use]
     pub fn max_size(self, bytes: impl Into<Option<u64>>) -> Self {
         ConvertOptions { max_size: bytes.into(), ..self }
+    }
+
+    /// Sets how often to wait until all that was written is on disk.
+    #[must_use]
+    pub fn sync_interval(self, interval: impl Into<Option<Duration>>) -> Self {
+        ConvertOptions { sync_interval: interval.into(), ..self }
     }
 
     /// Sets the crash time of a core without one, in seconds since the epoch.

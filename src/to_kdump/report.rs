@@ -7,7 +7,7 @@ use crate::format::dump_level::DumpLevel;
 use crate::pages::page_set::PageSet;
 use crate::pages::{PageSize, Pfn};
 use crate::pipeline::outcome::{IncompleteReason, PageCounts};
-use crate::select::Census;
+use crate::select::{Census, WriteOrder};
 
 /// What a conversion did.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct ConvertReport {
     pub page_size: PageSize,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
+    /// In which order the pages were written.
+    pub order: WriteOrder,
     /// Pages by outcome.
     pub pages: PageCounts,
     /// Numbers of pages of the input by their use in the kernel.
@@ -35,6 +37,9 @@ pub struct ConvertReport {
     pub output_bytes: u64,
     /// Why the dump is incomplete; empty if it is complete.
     pub reasons: Vec<IncompleteReason>,
+    /// Why the file is a complete dump of a higher level than the one that was asked for, if it is.
+    /// Some pages of the classes that the level excludes may be in it all the same.
+    pub cut_short: Option<IncompleteReason>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

@@ -40,10 +40,14 @@ impl UtsnameCapture {
         self.places.iter().for_each(|place| place.look(pfn, page));
     }
 
-    /// The kernel's name, if it was captured from pages before `end` and agrees with `info`.
-    pub(crate) fn found(&self, info: Option<&Vmcoreinfo>, end: Pfn) -> Option<NewUtsname> {
+    /// The kernel's name, if it was captured from written pages and agrees with `info`.
+    pub(crate) fn found(
+        &self,
+        info: Option<&Vmcoreinfo>,
+        is_written: impl Fn(Pfn) -> bool,
+    ) -> Option<NewUtsname> {
         let info = info?;
-        self.places.iter().find_map(|place| recognise(&place.bytes(end)?, info))
+        self.places.iter().find_map(|place| recognise(&place.bytes(&is_written)?, info))
     }
 }
 
@@ -80,10 +84,10 @@ impl Capture {
         }
     }
 
-    /// The bytes, if all were captured from pages before `end`. Other threads may already have seen
+    /// The bytes, if all were captured from written pages. Other threads may already have seen
     /// pages after the last written one, and the output must not depend on that.
-    fn bytes(&self, end: Pfn) -> Option<Vec<u8>> {
-        if self.pages.end > end {
+    fn bytes(&self, is_written: impl Fn(Pfn) -> bool) -> Option<Vec<u8>> {
+        if !self.pages.iter().all(is_written) {
             return None;
         }
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
@@ -99,7 +103,7 @@ mod tests {
         let capture = Capture::new((Pfn::new(3), 0xffe), PageSize::MIN, 4);
         let page = |fill: u8| (0..4096u32).map(|i| fill + (i % 16) as u8).collect::<Vec<u8>>();
         let look = |pfn, fill| capture.look(Pfn::new(pfn), &page(fill));
-        let bytes = |end| capture.bytes(Pfn::new(end));
+        let bytes = |end| capture.bytes(|pfn| pfn < Pfn::new(end));
         look(4, 0x40);
         assert_eq!(bytes(9), None);
         look(2, 0x20);

@@ -1,33 +1,33 @@
-//! Writes a kdump file in ascending order of pfns: headers and 1st bitmap first, then page data,
-//! descriptors and 2nd bitmap as they grow.
+//! Writes a kdump file: headers and bitmaps first, then page data and descriptors, batch by batch.
 //!
-//! Data is written before its descriptors, and descriptors before their bits of the 2nd bitmap. So
-//! wherever the output ends, it is a consistent dump of the pages before that point. The final main
-//! header comes last: until then, a file says "incomplete". A stream cannot be rewritten, so the few
-//! bytes of its header that depend on the end are written last.
+//! The 2nd bitmap has the bits of all planned pages from the start, so the place of each descriptor is
+//! known in whatever order the pages come. A descriptor that is not written yet is all zeros, by which
+//! readers know a page that an incomplete dump lacks. Data is written before its descriptors. So
+//! wherever the output ends, it is a dump of the pages that were written before.
+//!
+//! The final main header comes last: until then, a file says "incomplete". A stream cannot be
+//! rewritten, so the few bytes of its header that depend on the end are written last.
 
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use crate::dump::Runs;
 use crate::error::{Error, Result};
 use crate::format::kdump::{
-    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, PAGE_DESC_BYTES, PageDesc,
+    DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader, PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::StructLayout;
-use crate::kdump_tables::BitmapWriter;
-use crate::pages::ranges::append;
-use crate::pages::{Pfn, PfnRange, Position, Span};
+use crate::kdump_tables::{BitmapWriter, Entry, Tables, compact};
+use crate::pages::page_set::PageSet;
+use crate::pages::{FileOffset, Pfn, PfnRange, Position};
 use crate::pipeline::batch::{Batch, Outcome};
 use crate::sink::{FileEnd, Sink, Space};
+use crate::to_kdump::descriptors::Descriptors;
 use crate::to_kdump::layout::KdumpLayout;
 
-/// Bytes of descriptors that are buffered, those of 5461 pages: the most that a stream loses if it is
-/// cut off. Each buffer becomes one record of a flattened stream.
-const DESCRIPTOR_BUFFER_BYTES: usize = 128 << 10;
-
-/// Parts of the 2nd bitmap with a smaller gap between them are reserved together.
-const RESERVE_GAP_BYTES: u64 = 1 << 20;
+/// Bytes that are written at a time once an output has no room for all of a batch.
+const SMALL_WRITE_BYTES: usize = 64 << 10;
 
 /// Writes bytes of the notes at their offset within the note area.
 pub(crate) type NoteWriter<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
@@ -37,28 +37,60 @@ pub(crate) struct Writer<'a> {
     layout: KdumpLayout,
     struct_layout: StructLayout,
     sink: &'a mut dyn Sink,
-    bitmap2: BitmapWriter,
-    /// The descriptors that are not yet written, the offset of the first, and their pages.
-    descriptors: Vec<u8>,
-    descriptors_at: u64,
-    described: Vec<PfnRange>,
-    /// The offset of the next page's data.
-    data: u64,
+    /// The pages that have a place in the descriptor table.
+    planned: PageSet,
+    descriptors: Descriptors,
+    /// Where the data of the next pages goes; its end is the most that the file may take.
+    space: Range<u64>,
+    /// Where page data starts, and one past its last byte.
+    data: Range<u64>,
+    /// Whether a stream ends before all descriptors.
+    is_broken: bool,
+    /// How often to wait until all is on disk, and when that was last.
+    sync_interval: Option<Duration>,
+    synced: Instant,
+    /// How many descriptors the table has, if not one for each planned page.
+    written_pages: Option<u64>,
+}
+
+/// How much of a batch was written.
+pub(crate) struct Pushed {
+    /// The first pages that were written.
+    pub(crate) pages: usize,
+    /// Why it is not all of them.
+    pub(crate) stop: Option<Full>,
+}
+
+/// Why an output takes no more.
+#[derive(Debug)]
+pub(crate) enum Full {
+    /// The file would become too large.
+    Space,
+    /// Writing failed.
+    Failed(io::Error),
 }
 
 impl<'a> Writer<'a> {
+    /// A writer of a file in which the `planned` pages have descriptors, and that may have `limit`
+    /// bytes.
     pub(crate) fn new(
         layout: KdumpLayout,
         struct_layout: StructLayout,
+        planned: PageSet,
+        limit: Option<u64>,
+        sync_interval: Option<Duration>,
         sink: &'a mut dyn Sink,
     ) -> Self {
         Writer {
             sink,
-            bitmap2: BitmapWriter::new(layout.bitmap2.clone()),
-            descriptors: Vec::with_capacity(DESCRIPTOR_BUFFER_BYTES),
-            descriptors_at: layout.descriptors.start,
-            described: Vec::new(),
-            data: layout.data,
+            descriptors: Descriptors::new(layout.descriptors.start),
+            space: layout.data..limit.unwrap_or(u64::MAX),
+            data: layout.zero_page.unwrap_or(layout.data)..layout.data,
+            is_broken: false,
+            sync_interval,
+            synced: Instant::now(),
+            written_pages: None,
+            planned,
             layout,
             struct_layout,
         }
@@ -69,38 +101,46 @@ impl<'a> Writer<'a> {
         self.sink.can_rewrite()
     }
 
-    /// The size of the file so far, in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.data
+    /// Whether the tables can be put in order once they are written.
+    pub(crate) fn can_compact(&mut self) -> bool {
+        self.sink.can_rewrite() && self.sink.read_back(0, &mut []).is_ok()
     }
 
-    /// Reserves space for everything that must be written even if the disk becomes full, and writes
-    /// everything that precedes the page data.
+    /// The size of the file so far, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.data.end
+    }
+
+    /// The pages that have a place in the descriptor table.
+    pub(crate) fn planned(&self) -> &PageSet {
+        &self.planned
+    }
+
+    /// Writes everything that precedes the page data, and reserves space for the descriptors.
     ///
     /// `copy_notes` writes the notes at their offset within the note area.
     pub(crate) fn begin(
         &mut self,
         header: &DiskDumpHeader,
         present: Runs<'_>,
-        kept: Runs<'_>,
-        kept_pages: u64,
         copy_notes: &mut dyn FnMut(&mut NoteWriter<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.reserve(kept, kept_pages)
-            .map_err(Error::write("the headers: there is no room for them"))?;
+        self.reserve().map_err(Error::write("the headers: there is no room for them"))?;
         self.write_early_header(header)?;
-        let layout = &self.layout;
         let failed = || Error::write("the sub header");
-        let sub_header = layout.sub_header.encode(self.struct_layout);
-        self.sink.write_at(layout.sub_header_offset, &sub_header).map_err(failed())?;
+        self.write_sub_header(&self.layout.sub_header.clone())?;
+        let layout = &self.layout;
         let sink = &mut *self.sink;
         copy_notes(&mut |at, bytes| {
             sink.write_at(layout.notes.start + at, bytes).map_err(Error::write("the notes"))
         })?;
         self.sink.write_zeros(layout.notes.end..layout.bitmap1.start).map_err(failed())?;
-        // If the output ends early, bits that an older output left there would count as pages.
-        self.sink.discard_stale(layout.bitmap2.clone()).map_err(Error::write("the 2nd bitmap"))?;
-        self.write_bitmap1(present).map_err(Error::write("the 1st bitmap"))?;
+        // If the output ends early, descriptors that an older output left there would count.
+        let table = layout.descriptors.clone();
+        self.sink.discard_stale(table).map_err(Error::write("the page descriptors"))?;
+        let bitmap1 = layout.bitmap1.clone();
+        write_bitmap(self.sink, bitmap1, present).map_err(Error::write("the 1st bitmap"))?;
+        self.write_bitmap2().map_err(Error::write("the 2nd bitmap"))?;
         if let Some(offset) = self.layout.zero_page {
             let zeros = offset..offset + u64::from(self.layout.block_size);
             self.sink.write_zeros(zeros).map_err(Error::write("the shared zero page"))?;
@@ -108,30 +148,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn reserve(&mut self, kept: Runs<'_>, kept_pages: u64) -> io::Result<()> {
-        let start = self.layout.descriptors.start;
-        let table = start..start + kept_pages * PAGE_DESC_BYTES as u64;
-        let bitmap_bytes = self.layout.bitmap2.end - self.layout.bitmap2.start;
-        let gathered_bytes = DESCRIPTOR_BUFFER_BYTES as u64 + u64::from(self.layout.block_size);
-        let end_bytes = bitmap_bytes + gathered_bytes.min(table.end - table.start);
+    /// Reserves space for what must be written even if the disk becomes full.
+    fn reserve(&mut self) -> io::Result<()> {
+        // Of a stream: the buffered descriptors, each perhaps a record of its own, and the header.
+        let end_bytes = 2 * self.descriptors.most_bytes() + u64::from(self.layout.block_size);
         self.sink.reserve(Space::End(end_bytes))?;
-        self.sink.reserve(Space::Range(table))?;
-        let mut part: Option<Range<u64>> = None;
-        for run in kept {
-            let start = self.layout.bitmap2.start;
-            let bytes = start + run.start.get() / 8..start + run.end.get().div_ceil(8);
-            part = match part {
-                Some(part) if bytes.start < part.end + RESERVE_GAP_BYTES => {
-                    Some(part.start..bytes.end)
-                }
-                Some(part) => {
-                    self.sink.reserve(Space::Range(part))?;
-                    Some(bytes)
-                }
-                None => Some(bytes),
-            };
-        }
-        part.map_or(Ok(()), |part| self.sink.reserve(Space::Range(part)))
+        let start = self.layout.descriptors.start;
+        let bytes = self.planned.count() * PAGE_DESC_BYTES as u64;
+        self.sink.reserve(Space::Range(start..start + bytes))
     }
 
     fn write_early_header(&mut self, header: &DiskDumpHeader) -> Result<()> {
@@ -151,35 +175,64 @@ impl<'a> Writer<'a> {
         self.sink.write_zeros(rest).map_err(failed())
     }
 
-    fn write_bitmap1(&mut self, present: Runs<'_>) -> io::Result<()> {
-        let mut bitmap = BitmapWriter::new(self.layout.bitmap1.clone());
-        for run in present {
-            bitmap.set(run, self.sink)?;
-        }
-        bitmap.finish(self.sink)
+    /// Writes the sub header, perhaps in place of an earlier one.
+    pub(crate) fn write_sub_header(&mut self, sub_header: &KdumpSubHeader) -> Result<()> {
+        let bytes = sub_header.encode(self.struct_layout);
+        let offset = self.layout.sub_header_offset;
+        self.sink.write_at(offset, &bytes).map_err(Error::write("the sub header"))
     }
 
-    /// Appends the pages of `batch`.
-    pub(crate) fn push(&mut self, batch: &Batch) -> io::Result<()> {
-        self.sink.write_at(self.data, batch.data())?;
-        let mut offset = self.data;
-        self.data += batch.data().len() as u64;
+    fn write_bitmap2(&mut self) -> io::Result<()> {
+        let planned = Box::new(self.planned.runs());
+        write_bitmap(self.sink, self.layout.bitmap2.clone(), planned)
+    }
+
+    /// Appends the pages of `batch`, or as many of the first ones as there is room for.
+    pub(crate) fn push(&mut self, batch: &Batch) -> Pushed {
+        let room = self.space.end.saturating_sub(self.space.start);
+        let (pages, bytes) = batch.fitting(room);
+        let (data, _) = batch.data().split_at(bytes);
+        let is_all = pages == batch.outcomes().len();
+        let mut pushed = Pushed { pages, stop: (!is_all).then_some(Full::Space) };
+        if let Err(error) = self.sink.write_at(self.space.start, data) {
+            let (pages, _) = batch.fitting(self.write_some(data));
+            pushed = Pushed { pages, stop: Some(Full::Failed(error)) };
+        }
         let order = self.struct_layout.byte_order();
-        let pfns = batch.runs.iter().flat_map(Span::iter);
-        for (pfn, outcome) in pfns.zip(batch.outcomes()) {
+        let mut run_end = Pfn::ZERO;
+        let mut rank = 0;
+        for (pfn, outcome) in batch.pages().take(pushed.pages) {
+            rank = if pfn == run_end && rank > 0 { rank + 1 } else { self.planned.rank(pfn) };
+            run_end = pfn + 1;
             let desc = match outcome {
-                Outcome::Unreadable => continue,
+                Outcome::Unreadable if self.sink.can_rewrite() => continue,
+                Outcome::Unreadable => PageDesc::UNREADABLE,
                 Outcome::Zero => self.zero_page(),
                 Outcome::Stored(stored) => {
-                    let desc = PageDesc { offset, size: stored.size, flags: stored.flags };
-                    offset += u64::from(stored.size);
-                    desc
+                    let offset = self.space.start;
+                    self.space.start += u64::from(stored.size);
+                    PageDesc { offset, size: stored.size, flags: stored.flags }
                 }
             };
-            desc.append_to(&mut self.descriptors, order);
-            append(&mut self.described, Span::new(pfn, pfn + 1));
+            self.descriptors.push(rank, desc, order);
         }
-        Ok(())
+        self.data.end = self.data.end.max(self.space.start);
+        pushed
+    }
+
+    /// Writes as much of `data` as the output takes, after writing all of it failed; returns the
+    /// number of bytes.
+    fn write_some(&mut self, data: &[u8]) -> u64 {
+        let mut at = self.space.start;
+        if self.sink.can_rewrite() {
+            for piece in data.chunks(SMALL_WRITE_BYTES) {
+                if self.sink.write_at(at, piece).is_err() {
+                    break;
+                }
+                at += piece.len() as u64;
+            }
+        }
+        at - self.space.start
     }
 
     /// The descriptor of the stored page that all zero pages share.
@@ -189,49 +242,118 @@ impl<'a> Writer<'a> {
         PageDesc { offset, size: self.layout.block_size, flags: 0 }
     }
 
-    /// Writes descriptors and the 2nd bitmap if enough have accumulated; returns whether all pages so
-    /// far are in the output.
+    /// Writes descriptors if enough have accumulated; returns whether all pages so far are in the
+    /// output. Now and then, waits until all that is on disk.
+    ///
+    /// Data is appended. So where a descriptor is on disk before its data, as may be between two such
+    /// waits, the file of a journalling file system ends before the data: the page cannot be read, but
+    /// nothing else is taken for it.
     pub(crate) fn checkpoint(&mut self) -> io::Result<bool> {
-        let due = self.descriptors.len() >= DESCRIPTOR_BUFFER_BYTES;
-        if due {
-            self.write_descriptors()?;
+        let must_sync =
+            self.sync_interval.is_some_and(|interval| self.synced.elapsed() >= interval);
+        let is_due = must_sync || self.descriptors.is_due();
+        if is_due {
+            self.descriptors.write(self.sink)?;
         }
-        Ok(due)
+        if must_sync {
+            self.sink.sync()?;
+            self.synced = Instant::now();
+        }
+        Ok(is_due)
     }
 
-    fn write_descriptors(&mut self) -> io::Result<()> {
-        self.sink.write_at(self.descriptors_at, &self.descriptors)?;
-        self.descriptors_at += self.descriptors.len() as u64;
-        self.descriptors.clear();
-        let next_pfn = self.described.last().map_or(Pfn::ZERO, |run| run.end);
-        for run in self.described.drain(..) {
-            self.bitmap2.set(run, self.sink)?;
-        }
-        self.bitmap2.checkpoint(next_pfn, self.sink)
-    }
-
-    /// Writes the remaining descriptors and bits of the 2nd bitmap.
+    /// Writes the remaining descriptors.
     pub(crate) fn flush(&mut self) -> Result<()> {
         let failed = || Error::write("the end of the file");
         self.sink.reserve(Space::End(0)).map_err(failed())?; // it is written now
-        self.write_descriptors().map_err(failed())?;
-        self.bitmap2.checkpoint(Pfn::MAX, self.sink).map_err(failed())
+        self.descriptors.write(self.sink).map_err(failed())
+    }
+
+    /// Adds descriptors of pages that are unreadable.
+    pub(crate) fn push_unreadable(&mut self, run: PfnRange) -> Result<()> {
+        let order = self.struct_layout.byte_order();
+        let first = self.planned.rank(run.start);
+        for rank in first..first + run.len() {
+            self.descriptors.push(rank, PageDesc::UNREADABLE, order);
+            self.checkpoint().map_err(Error::write("the page descriptors"))?;
+        }
+        Ok(())
+    }
+
+    /// Lets a stream end without its end mark: not all descriptors are in it.
+    pub(crate) fn break_off(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Where the descriptor table ends.
+    fn table_end(&self) -> u64 {
+        let pages = self.written_pages.unwrap_or(self.planned.count());
+        self.layout.descriptors.start + pages * PAGE_DESC_BYTES as u64
+    }
+
+    fn tables(&self) -> Tables {
+        Tables {
+            bitmap2: self.layout.bitmap2.clone().into(),
+            descriptors: FileOffset::new(self.layout.descriptors.start),
+            byte_order: self.struct_layout.byte_order(),
+        }
+    }
+
+    /// Plans fewer pages, which are some of those planned before. The space of the other descriptors
+    /// becomes free for data. Returns whether that worked: else the tables are in order, and nothing
+    /// more can be written.
+    pub(crate) fn replan(&mut self, planned: PageSet) -> Result<bool> {
+        let old_end = self.table_end();
+        let tables = self.tables();
+        let keep = &mut |entry: &Entry| planned.contains(entry.pfn);
+        let compacted = compact(self.sink, &tables, &self.planned, keep);
+        let compacted = compacted.map_err(Error::write("the page descriptors"))?;
+        let is_whole = compacted.failure.is_none() && compacted.pages == planned.count();
+        self.planned = planned;
+        let gap = self.table_end()..old_end;
+        if !is_whole || self.sink.clear(gap.clone()).is_err() {
+            return Ok(false);
+        }
+        // What goes into the gap makes the file no larger. On a full disk, its space serves any offset.
+        if self.space.end != u64::MAX {
+            self.space = gap.clone();
+        }
+        self.data.start = self.data.start.min(gap.start);
+        Ok(true)
+    }
+
+    /// Removes the pages that were not written from the tables.
+    pub(crate) fn compact(&mut self) -> Result<()> {
+        let tables = self.tables();
+        let keep = &mut |entry: &Entry| !entry.is_empty();
+        let compacted = compact(self.sink, &tables, &self.planned, keep);
+        let compacted = compacted.map_err(Error::write("the page descriptors"))?;
+        self.written_pages = Some(compacted.pages);
+        compacted.failure.map_or(Ok(()), |why| Err(Error::write("the page descriptors")(why)))
     }
 
     /// Writes the final header, which says whether the dump is incomplete, after
     /// [`flush`](Self::flush); returns the sizes of file and output in bytes.
-    pub(crate) fn close(mut self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
-        let failed = || Error::write("the end of the file");
-        self.bitmap2.finish(self.sink).map_err(failed())?;
+    pub(crate) fn close(self, header: &DiskDumpHeader) -> Result<(u64, u64)> {
         let encoded = header.encode(self.struct_layout);
         let (_, deferred) = encoded.bytes.split_at(encoded.deferred.start);
         let (deferred, _) = deferred.split_at(encoded.deferred.len());
+        let table_end = self.table_end();
         let end = FileEnd {
-            size: self.data,
-            unused: self.descriptors_at..self.layout.descriptors.end,
+            size: self.data.end,
+            unused: table_end..self.data.start,
+            is_broken: self.is_broken,
             header: Some((encoded.deferred.start as u64, deferred)),
         };
-        let output_bytes = self.sink.close(end).map_err(failed())?;
-        Ok((self.data, output_bytes))
+        let output_bytes = self.sink.close(end).map_err(Error::write("the end of the file"))?;
+        Ok((self.data.end, output_bytes))
     }
+}
+
+fn write_bitmap(sink: &mut dyn Sink, place: Range<u64>, runs: Runs<'_>) -> io::Result<()> {
+    let mut bitmap = BitmapWriter::new(place);
+    for run in runs {
+        bitmap.set(run, sink)?;
+    }
+    bitmap.finish(sink)
 }

@@ -333,7 +333,7 @@ impl Assembly<'_> {
         let held = held.filter(|part| part.start == FileOffset::ZERO).unwrap_or_default();
         let (first, _) = self.first.split_at(in_memory(held.len()));
         let header = Some((0, first)).filter(|_| !first.is_empty());
-        let end = FileEnd { size: file_bytes, unused, header };
+        let end = FileEnd { size: file_bytes, unused, header, is_broken: false };
         self.sink.close(end).map_err(Error::write("the end of the file"))
     }
 }

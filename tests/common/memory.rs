@@ -22,12 +22,15 @@ impl ReadAt for InMemory {
     }
 }
 
-/// A seekable output in memory. It asserts that no byte after the main header is written twice.
+/// A seekable output in memory. It asserts that no byte after the first block is written twice, until
+/// what was written is read back to put it in order.
 #[derive(Default)]
 pub struct InMemorySink {
     pub bytes: Vec<u8>,
     /// 1 for each byte that has been written.
     written: Vec<u8>,
+    was_read: bool,
+    log: Vec<(usize, usize)>,
 }
 
 impl InMemorySink {
@@ -44,10 +47,19 @@ impl Sink for InMemorySink {
         }
         let behind_header = start.max(Self::HEADER_BYTES).min(end)..end;
         let twice = self.written[behind_header].contains(&1);
-        assert!(!twice, "some of {} bytes at {start:#x} are written twice", bytes.len());
+        assert!(
+            !twice || self.was_read,
+            "some of {} bytes at {start:#x} are written twice",
+            bytes.len()
+        );
         self.bytes[start..end].copy_from_slice(bytes);
         self.written[start..end].fill(1);
         Ok(())
+    }
+
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.was_read = true;
+        read_from(&self.bytes, offset, buf)
     }
 
     fn can_rewrite(&self) -> bool {
@@ -59,6 +71,13 @@ impl Sink for InMemorySink {
         end.write_header(self)?;
         Ok(end.size)
     }
+}
+
+fn read_from(bytes: &[u8], offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    let start = usize::try_from(offset).unwrap();
+    let bytes = bytes.get(start..start + buf.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+    buf.copy_from_slice(bytes);
+    Ok(())
 }
 
 /// An output of any size; zeros take no memory.
@@ -80,6 +99,14 @@ impl Sink for SparseSink {
     }
 
     fn write_zeros(&mut self, _range: Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_back(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        for (at, byte) in (offset..).zip(buf) {
+            let piece = self.pieces.get(&(at / 4096));
+            *byte = piece.map_or(0, |piece| piece[(at % 4096) as usize]);
+        }
         Ok(())
     }
 

@@ -59,7 +59,7 @@ fn sections() -> Vec<(char, &'static str, u64)> {
 
 fn image_of(world: &World) -> Vec<Range<u64>> {
     let image = image(&world.kernel(), &world.translator());
-    image.into_iter().map(|range| range.start.get()..range.end.get()).collect()
+    image.pages().into_iter().map(|range| range.start.get()..range.end.get()).collect()
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn write_to_file(
         cancelled: cancel.load(Ordering::Relaxed),
         incomplete,
         unusable: incomplete && bytes == 0,
+        reduced: false,
     };
     let (exit, published) = job.publish(target, status, &args.output);
     let what = if incomplete { "an incomplete log" } else { "the log" };

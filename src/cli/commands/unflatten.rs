@@ -80,6 +80,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
         cancelled: matches!(result.stop, Some(UnflattenStop::Cancelled)),
         incomplete: result.stop.is_some(),
         unusable: !result.usable,
+        reduced: false,
     };
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = UnflattenSummary {

@@ -79,6 +79,8 @@ pub(crate) struct WriteStatus {
     pub(crate) incomplete: bool,
     /// Nothing usable was written.
     pub(crate) unusable: bool,
+    /// Less was written than was asked for, but that is complete.
+    pub(crate) reduced: bool,
 }
 
 impl WriteStatus {
@@ -89,6 +91,7 @@ impl WriteStatus {
             cancelled: reasons.iter().any(|reason| matches!(reason, IncompleteReason::Cancelled)),
             incomplete,
             unusable: incomplete && pages.written() == 0,
+            reduced: false,
         }
     }
 }
@@ -202,7 +205,7 @@ impl Job {
             _ if status.unusable => Exit::Failed,
             (None, Some(Disposition::Removed)) => Exit::Failed,
             (None, Some(Disposition::Kept)) => Exit::Incomplete,
-            _ if status.incomplete => Exit::Incomplete,
+            _ if status.incomplete || status.reduced => Exit::Incomplete,
             _ => Exit::Done,
         };
         (exit, published)

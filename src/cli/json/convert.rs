@@ -1,6 +1,6 @@
 //! The report on a conversion.
 
-use kdumpconv::PageCounts;
+use kdumpconv::{PageCounts, WriteOrder};
 use serde::Serialize;
 
 use super::classes::Classes;
@@ -32,12 +32,17 @@ pub(crate) struct ConvertJson {
     pub(crate) read_back: Option<ReadBackJson>,
     /// Why the output is incomplete; empty if it is complete, or if only `read_back` is bad.
     pub(crate) incomplete_because: Vec<String>,
+    /// Why the output, though complete, has a higher dump level than the one requested; null if it has
+    /// not. Some pages of the classes that its level excludes may be in it.
+    pub(crate) reduced_because: Option<String>,
     /// Warnings about input, selection and output.
     pub(crate) warnings: Vec<String>,
     /// The kind of file.
     pub(crate) format: OutputFormatName,
     /// The codec that pages were compressed with.
     pub(crate) codec: CodecName,
+    /// In which order the pages were written.
+    pub(crate) page_order: PageOrderName,
     /// The dump level of the output: that of the input and the one requested together.
     pub(crate) dump_level: u32,
     /// The dump level that was requested.
@@ -149,4 +154,24 @@ pub(crate) struct ReadBackJson {
     pub(crate) found: Option<FindingsJson>,
     /// Seconds that it took.
     pub(crate) seconds: f64,
+}
+
+/// In which order the pages of a kdump file are written.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "page_order"))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PageOrderName {
+    /// Those first that debuggers need first.
+    Priority,
+    /// By page frame number: the input can only be read forwards, or its pages cannot be told apart.
+    Pfn,
+}
+
+impl From<WriteOrder> for PageOrderName {
+    fn from(order: WriteOrder) -> Self {
+        match order {
+            WriteOrder::Priority => PageOrderName::Priority,
+            _ => PageOrderName::Pfn,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! How the writing of an output ended: as lines for people.
 
-use kdumpconv::{Codec, Disposition, IncompleteReason, PageCounts, PageSize, Published};
+use kdumpconv::{Codec, Disposition, DumpLevel, IncompleteReason, PageCounts, PageSize, Published};
 
 use super::advice::for_reason;
 use super::messages::{Messages, print_line, print_warning, printable};
@@ -20,6 +20,13 @@ pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
         };
         print_line(&format!("incomplete: {}{}", printable(&text), for_reason(reason)));
     }
+}
+
+/// Prints why a dump has a higher level than the one that was `asked` for, whatever the verbosity.
+pub(crate) fn print_reduced(why: &IncompleteReason, level: DumpLevel, asked: DumpLevel) {
+    let (level, asked) = (level.bits(), asked.bits());
+    let why = printable(&format!("{why}{}", for_reason(why)));
+    print_line(&format!("complete for dump level {level}, not for {asked} as asked: {why}"));
 }
 
 /// Prints what became of an output that did not simply get its name, whatever the verbosity. `what` is

@@ -39,6 +39,10 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// After a failed read, the input is read again in pieces of this size: a bad sector costs one piece.
 const RETRY_BYTES: u64 = 512;
 
+/// The place of cr\[3\] in the descriptor of a note of QEMU: its CPU state of x86 has two ints, 18
+/// registers, ten segments of 24 bytes and cr\[0\] to cr\[4\].
+const QEMU_CR3: Range<usize> = 416..424;
+
 /// The notes of a dump as one area: the notes of all `PT_NOTE` segments of a core, or those of a kdump
 /// file, one after the other and padded to 4 bytes, followed by notes that were added.
 ///
@@ -65,6 +69,8 @@ pub struct Notes {
     pub eraseinfo: Option<Range<u64>>,
     /// The number of `NT_PRSTATUS` notes: CPUs whose registers were saved.
     pub cpus: u32,
+    /// Where the registers of each CPU are in the input: the descriptors of these notes.
+    pub(crate) prstatus: Vec<FileOffset>,
     /// The size in bytes of the first of these, which depends on the architecture.
     pub prstatus_bytes: Option<u32>,
     /// Whether the memory is that of a whole machine under the Xen hypervisor. kexec then adds notes
@@ -72,6 +78,9 @@ pub struct Notes {
     pub of_xen: bool,
     /// Whether the memory is that of a protected guest of s390x, and encrypted.
     pub of_secure_guest: bool,
+    /// CR3 of each CPU of an x86_64 guest, where QEMU wrote the dump: the physical address of the page
+    /// table that the CPU used, and flags.
+    pub(crate) cr3: Vec<u64>,
     /// What is wrong with the notes; the notes before each fault are kept.
     pub damage: Vec<String>,
 }
@@ -174,6 +183,9 @@ impl Notes {
             (b"CORE", NT_PRSTATUS) => {
                 self.cpus = self.cpus.saturating_add(1);
                 self.prstatus_bytes = self.prstatus_bytes.or(Some(note.n_descsz));
+                if self.prstatus.len() < MAX_KNOWN_NOTES {
+                    self.prstatus.push(place + note.desc_offset());
+                }
             }
             (VMCOREINFO, 0) if (1..=Vmcoreinfo::MAX_BYTES).contains(&u64::from(note.n_descsz)) => {
                 let mut whole = vec![0; in_memory(used)];
@@ -194,6 +206,12 @@ impl Notes {
             }
             (VMCOREINFO, kind) => self.add_namesake(Namesake::of_kind(area, kind)),
             (b"Xen" | b"VMCOREINFO_XEN", _) => self.of_xen = true,
+            (b"QEMU", 0) if self.cr3.len() < MAX_KNOWN_NOTES => {
+                let state = window.at(input, place + note.desc_offset(), QEMU_CR3.end);
+                let cr3 = state.and_then(|state| state.get(QEMU_CR3)?.first_chunk().copied());
+                let cr3 = cr3.filter(|_| note.n_descsz as usize >= QEMU_CR3.end);
+                self.cr3.extend(cr3.map(u64::from_le_bytes));
+            }
             (b"LINUX", NT_S390_PV_CPU_DATA) => self.of_secure_guest = true,
             (b"ERASEINFO", _) if self.eraseinfo.is_none() && !desc.is_empty() => {
                 self.eraseinfo = Some(desc);

@@ -49,6 +49,10 @@ pub struct PageDesc {
 }
 
 impl PageDesc {
+    /// An entry that no reader takes for a page: it stands for an unreadable page in a flattened stream,
+    /// where crash would find the bytes of the last page for an entry of all zeros.
+    pub(crate) const UNREADABLE: PageDesc = PageDesc { offset: 0, size: 0, flags: 1 };
+
     /// Appends the struct to a table: `offset`, `size`, `flags`, and `page_flags`, which is 0.
     /// It has no padding in any layout.
     #[expect(clippy::expect_used, reason = "a Vec takes all bytes")]

@@ -6,7 +6,7 @@ use super::Translator;
 use super::tables::{Entry, Level, Tables};
 use crate::kernel::error::Error;
 use crate::kernel::physical::PhysicalMemory;
-use crate::pages::{PhysRange, Position};
+use crate::pages::{PhysAddr, PhysRange, Position};
 
 /// The result of listing all page tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +31,14 @@ impl Translator<'_> {
     pub(crate) fn tables(&self, visit: &mut dyn FnMut(PhysRange)) -> Result<TablesFound, Error> {
         let tables = self.space.tables.as_ref().map_err(|why| Error::clone(why))?;
         Ok(tables.enumerate(self.memory, visit))
+    }
+
+    /// As [`tables`](Self::tables), for another root: that of a process. Does nothing if this kernel's
+    /// tables cannot be walked.
+    pub(crate) fn tables_of(&self, root: PhysAddr, visit: &mut dyn FnMut(PhysRange)) {
+        if let Ok(tables) = &self.space.tables {
+            Tables { root, ..tables.clone() }.enumerate(self.memory, visit);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod direct_map;
 mod enumerate;
 mod loongarch;
 mod ppc64;
+mod protection;
 mod riscv;
 mod runs;
 mod s390;
@@ -37,6 +38,7 @@ use tables::Tables;
 
 #[cfg(test)]
 pub(crate) use enumerate::TablesFound;
+pub(crate) use protection::Protection;
 
 /// A crashed kernel: what its dump says of it, and its memory.
 #[derive(Clone, Copy)]

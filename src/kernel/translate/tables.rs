@@ -121,6 +121,15 @@ impl Tables {
         memory: &dyn PhysicalMemory,
         vaddr: VirtAddr,
     ) -> Result<Mapping, AddressError> {
+        self.leaf(memory, vaddr).map(|(mapping, _)| mapping)
+    }
+
+    /// As [`walk`](Self::walk), with the entry that maps the page.
+    pub(super) fn leaf(
+        &self,
+        memory: &dyn PhysicalMemory,
+        vaddr: VirtAddr,
+    ) -> Result<(Mapping, u64), AddressError> {
         if let Some(bits) = self.form.refuses(vaddr) {
             return Err(AddressError::OutOfRange { vaddr, bits });
         }
@@ -139,7 +148,7 @@ impl Tables {
                     let bytes = bytes.unwrap_or(1 << level.shift);
                     let offset = vaddr.get() & (bytes - 1);
                     let paddr = PhysAddr::new((base.get() & !(bytes - 1)) | offset);
-                    return Ok(Mapping { paddr, bytes: bytes - offset });
+                    return Ok((Mapping { paddr, bytes: bytes - offset }, entry));
                 }
                 Entry::None | Entry::Table(_) => {
                     let level = level.name;

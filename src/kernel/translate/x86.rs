@@ -6,19 +6,25 @@
 use std::sync::Arc;
 
 use super::tables::{AddressForm, Entry, Level, TableFormat, Tables, without_upper};
-use super::{AddressSpace, Kernel, LinearRange};
+use super::{AddressSpace, Kernel, LinearRange, Protection};
 use crate::format::elf::Segment;
 use crate::format::wire::ByteOrder;
 use crate::kernel::arch::START_KERNEL_MAP;
 use crate::kernel::error::Error;
 use crate::kernel::vmcoreinfo::Item;
-use crate::pages::{PhysAddr, Position, VirtAddr};
+use crate::pages::{PhysAddr, Position, VirtAddr, VirtRange};
 
 /// `KERNEL_IMAGE_SIZE` of kernels with KASLR (arch/x86/include/asm/page_64_types.h), where VMCOREINFO
 /// does not say it. Without KASLR it is half of that, and modules follow.
 const KERNEL_IMAGE_BYTES: u64 = 1 << 30;
 
+/// The addresses of the image and of modules: `__START_KERNEL_map` to `MODULES_END`.
+pub(super) const IMAGE_SPACE: VirtRange =
+    VirtRange::new(START_KERNEL_MAP, VirtAddr::new(0xffff_ffff_ff00_0000));
+
 const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const NOT_EXECUTABLE: u64 = 1 << 63;
 const PAGE_SIZE_BIT: u64 = 1 << 7;
 
 /// The address in an 8-byte entry: bits 12 to 51. Protection keys and the NX bit are above.
@@ -85,6 +91,17 @@ impl EntryFormat {
             EntryFormat::Narrow if leaf => Entry::Leaf(PhysAddr::new(entry & 0xffff_f000), None),
             EntryFormat::Narrow => Entry::Table(PhysAddr::new(entry & 0xffff_f000)),
         }
+    }
+}
+
+/// How an 8-byte entry protects the memory that it maps. The kernel restricts nothing above it.
+pub(super) fn protection(entry: u64) -> Protection {
+    if entry & NOT_EXECUTABLE == 0 {
+        Protection::Executable
+    } else if entry & WRITABLE == 0 {
+        Protection::ReadOnly
+    } else {
+        Protection::Writable
     }
 }
 

@@ -35,10 +35,11 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Whether it stands for a page that an incomplete dump does not have.
+    /// Whether it stands for a page that an incomplete dump does not have. In a flattened stream it has
+    /// a flag, by which readers fail.
     #[must_use]
     pub fn is_incomplete(self) -> bool {
-        self == Stored { offset: 0, size: 0, flags: 0 }
+        self.offset == 0 && self.size == 0 && matches!(self.flags, 0 | codec::ZLIB)
     }
 }
 

@@ -170,7 +170,10 @@ impl Convert {
             ));
         }
         let timestamp = source_date_epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
-        Ok(ConvertOptions::default()
+        let options = ConvertOptions::default();
+        let sync_interval = options.sync_interval.filter(|_| !self.output.no_sync);
+        Ok(options
+            .sync_interval(sync_interval)
             .codec(codec)
             .level(self.level)
             .dump_level(self.exclude.level().unwrap_or_default())

@@ -4,7 +4,7 @@ pub(crate) mod args;
 mod read_back;
 mod summary;
 
-use kdumpconv::{Dump, Input, Stage, convert};
+use kdumpconv::{Dump, IncompleteReason, Input, Stage, convert};
 
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
@@ -47,6 +47,10 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
+    if let Some(why) = &report.cut_short {
+        status.reduced = true;
+        status.cancelled = matches!(why, IncompleteReason::Cancelled);
+    }
     let is_flattened = target.is_flattened();
 
     let written = target.readable().filter(|_| args.verify && !status.cancelled);

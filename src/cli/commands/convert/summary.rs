@@ -11,7 +11,7 @@ use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
     Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
-    published_name, reached,
+    print_reduced, published_name, reached,
 };
 use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex};
 use crate::cli::ui::terminal::Terminal;
@@ -82,6 +82,9 @@ impl ConvertSummary<'_> {
     fn print_failures(&self) {
         let report = self.report;
         print_reasons(&report.reasons, &report.pages);
+        if let Some(why) = &report.cut_short {
+            print_reduced(why, report.dump_level, report.asked_level);
+        }
         let read_back = self.bad_read_back();
         read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| print_line(&text));
         if let Some(published) = self.published {
@@ -111,6 +114,7 @@ impl ConvertSummary<'_> {
             complete: !report.incomplete() && self.bad_read_back().is_none(),
             read_back: self.read_back.map(ReadBack::json),
             incomplete_because: texts(&report.reasons),
+            reduced_because: report.cut_short.as_ref().map(ToString::to_string),
             warnings: all_warnings(messages, self.published),
             format: if self.is_flattened {
                 OutputFormatName::Flattened
@@ -118,6 +122,7 @@ impl ConvertSummary<'_> {
                 OutputFormatName::File
             },
             codec: report.codec.into(),
+            page_order: report.order.into(),
             dump_level: report.dump_level.bits(),
             dump_level_requested: report.asked_level.bits(),
             page_size: report.page_size.bytes(),
@@ -166,7 +171,7 @@ impl ConvertSummary<'_> {
         line.extend(read_back.map(|read_back| format!(", {}", read_back.verdict())));
         let mut lines = vec![line];
         lines.extend(excluded_by_class(&report.census));
-        if details || report.incomplete() {
+        if details || report.incomplete() || report.cut_short.is_some() {
             let stored = [(pages.compressed, "compressed"), (pages.raw, "raw")];
             lines.push(pages_line(pages, &stored));
         }

@@ -1,0 +1,51 @@
+//! Pages of the kernel whose priority follows from their addresses, not from their struct pages.
+
+use super::Priority;
+use crate::kernel::translate::{Protection, Translator};
+use crate::pages::{PageGrid, PfnRange, PhysAddr, PhysRange};
+use crate::select::kernel_memory::KernelMemory;
+
+/// Pages with their priorities. A page that is in several sets has the priority of the last.
+#[derive(Debug, Clone, Default)]
+pub(in crate::select) struct KernelParts(Vec<(Priority, Vec<PfnRange>)>);
+
+impl KernelParts {
+    /// The parts of `memory`. `roots` are page tables of processes.
+    pub(in crate::select) fn find(
+        memory: &KernelMemory,
+        translator: &Translator<'_>,
+        roots: &[PhysAddr],
+        grid: PageGrid,
+    ) -> Self {
+        let mut parts = KernelParts::default();
+        // Some of it was freed after boot: that is certain enough to put pages in order.
+        for (protection, ranges) in memory.image_space.clone() {
+            let priority = match protection {
+                Protection::Executable => Priority::Text,
+                Protection::ReadOnly => Priority::Rodata,
+                Protection::Writable => Priority::Data,
+            };
+            parts.add(priority, ranges, grid);
+        }
+        parts.add(Priority::Text, memory.image.text.clone(), grid);
+        parts.add(Priority::Rodata, memory.image.rodata.clone(), grid);
+        parts.add(Priority::Data, memory.image.data.clone(), grid);
+        parts.add(Priority::Data, memory.log.clone(), grid);
+        parts.add(Priority::ActiveText, memory.active_text.clone(), grid);
+        parts.add(Priority::Tasks, memory.tasks.clone(), grid);
+        let mut tables = memory.tables.clone();
+        roots.iter().for_each(|&root| translator.tables_of(root, &mut |table| tables.push(table)));
+        parts.add(Priority::PageTable, tables, grid);
+        parts
+    }
+
+    fn add(&mut self, priority: Priority, ranges: Vec<PhysRange>, grid: PageGrid) {
+        let ranges = ranges.into_iter().filter(|range| !range.is_empty());
+        self.0.push((priority, grid.runs_touched(ranges)));
+    }
+
+    /// The runs of pages of each part, which ascend, and their priority.
+    pub(in crate::select) fn iter(&self) -> impl Iterator<Item = (Priority, &[PfnRange])> {
+        self.0.iter().map(|(priority, runs)| (*priority, runs.as_slice()))
+    }
+}

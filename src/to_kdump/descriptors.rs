@@ -1,0 +1,60 @@
+//! Page descriptors on their way to the table.
+
+use std::io;
+
+use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
+use crate::format::wire::ByteOrder;
+use crate::sink::Sink;
+
+/// Bytes of descriptors that are buffered, those of 5461 pages: the most that is lost if a stream is cut
+/// off.
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// Collects descriptors, and writes those with consecutive places together.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    /// The offset of the table.
+    table: u64,
+    bytes: Vec<u8>,
+    /// The runs of descriptors in `bytes`: the rank of the first, and their number.
+    runs: Vec<(u64, usize)>,
+}
+
+impl Descriptors {
+    /// Descriptors for the table at this offset.
+    pub(crate) fn new(table: u64) -> Self {
+        Descriptors { table, bytes: Vec::with_capacity(BUFFER_BYTES), runs: Vec::new() }
+    }
+
+    /// Adds the descriptor with this rank in the table.
+    pub(crate) fn push(&mut self, rank: u64, desc: PageDesc, order: ByteOrder) {
+        desc.append_to(&mut self.bytes, order);
+        match self.runs.last_mut() {
+            Some((first, count)) if *first + *count as u64 == rank => *count += 1,
+            _ => self.runs.push((rank, 1)),
+        }
+    }
+
+    /// The most bytes that are buffered before [`is_due`](Self::is_due) is true.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        BUFFER_BYTES as u64
+    }
+
+    /// Whether enough have accumulated to be written.
+    pub(crate) fn is_due(&self) -> bool {
+        self.bytes.len() >= BUFFER_BYTES
+    }
+
+    /// Writes all of them. Those that an error keeps from being written stay.
+    pub(crate) fn write(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        let mut rest = self.bytes.as_slice();
+        for (rank, count) in &self.runs {
+            let (these, after) = rest.split_at(count * PAGE_DESC_BYTES);
+            sink.write_at(self.table + rank * PAGE_DESC_BYTES as u64, these)?;
+            rest = after;
+        }
+        self.bytes.clear();
+        self.runs.clear();
+        Ok(())
+    }
+}

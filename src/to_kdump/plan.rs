@@ -1,0 +1,144 @@
+//! Everything that is decided before a byte is written.
+
+use crate::dump::Dump;
+use crate::error::{Error, Result};
+use crate::format::kdump::{DiskDumpHeader, PAGE_DESC_BYTES};
+use crate::pages::page_set::PageSet;
+use crate::pipeline::MAX_THREADS;
+use crate::pipeline::outcome::PageCounts;
+use crate::select::priority::{PageOrder, PagePosition};
+use crate::select::{self, SelectRequest, Selection};
+use crate::sink::Sink;
+use crate::to_kdump::ConvertOptions;
+use crate::to_kdump::header;
+use crate::to_kdump::layout::{Contents, KdumpLayout};
+use crate::to_kdump::utsname::UtsnameCapture;
+use crate::to_kdump::writer::Writer;
+
+/// The least that a page takes of a file with its descriptor, if no page is all zeros: a page that
+/// compresses as well as any takes about as much as its descriptor.
+const LEAST_PAGE_BYTES: u64 = 2 * PAGE_DESC_BYTES as u64;
+
+/// Everything that is decided before a byte is written.
+pub(super) struct Plan<'a> {
+    pub(super) dump: &'a Dump,
+    pub(super) options: &'a ConvertOptions,
+    pub(super) selection: Selection,
+    /// The order in which the pages are written.
+    pub(super) order: PageOrder,
+    pub(super) layout: KdumpLayout,
+    pub(super) header: DiskDumpHeader,
+    pub(super) utsname: UtsnameCapture,
+    pub(super) counts: PageCounts,
+    pub(super) limits: Limits,
+    /// The pages that have a place in the descriptor table at first, and where they end.
+    pub(super) planned: PageSet,
+    pub(super) planned_end: PagePosition,
+    pub(super) warnings: Vec<String>,
+}
+
+/// How many bytes the file may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// As the caller asked.
+    pub(super) max_size: Option<u64>,
+    /// As the device has.
+    pub(super) capacity: Option<u64>,
+}
+
+impl Limits {
+    /// The smaller one.
+    pub(super) fn least(self) -> Option<u64> {
+        [self.max_size, self.capacity].into_iter().flatten().min()
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Selects the pages to keep, lays the file out, and fills in its header.
+    pub(super) fn prepare(
+        dump: &'a Dump,
+        sink: &dyn Sink,
+        options: &'a ConvertOptions,
+    ) -> Result<Self> {
+        let request = SelectRequest {
+            level: options.dump_level,
+            threads: options.threads.clamp(1, MAX_THREADS),
+            cancel: options.cancel.clone(),
+        };
+        let mut selection = select::select_strictly(dump, &request, options.strict)?;
+        let counts = PageCounts::before(dump, selection.excluded.count());
+        let mut order = std::mem::take(&mut selection.order);
+        if dump.is_sequential() {
+            order = PageOrder::default();
+        } else if !sink.can_rewrite() {
+            order = order.with_classes_together();
+        }
+        let mut contents = Contents {
+            layout: dump.layout(),
+            page_size: dump.page_size(),
+            phys_base: dump.phys_base(),
+            dump_level: selection.level_of_kept(),
+            note_bytes: dump.notes().bytes,
+            vmcoreinfo: dump.notes().vmcoreinfo.clone(),
+            eraseinfo: dump.notes().eraseinfo.clone(),
+            max_mapnr: dump.max_mapnr(),
+            // A stream may turn out to end early, so its layout has room for all pages that its headers
+            // promise. A file that is cut off gets the same layout, so that its output has the same
+            // bytes; the unused part of the table is a hole.
+            pages: counts.kept,
+        };
+        let room = sink.room();
+        let limits = Limits { max_size: options.max_size, capacity: room.capacity };
+        let most_pages = most_pages(&contents, limits, room.free)?;
+        let (planned, planned_end) = order.first(dump, &selection.excluded, most_pages);
+        contents.pages = contents.pages.min(most_pages);
+        let layout = KdumpLayout::new(&contents)?;
+        if let Some(limit) = limits.least().filter(|&limit| layout.data > limit) {
+            return Err(Error::TooLarge { needed: layout.data, limit });
+        }
+        let mut warnings = selection.warnings.clone();
+        let header = header::main_header(dump, &layout, options, &mut warnings);
+        header.check(dump.layout())?;
+        let utsname = UtsnameCapture::new(dump);
+        Ok(Plan {
+            dump,
+            options,
+            selection,
+            order,
+            layout,
+            header,
+            utsname,
+            counts,
+            limits,
+            planned,
+            planned_end,
+            warnings,
+        })
+    }
+
+    /// A writer for the file that is planned.
+    pub(super) fn writer<'s>(&self, sink: &'s mut dyn Sink) -> Writer<'s> {
+        Writer::new(
+            self.layout.clone(),
+            self.dump.layout(),
+            self.planned.clone(),
+            self.limits.least(),
+            self.options.sync_interval,
+            sink,
+        )
+    }
+}
+
+/// How many pages may have a descriptor: descriptors of pages that cannot come any more take space
+/// from those that can.
+///
+/// Free space counts only if the descriptors alone would take half of it. Otherwise the output must
+/// not depend on it.
+fn most_pages(contents: &Contents, limits: Limits, free: Option<u64>) -> Result<u64> {
+    let without_table = KdumpLayout::new(&Contents { pages: 0, ..contents.clone() })?;
+    let limit = limits.least().map(|limit| limit.saturating_sub(without_table.data));
+    let table_bytes = contents.pages.saturating_mul(PAGE_DESC_BYTES as u64);
+    let free = free.filter(|free| table_bytes > free / 2);
+    let room = [limit, free].into_iter().flatten().min();
+    Ok(room.map_or(u64::MAX, |room| room / LEAST_PAGE_BYTES))
+}
