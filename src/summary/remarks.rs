@@ -110,16 +110,17 @@ fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remar
 }
 
 fn of_flattened(kdump: &Kdump, remarks: &mut Remarks) {
-    let flat = || kdump.files.iter().filter_map(|file| file.flattened.as_ref());
+    let is_flattened = kdump.files.iter().any(|file| file.flattened.is_some());
+    let is_broken = kdump.is_broken_stream();
     remarks.add(
-        flat().next().is_some(),
+        is_flattened && !is_broken,
         "flattened",
         "flattened: crash and drgn open it, libkdumpfile before 0.5.3 does not, makedumpfile only rearranges it (-R)",
     );
     remarks.add(
-        flat().any(|flat| !flat.has_end_mark),
+        is_broken,
         "no-end-mark",
-        "the flattened stream is cut off: makedumpfile -R waits for the rest",
+        "the flattened stream is cut off: crash and drgn refuse it, makedumpfile -R waits for the rest",
     );
 }
 
