@@ -285,6 +285,19 @@ fn judged(case: &Case) -> Result<(), String> {
 }
 
 #[test]
+fn a_descriptor_without_offset_and_size_is_an_unwritten_page_whatever_its_flags() {
+    let mut bytes = good_file(Codec::Zlib);
+    bytes[424] |= 8; // status: incomplete
+    for flags in [0, 1] {
+        put(&mut bytes, TABLE + 24 * 2, &[0; 24]);
+        bytes[TABLE + 24 * 2 + 12] = flags;
+        let findings = verified(&core_of(bytes.clone()).unwrap(), None);
+        assert!(!findings.damaged(), "{findings:#?}");
+        assert_eq!(findings.count(FindingKind::Unwritten), 1);
+    }
+}
+
+#[test]
 fn a_file_cut_at_any_length_is_found_out() {
     for codec in [Codec::Raw, Codec::Zstd] {
         let good = good_file(codec);
