@@ -1,6 +1,7 @@
 //! Which pages a dump has: runs of them, counts, and what is known of them before they are read.
 
 use super::{Body, Dump, Runs};
+use crate::pages::page_set::PageSet;
 use crate::pages::ranges::within;
 use crate::pages::{Pfn, PfnRange, Position, Span};
 
@@ -38,6 +39,15 @@ impl Dump {
         match &self.body {
             Body::Elf(core) => Box::new(within(core.memory.with_data(), pfns)),
             Body::Kdump(kdump) => Box::new(kdump.kept.runs_within(pfns)),
+        }
+    }
+
+    /// The pages that the file has data of. The headers of an ELF core say it; the descriptors of a
+    /// kdump file, all of which are read: a file that was cut off lacks pages of its 2nd bitmap.
+    pub(crate) fn with_data(&self) -> PageSet {
+        match &self.body {
+            Body::Elf(_) => PageSet::of_runs(self.kept()),
+            Body::Kdump(kdump) => kdump.with_data(),
         }
     }
 

@@ -98,23 +98,9 @@ pub struct PageSet {
 impl PageSet {
     /// The pages of `runs`, which ascend. They may touch or overlap.
     pub(crate) fn of_runs(runs: impl IntoIterator<Item = PfnRange>) -> Self {
-        let mut set = PageSet::default();
-        let mut bytes = [0; BLOCK_BYTES];
-        for run in runs {
-            let (mut at, end) = (run.start.get(), run.end.get());
-            while at < end {
-                set.push_up_to(at / BLOCK_PAGES, &mut bytes);
-                let within = at % BLOCK_PAGES;
-                let pages = (end - at).min(BLOCK_PAGES - within);
-                set_bits(&mut bytes, within, pages);
-                at += pages;
-            }
-        }
-        let is_last_empty = bytes.iter().all(|&byte| byte == 0);
-        if !is_last_empty {
-            set.push_block(Block::new(&bytes));
-        }
-        set
+        let mut builder = PageSetBuilder::default();
+        runs.into_iter().for_each(|run| builder.add(run));
+        builder.finish()
     }
 
     /// Appends blocks until the next one is the block with this index: `bytes`, and zeros.
@@ -275,6 +261,42 @@ impl PageSet {
             }
         }
         self.end()
+    }
+}
+
+/// A [`PageSet`] that gets its pages run by run.
+#[derive(Debug)]
+pub(crate) struct PageSetBuilder {
+    set: PageSet,
+    /// The block after those of `set`.
+    bytes: [u8; BLOCK_BYTES],
+}
+
+impl Default for PageSetBuilder {
+    fn default() -> Self {
+        PageSetBuilder { set: PageSet::default(), bytes: [0; BLOCK_BYTES] }
+    }
+}
+
+impl PageSetBuilder {
+    /// Adds the pages of `run`, which is not before the last one. They may touch or overlap.
+    pub(crate) fn add(&mut self, run: PfnRange) {
+        let (mut at, end) = (run.start.get(), run.end.get());
+        while at < end {
+            self.set.push_up_to(at / BLOCK_PAGES, &mut self.bytes);
+            let within = at % BLOCK_PAGES;
+            let pages = (end - at).min(BLOCK_PAGES - within);
+            set_bits(&mut self.bytes, within, pages);
+            at += pages;
+        }
+    }
+
+    /// The set.
+    pub(crate) fn finish(mut self) -> PageSet {
+        if self.bytes.iter().any(|&byte| byte != 0) {
+            self.set.push_block(Block::new(&self.bytes));
+        }
+        self.set
     }
 }
 

@@ -66,8 +66,8 @@ impl DataPlaces {
         findings: &mut Findings,
     ) {
         for file in &kdump.files {
-            kdump.each_extent(file, &mut |pfn, place| {
-                self.add(pfn, place, findings);
+            kdump.each_extent(file, &mut |block, place| {
+                self.add(kdump.blocks.page_of(block), place, findings);
                 !cancel.load(Ordering::Relaxed)
             });
         }
@@ -110,11 +110,13 @@ fn overlaps(
         &mut |each| {
             let mut pages = 0u64;
             let mut go_on = erased(file).is_none_or(|place| each(None, place));
-            kdump.each_extent(file, &mut |pfn, place| {
+            kdump.each_extent(file, &mut |block, place| {
                 pages += 1;
                 let looks = pages % PAGES_PER_LOOK == 0;
                 go_on = go_on && !(looks && cancel.load(Ordering::Relaxed));
-                go_on && (place.start < places.table.end || each(Some(pfn), place))
+                go_on
+                    && (place.start < places.table.end
+                        || each(Some(kdump.blocks.page_of(block)), place))
             });
         },
         found,

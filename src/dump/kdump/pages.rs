@@ -9,6 +9,7 @@ use crate::dump::reader::PageRef;
 use crate::dump::{PageError, PageFault};
 use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::input::{ReadAt, read_full};
+use crate::pages::page_set::{PageSet, PageSetBuilder};
 use crate::pages::{FileOffset, FileRange, Pfn, PfnRange, Position, Span, at_most, in_memory};
 
 /// Maximum gap between the data of two pages that one read covers; the bytes in the gap are dropped.
@@ -146,8 +147,20 @@ impl Kdump {
         read && self.check(file, &PageDesc::decode(&bytes, file.layout.byte_order())).is_ok()
     }
 
-    /// Calls `each` with the page of every block of `file` and the place of the block's data, until
-    /// `each` returns false. Skips blocks whose descriptors are unreadable or implausible.
+    /// The pages that the files have data of, by the page descriptors: reads all of them.
+    pub(crate) fn with_data(&self) -> PageSet {
+        let mut pages = PageSetBuilder::default();
+        for file in &self.files {
+            self.each_extent(file, &mut |block, _| {
+                pages.add(self.blocks.pages_touched(Span::of(block, 1)));
+                true
+            });
+        }
+        pages.finish()
+    }
+
+    /// Calls `each` with every block of `file` and the place of its data, until `each` returns false.
+    /// Skips blocks whose descriptors are unreadable or implausible.
     pub(crate) fn each_extent(
         &self,
         file: &KdumpFile,
@@ -170,7 +183,7 @@ impl Kdump {
                     };
                     rest = after;
                     let page = self.check(file, &PageDesc::decode(bytes, order));
-                    if page.is_ok_and(|page| !each(self.blocks.page_of(block), page.extent())) {
+                    if page.is_ok_and(|page| !each(block, page.extent())) {
                         return;
                     }
                 }
