@@ -223,6 +223,20 @@ impl PageValues {
         self.block(pfn / BLOCK_PAGES).map_or(self.rest, |block| block.value(pfn % BLOCK_PAGES))
     }
 
+    /// The pages of `pfns` as runs of the same value, with that value. Neighbours may have the same.
+    pub(crate) fn runs(&self, pfns: PfnRange) -> impl Iterator<Item = (PfnRange, u8)> + '_ {
+        let (mut at, end) = (pfns.start.get(), pfns.end.get());
+        iter::from_fn(move || {
+            let (first, index) = (at - at % BLOCK_PAGES, at % BLOCK_PAGES);
+            let block = self.block(at / BLOCK_PAGES);
+            let value = block.map_or(self.rest, |block| block.value(index));
+            let run_end = block.map_or(end, |block| end.min(first + block.end_of_run(index)));
+            let run = Span::new(Pfn::new(at), Pfn::new(run_end));
+            at = run_end;
+            (!run.is_empty()).then_some((run, value))
+        })
+    }
+
     /// The runs of pages of `pfns` whose value is one of `wanted`, a bit for each.
     pub(crate) fn runs_within(
         &self,
@@ -295,6 +309,8 @@ mod tests {
                 values.runs_within(all, wanted).flat_map(|run| run.iter()).map(Pfn::get).collect();
             let expected = (11..149_000).filter(|pfn| wanted >> list[*pfn as usize] & 1 == 1);
             prop_assert!(found.into_iter().eq(expected));
+            let runs = values.runs(all).flat_map(|(run, value)| run.iter().map(move |_| value));
+            prop_assert!(runs.eq(list[11..149_000].iter().copied()));
         }
     }
 }

@@ -71,6 +71,17 @@ impl Census {
         reasons
     }
 
+    /// Which classes with a level bit have pages that cannot be identified, of those that `filter`
+    /// accepts, and why.
+    pub(crate) fn unidentified(&self, filter: impl Fn(&ClassCount) -> bool) -> Vec<String> {
+        let reasons =
+            self.disable_reasons(|count| count.class.level_bit().is_some() && filter(count));
+        let line = |(names, why): (Vec<&str>, &str)| {
+            format!("{} pages cannot be identified: {why}", names.join(", "))
+        };
+        reasons.into_iter().map(line).collect()
+    }
+
     /// Excluded pages of all classes.
     #[must_use]
     pub fn excluded(&self) -> u64 {

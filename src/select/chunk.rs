@@ -55,6 +55,8 @@ pub(super) struct Chunk {
     pub(super) excluded: Mask,
     /// The [`Priority`] of each page, if it is not excluded.
     pub(super) priorities: ValueBlock,
+    /// Pages whose struct page was read.
+    pub(super) described: Mask,
     pub(super) counts: ScanCounts,
     /// What goes on after the chunk, if its last block does.
     pub(super) continuation: Option<Continuation>,
@@ -71,6 +73,7 @@ impl Chunk {
             classified: Mask::new(number),
             excluded: Mask::new(number),
             priorities: ValueBlock::new(Priority::Other.value()),
+            described: Mask::new(number),
             counts: ScanCounts::default(),
             continuation: None,
         }
@@ -99,6 +102,7 @@ impl Chunk {
     /// Excludes pages.
     pub(super) fn exclude(&mut self, pfns: PfnRange, class: Class) {
         self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, pfns);
+        self.set_priority(pfns, Priority::Excluded);
     }
 
     /// Gives the pages of `pfns` a priority.
@@ -126,12 +130,11 @@ impl Chunk {
         exclusion: Option<(Class, PfnRange)>,
     ) {
         self.classify(pfns, class);
+        if let Some(priority) = Priority::of_class(class) {
+            self.set_priority(pfns, priority);
+        }
         if let Some((class, pfns)) = exclusion {
             self.exclude(pfns, class);
-        }
-        let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns);
-        if let Some(priority) = Priority::of_class(class).filter(|_| !is_excluded) {
-            self.set_priority(pfns, priority);
         }
         let end = self.pfns().end;
         if pfns.end > end {

@@ -26,6 +26,7 @@ mod evidence;
 mod kernel_memory;
 mod kernel_pages;
 mod mask;
+pub(crate) mod page_kinds;
 pub(crate) mod priority;
 mod reasons;
 mod rules;
@@ -48,6 +49,7 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
 use kernel_memory::KernelMemory;
 use kernel_pages::KernelPages;
@@ -88,20 +90,14 @@ const STRUCT_PAGES_PER_UNREADABLE: u64 = 4;
 /// [`crate::Error::Codec`] when a codec of a kdump file cannot start, [`crate::Error::Spool`] when a
 /// stream cannot be stored.
 pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
-    let memory = DumpMemory::new(dump)?;
-    let others = (1..request.threads).map(|_| DumpMemory::new(dump));
-    let others = others.collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = iter::once(&memory).chain(&others).map(|memory| memory as _).collect();
-
+    let memories = Memories::new(dump, request.threads)?;
     let arch = dump.arch();
-    let prepared = Prepared::new(dump, &memory, request).map_err(|why| {
-        let lacks_memory = why.leads_to_hole();
-        why.or_not_captured(arch, lacks_memory)
-    });
+    let prepared = Prepared::find(dump, &memories.first, request);
     let selection = prepared.and_then(|mut prepared| {
         let lacks_memory = prepared.struct_pages.are_in_a_hole(dump);
         let mut scan = prepared
-            .scan_until_consistent(dump, &all, request)
+            .scan_until_consistent(dump, &memories, request)
+            .and_then(Scan::with_most_struct_pages)
             .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
         let order = prepared.order(dump, &mut scan);
@@ -147,6 +143,24 @@ pub(crate) fn select_strictly(
     }
 }
 
+/// The memory of a dump, for each thread.
+struct Memories<'a> {
+    first: DumpMemory<'a>,
+    others: Vec<DumpMemory<'a>>,
+}
+
+impl<'a> Memories<'a> {
+    fn new(dump: &'a Dump, threads: usize) -> Result<Self> {
+        let first = DumpMemory::new(dump)?;
+        let others = (1..threads).map(|_| DumpMemory::new(dump));
+        Ok(Memories { first, others: others.collect::<Result<Vec<_>>>()? })
+    }
+
+    fn all(&self) -> Vec<&(dyn PhysicalMemory + Sync)> {
+        iter::once(&self.first).chain(&self.others).map(|memory| memory as _).collect()
+    }
+}
+
 /// What is known of the kernel before its struct pages are scanned.
 struct Prepared {
     format: StructPageFormat,
@@ -159,6 +173,18 @@ struct Prepared {
 }
 
 impl Prepared {
+    /// As [`new`](Self::new); the error says if it is because memory was not captured.
+    fn find(
+        dump: &Dump,
+        memory: &DumpMemory<'_>,
+        request: &SelectRequest,
+    ) -> std::result::Result<Self, SelectError> {
+        Self::new(dump, memory, request).map_err(|why| {
+            let lacks_memory = why.leads_to_hole();
+            why.or_not_captured(dump.arch(), lacks_memory)
+        })
+    }
+
     /// Finds the struct pages and the kernel's pages, and ensures that they are of this kernel.
     fn new(
         dump: &Dump,
@@ -191,13 +217,8 @@ impl Prepared {
     /// The order of the pages that are kept.
     fn order(&self, dump: &Dump, scan: &mut Scan) -> PageOrder {
         let mut priorities = std::mem::take(&mut scan.priorities);
-        // The kernel's tables may lead anywhere, but only pages of the dump need a priority. What a struct
-        // page says of a page counts more than its place: the kernel frees parts of its image.
-        let all = PfnRange::new(Pfn::ZERO, dump.max_mapnr());
-        let mut set = |runs: &[PfnRange], priority: Priority| {
-            let runs = runs.iter().map(|run| run.intersection(all));
-            priorities.replace(runs, priority.value(), Priority::OF_KERNEL);
-        };
+        let mut set =
+            |runs: &[PfnRange], priority| prioritise(&mut priorities, dump, runs, priority);
         let pages = |ranges: Vec<PhysRange>| dump.grid().runs_touched(ranges.into_iter());
         let struct_pages = pages(self.struct_pages.extents().collect());
         set(&struct_pages, Priority::StructPagesOfMissing);
@@ -211,9 +232,10 @@ impl Prepared {
     fn scan_until_consistent(
         &mut self,
         dump: &Dump,
-        memories: &[&(dyn PhysicalMemory + Sync)],
+        memories: &Memories<'_>,
         request: &SelectRequest,
     ) -> std::result::Result<Scan, SelectError> {
+        let memories = memories.all();
         loop {
             let input = ScanInput {
                 dump,
@@ -222,12 +244,7 @@ impl Prepared {
                 kernel_pages: &self.kernel_pages,
                 rules: &self.rules,
             };
-            let found = scan(input, memories, &request.cancel)?;
-            let unreadable = found.counts.unreadable;
-            let pages = found.counts.struct_pages + unreadable;
-            if unreadable > pages / STRUCT_PAGES_PER_UNREADABLE {
-                return Err(SelectError::Unreadable { unreadable, pages });
-            }
+            let found = scan(input, &memories, &request.cancel)?;
             let zones = self.comparable_zones(dump, &found);
             let mut contradictions = found.counts.evidence.contradictions(zones);
             contradictions.retain(|(class, _)| self.rules.disabled(*class).is_none());
@@ -248,6 +265,27 @@ impl Prepared {
             scan.counts.unreadable == 0 && dump.missing().is_empty() && !dump.is_incomplete();
         let is_enabled = self.rules.disabled(Class::Free).is_none();
         self.zones_free_pages.filter(|_| is_whole && is_enabled)
+    }
+}
+
+/// Gives pages a priority, by their places. The kernel's tables may lead anywhere, but only pages of the
+/// dump need a priority. What a struct page says of a page counts more: the kernel frees parts of its
+/// image.
+fn prioritise(priorities: &mut PageValues, dump: &Dump, runs: &[PfnRange], priority: Priority) {
+    let all = PfnRange::new(Pfn::ZERO, dump.max_mapnr());
+    let runs = runs.iter().map(|run| run.intersection(all));
+    priorities.replace(runs, priority.value(), Priority::OF_KERNEL);
+}
+
+impl Scan {
+    /// The scan, if most struct pages could be read.
+    fn with_most_struct_pages(self) -> std::result::Result<Self, SelectError> {
+        let unreadable = self.counts.unreadable;
+        let pages = self.counts.struct_pages + unreadable;
+        if unreadable > pages / STRUCT_PAGES_PER_UNREADABLE {
+            return Err(SelectError::Unreadable { unreadable, pages });
+        }
+        Ok(self)
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Scan {
     pub(super) excluded: PageSet,
     /// The [`Priority`] of each page that is not excluded, as far as struct pages say it.
     pub(super) priorities: PageValues,
+    /// The pages whose struct pages were read, other than those within a block of a class.
+    pub(super) described: PageSet,
     pub(super) counts: ScanCounts,
 }
 
@@ -62,20 +64,25 @@ pub(super) fn scan(
     let mut found = Scan {
         excluded: PageSet::default(),
         priorities: PageValues::new(Priority::Other.value()),
+        described: PageSet::default(),
         counts: ScanCounts::default(),
     };
     let mut continuation: Option<Continuation> = None;
     let mut next_number = 0;
     let mut bitmap = Vec::new();
+    let mut push = |set: &mut PageSet, pages: &Mask, zeros: u64| {
+        set.push_zeros(zeros);
+        bitmap.clear();
+        bitmap.extend(pages.bytes());
+        set.push(&bitmap);
+    };
     pipeline::ordered(scanners, next, Scanner::scan, |mut chunk: Chunk| {
         let rest = continuation.take().and_then(|block| chunk.continue_block(block));
         continuation = chunk.continuation.take().or(rest);
         found.counts += &chunk.counts;
-        found.excluded.push_zeros(chunk.number - next_number);
+        push(&mut found.excluded, &chunk.excluded, chunk.number - next_number);
+        push(&mut found.described, &chunk.described, chunk.number - next_number);
         next_number = chunk.number + 1;
-        bitmap.clear();
-        bitmap.extend(chunk.excluded.bytes());
-        found.excluded.push(&bitmap);
         found.priorities.push(chunk.number, &chunk.priorities);
         Ok(())
     })?;
@@ -124,6 +131,7 @@ impl<'a> Scanner<'a> {
                     }
                     part.read(batch, self.memory, &mut self.batch);
                     for run in self.batch.readable() {
+                        chunk.described.set(*run);
                         covered = self.scan_run(&mut chunk, &part, *run, covered);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::pages::page_set::PageSet;
 use crate::pages::ranges::contains;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline::MAX_THREADS;
-use crate::select::{Census, ClassCount, SelectRequest, select};
+use crate::select::{ClassCount, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
@@ -59,7 +59,7 @@ impl MissingPages {
         Ok(MissingPages {
             level,
             is_exact: false,
-            unknown: unknown(&selection.census, asked),
+            unknown: selection.census.unidentified(|share| share.class.is_excluded_by(asked)),
             knows_always_excluded: shares
                 .iter()
                 .filter(always_excluded)
@@ -155,16 +155,6 @@ impl MissingPages {
 /// Whether any page of `source` is missing from `dump`, as far as the headers say.
 fn lacks_any(dump: &Dump, source: &Dump) -> bool {
     pages_in_all(dump, Some(source)) > dump.counts().1
-}
-
-/// The names of classes that `level` excludes but whose pages cannot be identified, and why.
-fn unknown(census: &Census, level: DumpLevel) -> Vec<String> {
-    let is_asked =
-        |share: &ClassCount| share.class.level_bit().is_some() && share.class.is_excluded_by(level);
-    let line = |(names, why): (Vec<&str>, &str)| {
-        format!("{} pages cannot be identified: {why}", names.join(", "))
-    };
-    census.disable_reasons(is_asked).into_iter().map(line).collect()
 }
 
 #[cfg(test)]

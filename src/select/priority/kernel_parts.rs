@@ -7,7 +7,11 @@ use crate::select::kernel_memory::KernelMemory;
 
 /// Pages with their priorities. A page that is in several sets has the priority of the last.
 #[derive(Debug, Clone, Default)]
-pub(in crate::select) struct KernelParts(Vec<(Priority, Vec<PfnRange>)>);
+pub(in crate::select) struct KernelParts {
+    parts: Vec<(Priority, Vec<PfnRange>)>,
+    /// How many of the parts, from the first on, may have pages that were freed after boot.
+    uncertain: usize,
+}
 
 impl KernelParts {
     /// The parts of `memory`. `roots` are page tables of processes.
@@ -27,6 +31,7 @@ impl KernelParts {
             };
             parts.add(priority, ranges, grid);
         }
+        parts.uncertain = parts.parts.len();
         parts.add(Priority::Text, memory.image.text.clone(), grid);
         parts.add(Priority::Rodata, memory.image.rodata.clone(), grid);
         parts.add(Priority::Data, memory.image.data.clone(), grid);
@@ -41,11 +46,16 @@ impl KernelParts {
 
     fn add(&mut self, priority: Priority, ranges: Vec<PhysRange>, grid: PageGrid) {
         let ranges = ranges.into_iter().filter(|range| !range.is_empty());
-        self.0.push((priority, grid.runs_touched(ranges)));
+        self.parts.push((priority, grid.runs_touched(ranges)));
     }
 
     /// The runs of pages of each part, which ascend, and their priority.
     pub(in crate::select) fn iter(&self) -> impl Iterator<Item = (Priority, &[PfnRange])> {
-        self.0.iter().map(|(priority, runs)| (*priority, runs.as_slice()))
+        self.parts.iter().map(|(priority, runs)| (*priority, runs.as_slice()))
+    }
+
+    /// The parts that certainly belong to the kernel.
+    pub(in crate::select) fn certain(&self) -> impl Iterator<Item = (Priority, &[PfnRange])> {
+        self.iter().skip(self.uncertain)
     }
 }

@@ -71,11 +71,13 @@ pub(crate) enum Priority {
     Cache,
     /// Of [`Class::Free`].
     Free,
+    /// Excluded. Of pages that the dump does not have: of a class that the level excludes.
+    Excluded,
 }
 
 impl Priority {
     /// All of them.
-    pub(crate) const ALL: [Priority; 15] = [
+    pub(crate) const ALL: [Priority; 16] = [
         Priority::PageTable,
         Priority::Reserved,
         Priority::Data,
@@ -91,6 +93,7 @@ impl Priority {
         Priority::PrivateCache,
         Priority::Cache,
         Priority::Free,
+        Priority::Excluded,
     ];
 
     /// The bits of those that are not of a class of pages.
@@ -99,6 +102,11 @@ impl Priority {
     /// As a number of [`PageValues`](crate::pages::page_values::PageValues).
     pub(crate) const fn value(self) -> u8 {
         self as u8
+    }
+
+    /// The priority with this number.
+    pub(crate) fn of_value(value: u8) -> Self {
+        Self::ALL.get(usize::from(value)).copied().unwrap_or(Priority::Other)
     }
 
     /// The bit of that number.
