@@ -3,6 +3,7 @@
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::kdump::{Kdump, KdumpFile};
+use crate::error::counted;
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, HEADER_VERSION, KdumpSubHeader,
 };
@@ -35,7 +36,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
         {
             push(Finding::new(
                 FindingKind::Remark,
-                format!("{bytes} bytes after the end mark of the flattened file"),
+                format!("{} after the end mark of the flattened file", counted(bytes, "byte")),
             ));
         }
         check_fields(file, &mut push);
@@ -172,7 +173,8 @@ fn check_padding(
     }
     if let Some(first) = first {
         let why = format!(
-            "{name}: {bits} bits after max_mapnr {:#x} are set, the first in the byte at {first:#x}",
+            "{name}: {} set after max_mapnr {:#x}, the first in the byte at {first:#x}",
+            counted(bits, "bit"),
             file.blocks_end
         );
         push(Finding::new(FindingKind::Bitmap, why).at(first));

@@ -112,14 +112,14 @@ fn cases() -> Vec<Case> {
             "1st bitmap's end",
             |b| b[BITMAP1 + 100] = 3,
             FindingKind::Bitmap,
-            "1st bitmap: 2 bits after max_mapnr 0x13",
+            "1st bitmap: 2 bits set after max_mapnr 0x13",
             None,
         ),
         case(
             "1st bitmap's last byte",
             |b| b[BITMAP1 + 2] |= 0x80,
             FindingKind::Bitmap,
-            "1st bitmap: 1 bits after",
+            "1st bitmap: 1 bit set after",
             None,
         ),
         case(

@@ -1,7 +1,7 @@
 //! The records of a flattened stream, one after the other: the rules that do not depend on who reads
 //! the bytes.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::format::flattened::{HEADER_BYTES, RECORD_HEADER_BYTES, Record};
 use crate::pages::FileOffset;
 
@@ -59,7 +59,7 @@ impl RecordScanner {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RecordHeader> {
         let Some(header) = bytes.first_chunk() else {
             let what = match bytes {
-                [] => format!("without an end mark, after {} records", self.number),
+                [] => format!("without an end mark, after {}", counted(self.number, "record")),
                 _ => format!("in the header of record {}", self.number),
             };
             return Ok(RecordHeader::Cut(CutOff { at: self.at + bytes.len() as u64, what }));
