@@ -10,6 +10,7 @@
 //! A summary is data: how it is printed belongs to whoever prints it, and no option of the command
 //! is named here. Whether pages are right is for [`verify`](fn@crate::verify) to say.
 
+mod coverage;
 mod file;
 mod kernel;
 mod log;
@@ -25,6 +26,7 @@ use crate::format::wire::StructLayout;
 use crate::kernel::arch::Architecture;
 use crate::pages::{PageSize, Pfn};
 
+pub use coverage::{Coverage, Part, Share};
 pub use file::{ElfFacts, FileFacts, FileOfSet, FlattenedFacts, KdumpFacts};
 pub use kernel::{CrashTime, KernelName, NameSource};
 pub use log::{LogError, LogGlance};

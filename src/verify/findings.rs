@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::codec::Codec;
 use crate::pages::{FileOffset, Pfn};
+use crate::summary::Coverage;
 use crate::verify::cut_off::CutOff;
 
 /// How bad a finding is.
@@ -242,6 +243,8 @@ pub struct Findings {
     pub pages: Tally,
     /// The files that are cut off; each page that they lack is a finding as well.
     pub cut_off: Vec<CutOff>,
+    /// How much of each part of memory the dump has, if it is incomplete.
+    pub coverage: Option<Coverage>,
     /// Whether the caller cancelled. Pages that were not checked then may have any fault.
     pub cancelled: bool,
 }

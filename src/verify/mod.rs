@@ -39,6 +39,8 @@ use crate::pipeline::batch::BatchRuns;
 use crate::pipeline::feed::batch_pages;
 use crate::pipeline::{self, MAX_THREADS};
 use crate::progress::{Progress, Stage};
+use crate::select::SelectRequest;
+use crate::summary::Coverage;
 use cut_off::PagesAfterEnd;
 use data_places::DataPlaces;
 use missing_pages::MissingPages;
@@ -178,11 +180,25 @@ pub fn verify(
     findings.cancelled = !is_whole || options.cancel.load(Ordering::Relaxed);
     if !findings.cancelled {
         missing.remark(&mut findings);
+        if is_incomplete(dump, &findings) && !dump.is_sequential() {
+            let request = SelectRequest::default().threads(options.threads.clamp(1, MAX_THREADS));
+            let request = request.cancel(options.cancel.clone());
+            progress(Progress::start(Stage::Selecting));
+            findings.coverage = Some(Coverage::of(dump, &request)?);
+        }
         if let Err(error) = dump.read_to_end() {
             findings.push(Finding::new(FindingKind::Stream, error.to_string()));
         }
     }
     Ok(findings)
+}
+
+/// Whether pages are missing that were to be in the dump.
+fn is_incomplete(dump: &Dump, findings: &Findings) -> bool {
+    let kinds = [FindingKind::Unwritten, FindingKind::NotGiven, FindingKind::SaysIncomplete];
+    dump.is_incomplete()
+        || !findings.cut_off.is_empty()
+        || kinds.into_iter().any(|kind| findings.count(kind) > 0)
 }
 
 /// Checks everything that comes before the pages.

@@ -2,6 +2,7 @@
 //! each kernel release.
 
 mod broken;
+mod coverage;
 mod filtered;
 mod gigantic;
 mod hwpoison;
