@@ -98,6 +98,7 @@ fn json_has_everything_by_stable_names() {
             "bytes",
             "classes",
             "complete",
+            "coverage",
             "cpus",
             "crash_time",
             "dump_level",

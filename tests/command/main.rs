@@ -21,6 +21,7 @@ mod classes;
 #[path = "../common/mod.rs"]
 mod common;
 mod convert;
+mod coverage;
 mod dropin;
 mod elf;
 mod encrypted;

@@ -4,6 +4,7 @@ use kdumpconv::{Codec, CutOff, Finding, FindingKind, Findings, Group, Severity, 
 use serde::{Serialize, Serializer};
 
 use super::codecs::ByCodec;
+use super::coverage::CoverageJson;
 use super::number::{Address, Count};
 
 /// What was found in a dump that was checked.
@@ -24,6 +25,8 @@ pub(crate) struct FindingsJson {
     comparison: Option<Comparison>,
     /// The files that are cut off; each page that they lack is among the findings as well.
     cut_off: Vec<CutOffJson>,
+    /// How much of each part of memory the dump has; null if it is complete, or a pipe.
+    coverage: Option<CoverageJson>,
     /// The findings by kind.
     findings: Vec<FindingGroup>,
 }
@@ -197,6 +200,7 @@ impl FindingsJson {
             pages: CheckedPages::from(&findings.pages),
             comparison: compared.then(|| Comparison::from(&findings.pages)),
             cut_off: findings.cut_off.iter().map(CutOffJson::from).collect(),
+            coverage: findings.coverage.as_ref().map(CoverageJson::from),
             findings: findings.groups().map(FindingGroup::from).collect(),
         }
     }

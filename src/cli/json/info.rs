@@ -1,11 +1,12 @@
 //! The report on what a dump is.
 
-use kdumpconv::summary::{ElfFacts, FileFacts, MemoryRange, Summary};
+use kdumpconv::summary::{Coverage, ElfFacts, FileFacts, MemoryRange, Remark, Summary};
 use kdumpconv::{ByteOrder, StructLayout, VmcoreinfoCandidates};
 use serde::Serialize;
 
 use super::candidates::CandidatesJson;
 use super::classes::{ClassName, CountedClasses};
+use super::coverage::CoverageJson;
 use super::kdump::{KdumpJson, StoredJson};
 use super::kernel::{CrashTimeJson, KernelJson, LogJson};
 use super::number::{Address, Count, SignedOffset};
@@ -54,6 +55,9 @@ pub(crate) struct InfoJson {
     dump_level: DumpLevelJson,
     /// Numbers of pages.
     pages: InfoPages,
+    /// How much of each part of memory the dump has; null if it is a pipe, or complete. With --classes, a
+    /// complete dump that excludes classes has it, too.
+    coverage: Option<CoverageJson>,
     /// The pages by class; null without --classes.
     classes: Option<CountedClasses>,
     /// How the pages of a kdump file are stored; null for an ELF vmcore.
@@ -246,6 +250,7 @@ impl InfoJson {
     pub(crate) fn new(
         input: &str,
         summary: &Summary,
+        coverage: Option<&Coverage>,
         classes: Option<CountedClasses>,
         candidates: Option<&VmcoreinfoCandidates>,
         remarks: Vec<RemarkJson>,
@@ -278,6 +283,7 @@ impl InfoJson {
                 excluded: ClassName::excluded_by(summary.dump_level),
             },
             pages: InfoPages::of(summary),
+            coverage: coverage.map(CoverageJson::from),
             classes,
             stored: summary.stored.as_ref().map(StoredJson::from),
             bytes: InfoBytes {
@@ -309,6 +315,12 @@ impl InfoJson {
             warnings: summary.warnings.clone(),
             remarks,
         }
+    }
+}
+
+impl From<Remark> for RemarkJson {
+    fn from(remark: Remark) -> Self {
+        RemarkJson { id: remark.id.to_owned(), text: remark.text }
     }
 }
 

@@ -17,6 +17,7 @@ mod candidates;
 mod classes;
 mod codecs;
 mod convert;
+mod coverage;
 mod dmesg;
 mod elf;
 mod error;

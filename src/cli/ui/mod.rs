@@ -5,6 +5,7 @@
 pub(crate) mod advice;
 pub(crate) mod census;
 pub(crate) mod classes;
+pub(crate) mod coverage;
 pub(crate) mod findings;
 pub(crate) mod messages;
 pub(crate) mod outcome;

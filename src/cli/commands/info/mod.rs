@@ -10,11 +10,11 @@ mod text;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use kdumpconv::summary::{Picture, Summary};
-use kdumpconv::{Dump, Stage, VmcoreinfoCandidates};
+use kdumpconv::summary::{Coverage, Picture, Summary};
+use kdumpconv::{Dump, SelectRequest, Stage, VmcoreinfoCandidates};
 
 use crate::cli::args::help::{self, heading};
-use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, When};
+use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, MessageArgs, ThreadArgs, When};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::json::{InfoJson, RemarkJson, report_text};
@@ -128,15 +128,23 @@ impl Info {
         let count = || job.with_progress(selecting, |_| Classes::of(dump));
         let classes = self.classes.then(count).transpose();
         let classes = classes.with_context(|| input.to_owned())?;
+        // A dump that excludes a class may have some pages of it: those that a limit left room for.
+        let may_have_more = self.classes && summary.dump_level.excludes_classes();
+        let is_asked = (may_have_more || !summary.is_complete()) && !dump.is_sequential();
+        let count = || job.with_progress(selecting, |_| coverage(dump));
+        let coverage = is_asked.then(count).transpose();
+        let coverage = coverage.with_context(|| input.to_owned())?;
         if job.messages.json {
             let classes = classes.as_ref().map(Classes::json);
             let remarks = remarks(&summary);
-            let report = InfoJson::new(input, &summary, classes, candidates, remarks);
+            let coverage = coverage.as_ref();
+            let report = InfoJson::new(input, &summary, coverage, classes, candidates, remarks);
             return Ok(report_text(&report));
         }
         let report = TextReport {
             input,
             summary: &summary,
+            coverage: coverage.as_ref(),
             classes: classes.as_ref(),
             candidates,
             picture: picture_cells(&terminal).map(|cells| Picture::of(dump, cells)),
@@ -146,6 +154,12 @@ impl Info {
         let blank = if job.is_first() { "" } else { "\n" };
         Ok(format!("{blank}{}", report.text()))
     }
+}
+
+/// How much of each part of memory a dump has.
+fn coverage(dump: &Dump) -> kdumpconv::Result<Coverage> {
+    let request = SelectRequest::default().threads(ThreadArgs::default().count());
+    Coverage::of(dump, &request)
 }
 
 /// The remarks as people see them, for scripts.

@@ -1,6 +1,6 @@
 //! The report for people: one screen, one line per fact, in the same order for every dump.
 
-use kdumpconv::summary::{FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
+use kdumpconv::summary::{Coverage, FileFacts, KdumpFacts, NameSource, Picture, Stored, Summary};
 use kdumpconv::{Codec, DumpLevel, StructLayout, VmcoreinfoCandidates};
 
 use super::classes::Classes;
@@ -8,6 +8,7 @@ use super::screen::{Screen, beside_labels};
 use super::{candidates, map};
 use crate::cli::ui::advice;
 use crate::cli::ui::classes::excluded_classes;
+use crate::cli::ui::coverage::{coverage_lines, coverage_table};
 use crate::cli::ui::messages::{error_chain, printable};
 use crate::cli::ui::outcome::stored_as;
 use crate::cli::ui::sizes::{count, percent, signed_hex, size};
@@ -29,6 +30,8 @@ pub(super) fn picture_cells(terminal: &Terminal) -> Option<usize> {
 pub(super) struct TextReport<'a> {
     pub(super) input: &'a str,
     pub(super) summary: &'a Summary,
+    /// Of an incomplete dump, or one that excludes classes.
+    pub(super) coverage: Option<&'a Coverage>,
     pub(super) classes: Option<&'a Classes>,
     pub(super) candidates: Option<&'a VmcoreinfoCandidates>,
     pub(super) picture: Option<Picture>,
@@ -46,6 +49,7 @@ impl TextReport<'_> {
         crash(summary, &mut screen);
         screen.blank();
         contents(summary, &mut screen);
+        self.coverage(&mut screen);
         screen.blank();
         self.memory(&mut screen);
         self.notes(&mut screen);
@@ -67,6 +71,14 @@ impl TextReport<'_> {
             }
         }
         screen.into_text()
+    }
+
+    fn coverage(&self, screen: &mut Screen) {
+        let Some(coverage) = self.coverage else { return };
+        screen.texts("Contents", coverage_lines(coverage));
+        if self.details {
+            screen.add("", coverage_table(coverage, self.summary.page_size.bytes()));
+        }
     }
 
     /// How many lines of a list of `all` to print.

@@ -5,6 +5,7 @@ use kdumpconv::{Codec, Dump, DumpLevel, Findings, Severity};
 use crate::cli::args::shared_args::Verbosity;
 use crate::cli::job::Job;
 use crate::cli::json::{FindingsJson, Rate, SchemaVersion, VerifyJson, print_json};
+use crate::cli::ui::coverage::{coverage_lines, coverage_table};
 use crate::cli::ui::findings::{finding_lines, verdict};
 use crate::cli::ui::messages::{Messages, print_report_lines, printable};
 use crate::cli::ui::outcome::{parts, per_second, stored_as};
@@ -35,12 +36,21 @@ impl VerifyReport<'_> {
     }
 
     fn lines(&self, job: &Job) -> Vec<String> {
-        let findings = finding_lines(self.findings);
+        let mut findings = finding_lines(self.findings);
+        findings.extend(self.coverage(job.messages.is_verbose()));
         if job.is_one_of_several() && !job.messages.is_verbose() {
             return self.line_of_list(&findings);
         }
         let blank = (!job.is_first()).then(String::new);
         blank.into_iter().chain(findings).chain(self.summary(job.messages.is_verbose())).collect()
+    }
+
+    /// What is in an incomplete dump; with `details`, the pages of each part.
+    fn coverage(&self, details: bool) -> Vec<String> {
+        let Some(coverage) = &self.findings.coverage else { return Vec::new() };
+        let table = details.then(|| coverage_table(coverage, self.dump.page_size().bytes()));
+        let lines = coverage_lines(coverage).into_iter().map(|line| format!("contents: {line}"));
+        lines.chain(table.into_iter().flatten()).collect()
     }
 
     /// The verdict in one line; below that of a bad dump, what is wrong.
