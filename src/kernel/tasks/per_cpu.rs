@@ -4,13 +4,16 @@ use std::collections::HashSet;
 
 use super::pages::Pages;
 use crate::kernel::translate::Translator;
-use crate::pages::{Position, VirtAddr};
+use crate::pages::{Position, VirtAddr, at_most};
 
 /// Maximum CPUs: NR_CPUS of MAXSMP.
 const MAX_CPUS: u32 = 8192;
 
 /// All chunks of such memory have pages in units of this, at the least.
 const UNIT_BYTES: u64 = 4096;
+
+/// Maximum units of all CPUs together.
+const MAX_UNITS: usize = 1 << 20;
 
 /// The memory of all CPUs.
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub(super) struct PerCpu {
     offsets: Vec<u64>,
     /// Units that were added to the pages.
     seen: HashSet<u64>,
+    /// How many more units of a CPU may be added: no more than memory can have.
+    room: usize,
 }
 
 impl PerCpu {
@@ -29,19 +34,21 @@ impl PerCpu {
         let offset =
             |cpu: u32| translator.read_long(offsets.wrapping_add(u64::from(cpu) * long_bytes)).ok();
         let offsets = (0..count.unwrap_or(0)).map_while(offset).collect();
-        PerCpu { offsets, seen: HashSet::new() }
+        let fitting = translator.memory().readable_bytes() / UNIT_BYTES;
+        PerCpu { offsets, seen: HashSet::new(), room: at_most(fitting, MAX_UNITS) }
     }
 
     /// Adds what a pointer leads to, for each CPU: a few bytes.
     pub(super) fn add(&mut self, pointer: VirtAddr, bytes: u64, pages: &mut Pages<'_, '_>) {
         let last = pointer.wrapping_add(bytes.saturating_sub(1));
         for unit in [pointer, last].map(|at| at.get() / UNIT_BYTES) {
-            if self.offsets.is_empty() || !self.seen.insert(unit) {
+            if self.room == 0 || !self.seen.insert(unit) {
                 continue;
             }
-            for offset in &self.offsets {
+            for offset in self.offsets.iter().take(self.room) {
                 pages.add(VirtAddr::new(unit * UNIT_BYTES).wrapping_add(*offset), UNIT_BYTES);
             }
+            self.room = self.room.saturating_sub(self.offsets.len());
         }
     }
 }
