@@ -237,6 +237,7 @@ pub fn all(device: Option<&LoopDevice>) -> Vec<Case> {
         small.piped("from kdump in a pipe", "-j1 -z - out", To::New, "in.kdump"),
         small.case("from flattened", "-j1 -z in.flat out", To::New, Made::Kdump),
         populated.case("-d 31", "-j1 -l -d31 in.vmcore out", To::New, Made::Kdump),
+        populated.case("-d 1 of a kernel", "-j1 -l -d1 in.vmcore out", To::New, Made::Kdump),
         small.case("elf", "elf -j1 in.kdump out", To::New, Made::Elf),
         small.case("elf to a pipe", "elf -j1 in.kdump -", To::Stdout, Made::Elf),
         small.case("unflatten", "unflatten in.flat out", To::New, Made::Kdump),

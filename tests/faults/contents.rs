@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use kdumpconv::Codec;
 use kdumpconv::ReadAt;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{FindingKind, Severity, verify};
@@ -12,7 +13,8 @@ use support::image::Image;
 use support::kdump::{Kdump, Strictness};
 
 use crate::cases::{Case, Made};
-use crate::common::{core_of, only_right_pages};
+use crate::common::{core_of, only_right_pages, options};
+use crate::order;
 
 /// The plain kdump file, also where a flattened stream was written.
 pub fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
@@ -61,7 +63,25 @@ pub fn open(case: &Case, plain: &[u8]) -> Result<Kdump, String> {
     Kdump::open(Image::from_bytes(plain)?, strictness)
 }
 
-/// Checks that a kept file is marked incomplete and has only right pages.
+/// What a file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    Whole,
+    /// Complete, but not for the dump level that was asked for.
+    Reduced,
+    Incomplete,
+}
+
+/// What a kept file says of itself.
+pub fn mark(case: &Case, expected: &[u8], bytes: &[u8]) -> Result<Mark, String> {
+    if bytes == expected {
+        return Ok(Mark::Whole);
+    }
+    let is_reduced = case.made == Made::Kdump && !open(case, &plain(case, bytes)?)?.is_incomplete();
+    Ok(if is_reduced { Mark::Reduced } else { Mark::Incomplete })
+}
+
+/// Checks that a kept file has only right pages, and all that its header promises.
 pub fn is_sound(case: &Case, expected: &[u8], bytes: &[u8]) -> Result<(), String> {
     if bytes == expected {
         return Ok(());
@@ -69,10 +89,10 @@ pub fn is_sound(case: &Case, expected: &[u8], bytes: &[u8]) -> Result<(), String
     let plain = plain(case, bytes)?;
     if case.made == Made::Kdump {
         let kdump = open(case, &plain)?;
-        if !kdump.is_incomplete() {
-            return Err("it does not say that it is incomplete".to_owned());
-        }
         only_right_pages(&case.model, &kdump)?;
+        if !kdump.is_incomplete() {
+            return is_reduced(case, &kdump, &plain);
+        }
     }
     if case.made == Made::Elf {
         return elf_is_sound(case, &plain);
@@ -83,6 +103,28 @@ pub fn is_sound(case: &Case, expected: &[u8], bytes: &[u8]) -> Result<(), String
         _ if case.made == Made::Kdump && !incomplete => Err("verify calls it complete".to_owned()),
         _ => Ok(()),
     }
+}
+
+/// Checks that a file that ended early has the pages that were written first.
+pub fn has_first_pages(case: &Case, expected: &[u8], bytes: &[u8]) -> Result<(), String> {
+    if case.made != Made::Kdump {
+        return Ok(());
+    }
+    let opened = |bytes| plain(case, bytes).and_then(|plain| open(case, &plain));
+    order::is_beginning(&opened(bytes)?, &opened(expected)?)
+}
+
+/// Checks that nothing is missing of a dump that is complete for a higher level than was asked for.
+fn is_reduced(case: &Case, kdump: &Kdump, plain: &[u8]) -> Result<(), String> {
+    let level = kdump.header.dump_level as u32;
+    let options = options(Codec::Raw, level, 1);
+    let source = core_of(case.core.to_vec()).unwrap();
+    let whole = crate::common::plain(&source, &options).unwrap().0;
+    let wanted = open(case, &whole)?.dumped;
+    if let Some(pfn) = wanted.first_outside(&kdump.dumped) {
+        return Err(format!("it claims dump level {level}, and pfn {pfn:#x} is missing"));
+    }
+    is_whole(case, plain)
 }
 
 fn elf_is_sound(case: &Case, bytes: &[u8]) -> Result<(), String> {

@@ -5,7 +5,10 @@ use support::flattened::unflatten;
 use crate::calls::{Call, Class, Fault, Target};
 use crate::cases::{Case, Made, To};
 use crate::common::core_of;
-use crate::contents::{is_recognised, is_sound, is_sound_or_unfinished, is_whole, open, plain};
+use crate::contents::{
+    Mark, has_first_pages, is_recognised, is_sound, is_sound_or_unfinished, is_whole, mark, open,
+    plain,
+};
 use crate::run::Left;
 use crate::tally::Verdict;
 use crate::tracer::Ended;
@@ -152,7 +155,7 @@ pub fn after(
     match code {
         0 => complete(case, expected, left, call),
         1 => nothing(case, expected, left),
-        4 => kept(case, expected, left),
+        4 => kept(case, expected, left, call.is_none_or(|call| call.target == Target::Output)),
         5 if case.arguments[0] == "verify" && is_read => nothing(case, expected, left),
         _ => Err(format!("exit code {code}")),
     }
@@ -221,7 +224,8 @@ fn nothing(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, Str
     Ok(Verdict::Nothing)
 }
 
-fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String> {
+/// `is_cut` says that the output ended early: what was written before must be there.
+fn kept(case: &Case, expected: &Expected, left: &Left, is_cut: bool) -> Result<Verdict, String> {
     if case.made == Made::Report {
         return Ok(Verdict::Nothing);
     }
@@ -231,7 +235,7 @@ fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String
     }
     if let To::Device(_) = case.to {
         is_sound(case, &expected.bytes, &left.stream)?;
-        return Ok(Verdict::KeptIncomplete);
+        return Ok(verdict_on(mark(case, &expected.bytes, &left.stream)?));
     }
     let [(name, bytes)] = left.files.as_slice() else {
         let names: Vec<&String> = left.files.iter().map(|(name, _)| name).collect();
@@ -240,11 +244,25 @@ fn kept(case: &Case, expected: &Expected, left: &Left) -> Result<Verdict, String
     if !left.stderr.contains(name.as_str()) {
         return Err(format!("exit 4, and {name} is not named"));
     }
-    if name == "out" && *bytes != expected.bytes {
-        return Err("under its name, but not whole".to_owned());
+    let mark = mark(case, &expected.bytes, bytes)?;
+    if name == "out" && mark == Mark::Incomplete {
+        return Err("under its name, but not complete".to_owned());
+    }
+    if mark == Mark::Reduced && !left.stderr.contains("complete for dump level") {
+        return Err(format!("kept as {name}: nobody says that it has another level"));
     }
     is_sound(case, &expected.bytes, bytes).map_err(|why| format!("kept as {name}: {why}"))?;
-    Ok(Verdict::KeptIncomplete)
+    if is_cut {
+        has_first_pages(case, &expected.bytes, bytes)?;
+    }
+    Ok(verdict_on(mark))
+}
+
+fn verdict_on(mark: Mark) -> Verdict {
+    match mark {
+        Mark::Reduced => Verdict::Reduced,
+        Mark::Whole | Mark::Incomplete => Verdict::KeptIncomplete,
+    }
 }
 
 /// Judges a run that ended by a signal that it caught.
@@ -253,7 +271,7 @@ pub fn after_signal(case: &Case, expected: &Expected, left: &Left) -> Result<Ver
         return Err("it hung or panicked".to_owned());
     }
     speaks_plainly(&left.stderr)?;
-    if left.files.is_empty() { Ok(Verdict::Nothing) } else { kept(case, expected, left) }
+    if left.files.is_empty() { Ok(Verdict::Nothing) } else { kept(case, expected, left, true) }
 }
 
 /// Judges a run that was killed at once: it may also leave hidden files that are not taken for a
@@ -279,9 +297,13 @@ pub fn after_kill(case: &Case, expected: &Expected, left: &mut Left) -> Result<V
         [(name, bytes)] if Some(name.as_str()) == case.target() && *bytes == expected.bytes => {
             Ok(Verdict::Survived)
         }
-        [(name, bytes)] if name == "out" => {
-            Err(format!("under its name, but not whole: {} bytes", bytes.len()))
-        }
+        [(name, bytes)] if name == "out" => match mark(case, &expected.bytes, bytes)? {
+            Mark::Reduced => {
+                is_sound(case, &expected.bytes, bytes)?;
+                Ok(Verdict::Reduced)
+            }
+            _ => Err(format!("under its name, but not whole: {} bytes", bytes.len())),
+        },
         [(name, bytes)] if name.ends_with("incomplete") => {
             if is_recognised(case, bytes) {
                 is_sound_or_unfinished(case, &expected.bytes, bytes)?;

@@ -34,6 +34,8 @@ mod judge;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kills;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod order;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod readers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod run;

@@ -10,6 +10,8 @@ pub enum Verdict {
     Survived,
     /// An error message, and an incomplete dump is kept.
     KeptIncomplete,
+    /// A message, and the dump is complete for a higher dump level than was asked for.
+    Reduced,
     /// A warning, and the dump is complete but has pages that the dump level excludes.
     KeptMore,
     /// An error message, and no file or one that is recognisably cut.
@@ -20,9 +22,29 @@ pub enum Verdict {
 struct Counts {
     survived: u32,
     kept: u32,
+    reduced: u32,
     more: u32,
     nothing: u32,
     lost: u32,
+}
+
+impl Counts {
+    fn told(&self) -> u32 {
+        self.kept + self.reduced + self.more + self.nothing
+    }
+
+    fn all(&self) -> u32 {
+        self.survived + self.told() + self.lost
+    }
+
+    fn add(&mut self, other: &Counts) {
+        self.survived += other.survived;
+        self.kept += other.kept;
+        self.reduced += other.reduced;
+        self.more += other.more;
+        self.nothing += other.nothing;
+        self.lost += other.lost;
+    }
 }
 
 /// Counts by fault and by case.
@@ -41,6 +63,7 @@ impl Tally {
             match verdict {
                 Ok(Verdict::Survived) => counts.survived += 1,
                 Ok(Verdict::KeptIncomplete) => counts.kept += 1,
+                Ok(Verdict::Reduced) => counts.reduced += 1,
                 Ok(Verdict::KeptMore) => counts.more += 1,
                 Ok(Verdict::Nothing) => counts.nothing += 1,
                 Err(_) => counts.lost += 1,
@@ -54,7 +77,7 @@ impl Tally {
     }
 
     pub fn injected(&self) -> u32 {
-        self.by_case.values().map(|c| c.survived + c.kept + c.more + c.nothing + c.lost).sum()
+        self.by_case.values().map(Counts::all).sum()
     }
 
     /// The totals, as a table with the sum at its end.
@@ -64,29 +87,25 @@ impl Tally {
         for part in [&self.by_case, &self.by_fault] {
             sum = Counts::default();
             for (name, counts) in part {
-                let Counts { survived, kept, more, nothing, lost } = *counts;
-                let told = kept + more + nothing;
-                let all = survived + told + lost;
+                let Counts { survived, kept, reduced, more, nothing, lost } = *counts;
+                let (all, told) = (counts.all(), counts.told());
                 writeln!(
                     text,
                     "{what}: {name:<44} {all:>6} injected, {survived:>6} survived, {told:>6} told \
-                     ({kept} kept incomplete, {more} with more pages, {nothing} nothing), {lost} lost"
+                     ({kept} kept incomplete, {reduced} of a higher level, {more} with more pages, \
+                     {nothing} nothing), {lost} lost"
                 )
                 .unwrap();
-                sum.survived += survived;
-                sum.kept += kept;
-                sum.more += more;
-                sum.nothing += nothing;
-                sum.lost += lost;
+                sum.add(counts);
             }
         }
-        let Counts { survived, kept, more, nothing, lost } = sum;
-        let told = kept + more + nothing;
-        let all = survived + told + lost;
+        let Counts { survived, kept, reduced, more, nothing, lost } = sum;
+        let (all, told) = (sum.all(), sum.told());
         writeln!(
             text,
             "{what}: {all} injected, {survived} survived (exit 0, same bytes), {told} told (kept \
-             incomplete {kept}, complete with more pages {more}, nothing written {nothing}), lost = {lost}"
+             incomplete {kept}, complete for a higher level {reduced}, complete with more pages {more}, \
+             nothing written {nothing}), lost = {lost}"
         )
         .unwrap();
         text
