@@ -1,6 +1,6 @@
 """drgn_session.py DUMP VMLINUX: what drgn reads: tasks, the log, and the stack of each task, those of idle CPUs as well.
 
-"== NAME" starts each part. Where drgn fails, the part ends with its error after "!! ".
+The kernel's addresses are those of the upper half, as on x86_64. "== NAME" starts each part. Where drgn fails, the part ends with its error after "!! ".
 """
 
 import sys
@@ -37,7 +37,10 @@ def log(program):
 
 
 def stack(program, task):
-    yield program.stack_trace(task)
+    """The frames in the kernel: what drgn finds beyond them is in user memory, which comes last."""
+    for frame in program.stack_trace(task):
+        if frame.pc >> 63:
+            yield frame
 
 
 def main():
