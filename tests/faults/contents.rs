@@ -8,20 +8,24 @@ use kdumpconv::Codec;
 use kdumpconv::ReadAt;
 use kdumpconv::{Dump, OpenOptions};
 use kdumpconv::{FindingKind, Severity, verify};
-use support::flattened::unflatten;
+use support::flattened::{SIGNATURE, unflatten};
 use support::image::Image;
 use support::kdump::{Kdump, Strictness};
 
 use crate::cases::{Case, Made};
-use crate::common::{core_of, only_right_pages, options};
+use crate::common::{core_of, only_right_pages, options, rearrange};
 use crate::order;
 
-/// The plain kdump file, also where a flattened stream was written.
+/// The plain kdump file, also where a flattened stream was written. Of one that breaks off, it is what
+/// `unflatten` makes of it.
 pub fn plain(case: &Case, bytes: &[u8]) -> Result<Vec<u8>, String> {
-    if bytes.starts_with(b"makedumpfile") && case.made == Made::Kdump {
-        return unflatten(bytes);
+    if !bytes.starts_with(SIGNATURE) || case.made != Made::Kdump {
+        return Ok(bytes.to_vec());
     }
-    Ok(bytes.to_vec())
+    unflatten(bytes).or_else(|_| {
+        let (file, _) = rearrange::file(bytes).map_err(|error| error.to_string())?;
+        Ok(file)
+    })
 }
 
 /// The core, which is large and often needed.

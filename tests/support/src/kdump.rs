@@ -253,7 +253,9 @@ impl Kdump {
             return Err(format!("padding of the {place} is not zero"));
         }
         let codec = header.status as u32 & codec::ALL;
-        let is_foreign = |stored: &&Stored| stored.flags != 0 && stored.flags != codec;
+        let is_foreign = |stored: &&Stored| {
+            stored.flags != 0 && stored.flags != codec && !stored.is_incomplete()
+        };
         if let Some(stored) = self.descriptors.iter().find(is_foreign) {
             return Err(format!("{stored:x?}: not the codec of status {:#x}", header.status));
         }
