@@ -15,6 +15,7 @@
 
 mod classes;
 mod completions;
+mod coverage;
 mod crash;
 mod drgn;
 mod elf;

@@ -26,6 +26,11 @@ impl Ran {
         self.text
     }
 
+    /// Whether its exit code is 0.
+    pub(crate) fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+
     /// Asserts that it printed `expected` somewhere.
     pub(crate) fn printed(&self, expected: &str) {
         assert!(self.text.contains(expected), "no {expected:?}: {}\n{}", self.command, self.text);
