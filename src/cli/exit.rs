@@ -22,7 +22,7 @@ const MEANINGS: [(&str, &str); 7] = [
     ("1", "failure: nothing usable was kept"),
     ("2", "wrong arguments"),
     ("3", "INPUT is not recognised, or damaged beyond use"),
-    ("4", "incomplete: a usable part was kept (verify: INPUT is marked so)"),
+    ("4", "a usable part was kept (verify: INPUT is marked as incomplete)"),
     ("5", "verify found damage"),
     ("128+N", "ended by signal N"),
 ];

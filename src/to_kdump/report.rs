@@ -40,6 +40,9 @@ pub struct ConvertReport {
     /// Why the file is a complete dump of a higher level than the one that was asked for, if it is.
     /// Some pages of the classes that the level excludes may be in it all the same.
     pub cut_short: Option<IncompleteReason>,
+    /// Whether the output is a flattened stream that ends without its end mark, as it lacks descriptors of
+    /// too many pages: only [`unflatten`](crate::unflatten()) makes a file of it.
+    pub is_broken_stream: bool,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

@@ -51,6 +51,7 @@ impl Plan<'_> {
         if let Some(name) = self.utsname.found(self.dump.vmcoreinfo(), is_written) {
             header.utsname = name;
         }
+        let is_broken_stream = writer.is_broken();
         let so_far = writer.size();
         let (file_bytes, output_bytes) = match writer.close(&header) {
             Ok(sizes) => sizes,
@@ -77,6 +78,7 @@ impl Plan<'_> {
             output_bytes,
             reasons,
             cut_short,
+            is_broken_stream,
             warnings: self.warnings,
         })
     }

@@ -285,6 +285,11 @@ impl<'a> Writer<'a> {
         self.is_broken = true;
     }
 
+    /// Whether a stream ends without its end mark.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// Where the descriptor table ends.
     fn table_end(&self) -> u64 {
         let pages = self.written_pages.unwrap_or(self.planned.count());

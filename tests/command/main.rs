@@ -27,6 +27,7 @@ mod elf;
 mod encrypted;
 mod epoch;
 mod files;
+mod fit;
 mod generate;
 mod help;
 mod info;

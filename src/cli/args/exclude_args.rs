@@ -4,12 +4,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use kdumpconv::DumpLevel;
 
 use super::help::heading;
-use super::values::number;
-
+use super::levels::{Levels, parse_levels};
+use crate::cli::exit::Usage;
 use crate::cli::ui::classes::level_classes;
-
-/// What a dump level may be.
-const LEVELS: &str = "a number from 0 to 31 (31 excludes most); --exclude takes names";
 
 /// Which pages to exclude.
 #[derive(Debug, Default, PartialEq, clap::Args)]
@@ -27,9 +24,12 @@ pub(crate) struct ExcludeArgs {
     /// Pages that the kernel has marked as poisoned or offline are excluded at every level. The
     /// kernel's struct pages identify the classes. If they do not prove that a page belongs to a
     /// class, it is kept; if a whole class cannot be identified, there is a warning.
+    ///
+    /// The command convert takes several levels, as in 1,31: the first is asked for. If not all of
+    /// its pages can be written, a dump of one of the others will do, with exit code 0.
     #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude")]
-    #[arg(value_parser = number(0..=31_u32, LEVELS), allow_negative_numbers = true)]
-    dump_level: Option<u32>,
+    #[arg(value_parser = levels_parser, allow_negative_numbers = true)]
+    dump_level: Option<Levels>,
 
     /// By name, as in zero,free [default: zero; elf: none]
     ///
@@ -50,6 +50,11 @@ pub(crate) struct ExcludeArgs {
     /// 3, and nothing is written.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Parses levels.
+fn levels_parser(text: &str) -> Result<Levels, String> {
+    parse_levels(text).map_err(|why| format!("{why}; --exclude takes names"))
 }
 
 /// Parses the name of a class to its bit of the dump level.
@@ -78,14 +83,26 @@ fn help_of(class: &str) -> Option<&'static str> {
 
 impl ExcludeArgs {
     /// `--dump-level`.
-    pub(crate) fn of_level(level: u32) -> Self {
-        ExcludeArgs { dump_level: Some(level), ..Self::default() }
+    pub(crate) fn of_levels(levels: Levels) -> Self {
+        ExcludeArgs { dump_level: Some(levels), ..Self::default() }
     }
 
-    /// The level that was asked for, by number or by names; `None` if none was.
-    pub(crate) fn level(&self) -> Option<DumpLevel> {
+    /// The levels that were given, by numbers or by names; `None` if none were.
+    pub(crate) fn levels(&self) -> Option<Levels> {
         let classes = self.exclude.iter().fold(0, |bits, bit| bits | bit);
-        let asked = self.dump_level.or((!self.exclude.is_empty()).then_some(classes));
-        asked.and_then(DumpLevel::new)
+        let by_name = || DumpLevel::new(classes).filter(|_| !self.exclude.is_empty());
+        self.dump_level.clone().or_else(|| by_name().map(Levels::from))
+    }
+
+    /// The level that was asked for; `None` if none was.
+    ///
+    /// # Errors
+    /// [`Usage`] if there are several.
+    pub(crate) fn only_level(&self) -> Result<Option<DumpLevel>, Usage> {
+        let levels = self.levels();
+        if levels.as_ref().is_some_and(Levels::are_several) {
+            return Err(Usage("-d: expected one level; only convert takes several"));
+        }
+        Ok(levels.map(|levels| levels.asked))
     }
 }

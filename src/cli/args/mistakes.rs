@@ -207,9 +207,11 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_answered_with_what_is_expected() {
-        let level = "expected a number from 0 to 31 (31 excludes most); --exclude takes names";
+        let level = "expected a number from 0 to 31 (31 excludes most), or several, as in 1,31; \
+                     --exclude takes names";
         for (line, expected) in [
-            ("-d 11,31 a b", level),
+            ("-d 11,32 a b", level),
+            ("-d 11,all a b", level),
             ("-d all a b", level),
             ("-d 32 a b", level),
             ("-d -1 a b", level),

@@ -6,6 +6,7 @@
 
 pub(crate) mod exclude_args;
 pub(crate) mod help;
+pub(crate) mod levels;
 pub(crate) mod mistakes;
 pub(crate) mod shared_args;
 pub(crate) mod short_form;

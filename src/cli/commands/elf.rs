@@ -7,7 +7,7 @@ use kdumpconv::{DumpLevel, ElfOptions, ElfReport, OutputFormat, Published, to_el
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, MessageArgs, OutputArgs, ThreadArgs};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, WriteStatus, check_stdout};
 use crate::cli::json::{Address, Classes, ElfBytes, ElfJson, SchemaVersion, print_json, texts};
 use crate::cli::ui::census::excluded_by_class;
@@ -51,11 +51,13 @@ impl Elf {
         if self.flattened { OutputFormat::Flat } else { OutputFormat::InOrder }
     }
 
-    fn options(&self) -> ElfOptions {
-        ElfOptions::default()
-            .dump_level(self.exclude.level())
+    /// # Errors
+    /// [`Usage`] for several dump levels.
+    fn options(&self) -> Result<ElfOptions, Usage> {
+        Ok(ElfOptions::default()
+            .dump_level(self.exclude.only_level()?)
             .strict(self.exclude.strict)
-            .threads(self.threads.count())
+            .threads(self.threads.count()))
     }
 }
 
@@ -64,13 +66,13 @@ impl Elf {
 /// # Errors
 /// What prevented a usable file.
 pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
+    let options = args.options()?;
     check_stdout(&args.output)?;
     let job = Job::start(messages, &args.dump.input)?;
     let mut dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
 
-    let options = args.options();
     let inputs = args.dump.paths();
     let target = job.create_output(&inputs, &args.output, args.format(), &options.cancel)?;
     let is_selective = options.dump_level.is_some_and(DumpLevel::excludes_classes);
@@ -118,7 +120,7 @@ impl ElfSummary<'_> {
     /// Prints why the file is incomplete, whatever the verbosity.
     fn print_failures(&self) {
         let report = self.report;
-        print_reasons(&report.reasons, &report.pages);
+        print_reasons(&report.reasons, &report.pages, true);
         let what = if report.incomplete() { "an incomplete ELF file" } else { "the ELF file" };
         if let Some(published) = self.published {
             print_published(published, what, self.output);

@@ -26,7 +26,7 @@ pub(crate) struct ConvertJson {
     pub(crate) output: Option<String>,
     /// Whether it was a dry run, which writes nothing.
     pub(crate) dry_run: bool,
-    /// Whether the output has all that it should have.
+    /// Whether the output has all pages of its `dump_level`.
     pub(crate) complete: bool,
     /// What reading the output back found; null without --verify.
     pub(crate) read_back: Option<ReadBackJson>,
@@ -43,9 +43,10 @@ pub(crate) struct ConvertJson {
     pub(crate) codec: CodecName,
     /// In which order the pages were written.
     pub(crate) page_order: PageOrderName,
-    /// The dump level of the output: that of the input and the one requested together.
+    /// The dump level of the output: that of the input and the one requested together, and the classes
+    /// of which not all pages were written if there is a `reduced_because`.
     pub(crate) dump_level: u32,
-    /// The dump level that was requested.
+    /// The dump level that was requested; of several, the first.
     pub(crate) dump_level_requested: u32,
     /// Bytes of a page.
     pub(crate) page_size: u64,

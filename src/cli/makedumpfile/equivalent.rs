@@ -3,8 +3,6 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use kdumpconv::DumpLevel;
-
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::shared_args::{OpenArgs, OutputArgs};
@@ -18,7 +16,7 @@ pub(super) fn equivalent(command: &Command) -> String {
             Command::Convert(args) => Line::of("convert")
                 .option("-C", Some(args.codec().name()))
                 .excluding(&args.exclude)
-                .option("-L", args.max_size)
+                .option("-L", args.fit)
                 .flag("-F", args.flattened)
                 .flag("-n", args.dry_run)
                 .option("-j", args.threads.threads)
@@ -62,7 +60,11 @@ impl Line {
     }
 
     fn excluding(self, args: &ExcludeArgs) -> Self {
-        self.option("-d", args.level().map(DumpLevel::bits))
+        // A shell takes numbers and commas as they are.
+        match args.levels() {
+            Some(levels) => Line(format!("{} -d {levels}", self.0)),
+            None => self,
+        }
     }
 
     fn files<'a>(

@@ -25,6 +25,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::Exit;
+use super::args::levels::{Levels, parse_levels};
 use super::args::mistakes::remove_wrong_tips;
 use super::args::shared_args::{MESSAGE_DEBUG, MessageArgs};
 use super::args::values::{number, parse_size};
@@ -79,19 +80,17 @@ struct Makedumpfile {
     #[arg(short = 'z', overrides_with_all = ["zlib", "lzo", "snappy"])]
     zstd: bool,
 
-    /// Dump level, 0 to 31; the last if several [default: 0]
-    #[arg(
-        short = 'd',
-        value_name = "LEVEL,...",
-        value_delimiter = ',',
-        value_parser = number(0..=31_u32, "numbers from 0 to 31, separated by commas"),
-        allow_negative_numbers = true
-    )]
-    levels: Vec<u32>,
+    /// Dump level; of several, each will do
+    ///
+    /// The first level is asked for. If not all of its pages can be written, a dump of one of the
+    /// others will do.
+    #[arg(short = 'd', value_name = "LEVEL,...", value_parser = parse_levels)]
+    #[arg(default_value = "0", allow_negative_numbers = true)]
+    levels: Levels,
 
-    /// Stop at this size, and keep an incomplete dump
+    /// Write the best dump that fits into SIZE bytes
     #[arg(short = 'L', value_name = "SIZE", value_parser = parse_size)]
-    max_size: Option<u64>,
+    fit: Option<u64>,
 
     /// Write an ELF file, not a kdump file
     #[arg(short = 'E')]
@@ -189,8 +188,9 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
     let mut notes = ignored_options(&matches)?;
     let command = asked.translated()?;
     let level = asked.message_level();
-    if let [_, .., last] = asked.levels.as_slice() {
-        notes.push(format!("-d: several levels are given; the last one is used, {last}"));
+    if asked.elf && asked.levels.are_several() {
+        let last = asked.levels.last().bits();
+        notes.push(format!("-d: an ELF file has one level; the last one is used, {last}"));
     }
     if level != 0 {
         notes.iter().for_each(|note| print_line(&printable(note)));

@@ -8,6 +8,7 @@ use clap::CommandFactory;
 use super::*;
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
+use crate::cli::args::levels::parse_levels;
 use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, InputArgs, OutputArgs, ThreadArgs};
 use crate::cli::commands::convert::args::{CodecArg, Convert};
 use crate::cli::commands::dmesg::Dmesg;
@@ -34,9 +35,13 @@ fn dump_and_output(output: Option<&str>) -> (DumpArgs, OutputArgs) {
     (dump, OutputArgs { output: output.map(PathBuf::from), ..Default::default() })
 }
 
+fn of_levels(levels: &str) -> ExcludeArgs {
+    ExcludeArgs::of_levels(parse_levels(levels).unwrap())
+}
+
 fn convert(compress: CodecArg, level: u32, change: impl Fn(&mut Convert)) -> Command {
     let (dump, output) = dump_and_output(Some("out"));
-    let (compress, exclude) = (Some(compress), ExcludeArgs::of_level(level));
+    let (compress, exclude) = (Some(compress), of_levels(&level.to_string()));
     let mut args = Convert { dump, output, compress, exclude, ..Default::default() };
     change(&mut args);
     Command::Convert(Box::new(args))
@@ -45,7 +50,7 @@ fn convert(compress: CodecArg, level: u32, change: impl Fn(&mut Convert)) -> Com
 fn elf(level: u32, change: impl Fn(&mut Elf)) -> Command {
     let (dump, output) = dump_and_output(Some("out"));
     let mut args =
-        Elf { dump, output, exclude: ExcludeArgs::of_level(level), ..Default::default() };
+        Elf { dump, output, exclude: of_levels(&level.to_string()), ..Default::default() };
     change(&mut args);
     Command::Elf(args)
 }
@@ -103,7 +108,20 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
         ("-l -c -d 1 -d 31 vmcore out", convert(Zlib, 31, as_is), 7),
         ("-l --num-threads=4 vmcore out", convert(Lzo, 0, threads(4)), 7),
         ("-l --num-thr 0 vmcore out", convert(Lzo, 0, threads(1)), 7),
-        ("-d 11,31 -L 2G vmcore out", convert(None, 31, |args| args.max_size = Some(2 << 30)), 7),
+        (
+            "-d 11,31 -L 2G vmcore out",
+            convert(None, 0, |args| {
+                args.exclude = of_levels("11,31");
+                args.fit = Some(2 << 30);
+            }),
+            7,
+        ),
+        (
+            "-d 0,1,31 -d 1,31 vmcore out",
+            convert(None, 0, |args| args.exclude = of_levels("1,31")),
+            7,
+        ),
+        ("-E -d 1,31 vmcore out", elf(31, |_| ()), 7),
         (
             "-l -d 31 --work-dir=tmp vmcore.zst out",
             convert(Lzo, 31, |args| {
@@ -200,13 +218,14 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("vmcore", "expected VMCORE and the file to write"),
         ("vmcore out more", "expected VMCORE and the file to write"),
         ("-F vmcore out", "-F expects VMCORE alone"),
-        ("-d 32 vmcore out", "expected numbers from 0 to 31, separated by commas"),
+        ("-d 32 vmcore out", "expected a number from 0 to 31 (31 excludes most), or several"),
         ("-d x vmcore out", "invalid value 'x'"),
         ("-R", "-R expects one DUMPFILE"),
         ("-R in out", "-R expects one DUMPFILE"),
         ("-R -c out", "-R cannot be combined with"),
         ("-R -F out", "-R cannot be combined with"),
         ("-R -d 1 out", "-R cannot be combined with"),
+        ("-R -d 0,1 out", "-R cannot be combined with"),
         ("-E -c vmcore out", "-E cannot be combined with -c, -l, -p or -z"),
         ("-E --dry-run vmcore out", "-E cannot be combined with --dry-run or -L"),
         ("-E -L 1G vmcore out", "-E cannot be combined with --dry-run or -L"),

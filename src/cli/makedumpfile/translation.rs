@@ -42,7 +42,8 @@ impl Makedumpfile {
     }
 
     fn unflatten(&self) -> Result<Unflatten, Usage> {
-        if self.codec() != CodecArg::None || self.level() != 0 || self.elf || self.flattened {
+        let excludes = self.levels.are_several() || self.levels.asked.bits() != 0;
+        if self.codec() != CodecArg::None || excludes || self.elf || self.flattened {
             return Err(Usage(
                 "-R cannot be combined with -c, -l, -p, -z, -d, -E or -F: it changes no page",
             ));
@@ -76,14 +77,14 @@ impl Makedumpfile {
                 "-E cannot be combined with -c, -l, -p or -z: an ELF file has no compressed pages",
             ));
         }
-        if self.dry_run || self.max_size.is_some() {
+        if self.dry_run || self.fit.is_some() {
             return Err(Usage("-E cannot be combined with --dry-run or -L"));
         }
         let (dump, output) = self.dump_and_output()?;
         Ok(Elf {
             dump,
             output,
-            exclude: ExcludeArgs::of_level(self.level()),
+            exclude: ExcludeArgs::of_levels(self.levels.last().into()),
             flattened: self.flattened,
             threads: self.threads(),
             ..Default::default()
@@ -96,10 +97,10 @@ impl Makedumpfile {
             dump,
             output,
             compress: Some(self.codec()),
-            exclude: ExcludeArgs::of_level(self.level()),
+            exclude: ExcludeArgs::of_levels(self.levels.clone()),
             flattened: self.flattened,
             threads: self.threads(),
-            max_size: self.max_size,
+            fit: self.fit,
             dry_run: self.dry_run,
             ..Default::default()
         })
@@ -113,12 +114,6 @@ impl Makedumpfile {
             Makedumpfile { zstd: true, .. } => CodecArg::Zstd,
             _ => CodecArg::None,
         }
-    }
-
-    /// The last level: makedumpfile tries several in turn while there is no room, and the last
-    /// excludes most.
-    fn level(&self) -> u32 {
-        self.levels.last().copied().unwrap_or(0)
     }
 
     /// makedumpfile's 0 is no thread beside its own; ours is all CPUs.

@@ -15,8 +15,10 @@ use crate::cli::args::shared_args::InputArgs;
 /// What stands for INPUT in a command if it is standard input.
 const NO_NAME: &str = "FILE";
 
-const OTHER_DISK: &str = "exclude more pages (-d 31), name an OUTPUT on another disk, or send it to \
-                          another machine: `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
+const FEWER_PAGES: &str = "exclude more pages (-d 31), ";
+
+const OTHER_DISK: &str = "name an OUTPUT on another disk, or send it to another machine: \
+                          `kdumpconv VMCORE | ssh HOST 'cat > FILE'`";
 
 const OTHER_FOLDER: &str = "--spool DIR takes another folder";
 
@@ -89,7 +91,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         Some(Error::Read { what, source }) => {
             for_unreadable(what, source.kind()).map(str::to_owned)
         }
-        Some(Error::Write { source, .. }) => for_unwritable(source).map(str::to_owned),
+        Some(Error::Write { source, .. }) => for_unwritable(source, FEWER_PAGES),
         Some(Error::Spool { .. }) => {
             Some(name.map_or_else(|| OTHER_FOLDER.to_owned(), InputName::to_file))
         }
@@ -106,23 +108,45 @@ pub(crate) fn for_log_error(error: &LogError) -> String {
     }
 }
 
-/// The end of the line that says why a dump is incomplete.
-pub(crate) fn for_reason(reason: &IncompleteReason) -> String {
-    match reason {
-        IncompleteReason::Output(error) => {
-            for_unwritable(error).map(|advice| format!("; {advice}")).unwrap_or_default()
-        }
-        _ => String::new(),
+/// The end of the line that says why a dump is incomplete. It may help to exclude pages if
+/// `is_selective`: else those that fit are the most useful ones, whatever is excluded.
+pub(crate) fn for_reason(reason: &IncompleteReason, is_selective: bool) -> String {
+    for_stop(reason, if is_selective { FEWER_PAGES } else { "" })
+}
+
+/// The end of the line that says why a dump has a higher level than the one that was asked for.
+pub(crate) fn for_reduced(why: &IncompleteReason) -> String {
+    for_stop(why, "to get the other pages as well, ")
+}
+
+/// What to do about an output that takes no more, after what else would help.
+fn for_stop(why: &IncompleteReason, start: &str) -> String {
+    let advice = match why {
+        IncompleteReason::Output(error) => for_unwritable(error, start),
+        IncompleteReason::Capacity { .. } => Some(format!("{start}{OTHER_DISK}")),
+        _ => None,
+    };
+    advice.map(|advice| format!("; {advice}")).unwrap_or_default()
+}
+
+/// What to do about an output that cannot be written, after what else would help if it is full.
+fn for_unwritable(error: &io::Error, start: &str) -> Option<String> {
+    match error.kind() {
+        _ if is_full(error) => Some(format!("{start}{OTHER_DISK}")),
+        io::ErrorKind::BrokenPipe => Some(READER_ENDED.to_owned()),
+        _ => None,
     }
 }
 
-/// What to do about an output that takes no more.
-fn for_unwritable(error: &io::Error) -> Option<&'static str> {
-    match error.kind() {
-        _ if is_full(error) => Some(OTHER_DISK),
-        io::ErrorKind::BrokenPipe => Some(READER_ENDED),
-        _ => None,
-    }
+/// Whether what received a stream has ended, of which the message says what to do.
+pub(crate) fn is_reader_gone(reason: &IncompleteReason) -> bool {
+    matches!(reason, IncompleteReason::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What makes a plain file of a stream without its end mark, whose name is `output` if it has one.
+pub(crate) fn for_broken_stream(output: Option<&Path>) -> String {
+    let file = output.map_or(NO_NAME.to_owned(), shell_word);
+    format!("`kdumpconv unflatten {file} OUTPUT` makes a plain file of what was written")
 }
 
 /// Whether the disk, a quota or a limit is exhausted.

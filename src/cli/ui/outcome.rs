@@ -2,12 +2,14 @@
 
 use kdumpconv::{Codec, Disposition, DumpLevel, IncompleteReason, PageCounts, PageSize, Published};
 
-use super::advice::for_reason;
+use super::advice::{for_broken_stream, for_reason, for_reduced, is_reader_gone};
 use super::messages::{Messages, print_line, print_warning, printable};
 use super::sizes::{as_f64, count, percent, size};
+use crate::cli::args::levels::Levels;
 
-/// Prints why a dump is incomplete, whatever the verbosity.
-pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
+/// Prints why a dump is incomplete, whatever the verbosity. `is_selective`: as for
+/// [`for_reason`].
+pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts, is_selective: bool) {
     let unreadable = pages.first_unreadable.as_ref().map(|(pfn, why)| match pages.unreadable {
         0 | 1 => format!("pfn {pfn:#x} could not be read: {why}"),
         pages => format!("{pages} pages could not be read; the first is pfn {pfn:#x}: {why}"),
@@ -18,15 +20,31 @@ pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts) {
             (IncompleteReason::HeadersGone, Some(which)) => format!("{reason} ({which})"),
             _ => reason.to_string(),
         };
-        print_line(&format!("incomplete: {}{}", printable(&text), for_reason(reason)));
+        let advice = for_reason(reason, is_selective);
+        print_line(&format!("incomplete: {}{advice}", printable(&text)));
     }
 }
 
-/// Prints why a dump has a higher level than the one that was `asked` for, whatever the verbosity.
-pub(crate) fn print_reduced(why: &IncompleteReason, level: DumpLevel, asked: DumpLevel) {
+/// Why a dump has a higher level than the one that was `asked` for.
+pub(crate) fn reduced_line(why: &IncompleteReason, level: DumpLevel, asked: DumpLevel) -> String {
     let (level, asked) = (level.bits(), asked.bits());
-    let why = printable(&format!("{why}{}", for_reason(why)));
-    print_line(&format!("complete for dump level {level}, not for {asked} as asked: {why}"));
+    let why = printable(&format!("{why}{}", for_reduced(why)));
+    format!("complete for dump level {level}, not for {asked} as asked: {why}")
+}
+
+/// Why a dump has another one of the `levels` that will do, or a lower one.
+pub(crate) fn accepted_line(why: &IncompleteReason, level: DumpLevel, levels: &Levels) -> String {
+    let (level, why) = (level.bits(), printable(&why.to_string()));
+    format!("complete for dump level {level}, as -d {levels} allows: {why}")
+}
+
+/// Prints what to do with a stream that ended without its end mark, unless a reason says it.
+pub(crate) fn print_broken_stream(reasons: &[IncompleteReason], published: Option<&Published>) {
+    if !reasons.iter().any(is_reader_gone) {
+        let path = published.and_then(|published| published.path.as_deref());
+        let advice = printable(&for_broken_stream(path));
+        print_line(&format!("the stream ends without its end mark; {advice}"));
+    }
 }
 
 /// Prints what became of an output that did not simply get its name, whatever the verbosity. `what` is

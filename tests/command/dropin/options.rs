@@ -115,17 +115,43 @@ fn wrong_arguments_are_quoted_without_control_characters() {
 }
 
 #[test]
-fn of_several_levels_the_last_one_is_used_and_reported() {
+fn of_several_levels_the_first_that_fits_is_written_and_said_to_be_saved() {
     let mm = Mm::populated(releases::V6_12);
     let folder = folder();
     folder.write("vmcore", &mm.core().bytes());
-    assert_done(&folder.run(&["-ld31", "vmcore", "31"]));
-    let output = makedumpfile(&folder, "-l -d 1,31 vmcore listed");
+    for level in ["1", "31"] {
+        assert_done(&makedumpfile(&folder, &format!("-d {level} vmcore {level}")));
+    }
+    let output = makedumpfile(&folder, "-d 1,31 vmcore all");
     assert_done(&output);
-    assert!(stderr(&output).contains("-d: several levels are given; the last one is used, 31\n"));
-    assert!(folder.read("listed") == folder.read("31"));
+    assert!(folder.read("all") == folder.read("1"));
+    let size = folder.read("31").len() * 21 / 20;
+    for (levels, exit) in [("1,31", 0), ("1,17,31", 0), ("1", 4), ("1,17", 4)] {
+        let output = makedumpfile(&folder, &format!("-f -d {levels} -L {size} vmcore most"));
+        assert_eq!(code(&output), exit, "{levels}: {}", stderr(&output));
+        let (line, reply) = match exit {
+            0 => (format!("as -d {levels} allows: "), "The dumpfile is saved to most.\n"),
+            _ => ("not for 1 as asked: ".to_owned(), ""),
+        };
+        let told = stderr(&output);
+        assert!(told.contains(&line) && !told.contains("warning"), "{levels}: {told}");
+        assert_eq!(stdout(&output), reply, "{levels}");
+        assert!(!Kdump::from_bytes(&folder.read("most")).unwrap().is_incomplete());
+    }
     assert_eq!(code(&makedumpfile(&folder, "-d 32,31 vmcore none")), 2);
-    assert_eq!(made(&folder), ["31", "listed"]);
+    assert_eq!(made(&folder), ["1", "31", "all", "most"]);
+}
+
+#[test]
+fn an_elf_file_has_the_last_of_several_levels() {
+    let folder = folder();
+    folder.write("vmcore", &Mm::populated(releases::V6_12).core().bytes());
+    assert_done(&makedumpfile(&folder, "-E -d 31 vmcore 31"));
+    let output = makedumpfile(&folder, "-E -d 1,31 vmcore listed");
+    assert_done(&output);
+    let note = "-d: an ELF file has one level; the last one is used, 31\n";
+    assert!(stderr(&output).contains(note), "{}", stderr(&output));
+    assert!(folder.read("listed") == folder.read("31"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn kdump_utils_checks_its_options_before_there_is_a_vmcore() {
     for (line, why) in [
         (
             "--check-params -l --message-level 7 -d 32 vmcore dumpfile",
-            "expected numbers from 0 to 31",
+            "expected a number from 0 to 31",
         ),
         ("--check-params -l -d 31 vmcore", "expected VMCORE and the file to write"),
         ("--check-params -F -l -d 31 vmcore dumpfile", "-F expects VMCORE alone"),

@@ -76,13 +76,18 @@ pub(crate) struct Convert {
     #[arg(short = 'F', overrides_with = "format", help_heading = heading::OUTPUT)]
     pub(crate) flattened: bool,
 
-    /// Stop at SIZE and keep an incomplete dump
+    /// Write the best dump that fits into SIZE bytes
+    ///
+    /// Pages are written in the order in which debuggers need them, until OUTPUT has SIZE bytes. If
+    /// all pages of the kernel fit, OUTPUT is a complete dump, of the best dump level that fits, as
+    /// its header says. Else it is incomplete. The exit code is 4 in both cases: less was written
+    /// than -d asks for. If another level will do, name it as well, as in -d 1,31.
     ///
     /// SIZE is a number of bytes: K, M, G, T and KiB, MiB, GiB, TiB are powers of 1024, KB, MB, GB,
-    /// TB powers of 1000; 1.5G is allowed. It is the size before flattening.
-    #[arg(short = 'L', long, value_name = "SIZE", value_parser = parse_size)]
+    /// TB powers of 1000; 1.5G is allowed. It is the size before flattening. --max-size is the same.
+    #[arg(short = 'L', long, alias = "max-size", value_name = "SIZE", value_parser = parse_size)]
     #[arg(help_heading = heading::OUTPUT)]
-    pub(crate) max_size: Option<u64>,
+    pub(crate) fit: Option<u64>,
 
     /// Read OUTPUT back and compare every page with INPUT
     ///
@@ -98,7 +103,7 @@ pub(crate) struct Convert {
     /// As of makedumpfile: turn a flattened file back into a plain one
     #[arg(short = 'R', hide = true, conflicts_with_all = [
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
-        "flattened", "threads", "max_size", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
+        "flattened", "threads", "fit", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
         "force_encrypted",
     ])]
     pub(crate) rearrange: bool,
@@ -176,10 +181,10 @@ impl Convert {
             .sync_interval(sync_interval)
             .codec(codec)
             .level(self.level)
-            .dump_level(self.exclude.level().unwrap_or_default())
+            .dump_level(self.exclude.levels().map(|levels| levels.asked).unwrap_or_default())
             .strict(self.exclude.strict)
             .threads(self.threads.count())
-            .max_size(self.max_size)
+            .max_size(self.fit)
             .timestamp(timestamp))
     }
 
@@ -248,8 +253,9 @@ mod tests {
         assert_eq!(options("-d31").dump_level.bits(), 31);
         assert_eq!(options("--exclude zero,user,free").dump_level.bits(), 25);
         assert_eq!(options("--exclude zero --exclude user").dump_level.bits(), 9);
+        assert_eq!(options("-d 0,1,31").dump_level.bits(), 0);
         assert!(parsed("-d 32 vmcore").is_err());
-        assert!(parsed("-d 11,31 vmcore").is_err());
+        assert!(parsed("-d 11,32 vmcore").is_err());
     }
 
     #[test]
@@ -266,10 +272,19 @@ mod tests {
         }
         let level = |line: &str| options(line).dump_level.bits();
         assert_eq!(level("-d 1 -d 31"), 31);
+        assert_eq!(level("-d 1,31 -d 17"), 17);
+        assert!(!parsed("-d 1,31 -d 17 vmcore").unwrap().1.exclude.levels().unwrap().are_several());
         assert_eq!(level("-d 31 --exclude free"), 16);
         assert_eq!(level("--exclude free -d 8"), 8);
         assert_eq!(options("-j 2 --threads 3").threads, 3);
-        assert_eq!(options("-L 1K -L 2K").max_size, Some(2048));
+        for (line, size) in [
+            ("-L 1K -L 2K", 2048),
+            ("-L 1K --fit 2K", 2048),
+            ("--fit 2K --max-size 3K", 3072),
+            ("--max-size 3K -L1K", 1024),
+        ] {
+            assert_eq!(options(line).max_size, Some(size), "{line}");
+        }
         let format = |line: &str| parsed(&format!("{line} vmcore")).unwrap().1.format();
         assert_eq!(format("--format file -F"), OutputFormat::Flat);
         assert_eq!(format("-F --format file"), OutputFormat::File);

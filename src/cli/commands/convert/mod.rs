@@ -6,6 +6,7 @@ mod summary;
 
 use kdumpconv::{Dump, IncompleteReason, Input, Stage, convert};
 
+use crate::cli::args::levels::Levels;
 use crate::cli::args::shared_args::MessageArgs;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::job::{Job, Target, WriteStatus, check_stdout};
@@ -47,8 +48,11 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
         job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
     job.messages.warn(&report.warnings);
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
+    let levels = args.exclude.levels();
+    let accepts = |levels: &Levels| levels.accept(report.dump_level, dump.dump_level());
+    let accepted_as = levels.filter(accepts);
     if let Some(why) = &report.cut_short {
-        status.reduced = true;
+        status.reduced = accepted_as.is_none();
         status.cancelled = matches!(why, IncompleteReason::Cancelled);
     }
     let is_flattened = target.is_flattened();
@@ -68,6 +72,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ConvertSummary {
         report: &report,
+        accepted_as: accepted_as.as_ref(),
         published: published.as_ref(),
         output: &args.output.name(),
         read_back: read_back.as_ref(),

@@ -1,8 +1,9 @@
 //! What a conversion prints: details of the input, the summary, the JSON report.
 
-use kdumpconv::{ConvertReport, Dump, Published};
+use kdumpconv::{Class, ConvertReport, Dump, DumpLevel, Published, WriteOrder};
 
 use super::read_back::ReadBack;
+use crate::cli::args::levels::Levels;
 use crate::cli::args::shared_args::Verbosity;
 use crate::cli::json::{
     Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SchemaVersion, print_json, texts,
@@ -10,8 +11,8 @@ use crate::cli::json::{
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    Totals, all_warnings, memory_bytes, pages_line, per_second, print_published, print_reasons,
-    print_reduced, published_name, reached,
+    Totals, accepted_line, all_warnings, memory_bytes, pages_line, per_second, print_broken_stream,
+    print_published, print_reasons, published_name, reached, reduced_line,
 };
 use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex};
 use crate::cli::ui::terminal::Terminal;
@@ -19,6 +20,8 @@ use crate::cli::ui::terminal::Terminal;
 /// How a conversion ended.
 pub(super) struct ConvertSummary<'a> {
     pub(super) report: &'a ConvertReport,
+    /// The levels of which that of the output is one that will do, if it is.
+    pub(super) accepted_as: Option<&'a Levels>,
     /// `None` after a dry run.
     pub(super) published: Option<&'a Published>,
     /// OUTPUT as messages name it.
@@ -63,6 +66,9 @@ impl ConvertSummary<'_> {
             return;
         }
         self.print_failures();
+        if let (Some(why), Some(levels)) = (&self.report.cut_short, self.accepted_as) {
+            messages.note(&accepted_line(why, self.report.dump_level, levels));
+        }
         self.lines(messages.is_verbose()).iter().for_each(|text| messages.note(text));
         if self.is_dry_run() && messages.verbosity >= Verbosity::Normal {
             print_report_lines(&self.census().lines(&Terminal::of_stdout(messages.color)));
@@ -78,12 +84,14 @@ impl ConvertSummary<'_> {
         self.read_back.filter(|read_back| !read_back.is_good())
     }
 
-    /// Prints why the dump is incomplete, even with --quiet.
+    /// Prints why the dump is not what was asked for, even with --quiet.
     fn print_failures(&self) {
         let report = self.report;
-        print_reasons(&report.reasons, &report.pages);
-        if let Some(why) = &report.cut_short {
-            print_reduced(why, report.dump_level, report.asked_level);
+        let is_selective =
+            report.order == WriteOrder::Pfn && report.asked_level.bits() != DumpLevel::MAX;
+        print_reasons(&report.reasons, &report.pages, is_selective);
+        if let (Some(why), None) = (&report.cut_short, self.accepted_as) {
+            print_line(&reduced_line(why, report.dump_level, report.asked_level));
         }
         let read_back = self.bad_read_back();
         read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| print_line(&text));
@@ -91,6 +99,9 @@ impl ConvertSummary<'_> {
             let incomplete = report.incomplete() || read_back.is_some();
             let what = if incomplete { "an incomplete dump" } else { "the dump" };
             print_published(published, what, self.output);
+        }
+        if report.is_broken_stream {
+            print_broken_stream(&report.reasons, self.published);
         }
     }
 
@@ -152,6 +163,35 @@ impl ConvertSummary<'_> {
         as_f64(self.report.output_bytes) / as_f64(self.memory_bytes()).max(1.0)
     }
 
+    /// The pages that were not written by class, such as "not written: 6473 free, 2525 of 2900 cache";
+    /// `None` if the classes were not written one after the other.
+    fn not_written_by_class(&self) -> Option<String> {
+        let report = self.report;
+        let mut left = report.pages.not_written();
+        if report.order != WriteOrder::Priority || self.is_flattened || left == 0 {
+            return None;
+        }
+        // From the class that comes last to that of which some may have been written, and the kernel.
+        let classes = Class::ALL.into_iter().filter(|class| class.level_bit().is_some());
+        let counts = classes
+            .filter_map(|class| report.census.class(class))
+            .map(|count| (count.pages.saturating_sub(count.excluded), count.class.name()));
+        let mut texts = Vec::new();
+        for (kept, name) in counts.filter(|(kept, _)| *kept > 0) {
+            let missing = left.min(kept);
+            left -= missing;
+            match missing {
+                0 => break,
+                _ if missing == kept => texts.push(format!("{missing} {name}")),
+                _ => texts.push(format!("{missing} of {kept} {name}")),
+            }
+        }
+        if left > 0 {
+            texts.push(format!("{left} of the kernel"));
+        }
+        Some(format!("not written: {}", texts.join(", ")))
+    }
+
     /// The summary: one line, and the excluded classes; the counts of pages if there are `details` to
     /// print, or something is missing.
     fn lines(&self, details: bool) -> Vec<String> {
@@ -174,6 +214,7 @@ impl ConvertSummary<'_> {
         if details || report.incomplete() || report.cut_short.is_some() {
             let stored = [(pages.compressed, "compressed"), (pages.raw, "raw")];
             lines.push(pages_line(pages, &stored));
+            lines.extend(self.not_written_by_class());
         }
         if details {
             let flattened = if self.is_flattened { "flattened, " } else { "" };
