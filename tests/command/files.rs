@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::common::{noise, only_right_pages, x86_64};
 use crate::process::{Folder, code, stderr};
+use crate::skip::or_skip;
 use support::compare::compare;
 use support::flattened::unflatten;
 use support::kdump::Kdump;
@@ -162,15 +163,19 @@ fn a_name_taken_during_the_conversion_costs_neither_file() {
 }
 
 /// A file system of this many KiB, if this process may mount it.
-struct SmallDisk<'a>(&'a Path);
+pub struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path, kib: u64) -> Option<Self> {
+    pub fn mount(path: &'a Path, kib: u64) -> Result<Self, String> {
         fs::create_dir(path).unwrap();
         let size = format!("size={kib}k");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path);
-        mount.output().is_ok_and(|output| output.status.success()).then_some(SmallDisk(path))
+        match mount.output() {
+            Ok(output) if output.status.success() => Ok(SmallDisk(path)),
+            Ok(output) => Err(format!("no file system can be mounted: {}", stderr(&output))),
+            Err(error) => Err(format!("mount: {error}")),
+        }
     }
 }
 
@@ -184,10 +189,7 @@ impl Drop for SmallDisk<'_> {
 fn a_full_disk_keeps_what_fits() {
     let (folder, _) = folder();
     let path = folder.path("disk");
-    let Some(disk) = SmallDisk::mount(&path, 1200) else {
-        eprintln!("skipped: no file system can be mounted here");
-        return;
-    };
+    let Some(disk) = or_skip(SmallDisk::mount(&path, 1200)) else { return };
     for (codec, least) in [("-c", 190), ("-z", 190), ("-Cnone", 190)] {
         let output = folder.run(&[codec, "vmcore", "disk/out"]);
         let said = stderr(&output);
@@ -205,26 +207,25 @@ fn a_full_disk_keeps_what_fits() {
 fn a_full_disk_keeps_what_fits_of_a_flattened_file() {
     let (folder, _) = folder();
     let path = folder.path("disk");
-    let Some(disk) = SmallDisk::mount(&path, 1800) else {
-        eprintln!("skipped: no file system can be mounted here");
-        return;
-    };
+    let Some(disk) = or_skip(SmallDisk::mount(&path, 1800)) else { return };
     let output = folder.run(&["-F", "vmcore", "disk/out"]);
     let left = fs::read_dir(&path).unwrap().count();
-    let kept = fs::read(folder.path("disk/out.incomplete"));
+    // As the message says.
+    let plain = folder.run(&["unflatten", "disk/out.incomplete", "plain"]);
     drop(disk);
     assert_eq!(code(&output), 4, "{left} files are left: {}", stderr(&output));
-    assert!(check_incomplete(&kept.unwrap()) > 0);
+    let advice = "the stream ends without its end mark; `kdumpconv unflatten disk/out.incomplete OUTPUT` \
+                  makes a plain file of what was written\n";
+    assert!(stderr(&output).contains(advice), "{}", stderr(&output));
+    assert_eq!(code(&plain), 4, "{}", stderr(&plain));
+    assert!(check_incomplete(&folder.read("plain.incomplete")) > 100);
 }
 
 #[test]
 fn a_disk_without_room_for_the_headers_exits_1_and_stays_empty() {
     let (folder, _) = folder();
     let path = folder.path("disk");
-    let Some(disk) = SmallDisk::mount(&path, 8) else {
-        eprintln!("skipped: no file system can be mounted here");
-        return;
-    };
+    let Some(disk) = or_skip(SmallDisk::mount(&path, 8)) else { return };
     let output = folder.run(&["vmcore", "disk/out"]);
     let left = fs::read_dir(&path).unwrap().count();
     drop(disk);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{noise, text};
+use crate::files::SmallDisk;
 use crate::process::{Folder, code, stderr, wait};
 use crate::skip::or_skip;
 use support::kdump::Kdump;
@@ -191,58 +192,24 @@ fn a_flattened_dump_that_is_too_large_is_incomplete() {
     assert_eq!(machine.folder.names(), ["out.incomplete", "vmcore"]);
 }
 
-/// Runs a script with a folder `disk` of `kib` KiB. The disk ends with the script, which has copied it
-/// to `left`.
-fn on_small_disk(folder: &Folder, kib: u64, script: &str) -> Result<Output, String> {
-    let script = format!(
-        "set -e; mkdir -p disk left; mount -t tmpfs -o size={kib}k tmpfs disk; echo mounted
-         code=0; {script} || code=$?; cp -a disk/. left; exit $code"
-    );
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]).current_dir(folder.path("."));
-    command.env("KDUMPCONV", env!("CARGO_BIN_EXE_kdumpconv")).stdin(Stdio::null());
-    let output = command.output().map_err(|error| format!("unshare: {error}"))?;
-    match output.stdout.starts_with(b"mounted\n") {
-        true => Ok(output),
-        false => Err(format!("only root mounts a file system: {}", stderr(&output))),
-    }
-}
-
 #[test]
 fn a_full_disk_gives_a_complete_dump_of_a_higher_level() {
     let machine = Machine::new();
     let folder = &machine.folder;
-    let kib = machine.limit(22) / 1024;
+    let path = folder.path("disk");
+    let Some(disk) = or_skip(SmallDisk::mount(&path, machine.limit(22) / 1024)) else { return };
     for (levels, exit) in [("0", 4), ("0,31", 0)] {
-        let script = format!("$KDUMPCONV -Cnone -d {levels} vmcore disk/vmcore-incomplete");
-        let Some(output) = or_skip(on_small_disk(folder, kib, &script)) else { return };
+        let output = machine.convert(&format!("-d {levels} vmcore disk/vmcore-incomplete"));
         let told = stderr(&output);
         assert_eq!(code(&output), exit, "{told}");
         let line = "complete for dump level 22, ";
         assert!(told.contains(line) && told.contains("No space left"), "{told}");
         let advice = "to get the other pages as well, name an OUTPUT on another disk";
         assert_eq!(told.contains(advice), exit == 4, "{told}");
-        machine.assert_complete("left/vmcore-incomplete", 22, 0);
-        fs::remove_file(folder.path("left/vmcore-incomplete")).unwrap();
+        machine.assert_complete("disk/vmcore-incomplete", 22, 0);
+        fs::remove_file(path.join("vmcore-incomplete")).unwrap();
     }
-}
-
-#[test]
-fn a_stream_that_a_full_disk_breaks_off_names_the_way_out() {
-    let machine = Machine::new();
-    let folder = &machine.folder;
-    let kib = machine.size(31) / 1024;
-    let script = "$KDUMPCONV -Cnone -F vmcore disk/out";
-    let Some(output) = or_skip(on_small_disk(folder, kib, script)) else { return };
-    let told = stderr(&output);
-    assert_eq!(code(&output), 4, "{told}");
-    let advice = "the stream ends without its end mark; \
-                  `kdumpconv unflatten disk/out.incomplete OUTPUT` makes a plain file";
-    assert!(told.contains(advice), "{told}");
-    let output = folder.run(&["unflatten", "left/out.incomplete", "plain"]);
-    assert_eq!(code(&output), 4, "{}", stderr(&output));
-    let kdump = Kdump::from_bytes(&folder.read("plain.incomplete")).unwrap();
-    assert!(kdump.is_incomplete() && kdump.dumped.count() > 100);
+    drop(disk);
 }
 
 /// A loop device on the file `image` of a folder, detached at the end.
