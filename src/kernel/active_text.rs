@@ -2,14 +2,16 @@
 //!
 //! crash disassembles the functions to which return addresses on the stacks of the CPUs point, to find
 //! the frames below. Before its prompt, it has gdb disassemble `schedule`, and looks at the first bytes
-//! of a few functions to learn whether they set up frame pointers.
+//! of a few functions to learn whether they set up frame pointers. Where there is no symbol table, the
+//! stacks of tasks show where `schedule` is: all that wait came by.
+
+use std::collections::HashMap;
 
 use crate::kernel::arch::Architecture;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::pages::ranges::contains;
-use crate::pages::ranges::merge;
-use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
+use crate::pages::ranges::{contains, merge};
+use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange, in_memory};
 
 /// Bytes of a stack above the stack pointer that are searched: the kernel's stacks are no larger, but for
 /// debugging options.
@@ -17,6 +19,22 @@ const STACK_BYTES: u64 = 16 << 10;
 
 /// Maximum CPUs whose stacks are searched: their functions are much the same.
 const MAX_CPUS: usize = 64;
+
+/// Bytes that are searched where a word on such a stack points to another stack: that of an interrupted
+/// task, if the stack is one of an exception.
+const OTHER_STACK_BYTES: u64 = 4096;
+
+/// Maximum other stacks of a CPU that are searched.
+const MAX_OTHER_STACKS: usize = 32;
+
+/// A page of text is active if more than one in this many pages of tasks points to it.
+const PAGES_PER_ACTIVE: usize = 16;
+
+/// Pages of text before and after such a page that are active too: the rest of its functions.
+const AROUND_WAITING: (u64, u64) = (1, 2);
+
+/// The same of a page to which a word on the stack of a CPU points.
+const AROUND_RUNNING: (u64, u64) = (1, 1);
 
 /// Functions that crash looks at, whatever they are called in a kernel (x86_64.c of crash).
 const FUNCTIONS: [&str; 14] = [
@@ -39,6 +57,15 @@ const FUNCTIONS: [&str; 14] = [
 /// Bounds of text where all CPUs come by: the scheduler, and the entries into the kernel.
 const SECTIONS: [(&str, &str); 2] =
     [("__sched_text_start", "__sched_text_end"), ("__entry_text_start", "__entry_text_end")];
+
+/// Maximum pages of a section of text.
+const MAX_SECTION_PAGES: usize = 1024;
+
+/// Maximum pages of tasks that are searched: those of 2000 tasks, which wait in the same places as others.
+const MAX_TASK_PAGES: usize = 8192;
+
+/// Maximum bytes of text from `_stext` on.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 /// Where a CPU was: addresses, which may be of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,26 +104,40 @@ impl CpuPosition {
     pub(crate) const PRSTATUS_BYTES: usize = 400;
 }
 
-/// The pages of `text`, sorted and disjoint, that the CPUs were running, as far as they can be found.
+/// Where stacks and text are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StacksAndText<'a> {
+    /// The kernel's text; sorted, disjoint.
+    pub(crate) text: &'a [PhysRange],
+    /// Pages of tasks, their stacks among them; sorted, disjoint.
+    pub(crate) tasks: &'a [PhysRange],
+    /// The image's variables, among them the stack of the first task; sorted, disjoint.
+    pub(crate) data: &'a [PhysRange],
+}
+
+/// The pages of text, sorted and disjoint, that the CPUs were running, as far as they can be found.
 pub(crate) fn active_text(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
     cpus: &[CpuPosition],
-    text: &[PhysRange],
+    places: StacksAndText<'_>,
 ) -> Vec<PhysRange> {
-    let mut pages =
-        TextPages { translator, text, page: kernel.page_size.max(1), found: Vec::new() };
-    let symbols = symbols(kernel, translator);
-    let neighbours = u64::from(symbols.is_empty());
-    for range in symbols {
-        pages.add_range(range);
-    }
+    let page = kernel.page_size.max(1);
+    let mut pages = TextPages { kernel, translator, places, page, found: Vec::new() };
+    symbols(kernel, translator).into_iter().for_each(|range| pages.add_range(range));
     for cpu in cpus.iter().take(MAX_CPUS) {
-        pages.add(cpu.pc, neighbours);
-        let start = cpu.stack_pointer;
-        let stack = VirtRange::new(start, start.saturating_add(STACK_BYTES));
-        pages.add_words(kernel, stack, neighbours);
+        pages.add(cpu.pc, AROUND_RUNNING);
+        let words = pages.words(cpu.stack_pointer, STACK_BYTES);
+        words.iter().for_each(|word| pages.add(*word, AROUND_RUNNING));
+        let mut others: Vec<VirtAddr> =
+            words.into_iter().filter(|word| pages.may_be_stack(*word)).collect();
+        others.dedup_by_key(|word| word.get() / page);
+        for other in others.into_iter().take(MAX_OTHER_STACKS) {
+            let words = pages.words(other, OTHER_STACK_BYTES);
+            words.iter().for_each(|word| pages.add(*word, AROUND_RUNNING));
+        }
     }
+    pages.add_where_tasks_wait();
     merge(pages.found)
 }
 
@@ -115,63 +156,116 @@ fn symbols(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<VirtRange> {
     sections.chain(functions.map(|&start| VirtRange::new(start, start.saturating_add(1)))).collect()
 }
 
-/// Pages of the kernel's text, found by virtual addresses.
+/// Collects pages of the kernel's text.
 struct TextPages<'a> {
+    kernel: &'a Kernel<'a>,
     translator: &'a Translator<'a>,
-    text: &'a [PhysRange],
+    places: StacksAndText<'a>,
     page: u64,
     found: Vec<PhysRange>,
 }
 
 impl TextPages<'_> {
-    /// Adds the page at `vaddr` if it is text, and as many of its neighbours on either side.
-    fn add(&mut self, vaddr: VirtAddr, neighbours: u64) {
-        let Ok(mapping) = self.translator.map(vaddr) else { return };
-        if !contains(self.text, mapping.paddr) {
-            return;
-        }
-        let start = mapping.paddr.get() / self.page;
-        let pages = start.saturating_sub(neighbours)..=start.saturating_add(neighbours);
-        let start = PhysAddr::new(pages.start().saturating_mul(self.page));
-        let end = PhysAddr::new(pages.end().saturating_add(1).saturating_mul(self.page));
+    /// The number of the page of text at `vaddr`.
+    fn text_page(&self, vaddr: VirtAddr) -> Option<u64> {
+        let paddr = self.translator.map(vaddr).ok()?.paddr;
+        contains(self.places.text, paddr).then_some(paddr.get() / self.page)
+    }
+
+    /// Adds the page of text at `vaddr`, if there is one, and so many before and after it.
+    fn add(&mut self, vaddr: VirtAddr, (before, after): (u64, u64)) {
+        let Some(page) = self.text_page(vaddr) else { return };
+        let pages = page.saturating_sub(before)..=page.saturating_add(after);
+        pages.for_each(|page| self.add_page(page));
+    }
+
+    fn add_page(&mut self, page: u64) {
+        let start = PhysAddr::new(page.saturating_mul(self.page));
+        let end = start.saturating_add(self.page);
         self.found.push(PhysRange::new(start, end));
     }
 
     /// Adds the pages of a range of text.
     fn add_range(&mut self, range: VirtRange) {
         let mut at = range.start - range.start.get() % self.page;
-        // No section of these has more than a few hundred pages.
-        for _ in 0..1024 {
+        for _ in 0..MAX_SECTION_PAGES {
             if at >= range.end {
                 break;
             }
-            self.add(at, 0);
+            self.add(at, (0, 0));
             at = at.saturating_add(self.page);
         }
     }
 
-    /// Adds the pages that the words of a stack point to.
-    fn add_words(&mut self, kernel: &Kernel<'_>, stack: VirtRange, neighbours: u64) {
-        let long = kernel.layout.long_bytes();
-        let mut at = stack.start - stack.start.get() % long as u64;
-        let mut last = None;
-        while at < stack.end {
-            let in_page = self.page - at.get() % self.page;
-            let Ok(bytes) = usize::try_from(in_page.min(stack.end - at)) else { return };
-            let mut words = vec![0; bytes];
-            if self.translator.read(at, &mut words).is_err() {
-                return;
+    /// Whether there may be a stack at `vaddr`.
+    fn may_be_stack(&self, vaddr: VirtAddr) -> bool {
+        self.translator.map(vaddr).is_ok_and(|mapping| {
+            contains(self.places.tasks, mapping.paddr) || contains(self.places.data, mapping.paddr)
+        })
+    }
+
+    /// The words from `start` on that are not 0 and differ from the one before, as far as they can be
+    /// read.
+    fn words(&self, start: VirtAddr, bytes: u64) -> Vec<VirtAddr> {
+        let long = self.kernel.layout.long_bytes() as u64;
+        let mut at = start - start.get() % long;
+        let end = at.saturating_add(bytes);
+        let mut words = Vec::new();
+        while at < end {
+            let in_page = (self.page - at.get() % self.page).min(end - at);
+            let mut buf = vec![0; in_memory(in_page)];
+            if self.translator.read(at, &mut buf).is_err() {
+                break;
             }
-            for word in words.chunks_exact(long) {
-                let word = VirtAddr::new(kernel.layout.byte_order().read_uint(word));
-                let page = word.get() / self.page;
-                // Most words are 0, or point to the page that the last one points to.
-                if page != 0 && last != Some(page) {
-                    self.add(word, neighbours);
-                }
-                last = Some(page);
-            }
-            at = at.saturating_add(bytes as u64);
+            self.words_of(&buf, &mut words);
+            at = at.saturating_add(in_page);
         }
+        words
+    }
+
+    fn words_of(&self, bytes: &[u8], words: &mut Vec<VirtAddr>) {
+        for word in bytes.chunks_exact(self.kernel.layout.long_bytes()) {
+            let word = VirtAddr::new(self.kernel.layout.byte_order().read_uint(word));
+            if word.get() >= self.page && words.last() != Some(&word) {
+                words.push(word);
+            }
+        }
+    }
+
+    /// Adds the pages of text to which many pages of tasks point, and their neighbours.
+    fn add_where_tasks_wait(&mut self) {
+        let mut pointing: HashMap<u64, usize> = HashMap::new();
+        let mut buf = vec![0; in_memory(self.page)];
+        let mut pages = 0;
+        for range in self.places.tasks {
+            let mut at = range.start;
+            while at < range.end && pages < MAX_TASK_PAGES {
+                if self.kernel.memory.read_physical(at, &mut buf).is_ok() {
+                    pages += 1;
+                    let mut words = Vec::new();
+                    self.words_of(&buf, &mut words);
+                    words.retain(|word| self.is_near_text(*word));
+                    words.iter_mut().for_each(|word| *word = *word - word.get() % self.page);
+                    words.sort_unstable();
+                    words.dedup();
+                    let found = words.into_iter().filter_map(|word| self.text_page(word));
+                    found.for_each(|page| *pointing.entry(page).or_default() += 1);
+                }
+                at = at.saturating_add(self.page);
+            }
+        }
+        let (before, after) = AROUND_WAITING;
+        pointing.retain(|_, count| *count > pages / PAGES_PER_ACTIVE);
+        for page in pointing.into_keys() {
+            (page.saturating_sub(before)..=page.saturating_add(after)).for_each(|page| {
+                self.add_page(page);
+            });
+        }
+    }
+
+    /// Whether an address is one of the kernel's image, as all return addresses are but those of modules.
+    fn is_near_text(&self, vaddr: VirtAddr) -> bool {
+        let stext = self.kernel.info.symbol("_stext");
+        stext.is_none_or(|start| vaddr >= start && vaddr.wrapping_sub(start) < MAX_TEXT_BYTES)
     }
 }

@@ -266,9 +266,12 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         let (&length, rest) =
             names.split_first().filter(|(length, _)| (1..128).contains(*length))?;
         let packed = rest.get(..usize::from(length))?;
-        let bytes = self.expanded_bytes(packed);
-        let is_wanted = lengths.contains(&bytes) && self.is_in(scope, packed);
-        (bytes <= MAX_TEXT_BYTES && !is_wanted).then_some(usize::from(length) + 1)
+        // Most symbols have a letter that is not looked for: their lengths do not matter.
+        let is_wanted = self.is_in(scope, packed) && {
+            let bytes = self.expanded_bytes(packed);
+            bytes > MAX_TEXT_BYTES || lengths.contains(&bytes)
+        };
+        (!is_wanted).then_some(usize::from(length) + 1)
     }
 
     /// The length of a name, with the letter of its type.

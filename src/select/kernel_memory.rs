@@ -2,7 +2,7 @@
 
 use crate::dump::Dump;
 use crate::input::read_part;
-use crate::kernel::active_text::{CpuPosition, active_text};
+use crate::kernel::active_text::{CpuPosition, StacksAndText, active_text};
 use crate::kernel::image::{Image, image};
 use crate::kernel::log;
 use crate::kernel::tasks::task_pages;
@@ -39,18 +39,24 @@ impl KernelMemory {
         let _ = translator.tables(&mut |table| tables.push(table));
         let image = image(kernel, translator);
         let image_space = translator.image_space();
-        let text = image_space.iter().filter(|(what, _)| *what == Protection::Executable);
-        let text = text.flat_map(|(_, ranges)| ranges).chain(&image.text).copied().collect();
-        let cpus = cpus(dump, kernel);
+        // Without the kernel's types, its tasks cannot be found.
+        let tasks = task_pages(kernel, translator).unwrap_or_default();
+        let of = |wanted: Protection, certain: &[PhysRange]| {
+            let ranges = image_space.iter().filter(|(what, _)| *what == wanted);
+            let ranges = ranges.flat_map(|(_, ranges)| ranges).chain(certain);
+            merge(ranges.filter(|range| !range.is_empty()).copied().collect())
+        };
+        let text = of(Protection::Executable, &image.text);
+        let data = of(Protection::Writable, &image.data);
+        let places = StacksAndText { text: &text, tasks: &tasks, data: &data };
         KernelMemory {
-            active_text: active_text(kernel, translator, &cpus, &merge(text)),
+            active_text: active_text(kernel, translator, &cpus(dump, kernel), places),
+            tasks,
             image_space,
             image,
             log: log_extents(kernel, translator),
             tables,
             struct_pages,
-            // Without the kernel's types, its tasks cannot be found.
-            tasks: task_pages(kernel, translator).unwrap_or_default(),
         }
     }
 }

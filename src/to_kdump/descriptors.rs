@@ -6,9 +6,12 @@ use crate::format::kdump::{PAGE_DESC_BYTES, PageDesc};
 use crate::format::wire::ByteOrder;
 use crate::sink::Sink;
 
-/// Bytes of descriptors that are buffered, those of 5461 pages: the most that is lost if a stream is cut
-/// off.
+/// Bytes of descriptors that are buffered at most: those of 5461 pages.
 const BUFFER_BYTES: usize = 128 << 10;
+
+/// Bytes of page data after which their descriptors are written: the most that is lost if a stream is
+/// cut off.
+const DATA_BYTES: u64 = 1 << 20;
 
 /// Collects descriptors, and writes those with consecutive places together.
 #[derive(Debug)]
@@ -18,17 +21,25 @@ pub(crate) struct Descriptors {
     bytes: Vec<u8>,
     /// The runs of descriptors in `bytes`: the rank of the first, and their number.
     runs: Vec<(u64, usize)>,
+    /// Bytes of data that they describe.
+    data_bytes: u64,
 }
 
 impl Descriptors {
     /// Descriptors for the table at this offset.
     pub(crate) fn new(table: u64) -> Self {
-        Descriptors { table, bytes: Vec::with_capacity(BUFFER_BYTES), runs: Vec::new() }
+        Descriptors {
+            table,
+            bytes: Vec::with_capacity(BUFFER_BYTES),
+            runs: Vec::new(),
+            data_bytes: 0,
+        }
     }
 
     /// Adds the descriptor with this rank in the table.
     pub(crate) fn push(&mut self, rank: u64, desc: PageDesc, order: ByteOrder) {
         desc.append_to(&mut self.bytes, order);
+        self.data_bytes += u64::from(desc.size);
         match self.runs.last_mut() {
             Some((first, count)) if *first + *count as u64 == rank => *count += 1,
             _ => self.runs.push((rank, 1)),
@@ -42,7 +53,7 @@ impl Descriptors {
 
     /// Whether enough have accumulated to be written.
     pub(crate) fn is_due(&self) -> bool {
-        self.bytes.len() >= BUFFER_BYTES
+        self.bytes.len() >= BUFFER_BYTES || self.data_bytes >= DATA_BYTES
     }
 
     /// Writes all of them. Those that an error keeps from being written stay.
@@ -55,6 +66,7 @@ impl Descriptors {
         }
         self.bytes.clear();
         self.runs.clear();
+        self.data_bytes = 0;
         Ok(())
     }
 }

@@ -13,11 +13,7 @@ use crate::to_kdump::ConvertOptions;
 use crate::to_kdump::header;
 use crate::to_kdump::layout::{Contents, KdumpLayout};
 use crate::to_kdump::utsname::UtsnameCapture;
-use crate::to_kdump::writer::Writer;
-
-/// The least that a page takes of a file with its descriptor, if no page is all zeros: a page that
-/// compresses as well as any takes about as much as its descriptor.
-const LEAST_PAGE_BYTES: u64 = 2 * PAGE_DESC_BYTES as u64;
+use crate::to_kdump::writer::{Writer, can_compact};
 
 /// Everything that is decided before a byte is written.
 pub(super) struct Plan<'a> {
@@ -57,7 +53,7 @@ impl<'a> Plan<'a> {
     /// Selects the pages to keep, lays the file out, and fills in its header.
     pub(super) fn prepare(
         dump: &'a Dump,
-        sink: &dyn Sink,
+        sink: &mut dyn Sink,
         options: &'a ConvertOptions,
     ) -> Result<Self> {
         let request = SelectRequest {
@@ -89,7 +85,7 @@ impl<'a> Plan<'a> {
         };
         let room = sink.room();
         let limits = Limits { max_size: options.max_size, capacity: room.capacity };
-        let most_pages = most_pages(&contents, limits, room.free)?;
+        let most_pages = most_pages(&contents, limits, room.free, can_compact(sink))?;
         let (planned, planned_end) = order.first(dump, &selection.excluded, most_pages);
         contents.pages = contents.pages.min(most_pages);
         let layout = KdumpLayout::new(&contents)?;
@@ -132,13 +128,22 @@ impl<'a> Plan<'a> {
 /// How many pages may have a descriptor: descriptors of pages that cannot come any more take space
 /// from those that can.
 ///
-/// Free space counts only if the descriptors alone would take half of it. Otherwise the output must
-/// not depend on it.
-fn most_pages(contents: &Contents, limits: Limits, free: Option<u64>) -> Result<u64> {
+/// If the table can be compacted, it may take all space at first. Otherwise it gets half of it: a page
+/// that compresses as well as any takes about as much as its descriptor. Free space counts only if the
+/// table alone would take half of it, as the output must not depend on it otherwise.
+fn most_pages(
+    contents: &Contents,
+    limits: Limits,
+    free: Option<u64>,
+    can_compact: bool,
+) -> Result<u64> {
+    const ENTRY_BYTES: u64 = PAGE_DESC_BYTES as u64;
     let without_table = KdumpLayout::new(&Contents { pages: 0, ..contents.clone() })?;
-    let limit = limits.least().map(|limit| limit.saturating_sub(without_table.data));
-    let table_bytes = contents.pages.saturating_mul(PAGE_DESC_BYTES as u64);
-    let free = free.filter(|free| table_bytes > free / 2);
-    let room = [limit, free].into_iter().flatten().min();
-    Ok(room.map_or(u64::MAX, |room| room / LEAST_PAGE_BYTES))
+    let share = if can_compact { 1 } else { 2 };
+    let limit = limits.least().map(|limit| limit.saturating_sub(without_table.data) / share);
+    let half_free = free.map(|free| free / 2);
+    let table_bytes = contents.pages.saturating_mul(ENTRY_BYTES);
+    let half_free = half_free.filter(|&half| table_bytes > half);
+    let room = [limit, half_free].into_iter().flatten().min();
+    Ok(room.map_or(u64::MAX, |room| room / ENTRY_BYTES))
 }

@@ -167,8 +167,8 @@ impl Plan<'_> {
             return Ok(false);
         }
         work.safe = Some(work.reached.clone());
-        let stored = work.reached.counts.stored_bytes / pages.max(1);
-        let more = gap / (stored + PAGE_DESC_BYTES as u64);
+        // Half of it for descriptors: what they do not need is there for the next round.
+        let more = gap / 2 / PAGE_DESC_BYTES as u64;
         let (planned, end) = self.order.first(self.dump, &self.selection.excluded, pages + more);
         work.end = end;
         writer.replan(planned)

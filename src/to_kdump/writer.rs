@@ -103,7 +103,7 @@ impl<'a> Writer<'a> {
 
     /// Whether the tables can be put in order once they are written.
     pub(crate) fn can_compact(&mut self) -> bool {
-        self.sink.can_rewrite() && self.sink.read_back(0, &mut []).is_ok()
+        can_compact(self.sink)
     }
 
     /// The size of the file so far, in bytes.
@@ -353,6 +353,11 @@ impl<'a> Writer<'a> {
         let output_bytes = self.sink.close(end).map_err(Error::write("the end of the file"))?;
         Ok((self.data.end, output_bytes))
     }
+}
+
+/// Whether tables can be put in order once they are written.
+pub(crate) fn can_compact(sink: &mut dyn Sink) -> bool {
+    sink.can_rewrite() && sink.read_back(0, &mut []).is_ok()
 }
 
 fn write_bitmap(sink: &mut dyn Sink, place: Range<u64>, runs: Runs<'_>) -> io::Result<()> {

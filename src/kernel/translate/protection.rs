@@ -1,4 +1,5 @@
-//! How page tables protect the kernel's image and modules: which pages have text, constants, variables.
+//! How page tables protect the kernel's image: which pages have text, constants, variables, and which
+//! are of modules.
 
 use super::tables::TableFormat;
 use super::{Translator, x86};
@@ -14,6 +15,8 @@ pub(crate) enum Protection {
     ReadOnly,
     /// Write it: variables.
     Writable,
+    /// It is of a module, whatever the kernel may do with it.
+    Module,
 }
 
 /// Maximum entries of page tables that are visited: 2 GiB of 4 KiB pages.
@@ -24,6 +27,8 @@ impl Translator<'_> {
     /// protection. Known for x86_64; elsewhere nothing is found.
     pub(crate) fn image_space(&self) -> Vec<(Protection, Vec<PhysRange>)> {
         let (mut text, mut rodata, mut data) = (Vec::new(), Vec::new(), Vec::new());
+        let mut modules = Vec::new();
+        let modules_start = x86::modules_start(&self.space.fallback);
         if let Ok(tables) = &self.space.tables {
             if let TableFormat::X86(x86::EntryFormat::Wide { .. }) = tables.format {
                 let memory = CachedMemory::new(self.memory);
@@ -36,9 +41,10 @@ impl Translator<'_> {
                         Ok((mapping, entry)) => {
                             let range = PhysRange::checked(mapping.paddr, mapping.bytes);
                             match x86::protection(entry) {
+                                _ if at >= modules_start => modules.extend(range),
                                 Protection::Executable => text.extend(range),
                                 Protection::ReadOnly => rodata.extend(range),
-                                Protection::Writable => data.extend(range),
+                                Protection::Writable | Protection::Module => data.extend(range),
                             }
                             mapping.bytes
                         }
@@ -52,6 +58,7 @@ impl Translator<'_> {
             (Protection::Executable, text),
             (Protection::ReadOnly, rodata),
             (Protection::Writable, data),
+            (Protection::Module, modules),
         ]
     }
 }

@@ -94,6 +94,12 @@ impl EntryFormat {
     }
 }
 
+/// Where the addresses of modules start: after those of the image, one of the linear `ranges`.
+pub(super) fn modules_start(ranges: &[LinearRange]) -> VirtAddr {
+    let image = ranges.iter().find(|range| range.start == START_KERNEL_MAP);
+    image.map_or(IMAGE_SPACE.end, |image| image.last.saturating_add(1))
+}
+
 /// How an 8-byte entry protects the memory that it maps. The kernel restricts nothing above it.
 pub(super) fn protection(entry: u64) -> Protection {
     if entry & NOT_EXECUTABLE == 0 {

@@ -27,7 +27,8 @@ impl KernelParts {
             let priority = match protection {
                 Protection::Executable => Priority::Text,
                 Protection::ReadOnly => Priority::Rodata,
-                Protection::Writable => Priority::Data,
+                // crash reads each module as a whole.
+                Protection::Writable | Protection::Module => Priority::Data,
             };
             parts.add(priority, ranges, grid);
         }

@@ -8,6 +8,7 @@ mod gigantic;
 mod hwpoison;
 pub mod judge;
 mod not_captured;
+mod order;
 mod poisoned;
 mod rules;
 mod ways;
