@@ -179,6 +179,25 @@ fn a_reduced_dump_reports_what_it_is() {
     assert_eq!((&report["reduced_because"], &report["dump_level"]), (&Value::Null, &1.into()));
 }
 
+#[test]
+fn a_dry_run_reports_what_a_run_makes_of_a_size_limit() {
+    let machine = Machine::new();
+    let least = machine.size(30) * 9 / 10;
+    for limit in [least, machine.limit(30), machine.limit(18)] {
+        let line = format!("--json -d0 --fit {limit} vmcore");
+        let report = |output: &Output| -> Value { serde_json::from_slice(&output.stdout).unwrap() };
+        let dry = machine.convert(&format!("-n {line}"));
+        assert_eq!(machine.folder.names(), ["vmcore"]);
+        let run = machine.convert(&format!("{line} out"));
+        assert_eq!((code(&dry), code(&run)), (4, 4));
+        let (dry, run) = (report(&dry), report(&run));
+        for field in ["bytes", "pages", "complete", "dump_level", "reduced_because"] {
+            assert_eq!(dry[field], run[field], "{field} at {limit} bytes");
+        }
+        fs::remove_file(machine.folder.path(run["output"].as_str().unwrap())).unwrap();
+    }
+}
+
 /// A stream cannot become a dump of another level: its headers are written first.
 #[test]
 fn a_flattened_dump_that_is_too_large_is_incomplete() {

@@ -82,6 +82,11 @@ fn reports_on_written_dumps_are_as_the_schema_says() {
     assert!(warnings.contains("no page of this memory begins with VMCOREINFO"), "{warnings}");
     dumps.report("convert", 4, "cut -f cut.kdump");
     dumps.report("convert", 4, "-L 450K vmcore -f limited");
+    let kernel = dumps.report("convert", 0, "-n -Cnone -d30 vmcore");
+    let limit = kernel["bytes"]["file"].as_u64().unwrap() * 65 / 64;
+    let line = format!("-Cnone -d0 --fit {limit} vmcore -f reduced");
+    let reduced = dumps.report("convert", 4, &line);
+    assert!(reduced["reduced_because"].is_string(), "{reduced}");
     dumps.report("convert", 0, "-F vmcore flattened");
     dumps.report_beside_dump("convert", 0, "-F small");
     dumps.report_beside_dump("convert", 4, "cut -");

@@ -42,6 +42,8 @@ In a capture kernel: LZO, the kernel's own pages alone:
   kdumpconv -l -d 31 /proc/vmcore /var/crash/vmcore
 Name the classes to exclude (-d 17):
   kdumpconv --exclude zero,free vmcore out.kdump
+Write the best dump that fits into 2 GiB; the kernel's pages alone will do:
+  kdumpconv --fit 2G -d 1,31 vmcore out.kdump
 Exclude more pages from a kdump file:
   kdumpconv -d 31 big.kdump small.kdump
 Compress with another codec; INPUT may be .gz or .zst:
