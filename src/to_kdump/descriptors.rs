@@ -39,11 +39,15 @@ impl Descriptors {
     /// Adds the descriptor with this rank in the table.
     pub(crate) fn push(&mut self, rank: u64, desc: PageDesc, order: ByteOrder) {
         desc.append_to(&mut self.bytes, order);
-        self.data_bytes += u64::from(desc.size);
         match self.runs.last_mut() {
             Some((first, count)) if *first + *count as u64 == rank => *count += 1,
             _ => self.runs.push((rank, 1)),
         }
+    }
+
+    /// Adds bytes of page data that are written, and described by what was pushed.
+    pub(crate) fn add_data(&mut self, bytes: u64) {
+        self.data_bytes += bytes;
     }
 
     /// The most bytes that are buffered before [`is_due`](Self::is_due) is true.

@@ -199,6 +199,7 @@ impl<'a> Writer<'a> {
             pushed = Pushed { pages, stop: Some(Full::Failed(error)) };
         }
         let order = self.struct_layout.byte_order();
+        let first = self.space.start;
         let mut run_end = Pfn::ZERO;
         let mut rank = 0;
         for (pfn, outcome) in batch.pages().take(pushed.pages) {
@@ -216,6 +217,7 @@ impl<'a> Writer<'a> {
             };
             self.descriptors.push(rank, desc, order);
         }
+        self.descriptors.add_data(self.space.start - first);
         self.data.end = self.data.end.max(self.space.start);
         pushed
     }
