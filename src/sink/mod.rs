@@ -143,6 +143,12 @@ pub trait Sink: Send {
         Room::default()
     }
 
+    /// Whether what is written goes anywhere. If not, nothing of it has to be put in order, and only
+    /// sizes count.
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     /// Fills `buf` with what was written from `offset` on.
     ///
     /// # Errors
@@ -192,10 +198,8 @@ impl Sink for NullSink {
         true
     }
 
-    /// Zeros: tables can be put in order as in a plain file, and what is in them does not matter.
-    fn read_back(&mut self, _offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        buf.fill(0);
-        Ok(())
+    fn keeps_bytes(&self) -> bool {
+        false
     }
 
     fn clear(&mut self, _range: Range<u64>) -> io::Result<()> {

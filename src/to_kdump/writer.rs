@@ -311,11 +311,13 @@ impl<'a> Writer<'a> {
     /// more can be written.
     pub(crate) fn replan(&mut self, planned: PageSet) -> Result<bool> {
         let old_end = self.table_end();
-        let tables = self.tables();
-        let keep = &mut |entry: &Entry| planned.contains(entry.pfn);
-        let compacted = compact(self.sink, &tables, &self.planned, keep);
-        let compacted = compacted.map_err(Error::write("the page descriptors"))?;
-        let is_whole = compacted.failure.is_none() && compacted.pages == planned.count();
+        let is_whole = !self.sink.keeps_bytes() || {
+            let tables = self.tables();
+            let keep = &mut |entry: &Entry| planned.contains(entry.pfn);
+            let compacted = compact(self.sink, &tables, &self.planned, keep);
+            let compacted = compacted.map_err(Error::write("the page descriptors"))?;
+            compacted.failure.is_none() && compacted.pages == planned.count()
+        };
         self.planned = planned;
         let gap = self.table_end()..old_end;
         if !is_whole || self.sink.clear(gap.clone()).is_err() {
@@ -331,6 +333,9 @@ impl<'a> Writer<'a> {
 
     /// Removes the pages that were not written from the tables.
     pub(crate) fn compact(&mut self) -> Result<()> {
+        if !self.sink.keeps_bytes() {
+            return Ok(());
+        }
         let tables = self.tables();
         let keep = &mut |entry: &Entry| !entry.is_empty();
         let compacted = compact(self.sink, &tables, &self.planned, keep);
@@ -359,7 +364,7 @@ impl<'a> Writer<'a> {
 
 /// Whether tables can be put in order once they are written.
 pub(crate) fn can_compact(sink: &mut dyn Sink) -> bool {
-    sink.can_rewrite() && sink.read_back(0, &mut []).is_ok()
+    sink.can_rewrite() && (!sink.keeps_bytes() || sink.read_back(0, &mut []).is_ok())
 }
 
 fn write_bitmap(sink: &mut dyn Sink, place: Range<u64>, runs: Runs<'_>) -> io::Result<()> {
