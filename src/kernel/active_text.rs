@@ -237,6 +237,7 @@ impl TextPages<'_> {
         let mut pointing: HashMap<u64, usize> = HashMap::new();
         let mut buf = vec![0; in_memory(self.page)];
         let mut pages = 0;
+        let stext = self.kernel.info.symbol("_stext");
         for range in self.places.tasks {
             let mut at = range.start;
             while at < range.end && pages < MAX_TASK_PAGES {
@@ -244,7 +245,7 @@ impl TextPages<'_> {
                     pages += 1;
                     let mut words = Vec::new();
                     self.words_of(&buf, &mut words);
-                    words.retain(|word| self.is_near_text(*word));
+                    words.retain(|word| stext.is_none_or(|start| is_after(*word, start)));
                     words.iter_mut().for_each(|word| *word = *word - word.get() % self.page);
                     words.sort_unstable();
                     words.dedup();
@@ -262,10 +263,9 @@ impl TextPages<'_> {
             });
         }
     }
+}
 
-    /// Whether an address is one of the kernel's image, as all return addresses are but those of modules.
-    fn is_near_text(&self, vaddr: VirtAddr) -> bool {
-        let stext = self.kernel.info.symbol("_stext");
-        stext.is_none_or(|start| vaddr >= start && vaddr.wrapping_sub(start) < MAX_TEXT_BYTES)
-    }
+/// Whether an address is in the kernel's image, as all return addresses are but those in modules.
+fn is_after(vaddr: VirtAddr, stext: VirtAddr) -> bool {
+    vaddr >= stext && vaddr.wrapping_sub(stext) < MAX_TEXT_BYTES
 }

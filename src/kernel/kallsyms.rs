@@ -283,7 +283,9 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// Whether a symbol is one of those that are looked for, by the letter of its type: a capital one is
     /// global.
     fn is_in(&self, scope: Scope, packed: &[u8]) -> bool {
-        let first = packed.iter().find_map(|&token| self.token(token).first());
+        let first = packed.first().and_then(|&token| self.token(token).first());
+        // No token is empty in a sound table; in another, the letter may be in a later one.
+        let first = first.or_else(|| packed.iter().find_map(|&token| self.token(token).first()));
         first.is_some_and(|letter| match scope {
             Scope::Global => letter.is_ascii_uppercase(),
             Scope::Functions => matches!(letter, b'T' | b't'),

@@ -17,6 +17,9 @@ const BLOCK_BYTES: usize = PAGES / 2;
 /// Maximum runs of a block that is run-length coded: these take half as much as half a byte a page.
 const MAX_RUNS: usize = BLOCK_BYTES / 2 / size_of::<ValueRun>();
 
+/// Values that are compared at once.
+const PIECE: usize = 32;
+
 /// Pages of one value: from here up to the next run of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ValueRun {
@@ -52,11 +55,17 @@ impl ValueBlock {
 
     /// The runs of equal values.
     fn runs(&self) -> impl Iterator<Item = ValueRun> + '_ {
-        let mut last = None;
-        (0..=u16::MAX).zip(self.0.iter()).filter_map(move |(start, &value)| {
-            let is_new = last != Some(value);
-            last = Some(value);
-            is_new.then_some(ValueRun { start, value })
+        let mut at = 0;
+        iter::from_fn(move || {
+            let rest = self.0.get(at..)?;
+            let value = *rest.first()?;
+            let start = u16::try_from(at).ok()?;
+            // Most runs are long: whole pieces first.
+            let same = rest.chunks_exact(PIECE).take_while(|piece| **piece == [value; PIECE]);
+            let whole = same.count() * PIECE;
+            let tail = rest.iter().skip(whole).take_while(|other| **other == value);
+            at += whole + tail.count();
+            Some(ValueRun { start, value })
         })
     }
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 use support::kdump::{Kdump, Strictness};
 use support::kdump_header::Header;
 
-use crate::product::{CODECS, Folder, assert_same_bytes, differing_pfns, open};
+use crate::product::{
+    CODECS, Folder, assert_same_bytes, assert_same_pages, differing_pfns, kdumpconv, open,
+};
 use crate::skip::need;
 use crate::tools::{makedumpfile, run, run_with_input};
 use crate::vmcores::{
@@ -26,22 +28,26 @@ fn every_stream(vmcore: &Packed) {
         let mut command = makedumpfile().unwrap();
         command.arg("-f").arg("-R").arg(&rearranged).stdin(File::open(&stream).unwrap());
         run_with_input(&mut command).succeeded();
-        assert_same_bytes(&plain, &rearranged);
+        // A stream has the pages of all classes in the order of their numbers.
+        assert_same_pages(&plain, &rearranged);
+        let unflattened = folder.file("unflattened");
+        run(kdumpconv().args(["unflatten", "-f"]).arg(&stream).arg(&unflattened)).succeeded();
+        assert_same_bytes(&unflattened, &rearranged);
     }
 }
 
 #[test]
-fn our_stream_of_tiny_x86_64_rearranged_is_our_file() {
+fn our_stream_of_tiny_x86_64_rearranged_has_the_pages_of_our_file() {
     every_stream(&TINY);
 }
 
 #[test]
-fn our_stream_of_x86_64_kexec_rearranged_is_our_file() {
+fn our_stream_of_x86_64_kexec_rearranged_has_the_pages_of_our_file() {
     every_stream(&KEXEC);
 }
 
 #[test]
-fn our_stream_of_aarch64_rearranged_is_our_file() {
+fn our_stream_of_aarch64_rearranged_has_the_pages_of_our_file() {
     every_stream(&AARCH64);
 }
 

@@ -76,6 +76,14 @@ pub(crate) fn differing_pfns(a: &Kdump, b: &Kdump) -> Vec<u64> {
     (0..a.max_pfn().max(b.max_pfn()) + 64).filter(|&pfn| page(a, pfn) != page(b, pfn)).collect()
 }
 
+/// Asserts that two files have the same pages and the same size: only the order of their data differs.
+pub(crate) fn assert_same_pages(a: &Path, b: &Path) {
+    let [left, right] = [a, b].map(|path| open(path, Strictness::Ours));
+    assert_eq!(differing_pfns(&left, &right), [0; 0], "{} and {}", a.display(), b.display());
+    let bytes = |path: &Path| std::fs::metadata(path).unwrap().len();
+    assert_eq!(bytes(a), bytes(b), "{} and {}", a.display(), b.display());
+}
+
 /// Asserts that two files have the same bytes.
 pub(crate) fn assert_same_bytes(a: &Path, b: &Path) {
     let (left, right) = (std::fs::read(a).unwrap(), std::fs::read(b).unwrap());
