@@ -2,9 +2,11 @@
 
 use crate::dump::Dump;
 use crate::input::read_part;
+use crate::kernel::Error;
 use crate::kernel::active_text::{CpuPosition, StacksAndText, active_text};
 use crate::kernel::image::{Image, image};
 use crate::kernel::log;
+use crate::kernel::physical::CachedMemory;
 use crate::kernel::tasks::task_pages;
 use crate::kernel::translate::{Kernel, Protection, Translator};
 use crate::pages::ranges::merge;
@@ -27,13 +29,19 @@ pub(super) struct KernelMemory {
 }
 
 impl KernelMemory {
-    /// Finds the kernel's image, log and page tables, besides its `struct_pages`.
+    /// Finds the kernel's image, log, page tables and tasks, besides its `struct_pages`.
+    ///
+    /// # Errors
+    /// [`kernel::Error`](crate::kernel::Error) if this kernel's addresses cannot be translated.
     pub(super) fn find(
         dump: &Dump,
         kernel: &Kernel<'_>,
-        translator: &Translator<'_>,
         struct_pages: Vec<PhysRange>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        // Most of the work is walks of the same page tables.
+        let cached = CachedMemory::new(kernel.memory);
+        let kernel = &Kernel { memory: &cached, ..*kernel };
+        let translator = &Translator::new(kernel)?;
         let mut tables = Vec::new();
         // Where a table cannot be read, those that it leads to are not found.
         let _ = translator.tables(&mut |table| tables.push(table));
@@ -49,7 +57,7 @@ impl KernelMemory {
         let text = of(Protection::Executable, &image.text);
         let data = of(Protection::Writable, &image.data);
         let places = StacksAndText { text: &text, tasks: &tasks, data: &data };
-        KernelMemory {
+        Ok(KernelMemory {
             active_text: active_text(kernel, translator, &cpus(dump, kernel), places),
             tasks,
             image_space,
@@ -57,7 +65,7 @@ impl KernelMemory {
             log: log_extents(kernel, translator),
             tables,
             struct_pages,
-        }
+        })
     }
 }
 

@@ -198,7 +198,7 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
-        let memory = KernelMemory::find(dump, &kernel, &translator, extents);
+        let memory = KernelMemory::find(dump, &kernel, extents)?;
         let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));

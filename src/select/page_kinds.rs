@@ -81,8 +81,10 @@ impl PageKinds {
     fn of_places(dump: &Dump, memory: &DumpMemory<'_>, why: &SelectError) -> Self {
         let mut priorities = PageValues::new(Priority::Other.value());
         if let Some(kernel) = memory.kernel() {
-            if let Ok(translator) = Translator::new(&kernel) {
-                let memory = KernelMemory::find(dump, &kernel, &translator, Vec::new());
+            let found = Translator::new(&kernel).and_then(|translator| {
+                Ok((KernelMemory::find(dump, &kernel, Vec::new())?, translator))
+            });
+            if let Ok((memory, translator)) = found {
                 let parts = KernelParts::find(&memory, &translator, &roots(dump), dump.grid());
                 for (priority, runs) in parts.certain() {
                     prioritise(&mut priorities, dump, runs, priority);
