@@ -42,6 +42,8 @@ pub(crate) struct Writer<'a> {
     descriptors: Descriptors,
     /// Where the data of the next pages goes; its end is the most that the file may take.
     space: Range<u64>,
+    /// One past the highest page that was pushed.
+    pages_end: Pfn,
     /// Where page data starts, and one past its last byte.
     data: Range<u64>,
     /// Whether a stream ends before all descriptors.
@@ -87,6 +89,7 @@ impl<'a> Writer<'a> {
             space: layout.data..limit.unwrap_or(u64::MAX),
             data: layout.zero_page.unwrap_or(layout.data)..layout.data,
             is_broken: false,
+            pages_end: Pfn::ZERO,
             sync_interval,
             synced: Instant::now(),
             written_pages: None,
@@ -205,6 +208,7 @@ impl<'a> Writer<'a> {
         for (pfn, outcome) in batch.pages().take(pushed.pages) {
             rank = if pfn == run_end && rank > 0 { rank + 1 } else { self.planned.rank(pfn) };
             run_end = pfn + 1;
+            self.pages_end = self.pages_end.max(run_end);
             let desc = match outcome {
                 Outcome::Unreadable if self.sink.can_rewrite() => continue,
                 Outcome::Unreadable => PageDesc::UNREADABLE,
@@ -336,6 +340,11 @@ impl<'a> Writer<'a> {
         if !self.sink.keeps_bytes() {
             return Ok(());
         }
+        // A stream may have promised far more pages than came: none of those has a descriptor.
+        let bitmap2 = self.layout.bitmap2.clone();
+        let after = bitmap2.start + self.pages_end.get().div_ceil(8);
+        self.sink.clear(after..bitmap2.end).map_err(Error::write("the 2nd bitmap"))?;
+        self.planned.truncate(self.pages_end);
         let tables = self.tables();
         let keep = &mut |entry: &Entry| !entry.is_empty();
         let compacted = compact(self.sink, &tables, &self.planned, keep);
