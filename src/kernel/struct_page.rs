@@ -16,7 +16,7 @@ use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Pfn, Position, VirtAddr};
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
-pub(crate) use types::{PageType, page_type};
+pub(crate) use types::{PageMapping, PageType, page_type};
 
 /// Maximum `sizeof(struct page)`: several times the usual 64 bytes, to which options such as
 /// CONFIG_KMSAN add a word or two.
@@ -221,19 +221,6 @@ pub(crate) struct StructPage<'a> {
     pub flags: u64,
     /// `page._mapcount`, which may hold the page's type instead.
     pub mapcount: u32,
-}
-
-/// The target of `page.mapping`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PageMapping {
-    /// Nothing.
-    None,
-    /// The anon_vma of anonymous memory, or a node of KSM.
-    Anon,
-    /// A file's address_space, or another structure of the kernel.
-    Other,
-    /// A value that is not a kernel address.
-    Wild,
 }
 
 impl StructPage<'_> {

@@ -51,3 +51,16 @@ impl PageType {
 pub(crate) fn page_type(info: &Vmcoreinfo, name: &str) -> Option<PageType> {
     PageType::of(info, name)
 }
+
+/// The target of `page.mapping`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageMapping {
+    /// Nothing.
+    None,
+    /// The anon_vma of anonymous memory, or a node of KSM.
+    Anon,
+    /// A file's address_space, or another structure of the kernel.
+    Other,
+    /// A value that is not a kernel address.
+    Wild,
+}
