@@ -36,8 +36,9 @@ const AROUND_WAITING: (u64, u64) = (1, 2);
 /// The same of a page to which a word on the stack of a CPU points.
 const AROUND_RUNNING: (u64, u64) = (1, 1);
 
-/// Functions that crash looks at, whatever they are called in a kernel (x86_64.c of crash).
-const FUNCTIONS: [&str; 14] = [
+/// Functions that crash looks at, whatever they are called in a kernel (x86_64.c of crash), and those in
+/// which CPUs end.
+const FUNCTIONS: [&str; 20] = [
     "__schedule",
     "schedule",
     "copy_process",
@@ -52,11 +53,20 @@ const FUNCTIONS: [&str; 14] = [
     "vfs_write",
     "sys_read",
     "sys_write",
+    "panic",
+    "__crash_kexec",
+    "machine_kexec",
+    "native_machine_crash_shutdown",
+    "kdump_nmi_callback",
+    "stop_this_cpu",
 ];
 
 /// Bounds of text where all CPUs come by: the scheduler, and the entries into the kernel.
-const SECTIONS: [(&str, &str); 2] =
-    [("__sched_text_start", "__sched_text_end"), ("__entry_text_start", "__entry_text_end")];
+const SECTIONS: [(&str, &str); 3] = [
+    ("__sched_text_start", "__sched_text_end"),
+    ("__entry_text_start", "__entry_text_end"),
+    ("__noinstr_text_start", "__noinstr_text_end"),
+];
 
 /// Maximum pages of a section of text.
 const MAX_SECTION_PAGES: usize = 1024;
