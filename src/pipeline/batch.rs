@@ -136,9 +136,10 @@ impl Batch {
                 Outcome::Zero => counts.zero += 1,
                 Outcome::Unreadable => {
                     counts.unreadable += 1;
-                    let first = self.first_unreadable.clone();
-                    let first = first.filter(|(first, _)| *first == pfn);
-                    counts.first_unreadable = counts.first_unreadable.take().or(first);
+                    if counts.first_unreadable.is_none() {
+                        let first = self.first_unreadable.clone();
+                        counts.first_unreadable = first.filter(|(first, _)| *first == pfn);
+                    }
                 }
                 Outcome::Stored(stored) => {
                     counts.stored_bytes += u64::from(stored.size);

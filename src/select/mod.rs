@@ -210,7 +210,7 @@ impl Prepared {
             format,
             struct_pages,
             kernel_pages,
-            parts: KernelParts::find(&memory, &translator, &roots(dump), dump.grid()),
+            parts: KernelParts::find(&memory, &translator, roots(dump), dump.grid()),
         })
     }
 
@@ -290,13 +290,11 @@ impl Scan {
 }
 
 /// The page tables that the CPUs used, as far as the notes have them.
-fn roots(dump: &Dump) -> Vec<PhysAddr> {
+fn roots(dump: &Dump) -> BTreeSet<PhysAddr> {
     // Bits 12 to 51 are the address (Intel SDM vol. 3, 4.5).
     let address = |cr3: &u64| PhysAddr::new(cr3 & 0x000f_ffff_ffff_f000);
     let is_x86_64 = dump.arch() == Architecture::X86_64;
-    let roots = dump.notes().cr3.iter().filter(|_| is_x86_64).map(address);
-    let roots: BTreeSet<PhysAddr> = roots.collect();
-    roots.into_iter().collect()
+    dump.notes().cr3.iter().filter(|_| is_x86_64).map(address).collect()
 }
 
 /// Ensures that a page frame number of the dump is one of the kernel.

@@ -85,7 +85,7 @@ impl PageKinds {
                 Ok((KernelMemory::find(dump, &kernel, Vec::new())?, translator))
             });
             if let Ok((memory, translator)) = found {
-                let parts = KernelParts::find(&memory, &translator, &roots(dump), dump.grid());
+                let parts = KernelParts::find(&memory, &translator, roots(dump), dump.grid());
                 for (priority, runs) in parts.certain() {
                     prioritise(&mut priorities, dump, runs, priority);
                 }

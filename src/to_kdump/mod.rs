@@ -56,7 +56,7 @@ pub fn convert(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ConvertReport> {
     progress(Progress::start(Stage::Selecting));
-    let plan = Plan::prepare(dump, sink, options)?;
+    let mut plan = Plan::prepare(dump, sink, options)?;
     let mut writer = plan.writer(sink);
     let written = plan.write_pages(&mut writer, progress)?;
     plan.seal(writer, written)

@@ -27,8 +27,9 @@ pub(super) struct Plan<'a> {
     pub(super) utsname: UtsnameCapture,
     pub(super) counts: PageCounts,
     pub(super) limits: Limits,
-    /// The pages that have a place in the descriptor table at first, and where they end.
-    pub(super) planned: PageSet,
+    /// The pages that have a place in the descriptor table at first, which the writer gets, and where they
+    /// end.
+    planned: PageSet,
     pub(super) planned_end: PagePosition,
     pub(super) warnings: Vec<String>,
 }
@@ -113,11 +114,11 @@ impl<'a> Plan<'a> {
     }
 
     /// A writer for the file that is planned.
-    pub(super) fn writer<'s>(&self, sink: &'s mut dyn Sink) -> Writer<'s> {
+    pub(super) fn writer<'s>(&mut self, sink: &'s mut dyn Sink) -> Writer<'s> {
         Writer::new(
             self.layout.clone(),
             self.dump.layout(),
-            self.planned.clone(),
+            std::mem::take(&mut self.planned),
             self.limits.least(),
             self.options.sync_interval,
             sink,

@@ -30,14 +30,14 @@ impl Translator<'_> {
     /// [`Error`] if this kernel's tables cannot be walked.
     pub(crate) fn tables(&self, visit: &mut dyn FnMut(PhysRange)) -> Result<TablesFound, Error> {
         let tables = self.space.tables.as_ref().map_err(|why| Error::clone(why))?;
-        Ok(tables.enumerate(self.memory, visit))
+        Ok(tables.enumerate(BTreeSet::from([tables.root]), self.memory, visit))
     }
 
-    /// As [`tables`](Self::tables), for another root: that of a process. Does nothing if this kernel's
-    /// tables cannot be walked.
-    pub(crate) fn tables_of(&self, root: PhysAddr, visit: &mut dyn FnMut(PhysRange)) {
+    /// As [`tables`](Self::tables), for other roots: those of processes. They share most of the kernel's
+    /// tables, which are visited once. Does nothing if this kernel's tables cannot be walked.
+    pub(crate) fn tables_of(&self, roots: BTreeSet<PhysAddr>, visit: &mut dyn FnMut(PhysRange)) {
         if let Ok(tables) = &self.space.tables {
-            Tables { root, ..tables.clone() }.enumerate(self.memory, visit);
+            tables.enumerate(roots, self.memory, visit);
         }
     }
 }
@@ -45,6 +45,7 @@ impl Translator<'_> {
 impl Tables {
     fn enumerate(
         &self,
+        roots: BTreeSet<PhysAddr>,
         memory: &dyn PhysicalMemory,
         visit: &mut dyn FnMut(PhysRange),
     ) -> TablesFound {
@@ -54,7 +55,7 @@ impl Tables {
         let mut room = memory.readable_bytes() / smallest as u64 + 1;
         let mut found = TablesFound::default();
         // Tables may point to each other in circles: the number of levels ends them.
-        let mut level_tables = BTreeSet::from([self.root]);
+        let mut level_tables = roots;
         for (index, level) in self.levels.iter().enumerate() {
             let last = index + 1 == self.levels.len();
             let mut next_tables = BTreeSet::new();

@@ -1,5 +1,7 @@
 //! Pages of the kernel whose priority follows from their addresses, not from their struct pages.
 
+use std::collections::BTreeSet;
+
 use super::Priority;
 use crate::kernel::translate::{Protection, Translator};
 use crate::pages::{PageGrid, PfnRange, PhysAddr, PhysRange};
@@ -18,12 +20,12 @@ impl KernelParts {
     pub(in crate::select) fn find(
         memory: &KernelMemory,
         translator: &Translator<'_>,
-        roots: &[PhysAddr],
+        roots: BTreeSet<PhysAddr>,
         grid: PageGrid,
     ) -> Self {
         let mut parts = KernelParts::default();
         // Some of it was freed after boot: that is certain enough to put pages in order.
-        for (protection, ranges) in memory.image_space.clone() {
+        for (protection, ranges) in &memory.image_space {
             let priority = match protection {
                 Protection::Executable => Priority::Text,
                 Protection::ReadOnly => Priority::Rodata,
@@ -33,20 +35,20 @@ impl KernelParts {
             parts.add(priority, ranges, grid);
         }
         parts.uncertain = parts.parts.len();
-        parts.add(Priority::Text, memory.image.text.clone(), grid);
-        parts.add(Priority::Rodata, memory.image.rodata.clone(), grid);
-        parts.add(Priority::Data, memory.image.data.clone(), grid);
-        parts.add(Priority::Data, memory.log.clone(), grid);
-        parts.add(Priority::ActiveText, memory.active_text.clone(), grid);
-        parts.add(Priority::Tasks, memory.tasks.clone(), grid);
+        parts.add(Priority::Text, &memory.image.text, grid);
+        parts.add(Priority::Rodata, &memory.image.rodata, grid);
+        parts.add(Priority::Data, &memory.image.data, grid);
+        parts.add(Priority::Data, &memory.log, grid);
+        parts.add(Priority::ActiveText, &memory.active_text, grid);
+        parts.add(Priority::Tasks, &memory.tasks, grid);
         let mut tables = memory.tables.clone();
-        roots.iter().for_each(|&root| translator.tables_of(root, &mut |table| tables.push(table)));
-        parts.add(Priority::PageTable, tables, grid);
+        translator.tables_of(roots, &mut |table| tables.push(table));
+        parts.add(Priority::PageTable, &tables, grid);
         parts
     }
 
-    fn add(&mut self, priority: Priority, ranges: Vec<PhysRange>, grid: PageGrid) {
-        let ranges = ranges.into_iter().filter(|range| !range.is_empty());
+    fn add(&mut self, priority: Priority, ranges: &[PhysRange], grid: PageGrid) {
+        let ranges = ranges.iter().copied().filter(|range| !range.is_empty());
         self.parts.push((priority, grid.runs_touched(ranges)));
     }
 

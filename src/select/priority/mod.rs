@@ -36,7 +36,7 @@ pub(in crate::select) use kernel_parts::KernelParts;
 pub use order::WriteOrder;
 pub(crate) use order::{PageOrder, PagePosition};
 
-/// What a page holds, by which it gets its place in the order. Below 16, for
+/// What a page holds: in the order in which pages are written. Below 16, for
 /// [`PageValues`](crate::pages::page_values::PageValues).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -45,7 +45,7 @@ pub(crate) enum Priority {
     PageTable,
     /// Reserved by the kernel at boot: PG_reserved.
     Reserved,
-    /// Variables of the image, data of modules, the log.
+    /// Variables of the image, modules, the log.
     Data,
     /// Constants of the image.
     Rodata,
@@ -53,12 +53,12 @@ pub(crate) enum Priority {
     Tasks,
     /// Text that crash reads in every session.
     ActiveText,
-    /// Other text of the image and of modules.
-    Text,
     /// A slab.
     Slab,
     /// Any other page of the kernel, and pages that have no struct page.
     Other,
+    /// Other text of the image.
+    Text,
     /// Struct pages, some of a page that is in the dump.
     StructPages,
     /// Struct pages of pages that are not in the dump.
@@ -76,7 +76,7 @@ pub(crate) enum Priority {
 }
 
 impl Priority {
-    /// All of them.
+    /// All of them, in the order in which pages are written.
     pub(crate) const ALL: [Priority; 16] = [
         Priority::PageTable,
         Priority::Reserved,
@@ -84,9 +84,9 @@ impl Priority {
         Priority::Rodata,
         Priority::Tasks,
         Priority::ActiveText,
-        Priority::Text,
         Priority::Slab,
         Priority::Other,
+        Priority::Text,
         Priority::StructPages,
         Priority::StructPagesOfMissing,
         Priority::User,

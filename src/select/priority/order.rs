@@ -60,28 +60,8 @@ impl Default for PageOrder {
 impl PageOrder {
     /// The order of pages by their priorities.
     pub(in crate::select) fn new(values: PageValues) -> Self {
-        use Priority::{
-            ActiveText, Cache, Data, Free, Other, PageTable, PrivateCache, Reserved, Rodata, Slab,
-            StructPages, StructPagesOfMissing, Tasks, Text, User,
-        };
-        let steps = [
-            PageTable,
-            Reserved,
-            Data,
-            Rodata,
-            Tasks,
-            ActiveText,
-            Slab,
-            Other,
-            Text,
-            StructPages,
-            StructPagesOfMissing,
-            User,
-            PrivateCache,
-            Cache,
-            Free,
-        ];
-        PageOrder { values, steps: steps.into_iter().map(Priority::bit).collect() }
+        let written = Priority::ALL.into_iter().filter(|one| *one != Priority::Excluded);
+        PageOrder { values, steps: written.map(Priority::bit).collect() }
     }
 
     /// The same order, with the pages of all classes in one step. They are the most by far, and often
