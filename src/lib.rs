@@ -164,7 +164,9 @@ pub use pages::{
 pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{IncompleteReason, PageCounts};
 pub use progress::{Progress, Stage};
-pub use select::{Census, Class, ClassCount, SelectRequest, Selection, WriteOrder, select};
+pub use select::{
+    Census, Class, ClassCount, ClassSet, SelectRequest, Selection, WriteOrder, select,
+};
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;

@@ -65,7 +65,7 @@ impl DumpLevel {
 
     /// The classes that either level excludes: those that a dump filtered twice does not have.
     #[must_use]
-    pub(crate) fn union(self, other: DumpLevel) -> Self {
+    pub fn union(self, other: DumpLevel) -> Self {
         DumpLevel(self.0 | other.0)
     }
 

@@ -60,6 +60,19 @@ impl PageGrid {
         };
         merge(bytes.filter_map(pages_of).filter(|pages| !pages.is_empty()).collect())
     }
+
+    /// The pages that byte ranges fill, none before pfn 0, as sorted runs that neither overlap nor
+    /// touch.
+    pub(crate) fn runs_filled(&self, bytes: impl Iterator<Item = PhysRange>) -> Vec<PfnRange> {
+        let page = self.page_size.bytes();
+        let pages_of = |range: &PhysRange| {
+            let end = range.end.checked_sub(self.origin)?;
+            let start = range.start.checked_sub(self.origin).unwrap_or(0);
+            let (start, end) = (start.div_ceil(page), end / page);
+            (start < end).then_some(Span::new(Pfn::new(start), Pfn::new(end)))
+        };
+        merge(bytes.collect()).iter().filter_map(pages_of).collect()
+    }
 }
 
 #[cfg(test)]
@@ -91,5 +104,20 @@ mod tests {
             [run(0, 2)],
             "none before pfn 0"
         );
+    }
+
+    #[test]
+    fn ranges_fill_a_page_together_or_not_at_all() {
+        let bytes = [
+            (0x1_0800, 0x1_2000),
+            (0x1_0000, 0x1_0800),
+            (0x1_2001, 0x1_4fff),
+            (0x1_5000, 0x1_5000),
+        ]
+        .map(|(start, end)| Span::new(PhysAddr::new(start), PhysAddr::new(end)));
+        let run = |start, end| Span::new(Pfn::new(start), Pfn::new(end));
+        assert_eq!(grid(0x1_0000).runs_filled(bytes.into_iter()), [run(0, 2), run(3, 4)]);
+        assert_eq!(grid(0x1_1000).runs_filled(bytes.into_iter()), [run(0, 1), run(2, 3)]);
+        assert!(grid(0x2_0000).runs_filled(bytes.into_iter()).is_empty());
     }
 }

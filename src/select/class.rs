@@ -1,4 +1,4 @@
-//! The classes of pages: their names, the dump levels that exclude them, and a value for each.
+//! The classes of pages: their names, what excludes them, and a value for each.
 
 use std::ops::{AddAssign, Index, IndexMut};
 
@@ -19,29 +19,44 @@ pub enum Class {
     Hwpoison,
     /// Logically offline, such as pages in a balloon; excluded at every level.
     Offline,
+    /// Struct pages, all of pages that are not in the dump; excluded on request.
+    Vmemmap,
+}
+
+/// What excludes a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excluded {
+    /// A bit of the dump level.
+    ByLevel(u32),
+    /// Every dump level.
+    Always,
+    /// No dump level: only a request that names the class.
+    OnRequest,
 }
 
 impl Class {
     /// All classes, in the order in which the rules are tried: a page belongs to the first class
     /// that matches.
-    pub const ALL: [Class; 6] = [
+    pub const ALL: [Class; 7] = [
         Class::Free,
         Class::Cache,
         Class::PrivateCache,
         Class::User,
         Class::Hwpoison,
         Class::Offline,
+        Class::Vmemmap,
     ];
 
-    /// The class table: each class's name, and its bit of the dump level if it has one.
-    const fn row(self) -> (&'static str, Option<u32>) {
+    /// The class table: each class's name, and what excludes it.
+    const fn row(self) -> (&'static str, Excluded) {
         match self {
-            Class::Free => ("free", Some(DumpLevel::FREE)),
-            Class::Cache => ("cache", Some(DumpLevel::CACHE)),
-            Class::PrivateCache => ("private-cache", Some(DumpLevel::PRIVATE_CACHE)),
-            Class::User => ("user", Some(DumpLevel::USER)),
-            Class::Hwpoison => ("hwpoison", None),
-            Class::Offline => ("offline", None),
+            Class::Free => ("free", Excluded::ByLevel(DumpLevel::FREE)),
+            Class::Cache => ("cache", Excluded::ByLevel(DumpLevel::CACHE)),
+            Class::PrivateCache => ("private-cache", Excluded::ByLevel(DumpLevel::PRIVATE_CACHE)),
+            Class::User => ("user", Excluded::ByLevel(DumpLevel::USER)),
+            Class::Hwpoison => ("hwpoison", Excluded::Always),
+            Class::Offline => ("offline", Excluded::Always),
+            Class::Vmemmap => ("vmemmap", Excluded::OnRequest),
         }
     }
 
@@ -51,10 +66,19 @@ impl Class {
         self.row().0
     }
 
-    /// Its bit of the dump level; `None` for a class that every level excludes.
+    /// Its bit of the dump level, if it has one.
     #[must_use]
     pub const fn level_bit(self) -> Option<u32> {
-        self.row().1
+        match self.row().1 {
+            Excluded::ByLevel(bit) => Some(bit),
+            Excluded::Always | Excluded::OnRequest => None,
+        }
+    }
+
+    /// Whether only a request that names the class excludes it: no dump level does.
+    #[must_use]
+    pub const fn is_on_request(self) -> bool {
+        matches!(self.row().1, Excluded::OnRequest)
     }
 
     /// Whether `level` excludes the class.
@@ -62,10 +86,11 @@ impl Class {
     /// As in makedumpfile, bit 4 excludes the page cache with and without private data.
     #[must_use]
     pub const fn is_excluded_by(self, level: DumpLevel) -> bool {
-        let bits = match (self, self.level_bit()) {
-            (_, None) => return true,
-            (Class::Cache, Some(bit)) => bit | DumpLevel::PRIVATE_CACHE,
-            (_, Some(bit)) => bit,
+        let bits = match (self, self.row().1) {
+            (_, Excluded::Always) => return true,
+            (_, Excluded::OnRequest) => return false,
+            (Class::Cache, Excluded::ByLevel(bit)) => bit | DumpLevel::PRIVATE_CACHE,
+            (_, Excluded::ByLevel(bit)) => bit,
         };
         level.bits() & bits != 0
     }
@@ -78,6 +103,58 @@ impl Class {
         let mut classes: Vec<Class> = Class::ALL.into_iter().filter(is_asked).collect();
         classes.sort_by_key(|class| class.level_bit());
         classes
+    }
+}
+
+/// A set of classes.
+///
+/// ```
+/// use kdumpconv::{Class, ClassSet};
+///
+/// let set = ClassSet::from_iter([Class::Vmemmap, Class::Free]);
+/// assert_eq!(set.iter().map(Class::name).collect::<Vec<_>>(), ["free", "vmemmap"]);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassSet(u16);
+
+impl ClassSet {
+    /// Whether the set has the class.
+    #[must_use]
+    pub const fn contains(self, class: Class) -> bool {
+        self.0 & Self::bit(class) != 0
+    }
+
+    /// Whether the set has no class.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The set without `class`.
+    #[must_use]
+    pub const fn without(self, class: Class) -> Self {
+        ClassSet(self.0 & !Self::bit(class))
+    }
+
+    /// The classes that are in this set or in `other`.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        ClassSet(self.0 | other.0)
+    }
+
+    /// The classes of the set, in the order of [`Class::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Class> {
+        Class::ALL.into_iter().filter(move |class| self.contains(*class))
+    }
+
+    const fn bit(class: Class) -> u16 {
+        1 << class as u16
+    }
+}
+
+impl FromIterator<Class> for ClassSet {
+    fn from_iter<I: IntoIterator<Item = Class>>(classes: I) -> Self {
+        ClassSet(classes.into_iter().fold(0, |bits, class| bits | Self::bit(class)))
     }
 }
 
@@ -142,12 +219,38 @@ mod tests {
     }
 
     #[test]
+    fn no_level_excludes_a_class_that_is_excluded_on_request() {
+        let on_request: Vec<Class> = Class::ALL.into_iter().filter(|c| c.is_on_request()).collect();
+        assert_eq!(on_request, [Class::Vmemmap]);
+        for level in (0..=DumpLevel::MAX).filter_map(DumpLevel::new) {
+            assert!(on_request.iter().all(|class| !class.is_excluded_by(level)));
+        }
+    }
+
+    #[test]
+    fn a_set_has_the_classes_that_it_was_made_of() {
+        for bits in 0..1u16 << Class::ALL.len() {
+            let classes: Vec<Class> =
+                Class::ALL.into_iter().filter(|class| bits >> *class as u16 & 1 != 0).collect();
+            let set: ClassSet = classes.iter().copied().collect();
+            assert_eq!(set.iter().collect::<Vec<_>>(), classes);
+            assert_eq!(set.is_empty(), classes.is_empty());
+            for class in Class::ALL {
+                assert_eq!(set.contains(class), classes.contains(&class));
+                assert!(!set.without(class).contains(class));
+                let with = set.without(class).union(ClassSet::from_iter([class]));
+                assert!(with.contains(class));
+            }
+        }
+    }
+
+    #[test]
     fn each_class_has_a_value_of_its_own() {
         let mut numbers = PerClass::<u64>::default();
         for (number, class) in (1..).zip(Class::ALL) {
             numbers[class] = number;
         }
-        assert_eq!(numbers.0, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(numbers.0, [1, 2, 3, 4, 5, 6, 7]);
         assert!(numbers.iter().all(|(class, number)| numbers[class] == *number));
     }
 }

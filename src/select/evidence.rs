@@ -104,6 +104,8 @@ pub(super) struct Evidence {
     pub(super) heads: CompoundEvidence,
     /// Pages in blocks of the buddy allocator, whether or not the input has them.
     pub(super) buddy_pages: u64,
+    /// The first page that holds struct pages, though its own struct page says that it is in other use.
+    pub(super) first_misused: Option<(Pfn, &'static str)>,
 }
 
 impl AddAssign<&Evidence> for Evidence {
@@ -112,6 +114,7 @@ impl AddAssign<&Evidence> for Evidence {
         self.tails += &other.tails;
         self.heads += &other.heads;
         self.buddy_pages += other.buddy_pages;
+        self.first_misused = self.first_misused.or(other.first_misused);
     }
 }
 
@@ -125,8 +128,14 @@ impl Evidence {
             return Class::ALL.map(|class| (class, why.clone())).to_vec();
         }
         let of_class = |(class, evidence): (Class, &ClassEvidence)| {
-            let excess = || self.free_excess(zones).filter(|_| class == Class::Free);
-            Some((class, evidence.contradiction().or_else(excess)?))
+            let of_this_class = || match class {
+                Class::Free => self.free_excess(zones),
+                Class::Vmemmap => {
+                    self.first_misused.map(|(pfn, use_)| Contradiction::Misused { pfn, use_ })
+                }
+                _ => None,
+            };
+            Some((class, evidence.contradiction().or_else(of_this_class)?))
         };
         self.classes.iter().filter_map(of_class).collect()
     }

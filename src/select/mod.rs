@@ -49,6 +49,7 @@ use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
+use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
 use kernel_memory::KernelMemory;
@@ -60,7 +61,7 @@ use scan::{Scan, ScanInput, scan};
 use struct_pages::StructPages;
 
 pub use census::{Census, ClassCount};
-pub use class::Class;
+pub use class::{Class, ClassSet};
 pub use priority::WriteOrder;
 pub use selection::{SelectRequest, Selection};
 
@@ -100,16 +101,16 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
             .and_then(Scan::with_most_struct_pages)
             .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
+        prepared.exclude_unneeded(dump, &mut scan, request.classes);
         let order = prepared.order(dump, &mut scan);
-        let selection = Selection::of_scan(dump, request.level, scan, &prepared.rules, zones);
+        let selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
         let managed = prepared.struct_pages.pfns().collect();
         Ok(Selection { managed, order, ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);
     }
-    let mut selection =
-        selection.unwrap_or_else(|why| Selection::nothing(dump, request.level, &why));
+    let mut selection = selection.unwrap_or_else(|why| Selection::nothing(dump, request, &why));
     if request.cancel.load(Ordering::Relaxed) {
         // The caller stopped the search and needs no warning.
         selection.warnings.clear();
@@ -128,11 +129,11 @@ pub(crate) fn select_strictly(
     strict: bool,
 ) -> Result<Selection> {
     if dump.is_sequential() {
-        if !request.level.excludes_classes() {
-            return Ok(Selection::nothing(dump, request.level, &SelectError::Sequential));
+        if !request.level.excludes_classes() && request.classes.is_empty() {
+            return Ok(Selection::nothing(dump, request, &SelectError::Sequential));
         }
         if dump.vmcoreinfo().is_none() {
-            return Ok(Selection::nothing(dump, request.level, &SelectError::NoVmcoreinfo));
+            return Ok(Selection::nothing(dump, request, &SelectError::NoVmcoreinfo));
         }
     }
     let selection = select(dump, request)?;
@@ -206,12 +207,34 @@ impl Prepared {
         check_release(&kernel)?;
         Ok(Prepared {
             zones_free_pages: zones_free_pages(&kernel, &translator),
-            rules: Rules::new(kernel.info, &format, request.level),
+            rules: Rules::new(kernel.info, &format, request.excluded()),
             format,
             struct_pages,
             kernel_pages,
             parts: KernelParts::find(&memory, &translator, roots(dump), dump.grid()),
         })
+    }
+
+    /// Counts the struct pages that no page of the dump needs, and excludes them if they are asked for.
+    fn exclude_unneeded(&self, dump: &Dump, scan: &mut Scan, asked: ClassSet) {
+        if self.rules.disabled(Class::Vmemmap).is_some() {
+            return;
+        }
+        let is_asked = asked.contains(Class::Vmemmap);
+        loop {
+            let kept = dump.kept().flat_map(|run| scan.excluded.gaps_within(run));
+            let unneeded = self.struct_pages.unneeded(kept, dump.grid());
+            let pages = unneeded.into_iter().flat_map(|run| dump.kept_within(run));
+            let mut with = scan.excluded.clone();
+            let found = with.add(&PageSet::of_runs(pages));
+            scan.counts.pages[Class::Vmemmap] += found;
+            if !is_asked || found == 0 {
+                break;
+            }
+            // The struct pages of these pages may not be needed any more either.
+            scan.counts.excluded[Class::Vmemmap] += found;
+            scan.excluded = with;
+        }
     }
 
     /// The order of the pages that are kept.

@@ -1,6 +1,7 @@
 //! What each page of a dump holds, also of those that the file does not have: as far as its struct
 //! pages, page tables and symbols are in the file.
 
+use super::class::ClassSet;
 use super::kernel_memory::KernelMemory;
 use super::priority::{KernelParts, Priority};
 use super::reasons::SelectError;
@@ -49,7 +50,8 @@ impl PageKinds {
     pub(crate) fn find(dump: &Dump, request: &SelectRequest) -> Result<Self> {
         let memories = Memories::new(dump, request.threads)?;
         // Only pages that are poisoned or offline are excluded then.
-        let request = SelectRequest { level: DumpLevel::of_header(0), ..request.clone() };
+        let (level, classes) = (DumpLevel::of_header(0), ClassSet::default());
+        let request = SelectRequest { level, classes, ..request.clone() };
         let found = Prepared::find(dump, &memories.first, &request).and_then(|mut prepared| {
             let scan = prepared.scan_until_consistent(dump, &memories, &request)?;
             Ok(Self::of_scan(dump, &prepared, scan))
@@ -65,8 +67,8 @@ impl PageKinds {
         for (priority, runs) in prepared.parts.certain() {
             prioritise(&mut priorities, dump, runs, priority);
         }
-        let level = DumpLevel::of_header(DumpLevel::MAX);
-        let census = Selection::of_scan(dump, level, scan, &prepared.rules, None).census;
+        let all = SelectRequest::new(DumpLevel::of_header(DumpLevel::MAX));
+        let census = Selection::of_scan(dump, &all, scan, &prepared.rules, None).census;
         let unknown = census.unidentified(|_| true);
         PageKinds {
             priorities,

@@ -137,6 +137,10 @@ pub(super) enum Contradiction {
     #[error(transparent)]
     FreeMissing(#[from] FreeMissing),
 
+    /// Of the class vmemmap: what are taken for struct pages may be none.
+    #[error("pfn {pfn:#x} holds struct pages, but its own struct page says that it is {use_}")]
+    Misused { pfn: Pfn, use_: &'static str },
+
     /// Of the class free: there cannot be that many.
     #[error("{found} pages seem to be free, but the zones count {zones}")]
     FreeExcess { found: u64, zones: u64 },

@@ -1,10 +1,9 @@
 //! Applies the rules of all classes to one struct page, in the order of [`Class::ALL`].
 
-use super::class::{Class, PerClass};
+use super::class::{Class, ClassSet, PerClass};
 use super::classes::{cache, free, hwpoison, offline, user};
 use super::reasons::DisableReason;
 use super::verdict::{ClassBlock, Exclusion, RuleMatch, Verdict};
-use crate::format::dump_level::DumpLevel;
 use crate::kernel;
 use crate::kernel::struct_page::{StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -21,14 +20,14 @@ pub(super) struct Rules {
     offline: Option<offline::Rule>,
     /// Why each class is disabled, if it is.
     disabled: PerClass<Option<DisableReason>>,
-    level: DumpLevel,
+    excluded: ClassSet,
 }
 
 impl Rules {
-    /// The rules for a kernel; `level` decides which classes are excluded.
+    /// The rules for a kernel, of whose classes some are `excluded`.
     ///
     /// A class that VMCOREINFO does not describe is disabled from the start.
-    pub(super) fn new(info: &Vmcoreinfo, format: &StructPageFormat, level: DumpLevel) -> Self {
+    pub(super) fn new(info: &Vmcoreinfo, format: &StructPageFormat, excluded: ClassSet) -> Self {
         fn or_disable<Rule>(
             rule: Result<Rule, kernel::Error>,
             disabled: &mut PerClass<Option<DisableReason>>,
@@ -50,7 +49,7 @@ impl Rules {
             hwpoison: Some(hwpoison::Rule::new(info)),
             offline: Some(offline::Rule::new(info, format)),
             disabled,
-            level,
+            excluded,
         }
     }
 
@@ -69,6 +68,8 @@ impl Rules {
             Class::User => self.user = None,
             Class::Hwpoison => self.hwpoison = None,
             Class::Offline => self.offline = None,
+            // Not by its pages' struct pages: see `unneeded`.
+            Class::Vmemmap => {}
         }
     }
 
@@ -84,7 +85,7 @@ impl Rules {
                 // A poisoned page must not be read, whatever else it is.
                 Verdict::Inconsistent { class, why, is_poisoned: self.is_poisoned(page, pfn) }
             }
-            RuleMatch::Block(order) if class.is_excluded_by(self.level) => {
+            RuleMatch::Block(order) if self.excluded.contains(class) => {
                 let exclusion = Some(Exclusion { class, order });
                 Verdict::Block(ClassBlock { class, order, exclusion })
             }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::batch::{Batch, RunBytes};
 use super::chunk::{Chunk, Continuation, ScanCounts};
 use super::class::Class;
+use super::evidence::Evidence;
 use super::kernel_pages::{KernelPageKind, KernelPages};
 use super::mask::{CHUNK_PAGES, Mask, chunk_pfns};
 use super::priority::Priority;
@@ -224,7 +225,11 @@ impl<'a> Scanner<'a> {
             Verdict::Unclassified => {
                 let pages = page.compound_order(pfn).map_or(1, |order| 1 << order);
                 if page.is_slab() {
-                    chunk.set_priority(PfnRange::of(pfn, pages), Priority::Slab);
+                    let pfns = PfnRange::of(pfn, pages);
+                    chunk.set_priority(pfns, Priority::Slab);
+                    if let Some(found) = self.first_kernel_page(pfns) {
+                        note_misuse(&mut chunk.counts.evidence, found, "a slab");
+                    }
                 } else if page.is_reserved() {
                     chunk.set_priority(PfnRange::of(pfn, 1), Priority::Reserved);
                 }
@@ -268,6 +273,7 @@ impl<'a> Scanner<'a> {
         if let Some(of_kernel) = self.first_kernel_page(pfns) {
             evidence.blocks_of_kernel += 1;
             evidence.first_of_kernel.get_or_insert(of_kernel);
+            note_misuse(&mut chunk.counts.evidence, of_kernel, block.class.name());
             // Poisoned memory must not be read, even the kernel's.
             if self.input.rules.is_poisoned(page, pfn) {
                 chunk.add_poisoned(pfn);
@@ -307,6 +313,13 @@ impl<'a> Scanner<'a> {
             _ => self.kernel_pages.any(pfns) || pfns.end > self.kernel_pages.chunk().end,
         };
         may_have_any.then(|| self.input.kernel_pages.first_within(pfns)).flatten()
+    }
+}
+
+/// Notes a page that holds struct pages, though its own struct page says that it is in other use.
+fn note_misuse(evidence: &mut Evidence, found: (Pfn, KernelPageKind), use_: &'static str) {
+    if found.1 == KernelPageKind::StructPages {
+        evidence.first_misused.get_or_insert((found.0, use_));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::census::{Census, ClassCount};
-use super::class::{Class, PerClass};
+use super::class::{Class, ClassSet, PerClass};
 use super::priority::PageOrder;
 use super::reasons::{Doubt, SelectError};
 use super::rules::Rules;
@@ -34,6 +34,8 @@ pub struct SelectRequest {
     /// The classes to exclude; every level excludes poisoned and offline pages. Default: level 1, which
     /// excludes no other class.
     pub level: DumpLevel,
+    /// Classes to exclude besides those of the level. Default: none.
+    pub classes: ClassSet,
     /// Number of threads, the caller's included; 0 means 1. The result does not depend on it.
     pub threads: usize,
     /// Set it from another thread to stop the search; then nothing is excluded.
@@ -45,6 +47,18 @@ impl SelectRequest {
     #[must_use]
     pub fn new(level: DumpLevel) -> Self {
         SelectRequest { level, ..SelectRequest::default() }
+    }
+
+    /// Excludes these classes as well.
+    #[must_use]
+    pub fn classes(self, classes: ClassSet) -> Self {
+        SelectRequest { classes, ..self }
+    }
+
+    /// All classes to exclude: those of the level, and the others.
+    pub(crate) fn excluded(&self) -> ClassSet {
+        let by_level = Class::ALL.into_iter().filter(|class| class.is_excluded_by(self.level));
+        self.classes.union(by_level.collect())
     }
 
     /// Uses this many threads.
@@ -70,6 +84,8 @@ pub struct Selection {
     pub census: Census,
     /// The part of the requested level that could be honoured.
     pub level: DumpLevel,
+    /// Those of the other requested classes that could be identified.
+    pub classes: ClassSet,
     /// The classes that were excluded before: those that the header of a kdump file says, or those that
     /// the struct pages say of pages without data in an ELF core, which has no such header.
     pub level_before: Option<DumpLevel>,
@@ -100,7 +116,7 @@ impl Selection {
     }
 
     /// Excludes nothing: no page can be classified.
-    pub(super) fn nothing(dump: &Dump, asked: DumpLevel, why: &SelectError) -> Self {
+    pub(super) fn nothing(dump: &Dump, asked: &SelectRequest, why: &SelectError) -> Self {
         let why = chain(why);
         let disabled = |class| ClassCount::disabled(class, why.clone());
         let (_, pages) = dump.counts();
@@ -111,8 +127,8 @@ impl Selection {
             pages,
         };
         // Nobody asked for the classes that every level excludes, so those are not missed.
-        let mut selection =
-            Selection::new(PageSet::default(), census, asked, |class| class.level_bit().is_some());
+        let is_asked = |class: Class| class.level_bit().is_some() || class.is_on_request();
+        let mut selection = Selection::new(PageSet::default(), census, asked, is_asked);
         selection.level_before = dump.dump_level();
         selection
     }
@@ -121,7 +137,7 @@ impl Selection {
     /// compared.
     pub(super) fn of_scan(
         dump: &Dump,
-        asked: DumpLevel,
+        asked: &SelectRequest,
         scan: Scan,
         rules: &Rules,
         zones: Option<u64>,
@@ -141,7 +157,7 @@ impl Selection {
         let is_whole = dump.missing().is_empty() && !dump.is_incomplete();
         selection.level_before =
             dump.dump_level().or_else(|| is_whole.then(|| level_of(&counts.without_data)));
-        if selection.level.excludes_classes() {
+        if selection.level.excludes_classes() || !selection.classes.is_empty() {
             let unreadable = counts.unreadable;
             let without = unknown - unreadable;
             let doubts = [
@@ -159,15 +175,17 @@ impl Selection {
     fn new(
         excluded: PageSet,
         census: Census,
-        asked: DumpLevel,
+        asked: &SelectRequest,
         matters: impl Fn(Class) -> bool,
     ) -> Self {
+        let wanted = asked.excluded();
         let is_missed = |count: &ClassCount| {
-            count.disabled.is_some() && matters(count.class) && count.class.is_excluded_by(asked)
+            count.disabled.is_some() && matters(count.class) && wanted.contains(count.class)
         };
-        let missed = census.classes.iter().filter(|count| is_missed(count));
-        let bits = missed.filter_map(|count| count.class.level_bit());
-        let level = asked.without(bits.fold(0, |bits, bit| bits | bit));
+        let missed = census.classes.iter().filter(|count| is_missed(count)).map(|it| it.class);
+        let bits = missed.clone().filter_map(Class::level_bit);
+        let level = asked.level.without(bits.fold(0, |bits, bit| bits | bit));
+        let classes = missed.fold(asked.classes, ClassSet::without);
         let reasons = census.disable_reasons(is_missed).into_iter();
         let reasons: Vec<_> = reasons.map(|(names, why)| (names.join(", "), why)).collect();
         let warning = |(names, why): &(String, &str)| format!("all {names} pages are kept: {why}");
@@ -179,6 +197,7 @@ impl Selection {
             excluded,
             census,
             level,
+            classes,
             level_before: None,
             warnings,
             managed: Vec::new(),

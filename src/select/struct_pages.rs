@@ -9,7 +9,10 @@ use crate::dump::Dump;
 use crate::kernel::mem_map::{MemMap, MemMapRun};
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::translate::Translator;
-use crate::pages::{PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange};
+use crate::pages::ranges::without;
+use crate::pages::{
+    PageGrid, PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, VirtAddr, VirtRange,
+};
 
 /// How often the same memory may appear as struct pages: the tails of hugetlb pages may share theirs.
 const MAX_REPEATS: u64 = 64;
@@ -113,6 +116,20 @@ impl StructPages {
             }
         }
         extents
+    }
+
+    /// The pages that hold nothing but struct pages, all of pages that are not in `kept`, which ascend.
+    ///
+    /// Struct pages of holes in memory count as something else: kernels of arm free that memory, and use
+    /// it again (free_unused_memmap() in mm/mm_init.c).
+    pub(super) fn unneeded(
+        &self,
+        kept: impl Iterator<Item = PfnRange>,
+        grid: PageGrid,
+    ) -> Vec<PfnRange> {
+        // Virtual pages may share a physical page (HVO): all that they hold must be of no use.
+        let needed = grid.runs_touched(self.extents_of(kept).into_iter());
+        without(grid.runs_filled(self.extents()), &needed)
     }
 
     /// Whether some are in memory that the machine has not, as far as the dump says.

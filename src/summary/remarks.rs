@@ -157,7 +157,7 @@ fn of_headers(dump: &Dump, kdump: &Kdump, remarks: &mut Remarks) {
     remarks.add(
         header.status & DUMP_DH_EXCLUDED_VMEMMAP != 0,
         "excluded-vmemmap",
-        "the kernel's struct pages were partly excluded (makedumpfile -e): programs that walk them fail",
+        "struct pages of pages that are not in the dump were excluded (--exclude vmemmap, makedumpfile -e): programs that walk all of them fail",
     );
     let page_size = dump.vmcoreinfo().and_then(Vmcoreinfo::page_size);
     let block_size = kdump.blocks.size;

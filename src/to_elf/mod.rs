@@ -33,7 +33,7 @@ use crate::pipeline::MAX_THREADS;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::progress::{Progress, Stage};
-use crate::select::{self, Census, SelectRequest, Selection};
+use crate::select::{self, Census, ClassSet, SelectRequest, Selection};
 use crate::sink::{FileEnd, Sink};
 use layout::ElfLayout;
 use worker::Worker;
@@ -46,7 +46,9 @@ pub struct ElfOptions {
     /// The classes of pages to exclude, as far as the kernel's tables prove them. Default: `None`, which
     /// excludes nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
     pub dump_level: Option<DumpLevel>,
-    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it. Default:
+    /// Classes of pages to exclude besides, by the same rules. Default: none.
+    pub classes: ClassSet,
+    /// Whether to fail if those classes cannot be excluded, or if there is any doubt about it. Default:
     /// `false`.
     pub strict: bool,
     /// Worker threads, including the caller's; the output does not depend on their number. Default: 0,
@@ -63,7 +65,13 @@ impl ElfOptions {
         ElfOptions { dump_level: dump_level.into(), ..self }
     }
 
-    /// Sets whether to fail if the dump level cannot be honoured.
+    /// Sets the classes to exclude besides those of the dump level.
+    #[must_use]
+    pub fn classes(self, classes: ClassSet) -> Self {
+        ElfOptions { classes, ..self }
+    }
+
+    /// Sets whether to fail if the classes cannot be excluded.
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         ElfOptions { strict, ..self }
@@ -198,9 +206,15 @@ fn empty_report(
 
 /// Selects the pages to keep.
 fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
-    let Some(level) = options.dump_level else { return Ok(Selection::default()) };
-    let threads = options.threads.clamp(1, MAX_THREADS);
-    let request = SelectRequest { level, threads, cancel: options.cancel.clone() };
+    if options.dump_level.is_none() && options.classes.is_empty() {
+        return Ok(Selection::default());
+    }
+    let request = SelectRequest {
+        level: options.dump_level.unwrap_or(DumpLevel::of_header(0)),
+        classes: options.classes,
+        threads: options.threads.clamp(1, MAX_THREADS),
+        cancel: options.cancel.clone(),
+    };
     select::select_strictly(dump, &request, options.strict)
 }
 

@@ -15,12 +15,13 @@ const MAX_CPUS: u32 = 1 << 20;
 /// Microseconds per second.
 const MICROSECONDS: u64 = 1_000_000;
 
-/// The main header. If the input is a kdump file, fields of its header are kept unless readers fail on
+/// The main header; `lacks_vmemmap` if struct pages were excluded as a class. If the input is a kdump file, fields of its header are kept unless readers fail on
 /// them.
 pub(super) fn main_header(
     dump: &Dump,
     layout: &KdumpLayout,
     options: &ConvertOptions,
+    lacks_vmemmap: bool,
     warnings: &mut Vec<String>,
 ) -> DiskDumpHeader {
     let info = dump.vmcoreinfo();
@@ -38,6 +39,7 @@ pub(super) fn main_header(
     if PageSize::new(tv_usec).is_some() || tv_usec >= MICROSECONDS {
         tv_usec = 0;
     }
+    let vmemmap = if lacks_vmemmap { DUMP_DH_EXCLUDED_VMEMMAP } else { 0 };
     let utsname = Some(old.utsname).filter(utsname::is_usable);
     DiskDumpHeader {
         header_version: HEADER_VERSION,
@@ -45,7 +47,7 @@ pub(super) fn main_header(
             .unwrap_or_else(|| utsname::fallback(dump.arch(), dump.layout().byte_order(), info)),
         tv_sec,
         tv_usec,
-        status: options.codec.flag() | (old.status & DUMP_DH_EXCLUDED_VMEMMAP),
+        status: options.codec.flag() | (old.status & DUMP_DH_EXCLUDED_VMEMMAP) | vmemmap,
         block_size: layout.block_size,
         sub_hdr_size: layout.sub_hdr_size,
         bitmap_blocks: layout.bitmap_blocks,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::format::dump_level::DumpLevel;
+use crate::select::ClassSet;
 
 /// How to convert a dump to a kdump file.
 ///
@@ -25,7 +26,9 @@ pub struct ConvertOptions {
     /// The classes of pages to exclude, as far as the kernel's tables prove them; see
     /// [`select`](fn@crate::select). Default: level 1, by which pages of zeros share one stored page.
     pub dump_level: DumpLevel,
-    /// Whether to fail if that level cannot be honoured, or if there is any doubt about it. Default:
+    /// Classes of pages to exclude besides, by the same rules. Default: none.
+    pub classes: ClassSet,
+    /// Whether to fail if those classes cannot be excluded, or if there is any doubt about it. Default:
     /// `false`; such pages are kept, and the report has a warning.
     pub strict: bool,
     /// Worker threads, including the caller's; the output does not depend on their number. Default: 1,
@@ -50,6 +53,7 @@ impl Default for ConvertOptions {
             codec: Codec::Zlib,
             level: None,
             dump_level: DumpLevel::default(),
+            classes: ClassSet::default(),
             strict: false,
             threads: 1,
             max_size: None,
@@ -79,7 +83,13 @@ impl ConvertOptions {
         ConvertOptions { dump_level, ..self }
     }
 
-    /// Sets whether to fail if the dump level cannot be honoured.
+    /// Sets the classes to exclude besides those of the dump level.
+    #[must_use]
+    pub fn classes(self, classes: ClassSet) -> Self {
+        ConvertOptions { classes, ..self }
+    }
+
+    /// Sets whether to fail if the classes cannot be excluded.
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         ConvertOptions { strict, ..self }

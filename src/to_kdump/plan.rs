@@ -7,7 +7,7 @@ use crate::pages::page_set::PageSet;
 use crate::pipeline::MAX_THREADS;
 use crate::pipeline::outcome::PageCounts;
 use crate::select::priority::{PageOrder, PagePosition};
-use crate::select::{self, SelectRequest, Selection};
+use crate::select::{self, Class, SelectRequest, Selection};
 use crate::sink::Sink;
 use crate::to_kdump::ConvertOptions;
 use crate::to_kdump::header;
@@ -59,6 +59,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Self> {
         let request = SelectRequest {
             level: options.dump_level,
+            classes: options.classes,
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
         };
@@ -94,7 +95,8 @@ impl<'a> Plan<'a> {
             return Err(Error::TooLarge { needed: layout.data, limit });
         }
         let mut warnings = selection.warnings.clone();
-        let header = header::main_header(dump, &layout, options, &mut warnings);
+        let lacks_vmemmap = selection.classes.contains(Class::Vmemmap);
+        let header = header::main_header(dump, &layout, options, lacks_vmemmap, &mut warnings);
         header.check(dump.layout())?;
         let utsname = UtsnameCapture::new(dump);
         Ok(Plan {

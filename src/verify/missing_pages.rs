@@ -10,7 +10,7 @@ use crate::pages::page_set::PageSet;
 use crate::pages::ranges::contains;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline::MAX_THREADS;
-use crate::select::{ClassCount, SelectRequest, select};
+use crate::select::{ClassCount, ClassSet, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
@@ -50,6 +50,7 @@ impl MissingPages {
         let asked = level.unwrap_or(DumpLevel::of_header(DumpLevel::MAX));
         let request = SelectRequest {
             level: asked,
+            classes: ClassSet::default(),
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
         };

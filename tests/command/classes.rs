@@ -149,7 +149,10 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
         );
     }
     let total = mm.all_pages().len();
-    let last = table.lines().nth(8).unwrap();
+    let vmemmap = table.lines().nth(7).unwrap();
+    assert_eq!(words(vmemmap)[..2], ["vmemmap", "-"]);
+    assert!(vmemmap.ends_with("  kept"), "{vmemmap}");
+    let last = table.lines().nth(9).unwrap();
     assert_eq!(words(last)[..2], ["total".to_owned(), total.to_string()], "{last}");
     assert!(last.ends_with(&format!("{kept} kept")), "{last}");
     let said = stderr(&dry);

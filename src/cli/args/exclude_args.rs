@@ -1,7 +1,7 @@
 //! Which pages a new dump excludes.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use kdumpconv::DumpLevel;
+use kdumpconv::{Class, ClassSet, DumpLevel};
 
 use super::help::heading;
 use super::levels::{Levels, parse_levels};
@@ -27,22 +27,27 @@ pub(crate) struct ExcludeArgs {
     ///
     /// The command convert takes several levels, as in 1,31: the first is asked for. If not all of
     /// its pages can be written, a dump of one of the others will do, with exit code 0.
-    #[arg(short = 'd', long, value_name = "N", overrides_with = "exclude")]
+    #[arg(short = 'd', long, value_name = "N", overrides_with = "dump_level")]
     #[arg(value_parser = levels_parser, allow_negative_numbers = true)]
     dump_level: Option<Levels>,
 
-    /// By name, as in zero,free [default: zero; elf: none]
+    /// Also by name: zero, cache, user, free, vmemmap, ...
     ///
-    /// The names are zero, cache, private-cache, user and free, separated by commas.
+    /// The names are zero, cache, private-cache, user and free, which are those of --dump-level, and
+    /// vmemmap, separated by commas. They add to --dump-level, if that is given; without it, a name of
+    /// its classes replaces the default.
+    ///
+    /// vmemmap is the memory of the kernel's struct pages, as far as they describe pages that are not
+    /// in OUTPUT. On large machines that is most of a -d 31 dump. The header says that they are
+    /// missing, as for makedumpfile -e.
     #[arg(
         long,
         value_name = "CLASS",
         hide_possible_values = true,
         value_delimiter = ',',
-        value_parser = class_parser(),
-        overrides_with = "dump_level"
+        value_parser = class_parser()
     )]
-    exclude: Vec<u32>,
+    exclude: Vec<Named>,
 
     /// Fail if a class to exclude cannot be identified
     ///
@@ -52,21 +57,33 @@ pub(crate) struct ExcludeArgs {
     pub(crate) strict: bool,
 }
 
+/// A class that was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// By its bit of the dump level.
+    OfLevel(u32),
+    /// A class that no dump level excludes.
+    OnRequest(Class),
+}
+
 /// Parses levels.
 fn levels_parser(text: &str) -> Result<Levels, String> {
     parse_levels(text).map_err(|why| format!("{why}; --exclude takes names"))
 }
 
-/// Parses the name of a class to its bit of the dump level.
-fn class_parser() -> impl TypedValueParser<Value = u32> {
-    let classes = level_classes();
+/// Parses the name of a class.
+fn class_parser() -> impl TypedValueParser<Value = Named> {
+    let of_levels = level_classes().into_iter().map(|(name, bit)| (name, Named::OfLevel(bit)));
+    let on_request = Class::ALL.into_iter().filter(|class| class.is_on_request());
+    let on_request = on_request.map(|class| (class.name(), Named::OnRequest(class)));
+    let classes: Vec<(&str, Named)> = of_levels.chain(on_request).collect();
     let values = classes.iter().map(|(name, _)| match help_of(name) {
         Some(help) => PossibleValue::new(name).help(help),
         None => PossibleValue::new(name),
     });
     PossibleValuesParser::new(values.collect::<Vec<_>>()).try_map(move |given| {
         let class = classes.iter().find(|(name, _)| *name == given);
-        class.map(|(_, bit)| *bit).ok_or("no class has this name")
+        class.map(|(_, class)| *class).ok_or("no class has this name")
     })
 }
 
@@ -77,21 +94,39 @@ fn help_of(class: &str) -> Option<&'static str> {
         "private-cache" => Some("Page cache, with private data or without"),
         "user" => Some("Memory of processes"),
         "free" => Some("Free pages"),
+        "vmemmap" => Some("Struct pages of pages that are not in the dump"),
         _ => None,
     }
 }
 
 impl ExcludeArgs {
-    /// `--dump-level`.
-    pub(crate) fn of_levels(levels: Levels) -> Self {
-        ExcludeArgs { dump_level: Some(levels), ..Self::default() }
+    /// `--dump-level`, and the names of other classes.
+    pub(crate) fn of_levels(levels: Levels, classes: ClassSet) -> Self {
+        let exclude = classes.iter().map(Named::OnRequest).collect();
+        ExcludeArgs { dump_level: Some(levels), exclude, ..Self::default() }
     }
 
     /// The levels that were given, by numbers or by names; `None` if none were.
     pub(crate) fn levels(&self) -> Option<Levels> {
-        let classes = self.exclude.iter().fold(0, |bits, bit| bits | bit);
-        let by_name = || DumpLevel::new(classes).filter(|_| !self.exclude.is_empty());
-        self.dump_level.clone().or_else(|| by_name().map(Levels::from))
+        let named = self.exclude.iter().filter_map(|named| match named {
+            Named::OfLevel(bit) => DumpLevel::new(*bit),
+            Named::OnRequest(_) => None,
+        });
+        let named = named.reduce(DumpLevel::union);
+        match (&self.dump_level, named) {
+            (Some(levels), Some(named)) => Some(levels.clone().with(named)),
+            (Some(levels), None) => Some(levels.clone()),
+            (None, named) => named.map(Levels::from),
+        }
+    }
+
+    /// The classes to exclude that no dump level excludes.
+    pub(crate) fn classes(&self) -> ClassSet {
+        let on_request = self.exclude.iter().filter_map(|named| match named {
+            Named::OnRequest(class) => Some(*class),
+            Named::OfLevel(_) => None,
+        });
+        on_request.collect()
     }
 
     /// The level that was asked for; `None` if none was.

@@ -28,6 +28,12 @@ impl Levels {
         !self.others.is_empty()
     }
 
+    /// These levels, each of which excludes the classes of `other` too.
+    pub(crate) fn with(self, other: DumpLevel) -> Self {
+        let others = self.others.into_iter().map(|level| level.union(other)).collect();
+        Levels { asked: self.asked.union(other), others }
+    }
+
     /// The last one.
     pub(crate) fn last(&self) -> DumpLevel {
         self.others.last().copied().unwrap_or(self.asked)

@@ -56,6 +56,7 @@ impl Elf {
     fn options(&self) -> Result<ElfOptions, Usage> {
         Ok(ElfOptions::default()
             .dump_level(self.exclude.only_level()?)
+            .classes(self.exclude.classes())
             .strict(self.exclude.strict)
             .threads(self.threads.count()))
     }

@@ -24,6 +24,8 @@ pub(crate) enum ClassName {
     Hwpoison,
     /// Pages that are offline, such as those in a balloon.
     Offline,
+    /// Struct pages of pages that are not in the dump.
+    Vmemmap,
 }
 
 impl ClassName {
@@ -44,12 +46,13 @@ impl From<Class> for ClassName {
             Class::User => ClassName::User,
             Class::Hwpoison => ClassName::Hwpoison,
             Class::Offline => ClassName::Offline,
+            Class::Vmemmap => ClassName::Vmemmap,
         }
     }
 }
 
 /// The pages of the input by class. A page counts once, in the first class that it belongs to of free,
-/// cache, private-cache, user, hwpoison, offline; even if it is excluded for another.
+/// cache, private-cache, user, hwpoison, offline, vmemmap; even if it is excluded for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub(crate) struct Classes {
@@ -102,13 +105,17 @@ struct ByClass {
     hwpoison: ClassPages,
     /// Pages that are offline, such as those in a balloon, which every level excludes.
     offline: ClassPages,
+    /// Struct pages, all of pages that the input lacks or that are excluded; --exclude vmemmap
+    /// excludes them.
+    vmemmap: ClassPages,
 }
 
 /// The pages of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 struct ClassPages {
-    /// The bit of the dump level that excludes the class; null if every level does.
+    /// The bit of the dump level that excludes the class; null if every level does (hwpoison, offline)
+    /// or none (vmemmap).
     level_bit: Option<u32>,
     /// Pages of the class, excluded or not; null if it is disabled.
     pages: Option<Count>,
@@ -160,6 +167,7 @@ impl ByClass {
             free: of(Class::Free)?,
             hwpoison: of(Class::Hwpoison)?,
             offline: of(Class::Offline)?,
+            vmemmap: of(Class::Vmemmap)?,
         })
     }
 }

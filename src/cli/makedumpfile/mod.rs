@@ -88,6 +88,10 @@ struct Makedumpfile {
     #[arg(default_value = "0", allow_negative_numbers = true)]
     levels: Levels,
 
+    /// Exclude struct pages of pages not in DUMPFILE
+    #[arg(short = 'e')]
+    exclude_vmemmap: bool,
+
     /// Write the best dump that fits into SIZE bytes
     #[arg(short = 'L', value_name = "SIZE", value_parser = parse_size)]
     fit: Option<u64>,

@@ -4,6 +4,7 @@
 use std::process::Command as Process;
 
 use clap::CommandFactory;
+use kdumpconv::ClassSet;
 
 use super::*;
 use crate::cli::args::Command;
@@ -36,7 +37,7 @@ fn dump_and_output(output: Option<&str>) -> (DumpArgs, OutputArgs) {
 }
 
 fn of_levels(levels: &str) -> ExcludeArgs {
-    ExcludeArgs::of_levels(parse_levels(levels).unwrap())
+    ExcludeArgs::of_levels(parse_levels(levels).unwrap(), ClassSet::default())
 }
 
 fn convert(compress: CodecArg, level: u32, change: impl Fn(&mut Convert)) -> Command {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use kdumpconv::{Class, ClassSet};
+
 use super::{MESSAGE_DEFAULT, Makedumpfile};
 use crate::cli::args::Command;
 use crate::cli::args::exclude_args::ExcludeArgs;
@@ -42,10 +44,11 @@ impl Makedumpfile {
     }
 
     fn unflatten(&self) -> Result<Unflatten, Usage> {
-        let excludes = self.levels.are_several() || self.levels.asked.bits() != 0;
+        let excludes =
+            self.levels.are_several() || self.levels.asked.bits() != 0 || self.exclude_vmemmap;
         if self.codec() != CodecArg::None || excludes || self.elf || self.flattened {
             return Err(Usage(
-                "-R cannot be combined with -c, -l, -p, -z, -d, -E or -F: it changes no page",
+                "-R cannot be combined with -c, -l, -p, -z, -d, -e, -E or -F: it changes no page",
             ));
         }
         let output = self
@@ -84,7 +87,7 @@ impl Makedumpfile {
         Ok(Elf {
             dump,
             output,
-            exclude: ExcludeArgs::of_levels(self.levels.last().into()),
+            exclude: ExcludeArgs::of_levels(self.levels.last().into(), self.classes()),
             flattened: self.flattened,
             threads: self.threads(),
             ..Default::default()
@@ -97,7 +100,7 @@ impl Makedumpfile {
             dump,
             output,
             compress: Some(self.codec()),
-            exclude: ExcludeArgs::of_levels(self.levels.clone()),
+            exclude: ExcludeArgs::of_levels(self.levels.clone(), self.classes()),
             flattened: self.flattened,
             threads: self.threads(),
             fit: self.fit,
@@ -114,6 +117,11 @@ impl Makedumpfile {
             Makedumpfile { zstd: true, .. } => CodecArg::Zstd,
             _ => CodecArg::None,
         }
+    }
+
+    /// The classes to exclude besides those of the levels.
+    fn classes(&self) -> ClassSet {
+        self.exclude_vmemmap.then_some(Class::Vmemmap).into_iter().collect()
     }
 
     /// makedumpfile's 0 is no thread beside its own; ours is all CPUs.

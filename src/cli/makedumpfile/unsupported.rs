@@ -35,7 +35,7 @@ const fn option(
 
 use Treatment::{Ignored, NotNeeded, Refused};
 
-pub(super) const UNSUPPORTED: [UnsupportedOption; 19] = [
+pub(super) const UNSUPPORTED: [UnsupportedOption; 18] = [
     option("-b", Some("ORDER"), NotNeeded),
     option("--cyclic-buffer", Some("SIZE"), NotNeeded),
     option("--non-cyclic", None, NotNeeded),
@@ -46,7 +46,6 @@ pub(super) const UNSUPPORTED: [UnsupportedOption; 19] = [
         Some("VMLINUX"),
         Ignored("VMLINUX is not read; the VMCOREINFO in VMCORE is enough"),
     ),
-    option("-e", None, Ignored("unused vmemmap pages are kept")),
     option("-X", None, Ignored("Xen is not supported; pages of its user domains are kept")),
     option(
         "--vtop",

@@ -33,6 +33,7 @@ fn look(class: Class) -> Look {
         Class::User => ('u', '\u{2593}', "33"),
         Class::Hwpoison => ('x', 'x', "31"),
         Class::Offline => ('o', 'o', "35"),
+        Class::Vmemmap => ('v', 'v', "32"),
     };
     Look { ascii, unicode, colour, meaning: class.name() }
 }
@@ -90,7 +91,8 @@ impl CensusView<'_> {
 
     fn row(&self, share: &ClassCount) -> Vec<String> {
         let class = share.class;
-        let bit = class.level_bit().map_or("any".to_owned(), |bit| bit.to_string());
+        let others = if class.is_on_request() { "-" } else { "any" };
+        let bit = class.level_bit().map_or(others.to_owned(), |bit| bit.to_string());
         if share.disabled.is_some() {
             let excluded = if self.shows_excluded { "kept" } else { "" };
             let cells = [class.name(), &bit, "?", "?", "?", excluded];

@@ -114,14 +114,14 @@ impl Priority {
         1 << self.value()
     }
 
-    /// The priority of pages of a class. `None` for classes that every level excludes.
+    /// The priority of pages of a class that a level may exclude or keep; `None` for others.
     pub(crate) const fn of_class(class: Class) -> Option<Priority> {
         match class {
             Class::User => Some(Priority::User),
             Class::PrivateCache => Some(Priority::PrivateCache),
             Class::Cache => Some(Priority::Cache),
             Class::Free => Some(Priority::Free),
-            Class::Hwpoison | Class::Offline => None,
+            Class::Hwpoison | Class::Offline | Class::Vmemmap => None,
         }
     }
 

@@ -182,6 +182,7 @@ impl Convert {
             .codec(codec)
             .level(self.level)
             .dump_level(self.exclude.levels().map(|levels| levels.asked).unwrap_or_default())
+            .classes(self.exclude.classes())
             .strict(self.exclude.strict)
             .threads(self.threads.count())
             .max_size(self.fit)
@@ -218,6 +219,8 @@ fn source_date_epoch(value: Option<&OsStr>) -> Result<u64, Usage> {
 
 #[cfg(test)]
 mod tests {
+    use kdumpconv::Class;
+
     use super::*;
     use crate::cli::args::shared_args::{MessageArgs, Verbosity};
     use crate::cli::args::{Args, Command};
@@ -254,8 +257,27 @@ mod tests {
         assert_eq!(options("--exclude zero,user,free").dump_level.bits(), 25);
         assert_eq!(options("--exclude zero --exclude user").dump_level.bits(), 9);
         assert_eq!(options("-d 0,1,31").dump_level.bits(), 0);
+        assert_eq!(options("-d 1 --exclude free").dump_level.bits(), 17);
+        assert_eq!(options("--exclude free -d 8").dump_level.bits(), 24);
+        assert_eq!(options("-d 1,15 --exclude free").dump_level.bits(), 17);
         assert!(parsed("-d 32 vmcore").is_err());
         assert!(parsed("-d 11,32 vmcore").is_err());
+    }
+
+    #[test]
+    fn classes_of_no_level_add_to_the_level() {
+        let level_and_classes = |line: &str| {
+            let options = options(line);
+            let names: Vec<&str> = options.classes.iter().map(Class::name).collect();
+            (options.dump_level.bits(), names.join(","))
+        };
+        let vmemmap = || "vmemmap".to_owned();
+        assert_eq!(level_and_classes("-d 31"), (31, String::new()));
+        assert_eq!(level_and_classes("-d 31 --exclude vmemmap"), (31, vmemmap()));
+        assert_eq!(level_and_classes("--exclude vmemmap -d 31"), (31, vmemmap()));
+        assert_eq!(level_and_classes("--exclude vmemmap"), (1, vmemmap()));
+        assert_eq!(level_and_classes("--exclude free,vmemmap"), (16, vmemmap()));
+        assert_eq!(level_and_classes("-d 8 --exclude free --exclude vmemmap"), (24, vmemmap()));
     }
 
     #[test]
@@ -274,8 +296,6 @@ mod tests {
         assert_eq!(level("-d 1 -d 31"), 31);
         assert_eq!(level("-d 1,31 -d 17"), 17);
         assert!(!parsed("-d 1,31 -d 17 vmcore").unwrap().1.exclude.levels().unwrap().are_several());
-        assert_eq!(level("-d 31 --exclude free"), 16);
-        assert_eq!(level("--exclude free -d 8"), 8);
         assert_eq!(options("-j 2 --threads 3").threads, 3);
         for (line, size) in [
             ("-L 1K -L 2K", 2048),
