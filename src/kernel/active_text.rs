@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 
 use crate::kernel::arch::Architecture;
-use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::kallsyms::Scope;
+use crate::kernel::symbols::{Symbols, Wanted};
 use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::ranges::{contains, merge};
 use crate::pages::{PhysAddr, PhysRange, Position, VirtAddr, VirtRange, in_memory};
@@ -77,6 +78,12 @@ const MAX_TASK_PAGES: usize = 8192;
 /// Maximum bytes of text from `_stext` on.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
+/// Symbols that [`active_text`] needs.
+pub(crate) fn wanted() -> impl Iterator<Item = Wanted> {
+    let sections = SECTIONS.into_iter().flat_map(|(start, end)| [start, end]);
+    sections.chain(FUNCTIONS).map(|name| (Scope::Functions, name))
+}
+
 /// Where a CPU was: addresses, which may be of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CpuPosition {
@@ -129,12 +136,13 @@ pub(crate) struct StacksAndText<'a> {
 pub(crate) fn active_text(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
+    symbols: &Symbols,
     cpus: &[CpuPosition],
     places: StacksAndText<'_>,
 ) -> Vec<PhysRange> {
     let page = kernel.page_size.max(1);
     let mut pages = TextPages { kernel, translator, places, page, found: Vec::new() };
-    symbols(kernel, translator).into_iter().for_each(|range| pages.add_range(range));
+    known_text(symbols).for_each(|range| pages.add_range(range));
     for cpu in cpus.iter().take(MAX_CPUS) {
         pages.add(cpu.pc, AROUND_RUNNING);
         let words = pages.words(cpu.stack_pointer, STACK_BYTES);
@@ -151,19 +159,13 @@ pub(crate) fn active_text(
     merge(pages.found)
 }
 
-/// What the kernel's symbol table says of text that crash reads; empty without one.
-fn symbols(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Vec<VirtRange> {
-    let sections = SECTIONS.iter().flat_map(|(start, end)| [*start, *end]);
-    let names: Vec<&str> = sections.chain(FUNCTIONS).collect();
-    let found = Kallsyms::open(kernel, translator).and_then(|table| table.find_functions(&names));
-    let found = found.unwrap_or_default();
-    let (sections, functions) = found.split_at(found.len().min(2 * SECTIONS.len()));
-    let sections = sections.chunks_exact(2).filter_map(|bounds| match bounds {
-        [Some(start), Some(end)] => Some(VirtRange::new(*start, *end)),
-        _ => None,
-    });
-    let functions = functions.iter().flatten();
-    sections.chain(functions.map(|&start| VirtRange::new(start, start.saturating_add(1)))).collect()
+/// What the kernel's symbol table says of text that crash reads.
+fn known_text(symbols: &Symbols) -> impl Iterator<Item = VirtRange> + '_ {
+    let sections = SECTIONS
+        .into_iter()
+        .filter_map(|(start, end)| Some(VirtRange::new(symbols.get(start)?, symbols.get(end)?)));
+    let functions = FUNCTIONS.into_iter().filter_map(|name| symbols.get(name));
+    sections.chain(functions.map(|start| VirtRange::new(start, start.saturating_add(1))))
 }
 
 /// Collects pages of the kernel's text.

@@ -6,8 +6,8 @@
 //!
 //! Source: include/asm-generic/vmlinux.lds.h and include/asm-generic/sections.h.
 
-use super::error::Error;
-use super::kallsyms::Kallsyms;
+use super::kallsyms::Scope;
+use super::symbols::{Symbols, Wanted};
 use super::translate::{Kernel, Translator};
 use crate::pages::ranges::merge;
 use crate::pages::{PhysRange, Position, VirtAddr, VirtRange};
@@ -64,14 +64,20 @@ impl Image {
     }
 }
 
+/// Symbols that [`image`] needs.
+pub(crate) fn wanted() -> impl Iterator<Item = Wanted> {
+    let sections = SECTIONS.into_iter().map(|(_, start, end)| (start, end));
+    sections.chain(FREED).flat_map(|(start, end)| [(Scope::Global, start), (Scope::Global, end)])
+}
+
 /// Finds the kernel's image.
 ///
 /// If the kernel's symbol table cannot be read, only the pages with symbols that VMCOREINFO names are
 /// found.
 #[must_use]
-pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Image {
+pub(crate) fn image(kernel: &Kernel<'_>, translator: &Translator<'_>, symbols: &Symbols) -> Image {
     // Without the symbol table no section is certain.
-    let sections = sections(kernel, translator).unwrap_or_else(|_| Vec::new());
+    let sections = sections(translator, symbols);
     let of = |wanted: ImagePart| {
         let ranges = sections.iter().filter(move |(part, _)| *part == wanted);
         ranges.map(|(_, range)| *range)
@@ -107,29 +113,19 @@ pub(crate) fn whole_pages(
 }
 
 /// The virtual addresses of what stays of the sections.
-fn sections(
-    kernel: &Kernel<'_>,
-    translator: &Translator<'_>,
-) -> Result<Vec<(ImagePart, VirtRange)>, Error> {
-    let bounds = || SECTIONS.into_iter().map(|(_, start, end)| (start, end)).chain(FREED);
-    let names: Vec<&str> = bounds().flat_map(|(start, end)| [start, end]).collect();
-    let addresses = Kallsyms::open(kernel, translator)?.find(&names)?;
-    let mut pairs = addresses.chunks_exact(2).map(|pair| match pair {
-        [start, end] => (*start, *end),
-        _ => (None, None),
-    });
+fn sections(translator: &Translator<'_>, symbols: &Symbols) -> Vec<(ImagePart, VirtRange)> {
     let max_bytes = MAX_SECTION_BYTES.min(translator.memory().readable_bytes());
     let is_plausible = |range: &VirtRange| !range.is_empty() && range.len() <= max_bytes;
-    let known = SECTIONS.into_iter().zip(pairs.by_ref()).filter_map(|((part, ..), bounds)| {
-        let (start, end) = bounds;
-        Some((part, VirtRange::new(start?, end?)))
+    let known = SECTIONS.into_iter().filter_map(|(part, start, end)| {
+        Some((part, VirtRange::new(symbols.get(start)?, symbols.get(end)?)))
     });
     let mut sections: Vec<_> = known.filter(|(_, range)| is_plausible(range)).collect();
-    for freed in pairs {
+    for (start, end) in FREED {
+        let freed = (symbols.get(start), symbols.get(end));
         let staying = |(part, range)| without(range, freed).map(|range| (part, range));
         sections = sections.into_iter().flat_map(staying).collect();
     }
-    Ok(sections)
+    sections
 }
 
 /// `range` without the hole between two bounds. A symbol table of functions may have only one of the

@@ -30,13 +30,23 @@ const MIN_SYMBOL_BYTES: u64 = 6;
 /// The symbol whose address VMCOREINFO confirms.
 const KNOWN: &str = "_stext";
 
-/// Which symbols are looked for.
+/// Among which symbols one is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(crate) enum Scope {
     /// Those that the whole kernel sees.
     Global,
     /// Text, also of one source file alone.
     Functions,
+}
+
+impl Scope {
+    /// Whether it has symbols of this type, as nm prints it: a capital letter is global.
+    fn has(self, letter: u8) -> bool {
+        match self {
+            Scope::Global => letter.is_ascii_uppercase(),
+            Scope::Functions => matches!(letter, b'T' | b't'),
+        }
+    }
 }
 
 /// How entries of kallsyms_offsets encode addresses.
@@ -127,23 +137,20 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
     /// The addresses of global symbols; `None` for a name that no symbol has.
     ///
     /// # Errors
-    /// [`Error`] if a table cannot be read or is implausible: `_stext` must be where VMCOREINFO has
-    /// it.
+    /// As [`find_in`](Self::find_in).
     pub(crate) fn find(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
-        self.find_in(names, Scope::Global)
+        let wanted: Vec<_> = names.iter().map(|&name| (Scope::Global, name)).collect();
+        self.find_in(&wanted)
     }
 
-    /// As [`find`](Self::find), of functions that may be local to a source file as well.
+    /// The addresses of symbols, each in a scope; `None` for a name that no symbol there has.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
-    pub(crate) fn find_functions(&self, names: &[&str]) -> Result<Vec<Option<VirtAddr>>, Error> {
-        self.find_in(names, Scope::Functions)
-    }
-
-    fn find_in(&self, names: &[&str], scope: Scope) -> Result<Vec<Option<VirtAddr>>, Error> {
-        let wanted: Vec<&str> = names.iter().copied().chain([KNOWN]).collect();
-        let mut found = self.indices(&wanted, scope)?;
+    /// [`Error`] if a table cannot be read or is implausible: `_stext` must be where VMCOREINFO has
+    /// it.
+    pub(crate) fn find_in(&self, wanted: &[(Scope, &str)]) -> Result<Vec<Option<VirtAddr>>, Error> {
+        let wanted = [wanted, &[(Scope::Global, KNOWN)]].concat();
+        let mut found = self.indices(&wanted)?;
         let stext = self.kernel.info.require_symbol(KNOWN)?;
         let of_stext = found
             .pop()
@@ -192,19 +199,17 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         Ok(if is_32bit { VirtAddr::new(address.get() & 0xffff_ffff) } else { address })
     }
 
-    /// The indices of the global symbols with these names.
-    fn indices(&self, wanted: &[&str], scope: Scope) -> Result<Vec<Option<u64>>, Error> {
+    /// The index of the first symbol of each name in its scope.
+    fn indices(&self, wanted: &[(Scope, &str)]) -> Result<Vec<Option<u64>>, Error> {
         let mut found = vec![None; wanted.len()];
         let mut left = wanted.len();
-        let mut lengths: Vec<usize> = wanted.iter().map(|name| name.len() + 1).collect();
-        lengths.sort_unstable();
-        lengths.dedup();
+        let filter = Filter::new(wanted);
         let mut reader = VirtualReader::new(self.translator);
         let mut at = self.names;
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         for index in 0..self.count {
             // Most names are local or of another length: skip them without a copy.
-            if let Some(bytes) = self.skippable(reader.cached(at), &lengths, scope) {
+            if let Some(bytes) = self.skippable(reader.cached(at), &filter) {
                 at = at.wrapping_add(bytes as u64);
                 continue;
             }
@@ -214,12 +219,14 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
                 let why = format!("symbol {index} has more than {MAX_TEXT_BYTES} characters");
                 return Err(Error::implausible("kallsyms_names", why));
             }
-            if !lengths.contains(&bytes) || !self.is_in(scope, &packed) {
+            if !filter.may_have(self.letter(&packed), bytes) {
                 continue;
             }
             self.expand(&packed, &mut text);
-            let Some((_kind, name)) = text.split_first() else { continue };
-            for (slot, _) in found.iter_mut().zip(wanted).filter(|(_, w)| w.as_bytes() == name) {
+            let Some((&letter, name)) = text.split_first() else { continue };
+            let is_it =
+                |(scope, wanted): &(Scope, &str)| scope.has(letter) && wanted.as_bytes() == name;
+            for (slot, _) in found.iter_mut().zip(wanted).filter(|(_, wanted)| is_it(wanted)) {
                 // Of several symbols with one name the first counts.
                 if slot.is_none() {
                     *slot = Some(index);
@@ -262,14 +269,15 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
 
     /// How many bytes the name at the start of `names` takes, if `names` has all of it and it is not
     /// one that is looked for.
-    fn skippable(&self, names: &[u8], lengths: &[usize], scope: Scope) -> Option<usize> {
+    fn skippable(&self, names: &[u8], filter: &Filter) -> Option<usize> {
         let (&length, rest) =
             names.split_first().filter(|(length, _)| (1..128).contains(*length))?;
         let packed = rest.get(..usize::from(length))?;
+        let letter = self.letter(packed);
         // Most symbols have a letter that is not looked for: their lengths do not matter.
-        let is_wanted = self.is_in(scope, packed) && {
+        let is_wanted = filter.has_letter(letter) && {
             let bytes = self.expanded_bytes(packed);
-            bytes > MAX_TEXT_BYTES || lengths.contains(&bytes)
+            bytes > MAX_TEXT_BYTES || filter.may_have(letter, bytes)
         };
         (!is_wanted).then_some(usize::from(length) + 1)
     }
@@ -280,16 +288,12 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         packed.iter().map(|&token| self.token_bytes[usize::from(token)]).sum()
     }
 
-    /// Whether a symbol is one of those that are looked for, by the letter of its type: a capital one is
-    /// global.
-    fn is_in(&self, scope: Scope, packed: &[u8]) -> bool {
+    /// The letter of a symbol's type; 0 if its text is empty.
+    fn letter(&self, packed: &[u8]) -> u8 {
         let first = packed.first().and_then(|&token| self.token(token).first());
         // No token is empty in a sound table; in another, the letter may be in a later one.
         let first = first.or_else(|| packed.iter().find_map(|&token| self.token(token).first()));
-        first.is_some_and(|letter| match scope {
-            Scope::Global => letter.is_ascii_uppercase(),
-            Scope::Functions => matches!(letter, b'T' | b't'),
-        })
+        first.copied().unwrap_or(0)
     }
 
     #[expect(clippy::indexing_slicing, reason = "a byte cannot exceed the table")]
@@ -302,6 +306,35 @@ impl<'t, 'a> Kallsyms<'t, 'a> {
         for &token in packed {
             text.extend_from_slice(self.token(token));
         }
+    }
+}
+
+/// Which symbols may be wanted: by the letter of their type, and by their length.
+struct Filter {
+    has_functions: bool,
+    /// For each length of a text.
+    is_wanted: Vec<bool>,
+}
+
+impl Filter {
+    fn new(wanted: &[(Scope, &str)]) -> Self {
+        let mut is_wanted = vec![false; MAX_TEXT_BYTES + 1];
+        for (_, name) in wanted {
+            // The letter comes before the name.
+            if let Some(is_wanted) = is_wanted.get_mut(name.len() + 1) {
+                *is_wanted = true;
+            }
+        }
+        let has_functions = wanted.iter().any(|(scope, _)| *scope == Scope::Functions);
+        Filter { has_functions, is_wanted }
+    }
+
+    fn has_letter(&self, letter: u8) -> bool {
+        Scope::Global.has(letter) || self.has_functions && Scope::Functions.has(letter)
+    }
+
+    fn may_have(&self, letter: u8, bytes: usize) -> bool {
+        self.has_letter(letter) && self.is_wanted.get(bytes).is_some_and(|is_wanted| *is_wanted)
     }
 }
 

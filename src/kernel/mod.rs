@@ -5,9 +5,11 @@
 //! | `vmcoreinfo`, `arch` | how the kernel describes itself; what its architecture fixes |
 //! | `physical` | the memory by physical address: the only way to a dump's data |
 //! | `translate`, `virtual_reader` | the memory by virtual address, through the kernel's page tables |
-//! | `kallsyms`, `image`, `nodes`, `utsname` | symbols, the kernel's image, memory nodes, its name |
+//! | `kallsyms`, `symbols` | the symbol table; the symbols that others look up in it |
+//! | `image`, `image_search`, `nodes`, `utsname` | the kernel's image, memory nodes, its name |
 //! | `proof`, `relocation` | whether a VMCOREINFO describes the kernel in memory; one that is made to |
-//! | `btf`, `tasks` | the kernel's own types; by them, the memory of its tasks |
+//! | `btf`, `kernel_types` | the kernel's own types; a second source of VMCOREINFO's items |
+//! | `tasks` | by the types, the memory of its tasks |
 //! | `active_text` | what the CPUs were running |
 //! | `mem_map`, `struct_page` | where struct pages are, and what they say of their pages |
 //! | `log` | what the kernel logged |
@@ -21,7 +23,9 @@ pub(crate) mod arch;
 pub(crate) mod btf;
 mod error;
 pub(crate) mod image;
+mod image_search;
 pub(crate) mod kallsyms;
+pub(crate) mod kernel_types;
 pub mod log;
 pub(crate) mod mem_map;
 pub(crate) mod nodes;
@@ -29,6 +33,7 @@ pub(crate) mod physical;
 pub(crate) mod proof;
 pub(crate) mod relocation;
 pub(crate) mod struct_page;
+pub(crate) mod symbols;
 pub(crate) mod tasks;
 pub(crate) mod translate;
 pub(crate) mod utsname;

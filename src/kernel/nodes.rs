@@ -11,10 +11,17 @@
 //! of VMCOREINFO.
 
 use crate::kernel::error::Error;
-use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::kallsyms::{Kallsyms, Scope};
+use crate::kernel::symbols::Wanted;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 use crate::pages::{Pfn, PfnRange, Position, VirtAddr};
+
+/// The array of pointers to the nodes.
+pub(crate) const NODE_DATA: &str = "node_data";
+
+/// The symbol that VMCOREINFO may lack.
+pub(crate) const WANTED: Wanted = (Scope::Global, NODE_DATA);
 
 /// Maximum number of nodes: four times that of NODES_SHIFT=10, the largest configuration.
 const MAX_NODES: u64 = 4096;
@@ -149,17 +156,17 @@ impl NodeReader<'_, '_> {
 
     /// The address of `node_data`. VMCOREINFO has it on x86_64 only; elsewhere kallsyms does.
     fn node_data(&self) -> Result<VirtAddr, Error> {
-        if let Some(node_data) = self.kernel.info.symbol("node_data") {
+        if let Some(node_data) = self.kernel.info.symbol(NODE_DATA) {
             return Ok(node_data);
         }
         let from_kallsyms = || {
-            let found = Kallsyms::open(self.kernel, self.translator)?.find(&["node_data"])?;
+            let found = Kallsyms::open(self.kernel, self.translator)?.find(&[NODE_DATA])?;
             let node_data = found.first().copied().flatten();
             node_data
                 .ok_or_else(|| Error::implausible("kallsyms_names", "no symbol is named node_data"))
         };
         from_kallsyms()
-            .map_err(Error::no_substitute(Item::symbol("node_data"), "the kernel's symbol table"))
+            .map_err(Error::no_substitute(Item::symbol(NODE_DATA), "the kernel's symbol table"))
     }
 
     /// The number of bits of node_online_map.

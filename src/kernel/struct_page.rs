@@ -130,7 +130,9 @@ impl StructPageFormat {
             head_mask: info.number("PG_head_mask").unwrap_or(0),
             slab: slab.or_else(|| flag(info, "PG_slab").map(Slab::Flag)),
             // VMCOREINFO does not have it, but it has been the flag before PG_private since 2.6.25.
-            reserved: flag(info, "PG_private").map_or(0, |private| private >> 1),
+            reserved: flag(info, "PG_reserved")
+                .or_else(|| flag(info, "PG_private").map(|private| private >> 1))
+                .unwrap_or(0),
             hugetlb: hugetlb(info, size),
             compound_order: compound_order(info, size, long),
             a_type: types.iter().find_map(|name| page_type(info, name)),

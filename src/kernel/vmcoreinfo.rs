@@ -104,6 +104,15 @@ impl Vmcoreinfo {
         Vmcoreinfo { lines }
     }
 
+    /// Adds an item, unless there is one.
+    pub(crate) fn add(&mut self, item: &Item, value: u64) {
+        let value = || match item.kind {
+            ItemKind::Symbol => format!("{value:x}"),
+            _ => value.to_string(),
+        };
+        self.lines.entry(item.to_string()).or_insert_with(value);
+    }
+
     /// The value of `key`, such as `OSRELEASE`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {

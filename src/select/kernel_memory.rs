@@ -1,12 +1,11 @@
 //! Memory of the kernel that is found by its addresses: image, log, page tables, struct pages.
 
+use super::self_description::SelfDescription;
 use crate::dump::Dump;
 use crate::input::read_part;
-use crate::kernel::Error;
 use crate::kernel::active_text::{CpuPosition, StacksAndText, active_text};
 use crate::kernel::image::{Image, image};
 use crate::kernel::log;
-use crate::kernel::physical::CachedMemory;
 use crate::kernel::tasks::task_pages;
 use crate::kernel::translate::{Kernel, Protection, Translator};
 use crate::pages::ranges::merge;
@@ -30,25 +29,23 @@ pub(super) struct KernelMemory {
 
 impl KernelMemory {
     /// Finds the kernel's image, log, page tables and tasks, besides its `struct_pages`.
-    ///
-    /// # Errors
-    /// [`kernel::Error`](crate::kernel::Error) if this kernel's addresses cannot be translated.
     pub(super) fn find(
         dump: &Dump,
         kernel: &Kernel<'_>,
+        translator: &Translator<'_>,
+        description: &SelfDescription,
         struct_pages: Vec<PhysRange>,
-    ) -> Result<Self, Error> {
-        // Most of the work is walks of the same page tables.
-        let cached = CachedMemory::new(kernel.memory);
-        let kernel = &Kernel { memory: &cached, ..*kernel };
-        let translator = &Translator::new(kernel)?;
+    ) -> Self {
+        let SelfDescription { symbols, types, .. } = description;
         let mut tables = Vec::new();
         // Where a table cannot be read, those that it leads to are not found.
         let _ = translator.tables(&mut |table| tables.push(table));
-        let image = image(kernel, translator);
+        let image = image(kernel, translator, symbols);
         let image_space = translator.image_space();
         // Without the kernel's types, its tasks cannot be found.
-        let tasks = task_pages(kernel, translator).unwrap_or_default();
+        let tasks = types.as_ref();
+        let tasks = tasks.and_then(|types| task_pages(kernel, translator, symbols, types).ok());
+        let tasks = tasks.unwrap_or_default();
         let of = |wanted: Protection, certain: &[PhysRange]| {
             let ranges = image_space.iter().filter(|(what, _)| *what == wanted);
             let ranges = ranges.flat_map(|(_, ranges)| ranges).chain(certain);
@@ -57,15 +54,15 @@ impl KernelMemory {
         let text = of(Protection::Executable, &image.text);
         let data = of(Protection::Writable, &image.data);
         let places = StacksAndText { text: &text, tasks: &tasks, data: &data };
-        Ok(KernelMemory {
-            active_text: active_text(kernel, translator, &cpus(dump, kernel), places),
+        KernelMemory {
+            active_text: active_text(kernel, translator, symbols, &cpus(dump, kernel), places),
             tasks,
             image_space,
             image,
             log: log_extents(kernel, translator),
             tables,
             struct_pages,
-        })
+        }
     }
 }
 

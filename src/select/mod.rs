@@ -1,6 +1,7 @@
 //! Which pages are kept: the dump level, applied to what the kernel's struct pages say of each page.
 //!
 //! ```text
+//! self_description: VMCOREINFO, completed by the kernel's types
 //! VMCOREINFO, page tables, mem_map --> struct_pages: where the struct pages are
 //!                                  --> kernel_pages: pages that certainly belong to the kernel
 //! scan, in parallel, chunk by chunk: rules (classes/) give each struct page a verdict
@@ -32,6 +33,7 @@ mod reasons;
 mod rules;
 mod scan;
 mod selection;
+mod self_description;
 mod struct_pages;
 mod verdict;
 
@@ -45,7 +47,7 @@ use crate::error::{Error, Result};
 use crate::kernel::arch::Architecture;
 use crate::kernel::mem_map::MemMap;
 use crate::kernel::nodes;
-use crate::kernel::physical::PhysicalMemory;
+use crate::kernel::physical::{CachedMemory, PhysicalMemory};
 use crate::kernel::proof::prove;
 use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
@@ -58,6 +60,7 @@ use priority::{KernelParts, PageOrder, Priority};
 use reasons::SelectError;
 use rules::Rules;
 use scan::{Scan, ScanInput, scan};
+use self_description::SelfDescription;
 use struct_pages::StructPages;
 
 pub use census::{Census, ClassCount};
@@ -194,12 +197,17 @@ impl Prepared {
     ) -> std::result::Result<Self, SelectError> {
         let kernel = memory.kernel().ok_or(SelectError::NoVmcoreinfo)?;
         check_page_numbers(dump)?;
-        let format = StructPageFormat::of(&kernel)?;
+        // Most of the work is walks of the same page tables.
+        let cached = CachedMemory::new(kernel.memory);
+        let kernel = Kernel { memory: &cached, ..kernel };
         let translator = Translator::new(&kernel)?;
+        let description = SelfDescription::find(&kernel, &translator);
+        let kernel = Kernel { info: &description.info, ..kernel };
+        let format = StructPageFormat::of(&kernel)?;
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
-        let memory = KernelMemory::find(dump, &kernel, extents)?;
+        let memory = KernelMemory::find(dump, &kernel, &translator, &description, extents);
         let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));

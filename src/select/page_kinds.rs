@@ -7,12 +7,14 @@ use super::priority::{KernelParts, Priority};
 use super::reasons::SelectError;
 use super::scan::Scan;
 use super::selection::{SelectRequest, Selection};
+use super::self_description::SelfDescription;
 use super::{Memories, Prepared, prioritise, roots};
 use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
 use crate::error::{Result, chain};
 use crate::format::dump_level::DumpLevel;
-use crate::kernel::translate::Translator;
+use crate::kernel::physical::CachedMemory;
+use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange};
@@ -83,10 +85,12 @@ impl PageKinds {
     fn of_places(dump: &Dump, memory: &DumpMemory<'_>, why: &SelectError) -> Self {
         let mut priorities = PageValues::new(Priority::Other.value());
         if let Some(kernel) = memory.kernel() {
-            let found = Translator::new(&kernel).and_then(|translator| {
-                Ok((KernelMemory::find(dump, &kernel, Vec::new())?, translator))
-            });
-            if let Ok((memory, translator)) = found {
+            let cached = CachedMemory::new(kernel.memory);
+            let kernel = Kernel { memory: &cached, ..kernel };
+            if let Ok(translator) = Translator::new(&kernel) {
+                let description = SelfDescription::find(&kernel, &translator);
+                let memory =
+                    KernelMemory::find(dump, &kernel, &translator, &description, Vec::new());
                 let parts = KernelParts::find(&memory, &translator, roots(dump), dump.grid());
                 for (priority, runs) in parts.certain() {
                     prioritise(&mut priorities, dump, runs, priority);

@@ -5,9 +5,10 @@ use std::ops::Range;
 use crate::unit_tests::world::{World, chain};
 use kdumpconv::Architecture;
 use kdumpconv::Vmcoreinfo;
-use kdumpconv::kernel::image::image;
+use kdumpconv::kernel::image::{self, image};
 use kdumpconv::kernel::kallsyms::Kallsyms;
 use kdumpconv::kernel::nodes::nodes;
+use kdumpconv::kernel::symbols::Symbols;
 use kdumpconv::pages::VirtAddr;
 use proptest::prelude::*;
 use support::elf::Endian;
@@ -58,7 +59,9 @@ fn sections() -> Vec<(char, &'static str, u64)> {
 }
 
 fn image_of(world: &World) -> Vec<Range<u64>> {
-    let image = image(&world.kernel(), &world.translator());
+    let (kernel, translator) = (world.kernel(), world.translator());
+    let wanted: Vec<_> = image::wanted().collect();
+    let image = image(&kernel, &translator, &Symbols::find(&kernel, &translator, &wanted));
     image.pages().into_iter().map(|range| range.start.get()..range.end.get()).collect()
 }
 

@@ -23,6 +23,7 @@ mod flat_input;
 mod hostile;
 mod kernel_image;
 mod kernel_log;
+mod kernel_types;
 mod nodes;
 mod page_tables;
 mod proof;

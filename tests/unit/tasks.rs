@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::unit_tests::world::{World, chain};
-use kdumpconv::kernel::tasks::task_pages;
+use kdumpconv::kernel::kernel_types::{self, KernelTypes};
+use kdumpconv::kernel::symbols::Symbols;
+use kdumpconv::kernel::tasks::{self as kernel_tasks, task_pages};
 use kdumpconv::pages::ranges::contains;
 use kdumpconv::pages::{PhysAddr, PhysRange};
 use kdumpconv::{Architecture, ByteOrder, StructLayout, Vmcoreinfo};
@@ -32,7 +34,12 @@ fn world(machine: &TaskMachine, omit: &[&str]) -> World {
 }
 
 fn found(world: &World) -> Result<Vec<PhysRange>, String> {
-    task_pages(&world.kernel(), &world.translator()).map_err(|why| chain(&why))
+    let (kernel, translator) = (world.kernel(), world.translator());
+    let wanted = [kernel_types::WANTED.as_slice(), &kernel_tasks::WANTED].concat();
+    let symbols = Symbols::find(&kernel, &translator, &wanted);
+    KernelTypes::find(&kernel, &translator, &symbols)
+        .and_then(|types| task_pages(&kernel, &translator, &symbols, &types))
+        .map_err(|why| chain(&why))
 }
 
 /// The names of the structs that have a page not among those found.

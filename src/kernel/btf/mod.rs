@@ -113,6 +113,13 @@ impl Btf {
         self.named(name, Kind::is_aggregate).map(|found| found.size_or_type.into())
     }
 
+    /// The number of elements of a member that is an array, such as `free_area` of `zone`.
+    pub(crate) fn member_length(&self, name: &str, member: &str) -> Option<u64> {
+        let (_, type_id) = self.member(&self.named(name, Kind::is_aggregate)?, member)?;
+        let array = self.unwrapped(type_id, |kind| kind == Kind::ARRAY)?;
+        self.records.element_count(&array).map(u64::from)
+    }
+
     /// The offset in bytes of a member, such as `tasks.next` of `task_struct`. Members of anonymous
     /// structs and unions are those of the struct around them; an array stands for its first element.
     /// `None` if there is no such member, or it is a bit field.
@@ -147,12 +154,18 @@ impl Btf {
 
     /// The struct or union that type `id` is, without typedefs, qualifiers and arrays.
     fn aggregate(&self, id: u32) -> Option<Type> {
+        self.unwrapped(id, Kind::is_aggregate)
+    }
+
+    /// The first type of a wanted kind that type `id` is, without typedefs, qualifiers and arrays around
+    /// it.
+    fn unwrapped(&self, id: u32, is_wanted: impl Fn(Kind) -> bool) -> Option<Type> {
         let mut id = id;
         for _ in 0..MAX_WRAPPERS {
             let index = usize::try_from(id).ok()?.checked_sub(1)?;
             let found = self.records.type_at(*self.types.get(index)? as usize).ok()?;
             match found.kind {
-                kind if kind.is_aggregate() => return Some(found),
+                kind if is_wanted(kind) => return Some(found),
                 Kind::ARRAY => id = self.records.element_type(&found)?,
                 kind if kind.is_wrapper() => id = found.size_or_type,
                 _ => return None,

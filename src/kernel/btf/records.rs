@@ -218,6 +218,11 @@ impl Records {
         self.words(array.additions).map(|[type_id]| type_id)
     }
 
+    /// How many elements an array has.
+    pub(super) fn element_count(&self, array: &Type) -> Option<u32> {
+        self.words(array.additions).map(|[_, _, count]| count)
+    }
+
     /// Whether the string at this offset of the strings is `name`.
     pub(super) fn is_named(&self, offset: u32, name: &str) -> bool {
         let rest = self.strings_from(offset).strip_prefix(name.as_bytes());

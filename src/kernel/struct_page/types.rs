@@ -5,8 +5,10 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 /// A value of `_mapcount` that says what a page is: PAGE_*_MAPCOUNT_VALUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageType {
-    /// All 32 bits. Before 6.12: all ones with one bit cleared (since 4.18, 6e292b9be7f4), or -128.
+    /// All 32 bits. Before 6.11: all ones with one bit cleared (since 4.18, 6e292b9be7f4), or -128.
     Exact(u32),
+    /// The higher 16 bits, all ones with one cleared, and any data below them: in 6.11 (8db00ad56461).
+    UpperHalf(u32),
     /// The highest byte, with any data below it: since 6.12 (4ffca5a96678).
     TopByte(u32),
 }
@@ -19,6 +21,8 @@ impl PageType {
         let value = u32::try_from(number & u64::from(u32::MAX)).ok()?;
         let kind = if value & 0x00ff_ffff == 0 {
             PageType::TopByte(value >> 24)
+        } else if value & 0xffff == 0xffff && value >> 16 != 0xffff {
+            PageType::UpperHalf(value >> 16)
         } else {
             PageType::Exact(value)
         };
@@ -30,6 +34,7 @@ impl PageType {
     pub(crate) fn is(self, mapcount: u32) -> bool {
         match self {
             PageType::Exact(value) => mapcount == value,
+            PageType::UpperHalf(value) => mapcount >> 16 == value,
             PageType::TopByte(value) => mapcount >> 24 == value,
         }
     }
@@ -40,6 +45,7 @@ impl PageType {
         match self {
             // PAGE_MAPCOUNT_RESERVE, -128.
             PageType::Exact(_) => (0x8000_0000..=0xffff_ff80).contains(&mapcount),
+            PageType::UpperHalf(_) => (0x8000_0000..0xffff_0000).contains(&mapcount),
             // PGTY_mapcount_underflow is 0xff.
             PageType::TopByte(_) => (0x8000_0000..0xff00_0000).contains(&mapcount),
         }

@@ -1,11 +1,11 @@
 //! The pages of the tasks: what a debugger reads to list them and to unwind their stacks.
 //!
 //! ```text
-//! places --> BTF --> layout: the structs' sizes and offsets
-//!        --> init_task --> finder: the tasks, by three ways that need not agree
-//!                            init_task.tasks, thread_head: the list of processes, of their threads
-//!                            init_pid_ns.idr: the xarray of all pids, and the task of each
-//!                            se.cfs_rq, rq.idle: the idle task of each CPU with a task
+//! KernelTypes --> layout: the structs' sizes and offsets
+//! places --> init_task --> finder: the tasks, by three ways that need not agree
+//!                     init_task.tasks, thread_head: the list of processes, of their threads
+//!                     init_pid_ns.idr: the xarray of all pids, and the task of each
+//!                     se.cfs_rq, rq.idle: the idle task of each CPU with a task
 //! each task --> parts: its stack and the structs that it points to --> pages
 //! slab_caches --> caches: all of them, and how large a task really is --> pages
 //! ```
@@ -23,6 +23,8 @@ mod per_cpu;
 mod places;
 
 use crate::kernel::error::Error;
+use crate::kernel::kernel_types::KernelTypes;
+use crate::kernel::symbols::Symbols;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::PhysRange;
 use finder::Finder;
@@ -31,18 +33,22 @@ use pages::Pages;
 use parts::Parts;
 use per_cpu::PerCpu;
 
+pub(crate) use places::WANTED;
+
 /// The physical memory of the tasks, of their stacks and of what they point to: whole pages, sorted
 /// and disjoint.
 ///
 /// # Errors
-/// [`Error`] if the kernel's types or its first task cannot be found. Of tasks that cannot be read
+/// [`Error`] if the types lack tasks, or the first task cannot be found. Of tasks that cannot be read
 /// nothing is missed but themselves.
 pub(crate) fn task_pages(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
+    symbols: &Symbols,
+    types: &KernelTypes,
 ) -> Result<Vec<PhysRange>, Error> {
-    let places = places::find(kernel, translator)?;
-    let mut layout = Layout::of(&places.btf, kernel)?;
+    let places = places::find(kernel, translator, symbols, types)?;
+    let mut layout = Layout::of(types.btf(), kernel)?;
     let mut pages = Pages::new(kernel, translator);
     if let Some((slab_caches, caches)) = places.slab_caches.zip(layout.caches.as_ref()) {
         layout.grow_tasks(caches::task_bytes(translator, slab_caches, caches, &mut pages));

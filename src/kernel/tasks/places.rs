@@ -1,32 +1,28 @@
-//! Where the kernel's types and its first task are.
+//! Where the kernel's first task is, and other variables that lead to tasks.
 //!
-//! By the symbol table, if VMCOREINFO leads to that (since 6.0) and it has variables
-//! (CONFIG_KALLSYMS_ALL); else by what they look like: BTF by its magic, and the first task by its name.
-//! Both are in the image, constants before variables (include/asm-generic/vmlinux.lds.h).
+//! By the symbol table, if it has variables; else the first task is known by its name.
 
 use crate::kernel::btf::Btf;
 use crate::kernel::error::Error;
-use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::image_search::{image_addresses, places};
+use crate::kernel::kallsyms::Scope;
+use crate::kernel::kernel_types::KernelTypes;
+use crate::kernel::symbols::{Symbols, Wanted};
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::virtual_reader::VirtualReader;
-use crate::pages::{Position, VirtAddr, VirtRange, at_most};
+use crate::pages::{Position, VirtAddr, VirtRange};
 
-/// How far from its first symbol the image is searched: twice as far as the largest kernels need.
-const IMAGE_BYTES: u64 = 64 << 20;
+/// Symbols that [`find`] needs.
+pub(crate) const WANTED: [Wanted; 4] = [
+    (Scope::Global, "init_task"),
+    (Scope::Global, "slab_caches"),
+    (Scope::Global, "__per_cpu_offset"),
+    (Scope::Global, "nr_cpu_ids"),
+];
 
-/// Bytes that are read at once, and skipped if they cannot be read.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// Maximum places with BTF's magic: a kernel may have that of a few BPF programs too.
-const MAX_PLACES: usize = 16;
-
-/// Maximum entries of page tables for the image: one for each of its smallest pages.
-const MAX_ENTRIES: u64 = IMAGE_BYTES / 4096;
-
-/// The kernel's types, and the variables that lead to its tasks.
+/// The variables that lead to the kernel's tasks.
 #[derive(Debug)]
 pub(super) struct Places {
-    pub(super) btf: Btf,
     pub(super) init_task: VirtAddr,
     /// The list of slab caches, if there is a symbol table.
     pub(super) slab_caches: Option<VirtAddr>,
@@ -34,39 +30,25 @@ pub(super) struct Places {
     pub(super) per_cpu: Option<(VirtAddr, VirtAddr)>,
 }
 
-/// Finds and reads the kernel's types; finds its first task.
+/// Finds the first task.
 ///
 /// # Errors
-/// [`Error`] if the kernel has no types, or if they or its first task cannot be found either way.
-pub(super) fn find(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Result<Places, Error> {
-    let symbols =
-        ["__start_BTF", "__stop_BTF", "init_task", "slab_caches", "__per_cpu_offset", "nr_cpu_ids"];
-    let found = Kallsyms::open(kernel, translator).and_then(|kallsyms| kallsyms.find(&symbols));
-    let lacks = |name| Error::implausible("kallsyms_names", format!("no symbol is named {name}"));
-    let why = match found.as_deref() {
-        Ok(&[Some(start), Some(end), Some(init_task), slab_caches, offsets, nr_cpu_ids]) => {
-            let btf = Btf::read(translator, VirtRange::new(start, end))?;
-            let per_cpu = offsets.zip(nr_cpu_ids);
-            return Ok(Places { btf, init_task, slab_caches, per_cpu });
-        }
-        Ok([_, _, Some(_), ..]) => return Err(lacks("__start_BTF")),
-        Ok(_) => lacks("init_task"),
-        Err(why) => why.clone(),
-    };
-    by_contents(kernel, translator).ok_or(why)
-}
-
-fn by_contents(kernel: &Kernel<'_>, translator: &Translator<'_>) -> Option<Places> {
-    let start = kernel.info.symbol("_stext")?;
-    let image = VirtRange::new(start, start.saturating_add(IMAGE_BYTES));
-    let magic = Btf::magic(translator.layout().byte_order());
-    let (at, btf) = places(translator, image, magic).take(MAX_PLACES).find_map(|at| {
-        let btf = Btf::read_from(translator, at).ok()?;
-        btf.struct_size("task_struct").map(|_| (at, btf))
+/// [`Error`] if it cannot be found either way.
+pub(super) fn find(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    symbols: &Symbols,
+    types: &KernelTypes,
+) -> Result<Places, Error> {
+    let init_task = symbols.require("init_task").or_else(|why| {
+        let image = image_addresses(kernel);
+        // Variables are after constants.
+        let rest = image.map(|image| VirtRange::new(types.start(), image.end));
+        rest.and_then(|rest| first_task(translator, types.btf(), rest)).ok_or(why)
     })?;
-    let rest = VirtRange::new(at, image.end);
-    let init_task = first_task(translator, &btf, rest)?;
-    Some(Places { btf, init_task, slab_caches: None, per_cpu: None })
+    let slab_caches = symbols.get("slab_caches");
+    let per_cpu = symbols.get("__per_cpu_offset").zip(symbols.get("nr_cpu_ids"));
+    Ok(Places { init_task, slab_caches, per_cpu })
 }
 
 /// The task that is named as the first one is, and that is on the list of tasks.
@@ -86,29 +68,4 @@ fn first_task(translator: &Translator<'_>, btf: &Btf, image: VirtRange) -> Optio
         (reader.read_pointer(back)? == link).then_some(task)
     });
     tasks.next()
-}
-
-/// The addresses at which memory has these four bytes, as far as those are multiples of four.
-fn places<'t>(
-    translator: &'t Translator<'_>,
-    image: VirtRange,
-    bytes: [u8; 4],
-) -> impl Iterator<Item = VirtAddr> + 't {
-    let aligned = VirtRange::new(VirtAddr::new(image.start.get() & !3), image.end);
-    let runs = translator.runs(aligned).at_most(MAX_ENTRIES);
-    let mapped = runs.filter_map(|(vaddrs, paddr)| paddr.is_ok().then_some(vaddrs));
-    let pieces = mapped.flat_map(|run| {
-        let starts = (run.start.get()..run.end.get()).step_by(PIECE_BYTES).map(VirtAddr::new);
-        starts.map(move |start| VirtRange::new(start, run.end))
-    });
-    pieces.flat_map(move |piece| {
-        let mut memory = vec![0; at_most(piece.len(), PIECE_BYTES)];
-        if translator.read(piece.start, &mut memory).is_err() {
-            memory.clear();
-        }
-        let words = (0u64..).step_by(4).zip(memory.chunks_exact(4));
-        let found: Vec<u64> =
-            words.filter(|(_, word)| *word == bytes).map(|(offset, _)| offset).collect();
-        found.into_iter().map(move |offset| piece.start.wrapping_add(offset))
-    })
 }

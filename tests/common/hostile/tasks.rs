@@ -6,8 +6,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kdumpconv::kernel::kernel_types::{self, KernelTypes};
 use kdumpconv::kernel::physical::{MissingReason, PhysicalMemory, Unreadable};
-use kdumpconv::kernel::tasks::task_pages;
+use kdumpconv::kernel::symbols::Symbols;
+use kdumpconv::kernel::tasks::{self as kernel_tasks, task_pages};
 use kdumpconv::kernel::translate::{Kernel, Translator};
 use kdumpconv::pages::ranges::contains;
 use kdumpconv::pages::{PhysAddr, PhysRange};
@@ -172,7 +174,10 @@ fn search(sound: &Sound, memory: &Counted, is_big: bool) -> Option<Vec<PhysRange
         memory,
     };
     let translator = Translator::new(&kernel).unwrap();
-    match task_pages(&kernel, &translator) {
+    let wanted = [kernel_types::WANTED.as_slice(), &kernel_tasks::WANTED].concat();
+    let symbols = Symbols::find(&kernel, &translator, &wanted);
+    let types = KernelTypes::find(&kernel, &translator, &symbols);
+    match types.and_then(|types| task_pages(&kernel, &translator, &symbols, &types)) {
         Ok(pages) => Some(pages),
         Err(why) => {
             assert!(!why.to_string().is_empty());
