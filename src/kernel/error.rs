@@ -44,6 +44,17 @@ pub enum Error {
         why: Cow<'static, str>,
     },
 
+    /// VMCOREINFO and the kernel's types disagree about an item.
+    #[error("{item} is {} in VMCOREINFO, but {} by the kernel's types", signed(.by_vmcoreinfo), signed(.by_types))]
+    Disagreement {
+        /// The item.
+        item: Item,
+        /// Its value in VMCOREINFO; a negative number is in two's complement.
+        by_vmcoreinfo: u64,
+        /// Its value by the types.
+        by_types: u64,
+    },
+
     /// A kind of kernel whose memory this crate cannot interpret.
     #[error("{0}")]
     Unsupported(Cow<'static, str>),
@@ -79,6 +90,11 @@ impl Error {
     ) -> impl FnOnce(Error) -> Error {
         move |source| Error::NoSubstitute { missing, substitute, source: Box::new(source) }
     }
+}
+
+/// A number in two's complement.
+fn signed(number: &u64) -> i64 {
+    0i64.wrapping_add_unsigned(*number)
 }
 
 /// "no A", "neither A nor B", "none of A, B, C".

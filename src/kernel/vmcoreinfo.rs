@@ -175,6 +175,18 @@ impl Vmcoreinfo {
         self.get(&format!("CONFIG_{option}")) == Some("y")
     }
 
+    /// The value of an item that is no symbol.
+    #[must_use]
+    pub(crate) fn value(&self, item: &Item) -> Option<u64> {
+        match item.kind {
+            ItemKind::Symbol => None,
+            ItemKind::Offset => self.offset(&item.name),
+            ItemKind::Size => self.size(&item.name),
+            ItemKind::Length => self.length(&item.name),
+            ItemKind::Number => self.number(&item.name),
+        }
+    }
+
     /// The first of `names` that has an address, and that; list the newest name first.
     #[must_use]
     pub fn first_symbol(&self, names: &[&'static str]) -> Option<(&'static str, VirtAddr)> {

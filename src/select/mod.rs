@@ -202,6 +202,7 @@ impl Prepared {
         let kernel = Kernel { memory: &cached, ..kernel };
         let translator = Translator::new(&kernel)?;
         let description = SelfDescription::find(&kernel, &translator);
+        description.confirm_struct_pages()?;
         let kernel = Kernel { info: &description.info, ..kernel };
         let format = StructPageFormat::of(&kernel)?;
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
@@ -213,9 +214,11 @@ impl Prepared {
             return Err(SelectError::PageTable(pfn));
         }
         check_release(&kernel)?;
+        let mut rules = Rules::new(kernel.info, &format, request.excluded());
+        description.disputed().for_each(|(class, why)| rules.disable(class, why.into()));
         Ok(Prepared {
             zones_free_pages: zones_free_pages(&kernel, &translator),
-            rules: Rules::new(kernel.info, &format, request.excluded()),
+            rules,
             format,
             struct_pages,
             kernel_pages,

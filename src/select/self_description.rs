@@ -1,19 +1,21 @@
-//! What the kernel says of itself: VMCOREINFO, and what its own types and symbols add to that.
+//! What the kernel says of itself: VMCOREINFO, and its own types and symbols, which add what that lacks
+//! and must not contradict it.
 
+use super::class::Class;
+use crate::kernel::Error;
 use crate::kernel::kernel_types::{self, KernelTypes};
 use crate::kernel::symbols::Symbols;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::vmcoreinfo::{Item, ItemKind, Vmcoreinfo};
 use crate::kernel::{active_text, image, nodes, tasks};
 
-/// Items of VMCOREINFO that the selection uses and that the kernel's types may have, also those that no
-/// VMCOREINFO has yet.
-const ITEMS: [(ItemKind, &str); 43] = [
+/// Items of VMCOREINFO that say where struct pages are and what they say of any page, as far as the
+/// kernel's types have them.
+const OF_STRUCT_PAGES: [(ItemKind, &str); 18] = [
     (ItemKind::Size, "page"),
     (ItemKind::Offset, "page.flags"),
     (ItemKind::Offset, "page.mapping"),
     (ItemKind::Offset, "page._mapcount"),
-    (ItemKind::Offset, "page.private"),
     (ItemKind::Offset, "page.compound_info"),
     (ItemKind::Offset, "page.compound_head"),
     (ItemKind::Offset, "page.compound_dtor"),
@@ -22,37 +24,46 @@ const ITEMS: [(ItemKind, &str); 43] = [
     (ItemKind::Offset, "folio._folio_order"),
     (ItemKind::Number, "PG_head_mask"),
     (ItemKind::Number, "PG_slab"),
-    (ItemKind::Number, "PG_lru"),
-    (ItemKind::Number, "PG_private"),
-    (ItemKind::Number, "PG_reserved"),
-    (ItemKind::Number, "PG_swapcache"),
-    (ItemKind::Number, "PG_swapbacked"),
-    (ItemKind::Number, "PG_hwpoison"),
-    (ItemKind::Number, "PG_hugetlb"),
-    (ItemKind::Number, "HUGETLB_PAGE_DTOR"),
-    (ItemKind::Number, "PAGE_BUDDY_MAPCOUNT_VALUE"),
     (ItemKind::Number, "PAGE_SLAB_MAPCOUNT_VALUE"),
-    (ItemKind::Number, "PAGE_HUGETLB_MAPCOUNT_VALUE"),
-    (ItemKind::Number, "PAGE_OFFLINE_MAPCOUNT_VALUE"),
-    (ItemKind::Number, "PAGE_UNACCEPTED_MAPCOUNT_VALUE"),
-    (ItemKind::Number, "PAGE_ZSMALLOC_MAPCOUNT_VALUE"),
     (ItemKind::Size, "mem_section"),
     (ItemKind::Offset, "mem_section.section_mem_map"),
+    (ItemKind::Offset, "pglist_data.node_mem_map"),
     (ItemKind::Offset, "pglist_data.node_start_pfn"),
     (ItemKind::Offset, "pglist_data.node_spanned_pages"),
-    (ItemKind::Offset, "pglist_data.node_id"),
-    (ItemKind::Offset, "pglist_data.node_mem_map"),
-    (ItemKind::Offset, "pglist_data.node_zones"),
-    (ItemKind::Offset, "pglist_data.nr_zones"),
-    (ItemKind::Size, "zone"),
-    (ItemKind::Offset, "zone.free_area"),
-    (ItemKind::Length, "zone.free_area"),
-    (ItemKind::Size, "free_area"),
-    (ItemKind::Offset, "free_area.free_list"),
-    (ItemKind::Length, "free_area.free_list"),
-    (ItemKind::Size, "list_head"),
-    (ItemKind::Offset, "list_head.prev"),
 ];
+
+/// The same of items that say which pages are of a class, also of those that no VMCOREINFO has yet.
+const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
+    (ItemKind::Number, "PG_lru", &[Class::Free, Class::Cache, Class::PrivateCache]),
+    (ItemKind::Number, "PG_private", CACHES),
+    (ItemKind::Number, "PG_swapcache", CACHES),
+    (ItemKind::Number, "PG_swapbacked", CACHES),
+    (ItemKind::Number, "PG_reserved", &[]),
+    (ItemKind::Number, "PG_hwpoison", &[Class::Hwpoison]),
+    (ItemKind::Number, "PG_hugetlb", HUGETLB),
+    (ItemKind::Number, "HUGETLB_PAGE_DTOR", HUGETLB),
+    (ItemKind::Number, "PAGE_HUGETLB_MAPCOUNT_VALUE", HUGETLB),
+    (ItemKind::Number, "PAGE_OFFLINE_MAPCOUNT_VALUE", &[Class::Offline]),
+    (ItemKind::Number, "PAGE_ZSMALLOC_MAPCOUNT_VALUE", &[]),
+    (ItemKind::Number, "PAGE_BUDDY_MAPCOUNT_VALUE", FREE),
+    (ItemKind::Number, "PAGE_UNACCEPTED_MAPCOUNT_VALUE", FREE),
+    (ItemKind::Offset, "page.private", FREE),
+    // What the zones count is evidence for the class.
+    (ItemKind::Offset, "pglist_data.node_id", FREE),
+    (ItemKind::Offset, "pglist_data.node_zones", FREE),
+    (ItemKind::Offset, "pglist_data.nr_zones", FREE),
+    (ItemKind::Size, "zone", FREE),
+    (ItemKind::Offset, "zone.free_area", FREE),
+    (ItemKind::Length, "zone.free_area", FREE),
+    (ItemKind::Size, "free_area", FREE),
+    (ItemKind::Offset, "free_area.free_list", FREE),
+    (ItemKind::Length, "free_area.free_list", FREE),
+    (ItemKind::Size, "list_head", FREE),
+];
+
+const CACHES: &[Class] = &[Class::Cache, Class::PrivateCache];
+const FREE: &[Class] = &[Class::Free];
+const HUGETLB: &[Class] = &[Class::User, Class::Hwpoison];
 
 /// A kernel's description of itself.
 #[derive(Debug)]
@@ -72,8 +83,9 @@ impl SelfDescription {
         let symbols = Symbols::find(kernel, translator, &wanted);
         let types = KernelTypes::find(kernel, translator, &symbols).ok();
         let mut info = kernel.info.clone();
-        for (kind, name) in ITEMS {
-            let item = Item { kind, name: name.to_owned() };
+        let of_classes = OF_CLASSES.into_iter().map(|(kind, name, _)| (kind, name));
+        for (kind, name) in OF_STRUCT_PAGES.into_iter().chain(of_classes) {
+            let item = item(kind, name);
             if let Some(value) = types.as_ref().and_then(|types| types.value(&item)) {
                 info.add(&item, value);
             }
@@ -83,4 +95,29 @@ impl SelfDescription {
         }
         SelfDescription { symbols, types, info }
     }
+
+    /// Ensures that VMCOREINFO and the types agree about all struct pages.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`] about the first item.
+    pub(super) fn confirm_struct_pages(&self) -> Result<(), Error> {
+        OF_STRUCT_PAGES.into_iter().try_for_each(|(kind, name)| self.confirm(kind, name))
+    }
+
+    /// The classes about which VMCOREINFO and the types disagree.
+    pub(super) fn disputed(&self) -> impl Iterator<Item = (Class, Error)> + '_ {
+        OF_CLASSES.into_iter().flat_map(|(kind, name, classes)| {
+            let why = self.confirm(kind, name).err();
+            why.into_iter().flat_map(|why| classes.iter().map(move |&class| (class, why.clone())))
+        })
+    }
+
+    fn confirm(&self, kind: ItemKind, name: &str) -> Result<(), Error> {
+        let types = self.types.as_ref();
+        types.map_or(Ok(()), |types| types.confirm(&item(kind, name), &self.info))
+    }
+}
+
+fn item(kind: ItemKind, name: &str) -> Item {
+    Item { kind, name: name.to_owned() }
 }

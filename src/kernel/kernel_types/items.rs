@@ -4,7 +4,8 @@
 //! (ff202303c398), of the sizes of memory sections it knows nothing.
 
 use super::KernelTypes;
-use crate::kernel::vmcoreinfo::{Item, ItemKind};
+use crate::kernel::error::Error;
+use crate::kernel::vmcoreinfo::{Item, ItemKind, Vmcoreinfo};
 
 impl KernelTypes {
     /// The value that the item has by the types, if they have it.
@@ -22,6 +23,23 @@ impl KernelTypes {
             ItemKind::Length => member().and_then(|(of, path)| self.btf.member_length(of, path)),
             ItemKind::Number => self.number(name),
         }
+    }
+
+    /// Ensures that VMCOREINFO and the types agree about an item, if both have it.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`].
+    pub(crate) fn confirm(&self, item: &Item, info: &Vmcoreinfo) -> Result<(), Error> {
+        let values = info.value(item).zip(self.value(item));
+        let Some((by_vmcoreinfo, by_types)) = values else { return Ok(()) };
+        // 6.11 prints a type of pages as the unsigned int that it is in the enum.
+        let is_int = type_of_pages(&item.name).is_some();
+        let differing = by_vmcoreinfo ^ by_types;
+        let differing = if is_int { differing & u64::from(u32::MAX) } else { differing };
+        if differing == 0 {
+            return Ok(());
+        }
+        Err(Error::Disagreement { item: item.clone(), by_vmcoreinfo, by_types })
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -52,4 +70,9 @@ impl KernelTypes {
         let [.., a, b, c, d] = value.to_be_bytes();
         Some(0u64.wrapping_add_signed(i32::from_be_bytes([a, b, c, d]).into()))
     }
+}
+
+/// The type of pages that a number is of, such as `BUDDY`.
+fn type_of_pages(number: &str) -> Option<&str> {
+    number.strip_prefix("PAGE_")?.strip_suffix("_MAPCOUNT_VALUE")
 }

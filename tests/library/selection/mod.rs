@@ -11,6 +11,7 @@ mod not_captured;
 mod order;
 mod poisoned;
 mod rules;
+mod types;
 mod ways;
 
 use self::judge::{Judge, check, select_at};

@@ -6,6 +6,7 @@
 //! uses (what, oracle) |    sections, zones: what leads to them, what the allocator counts
 //!                     +--> Mm (ram, population): places blocks
 //!                            |
+//!                            +--> types: the same as BTF in the image, if a test wants it
 //!                            +--> core: struct pages, tables, the log --> an ELF vmcore
 //!                                   +--> filtered: the same without some pages
 //! ```
@@ -21,6 +22,7 @@ mod ram;
 pub mod releases;
 mod sections;
 pub mod struct_page;
+pub mod types;
 pub mod uses;
 mod zones;
 
