@@ -43,6 +43,7 @@ mod schema;
 mod skip;
 mod strict;
 mod tools;
+mod types;
 mod verify;
 mod vmcoreinfo;
 mod vmcores;

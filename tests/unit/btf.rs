@@ -40,6 +40,16 @@ fn check_sample(btf: &Btf) {
         assert_eq!(btf.member_offset(name, path), None, "{name}.{path}");
     }
     assert_eq!(btf.member_offset("flags", "whole"), Some(8));
+    for (name, member, length) in [
+        ("task", "many", Some(3)),
+        ("task", "chain", None),
+        ("task", "state", None),
+        ("task", "absent", None),
+        ("flags", "low", None),
+        ("small", "ZERO", None),
+    ] {
+        assert_eq!(btf.member_length(name, member), length, "{name}.{member}");
+    }
     assert_eq!(btf.struct_size("small"), None, "an enum");
     assert_eq!(btf.enum_value("small", "LARGE"), Some(0xffff_fff0));
     assert_eq!(btf.enum_value("signed", "BELOW"), Some(0u64.wrapping_sub(16)));
@@ -154,8 +164,9 @@ fn look_up(btf: &Btf) {
     for name in ["list_head", "task", "flags", "list_t", "small", "large"] {
         btf.struct_size(name);
         btf.enum_value(name, "WIDE");
-        for path in ["next", "chain.prev", "many.next", "whole", "first"] {
+        for path in ["next", "chain.prev", "many.next", "many", "whole", "first"] {
             btf.member_offset(name, path);
+            btf.member_length(name, path);
         }
     }
 }
@@ -197,6 +208,9 @@ fn types_that_contain_themselves_end_a_search() {
         ("many", "x"),
     ] {
         assert_eq!(btf.member_offset(name, path), None, "{name}.{path}");
+    }
+    for (name, member) in [("self", "loop"), ("self", "far"), ("many", "x")] {
+        assert_eq!(btf.member_length(name, member), None, "{name}.{member}");
     }
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }

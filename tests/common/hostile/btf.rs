@@ -145,6 +145,7 @@ fn aggregate(btf: &Btf, walk: &Walk<'_>, name: &str, plain: &Plain) {
         let expected = (width == 0 && bits % 8 == 0).then_some(u64::from(bits / 8));
         assert_eq!(btf.member_offset(name, of_member), expected, "{name}.{of_member}");
         // Whatever it leads to.
+        btf.member_length(name, of_member);
         btf.member_offset(name, &format!("{of_member}.next"));
     }
     btf.member_offset(name, "no such member");

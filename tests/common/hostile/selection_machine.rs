@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use kdumpconv::ReadAt;
 use support::elf::Endian;
 use support::mm::kernel::{Hvo, OrderPlace};
-use support::mm::{Kernel, Mm, Owner, Use, releases};
+use support::mm::{Kernel, Mm, Owner, Use, releases, types};
 
 const PAGE: u64 = 4096;
 
@@ -43,8 +43,15 @@ pub struct Machine {
     loads: Vec<(Range<u64>, u64)>,
 }
 
-/// Number of machines: one for each release, and two with a huge page of 256 MiB.
-pub const MACHINES: usize = releases::ALL.len() + 2;
+/// Machines whose kernels have types in their images.
+const TYPED: [(&str, Kernel); 3] = [
+    ("6.1, types", releases::V6_1),
+    ("6.16 s390x, types", releases::V6_16_S390X),
+    ("7.1, types", releases::V7_1),
+];
+
+/// Number of machines: one for each release, those with types, and two with a huge page of 256 MiB.
+pub const MACHINES: usize = releases::ALL.len() + TYPED.len() + 2;
 
 /// The n-th machine.
 pub fn machine(nth: usize) -> &'static Machine {
@@ -70,15 +77,23 @@ fn gigantic(kernel: Kernel) -> Mm {
 
 impl Machine {
     fn new(nth: usize) -> Machine {
-        let (name, mm) = match releases::ALL.get(nth) {
-            Some((name, kernel)) => (*name, Mm::populated(*kernel)),
-            None if nth % 2 == 0 => {
+        let typed = nth.checked_sub(releases::ALL.len() + 2);
+        let typed = typed.map(|nth| TYPED[nth]);
+        let (name, mut mm) = match (releases::ALL.get(nth), typed) {
+            (Some((name, kernel)), _) => (*name, Mm::populated(*kernel)),
+            (None, Some((name, kernel))) => (name, Mm::populated(kernel)),
+            (None, None) if nth % 2 == 0 => {
                 ("6.6, large", gigantic(Kernel { hvo: Hvo::None, ..releases::V6_6 }))
             }
-            None => ("7.1, large", gigantic(releases::V7_1)),
+            (None, None) => ("7.1, large", gigantic(releases::V7_1)),
         };
         let kernel = mm.kernel;
         let mut core = mm.core();
+        if typed.is_some() {
+            let lines = mm.put_types(&types::types(&kernel, &core.info));
+            core = mm.core();
+            core.info += &lines;
+        }
         let (page, size) = (kernel.arch.page_bytes(), kernel.page.size as u64);
         core.builder.segments.retain(|segment| segment.as_load().is_some());
         let info = core.info.clone() + &"\n".repeat(ROOM);
