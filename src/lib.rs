@@ -171,7 +171,7 @@ pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;
 pub use sink::ordered::OrderedSink;
 pub use sink::seek::SeekSink;
-pub use sink::{FileEnd, NullSink, Room, Sink, Space};
+pub use sink::{FileEnd, NullSink, Room, Sink, Space, WriteAt};
 pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
 pub use to_kdump::{ConvertOptions, ConvertReport, convert};

@@ -1,5 +1,7 @@
 //! A batch of pages in the pipeline, with the result for each page.
 
+use std::ops::Range;
+
 use crate::codec::{Codec, Stored};
 use crate::dump::reader::{LoadedPages, PageDecoder, PageReader, Pages};
 use crate::dump::{PageError, Runs};
@@ -24,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) runs: Vec<PfnRange>,
     /// The step of the [`Feed`](crate::pipeline::feed::Feed) that they are in.
     pub(crate) step: usize,
+    /// Where its data goes in the output, once that is decided; not all of it, if there is no room.
+    pub(crate) place: Range<u64>,
     /// The loaded pages, if the input is a stream; other pages are loaded by the worker.
     pub(super) loaded: Option<LoadedPages>,
     /// The result for each page, in the order of the pages.

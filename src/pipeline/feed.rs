@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::ordered;
+use super::{EarlyWrites, ordered_with_writes};
 use crate::dump::reader::LoadedPages;
 use crate::dump::{Dump, Runs};
 use crate::pages::PageSize;
@@ -108,7 +108,8 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// Sends all pages of `feed` through the pipeline, until `cancel` is set.
+/// Sends all pages of `feed` through the pipeline, until `cancel` is set. `emit` also gets whether the
+/// data of its batch was written by `writes`.
 ///
 /// # Errors
 /// The reason for stopping before the last page.
@@ -117,7 +118,8 @@ pub(crate) fn run<Worker: Send>(
     workers: Vec<Worker>,
     work: impl Fn(&mut Worker, &mut Batch) + Sync,
     cancel: &AtomicBool,
-    emit: &mut (dyn FnMut(&Batch) -> Result<(), IncompleteReason> + Send),
+    writes: Option<&dyn EarlyWrites<Batch>>,
+    emit: &mut (dyn FnMut(&Batch, bool) -> Result<(), IncompleteReason> + Send),
 ) -> Result<(), IncompleteReason> {
     let spare: Mutex<Vec<Batch>> = Mutex::default();
     let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +138,8 @@ pub(crate) fn run<Worker: Send>(
         work(worker, &mut batch);
         batch
     };
-    ordered(workers, next, work, |batch| {
-        emit(&batch)?;
+    ordered_with_writes(workers, next, work, writes, |batch, is_written| {
+        emit(&batch, is_written)?;
         spare().push(batch);
         Ok(())
     })

@@ -9,7 +9,7 @@ pub(crate) mod feed;
 mod ordered;
 pub(crate) mod outcome;
 
-pub(crate) use ordered::ordered;
+pub(crate) use ordered::{EarlyWrites, ordered, ordered_with_writes};
 
 /// Maximum worker threads; beyond this, writing the one file is the bottleneck.
 pub const MAX_THREADS: usize = 32;

@@ -4,10 +4,16 @@
 //! next() --one at a time--> work() --in parallel--> emit() --one at a time, in order-->
 //! ```
 //!
-//! All threads do the same: take an item, work on it, and put its result into a queue. The worker that
-//! completes the oldest item emits its result, and all completed results that follow it, while the
-//! other workers go on. No thread spins, and the number of items in progress is bounded. With a
-//! single thread, the same code runs on the caller's thread alone.
+//! Where results can be written in any order, two more stages stand between `work` and `emit`:
+//!
+//! ```text
+//! work() --> place() --one at a time, in order--> write() --in parallel--> emit()
+//! ```
+//!
+//! All threads do the same: each takes the most urgent job that there is, and waits only if there is
+//! none. `place` alone runs under the lock; no thread waits while another writes or emits. No
+//! thread spins, and the number of items in progress is bounded. With a single thread, the same code
+//! runs on the caller's thread alone.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +21,16 @@ use std::thread;
 
 /// Maximum items in progress per worker: enough that workers seldom wait for a slow one.
 const WINDOW_PER_WORKER: usize = 4;
+
+/// Writes results before they are emitted, several at a time.
+pub(crate) trait EarlyWrites<Done>: Sync {
+    /// Decides where `done` goes. Called for one result after the other, in the order of their items,
+    /// so it must be quick.
+    fn place(&self, done: &mut Done);
+
+    /// Writes `done` to its place; returns whether that worked.
+    fn write(&self, done: &Done) -> bool;
+}
 
 /// Runs the map with one thread for each of `workers`, which are the threads' states. The first thread
 /// is the caller's.
@@ -29,30 +45,75 @@ pub(crate) fn ordered<Item, Done, Worker, Error>(
     workers: Vec<Worker>,
     next: impl FnMut() -> Result<Option<Item>, Error> + Send,
     work: impl Fn(&mut Worker, Item) -> Done + Sync,
-    emit: impl FnMut(Done) -> Result<(), Error> + Send,
+    mut emit: impl FnMut(Done) -> Result<(), Error> + Send,
 ) -> Result<(), Error>
 where
+    Item: Send,
     Done: Send,
     Worker: Send,
     Error: Send,
 {
-    let window = workers.len().max(1) * WINDOW_PER_WORKER;
+    ordered_with_writes(workers, next, work, None, |done, _| emit(done))
+}
+
+/// As [`ordered`], with results that are written early if there are `writes`. `emit` also gets
+/// whether its result is written.
+///
+/// Once a write has failed, no other starts, and `emit` gets all results as not written from then on,
+/// when no write is under way any more: what fits a full disk must not depend on which thread came
+/// first.
+///
+/// # Errors
+/// As [`ordered`].
+pub(crate) fn ordered_with_writes<Item, Done, Worker, Error>(
+    workers: Vec<Worker>,
+    next: impl FnMut() -> Result<Option<Item>, Error> + Send,
+    work: impl Fn(&mut Worker, Item) -> Done + Sync,
+    writes: Option<&dyn EarlyWrites<Done>>,
+    emit: impl FnMut(Done, bool) -> Result<(), Error> + Send,
+) -> Result<(), Error>
+where
+    Item: Send,
+    Done: Send,
+    Worker: Send,
+    Error: Send,
+{
     let line = Line {
-        feed: Mutex::new(Feed { next, taken: 0, ended: false }),
-        queue: Mutex::new(Queue {
-            done: (0..window).map(|_| None).collect(),
+        state: Mutex::new(State {
+            next: Some(next),
+            has_ended: false,
+            window: workers.len().max(1) * WINDOW_PER_WORKER,
+            slots: VecDeque::new(),
             emitted: 0,
+            placed: 0,
+            writes,
+            writing: 0,
             emit: Some(emit),
             error: None,
-            stopped: false,
+            is_stopped: false,
+            idle: 0,
         }),
-        moved: Condvar::new(),
-        window: window as u64,
+        changed: Condvar::new(),
     };
     let run = |mut worker: Worker| {
         let _guard = StopOnPanic(&line);
-        while let Some((index, item)) = line.take() {
-            line.complete(index, work(&mut worker, item));
+        while let Some(job) = line.job() {
+            match job {
+                Job::Make(mut next) => {
+                    let made = next();
+                    if let Some((index, item)) = line.made(next, made) {
+                        line.worked(index, work(&mut worker, item));
+                    }
+                }
+                Job::Write(index, writes, done) => {
+                    let is_written = writes.write(&done);
+                    line.written(index, done, is_written);
+                }
+                Job::Emit(mut emit, done, is_written) => {
+                    let outcome = emit(done, is_written);
+                    line.emitted(emit, outcome);
+                }
+            }
         }
     };
     thread::scope(|scope| {
@@ -66,123 +127,218 @@ where
             run(worker);
         }
     });
-    let queue = line.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-    queue.error.map_or(Ok(()), Err)
+    let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    state.error.map_or(Ok(()), Err)
 }
 
 /// What the workers share.
-struct Line<Next, Emit, Done, Error> {
-    feed: Mutex<Feed<Next>>,
-    queue: Mutex<Queue<Emit, Done, Error>>,
-    /// Signalled when `emitted` has grown or the line has stopped.
-    moved: Condvar,
-    window: u64,
+struct Line<'a, Next, Emit, Done, Error> {
+    state: Mutex<State<'a, Next, Emit, Done, Error>>,
+    /// Signalled when there is a job for a worker that waits, or nothing to wait for.
+    changed: Condvar,
 }
 
-/// The source of items.
-struct Feed<Next> {
-    next: Next,
-    /// Items taken so far, which is the index of the next one.
-    taken: u64,
-    ended: bool,
-}
-
-/// The results that wait to be emitted.
-struct Queue<Emit, Done, Error> {
-    /// The results of `window` items from index `emitted` on; `None` if an item is not completed.
-    done: VecDeque<Option<Done>>,
+struct State<'a, Next, Emit, Done, Error> {
+    /// The source of items. Taken out by a worker while it makes one.
+    next: Option<Next>,
+    has_ended: bool,
+    /// Maximum items in progress.
+    window: usize,
+    /// The items in progress, from index `emitted` on.
+    slots: VecDeque<Slot<Done>>,
     emitted: u64,
-    /// Taken out of the queue by a worker while it emits.
+    /// How many results got their place; none without `writes`.
+    placed: u64,
+    /// How results are written early, as long as no write has failed.
+    writes: Option<&'a dyn EarlyWrites<Done>>,
+    /// How many writes are under way.
+    writing: usize,
+    /// Taken out by a worker while it emits.
     emit: Option<Emit>,
     error: Option<Error>,
-    stopped: bool,
+    is_stopped: bool,
+    /// How many workers wait for a job.
+    idle: usize,
+}
+
+/// How far an item is.
+enum Slot<Done> {
+    /// A worker has it.
+    Busy,
+    Worked(Done),
+    /// It was written, or a worker tried to.
+    Written(Done),
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Make,
+    Write,
+    Emit,
+}
+
+/// What a worker does next.
+enum Job<'a, Next, Emit, Done> {
+    Make(Next),
+    Write(u64, &'a dyn EarlyWrites<Done>, Done),
+    /// Whether the result is written comes last.
+    Emit(Emit, Done, bool),
+}
+
+impl<'a, Next, Emit, Done, Error> State<'a, Next, Emit, Done, Error> {
+    fn slot(&mut self, index: u64) -> Option<&mut Slot<Done>> {
+        let place = usize::try_from(index.checked_sub(self.emitted)?).ok()?;
+        self.slots.get_mut(place)
+    }
+
+    /// The kind of the most urgent job, if there is one: results make room for others.
+    fn urgent(&mut self) -> Option<Kind> {
+        if self.is_stopped {
+            return None;
+        }
+        let (is_early, is_writing) = (self.writes.is_some(), self.writing > 0);
+        let can_emit = match self.slots.front() {
+            Some(Slot::Written(_)) => is_early || !is_writing,
+            Some(Slot::Worked(_)) => !is_early && !is_writing,
+            _ => false,
+        };
+        if can_emit && self.emit.is_some() {
+            return Some(Kind::Emit);
+        }
+        if is_early && matches!(self.slot(self.placed), Some(Slot::Worked(_))) {
+            return Some(Kind::Write);
+        }
+        let has_room = self.slots.len() < self.window;
+        (has_room && !self.has_ended && self.next.is_some()).then_some(Kind::Make)
+    }
+
+    /// Takes the most urgent job.
+    fn take(&mut self) -> Option<Job<'a, Next, Emit, Done>> {
+        match self.urgent()? {
+            Kind::Make => self.next.take().map(Job::Make),
+            Kind::Write => {
+                let index = self.placed;
+                let writes = self.writes?;
+                let mut done = self.slot(index)?.take()?;
+                writes.place(&mut done);
+                self.placed += 1;
+                self.writing += 1;
+                Some(Job::Write(index, writes, done))
+            }
+            Kind::Emit => {
+                let is_written = self.writes.is_some();
+                let done = self.slots.front_mut()?.take()?;
+                Some(Job::Emit(self.emit.take()?, done, is_written))
+            }
+        }
+    }
+
+    /// Whether there is nothing to wait for.
+    fn is_over(&self) -> bool {
+        self.is_stopped || self.has_ended && self.slots.is_empty()
+    }
+}
+
+impl<Done> Slot<Done> {
+    fn take(&mut self) -> Option<Done> {
+        match std::mem::replace(self, Slot::Busy) {
+            Slot::Busy => None,
+            Slot::Worked(done) | Slot::Written(done) => Some(done),
+        }
+    }
 }
 
 /// Stops the other workers if one panics: else they would wait forever for the result of its item.
-struct StopOnPanic<'a, Next, Emit, Done, Error>(&'a Line<Next, Emit, Done, Error>);
+struct StopOnPanic<'a, 'w, Next, Emit, Done, Error>(&'a Line<'w, Next, Emit, Done, Error>);
 
-impl<Next, Emit, Done, Error> Drop for StopOnPanic<'_, Next, Emit, Done, Error> {
+impl<Next, Emit, Done, Error> Drop for StopOnPanic<'_, '_, Next, Emit, Done, Error> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.queue().stopped = true;
-            self.0.moved.notify_all();
+            self.0.lock().is_stopped = true;
+            self.0.changed.notify_all();
         }
     }
 }
 
-impl<Next, Emit, Done, Error> Line<Next, Emit, Done, Error> {
-    fn queue(&self) -> MutexGuard<'_, Queue<Emit, Done, Error>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+impl<'a, Next, Emit, Done, Error> Line<'a, Next, Emit, Done, Error> {
+    fn lock(&self) -> MutexGuard<'_, State<'a, Next, Emit, Done, Error>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<Item, Next, Emit, Done, Error> Line<Next, Emit, Done, Error>
-where
-    Next: FnMut() -> Result<Option<Item>, Error>,
-    Emit: FnMut(Done) -> Result<(), Error>,
-{
-    /// The next item and its index, once there is room for its result; `None` at the end.
-    ///
-    /// The feed stays locked while a worker waits for room: other workers could only wait too. The
-    /// worker with the oldest item only needs the queue's lock to complete it: there is no deadlock.
-    fn take(&self) -> Option<(u64, Item)> {
-        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut queue = self.queue();
-        while !queue.stopped && feed.taken - queue.emitted >= self.window {
-            queue = self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        if queue.stopped || feed.ended {
-            return None;
-        }
-        drop(queue);
-        match (feed.next)() {
-            Ok(Some(item)) => {
-                let index = feed.taken;
-                feed.taken += 1;
-                Some((index, item))
+    /// The next job of a worker; waits for one. `None` at the end.
+    fn job(&self) -> Option<Job<'a, Next, Emit, Done>> {
+        let mut state = self.lock();
+        let job = loop {
+            match state.take() {
+                None if !state.is_over() => {
+                    state.idle += 1;
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.idle -= 1;
+                }
+                job => break job,
             }
-            Ok(None) => {
-                feed.ended = true;
-                None
+        };
+        self.wake(&mut state);
+        job
+    }
+
+    /// Wakes a worker that waits, if there is another job; all of them, if there will be none.
+    fn wake(&self, state: &mut State<'a, Next, Emit, Done, Error>) {
+        if state.idle > 0 {
+            if state.is_over() {
+                self.changed.notify_all();
+            } else if state.urgent().is_some() {
+                self.changed.notify_one();
             }
+        }
+    }
+
+    /// Puts the source of items back after it made one; returns that with its index.
+    fn made<Item>(&self, next: Next, made: Result<Option<Item>, Error>) -> Option<(u64, Item)> {
+        let mut state = self.lock();
+        state.next = Some(next);
+        let item = match made {
+            Ok(item) => item,
             Err(error) => {
-                feed.ended = true;
-                self.queue().error.get_or_insert(error);
+                state.error.get_or_insert(error);
                 None
             }
+        };
+        let made = item.map(|item| {
+            state.slots.push_back(Slot::Busy);
+            (state.emitted + state.slots.len() as u64 - 1, item)
+        });
+        state.has_ended = made.is_none();
+        self.wake(&mut state);
+        made
+    }
+
+    fn worked(&self, index: u64, done: Done) {
+        if let Some(slot) = self.lock().slot(index) {
+            *slot = Slot::Worked(done);
         }
     }
 
-    /// Puts a result into the queue. Unless another worker is emitting, emits all completed results
-    /// from the oldest on.
-    fn complete(&self, index: u64, result: Done) {
-        let mut queue = self.queue();
-        let place = usize::try_from(index - queue.emitted).ok();
-        if let Some(slot) = place.and_then(|place| queue.done.get_mut(place)) {
-            *slot = Some(result);
+    fn written(&self, index: u64, done: Done, is_written: bool) {
+        let mut state = self.lock();
+        state.writing -= 1;
+        if !is_written {
+            state.writes = None;
         }
-        while let Some(mut emit) = queue.emit.take() {
-            let Some(oldest) = queue.done.front_mut().and_then(Option::take) else {
-                queue.emit = Some(emit);
-                return;
-            };
-            drop(queue);
-            let outcome = emit(oldest);
-            queue = self.queue();
-            match outcome {
-                Ok(()) => {
-                    queue.emit = Some(emit);
-                    queue.done.pop_front();
-                    queue.done.push_back(None);
-                    queue.emitted += 1;
-                }
-                Err(error) => {
-                    // `emit` is not put back: nothing is emitted after an error.
-                    queue.error = Some(error);
-                    queue.stopped = true;
-                }
-            }
-            self.moved.notify_one();
+        if let Some(slot) = state.slot(index) {
+            *slot = Slot::Written(done);
+        }
+    }
+
+    /// Puts `emit` back after it emitted the oldest result.
+    fn emitted(&self, emit: Emit, outcome: Result<(), Error>) {
+        let mut state = self.lock();
+        state.emit = Some(emit);
+        state.slots.pop_front();
+        state.emitted += 1;
+        if let Err(error) = outcome {
+            state.error = Some(error);
+            state.is_stopped = true;
         }
     }
 }

@@ -5,16 +5,17 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
-use crate::sink::{FileEnd, Room, Sink, Space, fill_with_zeros};
+use crate::sink::{FileEnd, Room, Sink, Space, WriteAt, fill_with_zeros};
 
 /// A file that is written by pwrite(2).
 #[derive(Debug)]
 pub struct FileSink {
-    file: File,
+    file: Arc<File>,
     /// Whether the file is new, so that ranges that are never written read as 0; a device has old bytes
     /// there.
     is_new_file: bool,
@@ -26,13 +27,13 @@ impl FileSink {
     /// Writes to `file`, which is empty and was never written.
     #[must_use]
     pub fn new_file(file: File) -> Self {
-        FileSink { file, is_new_file: true, reader: None }
+        FileSink { file: Arc::new(file), is_new_file: true, reader: None }
     }
 
     /// Writes over a block device.
     #[must_use]
     pub fn device(file: File) -> Self {
-        FileSink { file, is_new_file: false, reader: None }
+        FileSink { file: Arc::new(file), is_new_file: false, reader: None }
     }
 
     fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
@@ -61,9 +62,19 @@ pub(super) fn allocate(file: &File, flags: FallocateFlags, at: u64, bytes: u64) 
     }
 }
 
+impl WriteAt for File {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+}
+
 impl Sink for FileSink {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
+    }
+
+    fn shared(&self) -> Option<Arc<dyn WriteAt>> {
+        Some(Arc::clone(&self.file) as Arc<dyn WriteAt>)
     }
 
     fn write_zeros(&mut self, range: Range<u64>) -> io::Result<()> {

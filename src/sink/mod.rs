@@ -21,6 +21,7 @@ pub(crate) mod seek;
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::pages::at_most;
 
@@ -90,6 +91,15 @@ impl FileEnd<'_> {
     }
 }
 
+/// Writes at any place of an output, for several threads at once.
+pub trait WriteAt: Send + Sync {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// As [`Sink::write_at`].
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
 /// Takes bytes at their offset in the file; tests inject faults here.
 ///
 /// No byte is written twice, except those of the main header, and of the tables of a kdump file that
@@ -101,6 +111,11 @@ pub trait Sink: Send {
     /// # Errors
     /// What the operating system says; the output may have a part of the bytes.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// What several threads write with at once, in any order, if the output can be written so.
+    fn shared(&self) -> Option<Arc<dyn WriteAt>> {
+        None
+    }
 
     /// Writes zeros to `range`; in a new file, they may stay a hole.
     ///

@@ -154,17 +154,18 @@ pub fn to_elf(
     let counts = &mut report.pages;
     let page_bytes = dump.page_size().bytes();
     progress(Progress::of_pages(Stage::Writing, counts.done(), counts.kept, page_bytes));
-    let stop = feed::run(&mut feed, workers, Worker::work, &options.cancel, &mut |batch| {
-        if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
-            counts.first_unreadable = Some(unreadable.clone());
-            return Err(IncompleteReason::HeadersGone);
-        }
-        writer.push(batch)?;
-        batch.count(counts);
-        let (done, total) = (counts.done(), counts.kept);
-        progress(Progress::of_pages(Stage::Writing, done, total, page_bytes));
-        Ok(())
-    });
+    let stop =
+        feed::run(&mut feed, workers, Worker::work, &options.cancel, None, &mut |batch, _| {
+            if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
+                counts.first_unreadable = Some(unreadable.clone());
+                return Err(IncompleteReason::HeadersGone);
+            }
+            writer.push(batch)?;
+            batch.count(counts);
+            let (done, total) = (counts.done(), counts.kept);
+            progress(Progress::of_pages(Stage::Writing, done, total, page_bytes));
+            Ok(())
+        });
     let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };
     let (mut unreadable, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
     let ending = Ending { stop, lost: &lost, lost_note_bytes };

@@ -12,6 +12,7 @@
 //! order they are written, in `select`.
 
 mod descriptors;
+mod early_writes;
 mod header;
 pub(crate) mod layout;
 mod options;

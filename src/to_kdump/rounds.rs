@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::format::kdump::PAGE_DESC_BYTES;
 use crate::pages::Position;
 use crate::pages::{Pfn, Span};
-use crate::pipeline::MAX_THREADS;
 use crate::pipeline::batch::Batch;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
+use crate::pipeline::{EarlyWrites, MAX_THREADS};
 use crate::progress::{Progress, Stage};
 use crate::select::priority::PagePosition;
 use crate::to_kdump::plan::Plan;
@@ -114,18 +114,32 @@ impl Plan<'_> {
         let is_all = excluded.count() == 0 && self.order.steps() == 1;
         let mut feed = Feed::of_steps(self.dump, from.step(), steps, is_all);
         let cancel = &self.options.cancel;
-        let stop = feed::run(&mut feed, workers, Worker::work, cancel, &mut |batch| {
-            let pushed = writer.push(batch);
-            work.reached.advance(batch, pushed.pages);
-            if let Some(full) = pushed.stop {
-                return Err(self.reason(full));
-            }
-            if writer.checkpoint().map_err(IncompleteReason::Output)? {
-                work.safe = Some(work.reached.clone());
-            }
-            show(&work.reached.counts);
-            Ok(())
-        });
+        let early = writer.early_writes();
+        let mut undo = early.as_ref();
+        let writes = early.as_ref().map(|early| early as &dyn EarlyWrites<Batch>);
+        let stop = feed::run(
+            &mut feed,
+            workers,
+            Worker::work,
+            cancel,
+            writes,
+            &mut |batch, is_written| {
+                if !is_written {
+                    // Later batches may have taken its space.
+                    undo.take().into_iter().for_each(|early| writer.release_to(early.reached()));
+                }
+                let pushed = writer.push(batch, is_written);
+                work.reached.advance(batch, pushed.pages);
+                if let Some(full) = pushed.stop {
+                    return Err(self.reason(full));
+                }
+                if writer.checkpoint().map_err(IncompleteReason::Output)? {
+                    work.safe = Some(work.reached.clone());
+                }
+                show(&work.reached.counts);
+                Ok(())
+            },
+        );
         if stop.is_ok() {
             work.lost = feed.into_lost();
             if work.end < self.order.end() {

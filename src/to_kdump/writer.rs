@@ -2,8 +2,10 @@
 //!
 //! The 2nd bitmap has the bits of all planned pages from the start, so the place of each descriptor is
 //! known in whatever order the pages come. A descriptor that is not written yet is all zeros, by which
-//! readers know a page that an incomplete dump lacks. Data is written before its descriptors. So
-//! wherever the output ends, it is a dump of the pages that were written before.
+//! readers know a page that an incomplete dump lacks. Data is written before its descriptors, and
+//! descriptors only when all earlier data is written too, though the workers write data several at a
+//! time ([`DataWrites`]). So wherever the output ends, it is a dump of the pages that were written
+//! before.
 //!
 //! The final main header comes last: until then, a file says "incomplete". A stream cannot be
 //! rewritten, so the few bytes of its header that depend on the end are written last.
@@ -24,6 +26,7 @@ use crate::pages::{FileOffset, Pfn, PfnRange, Position};
 use crate::pipeline::batch::{Batch, Outcome};
 use crate::sink::{FileEnd, Sink, Space};
 use crate::to_kdump::descriptors::Descriptors;
+use crate::to_kdump::early_writes::DataWrites;
 use crate::to_kdump::layout::KdumpLayout;
 
 /// Bytes that are written at a time once an output has no room for all of a batch.
@@ -190,14 +193,30 @@ impl<'a> Writer<'a> {
         write_bitmap(self.sink, self.layout.bitmap2.clone(), planned)
     }
 
-    /// Appends the pages of `batch`, or as many of the first ones as there is room for.
-    pub(crate) fn push(&mut self, batch: &Batch) -> Pushed {
+    /// Writes the data of the next batches before they are [pushed](Self::push), if the output can be
+    /// written so.
+    pub(crate) fn early_writes(&self) -> Option<DataWrites> {
+        Some(DataWrites::new(self.sink.shared()?, self.space.clone()))
+    }
+
+    /// Gives back the space of data that was written early, up to `end`, and is not pushed.
+    pub(crate) fn release_to(&mut self, end: u64) {
+        if end > self.space.start {
+            // If that fails, less fits.
+            let _ = self.sink.clear(self.space.start..end);
+        }
+    }
+
+    /// Appends the pages of `batch`, or as many of the first ones as there is room for. Their data may
+    /// be written already.
+    pub(crate) fn push(&mut self, batch: &Batch, is_written: bool) -> Pushed {
         let room = self.space.end.saturating_sub(self.space.start);
         let (pages, bytes) = batch.fitting(room);
         let (data, _) = batch.data().split_at(bytes);
         let is_all = pages == batch.outcomes().len();
         let mut pushed = Pushed { pages, stop: (!is_all).then_some(Full::Space) };
-        if let Err(error) = self.sink.write_at(self.space.start, data) {
+        let written = if is_written { Ok(()) } else { self.sink.write_at(self.space.start, data) };
+        if let Err(error) = written {
             let (pages, _) = batch.fitting(self.write_some(data));
             pushed = Pushed { pages, stop: Some(Full::Failed(error)) };
         }
@@ -251,9 +270,9 @@ impl<'a> Writer<'a> {
     /// Writes descriptors if enough have accumulated; returns whether all pages so far are in the
     /// output. Now and then, waits until all that is on disk.
     ///
-    /// Data is appended. So where a descriptor is on disk before its data, as may be between two such
-    /// waits, the file of a journalling file system ends before the data: the page cannot be read, but
-    /// nothing else is taken for it.
+    /// A descriptor may be on disk before its data if the machine fails between two such waits. Then
+    /// the file of a journalling file system ends before the data, or has zeros there if later data
+    /// came first: nothing of an older file is taken for the page.
     pub(crate) fn checkpoint(&mut self) -> io::Result<bool> {
         let must_sync =
             self.sync_interval.is_some_and(|interval| self.synced.elapsed() >= interval);

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::common::{
     InMemory, flat, noise, only_right_pages, open_core, options, plain, text, x86_64,
@@ -13,7 +13,7 @@ use kdumpconv::FlattenedSink;
 use kdumpconv::IncompleteReason;
 use kdumpconv::ReadAt;
 use kdumpconv::{ConvertOptions, ConvertReport, convert};
-use kdumpconv::{FileEnd, Sink, Space};
+use kdumpconv::{FileEnd, Sink, Space, WriteAt};
 use support::compare::compare;
 use support::kdump::Kdump;
 use support::model::Model;
@@ -183,7 +183,11 @@ enum Full {
     Gone,
 }
 
-struct FailingSink {
+/// What failing writes leave. Several threads write to it at once, as to a file.
+#[derive(Clone)]
+struct FailingSink(Arc<Mutex<FailingFile>>);
+
+struct FailingFile {
     bytes: Vec<u8>,
     has_place: Vec<Range<u64>>,
     /// Bytes of each write and each reservation.
@@ -194,9 +198,16 @@ struct FailingSink {
 
 impl FailingSink {
     fn new(fail_at: usize, how: Full) -> Self {
-        FailingSink { bytes: Vec::new(), has_place: Vec::new(), writes: Vec::new(), fail_at, how }
+        let (bytes, has_place, writes) = (Vec::new(), Vec::new(), Vec::new());
+        FailingSink(Arc::new(Mutex::new(FailingFile { bytes, has_place, writes, fail_at, how })))
     }
 
+    fn file(&self) -> MutexGuard<'_, FailingFile> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl FailingFile {
     /// Whether the next write of a range fails.
     fn fails(&mut self, range: &Range<u64>) -> bool {
         let number = self.writes.len();
@@ -220,24 +231,36 @@ impl FailingSink {
     }
 }
 
-impl Sink for FailingSink {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.fails(&(offset..offset + bytes.len() as u64)) {
-            if self.how == Full::OnceHalfway {
-                self.put(offset, &bytes[..bytes.len() / 2]);
+impl WriteAt for FailingSink {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file();
+        if file.fails(&(offset..offset + bytes.len() as u64)) {
+            if file.how == Full::OnceHalfway {
+                file.put(offset, &bytes[..bytes.len() / 2]);
             }
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
-        self.put(offset, bytes);
+        file.put(offset, bytes);
         Ok(())
+    }
+}
+
+impl Sink for FailingSink {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        WriteAt::write_at(self, offset, bytes)
+    }
+
+    fn shared(&self) -> Option<Arc<dyn WriteAt>> {
+        Some(Arc::new(self.clone()))
     }
 
     fn reserve(&mut self, space: Space) -> io::Result<()> {
         let Space::Range(range) = space else { return Ok(()) };
-        if self.fails(&range) {
+        let mut file = self.file();
+        if file.fails(&range) {
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
-        self.has_place.push(range);
+        file.has_place.push(range);
         Ok(())
     }
 
@@ -246,7 +269,7 @@ impl Sink for FailingSink {
     }
 
     fn close(&mut self, end: FileEnd<'_>) -> io::Result<u64> {
-        self.bytes.resize(end.size as usize, 0);
+        self.file().bytes.resize(end.size as usize, 0);
         end.write_header(self)?;
         Ok(end.size)
     }
@@ -258,15 +281,17 @@ fn fail_writes(builder: &VmcoreBuilder, options: &ConvertOptions, which: fn(&[u6
         (crate::common::core_of(builder.build()).unwrap(), Model::new(builder, 4096));
     let mut sink = FailingSink::new(usize::MAX, Full::Once);
     convert(&core, &mut sink, options, &mut |_| ()).unwrap();
-    let whole = sink.bytes;
+    let whole = std::mem::take(&mut sink.file().bytes);
     let (mut kept, mut failures) = (0, Vec::new());
-    for n in which(&sink.writes) {
+    let chosen = which(&sink.file().writes);
+    for n in chosen {
         for how in [Full::Once, Full::OnceHalfway, Full::Disk, Full::Gone] {
             let mut sink = FailingSink::new(n, how);
             let Ok(report) = convert(&core, &mut sink, options, &mut |_| ()) else { continue };
             kept += 1;
-            let mut why = wrong(&sink.bytes, &report, &model);
-            if why.is_ok() && !report.incomplete() && sink.bytes != whole {
+            let bytes = &sink.file().bytes;
+            let mut why = wrong(bytes, &report, &model);
+            if why.is_ok() && !report.incomplete() && *bytes != whole {
                 why = Err("claims to be complete and differs".to_owned());
             }
             failures.extend(why.err().map(|why| format!("{how:?} at write {n}: {why}")));
@@ -280,7 +305,10 @@ fn fail_writes(builder: &VmcoreBuilder, options: &ConvertOptions, which: fn(&[u6
 fn a_failed_write_leaves_a_sound_dump_of_the_earlier_pages_or_none() {
     for level in [0, 1] {
         fail_writes(&core(), &options(Codec::Snappy, level, 1), |all| (0..all.len()).collect());
-        fail_writes(&core(), &options(Codec::Raw, level, 2), |all| (0..all.len()).collect());
+        for threads in [2, 8] {
+            let options = options(Codec::Raw, level, threads);
+            fail_writes(&core(), &options, |all| (0..all.len()).collect());
+        }
     }
 }
 
