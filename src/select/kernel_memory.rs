@@ -1,11 +1,12 @@
 //! Memory of the kernel that is found by its addresses: image, log, page tables, struct pages.
 
-use super::self_description::SelfDescription;
 use crate::dump::Dump;
 use crate::input::read_part;
 use crate::kernel::active_text::{CpuPosition, StacksAndText, active_text};
 use crate::kernel::image::{Image, image};
+use crate::kernel::kernel_types::KernelTypes;
 use crate::kernel::log;
+use crate::kernel::symbols::Symbols;
 use crate::kernel::tasks::task_pages;
 use crate::kernel::translate::{Kernel, Protection, Translator};
 use crate::pages::ranges::merge;
@@ -28,24 +29,24 @@ pub(super) struct KernelMemory {
 }
 
 impl KernelMemory {
-    /// Finds the kernel's image, log, page tables and tasks, besides its `struct_pages`.
+    /// Finds the kernel's image, log, page tables and tasks, besides its `struct_pages`. The types are
+    /// dropped as soon as they are not needed.
     pub(super) fn find(
         dump: &Dump,
         kernel: &Kernel<'_>,
         translator: &Translator<'_>,
-        description: &SelfDescription,
+        symbols: &Symbols,
+        types: Option<KernelTypes>,
         struct_pages: Vec<PhysRange>,
     ) -> Self {
-        let SelfDescription { symbols, types, .. } = description;
+        // Without the kernel's types, its tasks cannot be found.
+        let tasks = types.and_then(|types| task_pages(kernel, translator, symbols, &types).ok());
+        let tasks = tasks.unwrap_or_default();
         let mut tables = Vec::new();
         // Where a table cannot be read, those that it leads to are not found.
         let _ = translator.tables(&mut |table| tables.push(table));
         let image = image(kernel, translator, symbols);
         let image_space = translator.image_space();
-        // Without the kernel's types, its tasks cannot be found.
-        let tasks = types.as_ref();
-        let tasks = tasks.and_then(|types| task_pages(kernel, translator, symbols, types).ok());
-        let tasks = tasks.unwrap_or_default();
         let of = |wanted: Protection, certain: &[PhysRange]| {
             let ranges = image_space.iter().filter(|(what, _)| *what == wanted);
             let ranges = ranges.flat_map(|(_, ranges)| ranges).chain(certain);

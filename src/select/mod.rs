@@ -201,21 +201,22 @@ impl Prepared {
         let cached = CachedMemory::new(kernel.memory);
         let kernel = Kernel { memory: &cached, ..kernel };
         let translator = Translator::new(&kernel)?;
-        let description = SelfDescription::find(&kernel, &translator);
-        description.confirm_struct_pages()?;
-        let kernel = Kernel { info: &description.info, ..kernel };
+        let SelfDescription { symbols, types, info, struct_pages: confirmed, disputed } =
+            SelfDescription::find(&kernel, &translator);
+        confirmed?;
+        let kernel = Kernel { info: &info, ..kernel };
         let format = StructPageFormat::of(&kernel)?;
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
-        let memory = KernelMemory::find(dump, &kernel, &translator, &description, extents);
+        let memory = KernelMemory::find(dump, &kernel, &translator, &symbols, types, extents);
         let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
             return Err(SelectError::PageTable(pfn));
         }
         check_release(&kernel)?;
         let mut rules = Rules::new(kernel.info, &format, request.excluded());
-        description.disputed().for_each(|(class, why)| rules.disable(class, why.into()));
+        disputed.into_iter().for_each(|(class, why)| rules.disable(class, why.into()));
         Ok(Prepared {
             zones_free_pages: zones_free_pages(&kernel, &translator),
             rules,

@@ -88,9 +88,10 @@ impl PageKinds {
             let cached = CachedMemory::new(kernel.memory);
             let kernel = Kernel { memory: &cached, ..kernel };
             if let Ok(translator) = Translator::new(&kernel) {
-                let description = SelfDescription::find(&kernel, &translator);
+                let SelfDescription { symbols, types, .. } =
+                    SelfDescription::find(&kernel, &translator);
                 let memory =
-                    KernelMemory::find(dump, &kernel, &translator, &description, Vec::new());
+                    KernelMemory::find(dump, &kernel, &translator, &symbols, types, Vec::new());
                 let parts = KernelParts::find(&memory, &translator, roots(dump), dump.grid());
                 for (priority, runs) in parts.certain() {
                     prioritise(&mut priorities, dump, runs, priority);

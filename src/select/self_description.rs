@@ -69,10 +69,15 @@ const HUGETLB: &[Class] = &[Class::User, Class::Hwpoison];
 #[derive(Debug)]
 pub(super) struct SelfDescription {
     pub(super) symbols: Symbols,
-    /// The kernel's types, if it has BTF.
+    /// The kernel's types, if it has BTF: several MiB.
     pub(super) types: Option<KernelTypes>,
     /// VMCOREINFO, with the items that it lacks as the types and symbols have them.
     pub(super) info: Vmcoreinfo,
+    /// Whether VMCOREINFO and the types agree about all struct pages; else, the first item about which
+    /// they do not.
+    pub(super) struct_pages: Result<(), Error>,
+    /// The classes about which they disagree.
+    pub(super) disputed: Vec<(Class, Error)>,
 }
 
 impl SelfDescription {
@@ -83,41 +88,28 @@ impl SelfDescription {
         let symbols = Symbols::find(kernel, translator, &wanted);
         let types = KernelTypes::find(kernel, translator, &symbols).ok();
         let mut info = kernel.info.clone();
-        let of_classes = OF_CLASSES.into_iter().map(|(kind, name, _)| (kind, name));
-        for (kind, name) in OF_STRUCT_PAGES.into_iter().chain(of_classes) {
-            let item = item(kind, name);
-            if let Some(value) = types.as_ref().and_then(|types| types.value(&item)) {
+        let mut add = |kind, name: &str| {
+            let item = Item { kind, name: name.to_owned() };
+            let Some(types) = &types else { return Ok(()) };
+            if let Some(value) = types.value(&item) {
                 info.add(&item, value);
+            }
+            types.confirm(&item, &info)
+        };
+        let mut struct_pages = Ok(());
+        for (kind, name) in OF_STRUCT_PAGES {
+            let confirmed = add(kind, name);
+            struct_pages = struct_pages.and(confirmed);
+        }
+        let mut disputed = Vec::new();
+        for (kind, name, classes) in OF_CLASSES {
+            if let Err(why) = add(kind, name) {
+                disputed.extend(classes.iter().map(|&class| (class, why.clone())));
             }
         }
         if let Some(vaddr) = symbols.get(nodes::NODE_DATA) {
             info.add(&Item::symbol(nodes::NODE_DATA), vaddr.get());
         }
-        SelfDescription { symbols, types, info }
+        SelfDescription { symbols, types, info, struct_pages, disputed }
     }
-
-    /// Ensures that VMCOREINFO and the types agree about all struct pages.
-    ///
-    /// # Errors
-    /// [`Error::Disagreement`] about the first item.
-    pub(super) fn confirm_struct_pages(&self) -> Result<(), Error> {
-        OF_STRUCT_PAGES.into_iter().try_for_each(|(kind, name)| self.confirm(kind, name))
-    }
-
-    /// The classes about which VMCOREINFO and the types disagree.
-    pub(super) fn disputed(&self) -> impl Iterator<Item = (Class, Error)> + '_ {
-        OF_CLASSES.into_iter().flat_map(|(kind, name, classes)| {
-            let why = self.confirm(kind, name).err();
-            why.into_iter().flat_map(|why| classes.iter().map(move |&class| (class, why.clone())))
-        })
-    }
-
-    fn confirm(&self, kind: ItemKind, name: &str) -> Result<(), Error> {
-        let types = self.types.as_ref();
-        types.map_or(Ok(()), |types| types.confirm(&item(kind, name), &self.info))
-    }
-}
-
-fn item(kind: ItemKind, name: &str) -> Item {
-    Item { kind, name: name.to_owned() }
 }
