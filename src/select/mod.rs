@@ -107,8 +107,7 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
         prepared.exclude_unneeded(dump, &mut scan, request.classes);
         let order = prepared.order(dump, &mut scan);
         let selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
-        let managed = prepared.struct_pages.pfns().collect();
-        Ok(Selection { managed, order, ..selection })
+        Ok(Selection { struct_pages: Some(prepared.struct_pages), order, ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);

@@ -9,6 +9,7 @@ use super::priority::PageOrder;
 use super::reasons::{Doubt, SelectError};
 use super::rules::Rules;
 use super::scan::Scan;
+use super::struct_pages::StructPages;
 use crate::dump::{Dump, Runs};
 use crate::error::chain;
 use crate::format::dump_level::DumpLevel;
@@ -91,8 +92,8 @@ pub struct Selection {
     pub level_before: Option<DumpLevel>,
     /// What the user should know: which classes are disabled, and why.
     pub warnings: Vec<String>,
-    /// Pages that may have a struct page: those of the kernel's memory sections or nodes.
-    pub(crate) managed: Vec<PfnRange>,
+    /// Where the struct pages are, if they were found.
+    pub(super) struct_pages: Option<StructPages>,
     /// In which order the kept pages are written.
     pub(crate) order: PageOrder,
     /// Which classes that the level excludes are disabled, and why, without saying that pages are kept.
@@ -104,6 +105,21 @@ impl Selection {
     #[must_use]
     pub fn level_of_kept(&self) -> DumpLevel {
         self.level_before.map_or(self.level, |before| self.level.union(before))
+    }
+
+    /// Runs of pages that may have a struct page: those of the kernel's memory sections or nodes.
+    pub(crate) fn managed(&self) -> Vec<PfnRange> {
+        self.struct_pages.iter().flat_map(StructPages::pfns).collect()
+    }
+
+    /// Pages of `dump` that hold nothing but struct pages, all of pages that are not in `kept`: as a dump
+    /// of the pages in `kept` may exclude them. Empty if the class vmemmap is disabled.
+    pub(crate) fn vmemmap_unneeded_by(&self, dump: &Dump, kept: Runs<'_>) -> PageSet {
+        let count = self.census.class(Class::Vmemmap);
+        let is_enabled = count.is_some_and(|count| count.disabled.is_none());
+        let struct_pages = self.struct_pages.as_ref().filter(|_| is_enabled);
+        let runs = struct_pages.map(|structs| structs.unneeded(kept, dump.grid()));
+        PageSet::of_runs(runs.into_iter().flatten())
     }
 
     /// The runs of pages of `dump` that are kept.
@@ -200,7 +216,7 @@ impl Selection {
             classes,
             level_before: None,
             warnings,
-            managed: Vec::new(),
+            struct_pages: None,
             order: PageOrder::default(),
             unidentified,
         }

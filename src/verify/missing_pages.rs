@@ -1,16 +1,18 @@
 //! Which pages of the source may be missing from a dump: those that the conversion excluded, or
-//! those that the struct pages of the source prove to belong to a class that the dump level excludes.
+//! those that the struct pages of the source prove to belong to a class that the dump level excludes,
+//! or that is excluded on request.
 
 use std::sync::Arc;
 
 use crate::dump::Dump;
 use crate::error::Result;
 use crate::format::dump_level::DumpLevel;
+use crate::format::kdump::DUMP_DH_EXCLUDED_VMEMMAP;
 use crate::pages::page_set::PageSet;
 use crate::pages::ranges::contains;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline::MAX_THREADS;
-use crate::select::{ClassCount, ClassSet, SelectRequest, select};
+use crate::select::{Class, ClassCount, ClassSet, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
@@ -48,13 +50,18 @@ impl MissingPages {
             return Ok(MissingPages { level, ..MissingPages::default() });
         };
         let asked = level.unwrap_or(DumpLevel::of_header(DumpLevel::MAX));
+        // No header says that they are excluded, except for the last.
+        let on_request: ClassSet = Class::ALL.into_iter().filter(|it| it.is_on_request()).collect();
         let request = SelectRequest {
             level: asked,
-            classes: ClassSet::default(),
+            classes: on_request.without(Class::Vmemmap),
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
         };
-        let selection = select(source, &request)?;
+        let mut selection = select(source, &request)?;
+        if dump.header().is_none_or(|header| header.status & DUMP_DH_EXCLUDED_VMEMMAP != 0) {
+            selection.excluded.add(&selection.vmemmap_unneeded_by(source, dump.kept()));
+        }
         let shares = &selection.census.classes;
         let always_excluded = |share: &&ClassCount| share.class.level_bit().is_none();
         Ok(MissingPages {
@@ -65,7 +72,7 @@ impl MissingPages {
                 .iter()
                 .filter(always_excluded)
                 .all(|share| share.disabled.is_none()),
-            managed: selection.managed,
+            managed: selection.managed(),
             excluded: Arc::new(selection.excluded),
         })
     }

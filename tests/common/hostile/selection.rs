@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kdumpconv::DumpLevel;
 use kdumpconv::pages::Pfn;
-use kdumpconv::{Class, SelectRequest, Selection, select};
+use kdumpconv::{Class, ClassSet, SelectRequest, Selection, select};
 use kdumpconv::{Dump, OpenOptions};
 use support::machine::int;
 
@@ -263,6 +263,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     assert_eq!(one.census, two.census);
     assert_eq!((one.level, &one.warnings), (two.level, &two.warnings));
     check_levels(&one, &at(DumpLevel::new(DumpLevel::MAX).unwrap(), 1));
+    check_vmemmap(&edits, &dump, &one);
     one.excluded.count()
 }
 
@@ -283,6 +284,32 @@ fn check_levels(found: &Selection, at_most: &Selection) {
             at_most.excluded.contains(Pfn::new(pfn)),
             "pfn {pfn:#x} is kept at the highest level"
         );
+    }
+}
+
+/// Without the class vmemmap a dump lacks more pages: only such as hold struct pages, as long as
+/// something leads to the right ones.
+fn check_vmemmap(edits: &Edits<'_>, dump: &Dump, found: &Selection) {
+    let classes = ClassSet::from_iter([Class::Vmemmap]);
+    let less = select(dump, &SelectRequest::new(found.level).classes(classes)).unwrap();
+    let count = less.census.class(Class::Vmemmap).unwrap();
+    assert_eq!(less.excluded.count(), found.excluded.count() + count.excluded);
+    assert_eq!(less.census.excluded(), less.excluded.count());
+    assert!(less.classes == classes || !less.warnings.is_empty());
+    if !edits.leads {
+        return;
+    }
+    let (mm, page) = (&edits.machine().mm, edits.machine().mm.kernel.arch.page_bytes());
+    let structs: Vec<_> = mm
+        .stretches()
+        .into_iter()
+        .map(|(_, pages, _, paddr)| {
+            paddr / page..=(paddr + pages * mm.kernel.page.size as u64) / page
+        })
+        .collect();
+    let more = less.excluded.runs().flatten().filter(|pfn| !found.excluded.contains(*pfn));
+    for pfn in more.map(Pfn::get) {
+        assert!(structs.iter().any(|pages| pages.contains(&pfn)), "no struct pages: {pfn:#x}");
     }
 }
 

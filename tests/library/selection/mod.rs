@@ -12,6 +12,7 @@ mod order;
 mod poisoned;
 mod rules;
 mod types;
+mod vmemmap;
 mod ways;
 
 use self::judge::{Judge, check, select_at};

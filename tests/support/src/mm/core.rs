@@ -78,6 +78,24 @@ impl Mm {
         self.place_in(&self.stretches(), pfn)
     }
 
+    /// Each page there is, with the physical addresses of its struct page, as the page tables say.
+    #[must_use]
+    pub fn struct_extents(&self) -> Vec<(u64, Range<u64>)> {
+        let (size, page) = (self.kernel.page.size as u64, self.kernel.arch.page_bytes());
+        let is_vmemmap = matches!(self.kernel.model, Model::Sparse { vmemmap: true, .. });
+        let stretches = self.stretches();
+        let extent = |pfn| {
+            let (vaddr, paddr) = self.place_in(&stretches, pfn);
+            let in_page = vaddr % page;
+            let start = match is_vmemmap {
+                true => self.backing_of(&stretches, vaddr - in_page, paddr - in_page) + in_page,
+                false => paddr,
+            };
+            (pfn, start..start + size)
+        };
+        self.all_pages().into_iter().map(extent).collect()
+    }
+
     fn place_in(&self, stretches: &[(u64, u64, u64, u64)], pfn: u64) -> (u64, u64) {
         let is_mine =
             |(first, pages, ..): &&(u64, u64, u64, u64)| (*first..first + pages).contains(&pfn);
@@ -242,7 +260,28 @@ impl Mm {
         Core { builder, memory, info, struct_entries, tables: where_tables, held }
     }
 
+    /// The huge page that a page of the vmemmap describes, other than its first: head and order.
+    fn sharer(&self, at: u64) -> Option<(u64, u32)> {
+        let pfn = (at - self.kernel.arch.vmemmap) / self.kernel.page.size as u64;
+        let (&head, what) = self.uses.range(..=pfn).next_back()?;
+        let Use::Hugetlb { order, .. } = *what else { return None };
+        let is_within = head < pfn && pfn < head + (1 << order);
+        (is_within && self.kernel.saves(order)).then_some((head, order))
+    }
+
     /// What a page of the vmemmap is mapped to: for a huge page's not always its own.
+    fn backing_of(&self, stretches: &[(u64, u64, u64, u64)], at: u64, own: u64) -> u64 {
+        let Some((head, _)) = self.sharer(at) else { return own };
+        let start = self.place_in(stretches, head).1;
+        match self.kernel.hvo {
+            Hvo::None => own,
+            Hvo::FakeHeads => start,
+            // The second of them serves all.
+            Hvo::SharedTails => start + self.kernel.arch.page_bytes(),
+        }
+    }
+
+    /// The same, with what is written there.
     fn backing(
         &self,
         memory: &mut Memory,
@@ -250,28 +289,18 @@ impl Mm {
         at: u64,
         own: u64,
     ) -> u64 {
-        let (kernel, page) = (&self.kernel, self.kernel.arch.page_bytes());
-        let size = kernel.page.size as u64;
-        let pfn = (at - kernel.arch.vmemmap) / size;
-        let Some((&head, what)) = self.uses.range(..=pfn).next_back() else { return own };
-        let Use::Hugetlb { order, .. } = *what else { return own };
-        let is_first = head == pfn || !kernel.saves(order) || pfn >= head + (1 << order);
-        let start = self.place_in(stretches, head).1;
-        match kernel.hvo {
-            _ if is_first => own,
-            Hvo::None => own,
-            Hvo::FakeHeads => start,
-            Hvo::SharedTails => {
-                // The second of them serves all, without anything of this one folio.
-                let shared = start + page;
-                let what = Use::Hugetlb { order: 3, owner: Owner::Pool };
-                let tails = struct_page::block(kernel, head, 0, what);
-                let mut tail = tails.into_iter().nth(5).unwrap();
-                tail.set(Member::Head, tail_word(kernel, 0, order));
-                memory.write(shared, &tail.bytes.repeat((page / size) as usize));
-                shared
-            }
+        let kernel = &self.kernel;
+        let backing = self.backing_of(stretches, at, own);
+        if let Some((head, order)) = self.sharer(at).filter(|_| kernel.hvo == Hvo::SharedTails) {
+            // Nothing of this one folio.
+            let what = Use::Hugetlb { order: 3, owner: Owner::Pool };
+            let tails = struct_page::block(kernel, head, 0, what);
+            let mut tail = tails.into_iter().nth(5).unwrap();
+            tail.set(Member::Head, tail_word(kernel, 0, order));
+            let count = kernel.arch.page_bytes() as usize / kernel.page.size;
+            memory.write(backing, &tail.bytes.repeat(count));
         }
+        backing
     }
 
     fn log(&self) -> (String, Vec<(u64, Vec<u8>)>) {
