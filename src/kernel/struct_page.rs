@@ -170,6 +170,12 @@ impl StructPageFormat {
         self.mapcount.is_some()
     }
 
+    /// Whether its words have 64 bits.
+    #[must_use]
+    pub(crate) fn is_64bit(&self) -> bool {
+        self.flags.bytes == 8
+    }
+
     /// Whether `page.private` is known.
     #[must_use]
     pub(crate) fn has_private(&self) -> bool {

@@ -15,6 +15,10 @@ pub enum Class {
     PrivateCache,
     /// Anonymous memory and hugetlb pages of processes (level bit 8).
     User,
+    /// Data that OpenZFS keeps in memory, of files and of its own; excluded on request.
+    Zfs,
+    /// Compressed memory of zram and zswap, as zsmalloc keeps it; excluded on request.
+    Zsmalloc,
     /// Poisoned by a hardware error; excluded at every level.
     Hwpoison,
     /// Logically offline, such as pages in a balloon; excluded at every level.
@@ -37,11 +41,13 @@ enum Excluded {
 impl Class {
     /// All classes, in the order in which the rules are tried: a page belongs to the first class
     /// that matches.
-    pub const ALL: [Class; 7] = [
+    pub const ALL: [Class; 9] = [
         Class::Free,
         Class::Cache,
         Class::PrivateCache,
         Class::User,
+        Class::Zfs,
+        Class::Zsmalloc,
         Class::Hwpoison,
         Class::Offline,
         Class::Vmemmap,
@@ -54,6 +60,8 @@ impl Class {
             Class::Cache => ("cache", Excluded::ByLevel(DumpLevel::CACHE)),
             Class::PrivateCache => ("private-cache", Excluded::ByLevel(DumpLevel::PRIVATE_CACHE)),
             Class::User => ("user", Excluded::ByLevel(DumpLevel::USER)),
+            Class::Zfs => ("zfs", Excluded::OnRequest),
+            Class::Zsmalloc => ("zsmalloc", Excluded::OnRequest),
             Class::Hwpoison => ("hwpoison", Excluded::Always),
             Class::Offline => ("offline", Excluded::Always),
             Class::Vmemmap => ("vmemmap", Excluded::OnRequest),
@@ -221,7 +229,7 @@ mod tests {
     #[test]
     fn no_level_excludes_a_class_that_is_excluded_on_request() {
         let on_request: Vec<Class> = Class::ALL.into_iter().filter(|c| c.is_on_request()).collect();
-        assert_eq!(on_request, [Class::Vmemmap]);
+        assert_eq!(on_request, [Class::Zfs, Class::Zsmalloc, Class::Vmemmap]);
         for level in (0..=DumpLevel::MAX).filter_map(DumpLevel::new) {
             assert!(on_request.iter().all(|class| !class.is_excluded_by(level)));
         }
@@ -250,7 +258,7 @@ mod tests {
         for (number, class) in (1..).zip(Class::ALL) {
             numbers[class] = number;
         }
-        assert_eq!(numbers.0, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(numbers.0, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert!(numbers.iter().all(|(class, number)| numbers[class] == *number));
     }
 }

@@ -1,7 +1,7 @@
 //! Applies the rules of all classes to one struct page, in the order of [`Class::ALL`].
 
 use super::class::{Class, ClassSet, PerClass};
-use super::classes::{cache, free, hwpoison, offline, user};
+use super::classes::{cache, free, hwpoison, offline, user, zfs, zsmalloc};
 use super::reasons::DisableReason;
 use super::verdict::{ClassBlock, Exclusion, RuleMatch, Verdict};
 use crate::kernel;
@@ -16,6 +16,8 @@ pub(super) struct Rules {
     cache: Option<cache::Rule>,
     private_cache: Option<cache::Rule>,
     user: Option<user::Rule>,
+    zfs: Option<zfs::Rule>,
+    zsmalloc: Option<zsmalloc::Rule>,
     hwpoison: Option<hwpoison::Rule>,
     offline: Option<offline::Rule>,
     /// Why each class is disabled, if it is.
@@ -46,6 +48,12 @@ impl Rules {
             private_cache: cache.clone(),
             cache,
             user: or_disable(user::Rule::new(format), &mut disabled, &[Class::User]),
+            zfs: or_disable(zfs::Rule::new(info, format), &mut disabled, &[Class::Zfs]),
+            zsmalloc: or_disable(
+                zsmalloc::Rule::new(info, format),
+                &mut disabled,
+                &[Class::Zsmalloc],
+            ),
             hwpoison: Some(hwpoison::Rule::new(info)),
             offline: Some(offline::Rule::new(info, format)),
             disabled,
@@ -66,6 +74,8 @@ impl Rules {
             Class::Cache => self.cache = None,
             Class::PrivateCache => self.private_cache = None,
             Class::User => self.user = None,
+            Class::Zfs => self.zfs = None,
+            Class::Zsmalloc => self.zsmalloc = None,
             Class::Hwpoison => self.hwpoison = None,
             Class::Offline => self.offline = None,
             // Not by its pages' struct pages: see `unneeded`.
@@ -75,10 +85,7 @@ impl Rules {
 
     /// The class of the block that `page` begins, and which of the block's pages are excluded.
     pub(super) fn classify(&self, page: &StructPage<'_>, pfn: Pfn) -> Verdict {
-        let (class, matched) = match self.match_by_level(page, pfn) {
-            (_, RuleMatch::No) => self.match_at_every_level(page, pfn),
-            found => found,
-        };
+        let (class, matched) = self.first_match(page, pfn);
         match matched {
             RuleMatch::No => Verdict::Unclassified,
             RuleMatch::Inconsistent(why) => {
@@ -124,6 +131,19 @@ impl Rules {
         self.hwpoison.as_ref().is_some_and(hwpoison::Rule::is_known)
     }
 
+    /// The first class that the page matches; any if it matches none.
+    fn first_match(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+        let by_level = self.match_by_level(page, pfn);
+        if by_level.1 != RuleMatch::No {
+            return by_level;
+        }
+        let on_request = self.match_on_request(page, pfn);
+        if on_request.1 != RuleMatch::No {
+            return on_request;
+        }
+        self.match_at_every_level(page, pfn)
+    }
+
     /// The first class with a level bit that the page matches.
     fn match_by_level(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
         if let Some(rule) = &self.free {
@@ -145,6 +165,16 @@ impl Rules {
         }
         let user = self.user.as_ref();
         (Class::User, user.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
+    }
+
+    /// The first class that the page matches, of those that are excluded on request.
+    fn match_on_request(&self, page: &StructPage<'_>, pfn: Pfn) -> (Class, RuleMatch) {
+        let zfs = self.zfs.as_ref().map_or(RuleMatch::No, |rule| rule.matches(page, pfn));
+        if zfs != RuleMatch::No {
+            return (Class::Zfs, zfs);
+        }
+        let zsmalloc = self.zsmalloc.as_ref();
+        (Class::Zsmalloc, zsmalloc.map_or(RuleMatch::No, |rule| rule.matches(page, pfn)))
     }
 
     /// The first class that the page matches, of those that are excluded at every level.

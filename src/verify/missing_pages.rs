@@ -63,7 +63,8 @@ impl MissingPages {
             selection.excluded.add(&selection.vmemmap_unneeded_by(source, dump.kept()));
         }
         let shares = &selection.census.classes;
-        let always_excluded = |share: &&ClassCount| share.class.level_bit().is_none();
+        let always_excluded =
+            |share: &&ClassCount| share.class.level_bit().is_none() && !share.class.is_on_request();
         Ok(MissingPages {
             level,
             is_exact: false,

@@ -9,7 +9,8 @@ use serde_json::Value;
 use support::kdump::Kdump;
 use support::mm::{LeftOut, Member, Mm, Use, releases};
 
-const NAMES: [&str; 6] = ["free", "cache", "private-cache", "user", "hwpoison", "offline"];
+const NAMES: [&str; 8] =
+    ["free", "cache", "private-cache", "user", "zfs", "zsmalloc", "hwpoison", "offline"];
 
 /// A folder with the vmcore of a machine.
 pub fn folder(mm: &Mm) -> Folder {
@@ -116,6 +117,41 @@ fn class_names_select_the_same_pages_as_levels() {
 }
 
 #[test]
+fn classes_of_no_level_are_excluded_by_their_names_and_counted() {
+    let mm = machine();
+    let folder = folder(&mm);
+    let (zfs, zsmalloc) = (pages_of(&mm, LeftOut::Zfs), pages_of(&mm, LeftOut::Zsmalloc));
+    assert!(zfs > 0 && zsmalloc > 0);
+    let by_name = ["-fd", "31", "--exclude", "zfs,zsmalloc", "vmcore", "out"];
+    let told = report(&folder, &by_name);
+    assert_eq!(told["warnings"], Value::from(vec![0; 0]));
+    let of_level = mm.left_out(31).len() as u64;
+    assert_eq!(told["pages"]["excluded"], of_level + zfs + zsmalloc);
+    let classes = &told["classes"]["by_class"];
+    assert_eq!((&classes["zfs"]["excluded"], &classes["zfs"]["pages"]), (&zfs.into(), &zfs.into()));
+    assert_eq!(classes["zsmalloc"]["excluded"], zsmalloc);
+    assert_eq!(classes["zsmalloc"]["level_bit"], Value::Null);
+    let named: BTreeSet<u64> = (mm.uses.iter())
+        .filter(|(_, what)| matches!(what, Use::Zfs { .. } | Use::Zsmalloc { .. }))
+        .flat_map(|(&pfn, _)| mm.pages(pfn))
+        .collect();
+    let kept: BTreeSet<u64> = kept(&mm, 31).difference(&named).copied().collect();
+    assert!(pages_in(&folder, "out") == kept);
+    for level in ["31", "0"] {
+        let convert = ["-qfd", level, "--exclude", "zfs,zsmalloc", "vmcore", "out"];
+        assert_eq!(code(&folder.run(&convert)), 0);
+        let verified = report(&folder, &["verify", "out", "--against", "vmcore"]);
+        let out = mm.left_out(level.parse().unwrap()).len() as u64 + zfs + zsmalloc;
+        let compared = &verified["comparison"];
+        let of_class = ["excluded_proven", "excluded_unproven"].map(|name| compared[name].as_u64());
+        assert_eq!((of_class, &verified["good"]), ([Some(out), Some(0)], &true.into()), "{level}");
+    }
+    let said = stderr(&folder.run(&by_name));
+    assert!(said.contains(&format!(" {zfs} zfs, {zsmalloc} zsmalloc")), "{said}");
+    assert_eq!(report(&folder, &["info", "out"])["dump_level"]["bits"], 31);
+}
+
+#[test]
 fn info_says_that_level_4_excludes_the_whole_page_cache() {
     let folder = folder(&machine());
     assert_eq!(code(&folder.run(&["-qf", "-d", "4", "vmcore", "out"])), 0);
@@ -135,7 +171,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     let table = stdout(&dry);
     let kept = kept(&mm, 24).len();
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let fates = ["excluded", "kept", "kept", "excluded", "excluded", "excluded"];
+    let fates = ["excluded", "kept", "kept", "excluded", "kept", "kept", "excluded", "excluded"];
     for (line, ((name, class), fate)) in
         table.lines().skip(1).zip(NAMES.into_iter().zip(LeftOut::ALL).zip(fates))
     {
@@ -149,10 +185,10 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
         );
     }
     let total = mm.all_pages().len();
-    let vmemmap = table.lines().nth(7).unwrap();
+    let vmemmap = table.lines().nth(9).unwrap();
     assert_eq!(words(vmemmap)[..2], ["vmemmap", "-"]);
     assert!(vmemmap.ends_with("  kept"), "{vmemmap}");
-    let last = table.lines().nth(9).unwrap();
+    let last = table.lines().nth(11).unwrap();
     assert_eq!(words(last)[..2], ["total".to_owned(), total.to_string()], "{last}");
     assert!(last.ends_with(&format!("{kept} kept")), "{last}");
     let said = stderr(&dry);
@@ -164,7 +200,7 @@ fn a_dry_run_and_info_print_the_same_table_and_the_summary_adds_up() {
     assert_eq!(folder.names(), ["vmcore"]);
 
     let info = stdout(&folder.run(&["info", "--classes", "vmcore"]));
-    for line in table.lines().take(9) {
+    for line in table.lines().take(11) {
         let counts = line.find('%').map_or("-d", |end| &line[..end]);
         assert!(info.contains(counts), "no {counts:?} in {info}");
     }

@@ -31,15 +31,18 @@ pub(crate) struct ExcludeArgs {
     #[arg(value_parser = levels_parser, allow_negative_numbers = true)]
     dump_level: Option<Levels>,
 
-    /// Also by name: zero, cache, user, free, vmemmap, ...
+    /// Also by name: zero, free, vmemmap, zfs, zsmalloc, ...
     ///
     /// The names are zero, cache, private-cache, user and free, which are those of --dump-level, and
-    /// vmemmap, separated by commas. They add to --dump-level, if that is given; without it, a name of
-    /// its classes replaces the default.
+    /// vmemmap, zfs and zsmalloc, separated by commas. They add to --dump-level, if that is given;
+    /// without it, a name of its classes replaces the default.
     ///
     /// vmemmap is the memory of the kernel's struct pages, as far as they describe pages that are not
     /// in OUTPUT. On large machines that is most of a -d 31 dump. The header says that they are
     /// missing, as for makedumpfile -e.
+    ///
+    /// zfs is what OpenZFS keeps in memory, of files and of its own, most of it the ARC. zsmalloc is the
+    /// compressed memory of zram and zswap; it is known since kernel 6.11, if the kernel has BTF.
     #[arg(
         long,
         value_name = "CLASS",
@@ -94,6 +97,8 @@ fn help_of(class: &str) -> Option<&'static str> {
         "private-cache" => Some("Page cache, with private data or without"),
         "user" => Some("Memory of processes"),
         "free" => Some("Free pages"),
+        "zfs" => Some("Data that OpenZFS keeps in memory"),
+        "zsmalloc" => Some("Compressed memory of zram and zswap"),
         "vmemmap" => Some("Struct pages of pages that are not in the dump"),
         _ => None,
     }

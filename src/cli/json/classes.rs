@@ -20,6 +20,10 @@ pub(crate) enum ClassName {
     User,
     /// Free pages.
     Free,
+    /// Data that OpenZFS keeps in memory.
+    Zfs,
+    /// Compressed memory of zram and zswap.
+    Zsmalloc,
     /// Pages with hardware errors.
     Hwpoison,
     /// Pages that are offline, such as those in a balloon.
@@ -44,6 +48,8 @@ impl From<Class> for ClassName {
             Class::Cache => ClassName::Cache,
             Class::PrivateCache => ClassName::PrivateCache,
             Class::User => ClassName::User,
+            Class::Zfs => ClassName::Zfs,
+            Class::Zsmalloc => ClassName::Zsmalloc,
             Class::Hwpoison => ClassName::Hwpoison,
             Class::Offline => ClassName::Offline,
             Class::Vmemmap => ClassName::Vmemmap,
@@ -52,7 +58,7 @@ impl From<Class> for ClassName {
 }
 
 /// The pages of the input by class. A page counts once, in the first class that it belongs to of free,
-/// cache, private-cache, user, hwpoison, offline, vmemmap; even if it is excluded for another.
+/// cache, private-cache, user, zfs, zsmalloc, hwpoison, offline, vmemmap; even if it is excluded for another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub(crate) struct Classes {
@@ -101,6 +107,11 @@ struct ByClass {
     user: ClassPages,
     /// Free pages.
     free: ClassPages,
+    /// Data that OpenZFS keeps in memory; --exclude zfs excludes it.
+    zfs: ClassPages,
+    /// Compressed memory of zram and zswap; --exclude zsmalloc excludes it. Often disabled: before 6.11,
+    /// and without BTF, its pages cannot be identified.
+    zsmalloc: ClassPages,
     /// Pages with hardware errors, which every level excludes.
     hwpoison: ClassPages,
     /// Pages that are offline, such as those in a balloon, which every level excludes.
@@ -115,7 +126,7 @@ struct ByClass {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 struct ClassPages {
     /// The bit of the dump level that excludes the class; null if every level does (hwpoison, offline)
-    /// or none (vmemmap).
+    /// or none (zfs, zsmalloc, vmemmap).
     level_bit: Option<u32>,
     /// Pages of the class, excluded or not; null if it is disabled.
     pages: Option<Count>,
@@ -165,6 +176,8 @@ impl ByClass {
             private_cache: of(Class::PrivateCache)?,
             user: of(Class::User)?,
             free: of(Class::Free)?,
+            zfs: of(Class::Zfs)?,
+            zsmalloc: of(Class::Zsmalloc)?,
             hwpoison: of(Class::Hwpoison)?,
             offline: of(Class::Offline)?,
             vmemmap: of(Class::Vmemmap)?,

@@ -31,6 +31,8 @@ fn look(class: Class) -> Look {
         Class::Cache => ('c', '\u{2591}', "36"),
         Class::PrivateCache => ('p', '\u{2592}', "34"),
         Class::User => ('u', '\u{2593}', "33"),
+        Class::Zfs => ('z', 'z', "34"),
+        Class::Zsmalloc => ('s', 's', "33"),
         Class::Hwpoison => ('x', 'x', "31"),
         Class::Offline => ('o', 'o', "35"),
         Class::Vmemmap => ('v', 'v', "32"),
@@ -46,7 +48,8 @@ impl CensusView<'_> {
     /// A page counts in the first class that it belongs to, even if it is excluded for another.
     pub(crate) fn lines(&self, terminal: &Terminal) -> Vec<String> {
         let census = self.census;
-        let off = census.disable_reasons(|_| true);
+        // Classes that no level has are not missed: who excludes one gets a warning.
+        let off = census.disable_reasons(|share| !share.class.is_on_request());
         if census.classes.iter().all(|share| share.disabled.is_some()) {
             let why = off.first().map_or("no struct page was read", |(_, why)| *why);
             return vec![format!("no class of pages can be identified: {}", printable(why))];
@@ -76,7 +79,11 @@ impl CensusView<'_> {
     fn table(&self) -> Vec<String> {
         let census = self.census;
         let mut rows = vec![["class", "-d", "pages", "memory", "share"].map(str::to_owned).into()];
-        rows.extend(census.classes.iter().map(|share| self.row(share)));
+        let shown = census
+            .classes
+            .iter()
+            .filter(|share| !share.class.is_on_request() || share.pages > 0 || share.excluded > 0);
+        rows.extend(shown.map(|share| self.row(share)));
         let others = self.cells(OTHERS, "", census.unclassified());
         let kept = if self.shows_excluded { "kept" } else { "" };
         rows.push([others, vec![kept.to_owned()]].concat());
@@ -232,6 +239,19 @@ mod tests {
             "zero pages among the kept ones: 77, stored as one page",
         ];
         assert_eq!(view(&census).lines(&PIPE), expected);
+    }
+
+    #[test]
+    fn classes_that_no_level_has_are_rows_only_if_they_have_pages() {
+        let mut census = census();
+        let before = view(&census).lines(&PIPE);
+        census.classes.push(ClassCount::new(Class::Zfs, 0, 0));
+        census.classes.push(ClassCount::disabled(Class::Zsmalloc, "no BTF".to_owned()));
+        assert_eq!(view(&census).lines(&PIPE), before);
+        census.classes.push(ClassCount::new(Class::Vmemmap, 128, 0));
+        let lines = view(&census).lines(&PIPE);
+        assert_eq!(lines[7], "vmemmap             -    128  512.0 KiB    1.6 %  kept");
+        assert_eq!(lines.len(), before.len() + 1);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub(super) mod free;
 pub(super) mod hwpoison;
 pub(super) mod offline;
 pub(super) mod user;
+pub(super) mod zfs;
+pub(super) mod zsmalloc;
 
 use crate::kernel::Error;
 use crate::kernel::vmcoreinfo::Item;

@@ -121,7 +121,9 @@ impl Priority {
             Class::PrivateCache => Some(Priority::PrivateCache),
             Class::Cache => Some(Priority::Cache),
             Class::Free => Some(Priority::Free),
-            Class::Hwpoison | Class::Offline | Class::Vmemmap => None,
+            Class::Zfs | Class::Zsmalloc | Class::Hwpoison | Class::Offline | Class::Vmemmap => {
+                None
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! The memory of a sound machine with edits of any kind. Whatever is then excluded, the counts add
 //! up, the result does not depend on threads, and no proven kernel page is excluded.
 //!
-//! The input: kernel release; dump level, and whether only struct pages are edited; the edits, as
-//! in [`Edits::one`].
+//! The input: kernel release; dump level, named classes, and whether only struct pages are edited; the
+//! edits, as in [`Edits::one`].
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use kdumpconv::pages::Pfn;
 use kdumpconv::{Class, ClassSet, SelectRequest, Selection, select};
 use kdumpconv::{Dump, OpenOptions};
 use support::machine::int;
+use support::mm::struct_page::ZFS_MARK;
 
 use super::Take;
 use super::selection_machine::{MACHINES, Machine, Vmcore, machine};
@@ -19,10 +20,11 @@ use super::selection_machine::{MACHINES, Machine, Vmcore, machine};
 const MOST_EDITS: usize = 64;
 
 /// Lines of VMCOREINFO that say how to read a struct page, but not where it is.
-const OF_STRUCT_PAGE: [&str; 6] = [
+const OF_STRUCT_PAGE: [&str; 7] = [
     "NUMBER(PG_",
     "NUMBER(PAGE_BUDDY",
     "NUMBER(PAGE_OFFLINE",
+    "NUMBER(PAGE_ZSMALLOC",
     "NUMBER(HUGETLB_PAGE_DTOR",
     "OFFSET(page.",
     "OFFSET(folio.",
@@ -70,7 +72,7 @@ impl Edits<'_> {
     fn number(&mut self, old: u64) -> u64 {
         let machine = self.machine();
         let kernel = &machine.mm.kernel;
-        match self.take.byte() % 10 {
+        match self.take.byte() % 11 {
             0 => (0..8).fold(0, |sum, _| sum << 8 | u64::from(self.take.byte())),
             1 => self.take.short(),
             2 => {
@@ -91,10 +93,17 @@ impl Edits<'_> {
             }
             8 => {
                 let types = kernel.types;
-                let types =
-                    [Some(types.buddy), types.offline, types.hugetlb, types.slab, types.unaccepted];
+                let types = [
+                    Some(types.buddy),
+                    types.offline,
+                    types.hugetlb,
+                    types.slab,
+                    types.unaccepted,
+                    types.zsmalloc,
+                ];
                 unsigned(self.pick(&types).flatten().unwrap_or(-1))
             }
+            9 => ZFS_MARK,
             _ => kernel.arch.object(3) | u64::from(self.take.byte() & 3),
         }
     }
@@ -223,6 +232,9 @@ pub fn look(bytes: &[u8]) -> u64 {
     let machine = machine(usize::from(take.byte()));
     let choice = take.byte();
     let level = DumpLevel::new(u32::from(choice & 31)).unwrap();
+    let named = [(64, Class::Zfs), (128, Class::Zsmalloc)];
+    let named = named.into_iter().filter(|(bit, _)| choice & bit != 0).map(|(_, class)| class);
+    let classes: ClassSet = named.collect();
     let kinds = if choice & 32 == 0 { 15 } else { 7 };
     let lines = machine.info.lines().map(str::to_owned).collect();
     let mut edits =
@@ -248,7 +260,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let before = core.bytes_read();
     let start = Instant::now();
     let at = |level, threads| {
-        let request = SelectRequest::new(level).threads(threads);
+        let request = SelectRequest::new(level).classes(classes).threads(threads);
         select(&dump, &request).expect("no codec is needed")
     };
     let one = at(level, 1);
@@ -256,7 +268,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let read = core.bytes_read() - before;
     assert!(read <= 64 * core.memory_bytes(), "{}: {read} bytes are read", machine.name);
     assert!(time < Duration::from_secs(20), "{}: {time:?}", machine.name);
-    check_sums(&dump, &one, level);
+    check_sums(&dump, &one, level, classes);
     check_own(&edits, &one);
     let two = at(level, 2);
     assert!(one.excluded.runs().eq(two.excluded.runs()), "{}: one thread, two", machine.name);
@@ -314,7 +326,7 @@ fn check_vmemmap(edits: &Edits<'_>, dump: &Dump, found: &Selection) {
 }
 
 /// Excluded pages are pages of the dump and of the excluded classes.
-fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
+fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel, named: ClassSet) {
     let (_, pages) = dump.counts();
     let census = &found.census;
     assert_eq!(census.pages, pages);
@@ -334,15 +346,22 @@ fn check_sums(dump: &Dump, found: &Selection, asked: DumpLevel) {
     assert_eq!(found.level.bits() & !asked.bits(), 0, "more than {asked:?}: {:?}", found.level);
     assert_eq!(census.classes.iter().map(|share| share.class).collect::<Vec<_>>(), Class::ALL);
     for share in &census.classes {
-        if share.disabled.is_some() || !share.class.is_excluded_by(asked) {
+        let is_asked = share.class.is_excluded_by(asked) || named.contains(share.class);
+        if share.disabled.is_some() || !is_asked {
             assert_eq!(share.excluded, 0, "{share:?}");
         }
         if share.disabled.is_some() {
             assert_eq!(share.pages, 0, "{share:?}");
         }
     }
-    if found.level != asked {
-        assert!(!found.warnings.is_empty(), "{asked:?} became {:?} in silence", found.level);
+    assert!(found.classes.iter().all(|class| named.contains(class)), "{:?}", found.classes);
+    if found.level != asked || found.classes != named {
+        assert!(
+            !found.warnings.is_empty(),
+            "{asked:?}, {named:?} became {:?}, {:?} in silence",
+            found.level,
+            found.classes
+        );
     }
 }
 
@@ -385,7 +404,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (nth, edit) in (0..).zip(edits) {
         let release = nth * 7 % 19;
-        seeds.push([&[release, 31 - nth], edit].concat());
+        seeds.push([&[release, (31 - nth) | (nth % 4) << 6], edit].concat());
     }
     seeds
 }

@@ -41,6 +41,7 @@ fn parts(mm: &Mm) -> BTreeMap<u64, Part> {
         Some(LeftOut::PrivateCache) => Some(Part::PrivateCache),
         Some(LeftOut::User) => Some(Part::User),
         Some(LeftOut::Hwpoison | LeftOut::Offline) => Some(Part::NeverKept),
+        Some(LeftOut::Zfs | LeftOut::Zsmalloc) => Some(Part::OtherKernel),
         None => match what {
             Use::Reserved => None,
             Use::Slab { .. } => Some(Part::Slab),

@@ -8,6 +8,7 @@ mod gigantic;
 mod hwpoison;
 pub mod judge;
 mod not_captured;
+mod on_request;
 mod order;
 mod poisoned;
 mod rules;

@@ -42,6 +42,8 @@ pub struct Types {
     pub hugetlb: Option<i64>,
     pub slab: Option<i64>,
     pub unaccepted: Option<i64>,
+    /// Not exported, but as the kernel's own types would add it.
+    pub zsmalloc: Option<i64>,
     /// Not exported: page tables first, then others.
     pub others: &'static [u32],
 }
@@ -202,6 +204,7 @@ impl Kernel {
             ("PAGE_HUGETLB_MAPCOUNT_VALUE", self.types.hugetlb),
             ("PAGE_SLAB_MAPCOUNT_VALUE", self.types.slab),
             ("PAGE_UNACCEPTED_MAPCOUNT_VALUE", self.types.unaccepted),
+            ("PAGE_ZSMALLOC_MAPCOUNT_VALUE", self.types.zsmalloc),
         ];
         numbers.extend(types.iter().filter_map(|&(name, value)| Some((name, value?))));
         for (name, value) in numbers {

@@ -45,6 +45,12 @@ pub fn uses(kernel: &Kernel) -> Vec<(Use, u32)> {
         (Use::Hwpoison { file: true }, 2),
     ];
     uses.push((Use::Buddy { order: kernel.orders - 1 }, 1));
+    if kernel.arch.long == 8 {
+        uses.extend([(Use::Zfs { order: 0 }, 30), (Use::Zfs { order: 3 }, 4)]);
+    }
+    if kernel.types.zsmalloc.is_some() {
+        uses.extend([(Use::Zsmalloc { low: 0 }, 20), (Use::Zsmalloc { low: 0x1230 }, 20)]);
+    }
     if kernel.types.offline.is_some() {
         uses.push((Use::Offline, 40));
     }

@@ -118,6 +118,7 @@ const TYPES_4_4: Types = Types {
     hugetlb: None,
     slab: None,
     unaccepted: None,
+    zsmalloc: None,
     others: &[0xffff_fe00, 0xffff_ff00],
 };
 
@@ -130,24 +131,26 @@ const TYPES_6_9: Types = Types { hugetlb: Some(-2049), ..TYPES_5 };
 
 const TYPES_6_10: Types = Types { slab: Some(-4097), ..TYPES_6_9 };
 
-/// Other bits, so that the low 16 are the owner's (8db00ad56461): table, guard, zsmalloc.
+/// Other bits, so that the low 16 are the owner's (8db00ad56461): table, guard.
 const TYPES_6_11: Types = Types {
     buddy: -1_073_741_825,
     offline: Some(-536_870_913),
     hugetlb: Some(-67_108_865),
     slab: Some(-33_554_433),
     unaccepted: None,
-    others: &[0xefff_ffff, 0xf7ff_ffff, 0xfeff_ffff],
+    zsmalloc: Some(-16_777_217),
+    others: &[0xefff_ffff, 0xf7ff_ffff],
 };
 
-/// Numbers in the top byte (4ffca5a96678): table, guard, zsmalloc, large kmalloc.
+/// Numbers in the top byte (4ffca5a96678): table, guard, large kmalloc.
 const TYPES_6_12: Types = Types {
     buddy: -268_435_456,
     offline: Some(-251_658_240),
     hugetlb: Some(-201_326_592),
     slab: Some(-184_549_376),
     unaccepted: None,
-    others: &[0xf200_0000, 0xf300_0000, 0xf600_0000, 0xf800_0000],
+    zsmalloc: Some(-167_772_160),
+    others: &[0xf200_0000, 0xf300_0000, 0xf800_0000],
 };
 
 const TYPES_6_16: Types = Types { unaccepted: Some(-150_994_944), ..TYPES_6_12 };

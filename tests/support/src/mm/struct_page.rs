@@ -9,6 +9,9 @@ use super::uses::{Owner, Use};
 const TAIL_MAPPING: u64 = 0xdead_0000_0000_0400;
 const LIST_POISON: u64 = 0xdead_0000_0000_0100;
 
+/// The value by which OpenZFS marks its pages.
+pub const ZFS_MARK: u64 = 0x2f5_abdf_11ec_ac4e;
+
 /// What lies above the flags: zone, node, section.
 const UPPER_64: u64 = 0x0017_ffff_c000_0000;
 const UPPER_32: u64 = 0x4000_0000;
@@ -191,6 +194,9 @@ fn head_words(kernel: &Kernel, pfn: u64, what: Use) -> (u64, u64) {
         Use::PageTable { mapping } => (0, mapping),
         Use::Typed { .. } => (only(bits.private, pfn % 2 == 0), 0),
         Use::Movable => (0, object | 2),
+        Use::Zfs { .. } => (bit(bits.private), 0),
+        // The first of a group has a flag, and all can be moved.
+        Use::Zsmalloc { .. } => (only(bits.private, pfn % 3 == 0), object | 2),
         Use::Buddy { .. } => (only(bits.uptodate, pfn % 3 == 0), 0),
         Use::Unaccepted => (0, 0),
         Use::File { private, waiters, .. } => {
@@ -231,21 +237,25 @@ fn mapcount(kernel: &Kernel, pfn: u64, what: Use) -> Option<u32> {
         Use::Offline => printed(types.offline),
         Use::Hugetlb { .. } if types.hugetlb.is_some() => printed(types.hugetlb),
         Use::Slab { .. } => printed(types.slab),
+        Use::Zsmalloc { low } => printed(types.zsmalloc).map(|value| with_low(value, low)),
         Use::PageTable { .. } => types.others.first().copied(),
         Use::Typed { number, low } => {
-            let value = types.others[number % types.others.len()];
-            // The owner's bits; of those of 6.11 a type has its low 16 to spare, before that none.
-            let spare = match value {
-                _ if value & 0x00ff_ffff == 0 => 0x00ff_ffff,
-                _ if value & 0xffff == 0xffff => 0xffff,
-                _ => 0,
-            };
-            Some(value & !spare | low & spare)
+            Some(with_low(types.others[number % types.others.len()], low))
         }
         // Mapped by that many.
         Use::Anon { order: 0, .. } | Use::File { order: 0, .. } => Some((pfn % 4) as u32),
         _ => None,
     }
+}
+
+/// A type with its owner's bits: of those of 6.11 a type has its low 16 to spare, before that none.
+fn with_low(value: u32, low: u32) -> u32 {
+    let spare = match value {
+        _ if value & 0x00ff_ffff == 0 => 0x00ff_ffff,
+        _ if value & 0xffff == 0xffff => 0xffff,
+        _ => 0,
+    };
+    value & !spare | low & spare
 }
 
 fn private(kernel: &Kernel, pfn: u64, what: Use) -> u64 {
@@ -255,8 +265,9 @@ fn private(kernel: &Kernel, pfn: u64, what: Use) -> u64 {
         Use::File { private: true, .. } => object,
         // A swp_entry_t.
         Use::SwapCache { .. } | Use::Anon { swapcache: true, .. } => 0x4000_0000 | pfn & 0xfff,
+        Use::Zfs { .. } => ZFS_MARK,
         // Neither is an order.
-        Use::Slab { .. } | Use::Typed { .. } => object,
+        Use::Slab { .. } | Use::Zsmalloc { .. } | Use::Typed { .. } => object,
         // Left by the last owner.
         Use::Unaccepted => 2,
         Use::Kernel | Use::Offline => pfn % 11,

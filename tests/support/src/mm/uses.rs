@@ -35,6 +35,10 @@ pub enum Use {
     Anon { order: u32, lru: bool, swapcache: bool, ksm: bool, waiters: bool },
     /// A huge page of hugetlb: of a file, of a process, or in the pool.
     Hugetlb { order: u32, owner: Owner },
+    /// What OpenZFS keeps in memory: a single page or a compound, whose first page it marks.
+    Zfs { order: u32 },
+    /// What zram has compressed; the low bits of the type are the allocator's.
+    Zsmalloc { low: u32 },
     /// Broken memory that the kernel took out of use, or that a file still has.
     Hwpoison { file: bool },
     /// Given back to the hypervisor, or never put online.
@@ -49,13 +53,17 @@ pub enum Owner {
     Pool,
 }
 
-/// What bit of the dump level leaves a page out.
+/// What leaves a page out: a bit of the dump level, every level, or its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftOut {
     Free,
     Cache,
     PrivateCache,
     User,
+    /// By its name alone.
+    Zfs,
+    /// By its name alone.
+    Zsmalloc,
     /// At every level.
     Hwpoison,
     /// At every level.
@@ -64,11 +72,13 @@ pub enum LeftOut {
 
 impl LeftOut {
     /// In the order in which the product tells them.
-    pub const ALL: [LeftOut; 6] = [
+    pub const ALL: [LeftOut; 8] = [
         LeftOut::Free,
         LeftOut::Cache,
         LeftOut::PrivateCache,
         LeftOut::User,
+        LeftOut::Zfs,
+        LeftOut::Zsmalloc,
         LeftOut::Hwpoison,
         LeftOut::Offline,
     ];
@@ -81,6 +91,7 @@ impl LeftOut {
             LeftOut::Cache => level & (2 | 4) != 0,
             LeftOut::PrivateCache => level & 4 != 0,
             LeftOut::User => level & 8 != 0,
+            LeftOut::Zfs | LeftOut::Zsmalloc => false,
             LeftOut::Hwpoison | LeftOut::Offline => true,
         }
     }
@@ -96,6 +107,7 @@ impl Use {
             | Use::Buddy { order }
             | Use::File { order, .. }
             | Use::Anon { order, .. }
+            | Use::Zfs { order }
             | Use::Hugetlb { order, .. } => order,
             Use::Unaccepted => kernel.orders - 1,
             _ => 0,
@@ -110,6 +122,7 @@ impl Use {
             | Use::Slab { order, .. }
             | Use::File { order, .. }
             | Use::Anon { order, .. }
+            | Use::Zfs { order }
             | Use::Hugetlb { order, .. } => order > 0,
             _ => false,
         }
@@ -127,6 +140,8 @@ impl Use {
             // Anonymous memory is told by its mapping; what else hugetlb has only by its own mark.
             Use::Hugetlb { owner: Owner::Process, .. } => Some(LeftOut::User),
             Use::Hugetlb { .. } => (kernel.hugetlb != Hugetlb::Unknown).then_some(LeftOut::User),
+            Use::Zfs { .. } => Some(LeftOut::Zfs),
+            Use::Zsmalloc { .. } => Some(LeftOut::Zsmalloc),
             Use::Hwpoison { file: false } => Some(LeftOut::Hwpoison),
             Use::Hwpoison { file: true } => Some(LeftOut::Cache),
             Use::Offline => Some(LeftOut::Offline),

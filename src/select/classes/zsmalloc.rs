@@ -1,0 +1,50 @@
+//! Pages of zsmalloc: where zram keeps what it has compressed, and zswap, which had other allocators too
+//! before 6.15 (zbud, z3fold).
+//!
+//! Each page has the type PGTY_zsmalloc, since 6.11 (43d746dc49bb), which is a number in the kernel's
+//! types alone. Older kernels mark the first page of a group by PG_private, as others do; what else tells
+//! it from theirs is not in struct pages.
+
+use crate::kernel::Error;
+use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, flag, page_type};
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::pages::Pfn;
+use crate::select::reasons::Inconsistency;
+use crate::select::verdict::RuleMatch;
+
+/// Its page type, by the name that it would have in VMCOREINFO.
+const TYPE: &str = "PAGE_ZSMALLOC_MAPCOUNT_VALUE";
+
+/// The rule.
+#[derive(Debug, Clone)]
+pub(in crate::select) struct Rule {
+    zsmalloc: PageType,
+    /// PG_lru, which no page with a type has set; 0 if unknown.
+    lru: u64,
+}
+
+impl Rule {
+    pub(in crate::select) fn new(
+        info: &Vmcoreinfo,
+        format: &StructPageFormat,
+    ) -> Result<Self, Error> {
+        if !format.has_mapcount() {
+            return Err(Error::missing(Item::offset("page._mapcount")));
+        }
+        let unknown = "the kernel's types (BTF), if it has them, have no PGTY_zsmalloc";
+        Ok(Rule {
+            zsmalloc: page_type(info, TYPE).ok_or(Error::Unsupported(unknown.into()))?,
+            lru: flag(info, "PG_lru").unwrap_or(0),
+        })
+    }
+
+    pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {
+        if !self.zsmalloc.is(page.mapcount) {
+            RuleMatch::No
+        } else if page.flags & self.lru != 0 {
+            RuleMatch::Inconsistent(Inconsistency::KernelPageOnLru)
+        } else {
+            RuleMatch::compound(page, pfn)
+        }
+    }
+}
