@@ -151,10 +151,13 @@ fn types_that_end_after_all_types_are_an_error() {
 
 #[test]
 fn every_truncation_is_an_error() {
-    for builder in [sample(Endian::Little), sample(Endian::Little).layouts(LAYOUTS.to_vec())] {
-        let bytes = builder.build();
-        for end in 0..bytes.len() {
-            assert!(complaint(bytes[..end].to_vec()).starts_with("BTF: "), "{end}");
+    for (endian, order) in ORDERS {
+        for builder in [sample(endian), sample(endian).layouts(LAYOUTS.to_vec())] {
+            let bytes = builder.build();
+            for end in 0..bytes.len() {
+                let why = chain(&Btf::parse(bytes[..end].to_vec(), order).unwrap_err());
+                assert!(why.starts_with("BTF: "), "{end}: {why}");
+            }
         }
     }
 }
