@@ -12,6 +12,17 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A gap of fewer zero bytes between two runs is written rather than skipped.
 const SMALL_GAP_BYTES: u64 = 4096;
 
+/// Writes the bitmap at `place` in which the bits of `runs` are set, which ascend.
+pub(crate) fn write_bitmap(
+    sink: &mut dyn Sink,
+    place: Range<u64>,
+    mut runs: impl Iterator<Item = PfnRange>,
+) -> io::Result<()> {
+    let mut bitmap = BitmapWriter::new(place);
+    runs.try_for_each(|run| bitmap.set(run, sink))?;
+    bitmap.finish(sink)
+}
+
 /// Writes one bitmap of a kdump file, bit 0 of byte 0 first, in ascending order.
 #[derive(Debug)]
 pub(crate) struct BitmapWriter {

@@ -7,5 +7,5 @@
 mod bitmap;
 mod compaction;
 
-pub(crate) use bitmap::BitmapWriter;
+pub(crate) use bitmap::{BitmapWriter, write_bitmap};
 pub(crate) use compaction::{Compacted, Entry, Tables, clear_lost, compact};

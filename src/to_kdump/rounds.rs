@@ -7,10 +7,9 @@
 
 use crate::error::Result;
 use crate::format::kdump::PAGE_DESC_BYTES;
-use crate::pages::Position;
-use crate::pages::{Pfn, Span};
+use crate::pages::{Pfn, Position, Span, at_most};
 use crate::pipeline::batch::Batch;
-use crate::pipeline::feed::{self, Feed};
+use crate::pipeline::feed::{self, Feed, batch_pages};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::pipeline::{EarlyWrites, MAX_THREADS};
 use crate::progress::{Progress, Stage};
@@ -42,7 +41,9 @@ pub(super) struct Written {
 
 impl Plan<'_> {
     fn workers(&self) -> Result<Vec<Worker<'_>>> {
-        let threads = self.options.threads.clamp(1, MAX_THREADS);
+        let batches = self.counts.kept.div_ceil(batch_pages(self.dump.page_size()));
+        let useful = at_most(batches, MAX_THREADS);
+        let threads = self.options.threads.min(useful).max(1);
         let level = self.selection.level_of_kept();
         (0..threads).map(|_| Worker::new(self.dump, &self.utsname, level, self.options)).collect()
     }
@@ -117,29 +118,23 @@ impl Plan<'_> {
         let early = writer.early_writes();
         let mut undo = early.as_ref();
         let writes = early.as_ref().map(|early| early as &dyn EarlyWrites<Batch>);
-        let stop = feed::run(
-            &mut feed,
-            workers,
-            Worker::work,
-            cancel,
-            writes,
-            &mut |batch, is_written| {
-                if !is_written {
-                    // Later batches may have taken its space.
-                    undo.take().into_iter().for_each(|early| writer.release_to(early.reached()));
-                }
-                let pushed = writer.push(batch, is_written);
-                work.reached.advance(batch, pushed.pages);
-                if let Some(full) = pushed.stop {
-                    return Err(self.reason(full));
-                }
-                if writer.checkpoint().map_err(IncompleteReason::Output)? {
-                    work.safe = Some(work.reached.clone());
-                }
-                show(&work.reached.counts);
-                Ok(())
-            },
-        );
+        let mut emit = |batch: &Batch, is_written: bool| {
+            if !is_written {
+                // Data of later batches may have taken the space of this one.
+                undo.take().into_iter().for_each(|early| writer.release_to(early.reached()));
+            }
+            let pushed = writer.push(batch, is_written);
+            work.reached.advance(batch, pushed.pages);
+            if let Some(full) = pushed.stop {
+                return Err(self.reason(full));
+            }
+            if writer.checkpoint().map_err(IncompleteReason::Output)? {
+                work.safe = Some(work.reached.clone());
+            }
+            show(&work.reached.counts);
+            Ok(())
+        };
+        let stop = feed::run(&mut feed, workers, Worker::work, cancel, writes, &mut emit);
         if stop.is_ok() {
             work.lost = feed.into_lost();
             if work.end < self.order.end() {

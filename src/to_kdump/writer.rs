@@ -20,7 +20,7 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader, PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::StructLayout;
-use crate::kdump_tables::{BitmapWriter, Entry, Tables, compact};
+use crate::kdump_tables::{Entry, Tables, compact, write_bitmap};
 use crate::pages::page_set::PageSet;
 use crate::pages::{FileOffset, Pfn, PfnRange, Position};
 use crate::pipeline::batch::{Batch, Outcome};
@@ -189,7 +189,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write_bitmap2(&mut self) -> io::Result<()> {
-        let planned = Box::new(self.planned.runs());
+        let planned = self.planned.runs();
         write_bitmap(self.sink, self.layout.bitmap2.clone(), planned)
     }
 
@@ -202,6 +202,9 @@ impl<'a> Writer<'a> {
     /// Gives back the space of data that was written early, up to `end`, and is not pushed.
     pub(crate) fn release_to(&mut self, end: u64) {
         if end > self.space.start {
+            // Where nothing follows, the last block of the file system is not needed either.
+            let is_last = self.data.end <= self.space.start;
+            let end = if is_last { end + SMALL_WRITE_BYTES as u64 } else { end };
             // If that fails, less fits.
             let _ = self.sink.clear(self.space.start..end);
         }
@@ -393,12 +396,4 @@ impl<'a> Writer<'a> {
 /// Whether tables can be put in order once they are written.
 pub(crate) fn can_compact(sink: &mut dyn Sink) -> bool {
     sink.can_rewrite() && (!sink.keeps_bytes() || sink.read_back(0, &mut []).is_ok())
-}
-
-fn write_bitmap(sink: &mut dyn Sink, place: Range<u64>, runs: Runs<'_>) -> io::Result<()> {
-    let mut bitmap = BitmapWriter::new(place);
-    for run in runs {
-        bitmap.set(run, sink)?;
-    }
-    bitmap.finish(sink)
 }

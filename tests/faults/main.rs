@@ -17,6 +17,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod disk;
 mod library;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
