@@ -199,7 +199,11 @@ impl Prepared {
         // Most of the work is walks of the same page tables.
         let cached = CachedMemory::new(kernel.memory);
         let kernel = Kernel { memory: &cached, ..kernel };
-        let translator = Translator::new(&kernel)?;
+        let translator = Translator::new(&kernel).or_else(|why| {
+            // A VMCOREINFO that lacks struct pages as well has little to do with page tables.
+            StructPageFormat::of(&kernel)?;
+            Err(why)
+        })?;
         let SelfDescription { symbols, types, info, struct_pages: confirmed, disputed } =
             SelfDescription::find(&kernel, &translator);
         confirmed?;
