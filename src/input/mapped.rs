@@ -38,9 +38,10 @@ use crate::input::{FileInput, ReadAt};
 /// entries for bytes that are never read.
 const WINDOW_BYTES: u64 = 4 << 20;
 
-/// Maximum windows mapped at a time. More than one, because reads alternate between struct pages,
-/// page tables and pages.
-const WINDOWS: usize = 4;
+/// Maximum windows mapped at a time. Many, because what is read before the pages (symbols, types, tasks,
+/// page tables) is scattered, because pages of each priority are spread over all memory, and because
+/// each thread reads elsewhere. The page tables of a window take 8 KiB.
+const WINDOWS: usize = 32;
 
 /// A read of at least this many bytes maps its window at once. A smaller one maps it only if the
 /// small read before it was in the same window: for scattered pages, read(2) is cheaper.
@@ -227,17 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn at_most_4_windows_are_mapped() {
+    fn at_most_32_windows_are_mapped_and_the_one_used_longest_ago_makes_room() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(8 * WINDOW_BYTES).unwrap();
-        let input = MappedInput::new(file, 8 * WINDOW_BYTES).unwrap();
-        for window in 0..8 {
+        file.set_len(40 * WINDOW_BYTES).unwrap();
+        let input = MappedInput::new(file, 40 * WINDOW_BYTES).unwrap();
+        let used = (0..32).chain([2, 0]).chain(32..40);
+        for window in used {
             let mut buf = vec![1; LARGE_READ];
             assert_eq!(input.read_at(&mut buf, window * WINDOW_BYTES).unwrap(), LARGE_READ);
             assert!(buf.iter().all(|byte| *byte == 0));
         }
         let windows = input.windows.lock().unwrap();
         let mapped: Vec<u64> = windows.mapped.iter().map(|w| w.start / WINDOW_BYTES).collect();
-        assert_eq!(mapped, [7, 6, 5, 4]);
+        let expected: Vec<u64> = (32..40).rev().chain([0, 2]).chain((10..32).rev()).collect();
+        assert_eq!(mapped, expected);
     }
 }
