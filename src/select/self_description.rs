@@ -34,8 +34,8 @@ const OF_STRUCT_PAGES: [(ItemKind, &str); 18] = [
 
 /// The same of items that say which pages are of a class, also of those that no VMCOREINFO has yet.
 const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
-    (ItemKind::Number, "PG_lru", &[Class::Free, Class::Cache, Class::PrivateCache]),
-    (ItemKind::Number, "PG_private", CACHES),
+    (ItemKind::Number, "PG_lru", LRU),
+    (ItemKind::Number, "PG_private", &[Class::Cache, Class::PrivateCache, Class::Zfs]),
     (ItemKind::Number, "PG_swapcache", CACHES),
     (ItemKind::Number, "PG_swapbacked", CACHES),
     (ItemKind::Number, "PG_reserved", &[]),
@@ -44,10 +44,10 @@ const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
     (ItemKind::Number, "HUGETLB_PAGE_DTOR", HUGETLB),
     (ItemKind::Number, "PAGE_HUGETLB_MAPCOUNT_VALUE", HUGETLB),
     (ItemKind::Number, "PAGE_OFFLINE_MAPCOUNT_VALUE", &[Class::Offline]),
-    (ItemKind::Number, "PAGE_ZSMALLOC_MAPCOUNT_VALUE", &[]),
+    (ItemKind::Number, "PAGE_ZSMALLOC_MAPCOUNT_VALUE", &[Class::Zsmalloc]),
     (ItemKind::Number, "PAGE_BUDDY_MAPCOUNT_VALUE", FREE),
     (ItemKind::Number, "PAGE_UNACCEPTED_MAPCOUNT_VALUE", FREE),
-    (ItemKind::Offset, "page.private", FREE),
+    (ItemKind::Offset, "page.private", &[Class::Free, Class::Zfs]),
     // What the zones count is evidence for the class.
     (ItemKind::Offset, "pglist_data.node_id", FREE),
     (ItemKind::Offset, "pglist_data.node_zones", FREE),
@@ -61,6 +61,8 @@ const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
     (ItemKind::Size, "list_head", FREE),
 ];
 
+const LRU: &[Class] =
+    &[Class::Free, Class::Cache, Class::PrivateCache, Class::Zfs, Class::Zsmalloc];
 const CACHES: &[Class] = &[Class::Cache, Class::PrivateCache];
 const FREE: &[Class] = &[Class::Free];
 const HUGETLB: &[Class] = &[Class::User, Class::Hwpoison];
