@@ -174,7 +174,7 @@ pub use sink::seek::SeekSink;
 pub use sink::{FileEnd, NullSink, Room, Sink, Space, WriteAt};
 pub use summary::Summary;
 pub use to_elf::{ElfOptions, ElfReport, to_elf};
-pub use to_kdump::{ConvertOptions, ConvertReport, convert};
+pub use to_kdump::{ConvertOptions, ConvertReport, SplitFile, convert, convert_split};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
 pub use verify::{
     CutOff, Finding, FindingKind, Findings, Group, Severity, Tally, VerifyOptions, mark_incomplete,

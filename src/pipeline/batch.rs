@@ -28,6 +28,8 @@ pub(crate) struct Batch {
     pub(crate) step: usize,
     /// Where its data goes in the output, once that is decided; not all of it, if there is no room.
     pub(crate) place: Range<u64>,
+    /// The file of a split set that they go to; 0 if there is only one file.
+    pub(crate) file: usize,
     /// The loaded pages, if the input is a stream; other pages are loaded by the worker.
     pub(super) loaded: Option<LoadedPages>,
     /// The result for each page, in the order of the pages.

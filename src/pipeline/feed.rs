@@ -7,9 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use super::{EarlyWrites, ordered_with_writes};
 use crate::dump::reader::LoadedPages;
 use crate::dump::{Dump, Runs};
-use crate::pages::PageSize;
-use crate::pages::PfnRange;
 use crate::pages::ranges::without;
+use crate::pages::{PageSize, Pfn, PfnRange};
 use crate::pipeline::batch::{Batch, BatchRuns};
 use crate::pipeline::outcome::IncompleteReason;
 
@@ -22,14 +21,19 @@ pub(crate) fn batch_pages(page_size: PageSize) -> u64 {
     (BATCH_BYTES / page_size.bytes()).max(1)
 }
 
-/// Deals pages out step by step, in ascending order within each step.
+/// Deals pages out step by step. Within each step, those of each file are in ascending order, and the
+/// files take turns: so all of them grow together, and several disks are busy at a time.
 pub(crate) struct Feed<'a> {
     dump: &'a Dump,
-    /// The pages of the current step, and its index.
-    runs: BatchRuns<'a>,
+    /// The pages of the current step for each file, and its index.
+    files: Vec<BatchRuns<'a>>,
     step: usize,
+    /// The file whose turn it is.
+    turn: usize,
     /// The pages of the steps after it.
-    later: VecDeque<Runs<'a>>,
+    later: VecDeque<Vec<Runs<'a>>>,
+    /// Whether a file takes no more pages, for each file.
+    full: &'a [AtomicBool],
     /// Pages that were not dealt out, because the stream turned out to end before them.
     lost: Vec<PfnRange>,
     /// Whether the input is a stream that has not ended yet.
@@ -41,23 +45,27 @@ pub(crate) struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// Deals out the pages `kept` of `dump`; `is_all` says whether these are all its pages.
     pub(crate) fn new(dump: &'a Dump, kept: Runs<'a>, is_all: bool) -> Self {
-        Self::of_steps(dump, 0, VecDeque::from([kept]), is_all)
+        Self::of_steps(dump, 0, VecDeque::from([vec![kept]]), &[], is_all)
     }
 
-    /// Deals out the pages of `steps` of `dump`, of which the first has the index `first`. Pages of a
-    /// stream must be one step: it can only be read in ascending order.
+    /// Deals out the pages of `steps` of `dump`, of which the first has the index `first`. Each step
+    /// has the pages of each file; a file that becomes `full` gets no more. Pages of a stream must be
+    /// one step, and the files ascend: it can only be read in ascending order.
     pub(crate) fn of_steps(
         dump: &'a Dump,
         first: usize,
-        mut steps: VecDeque<Runs<'a>>,
+        mut steps: VecDeque<Vec<Runs<'a>>>,
+        full: &'a [AtomicBool],
         is_all: bool,
     ) -> Self {
-        let none = || Box::new(std::iter::empty()) as Runs<'a>;
+        let files = steps.pop_front().unwrap_or_default();
         Feed {
             dump,
-            runs: BatchRuns::new(steps.pop_front().unwrap_or_else(none)),
+            files: files.into_iter().map(BatchRuns::new).collect(),
             step: first,
+            turn: 0,
             later: steps,
+            full,
             lost: Vec::new(),
             may_end_early: dump.is_sequential(),
             reads_ahead: is_all,
@@ -76,12 +84,11 @@ impl<'a> Feed<'a> {
     fn fill(&mut self, batch: &mut Batch) -> bool {
         self.drop_lost();
         let first = loop {
-            self.runs.next_into(batch_pages(self.dump.page_size()), &mut batch.runs);
-            if let Some(first) = batch.runs.first() {
+            if let Some(first) = self.next_of_step(batch) {
                 break first;
             }
             let Some(next) = self.later.pop_front() else { return false };
-            self.runs = BatchRuns::new(next);
+            self.files = next.into_iter().map(BatchRuns::new).collect();
             self.step += 1;
         };
         batch.step = self.step;
@@ -89,9 +96,30 @@ impl<'a> Feed<'a> {
             let loaded = batch.loaded.get_or_insert_with(LoadedPages::of_elf);
             loaded.load(self.dump, &batch.runs);
         } else if self.reads_ahead {
-            self.dump.read_ahead(first.start);
+            self.dump.read_ahead(first);
         }
         true
+    }
+
+    /// Puts the next pages of this step into `batch`; returns the first of them, if there are any.
+    fn next_of_step(&mut self, batch: &mut Batch) -> Option<Pfn> {
+        let most = batch_pages(self.dump.page_size());
+        batch.runs.clear();
+        for _ in 0..self.files.len() {
+            let is_full = self.full.get(self.turn).is_some_and(|full| full.load(Ordering::Relaxed));
+            if let Some(runs) = self.files.get_mut(self.turn).filter(|_| !is_full) {
+                runs.next_into(most, &mut batch.runs);
+            }
+            batch.file = self.turn;
+            let first = batch.runs.first().map(|run| run.start);
+            if first.is_none() || !self.dump.is_sequential() {
+                self.turn = (self.turn + 1) % self.files.len();
+            }
+            if first.is_some() {
+                return first;
+            }
+        }
+        None
     }
 
     /// Drops the pages after the end of a stream, once it has ended.
@@ -101,10 +129,13 @@ impl<'a> Feed<'a> {
         }
         let Some(there) = self.dump.kept_by_ended_stream() else { return };
         self.may_end_early = false;
-        let all = self.runs.take_rest();
-        self.lost = without(all.clone(), &there);
-        let left = without(all, &self.lost);
-        self.runs = BatchRuns::new(Box::new(left.into_iter()));
+        for file in &mut self.files {
+            let all = file.take_rest();
+            let lost = without(all.clone(), &there);
+            let left = without(all, &lost);
+            self.lost.extend(lost);
+            *file = BatchRuns::new(Box::new(left.into_iter()));
+        }
     }
 }
 

@@ -49,6 +49,22 @@ impl PageCounts {
         }
     }
 
+    /// Adds the numbers of other pages.
+    pub(crate) fn add(&mut self, other: &PageCounts) {
+        self.present += other.present;
+        self.excluded += other.excluded;
+        self.kept += other.kept;
+        self.zero += other.zero;
+        self.compressed += other.compressed;
+        self.raw += other.raw;
+        self.copied += other.copied;
+        self.unreadable += other.unreadable;
+        self.stored_bytes += other.stored_bytes;
+        if self.first_unreadable.is_none() {
+            self.first_unreadable.clone_from(&other.first_unreadable);
+        }
+    }
+
     /// The number of pages dealt with so far.
     #[must_use]
     pub fn done(&self) -> u64 {
@@ -121,6 +137,14 @@ pub enum IncompleteReason {
     Scattered {
         /// The maximum number of runs.
         limit: usize,
+    },
+    /// A file of a split set takes no more pages; the others do.
+    #[error("file {number} of the split set: {reason}")]
+    SplitFile {
+        /// Which file it is, from 1 on.
+        number: usize,
+        /// Why it takes no more.
+        reason: Box<IncompleteReason>,
     },
     /// The caller asked to stop.
     #[error("interrupted")]

@@ -48,3 +48,29 @@ impl EarlyWrites<Batch> for DataWrites {
         self.output.write_at(start, data).is_ok()
     }
 }
+
+/// The same for the files of a split set.
+pub(crate) struct SetWrites(Vec<DataWrites>);
+
+impl SetWrites {
+    pub(crate) fn new(files: Vec<DataWrites>) -> Self {
+        SetWrites(files)
+    }
+
+    /// One past the last byte of each file that may have been written.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(DataWrites::reached)
+    }
+}
+
+impl EarlyWrites<Batch> for SetWrites {
+    fn place(&self, batch: &mut Batch) {
+        if let Some(file) = self.0.get(batch.file) {
+            file.place(batch);
+        }
+    }
+
+    fn write(&self, batch: &Batch) -> bool {
+        self.0.get(batch.file).is_some_and(|file| file.write(batch))
+    }
+}

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{KdumpSubHeader, PAGE_DESC_BYTES};
 use crate::format::wire::StructLayout;
-use crate::pages::{PageSize, Pfn};
+use crate::pages::{PageSize, Pfn, PfnRange};
 
 /// The facts that determine the layout of a file.
 #[derive(Debug, Clone)]
@@ -27,7 +27,9 @@ pub(crate) struct Contents {
     pub eraseinfo: Option<Range<u64>>,
     /// One past the highest pfn.
     pub max_mapnr: Pfn,
-    /// The number of pages to store: the maximum number of descriptors.
+    /// The number of pages to store: the maximum number of descriptors. In a split set, that of all its
+    /// files: each has its data where the file that they are joined to has it. makedumpfile knows the
+    /// shared page of zeros by that (`reassemble_kdump_pages`).
     pub pages: u64,
 }
 
@@ -122,6 +124,21 @@ impl KdumpLayout {
             data,
         })
     }
+
+    /// The layout of the file of a split set that has the pages of `pfns`. Only the sub header differs.
+    pub(crate) fn of_split_file(&self, pfns: PfnRange) -> KdumpLayout {
+        let (start, end) = (pfns.start.get(), pfns.end.get());
+        let obsolete = |pfn: u64| pfn.min(u64::from(u32::MAX));
+        let sub_header = KdumpSubHeader {
+            split: 1,
+            start_pfn: obsolete(start),
+            end_pfn: obsolete(end),
+            start_pfn_64: start,
+            end_pfn_64: end,
+            ..self.sub_header.clone()
+        };
+        KdumpLayout { sub_header, ..self.clone() }
+    }
 }
 
 /// Blocks and sizes are `int` in C: 31 bits.
@@ -136,6 +153,7 @@ fn narrow(field: &'static str, value: u64) -> Result<u32> {
 mod tests {
     use super::*;
     use crate::format::wire::ByteOrder;
+    use crate::pages::Span;
 
     fn contents() -> Contents {
         Contents {
@@ -209,6 +227,25 @@ mod tests {
         assert_eq!(plan.sub_header.max_mapnr_32(), u32::MAX);
         assert_eq!(plan.sub_header.max_mapnr_64, (1 << 32) + 5);
         assert_eq!(plan.bitmap_blocks, 2 * (131072 + 1));
+    }
+
+    #[test]
+    fn the_files_of_a_split_set_differ_in_their_pfns_alone() {
+        let whole = KdumpLayout::new(&contents()).unwrap();
+        let file = whole.of_split_file(Span::new(Pfn::new(64), Pfn::new(1 << 33)));
+        let expected = KdumpSubHeader {
+            split: 1,
+            start_pfn: 64,
+            end_pfn: 0xffff_ffff,
+            start_pfn_64: 64,
+            end_pfn_64: 1 << 33,
+            ..whole.sub_header.clone()
+        };
+        assert_eq!(file.sub_header, expected);
+        assert_eq!(KdumpLayout { sub_header: whole.sub_header.clone(), ..file }, whole);
+        for layout in [StructLayout::Packed32, StructLayout::Padded32(ByteOrder::Big)] {
+            expected.check(layout).unwrap();
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Everything that is decided before a byte is written.
 
+use std::sync::Arc;
+
 use crate::dump::Dump;
 use crate::error::{Error, Result};
 use crate::format::kdump::{DiskDumpHeader, PAGE_DESC_BYTES};
+use crate::pages::PfnRange;
 use crate::pages::page_set::PageSet;
 use crate::pipeline::MAX_THREADS;
 use crate::pipeline::outcome::PageCounts;
@@ -12,6 +15,8 @@ use crate::sink::Sink;
 use crate::to_kdump::ConvertOptions;
 use crate::to_kdump::header;
 use crate::to_kdump::layout::{Contents, KdumpLayout};
+use crate::to_kdump::limits::Limits;
+use crate::to_kdump::split::pfn_ranges;
 use crate::to_kdump::utsname::UtsnameCapture;
 use crate::to_kdump::writer::{Writer, can_compact};
 
@@ -26,35 +31,29 @@ pub(super) struct Plan<'a> {
     pub(super) header: DiskDumpHeader,
     pub(super) utsname: UtsnameCapture,
     pub(super) counts: PageCounts,
-    pub(super) limits: Limits,
-    /// The pages that have a place in the descriptor table at first, which the writer gets, and where they
+    /// The file, or the files of a split set.
+    pub(super) files: Vec<FilePlan>,
+    /// The pages that have a place in a descriptor table at first, which the writers get, and where they
     /// end.
-    planned: PageSet,
+    planned: Arc<PageSet>,
     pub(super) planned_end: PagePosition,
     pub(super) warnings: Vec<String>,
 }
 
-/// How many bytes the file may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// As the caller asked.
-    pub(super) max_size: Option<u64>,
-    /// As the device has.
-    pub(super) capacity: Option<u64>,
-}
-
-impl Limits {
-    /// The smaller one.
-    pub(super) fn least(self) -> Option<u64> {
-        [self.max_size, self.capacity].into_iter().flatten().min()
-    }
+/// What is decided for each file.
+#[derive(Debug)]
+pub(super) struct FilePlan {
+    /// The pages that may be in it.
+    pub(super) pfns: PfnRange,
+    pub(super) limits: Limits,
 }
 
 impl<'a> Plan<'a> {
-    /// Selects the pages to keep, lays the file out, and fills in its header.
+    /// Selects the pages to keep, lays the file out, and fills in its header. Several `sinks` are those
+    /// of a split set.
     pub(super) fn prepare(
         dump: &'a Dump,
-        sink: &mut dyn Sink,
+        sinks: &mut [&mut dyn Sink],
         options: &'a ConvertOptions,
     ) -> Result<Self> {
         let request = SelectRequest {
@@ -68,7 +67,7 @@ impl<'a> Plan<'a> {
         let mut order = std::mem::take(&mut selection.order);
         if dump.is_sequential() {
             order = PageOrder::default();
-        } else if !sink.can_rewrite() {
+        } else if !sinks.iter().all(|sink| sink.can_rewrite()) {
             order = order.with_classes_together();
         }
         let mut contents = Contents {
@@ -85,13 +84,27 @@ impl<'a> Plan<'a> {
             // bytes; the unused part of the table is a hole.
             pages: counts.kept,
         };
-        let room = sink.room();
-        let limits = Limits { max_size: options.max_size, capacity: room.capacity };
-        let most_pages = most_pages(&contents, limits, room.free, can_compact(sink))?;
+        let limits =
+            |sink: &dyn Sink| Limits { max_size: options.max_size, capacity: sink.room().capacity };
+        let most_pages = match sinks {
+            [sink] => {
+                let free = sink.room().free;
+                most_pages(&contents, limits(&**sink), free, can_compact(&mut **sink))?
+            }
+            // The bitmaps of all files are the same, so no file can do with fewer pages.
+            _ => u64::MAX,
+        };
         let (planned, planned_end) = order.first(dump, &selection.excluded, most_pages);
+        let ranges = pfn_ranges(&planned, contents.max_mapnr, sinks.len());
+        let files: Vec<FilePlan> = ranges
+            .into_iter()
+            .zip(sinks.iter())
+            .map(|(pfns, sink)| FilePlan { pfns, limits: limits(&**sink) })
+            .collect();
         contents.pages = contents.pages.min(most_pages);
         let layout = KdumpLayout::new(&contents)?;
-        if let Some(limit) = limits.least().filter(|&limit| layout.data > limit) {
+        let least = files.iter().filter_map(|file| file.limits.least()).min();
+        if let Some(limit) = least.filter(|&limit| layout.data > limit) {
             return Err(Error::TooLarge { needed: layout.data, limit });
         }
         let mut warnings = selection.warnings.clone();
@@ -108,23 +121,37 @@ impl<'a> Plan<'a> {
             header,
             utsname,
             counts,
-            limits,
-            planned,
+            files,
+            planned: planned.into(),
             planned_end,
             warnings,
         })
     }
 
-    /// A writer for the file that is planned.
-    pub(super) fn writer<'s>(&mut self, sink: &'s mut dyn Sink) -> Writer<'s> {
-        Writer::new(
-            self.layout.clone(),
-            self.dump.layout(),
-            std::mem::take(&mut self.planned),
-            self.limits.least(),
-            self.options.sync_interval,
-            sink,
-        )
+    /// Whether a split set is planned.
+    pub(super) fn is_split(&self) -> bool {
+        self.files.len() > 1
+    }
+
+    /// A writer for each file that is planned.
+    pub(super) fn writers<'s>(&mut self, sinks: &'s mut [&mut dyn Sink]) -> Vec<Writer<'s>> {
+        let planned = std::mem::take(&mut self.planned);
+        let files = self.files.iter().zip(sinks);
+        let writer = |(file, sink): (&FilePlan, &'s mut &mut dyn Sink)| {
+            let split = self.is_split().then_some(file.pfns);
+            let layout =
+                split.map_or_else(|| self.layout.clone(), |pfns| self.layout.of_split_file(pfns));
+            Writer::new(
+                layout,
+                self.dump.layout(),
+                planned.clone(),
+                split,
+                file.limits,
+                self.options.sync_interval,
+                &mut **sink,
+            )
+        };
+        files.map(writer).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::Codec;
 use crate::format::dump_level::DumpLevel;
 use crate::pages::page_set::PageSet;
-use crate::pages::{PageSize, Pfn};
+use crate::pages::{PageSize, Pfn, PfnRange};
 use crate::pipeline::outcome::{IncompleteReason, PageCounts};
 use crate::select::{Census, WriteOrder};
 
@@ -43,11 +43,36 @@ pub struct ConvertReport {
     /// Whether the output is a flattened stream that ends without its end mark, as it lacks descriptors of
     /// too many pages: only [`unflatten`](crate::unflatten()) makes a file of it.
     pub is_broken_stream: bool,
+    /// The files of the split set, in the order of their sinks; empty unless it is one.
+    pub split_files: Vec<SplitFile>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
+/// A file of a split set.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SplitFile {
+    /// The pages that may be in it.
+    pub pfns: PfnRange,
+    /// The number of pages that are in it.
+    pub pages: u64,
+    /// The number of kept pages that it lacks: they are unreadable, or were not written.
+    pub missing_pages: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+}
+
 impl ConvertReport {
+    /// Bytes of each file that was written.
+    #[must_use]
+    pub fn bytes_of_files(&self) -> Vec<u64> {
+        match self.split_files.as_slice() {
+            [] => vec![self.output_bytes],
+            files => files.iter().map(|file| file.file_bytes).collect(),
+        }
+    }
+
     /// Whether anything is missing from the dump that it should contain.
     #[must_use]
     pub fn incomplete(&self) -> bool {

@@ -7,16 +7,17 @@
 
 use crate::error::Result;
 use crate::format::kdump::PAGE_DESC_BYTES;
-use crate::pages::{Pfn, Position, Span, at_most};
+use crate::pages::{Pfn, PfnRange, Position, Span, at_most};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::feed::{self, Feed, batch_pages};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::pipeline::{EarlyWrites, MAX_THREADS};
 use crate::progress::{Progress, Stage};
 use crate::select::priority::PagePosition;
+use crate::to_kdump::limits::Full;
 use crate::to_kdump::plan::Plan;
 use crate::to_kdump::worker::Worker;
-use crate::to_kdump::writer::{Full, Writer};
+use crate::to_kdump::writer::Writer;
 
 /// Another round is worthwhile if it makes more use of one part in this many of the file.
 const LEAST_GAIN_SHARE: u64 = 128;
@@ -28,7 +29,7 @@ pub(super) struct Reached {
     /// All pages before it were written, or are unreadable.
     pub(super) position: PagePosition,
     /// How many pages those are.
-    pages: u64,
+    pub(super) pages: u64,
 }
 
 /// The results of writing the pages.
@@ -40,12 +41,23 @@ pub(super) struct Written {
 }
 
 impl Plan<'_> {
-    fn workers(&self) -> Result<Vec<Worker<'_>>> {
+    pub(super) fn workers(&self) -> Result<Vec<Worker<'_>>> {
         let batches = self.counts.kept.div_ceil(batch_pages(self.dump.page_size()));
         let useful = at_most(batches, MAX_THREADS);
         let threads = self.options.threads.min(useful).max(1);
         let level = self.selection.level_of_kept();
         (0..threads).map(|_| Worker::new(self.dump, &self.utsname, level, self.options)).collect()
+    }
+
+    /// Writes the headers as far as they are known; returns how many bytes of the notes could not be
+    /// read.
+    pub(super) fn begin(&self, writer: &mut Writer<'_>) -> Result<u64> {
+        let mut lost_note_bytes = 0;
+        writer.begin(&self.header, self.dump.present(), &mut |write| {
+            lost_note_bytes = self.dump.copy_notes(write)?;
+            Ok(())
+        })?;
+        Ok(lost_note_bytes)
     }
 
     /// Writes the headers as far as they are known, and all pages.
@@ -57,14 +69,9 @@ impl Plan<'_> {
         // Before anything is written: the codec may not have the level.
         let mut workers = Some(self.workers()?);
         self.dump.expect_forward_pass();
-        let mut lost_note_bytes = 0;
-        writer.begin(&self.header, self.dump.present(), &mut |write| {
-            lost_note_bytes = self.dump.copy_notes(write)?;
-            Ok(())
-        })?;
-        let (counts, position) = (self.counts.clone(), PagePosition::START);
+        let lost_note_bytes = self.begin(writer)?;
         let mut work = Work {
-            reached: Reached { counts, position, pages: 0 },
+            reached: Reached::start(self.counts.clone()),
             safe: None,
             end: self.planned_end,
             pages_at_last_round: None,
@@ -111,9 +118,10 @@ impl Plan<'_> {
         show(&work.reached.counts);
         let excluded = &self.selection.excluded;
         let from = work.reached.position;
-        let steps = self.order.between(self.dump, excluded, from, work.end);
+        let steps = self.order.between(self.dump, excluded, PfnRange::ALL, from, work.end);
+        let steps = steps.into_iter().map(|step| vec![step]).collect();
         let is_all = excluded.count() == 0 && self.order.steps() == 1;
-        let mut feed = Feed::of_steps(self.dump, from.step(), steps, is_all);
+        let mut feed = Feed::of_steps(self.dump, from.step(), steps, &[], is_all);
         let cancel = &self.options.cancel;
         let early = writer.early_writes();
         let mut undo = early.as_ref();
@@ -126,7 +134,7 @@ impl Plan<'_> {
             let pushed = writer.push(batch, is_written);
             work.reached.advance(batch, pushed.pages);
             if let Some(full) = pushed.stop {
-                return Err(self.reason(full));
+                return Err(writer.reason(full));
             }
             if writer.checkpoint().map_err(IncompleteReason::Output)? {
                 work.safe = Some(work.reached.clone());
@@ -138,34 +146,18 @@ impl Plan<'_> {
         if stop.is_ok() {
             work.lost = feed.into_lost();
             if work.end < self.order.end() {
-                return Err(self.reason(Full::Space));
+                return Err(writer.reason(Full::Space));
             }
             work.reached.position = work.end;
         }
         stop
     }
 
-    /// Why the file is full.
-    fn reason(&self, full: Full) -> IncompleteReason {
-        match (full, self.limits.max_size, self.limits.capacity) {
-            (Full::Failed(error), ..) => IncompleteReason::Output(error),
-            (Full::Space, Some(limit), None) => IncompleteReason::MaxSize { limit },
-            (Full::Space, Some(limit), Some(bytes)) if limit <= bytes => {
-                IncompleteReason::MaxSize { limit }
-            }
-            (Full::Space, _, Some(bytes)) => IncompleteReason::Capacity { bytes },
-            // The table was planned for the space that was free.
-            (Full::Space, None, None) => {
-                IncompleteReason::Output(std::io::ErrorKind::StorageFull.into())
-            }
-        }
-    }
-
     /// Gives the space of descriptors of pages that do not fit any more to the pages that are next;
     /// returns whether that is worthwhile.
     fn make_room(&self, work: &mut Work, writer: &mut Writer<'_>) -> Result<bool> {
         let pages = work.reached.pages;
-        let planned = writer.planned().count();
+        let planned = writer.planned_pages();
         let gap = planned.saturating_sub(pages) * PAGE_DESC_BYTES as u64;
         let has_progressed = work.pages_at_last_round.replace(pages) != Some(pages);
         if !has_progressed
@@ -197,8 +189,13 @@ struct Work {
 }
 
 impl Reached {
+    /// Before the first page.
+    pub(super) fn start(counts: PageCounts) -> Self {
+        Reached { counts, position: PagePosition::START, pages: 0 }
+    }
+
     /// After the first `pages` pages of `batch`.
-    fn advance(&mut self, batch: &Batch, pages: usize) {
+    pub(super) fn advance(&mut self, batch: &Batch, pages: usize) {
         batch.count_first(pages, &mut self.counts);
         self.pages += pages as u64;
         let end = batch.runs.last().map_or(Pfn::ZERO, |run| run.end);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::kdump::DUMP_DH_COMPRESSED_INCOMPLETE;
+use crate::pages::PfnRange;
 use crate::pipeline::outcome::IncompleteReason;
 use crate::to_kdump::plan::Plan;
 use crate::to_kdump::report::ConvertReport;
@@ -79,6 +80,7 @@ impl Plan<'_> {
             reasons,
             cut_short,
             is_broken_stream,
+            split_files: Vec::new(),
             warnings: self.warnings,
         })
     }
@@ -91,7 +93,7 @@ impl Plan<'_> {
         reached: &Reached,
         reasons: &[IncompleteReason],
     ) -> Result<()> {
-        let missing = writer.planned().count() - reached.counts.written();
+        let missing = writer.planned_pages() - reached.counts.written();
         if writer.can_rewrite() {
             writer.flush()?;
             return if missing > 0 && writer.can_compact() { writer.compact() } else { Ok(()) };
@@ -102,7 +104,7 @@ impl Plan<'_> {
         } else {
             let excluded = &self.selection.excluded;
             let (from, to) = (reached.position, self.planned_end);
-            let steps = self.order.between(self.dump, excluded, from, to);
+            let steps = self.order.between(self.dump, excluded, PfnRange::ALL, from, to);
             steps.into_iter().flatten().try_for_each(|run| writer.push_unreadable(run))?;
         }
         writer.flush()

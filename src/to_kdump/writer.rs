@@ -10,8 +10,11 @@
 //! The final main header comes last: until then, a file says "incomplete". A stream cannot be
 //! rewritten, so the few bytes of its header that depend on the end are written last.
 
+mod compaction;
+
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dump::Runs;
@@ -20,14 +23,16 @@ use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, KdumpSubHeader, PAGE_DESC_BYTES, PageDesc,
 };
 use crate::format::wire::StructLayout;
-use crate::kdump_tables::{Entry, Tables, compact, write_bitmap};
+use crate::kdump_tables::write_bitmap;
 use crate::pages::page_set::PageSet;
-use crate::pages::{FileOffset, Pfn, PfnRange, Position};
+use crate::pages::{Pfn, PfnRange, Position};
 use crate::pipeline::batch::{Batch, Outcome};
+use crate::pipeline::outcome::IncompleteReason;
 use crate::sink::{FileEnd, Sink, Space};
 use crate::to_kdump::descriptors::Descriptors;
 use crate::to_kdump::early_writes::DataWrites;
 use crate::to_kdump::layout::KdumpLayout;
+use crate::to_kdump::limits::{Full, Limits};
 
 /// Bytes that are written at a time once an output has no room for all of a batch.
 const SMALL_WRITE_BYTES: usize = 64 << 10;
@@ -40,9 +45,13 @@ pub(crate) struct Writer<'a> {
     layout: KdumpLayout,
     struct_layout: StructLayout,
     sink: &'a mut dyn Sink,
-    /// The pages that have a place in the descriptor table.
-    planned: PageSet,
+    /// The pages of the 2nd bitmap.
+    planned: Arc<PageSet>,
+    /// The pfns of this file of a split set: the planned pages among them have a place in the descriptor
+    /// table. `None` if it is no such file.
+    split: Option<PfnRange>,
     descriptors: Descriptors,
+    limits: Limits,
     /// Where the data of the next pages goes; its end is the most that the file may take.
     space: Range<u64>,
     /// One past the highest page that was pushed.
@@ -59,37 +68,30 @@ pub(crate) struct Writer<'a> {
 }
 
 /// How much of a batch was written.
-pub(crate) struct Pushed {
+pub(super) struct Pushed {
     /// The first pages that were written.
     pub(crate) pages: usize,
     /// Why it is not all of them.
-    pub(crate) stop: Option<Full>,
-}
-
-/// Why an output takes no more.
-#[derive(Debug)]
-pub(crate) enum Full {
-    /// The file would become too large.
-    Space,
-    /// Writing failed.
-    Failed(io::Error),
+    pub(super) stop: Option<Full>,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer of a file in which the `planned` pages have descriptors, and that may have `limit`
-    /// bytes.
-    pub(crate) fn new(
+    /// A writer of a file in which the `planned` pages have descriptors, or those of them that are in the
+    /// pfns `split`, and that has these `limits`.
+    pub(super) fn new(
         layout: KdumpLayout,
         struct_layout: StructLayout,
-        planned: PageSet,
-        limit: Option<u64>,
+        planned: Arc<PageSet>,
+        split: Option<PfnRange>,
+        limits: Limits,
         sync_interval: Option<Duration>,
         sink: &'a mut dyn Sink,
     ) -> Self {
         Writer {
             sink,
             descriptors: Descriptors::new(layout.descriptors.start),
-            space: layout.data..limit.unwrap_or(u64::MAX),
+            space: layout.data..limits.least().unwrap_or(u64::MAX),
+            limits,
             data: layout.zero_page.unwrap_or(layout.data)..layout.data,
             is_broken: false,
             pages_end: Pfn::ZERO,
@@ -97,6 +99,7 @@ impl<'a> Writer<'a> {
             synced: Instant::now(),
             written_pages: None,
             planned,
+            split,
             layout,
             struct_layout,
         }
@@ -107,9 +110,15 @@ impl<'a> Writer<'a> {
         self.sink.can_rewrite()
     }
 
-    /// Whether the tables can be put in order once they are written.
+    /// Whether the tables can be put in order once they are written. Not in a split set: all its files
+    /// have the same bitmaps.
     pub(crate) fn can_compact(&mut self) -> bool {
-        can_compact(self.sink)
+        self.split.is_none() && can_compact(self.sink)
+    }
+
+    /// Why it takes no more.
+    pub(super) fn reason(&self, full: Full) -> IncompleteReason {
+        self.limits.reason(full)
     }
 
     /// The size of the file so far, in bytes.
@@ -117,9 +126,18 @@ impl<'a> Writer<'a> {
         self.data.end
     }
 
-    /// The pages that have a place in the descriptor table.
-    pub(crate) fn planned(&self) -> &PageSet {
-        &self.planned
+    /// The number of pages that have a place in the descriptor table.
+    pub(crate) fn planned_pages(&self) -> u64 {
+        match self.split {
+            Some(pfns) => self.planned.rank(pfns.end) - self.planned.rank(pfns.start),
+            None => self.planned.count(),
+        }
+    }
+
+    /// The place of a page's descriptor in the table.
+    fn rank(&self, pfn: Pfn) -> u64 {
+        let before = self.split.map_or(0, |pfns| self.planned.rank(pfns.start));
+        self.planned.rank(pfn) - before
     }
 
     /// Writes everything that precedes the page data, and reserves space for the descriptors.
@@ -160,7 +178,7 @@ impl<'a> Writer<'a> {
         let end_bytes = 2 * self.descriptors.most_bytes() + u64::from(self.layout.block_size);
         self.sink.reserve(Space::End(end_bytes))?;
         let start = self.layout.descriptors.start;
-        let bytes = self.planned.count() * PAGE_DESC_BYTES as u64;
+        let bytes = self.planned_pages() * PAGE_DESC_BYTES as u64;
         self.sink.reserve(Space::Range(start..start + bytes))
     }
 
@@ -212,7 +230,7 @@ impl<'a> Writer<'a> {
 
     /// Appends the pages of `batch`, or as many of the first ones as there is room for. Their data may
     /// be written already.
-    pub(crate) fn push(&mut self, batch: &Batch, is_written: bool) -> Pushed {
+    pub(super) fn push(&mut self, batch: &Batch, is_written: bool) -> Pushed {
         let room = self.space.end.saturating_sub(self.space.start);
         let (pages, bytes) = batch.fitting(room);
         let (data, _) = batch.data().split_at(bytes);
@@ -228,11 +246,11 @@ impl<'a> Writer<'a> {
         let mut run_end = Pfn::ZERO;
         let mut rank = 0;
         for (pfn, outcome) in batch.pages().take(pushed.pages) {
-            rank = if pfn == run_end && rank > 0 { rank + 1 } else { self.planned.rank(pfn) };
+            rank = if pfn == run_end && rank > 0 { rank + 1 } else { self.rank(pfn) };
             run_end = pfn + 1;
             self.pages_end = self.pages_end.max(run_end);
             let desc = match outcome {
-                Outcome::Unreadable if self.sink.can_rewrite() => continue,
+                Outcome::Unreadable if self.split.is_none() && self.sink.can_rewrite() => continue,
                 Outcome::Unreadable => PageDesc::UNREADABLE,
                 Outcome::Zero => self.zero_page(),
                 Outcome::Stored(stored) => {
@@ -300,7 +318,7 @@ impl<'a> Writer<'a> {
     /// Adds descriptors of pages that are unreadable.
     pub(crate) fn push_unreadable(&mut self, run: PfnRange) -> Result<()> {
         let order = self.struct_layout.byte_order();
-        let first = self.planned.rank(run.start);
+        let first = self.rank(run.start);
         for rank in first..first + run.len() {
             self.descriptors.push(rank, PageDesc::UNREADABLE, order);
             self.checkpoint().map_err(Error::write("the page descriptors"))?;
@@ -320,59 +338,8 @@ impl<'a> Writer<'a> {
 
     /// Where the descriptor table ends.
     fn table_end(&self) -> u64 {
-        let pages = self.written_pages.unwrap_or(self.planned.count());
+        let pages = self.written_pages.unwrap_or(self.planned_pages());
         self.layout.descriptors.start + pages * PAGE_DESC_BYTES as u64
-    }
-
-    fn tables(&self) -> Tables {
-        Tables {
-            bitmap2: self.layout.bitmap2.clone().into(),
-            descriptors: FileOffset::new(self.layout.descriptors.start),
-            byte_order: self.struct_layout.byte_order(),
-        }
-    }
-
-    /// Plans fewer pages, which are some of those planned before. The space of the other descriptors
-    /// becomes free for data. Returns whether that worked: else the tables are in order, and nothing
-    /// more can be written.
-    pub(crate) fn replan(&mut self, planned: PageSet) -> Result<bool> {
-        let old_end = self.table_end();
-        let is_whole = !self.sink.keeps_bytes() || {
-            let tables = self.tables();
-            let keep = &mut |entry: &Entry| planned.contains(entry.pfn);
-            let compacted = compact(self.sink, &tables, &self.planned, keep);
-            let compacted = compacted.map_err(Error::write("the page descriptors"))?;
-            compacted.failure.is_none() && compacted.pages == planned.count()
-        };
-        self.planned = planned;
-        let gap = self.table_end()..old_end;
-        if !is_whole || self.sink.clear(gap.clone()).is_err() {
-            return Ok(false);
-        }
-        // What goes into the gap makes the file no larger. On a full disk, its space serves any offset.
-        if self.space.end != u64::MAX {
-            self.space = gap.clone();
-        }
-        self.data.start = self.data.start.min(gap.start);
-        Ok(true)
-    }
-
-    /// Removes the pages that were not written from the tables.
-    pub(crate) fn compact(&mut self) -> Result<()> {
-        if !self.sink.keeps_bytes() {
-            return Ok(());
-        }
-        // A stream may have promised far more pages than came: none of those has a descriptor.
-        let bitmap2 = self.layout.bitmap2.clone();
-        let after = bitmap2.start + self.pages_end.get().div_ceil(8);
-        self.sink.clear(after..bitmap2.end).map_err(Error::write("the 2nd bitmap"))?;
-        self.planned.truncate(self.pages_end);
-        let tables = self.tables();
-        let keep = &mut |entry: &Entry| !entry.is_empty();
-        let compacted = compact(self.sink, &tables, &self.planned, keep);
-        let compacted = compacted.map_err(Error::write("the page descriptors"))?;
-        self.written_pages = Some(compacted.pages);
-        compacted.failure.map_or(Ok(()), |why| Err(Error::write("the page descriptors")(why)))
     }
 
     /// Writes the final header, which says whether the dump is incomplete, after

@@ -135,6 +135,8 @@ fn erased(file: &KdumpFile) -> Option<FileRange> {
 fn check_gap(kdump: &Kdump, index: usize, gap: FileRange, findings: &mut Findings) {
     let Some(file) = kdump.files.get(index).filter(|_| !gap.is_empty()) else { return };
     let bytes = gap.len();
+    // A file of a set has its data where the file has it that the set is joined to.
+    let reserved = kdump.bytes_of_other_descriptors(file).min(bytes);
     let fits = bytes >= PAGE_DESC_BYTES as u64;
     let has_more = fits && kdump.has_descriptor(file, gap.start);
     let (kind, what) = if has_more && file.is_marked_incomplete() {
@@ -148,9 +150,12 @@ fn check_gap(kdump: &Kdump, index: usize, gap: FileRange, findings: &mut Finding
             FindingKind::Bitmap,
             "begin with another descriptor: the 2nd bitmap has fewer pages than there are descriptors",
         )
+    } else if bytes == reserved {
+        return;
     } else {
         (FindingKind::Remark, "are unused")
     };
+    let bytes = bytes - reserved;
     let why =
         format!("{bytes} bytes between the page descriptors and the first page's data {what}");
     findings.push(Finding::new(kind, why).at(gap.start).in_file(index));

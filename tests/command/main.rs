@@ -49,6 +49,7 @@ mod signals;
 #[path = "../common/skip.rs"]
 #[expect(unused_macros, unused_imports, reason = "parts of tests are skipped, not whole tests")]
 mod skip;
+mod split;
 mod spool;
 mod terminal;
 mod unflatten;

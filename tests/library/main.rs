@@ -29,6 +29,7 @@ mod properties;
 mod selection;
 mod small_records;
 mod sparse;
+mod split;
 mod streams;
 mod summary;
 mod testdata;

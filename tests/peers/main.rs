@@ -41,6 +41,7 @@ mod recompress;
 mod schema;
 #[path = "../common/skip.rs"]
 mod skip;
+mod split;
 mod strict;
 mod tools;
 mod types;

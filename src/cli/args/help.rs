@@ -52,8 +52,9 @@ Send a flattened dump through a pipe:
   kdumpconv -l -d 31 /proc/vmcore | ssh host 'cat > vmcore.flat'
 Read a vmcore from a pipe:
   ssh host cat vmcore | kdumpconv - out.kdump
-Join a split set of makedumpfile:
-  kdumpconv part1 --part part2 --part part3 out.kdump
+Split a dump for two disks, and join it:
+  kdumpconv --split -d 31 vmcore /mnt/a/part1 /mnt/b/part2
+  kdumpconv -C keep part1 --part part2 out.kdump
 Convert the vmcore of a guest without a vmcoreinfo device:
   kdumpconv --find-vmcoreinfo vmcore out.kdump
 See how large OUTPUT would be, and what the memory was used for:

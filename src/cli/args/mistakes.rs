@@ -6,7 +6,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
-use super::{help, short_form};
+use super::{Command as Asked, help, short_form};
 use crate::cli::makedumpfile;
 
 /// How a conversion with -R is called.
@@ -42,6 +42,24 @@ pub(crate) fn remove_wrong_tips(error: &mut Error) {
     let given = text_of(error, ContextKind::InvalidArg);
     if !is_similar(&given, &text_of(error, ContextKind::SuggestedArg)) {
         error.remove(ContextKind::SuggestedArg);
+    }
+}
+
+/// Refuses more files than a conversion without --split takes.
+pub(super) fn refuse_files_without_split(
+    command: &Asked,
+    definition: &mut Command,
+) -> Result<(), Error> {
+    match command {
+        Asked::Convert(args) if !args.set.split => match args.set.more_files.first() {
+            Some(file) => {
+                let takes = "convert takes <INPUT> [OUTPUT]";
+                let why = format!("too many arguments: {takes}, not '{}'", file.display());
+                Err(definition.error(ErrorKind::TooManyValues, why))
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
 }
 
@@ -234,7 +252,6 @@ mod tests {
             ("--non-mmap", "leave it out, or call kdumpconv by the name makedumpfile"),
             ("-E", "kdumpconv elf writes an ELF file"),
             ("--dump-dmesg", "kdumpconv dmesg prints the log"),
-            ("--split", "all CPUs write to one file; name one DUMPFILE and omit --split"),
         ] {
             let expected = format!("{option} is an option of makedumpfile: {instead}");
             assert_eq!(tip(&format!("{option} a b")), Some(expected));

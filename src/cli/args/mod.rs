@@ -96,7 +96,9 @@ impl Args {
         let line = short_form::expanded(line, &mut definition)?;
         let matches = definition.try_get_matches_from_mut(&line);
         let args = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
-        args.map_err(|error| mistakes::explained(error, &line, &mut definition))
+        let args = args.map_err(|error| mistakes::explained(error, &line, &mut definition))?;
+        mistakes::refuse_files_without_split(&args.command, &mut definition)?;
+        Ok(args)
     }
 
     /// Whether standard output is where the command writes a dump.

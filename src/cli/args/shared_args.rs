@@ -61,9 +61,9 @@ impl OutputArgs {
         self.output.is_some()
     }
 
-    /// The same options, with the path of `input` as OUTPUT.
-    pub(crate) fn with_path(&self, input: &InputArgs) -> Self {
-        OutputArgs { output: input.input.clone(), ..*self }
+    /// The same options, with `path` as OUTPUT.
+    pub(crate) fn with_path(&self, path: &Path) -> Self {
+        OutputArgs { output: Some(path.to_owned()), ..*self }
     }
 
     /// OUTPUT as messages name it.

@@ -81,14 +81,15 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
         Some(_) if is_selective => job.make_random_for(target, &mut dump, &args.dump.input)?,
         _ => target,
     };
-    let (target, report) = job.write(target, |sink, show| to_elf(&dump, sink, &options, show))?;
+    let (target, report) =
+        job.write(target, |target, show| to_elf(&dump, target.sink(), &options, show))?;
     job.messages.warn(&report.warnings);
 
     let status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = ElfSummary {
         report: &report,
-        published: published.as_ref(),
+        published: &published,
         output: &args.output.name(),
         spooled_bytes: dump.spooled_bytes(),
         seconds: job.seconds(),
@@ -100,7 +101,8 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
 /// How the writing ended.
 struct ElfSummary<'a> {
     report: &'a ElfReport,
-    published: Option<&'a Published>,
+    /// The output; empty if there is none.
+    published: &'a [Published],
     /// OUTPUT as messages name it.
     output: &'a str,
     /// What the input took in a temporary file.
@@ -123,9 +125,7 @@ impl ElfSummary<'_> {
         let report = self.report;
         print_reasons(&report.reasons, &report.pages, true);
         let what = if report.incomplete() { "an incomplete ELF file" } else { "the ELF file" };
-        if let Some(published) = self.published {
-            print_published(published, what, self.output);
-        }
+        self.published.iter().for_each(|published| print_published(published, what, self.output));
     }
 
     /// The summary: one line, and the excluded classes; the counts of pages if there are `details` to

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
         _ => error,
     })?;
     let (target, result) = job
-        .write(target, |sink, show| unflatten(stream, sink, &cancel, show))
+        .write(target, |target, show| unflatten(stream, target.sink(), &cancel, show))
         .with_context(|| args.input.name())?;
     job.messages.warn(&result.warnings);
 
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
     let (exit, published) = job.publish(target, status, &args.output);
     let summary = UnflattenSummary {
         result: &result,
-        published: published.as_ref(),
+        published: &published,
         output: &args.output.name(),
         seconds: job.seconds(),
     };
@@ -100,7 +100,8 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
 /// How it ended.
 struct UnflattenSummary<'a> {
     result: &'a Unflattened,
-    published: Option<&'a Published>,
+    /// The output; empty if there is none.
+    published: &'a [Published],
     /// OUTPUT as messages name it.
     output: &'a str,
     seconds: f64,
@@ -113,9 +114,7 @@ impl UnflattenSummary<'_> {
             print_line(&format!("incomplete: {}", printable(&stop.to_string())));
         }
         let what = if result.stop.is_some() { "an incomplete dump" } else { "the dump" };
-        if let Some(published) = self.published {
-            print_published(published, what, self.output);
-        }
+        self.published.iter().for_each(|published| print_published(published, what, self.output));
         let totals = Totals {
             published: self.published,
             output: self.output,

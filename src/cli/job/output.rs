@@ -1,5 +1,6 @@
 //! Creates, writes and publishes OUTPUT.
 
+use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -22,52 +23,89 @@ use crate::cli::ui::progress::{SYNCING, stage_name};
 
 /// Where a command writes.
 pub(crate) enum Target {
-    /// To OUTPUT.
-    Output(Output),
-    /// Nowhere, in a dry run: the sink only counts.
-    Nowhere { sink: Box<dyn Sink>, is_flattened: bool },
+    /// To OUTPUT, or to the files of a split set.
+    Outputs(OneOrMore<Output>),
+    /// Nowhere, in a dry run: the sinks only count.
+    Nowhere { sinks: OneOrMore<Box<dyn Sink>>, is_flattened: bool },
+}
+
+/// One for OUTPUT, or one for each file of a split set.
+pub(crate) struct OneOrMore<T> {
+    first: T,
+    more: Vec<T>,
+}
+
+impl<T> OneOrMore<T> {
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        std::iter::once(&mut self.first).chain(&mut self.more)
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = T> {
+        std::iter::once(self.first).chain(self.more)
+    }
 }
 
 impl Target {
-    /// The target of a dry run that would write `format`.
-    pub(crate) fn nowhere(format: OutputFormat) -> Self {
+    /// The target of a dry run that would write that many files of `format`.
+    pub(crate) fn nowhere(files: usize, format: OutputFormat) -> Self {
         let is_flattened = format == OutputFormat::Flat;
-        let sink: Box<dyn Sink> = if is_flattened {
-            Box::new(FlattenedSink::new(io::sink()))
-        } else {
-            Box::new(NullSink)
+        let sink = || -> Box<dyn Sink> {
+            if is_flattened { Box::new(FlattenedSink::new(io::sink())) } else { Box::new(NullSink) }
         };
-        Target::Nowhere { sink, is_flattened }
+        let sinks = OneOrMore { first: sink(), more: (1..files).map(|_| sink()).collect() };
+        Target::Nowhere { sinks, is_flattened }
     }
 
+    /// What to write to; of a split set, its first file.
     pub(crate) fn sink(&mut self) -> &mut dyn Sink {
         match self {
-            Target::Output(output) => output.sink(),
-            Target::Nowhere { sink, .. } => &mut **sink,
+            Target::Outputs(outputs) => outputs.first.sink(),
+            Target::Nowhere { sinks, .. } => &mut *sinks.first,
+        }
+    }
+
+    /// What to write to: one sink for each file.
+    pub(crate) fn sinks(&mut self) -> Vec<&mut dyn Sink> {
+        match self {
+            Target::Outputs(outputs) => outputs.iter_mut().map(Output::sink).collect(),
+            Target::Nowhere { sinks, .. } => {
+                sinks.iter_mut().map(|sink| -> &mut dyn Sink { &mut **sink }).collect()
+            }
         }
     }
 
     pub(crate) fn is_flattened(&self) -> bool {
         match self {
-            Target::Output(output) => output.is_flat(),
+            Target::Outputs(outputs) => outputs.iter().any(Output::is_flat),
             Target::Nowhere { is_flattened, .. } => *is_flattened,
         }
     }
 
-    /// The output, if what was written to it can be read back.
-    pub(crate) fn readable(&mut self) -> Option<&mut Output> {
+    /// The outputs, if what was written to them can be read back.
+    pub(crate) fn readable(&mut self) -> Option<Vec<&mut Output>> {
         match self {
-            Target::Output(output) if output.outlives_an_interruption() => Some(output),
-            _ => None,
+            Target::Outputs(outputs) => {
+                let all = outputs.iter().all(Output::outlives_an_interruption);
+                all.then(|| outputs.iter_mut().collect())
+            }
+            Target::Nowhere { .. } => None,
         }
     }
 
     /// Removes what was written.
     pub(crate) fn discard(self) {
-        if let Target::Output(output) = self {
-            let _ = output.discard();
+        if let Target::Outputs(outputs) = self {
+            discard(outputs.into_iter());
         }
     }
+}
+
+fn discard(outputs: impl IntoIterator<Item = Output>) {
+    outputs.into_iter().for_each(|output| drop(output.discard()));
 }
 
 /// How the writing of an output ended.
@@ -109,20 +147,43 @@ impl Job {
         format: OutputFormat,
         cancel: &Arc<AtomicBool>,
     ) -> anyhow::Result<Target> {
-        if overwrites_an_input(inputs, args) {
+        self.create_outputs(inputs, args, &[], format, cancel)
+    }
+
+    /// The same for OUTPUT and `more` files; creates none if one of them cannot be created.
+    ///
+    /// # Errors
+    /// Also [`Usage`] if two of them are the same file.
+    pub(crate) fn create_outputs(
+        &self,
+        inputs: &[Option<&Path>],
+        args: &OutputArgs,
+        more: &[OutputArgs],
+        format: OutputFormat,
+        cancel: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Target> {
+        let mut files = std::iter::once(args).chain(more);
+        if files.clone().any(|file| overwrites_an_input(inputs, file)) {
             return Err(Usage("INPUT and OUTPUT are the same file").into());
         }
-        let output = match args.path() {
-            Some(target) => Output::create(target, format, args.force)?,
-            None => Output::stdout(format)?,
-        };
-        if output.outlives_an_interruption() {
+        refuse_same_file_twice(files.clone())?;
+        let mut outputs = OneOrMore { first: create(args, format)?, more: Vec::new() };
+        for file in files.by_ref().skip(1) {
+            match create(file, format) {
+                Ok(output) => outputs.more.push(output),
+                Err(error) => {
+                    discard(outputs.into_iter());
+                    return Err(error.into());
+                }
+            }
+        }
+        if outputs.iter().any(Output::outlives_an_interruption) {
             if let Err(error) = self.catch_signals(cancel) {
-                let _ = output.discard();
+                discard(outputs.into_iter());
                 return Err(error);
             }
         }
-        Ok(Target::Output(output))
+        Ok(Target::Outputs(outputs))
     }
 
     /// As [`make_random`](Self::make_random), for a `target` that is discarded if it fails. Warns if the
@@ -162,9 +223,9 @@ impl Job {
     pub(crate) fn write<R>(
         &self,
         mut target: Target,
-        work: impl FnOnce(&mut dyn Sink, &mut (dyn FnMut(Progress) + Send)) -> kdumpconv::Result<R>,
+        work: impl FnOnce(&mut Target, &mut (dyn FnMut(Progress) + Send)) -> kdumpconv::Result<R>,
     ) -> kdumpconv::Result<(Target, R)> {
-        match self.with_progress(stage_name(Stage::Writing), |show| work(target.sink(), show)) {
+        match self.with_progress(stage_name(Stage::Writing), |show| work(&mut target, show)) {
             Ok(report) => Ok((target, report)),
             Err(error) => {
                 target.discard();
@@ -173,40 +234,40 @@ impl Job {
         }
     }
 
-    /// Gives the output its name, keeps it as incomplete, or removes it. Returns the exit code and
-    /// what became of the output, `None` in a dry run.
+    /// Gives the outputs their names, keeps them as incomplete, or removes them. Returns the exit code
+    /// and what became of each output; of none in a dry run.
     pub(crate) fn publish(
         &self,
         target: Target,
         status: WriteStatus,
         args: &OutputArgs,
-    ) -> (Exit, Option<Published>) {
+    ) -> (Exit, Vec<Published>) {
         let signal = if status.cancelled { self.caught_signal() } else { None };
         let sync = !args.no_sync;
-        let published = match target {
-            Target::Nowhere { .. } => None,
-            Target::Output(output) => {
-                Some(if status.unusable || signal.is_some_and(signals::discards_output) {
-                    output.discard()
+        let published: Vec<Published> = match target {
+            Target::Nowhere { .. } => Vec::new(),
+            Target::Outputs(outputs) => {
+                if status.unusable || signal.is_some_and(signals::discards_output) {
+                    outputs.into_iter().map(Output::discard).collect()
                 } else {
                     self.with_progress(SYNCING, |_| {
-                        if status.incomplete {
-                            output.keep_incomplete(sync)
-                        } else {
-                            output.publish(sync)
-                        }
+                        let end = |output: Output| match status.incomplete {
+                            true => output.keep_incomplete(sync),
+                            false => output.publish(sync),
+                        };
+                        outputs.into_iter().map(end).collect()
                     })
-                })
+                }
             }
         };
-        let disposition = published.as_ref().map(|published| published.disposition);
-        let exit = match (signal, disposition) {
-            (Some(signal), _) => Exit::Signal(signal),
-            _ if status.unusable => Exit::Failed,
-            (None, Some(Disposition::Removed)) => Exit::Failed,
-            (None, Some(Disposition::Kept)) => Exit::Incomplete,
-            _ if status.incomplete || status.reduced => Exit::Incomplete,
-            _ => Exit::Done,
+        let any = |disposition| published.iter().any(|one| one.disposition == disposition);
+        let exit = match signal {
+            Some(signal) => Exit::Signal(signal),
+            None if status.unusable || any(Disposition::Removed) => Exit::Failed,
+            None if any(Disposition::Kept) || status.incomplete || status.reduced => {
+                Exit::Incomplete
+            }
+            None => Exit::Done,
         };
         (exit, published)
     }
@@ -262,4 +323,27 @@ fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
     let is_target =
         |input: &Option<&Path>| metadata_of(*input, &io::stdin()).and_then(identity) == target;
     target.is_some() && inputs.iter().any(is_target)
+}
+
+/// Creates OUTPUT.
+fn create(args: &OutputArgs, format: OutputFormat) -> kdumpconv::Result<Output> {
+    match args.path() {
+        Some(target) => Output::create(target, format, args.force),
+        None => Output::stdout(format),
+    }
+}
+
+/// Refuses to write one file twice, also under two names.
+fn refuse_same_file_twice<'a>(files: impl Iterator<Item = &'a OutputArgs>) -> anyhow::Result<()> {
+    let mut known = HashSet::new();
+    for path in files.filter_map(OutputArgs::path) {
+        // A file that does not exist yet is known by its folder and its name.
+        let folder = std::fs::canonicalize(folder_of(path)).unwrap_or_default();
+        let new = folder.join(path.file_name().unwrap_or_default());
+        if !known.insert(std::fs::canonicalize(path).unwrap_or(new)) {
+            let why = anyhow::Error::from(Usage("it is named twice as a file to write"));
+            return Err(why.context(path.display().to_string()));
+        }
+    }
+    Ok(())
 }

@@ -22,7 +22,8 @@ pub(crate) struct ConvertJson {
     pub(crate) schema: SchemaVersion,
     /// The input as it was named, or "standard input".
     pub(crate) input: String,
-    /// The file that was written; null if it has no name, was removed, or it was a dry run.
+    /// The file that was written; null if it has no name, was removed, is one of several
+    /// (`split_files`), or it was a dry run.
     pub(crate) output: Option<String>,
     /// Whether it was a dry run, which writes nothing.
     pub(crate) dry_run: bool,
@@ -39,6 +40,8 @@ pub(crate) struct ConvertJson {
     pub(crate) warnings: Vec<String>,
     /// The kind of file.
     pub(crate) format: OutputFormatName,
+    /// The files of the split set that was written; empty without --split.
+    pub(crate) split_files: Vec<SplitFileJson>,
     /// The codec that pages were compressed with.
     pub(crate) codec: CodecName,
     /// In which order the pages were written.
@@ -66,6 +69,24 @@ pub(crate) struct ConvertJson {
     pub(crate) seconds: f64,
     /// Bytes of memory per second.
     pub(crate) bytes_per_second: Rate,
+}
+
+/// A file of a split set.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "SplitFile"))]
+pub(crate) struct SplitFileJson {
+    /// Its name; null if it was removed, or in a dry run.
+    pub(crate) output: Option<String>,
+    /// The first page frame number that may be in it.
+    pub(crate) start_pfn: Count,
+    /// One past the last page frame number that may be in it.
+    pub(crate) end_pfn: Count,
+    /// The number of pages that are in it.
+    pub(crate) pages: Count,
+    /// The number of kept pages that it lacks: they are unreadable, or were not written.
+    pub(crate) missing_pages: Count,
+    /// Bytes of the file.
+    pub(crate) bytes: Count,
 }
 
 /// A kind of file.

@@ -35,7 +35,9 @@ mod verify;
 mod version;
 
 pub(crate) use classes::{Classes, CountedClasses};
-pub(crate) use convert::{ConvertBytes, ConvertJson, OutputFormatName, ReadBackJson};
+pub(crate) use convert::{
+    ConvertBytes, ConvertJson, OutputFormatName, ReadBackJson, SplitFileJson,
+};
 pub(crate) use dmesg::RecordJson;
 pub(crate) use elf::{ElfBytes, ElfJson};
 pub(crate) use error::ErrorJson;

@@ -14,13 +14,15 @@ pub(super) fn equivalent(command: &Command) -> String {
     let line =
         match command {
             Command::Convert(args) => Line::of("convert")
-                .option("-C", Some(args.codec().name()))
+                .option("-C", Some(if args.keeps_codec() { KEEP } else { args.codec().name() }))
                 .excluding(&args.exclude)
                 .option("-L", args.fit)
                 .flag("-F", args.flattened)
                 .flag("-n", args.dry_run)
+                .flag("--split", args.set.split)
                 .option("-j", args.threads.threads)
-                .files(&args.dump.input.input, &args.dump.opening, &args.output),
+                .files(&args.dump.input.input, &args.dump.opening, &args.output)
+                .more_files(&args.set.more_files),
             Command::Elf(args) => Line::of("elf")
                 .excluding(&args.exclude)
                 .flag("-F", args.flattened)
@@ -40,6 +42,9 @@ pub(super) fn equivalent(command: &Command) -> String {
         };
     line.0
 }
+
+/// The codec of INPUT, as `-C` has it.
+const KEEP: &str = "keep";
 
 struct Line(String);
 
@@ -73,14 +78,20 @@ impl Line {
         opening: &OpenArgs,
         output: &'a OutputArgs,
     ) -> Self {
-        let line = self
+        let part = |line: Line, part: &PathBuf| line.option("--part", Some(part.display()));
+        let line = opening.part.iter().fold(self, part);
+        let line = line
             .option("--vmcoreinfo", opening.vmcoreinfo.as_ref().map(|file| file.display()))
             .option("--spool", opening.spool.as_ref().map(|folder| folder.display()))
             .flag("-f", output.force)
             .flag("--", true);
+        line.more_files(inputs.into_iter().chain(&output.output))
+    }
+
+    fn more_files<'a>(self, files: impl IntoIterator<Item = &'a PathBuf>) -> Self {
         let add = |Line(line): Line, file: &PathBuf| {
             Line(format!("{line} {}", shell_quoted(&file.display().to_string())))
         };
-        inputs.into_iter().chain(&output.output).fold(line, add)
+        files.into_iter().fold(self, add)
     }
 }

@@ -55,12 +55,14 @@ const MESSAGE_DEFAULT: u32 = 7;
     override_usage = "makedumpfile [OPTIONS] VMCORE DUMPFILE
        makedumpfile -F [OPTIONS] VMCORE
        makedumpfile -R DUMPFILE < FLATTENED
+       makedumpfile --split [OPTIONS] VMCORE DUMPFILE DUMPFILE...
+       makedumpfile --reassemble DUMPFILE DUMPFILE... DUMPFILE
        makedumpfile --dump-dmesg VMCORE LOGFILE",
     // A command line that a script puts together may have an option twice.
     args_override_self = true,
     infer_long_args = true,
     max_term_width = 100,
-    after_help = "--help has the options that are ignored or refused as well.",
+    after_help = "--help has more options, also those that are ignored or refused.",
     after_long_help = help::long_ending(NAME)
 )]
 struct Makedumpfile {
@@ -108,6 +110,16 @@ struct Makedumpfile {
     #[arg(short = 'R')]
     rearrange: bool,
 
+    /// Write a split set: several DUMPFILEs
+    #[arg(long)]
+    split: bool,
+
+    /// Join a split set: the last DUMPFILE is written
+    ///
+    /// No page is compressed again.
+    #[arg(long)]
+    reassemble: bool,
+
     /// Replace DUMPFILE if it exists
     #[arg(short = 'f')]
     force: bool,
@@ -147,15 +159,15 @@ struct Makedumpfile {
     dump_dmesg: bool,
 
     /// With --dump-dmesg: only what came after a clear
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     partial_dmesg: bool,
 
     /// Count pages by what the kernel used them for
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     mem_usage: bool,
 
     /// Check the arguments and do nothing
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     check_params: bool,
 
     /// Print the version and the codecs
@@ -192,9 +204,10 @@ pub(super) fn run(line: &[OsString]) -> anyhow::Result<Exit> {
     let mut notes = ignored_options(&matches)?;
     let command = asked.translated()?;
     let level = asked.message_level();
-    if asked.elf && asked.levels.are_several() {
+    let what = if asked.elf { "an ELF file" } else { "a split set" };
+    if (asked.elf || asked.split) && asked.levels.are_several() {
         let last = asked.levels.last().bits();
-        notes.push(format!("-d: an ELF file has one level; the last one is used, {last}"));
+        notes.push(format!("-d: {what} has one level; the last one is used, {last}"));
     }
     if level != 0 {
         notes.iter().for_each(|note| print_line(&printable(note)));

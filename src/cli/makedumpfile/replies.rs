@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use kdumpconv::Dump;
 
@@ -21,7 +22,14 @@ use crate::cli::ui::terminal::Stdout;
 pub(super) fn print(command: &Command, level: u32) {
     let Some((what, output)) = written(command) else { return };
     let name = output.path().map_or("STDOUT".to_owned(), |path| path.display().to_string());
-    let saved = format!("The {what} is saved to {}.\n", printable(&name));
+    let saved = match more_files(command) {
+        [] => format!("The {what} is saved to {}.\n", printable(&name)),
+        [more @ .., last] => {
+            let more = more.iter().map(|file| format!("{}, ", file.display()));
+            let names = format!("{name}, {}and {}", more.collect::<String>(), last.display());
+            format!("The {what}s are saved to {}.\n", printable(&names))
+        }
+    };
     let replies: String = [
         dump_level(command).filter(|_| level & MESSAGE_DEBUG != 0),
         Some(saved).filter(|_| level & MESSAGE_COMMON != 0),
@@ -45,6 +53,14 @@ fn written(command: &Command) -> Option<(&'static str, &OutputArgs)> {
         Command::Unflatten(args) => Some(("dumpfile", &args.output)),
         Command::Dmesg(args) => Some(("dmesg log", &args.output)),
         _ => None,
+    }
+}
+
+/// The files of a split set after the first.
+fn more_files(command: &Command) -> &[PathBuf] {
+    match command {
+        Command::Convert(args) => &args.set.more_files,
+        _ => &[],
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::levels::parse_levels;
 use crate::cli::args::shared_args::{DumpArgs, DumpListArgs, InputArgs, OutputArgs, ThreadArgs};
 use crate::cli::commands::convert::args::{CodecArg, Convert};
+use crate::cli::commands::convert::split_args::SplitArgs;
 use crate::cli::commands::dmesg::Dmesg;
 use crate::cli::commands::elf::Elf;
 use crate::cli::commands::info::Info;
@@ -75,6 +76,11 @@ fn flattened(args: &mut Convert) {
     args.output.output = None;
 }
 
+/// --split, with files after the first.
+fn split(args: &mut Convert, files: &[&str]) {
+    args.set = SplitArgs { split: true, more_files: files.iter().map(PathBuf::from).collect() };
+}
+
 #[test]
 fn the_definition_is_sound() {
     definition().debug_assert();
@@ -94,7 +100,7 @@ fn only_the_file_name_makedumpfile_counts() {
 
 /// Command lines, what each is translated to, and its message level.
 fn translations() -> Vec<(&'static str, Command, u32)> {
-    use CodecArg::{Lzo, None, Snappy, Zlib, Zstd};
+    use CodecArg::{Keep, Lzo, None, Snappy, Zlib, Zstd};
     let as_is = |_: &mut Convert| ();
     let threads = |n| move |args: &mut Convert| args.threads = ThreadArgs { threads: Some(n) };
     vec![
@@ -138,6 +144,24 @@ fn translations() -> Vec<(&'static str, Command, u32)> {
         ),
         ("--dry-run --show-stats vmcore out", convert(None, 0, |args| args.dry_run = true), 23),
         ("-D --message-level 0 vmcore out", convert(None, 0, as_is), 8),
+        ("--split -l -d 31 vmcore out b c", convert(Lzo, 31, |args| split(args, &["b", "c"])), 7),
+        (
+            "--split -L 2G --dry-run -d 1,31 vmcore out b",
+            convert(None, 31, |args| {
+                split(args, &["b"]);
+                args.fit = Some(2 << 30);
+                args.dry_run = true;
+            }),
+            7,
+        ),
+        (
+            "--reassemble vmcore b c out -f",
+            convert(Keep, 0, |args| {
+                args.dump.opening.part = vec!["b".into(), "c".into()];
+                args.output.force = true;
+            }),
+            7,
+        ),
         ("-E -d 31 vmcore out", elf(31, |_| ()), 7),
         (
             "-F -E -d 31 vmcore",
@@ -227,6 +251,14 @@ fn command_lines_that_makedumpfile_refuses_are_refused() {
         ("-R -F out", "-R cannot be combined with"),
         ("-R -d 1 out", "-R cannot be combined with"),
         ("-R -d 0,1 out", "-R cannot be combined with"),
+        ("--split vmcore out", "--split expects VMCORE and at least two files to write"),
+        ("--split -F vmcore", "--split cannot be combined with -E or -F"),
+        ("--split -E vmcore out b", "--split cannot be combined with -E or -F"),
+        ("--reassemble vmcore", "--reassemble expects the files of a set"),
+        ("--reassemble -l vmcore b out", "--reassemble cannot be combined with"),
+        ("--reassemble -d 1 vmcore b out", "--reassemble cannot be combined with"),
+        ("--reassemble --dry-run vmcore b out", "--reassemble cannot be combined with"),
+        ("--reassemble --split vmcore b out", "--reassemble cannot be combined with"),
         ("-E -c vmcore out", "-E cannot be combined with -c, -l, -p or -z"),
         ("-E --dry-run vmcore out", "-E cannot be combined with --dry-run or -L"),
         ("-E -L 1G vmcore out", "-E cannot be combined with --dry-run or -L"),

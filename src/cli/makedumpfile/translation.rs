@@ -12,11 +12,15 @@ use crate::cli::args::shared_args::{
     ThreadArgs,
 };
 use crate::cli::commands::convert::args::{CodecArg, Convert};
+use crate::cli::commands::convert::split_args::SplitArgs;
 use crate::cli::commands::dmesg::Dmesg;
 use crate::cli::commands::elf::Elf;
 use crate::cli::commands::info::Info;
 use crate::cli::commands::unflatten::Unflatten;
 use crate::cli::exit::Usage;
+
+/// What --split needs.
+const EXPECTED_SPLIT: &str = "--split expects VMCORE and at least two files to write";
 
 impl Makedumpfile {
     /// The command that does what is asked for.
@@ -31,6 +35,10 @@ impl Makedumpfile {
             Makedumpfile { rearrange: true, .. } => Command::Unflatten(self.unflatten()?),
             Makedumpfile { dump_dmesg: true, .. } => Command::Dmesg(self.dmesg()?),
             Makedumpfile { mem_usage: true, .. } => Command::Info(self.info()?),
+            Makedumpfile { reassemble: true, .. } => {
+                Command::Convert(Box::new(self.reassembling()?))
+            }
+            Makedumpfile { split: true, .. } => Command::Convert(Box::new(self.splitting()?)),
             Makedumpfile { elf: true, .. } => Command::Elf(self.elf()?),
             _ => Command::Convert(Box::new(self.convert()?)),
         })
@@ -96,7 +104,11 @@ impl Makedumpfile {
 
     fn convert(&self) -> Result<Convert, Usage> {
         let (dump, output) = self.dump_and_output()?;
-        Ok(Convert {
+        Ok(self.convert_files(dump, output))
+    }
+
+    fn convert_files(&self, dump: DumpArgs, output: OutputArgs) -> Convert {
+        Convert {
             dump,
             output,
             compress: Some(self.codec()),
@@ -106,6 +118,42 @@ impl Makedumpfile {
             fit: self.fit,
             dry_run: self.dry_run,
             ..Default::default()
+        }
+    }
+
+    fn splitting(&self) -> Result<Convert, Usage> {
+        if self.elf || self.flattened {
+            return Err(Usage("--split cannot be combined with -E or -F"));
+        }
+        let [vmcore, output, more @ ..] = self.files.as_slice() else {
+            return Err(Usage(EXPECTED_SPLIT));
+        };
+        if more.is_empty() {
+            return Err(Usage(EXPECTED_SPLIT));
+        }
+        Ok(Convert {
+            set: SplitArgs { split: true, more_files: more.to_vec() },
+            exclude: ExcludeArgs::of_levels(self.levels.last().into(), self.classes()),
+            ..self.convert_files(self.dump(vmcore), self.output(Some(output)))
+        })
+    }
+
+    fn reassembling(&self) -> Result<Convert, Usage> {
+        let excludes = self.levels.are_several() || self.levels.asked.bits() != 0;
+        let changes_pages = self.codec() != CodecArg::None || excludes || self.exclude_vmemmap;
+        if changes_pages || self.elf || self.flattened || self.dry_run || self.split {
+            return Err(Usage(
+                "--reassemble cannot be combined with -c, -l, -p, -z, -d, -e, -E, -F, --dry-run or --split: it changes no page",
+            ));
+        }
+        let [first, parts @ .., output] = self.files.as_slice() else {
+            return Err(Usage("--reassemble expects the files of a set, and the file to write"));
+        };
+        let mut dump = self.dump(first);
+        dump.opening.part = parts.to_vec();
+        Ok(Convert {
+            compress: Some(CodecArg::Keep),
+            ..self.convert_files(dump, self.output(Some(output)))
         })
     }
 

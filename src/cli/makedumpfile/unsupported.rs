@@ -35,7 +35,7 @@ const fn option(
 
 use Treatment::{Ignored, NotNeeded, Refused};
 
-pub(super) const UNSUPPORTED: [UnsupportedOption; 18] = [
+pub(super) const UNSUPPORTED: [UnsupportedOption; 16] = [
     option("-b", Some("ORDER"), NotNeeded),
     option("--cyclic-buffer", Some("SIZE"), NotNeeded),
     option("--non-cyclic", None, NotNeeded),
@@ -55,18 +55,6 @@ pub(super) const UNSUPPORTED: [UnsupportedOption; 18] = [
     option("--config", Some("FILE"), Refused(FILTERS)),
     option("--eppic", Some("FILE"), Refused(FILTERS)),
     option("--extension", Some("FILE"), Refused(FILTERS)),
-    option(
-        "--split",
-        None,
-        Refused("all CPUs write to one file; name one DUMPFILE and omit --split"),
-    ),
-    option(
-        "--reassemble",
-        None,
-        Refused(
-            "to join a split set, run kdumpconv -l PART1 --part PART2 DUMPFILE, with -c, -l, -p or -z as its pages are compressed",
-        ),
-    ),
     option(
         "-g",
         Some("VMCOREINFO"),

@@ -122,6 +122,7 @@ pub(crate) fn for_reduced(why: &IncompleteReason) -> String {
 /// What to do about an output that takes no more, after what else would help.
 fn for_stop(why: &IncompleteReason, start: &str) -> String {
     let advice = match why {
+        IncompleteReason::SplitFile { reason, .. } => return for_stop(reason, start),
         IncompleteReason::Output(error) => for_unwritable(error, start),
         IncompleteReason::Capacity { .. } => Some(format!("{start}{OTHER_DISK}")),
         _ => None,

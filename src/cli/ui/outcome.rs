@@ -39,9 +39,9 @@ pub(crate) fn accepted_line(why: &IncompleteReason, level: DumpLevel, levels: &L
 }
 
 /// Prints what to do with a stream that ended without its end mark, unless a reason says it.
-pub(crate) fn print_broken_stream(reasons: &[IncompleteReason], published: Option<&Published>) {
+pub(crate) fn print_broken_stream(reasons: &[IncompleteReason], published: &[Published]) {
     if !reasons.iter().any(is_reader_gone) {
-        let path = published.and_then(|published| published.path.as_deref());
+        let path = published.first().and_then(|published| published.path.as_deref());
         let advice = printable(&for_broken_stream(path));
         print_line(&format!("the stream ends without its end mark; {advice}"));
     }
@@ -66,7 +66,7 @@ pub(crate) fn print_published(published: &Published, what: &str, output: &str) {
 
 /// The name under which an output is found: its path, or OUTPUT as messages name it.
 fn output_name(published: &Published, output: &str) -> String {
-    published_name(Some(published)).unwrap_or_else(|| output.to_owned())
+    path_text(published).unwrap_or_else(|| output.to_owned())
 }
 
 /// Bytes of the pages that an output accounts for: those that were processed or excluded. All sizes,
@@ -87,8 +87,8 @@ pub(crate) fn reached(pages: &PageCounts, page_size: PageSize) -> (u64, u64) {
 
 /// What a command made of what.
 pub(crate) struct Totals<'a> {
-    /// `None` after a dry run.
-    pub(crate) published: Option<&'a Published>,
+    /// Each output; none after a dry run.
+    pub(crate) published: &'a [Published],
     /// OUTPUT as messages name it.
     pub(crate) output: &'a str,
     pub(crate) bytes_read: u64,
@@ -103,10 +103,14 @@ impl Totals<'_> {
     /// "out.kdump.incomplete: 90.1 MiB of 351.4 MiB -> 5.0 MiB in 0.08 s"; `None` if nothing was kept.
     pub(crate) fn line(&self) -> Option<String> {
         let Totals { bytes_read, bytes_written, seconds, .. } = *self;
+        let is_removed = |one: &Published| one.disposition == Disposition::Removed;
+        if self.published.iter().any(is_removed) {
+            return None;
+        }
+        let names = self.published.iter().map(|one| printable(&output_name(one, self.output)));
         let name = match self.published {
-            None => "dry run".to_owned(),
-            Some(Published { disposition: Disposition::Removed, .. }) => return None,
-            Some(published) => printable(&output_name(published, self.output)),
+            [] => "dry run".to_owned(),
+            _ => names.collect::<Vec<_>>().join(", "),
         };
         let (read, written) = (size(bytes_read), size(bytes_written));
         if self.bytes_not_reached > 0 {
@@ -146,14 +150,22 @@ pub(crate) fn parts(numbers: &[(u64, &str)]) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The name of an output, if it has one.
-pub(crate) fn published_name(published: Option<&Published>) -> Option<String> {
-    published?.path.as_ref().map(|path| path.display().to_string())
+/// The path of an output, if it has one.
+pub(crate) fn path_text(published: &Published) -> Option<String> {
+    published.path.as_ref().map(|path| path.display().to_string())
+}
+
+/// The name of the only output, if it has one.
+pub(crate) fn published_name(published: &[Published]) -> Option<String> {
+    match published {
+        [only] => path_text(only),
+        _ => None,
+    }
 }
 
 /// All warnings of a command, in the order in which they arose.
-pub(crate) fn all_warnings(messages: &Messages, published: Option<&Published>) -> Vec<String> {
-    let of_output = published.into_iter().flat_map(|published| published.warnings.clone());
+pub(crate) fn all_warnings(messages: &Messages, published: &[Published]) -> Vec<String> {
+    let of_output = published.iter().flat_map(|published| published.warnings.clone());
     messages.warnings().into_iter().chain(of_output).collect()
 }
 

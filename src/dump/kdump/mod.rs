@@ -17,7 +17,7 @@ use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, counted};
 use crate::format::dump_level::DumpLevel;
-use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader};
+use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader, PAGE_DESC_BYTES};
 use crate::format::wire::StructLayout;
 use crate::input::{Input, InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
@@ -84,6 +84,13 @@ impl Kdump {
     pub(crate) fn descriptors_of(&self, file: &KdumpFile) -> u64 {
         let rank = |block| self.blocks.kept.rank(block);
         rank(file.blocks.end).saturating_sub(rank(file.blocks.start))
+    }
+
+    /// Bytes of the descriptors that other files of the set have, not `file`. makedumpfile leaves room
+    /// for them in each.
+    pub(crate) fn bytes_of_other_descriptors(&self, file: &KdumpFile) -> u64 {
+        let others = self.blocks.kept.count().saturating_sub(self.descriptors_of(file));
+        others.saturating_mul(PAGE_DESC_BYTES as u64)
     }
 
     /// The file that contains the descriptor of block `block`.

@@ -51,7 +51,10 @@
 //!
 //! `makedumpfile --split` spreads the pages over several files. Each has the same main header, both
 //! bitmaps whole, and the descriptors and data of the pfns from `start_pfn_64` to `end_pfn_64`; `split`
-//! is not 0. crash's git wants `start_pfn_64` to be a multiple of 64.
+//! is not 0. crash's git wants `start_pfn_64` to be a multiple of 64. crash and makedumpfile compare all of
+//! the main header, so the status of all files is the same. makedumpfile --reassemble takes the data
+//! after the place of all descriptors of the set for the shared page of zeros: there it must be in each
+//! file.
 //!
 //! # Rules for a writer
 //!

@@ -96,12 +96,13 @@ impl PageOrder {
         PagePosition { step: self.steps.len(), pfn: Pfn::ZERO }
     }
 
-    /// The pages of `dump` that are not excluded, from one position up to another: those of each step,
-    /// in the order of the steps.
+    /// The pages of `dump` in `pfns` that are not excluded, from one position up to another: those of each
+    /// step, in the order of the steps.
     pub(crate) fn between<'a>(
         &'a self,
         dump: &'a Dump,
         excluded: &'a PageSet,
+        pfns: PfnRange,
         from: PagePosition,
         to: PagePosition,
     ) -> VecDeque<Runs<'a>> {
@@ -110,7 +111,8 @@ impl PageOrder {
             let start = if step == from.step { from.pfn } else { Pfn::ZERO };
             let end = if step == to.step { to.pfn } else { Pfn::MAX };
             let wanted = self.steps.get(step).copied().unwrap_or(0);
-            self.runs(dump, excluded, PfnRange::new(start, end), wanted)
+            let pfns = PfnRange::new(start, end).intersection(pfns);
+            self.runs(dump, excluded, pfns, wanted)
         };
         (from.step..last).map(runs).collect()
     }
@@ -140,7 +142,7 @@ impl PageOrder {
         let mut left = count;
         let mut position = self.end();
         'steps: for (step, runs) in
-            (0..).zip(self.between(dump, excluded, PagePosition::START, self.end()))
+            (0..).zip(self.between(dump, excluded, PfnRange::ALL, PagePosition::START, self.end()))
         {
             for run in runs {
                 if run.len() > left {
@@ -180,7 +182,7 @@ impl PageOrder {
     ) -> Option<DumpLevel> {
         let mut bits = 0;
         for (step, mut runs) in
-            (position.step..).zip(self.between(dump, excluded, position, self.end()))
+            (position.step..).zip(self.between(dump, excluded, PfnRange::ALL, position, self.end()))
         {
             if runs.next().is_none() {
                 continue;

@@ -38,7 +38,7 @@ fn kdump_utils_checks_its_options_before_there_is_a_vmcore() {
         ("--check-params -l -d 31 vmcore", "expected VMCORE and the file to write"),
         ("--check-params -F -l -d 31 vmcore dumpfile", "-F expects VMCORE alone"),
         ("--check-params -E -c vmcore dumpfile", "-E cannot be combined with -c"),
-        ("--check-params --split -d 31 vmcore dumpfile", "--split: all CPUs write to one file"),
+        ("--check-params --split -d 31 vmcore dumpfile", "--split expects VMCORE and at least two"),
         ("--check-params --config f -d 31 vmcore dumpfile", "--config: data cannot be filtered"),
     ] {
         let output = makedumpfile(&folder, line);

@@ -16,7 +16,7 @@ use support::kdump::Kdump;
 use support::model::{Expected, Model};
 use support::strategies::{SmallVmcore, small_vmcores};
 
-fn codecs() -> impl Strategy<Value = Codec> {
+pub(crate) fn codecs() -> impl Strategy<Value = Codec> {
     prop::sample::select(Codec::ALL.to_vec())
 }
 

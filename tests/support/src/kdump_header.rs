@@ -162,6 +162,19 @@ pub struct Header {
     pub dirty_padding: Option<&'static str>,
 }
 
+/// Makes the headers of a file of a split set those of a file with all pages.
+pub fn clear_split(file: &mut [u8], block_size: usize, layout: KdumpLayout) {
+    let names = ["split", "start_pfn", "end_pfn", "start_pfn_64", "end_pfn_64"];
+    for (_, size, offsets) in SUB.iter().filter(|row| names.contains(&row.0)) {
+        let bytes = match size {
+            Size::Four => 4,
+            Size::Eight => 8,
+            Size::Word => layout.word(),
+        };
+        file[block_size + offsets[layout.column()]..][..bytes].fill(0);
+    }
+}
+
 impl Header {
     /// Reads both headers in this layout; checks only what finding them needs.
     ///

@@ -30,6 +30,7 @@ pub mod notes;
 pub mod printk;
 pub mod sample;
 pub mod segments;
+pub mod split_set;
 pub mod strategies;
 mod strategy_loads;
 pub mod stream_order;

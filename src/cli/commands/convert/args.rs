@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use clap::ValueEnum;
 use kdumpconv::{Codec, ConvertOptions, OutputFormat};
 
+use super::split_args::SplitArgs;
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
 use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs, ThreadArgs};
@@ -30,11 +31,17 @@ pub(crate) struct Convert {
     pub(crate) output: OutputArgs,
 
     #[command(flatten)]
+    pub(crate) set: SplitArgs,
+
+    #[command(flatten)]
     pub(crate) exclude: ExcludeArgs,
 
-    /// zlib, lzo, snappy, zstd or none [default: zlib]
+    /// zlib, lzo, snappy, zstd, none, keep [default: zlib]
     ///
     /// The codec to compress pages with. A page that does not get smaller is stored as it is.
+    ///
+    /// keep takes the codec of INPUT, a kdump file: no page is compressed again. For an ELF vmcore it
+    /// is zlib.
     #[arg(short = 'C', long, value_name = "CODEC", hide_possible_values = true)]
     #[arg(help_heading = heading::COMPRESSION, overrides_with_all = ["zlib", "lzo", "snappy", "zstd"])]
     pub(crate) compress: Option<CodecArg>,
@@ -64,7 +71,7 @@ pub(crate) struct Convert {
     #[command(flatten, next_help_heading = heading::COMPRESSION)]
     pub(crate) threads: ThreadArgs,
 
-    /// auto (flattened to a pipe), file or flattened
+    /// auto (flattened to a pipe), file, or flattened (-F)
     ///
     /// A flattened file is makedumpfile's format for a pipe: crash, drgn and kdumpconv open it, and
     /// kdumpconv unflatten turns it into a plain one.
@@ -74,6 +81,7 @@ pub(crate) struct Convert {
 
     /// Short for --format flattened
     #[arg(short = 'F', overrides_with = "format", help_heading = heading::OUTPUT)]
+    #[arg(hide_short_help = true)]
     pub(crate) flattened: bool,
 
     /// Write the best dump that fits into SIZE bytes
@@ -85,6 +93,9 @@ pub(crate) struct Convert {
     ///
     /// SIZE is a number of bytes: K, M, G, T and KiB, MiB, GiB, TiB are powers of 1024, KB, MB, GB,
     /// TB powers of 1000; 1.5G is allowed. It is the size before flattening. --max-size is the same.
+    ///
+    /// With --split, no file of the set gets more than SIZE bytes. If not all pages fit, the set is
+    /// incomplete.
     #[arg(short = 'L', long, alias = "max-size", value_name = "SIZE", value_parser = parse_size)]
     #[arg(help_heading = heading::OUTPUT)]
     pub(crate) fit: Option<u64>,
@@ -104,7 +115,7 @@ pub(crate) struct Convert {
     #[arg(short = 'R', hide = true, conflicts_with_all = [
         "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
         "flattened", "threads", "fit", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
-        "force_encrypted",
+        "force_encrypted", "split",
     ])]
     pub(crate) rearrange: bool,
 
@@ -120,6 +131,8 @@ pub(crate) enum CodecArg {
     Snappy,
     Zstd,
     None,
+    /// That of INPUT
+    Keep,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,9 +150,9 @@ impl Convert {
     /// The `unflatten` command that -R stands for: from INPUT to OUTPUT, or with one file name from
     /// standard input to that file.
     pub(crate) fn rearranged(&self) -> Option<Unflatten> {
-        let (input, output) = match self.output.is_given() {
-            true => (self.dump.input.clone(), self.output.clone()),
-            false => (InputArgs::default(), self.output.with_path(&self.dump.input)),
+        let (input, output) = match (&self.dump.input.input, self.output.is_given()) {
+            (Some(file), false) => (InputArgs::default(), self.output.with_path(file)),
+            _ => (self.dump.input.clone(), self.output.clone()),
         };
         let check_params = self.check_params;
         self.rearrange.then_some(Unflatten { input, output, check_params })
@@ -157,6 +170,7 @@ impl Convert {
     pub(crate) fn format(&self) -> OutputFormat {
         match self.format {
             _ if self.flattened => OutputFormat::Flat,
+            None | Some(FormatArg::Auto) if self.set.split => OutputFormat::File,
             None | Some(FormatArg::Auto) => OutputFormat::Auto,
             Some(FormatArg::File) => OutputFormat::File,
             Some(FormatArg::Flattened) => OutputFormat::Flat,
@@ -166,9 +180,14 @@ impl Convert {
     /// How to convert.
     ///
     /// # Errors
-    /// [`Usage`] when the level is not one of the codec, or SOURCE_DATE_EPOCH is no time.
+    /// [`Usage`] when the level is not one of the codec, SOURCE_DATE_EPOCH is no time, or options
+    /// exclude each other.
     pub(crate) fn options(&self) -> Result<ConvertOptions, Usage> {
+        self.set.check(self)?;
         let codec = self.codec();
+        if self.keeps_codec() && self.level.is_some() {
+            return Err(Usage("--level: with -C keep, no page is compressed again"));
+        }
         if self.level.is_some_and(|level| !codec.has_level(level)) {
             return Err(Usage(
                 "--level: 1 to 12 for zlib, -7 to 22 for zstd; the other codecs have no levels",
@@ -189,14 +208,20 @@ impl Convert {
             .timestamp(timestamp))
     }
 
-    /// The codec to compress pages with.
+    /// Whether the codec of INPUT is to be used, if it has one.
+    pub(crate) fn keeps_codec(&self) -> bool {
+        let has_letter = self.zlib || self.lzo || self.snappy || self.zstd;
+        self.compress == Some(CodecArg::Keep) && !has_letter
+    }
+
+    /// The codec to compress pages with, if INPUT's is not kept.
     pub(crate) fn codec(&self) -> Codec {
         match self.compress {
             _ if self.lzo => Codec::Lzo,
             _ if self.snappy => Codec::Snappy,
             _ if self.zstd => Codec::Zstd,
             _ if self.zlib => Codec::Zlib,
-            None | Some(CodecArg::Zlib) => Codec::Zlib,
+            None | Some(CodecArg::Zlib | CodecArg::Keep) => Codec::Zlib,
             Some(CodecArg::Lzo) => Codec::Lzo,
             Some(CodecArg::Snappy) => Codec::Snappy,
             Some(CodecArg::Zstd) => Codec::Zstd,
@@ -313,6 +338,32 @@ mod tests {
         let verbosity = |line: &str| parsed(line).unwrap().0.verbosity();
         assert_eq!(verbosity("-q vmcore -v"), Verbosity::Verbose);
         assert_eq!(verbosity("-v vmcore -q"), Verbosity::Quiet);
+    }
+
+    #[test]
+    fn the_codec_of_the_input_is_kept_if_that_is_the_last_word() {
+        let keeps = |line: &str| parsed(&format!("{line} vmcore")).unwrap().1.keeps_codec();
+        assert!(keeps("-C keep") && keeps("-l -C keep"));
+        assert!(!keeps("") && !keeps("-C keep -l") && !keeps("-C keep -C lzo"));
+        assert!(parsed("-C keep --level 1 vmcore").unwrap().1.options().is_err());
+    }
+
+    #[test]
+    fn a_split_set_has_two_files_or_more_and_one_level() {
+        let args = |line: &str| parsed(line).unwrap().1.options();
+        assert!(args("--split vmcore a b c -l -d 31 -L 1G").is_ok());
+        for (line, why) in [
+            ("--split vmcore", "at least two files"),
+            ("--split vmcore a", "at least two files"),
+            ("--split vmcore a -", "standard output"),
+            ("--split -F vmcore a b", "flattened"),
+            ("--split --format flattened vmcore a b", "flattened"),
+            ("--split -d 1,31 vmcore a b", "one level"),
+        ] {
+            let refused = args(line).unwrap_err().to_string();
+            assert!(refused.contains(why), "{line}: {refused}");
+        }
+        assert!(parsed("vmcore a b").is_err() && parsed("-R --split vmcore a b").is_err());
     }
 
     #[test]

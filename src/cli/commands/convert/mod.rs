@@ -2,9 +2,10 @@
 
 pub(crate) mod args;
 mod read_back;
+pub(crate) mod split_args;
 mod summary;
 
-use kdumpconv::{Dump, IncompleteReason, Input, Stage, convert};
+use kdumpconv::{Codec, Dump, IncompleteReason, Input, Stage, convert_split};
 
 use crate::cli::args::levels::Levels;
 use crate::cli::args::shared_args::MessageArgs;
@@ -20,23 +21,28 @@ use summary::ConvertSummary;
 /// # Errors
 /// What prevented a usable dump.
 pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit> {
-    let options = args.options()?;
+    let mut options = args.options()?;
     if args.check_params {
         return Ok(Exit::Done);
     }
     if !args.dry_run {
         check_stdout(&args.output)?;
     }
+    let more = args.set.more_outputs(&args.output);
     let job = Job::start(messages, &args.dump.input)?;
     let mut dump = job.open_to_convert(&args.dump, &args.output, &args.encrypted)?;
     job.messages.warn(&args.threads.warnings());
     job.messages.warn(dump.warnings());
     summary::describe(&job.messages, &dump);
+    if args.keeps_codec() {
+        options.codec = codec_of(&dump).unwrap_or(options.codec);
+    }
 
     let mut target = if args.dry_run {
-        Target::nowhere(args.format())
+        Target::nowhere(1 + more.len(), args.format())
     } else {
-        job.create_output(&args.dump.paths(), &args.output, args.format(), &options.cancel)?
+        let inputs = args.dump.paths();
+        job.create_outputs(&inputs, &args.output, &more, args.format(), &options.cancel)?
     };
     if args.verify && target.readable().is_none() {
         return Err(Usage("--verify: what goes to a pipe cannot be read back").into());
@@ -44,8 +50,8 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     if options.dump_level.excludes_classes() && dump.vmcoreinfo().is_some() {
         target = job.make_random_for(target, &mut dump, &args.dump.input)?;
     }
-    let (mut target, report) =
-        job.write(target, |sink, show| convert(&dump, sink, &options, show))?;
+    let (mut target, report) = job
+        .write(target, |target, show| convert_split(&dump, &mut target.sinks(), &options, show))?;
     job.messages.warn(&report.warnings);
     let mut status = WriteStatus::of_pages(&report.reasons, &report.pages);
     let levels = args.exclude.levels();
@@ -58,10 +64,10 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     let is_flattened = target.is_flattened();
 
     let written = target.readable().filter(|_| args.verify && !status.cancelled);
-    let read_back = written.map(|output| {
+    let read_back = written.map(|mut outputs| {
         let again = input_again(&job, args, &dump);
         job.with_progress(stage_name(Stage::Verifying), |show| {
-            ReadBack::check(output, &dump, again.as_ref(), &report, &options, show)
+            ReadBack::check(&mut outputs, &dump, again.as_ref(), &report, &options, show)
         })
     });
     if let Some(read_back) = &read_back {
@@ -73,7 +79,7 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     let summary = ConvertSummary {
         report: &report,
         accepted_as: accepted_as.as_ref(),
-        published: published.as_ref(),
+        published: &published,
         output: &args.output.name(),
         read_back: read_back.as_ref(),
         is_flattened,
@@ -84,6 +90,11 @@ pub(crate) fn run(args: &Convert, messages: &MessageArgs) -> anyhow::Result<Exit
     };
     summary.print(&job.messages);
     Ok(exit)
+}
+
+/// The codec that the header of a kdump file names.
+fn codec_of(dump: &Dump) -> Option<Codec> {
+    Codec::from_flags(dump.header()?.status & Codec::ALL_FLAGS)
 }
 
 /// The input to compare with, if that is not the open one: of a packed file most has passed, but it

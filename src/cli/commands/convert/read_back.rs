@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kdumpconv::{
     ConvertOptions, ConvertReport, Dump, Error, FindingKind, Findings, OpenOptions, Output,
-    Progress, Severity, VerifyOptions, mark_incomplete, verify,
+    Progress, ReadAt, Severity, VerifyOptions, mark_incomplete, verify,
 };
 
 use crate::cli::json::{FindingsJson, ReadBackJson};
@@ -25,7 +25,7 @@ impl ReadBack {
     /// Reads an output back, and marks it as incomplete if something in it is wrong. Compares it with
     /// `again`, the input opened again, or with the input itself if it can be read again.
     pub(super) fn check(
-        output: &mut Output,
+        outputs: &mut [&mut Output],
         input: &Dump,
         again: Option<&Dump>,
         report: &ConvertReport,
@@ -35,17 +35,20 @@ impl ReadBack {
         let started = Instant::now();
         let source = again.or_else(|| Some(input).filter(|input| !input.is_sequential()));
         let compared = source.is_some();
-        let found = verify_output(output, source, report, options, progress);
+        let found = verify_outputs(outputs, source, report, options, progress);
         let checked = ReadBack {
             found: found.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
             compared,
             input_is_doubtful: input.is_incomplete() || !input.warnings().is_empty(),
             seconds: started.elapsed().as_secs_f64(),
         };
-        if !checked.is_good() && !output.is_flat() {
+        if !checked.is_good() {
             // The header marks the dump as incomplete. A file is marked by its name, too; a pipe or a
             // device has none.
-            let _ = mark_incomplete(output, report.output_bytes);
+            let plain = outputs.iter().zip(report.bytes_of_files());
+            for (output, bytes) in plain.filter(|(output, _)| !output.is_flat()) {
+                let _ = mark_incomplete(output, bytes);
+            }
         }
         checked
     }
@@ -107,8 +110,8 @@ impl ReadBack {
     }
 }
 
-fn verify_output(
-    output: &Output,
+fn verify_outputs(
+    outputs: &[&mut Output],
     source: Option<&Dump>,
     report: &ConvertReport,
     options: &ConvertOptions,
@@ -118,8 +121,15 @@ fn verify_output(
         what: "what was written".to_owned(),
         source: std::io::ErrorKind::Unsupported.into(),
     };
-    let written = output.read_back(report.output_bytes)?.ok_or_else(unsupported)?;
-    let written = Dump::open(written, &OpenOptions::default())?;
+    let written: Vec<Box<dyn ReadAt>> = outputs
+        .iter()
+        .zip(report.bytes_of_files())
+        .map(|(output, bytes)| {
+            let written = output.read_back(bytes)?.ok_or_else(unsupported)?;
+            Ok(Box::new(written) as Box<dyn ReadAt>)
+        })
+        .collect::<kdumpconv::Result<_>>()?;
+    let written = Dump::open_all(written, &OpenOptions::default())?;
     // If it was cut short, other pages may be missing too, of classes that its level excludes.
     let exactly = report.cut_short.is_none().then(|| report.excluded.clone());
     let options = VerifyOptions::default()
@@ -160,8 +170,9 @@ mod tests {
             let mut output = Output::create(&place(name), format, false).unwrap();
             let options = ConvertOptions::default();
             let report = kdumpconv::convert(&core, output.sink(), &options, &mut |_| ()).unwrap();
-            let mut check =
-                |input| ReadBack::check(&mut output, input, None, &report, &options, &mut |_| ());
+            let mut check = |input| {
+                ReadBack::check(&mut [&mut output], input, None, &report, &options, &mut |_| ())
+            };
             let checked = check(&core);
             assert!(checked.is_good() && checked.compared, "{:?}", checked.lines());
             let checked = check(&other);

@@ -1,20 +1,21 @@
 //! What a conversion prints: details of the input, the summary, the JSON report.
 
-use kdumpconv::{Class, ConvertReport, Dump, DumpLevel, Published, WriteOrder};
+use kdumpconv::{Class, ConvertReport, Dump, DumpLevel, Published, SplitFile, WriteOrder};
 
 use super::read_back::ReadBack;
 use crate::cli::args::levels::Levels;
 use crate::cli::args::shared_args::Verbosity;
 use crate::cli::json::{
-    Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SchemaVersion, print_json, texts,
+    Classes, ConvertBytes, ConvertJson, OutputFormatName, Rate, SchemaVersion, SplitFileJson,
+    print_json, texts,
 };
 use crate::cli::ui::census::{CensusView, excluded_by_class};
 use crate::cli::ui::messages::{Messages, print_line, print_report_lines, printable};
 use crate::cli::ui::outcome::{
-    Totals, accepted_line, all_warnings, memory_bytes, pages_line, per_second, print_broken_stream,
-    print_published, print_reasons, published_name, reached, reduced_line,
+    Totals, accepted_line, all_warnings, memory_bytes, pages_line, path_text, per_second,
+    print_broken_stream, print_published, print_reasons, published_name, reached, reduced_line,
 };
-use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex};
+use crate::cli::ui::sizes::{as_f64, count, rate, signed_hex, size};
 use crate::cli::ui::terminal::Terminal;
 
 /// How a conversion ended.
@@ -22,8 +23,8 @@ pub(super) struct ConvertSummary<'a> {
     pub(super) report: &'a ConvertReport,
     /// The levels of which that of the output is one that will do, if it is.
     pub(super) accepted_as: Option<&'a Levels>,
-    /// `None` after a dry run.
-    pub(super) published: Option<&'a Published>,
+    /// Each file; none after a dry run.
+    pub(super) published: &'a [Published],
     /// OUTPUT as messages name it.
     pub(super) output: &'a str,
     /// The result of --verify.
@@ -76,7 +77,7 @@ impl ConvertSummary<'_> {
     }
 
     fn is_dry_run(&self) -> bool {
-        self.published.is_none()
+        self.published.is_empty()
     }
 
     /// The result of --verify, if the output is bad.
@@ -95,11 +96,14 @@ impl ConvertSummary<'_> {
         }
         let read_back = self.bad_read_back();
         read_back.iter().flat_map(|read_back| read_back.lines()).for_each(|text| print_line(&text));
-        if let Some(published) = self.published {
-            let incomplete = report.incomplete() || read_back.is_some();
-            let what = if incomplete { "an incomplete dump" } else { "the dump" };
-            print_published(published, what, self.output);
-        }
+        let incomplete = report.incomplete() || read_back.is_some();
+        let what = match (self.published.len() > 1, incomplete) {
+            (false, true) => "an incomplete dump",
+            (false, false) => "the dump",
+            (true, true) => "a file of an incomplete split set",
+            (true, false) => "a file of the split set",
+        };
+        self.published.iter().for_each(|published| print_published(published, what, self.output));
         if report.is_broken_stream {
             print_broken_stream(&report.reasons, self.published);
         }
@@ -132,6 +136,7 @@ impl ConvertSummary<'_> {
             } else {
                 OutputFormatName::File
             },
+            split_files: self.split_files_json(),
             codec: report.codec.into(),
             page_order: report.order.into(),
             dump_level: report.dump_level.bits(),
@@ -154,6 +159,19 @@ impl ConvertSummary<'_> {
         }
     }
 
+    fn split_files_json(&self) -> Vec<SplitFileJson> {
+        let files = self.report.split_files.iter().enumerate();
+        let file = |(index, file): (usize, &SplitFile)| SplitFileJson {
+            output: self.published.get(index).and_then(path_text),
+            start_pfn: file.pfns.start.into(),
+            end_pfn: file.pfns.end.into(),
+            pages: file.pages.into(),
+            missing_pages: file.missing_pages.into(),
+            bytes: file.file_bytes.into(),
+        };
+        files.map(file).collect()
+    }
+
     fn memory_bytes(&self) -> u64 {
         memory_bytes(&self.report.pages, self.report.page_size)
     }
@@ -168,7 +186,8 @@ impl ConvertSummary<'_> {
     fn not_written_by_class(&self) -> Option<String> {
         let report = self.report;
         let mut left = report.pages.not_written();
-        if report.order != WriteOrder::Priority || self.is_flattened || left == 0 {
+        let is_split = !report.split_files.is_empty();
+        if report.order != WriteOrder::Priority || self.is_flattened || is_split || left == 0 {
             return None;
         }
         // From the class that comes last to that of which some may have been written, and the kernel.
@@ -190,6 +209,24 @@ impl ConvertSummary<'_> {
             texts.push(format!("{left} of the kernel"));
         }
         Some(format!("not written: {}", texts.join(", ")))
+    }
+
+    /// What is in each file of a split set, such as "part2: pfn 0x2a40..0x5fea, 8121 pages, 9.7 MiB".
+    fn split_file_lines(&self) -> Vec<String> {
+        let files = self.report.split_files.iter().enumerate();
+        let line = |(index, file): (usize, &SplitFile)| {
+            let name = self.published.get(index).and_then(path_text);
+            let name = name.unwrap_or_else(|| format!("file {}", index + 1));
+            let all = file.pages.saturating_add(file.missing_pages);
+            let pages = match file.missing_pages {
+                0 => count(all, "page"),
+                _ => format!("{} of {}", file.pages, count(all, "page")),
+            };
+            let (start, end) = (file.pfns.start, file.pfns.end);
+            let bytes = size(file.file_bytes);
+            printable(&format!("{name}: pfn {start:#x}..{end:#x}, {pages}, {bytes}"))
+        };
+        files.map(line).collect()
     }
 
     /// The summary: one line, and the excluded classes; the counts of pages if there are `details` to
@@ -215,6 +252,7 @@ impl ConvertSummary<'_> {
             let stored = [(pages.compressed, "compressed"), (pages.raw, "raw")];
             lines.push(pages_line(pages, &stored));
             lines.extend(self.not_written_by_class());
+            lines.extend(self.split_file_lines());
         }
         if details {
             let flattened = if self.is_flattened { "flattened, " } else { "" };
