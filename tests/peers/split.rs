@@ -55,15 +55,16 @@ fn we_reassemble_sets_of_makedumpfile_and_of_ours_without_recompressing() {
     run(makedumpfile().unwrap().args(["--split", "-l", "-d", "1"]).arg(&core).args(&parts))
         .succeeded();
     let ours = split(&core, &folder, 3, &["-l", "-d", "1"]);
-    for set in [&parts[..], &ours] {
+    // makedumpfile drops a page that is not whole.
+    let one = folder.convert(&core, "one", &["-l", "-d", "1"]);
+    for (set, whole) in [(&parts[..], &theirs), (&ours, &one)] {
         let target = folder.file("joined");
         let ran = run(Command::new(&link).args(["-f", "--reassemble"]).args(set).arg(&target));
         ran.printed(&format!("The dumpfile is saved to {}.", target.display()));
         ran.exited(0);
-        let (joined, one) =
-            (open(&target, Strictness::Lenient), open(&theirs, Strictness::Lenient));
-        assert_eq!(joined.header.status, one.header.status);
-        assert_same_pages(&theirs, &target);
+        let status = |path: &Path| open(path, Strictness::Lenient).header.status;
+        assert_eq!(status(&target), status(whole));
+        assert_same_pages(whole, &target);
     }
     let files = ["s1", "s2"].map(|name| folder.file(name));
     let ran = run(Command::new(&link).args(["--split", "-l", "-d", "31"]).arg(&core).args(&files));
