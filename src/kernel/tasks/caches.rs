@@ -22,7 +22,8 @@ pub(super) fn task_bytes(
     layout: &CacheLayout,
     pages: &mut Pages<'_, '_>,
 ) -> Option<u64> {
-    let mut reader = VirtualReader::new(translator);
+    // A name is in another page than its cache.
+    let (mut reader, mut names) = (VirtualReader::new(translator), VirtualReader::new(translator));
     let (mut seen, mut found) = (HashSet::new(), None);
     let mut next = reader.read_pointer(slab_caches);
     while let Some(link) = next.filter(|&link| link != slab_caches && seen.insert(link)) {
@@ -32,7 +33,7 @@ pub(super) fn task_bytes(
         let cache = around(link, layout.list);
         pages.add(cache, layout.bytes);
         let name = reader.read_pointer(cache.wrapping_add(layout.name));
-        if name.and_then(|name| reader.read_bytes(name).ok()).as_ref() == Some(TASKS) {
+        if name.and_then(|name| names.read_bytes(name).ok()).as_ref() == Some(TASKS) {
             found = reader.read_u32(cache.wrapping_add(layout.object_size)).ok();
         }
         next = reader.read_pointer(link);
