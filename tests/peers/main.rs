@@ -48,3 +48,4 @@ mod types;
 mod verify;
 mod vmcoreinfo;
 mod vmcores;
+mod vmemmap;

@@ -8,8 +8,10 @@ use support::kdump::Strictness;
 
 use crate::product::{Folder, assert_same_pages, kdumpconv, open};
 use crate::skip::need;
-use crate::tools::{crash, makedumpfile, makedumpfile_with_zstd, run};
+use crate::tools::{crash, crash_answers, makedumpfile, makedumpfile_with_zstd, run};
 use crate::vmcores::{KEXEC, TINY, TINY_VMLINUX};
+
+const COMMANDS: &str = "sys\nps\nbt -a\nlog\nmod\nkmem -i\n";
 
 /// Writes a split set of a vmcore.
 fn split(core: &Path, folder: &Folder, files: usize, options: &[&str]) -> Vec<PathBuf> {
@@ -78,26 +80,14 @@ fn we_reassemble_sets_of_makedumpfile_and_of_ours_without_recompressing() {
 fn crash_answers_on_our_set_as_on_the_one_file() {
     let core = need!(TINY.unpacked());
     let vmlinux = need!(TINY_VMLINUX.unpacked());
-    let crash = need!(crash());
+    need!(crash());
     let folder = Folder::new();
     let one = folder.convert(&core, "one", &["-l", "-d", "31"]);
-    let expected = answers(&crash, &vmlinux, &[one], &folder);
+    let expected = crash_answers(COMMANDS, &vmlinux, &[one], &folder);
     assert!(expected.iter().any(|line| line.contains("COMMAND: \"tiny-spin\"")));
     for files in [2, 3, 8] {
         let mut set = split(&core, &folder, files, &["-l", "-d", "31"]);
         set.rotate_left(1);
-        assert_eq!(answers(&crash, &vmlinux, &set, &folder), expected, "{files} files");
+        assert_eq!(crash_answers(COMMANDS, &vmlinux, &set, &folder), expected, "{files} files");
     }
-}
-
-/// What crash prints, but the names of the files.
-fn answers(crash: &Path, vmlinux: &Path, files: &[PathBuf], folder: &Folder) -> Vec<String> {
-    let script = folder.file("commands");
-    std::fs::write(&script, "sys\nps\nbt -a\nlog\nmod\nkmem -i\nquit\n").unwrap();
-    let mut command = Command::new(crash);
-    command.current_dir(folder.path()).env("HOME", folder.path());
-    command.arg("-s").arg("-i").arg(&script).arg(vmlinux).args(files);
-    let text = run(&mut command).succeeded();
-    let is_name = |line: &str| files.iter().any(|file| line.contains(&*file.to_string_lossy()));
-    text.lines().filter(|line| !is_name(line)).map(str::to_owned).collect()
 }

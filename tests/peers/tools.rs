@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::product::Folder;
 use crate::python::in_path;
 pub(crate) use crate::python::python;
 use crate::skip::need;
@@ -107,4 +108,22 @@ pub(crate) fn crash() -> Result<PathBuf, String> {
         return Err(format!("{} is {version:?}, older than {CRASH_NEEDED:?}", crash.display()));
     }
     Ok(crash)
+}
+
+/// What crash prints for `commands` on a dump in `files`, without the lines that name these. There must
+/// be a [`crash`].
+pub(crate) fn crash_answers(
+    commands: &str,
+    vmlinux: &Path,
+    files: &[PathBuf],
+    folder: &Folder,
+) -> Vec<String> {
+    let script = folder.file("commands");
+    std::fs::write(&script, format!("{commands}quit\n")).unwrap();
+    let mut command = Command::new(crash().unwrap());
+    command.current_dir(folder.path()).env("HOME", folder.path());
+    command.arg("-s").arg("-i").arg(&script).arg(vmlinux).args(files);
+    let text = run(&mut command).succeeded();
+    let is_name = |line: &str| files.iter().any(|file| line.contains(&*file.to_string_lossy()));
+    text.lines().filter(|line| !is_name(line)).map(str::to_owned).collect()
 }
