@@ -165,7 +165,7 @@ pub use pipeline::MAX_THREADS;
 pub use pipeline::outcome::{IncompleteReason, PageCounts};
 pub use progress::{Progress, Stage};
 pub use select::{
-    Census, Class, ClassCount, ClassSet, SelectRequest, Selection, WriteOrder, select,
+    Census, Class, ClassCount, ClassSet, KeepSet, SelectRequest, Selection, WriteOrder, select,
 };
 pub use sink::file::FileSink;
 pub use sink::flattened::FlattenedSink;

@@ -39,6 +39,10 @@ impl ClassCount {
 pub struct Census {
     /// Each class, in the order of [`Class::ALL`]; empty when no selection was asked for.
     pub classes: Vec<ClassCount>,
+    /// Pages of classes that are excluded, kept because of [`SelectRequest::keep`].
+    ///
+    /// [`SelectRequest::keep`]: crate::SelectRequest::keep
+    pub kept_on_request: u64,
     /// Pages of the input whose struct page was read.
     pub struct_pages: u64,
     /// Pages of the input without a struct page that can be read; they are kept.

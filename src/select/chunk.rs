@@ -22,6 +22,8 @@ pub(super) struct ScanCounts {
     pub(super) struct_pages: u64,
     /// Pages of the input that should have a struct page, but it cannot be read.
     pub(super) unreadable: u64,
+    /// Pages that are kept although their class is excluded, because somebody asked for them.
+    pub(super) kept_on_request: u64,
     pub(super) evidence: Evidence,
 }
 
@@ -32,6 +34,7 @@ impl AddAssign<&ScanCounts> for ScanCounts {
         self.excluded += &other.excluded;
         self.struct_pages += other.struct_pages;
         self.unreadable += other.unreadable;
+        self.kept_on_request += other.kept_on_request;
         self.evidence += &other.evidence;
     }
 }
@@ -44,6 +47,13 @@ pub(super) struct Continuation {
     excluded_for: Option<Class>,
 }
 
+/// Pages of processes that somebody asked to keep.
+struct Protected {
+    pages: Mask,
+    /// Those of them that the input has and that were not excluded with their class.
+    spared: Mask,
+}
+
 /// A chunk and what its scan found.
 pub(super) struct Chunk {
     pub(super) number: u64,
@@ -51,6 +61,8 @@ pub(super) struct Chunk {
     kept: Mask,
     /// Pages that have a class already.
     classified: Mask,
+    /// Pages of processes to keep although their class is excluded; `None` if there are none.
+    protected: Option<Protected>,
     /// Excluded pages; some may not be in the input until [`finish`](Self::finish).
     pub(super) excluded: Mask,
     /// The [`Priority`] of each page, if it is not excluded.
@@ -71,6 +83,7 @@ impl Chunk {
             number,
             kept: mask,
             classified: Mask::new(number),
+            protected: None,
             excluded: Mask::new(number),
             priorities: ValueBlock::new(Priority::Other.value()),
             described: Mask::new(number),
@@ -99,8 +112,37 @@ impl Chunk {
         self.counts.pages[class] += count_new(&self.kept, &mut self.classified, pfns);
     }
 
-    /// Excludes pages.
+    /// Keeps the pages of `runs` although their class is excluded, if it is one of processes' pages.
+    pub(super) fn protect(&mut self, runs: impl Iterator<Item = PfnRange>) {
+        let none = || Protected { pages: Mask::new(self.number), spared: Mask::new(self.number) };
+        for run in runs {
+            self.protected.get_or_insert_with(none).pages.set(run);
+        }
+    }
+
+    /// Whether any page of `pfns` is [protected](Self::protect).
+    pub(super) fn protects(&self, pfns: PfnRange) -> bool {
+        self.protected.as_ref().is_some_and(|protected| protected.pages.any(pfns))
+    }
+
+    /// Excludes pages, but for those that are protected.
     pub(super) fn exclude(&mut self, pfns: PfnRange, class: Class) {
+        if !class.is_of_processes() || !self.protects(pfns) {
+            return self.exclude_all(pfns, class);
+        }
+        for pfn in pfns.intersection(self.pfns()).iter() {
+            let protected = self.protected.as_mut().filter(|them| them.pages.contains(pfn));
+            match protected {
+                Some(them) if self.kept.contains(pfn) => {
+                    them.spared.insert(pfn);
+                }
+                Some(_) => {}
+                None => self.exclude_all(PfnRange::of(pfn, 1), class),
+            }
+        }
+    }
+
+    fn exclude_all(&mut self, pfns: PfnRange, class: Class) {
         self.counts.excluded[class] += count_new(&self.kept, &mut self.excluded, pfns);
         self.set_priority(pfns, Priority::Excluded);
     }
@@ -152,12 +194,13 @@ impl Chunk {
         let here = block.pfns.intersection(self.pfns());
         if !here.is_empty() {
             self.classify(here, block.class);
-            if let Some(class) = block.excluded_for {
-                self.exclude(here, class);
-            } else if let Some(priority) = Priority::of_class(block.class) {
+            if let Some(priority) = Priority::of_class(block.class) {
                 self.set_priority(here, priority);
             }
-            self.excluded.retain(&self.kept);
+            if let Some(class) = block.excluded_for {
+                self.exclude(here, class);
+            }
+            self.finish();
         }
         (block.pfns.end > self.pfns().end).then_some(block)
     }
@@ -165,6 +208,11 @@ impl Chunk {
     /// Ends the scan of the chunk: only pages of the input can be excluded.
     pub(super) fn finish(&mut self) {
         self.excluded.retain(&self.kept);
+        // Some were found to be poisoned.
+        self.counts.kept_on_request = self
+            .protected
+            .as_ref()
+            .map_or(0, |protected| protected.spared.count_without(self.pfns(), &self.excluded));
     }
 }
 

@@ -89,6 +89,12 @@ impl Class {
         matches!(self.row().1, Excluded::OnRequest)
     }
 
+    /// Whether processes have such pages in their memory: what is free, poisoned or offline must not be
+    /// kept because a process seems to have it.
+    pub(super) const fn is_of_processes(self) -> bool {
+        matches!(self, Class::Cache | Class::PrivateCache | Class::User)
+    }
+
     /// Whether `level` excludes the class.
     ///
     /// As in makedumpfile, bit 4 excludes the page cache with and without private data.

@@ -24,6 +24,7 @@ mod chunk;
 mod class;
 mod classes;
 mod evidence;
+mod keep;
 mod kernel_memory;
 mod kernel_pages;
 mod mask;
@@ -54,6 +55,7 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
+use keep::KeptPages;
 use kernel_memory::KernelMemory;
 use kernel_pages::KernelPages;
 use priority::{KernelParts, PageOrder, Priority};
@@ -65,6 +67,7 @@ use struct_pages::StructPages;
 
 pub use census::{Census, ClassCount};
 pub use class::{Class, ClassSet};
+pub use keep::KeepSet;
 pub use priority::WriteOrder;
 pub use selection::{SelectRequest, Selection};
 
@@ -106,8 +109,11 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
         let zones = prepared.comparable_zones(dump, &scan);
         prepared.exclude_unneeded(dump, &mut scan, request.classes);
         let order = prepared.order(dump, &mut scan);
-        let selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
-        Ok(Selection { struct_pages: Some(prepared.struct_pages), order, ..selection })
+        let mut selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
+        let keep_warning = prepared.keep.warning;
+        selection.warnings.extend(keep_warning.clone());
+        let struct_pages = Some(prepared.struct_pages);
+        Ok(Selection { struct_pages, order, keep_warning, ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);
@@ -120,7 +126,7 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     Ok(selection)
 }
 
-/// As [`select`], but if `strict`, any warning is an error. A stream is not stored for a level that
+/// As [`select`], but if `strict`, any warning about what is excluded is an error. A stream is not stored for a level that
 /// needs no struct pages.
 ///
 /// # Errors
@@ -140,7 +146,9 @@ pub(crate) fn select_strictly(
     }
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
-    match selection.warnings.first().filter(|_| strict && !is_cancelled) {
+    let mut doubts =
+        selection.warnings.iter().filter(|why| Some(*why) != selection.keep_warning.as_ref());
+    match doubts.next().filter(|_| strict && !is_cancelled) {
         Some(why) => Err(Error::NotProven(selection.unidentified.as_ref().unwrap_or(why).clone())),
         None => Ok(selection),
     }
@@ -171,6 +179,7 @@ struct Prepared {
     kernel_pages: KernelPages,
     parts: KernelParts,
     rules: Rules,
+    keep: KeptPages,
     /// Free pages as the zones count them, where all zones can be read.
     zones_free_pages: Option<u64>,
 }
@@ -212,6 +221,7 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
+        let keep = KeptPages::find(dump, request, &kernel, &translator, &symbols, types.as_ref());
         let memory = KernelMemory::find(dump, &kernel, &translator, &symbols, types, extents);
         let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
@@ -226,6 +236,7 @@ impl Prepared {
             format,
             struct_pages,
             kernel_pages,
+            keep,
             parts: KernelParts::find(&memory, &translator, roots(dump), dump.grid()),
         })
     }
@@ -281,6 +292,7 @@ impl Prepared {
                 struct_pages: &self.struct_pages,
                 kernel_pages: &self.kernel_pages,
                 rules: &self.rules,
+                protected: &self.keep.pages,
             };
             let found = scan(input, &memories, &request.cancel)?;
             let zones = self.comparable_zones(dump, &found);

@@ -97,15 +97,23 @@ impl Rules {
                 Verdict::Block(ClassBlock { class, order, exclusion })
             }
             RuleMatch::Block(order) => {
-                let exclusion = match self.match_at_every_level(page, pfn) {
-                    // No more than the block itself, whatever order the other class says.
-                    (class, RuleMatch::Block(part)) => {
-                        Some(Exclusion { class, order: part.min(order) })
-                    }
-                    _ => None,
-                };
+                let exclusion = self.always_excluded(page, pfn, order);
                 Verdict::Block(ClassBlock { class, order, exclusion })
             }
+        }
+    }
+
+    /// Which pages of a block of `order` are excluded at every level, even if they were kept otherwise.
+    pub(super) fn always_excluded(
+        &self,
+        page: &StructPage<'_>,
+        pfn: Pfn,
+        order: u32,
+    ) -> Option<Exclusion> {
+        match self.match_at_every_level(page, pfn) {
+            // No more than the block itself, whatever order the other class says.
+            (class, RuleMatch::Block(part)) => Some(Exclusion { class, order: part.min(order) }),
+            _ => None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::priority::Priority;
 use super::reasons::SelectError;
 use super::rules::Rules;
 use super::struct_pages::{ArrayPart, StructPages};
-use super::verdict::{ClassBlock, Verdict};
+use super::verdict::{ClassBlock, Exclusion, Verdict};
 use crate::dump::Dump;
 use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::struct_page::{MAX_ORDER, StructPage, StructPageFormat};
@@ -32,6 +32,8 @@ pub(super) struct ScanInput<'a> {
     pub(super) struct_pages: &'a StructPages,
     pub(super) kernel_pages: &'a KernelPages,
     pub(super) rules: &'a Rules,
+    /// Pages of processes that are kept although their class is excluded.
+    pub(super) protected: &'a PageSet,
 }
 
 /// The result of a scan.
@@ -117,6 +119,7 @@ impl<'a> Scanner<'a> {
         let pfns = chunk_pfns(number);
         let input = self.input;
         let mut chunk = Chunk::new(number, input.dump.kept_within(pfns));
+        chunk.protect(input.protected.runs_within(pfns));
         self.kernel_pages.reset(number);
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
@@ -280,16 +283,30 @@ impl<'a> Scanner<'a> {
             }
             return Covered { end: pfn + 1, is_kept: false };
         }
-        let exclusion = block
-            .exclusion
-            .map(|exclusion| (exclusion.class, PfnRange::of(pfn, 1 << exclusion.order)));
+        let pages_of = |it: Exclusion| (it.class, PfnRange::of(pfn, 1 << it.order));
+        let mut exclusion = block.exclusion.map(pages_of);
+        let is_protected = self.protects(chunk, pfns);
+        if is_protected {
+            match self.input.rules.always_excluded(page, pfn, block.order).map(pages_of) {
+                Some((class, part)) if part != pfns => chunk.exclude(part, class),
+                always => exclusion = always.or(exclusion),
+            }
+        }
         chunk.add_block(pfns, block.class, exclusion);
         // A poisoned page is excluded for that, whatever else it is.
         if !chunk.has_data(pfn) && !self.input.rules.is_poisoned(page, pfn) {
             chunk.counts.without_data[block.class] += 1;
         }
-        let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns);
+        let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns) && !is_protected;
         Covered { end: pfns.end, is_kept: !is_excluded && self.input.rules.know_poisoned() }
+    }
+
+    /// Whether a page of a block that begins in the chunk is kept although its class is excluded.
+    #[inline]
+    fn protects(&self, chunk: &Chunk, pfns: PfnRange) -> bool {
+        let goes_on = pfns.end > chunk.pfns().end;
+        let beyond = || self.input.protected.runs_within(pfns).next().is_some();
+        chunk.protects(pfns) || goes_on && beyond()
     }
 
     /// Whether a tail points to the start of an earlier struct page. `None` if that cannot be told: the

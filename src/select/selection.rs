@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::census::{Census, ClassCount};
 use super::class::{Class, ClassSet, PerClass};
+use super::keep::KeepSet;
 use super::priority::PageOrder;
 use super::reasons::{Doubt, SelectError};
 use super::rules::Rules;
@@ -37,6 +38,8 @@ pub struct SelectRequest {
     pub level: DumpLevel,
     /// Classes to exclude besides those of the level. Default: none.
     pub classes: ClassSet,
+    /// What to keep although its class is excluded. Default: nothing.
+    pub keep: KeepSet,
     /// Number of threads, the caller's included; 0 means 1. The result does not depend on it.
     pub threads: usize,
     /// Set it from another thread to stop the search; then nothing is excluded.
@@ -54,6 +57,12 @@ impl SelectRequest {
     #[must_use]
     pub fn classes(self, classes: ClassSet) -> Self {
         SelectRequest { classes, ..self }
+    }
+
+    /// Keeps this although its class is excluded.
+    #[must_use]
+    pub fn keep(self, keep: KeepSet) -> Self {
+        SelectRequest { keep, ..self }
     }
 
     /// All classes to exclude: those of the level, and the others.
@@ -92,6 +101,8 @@ pub struct Selection {
     pub level_before: Option<DumpLevel>,
     /// What the user should know: which classes are disabled, and why.
     pub warnings: Vec<String>,
+    /// Which of the warnings is not about what is excluded, but about what is kept on request.
+    pub(super) keep_warning: Option<String>,
     /// Where the struct pages are, if they were found.
     pub(super) struct_pages: Option<StructPages>,
     /// In which order the kept pages are written.
@@ -138,6 +149,7 @@ impl Selection {
         let (_, pages) = dump.counts();
         let census = Census {
             classes: Class::ALL.map(disabled).to_vec(),
+            kept_on_request: 0,
             struct_pages: 0,
             unknown: pages,
             pages,
@@ -168,7 +180,13 @@ impl Selection {
         let (_, pages) = dump.counts();
         let unknown = pages - counts.struct_pages;
         let struct_pages = counts.struct_pages;
-        let census = Census { classes: classes.to_vec(), struct_pages, unknown, pages };
+        let census = Census {
+            classes: classes.to_vec(),
+            kept_on_request: counts.kept_on_request,
+            struct_pages,
+            unknown,
+            pages,
+        };
         let mut selection = Selection::new(excluded, census, asked, |_| true);
         let is_whole = dump.missing().is_empty() && !dump.is_incomplete();
         selection.level_before =
@@ -216,6 +234,7 @@ impl Selection {
             classes,
             level_before: None,
             warnings,
+            keep_warning: None,
             struct_pages: None,
             order: PageOrder::default(),
             unidentified,

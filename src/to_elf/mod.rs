@@ -33,7 +33,7 @@ use crate::pipeline::MAX_THREADS;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::progress::{Progress, Stage};
-use crate::select::{self, Census, ClassSet, SelectRequest, Selection};
+use crate::select::{self, Census, ClassSet, KeepSet, SelectRequest, Selection};
 use crate::sink::{FileEnd, Sink};
 use layout::ElfLayout;
 use worker::Worker;
@@ -48,6 +48,8 @@ pub struct ElfOptions {
     pub dump_level: Option<DumpLevel>,
     /// Classes of pages to exclude besides, by the same rules. Default: none.
     pub classes: ClassSet,
+    /// What to keep although its class is excluded. Default: nothing.
+    pub keep: KeepSet,
     /// Whether to fail if those classes cannot be excluded, or if there is any doubt about it. Default:
     /// `false`.
     pub strict: bool,
@@ -69,6 +71,12 @@ impl ElfOptions {
     #[must_use]
     pub fn classes(self, classes: ClassSet) -> Self {
         ElfOptions { classes, ..self }
+    }
+
+    /// Sets what to keep although its class is excluded.
+    #[must_use]
+    pub fn keep(self, keep: KeepSet) -> Self {
+        ElfOptions { keep, ..self }
     }
 
     /// Sets whether to fail if the classes cannot be excluded.
@@ -213,6 +221,7 @@ fn select_pages(dump: &Dump, options: &ElfOptions) -> Result<Selection> {
     let request = SelectRequest {
         level: options.dump_level.unwrap_or(DumpLevel::of_header(0)),
         classes: options.classes,
+        keep: options.keep,
         threads: options.threads.clamp(1, MAX_THREADS),
         cancel: options.cancel.clone(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::format::dump_level::DumpLevel;
-use crate::select::ClassSet;
+use crate::select::{ClassSet, KeepSet};
 
 /// How to convert a dump to a kdump file.
 ///
@@ -28,6 +28,8 @@ pub struct ConvertOptions {
     pub dump_level: DumpLevel,
     /// Classes of pages to exclude besides, by the same rules. Default: none.
     pub classes: ClassSet,
+    /// What to keep although its class is excluded. Default: nothing.
+    pub keep: KeepSet,
     /// Whether to fail if those classes cannot be excluded, or if there is any doubt about it. Default:
     /// `false`; such pages are kept, and the report has a warning.
     pub strict: bool,
@@ -54,6 +56,7 @@ impl Default for ConvertOptions {
             level: None,
             dump_level: DumpLevel::default(),
             classes: ClassSet::default(),
+            keep: KeepSet::default(),
             strict: false,
             threads: 1,
             max_size: None,
@@ -87,6 +90,12 @@ impl ConvertOptions {
     #[must_use]
     pub fn classes(self, classes: ClassSet) -> Self {
         ConvertOptions { classes, ..self }
+    }
+
+    /// Sets what to keep although its class is excluded.
+    #[must_use]
+    pub fn keep(self, keep: KeepSet) -> Self {
+        ConvertOptions { keep, ..self }
     }
 
     /// Sets whether to fail if the classes cannot be excluded.

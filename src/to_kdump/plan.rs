@@ -59,6 +59,7 @@ impl<'a> Plan<'a> {
         let request = SelectRequest {
             level: options.dump_level,
             classes: options.classes,
+            keep: options.keep,
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
         };

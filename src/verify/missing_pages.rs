@@ -12,7 +12,7 @@ use crate::pages::page_set::PageSet;
 use crate::pages::ranges::contains;
 use crate::pages::{Pfn, PfnRange};
 use crate::pipeline::MAX_THREADS;
-use crate::select::{Class, ClassCount, ClassSet, SelectRequest, select};
+use crate::select::{Class, ClassCount, ClassSet, KeepSet, SelectRequest, select};
 use crate::verify::findings::{Finding, FindingKind, Findings};
 use crate::verify::{VerifyOptions, pages_in_all};
 
@@ -55,6 +55,7 @@ impl MissingPages {
         let request = SelectRequest {
             level: asked,
             classes: on_request.without(Class::Vmemmap),
+            keep: KeepSet::default(),
             threads: options.threads.clamp(1, MAX_THREADS),
             cancel: options.cancel.clone(),
         };

@@ -68,6 +68,8 @@ const WISHES: &[Wish] = &[
         &["zero,cache,free"],
         &["zero,cache,cache", "zero,cache,zero"],
     ),
+    ("kdumpconv --keep ", &["user-stacks"], &["vmcore"]),
+    ("kdumpconv elf --ke", &["--keep"], &[]),
     ("kdumpconv -d ", &[], &["vmcore", "info"]),
     ("kdumpconv completions ", &["bash", "zsh", "fish"], &["vmcore"]),
     ("kdumpconv schema ", &["info", "verify", "error"], &["vmcore"]),

@@ -45,6 +45,7 @@ mod split;
 mod strict;
 mod tools;
 mod types;
+mod user_stacks;
 mod verify;
 mod vmcoreinfo;
 mod vmcores;

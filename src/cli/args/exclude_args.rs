@@ -1,7 +1,7 @@
 //! Which pages a new dump excludes.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use kdumpconv::{Class, ClassSet, DumpLevel};
+use kdumpconv::{Class, ClassSet, DumpLevel, KeepSet};
 
 use super::help::heading;
 use super::levels::{Levels, parse_levels};
@@ -52,12 +52,28 @@ pub(crate) struct ExcludeArgs {
     )]
     exclude: Vec<Named>,
 
+    /// Keep this though its class is excluded: user-stacks
+    ///
+    /// user-stacks are up to 128 pages of the stack of each thread of a process, from its stack pointer
+    /// upward, so that a debugger can unwind programs though -d 31 excludes their memory. They are found
+    /// by the kernel's types (BTF), on x86_64 only. If they are not found, there is a warning, and the
+    /// dump is made without them, also with --strict.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', hide_possible_values = true)]
+    keep: Vec<Keep>,
+
     /// Fail if a class to exclude cannot be identified
     ///
     /// Without --strict the pages of such a class are kept, with a warning. With it the exit code is
     /// 3, and nothing is written.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// What to keep though its class is excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    /// The stacks of processes
+    UserStacks,
 }
 
 /// A class that was named.
@@ -132,6 +148,11 @@ impl ExcludeArgs {
             Named::OfLevel(_) => None,
         });
         on_request.collect()
+    }
+
+    /// What to keep though its class is excluded.
+    pub(crate) fn keep(&self) -> KeepSet {
+        KeepSet::default().user_stacks(self.keep.contains(&Keep::UserStacks))
     }
 
     /// The level that was asked for; `None` if none was.

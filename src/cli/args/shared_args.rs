@@ -52,7 +52,7 @@ pub(crate) struct OutputArgs {
     pub(crate) force: bool,
 
     /// Do not wait until OUTPUT is on disk
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_sync: bool,
 }
 

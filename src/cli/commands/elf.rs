@@ -57,6 +57,7 @@ impl Elf {
         Ok(ElfOptions::default()
             .dump_level(self.exclude.only_level()?)
             .classes(self.exclude.classes())
+            .keep(self.exclude.keep())
             .strict(self.exclude.strict)
             .threads(self.threads.count()))
     }

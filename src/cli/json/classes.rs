@@ -75,6 +75,8 @@ pub(crate) struct Classes {
     pages: Count,
     /// Excluded pages of all classes.
     excluded: Count,
+    /// Pages of excluded classes that are kept because of --keep.
+    kept_on_request: Count,
 }
 
 /// The pages by class (--classes).
@@ -150,6 +152,7 @@ impl Classes {
             struct_pages: census.struct_pages.into(),
             pages: census.pages.into(),
             excluded: census.excluded().into(),
+            kept_on_request: census.kept_on_request.into(),
         }
     }
 }

@@ -157,7 +157,11 @@ pub(crate) fn excluded_by_class(census: &Census) -> Option<String> {
     let of_class = |share: &ClassCount| (share.excluded, share.class.name());
     let classes = parts(&census.classes.iter().map(of_class).collect::<Vec<_>>());
     let pages = count(census.pages, "page");
-    (excluded > 0).then(|| format!("excluded {excluded} of {pages}: {classes}"))
+    let kept = match census.kept_on_request {
+        0 => String::new(),
+        kept => format!("; kept {} of user stacks", count(kept, "page")),
+    };
+    (excluded > 0).then(|| format!("excluded {excluded} of {pages}: {classes}{kept}"))
 }
 
 /// Deals `cells` out to the parts: each gets its share, and at least one if it is not 0.

@@ -214,7 +214,7 @@ impl IdleLayout {
 }
 
 impl StackLayout {
-    fn of(btf: &Btf, kernel: &Kernel<'_>) -> Option<Self> {
+    pub(super) fn of(btf: &Btf, kernel: &Kernel<'_>) -> Option<Self> {
         // The union is in BTF where a variable of the kernel has its type. Else as usual:
         // THREAD_SHIFT or THREAD_SIZE_ORDER in arch/*/include/asm/thread_info.h.
         let usual = if kernel.layout.is_64bit() { 16 << 10 } else { 8 << 10 };
@@ -254,6 +254,6 @@ pub(super) fn around(member: VirtAddr, offset: u64) -> VirtAddr {
 }
 
 /// The size of a struct, if it is plausible.
-fn bytes(btf: &Btf, name: &str) -> Option<u64> {
+pub(super) fn bytes(btf: &Btf, name: &str) -> Option<u64> {
     btf.struct_size(name).filter(|&bytes| bytes <= MAX_STRUCT_BYTES)
 }

@@ -7,6 +7,7 @@
 //!                     init_pid_ns.idr: the xarray of all pids, and the task of each
 //!                     se.cfs_rq, rq.idle: the idle task of each CPU with a task
 //! each task --> parts: its stack and the structs that it points to --> pages
+//!           --> user_stacks: where it was in its process --> pages
 //! slab_caches --> caches: all of them, and how large a task really is --> pages
 //! ```
 //!
@@ -21,12 +22,13 @@ mod pages;
 mod parts;
 mod per_cpu;
 mod places;
+mod user_stacks;
 
 use crate::kernel::error::Error;
 use crate::kernel::kernel_types::KernelTypes;
 use crate::kernel::symbols::Symbols;
 use crate::kernel::translate::{Kernel, Translator};
-use crate::pages::PhysRange;
+use crate::pages::{PhysAddr, PhysRange};
 use finder::Finder;
 use layout::Layout;
 use pages::Pages;
@@ -34,6 +36,8 @@ use parts::Parts;
 use per_cpu::PerCpu;
 
 pub(crate) use places::WANTED;
+use user_stacks::UserStackLayout;
+pub(crate) use user_stacks::UserStacks;
 
 /// The physical memory of the tasks, of their stacks and of what they point to: whole pages, sorted
 /// and disjoint.
@@ -60,4 +64,24 @@ pub(crate) fn task_pages(
         parts.add(task, &mut pages);
     }
     Ok(pages.finish())
+}
+
+/// The stacks of all threads in their processes, as far as `is_present` says that the dump has the page
+/// of an address.
+///
+/// # Errors
+/// As [`task_pages`], and [`Error::Unsupported`] on most architectures.
+pub(crate) fn user_stacks(
+    kernel: &Kernel<'_>,
+    translator: &Translator<'_>,
+    symbols: &Symbols,
+    types: &KernelTypes,
+    is_present: &dyn Fn(PhysAddr) -> bool,
+) -> Result<UserStacks, Error> {
+    let stacks = UserStackLayout::of(types.btf(), kernel)?;
+    let places = places::find(kernel, translator, symbols, types)?;
+    let layout = Layout::of(types.btf(), kernel)?;
+    let mut on_the_way = Pages::new(kernel, translator);
+    let tasks = Finder::new(translator, &layout, &mut on_the_way).find(places.init_task);
+    Ok(user_stacks::user_stacks(kernel, translator, &stacks, &tasks, is_present))
 }

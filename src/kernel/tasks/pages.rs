@@ -42,7 +42,8 @@ impl<'t, 'a> Pages<'t, 'a> {
         }
     }
 
-    fn push(&mut self, paddr: PhysAddr, bytes: u64) {
+    /// Adds the pages of `bytes` bytes of physical memory.
+    pub(super) fn push(&mut self, paddr: PhysAddr, bytes: u64) {
         let start = paddr - paddr.get() % self.page_bytes;
         let end = paddr.saturating_add(bytes).get().checked_next_multiple_of(self.page_bytes);
         self.ranges.push(PhysRange::new(start, end.map_or(PhysAddr::MAX, PhysAddr::new)));

@@ -71,19 +71,28 @@ impl<'f, 't, 'a> Parts<'f, 't, 'a> {
     }
 
     fn add_stack(&mut self, task: VirtAddr, layout: &StackLayout, pages: &mut Pages<'_, '_>) {
-        let mut bytes = layout.bytes;
-        if let Some(area) = &layout.area {
-            let at = self.reader.read_pointer(task.wrapping_add(area.area));
-            let nr_pages = at.and_then(|at| {
-                pages.add(at, area.area_bytes);
-                self.reader.read_u32(at.wrapping_add(area.nr_pages)).ok()
-            });
-            if let Some(nr_pages) = nr_pages.filter(|count| (1..=MAX_STACK_PAGES).contains(count)) {
-                bytes = u64::from(nr_pages) * self.page_bytes;
-            }
-        }
+        let area = layout.area.as_ref().and_then(|area| {
+            let at = self.reader.read_pointer(task.wrapping_add(area.area))?;
+            pages.add(at, area.area_bytes);
+            Some(at)
+        });
+        let bytes = stack_bytes(&mut self.reader, layout, area, self.page_bytes);
         if let Some(stack) = self.reader.read_pointer(task.wrapping_add(layout.stack)) {
             pages.add(stack, bytes);
         }
     }
+}
+
+/// The size of a stack, whose area is at `area` if it was allocated by vmalloc.
+pub(super) fn stack_bytes(
+    reader: &mut VirtualReader<'_, '_>,
+    layout: &StackLayout,
+    area: Option<VirtAddr>,
+    page_bytes: u64,
+) -> u64 {
+    let count = layout.area.as_ref().zip(area).and_then(|(area, at)| {
+        let nr_pages = reader.read_u32(at.wrapping_add(area.nr_pages)).ok()?;
+        (1..=MAX_STACK_PAGES).contains(&nr_pages).then_some(nr_pages)
+    });
+    count.map_or(layout.bytes, |count| u64::from(count) * page_bytes)
 }

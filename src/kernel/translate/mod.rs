@@ -15,6 +15,7 @@ pub(crate) mod direct_map;
 mod enumerate;
 mod loongarch;
 mod ppc64;
+mod process;
 mod protection;
 mod riscv;
 mod runs;

@@ -1,20 +1,23 @@
 //! The memory of a sound machine with edits of any kind. Whatever is then excluded, the counts add
 //! up, the result does not depend on threads, and no proven kernel page is excluded.
 //!
-//! The input: kernel release; dump level, named classes, and whether only struct pages are edited; the
+//! The input: machine, and whether user stacks are kept ([`KEEP`]); dump level, named classes, and whether only struct pages are edited; the
 //! edits, as in [`Edits::one`].
 
 use std::time::{Duration, Instant};
 
 use kdumpconv::DumpLevel;
 use kdumpconv::pages::Pfn;
-use kdumpconv::{Class, ClassSet, SelectRequest, Selection, select};
+use kdumpconv::{Class, ClassSet, KeepSet, SelectRequest, Selection, select};
 use kdumpconv::{Dump, OpenOptions};
 use support::machine::int;
 use support::mm::struct_page::ZFS_MARK;
 
 use super::Take;
 use super::selection_machine::{MACHINES, Machine, Vmcore, machine};
+
+/// Added to the number of the machine: user stacks are kept.
+const KEEP: u8 = 128;
 
 /// Maximum number of edits.
 const MOST_EDITS: usize = 64;
@@ -229,7 +232,9 @@ pub fn check(bytes: &[u8]) {
 /// Checks an input; returns the number of excluded pages.
 pub fn look(bytes: &[u8]) -> u64 {
     let mut take = Take(bytes);
-    let machine = machine(usize::from(take.byte()));
+    let byte = take.byte();
+    let machine = machine(usize::from(byte & !KEEP));
+    let keep = KeepSet::default().user_stacks(byte & KEEP != 0);
     let choice = take.byte();
     let level = DumpLevel::new(u32::from(choice & 31)).unwrap();
     let named = [(64, Class::Zfs), (128, Class::Zsmalloc)];
@@ -260,7 +265,7 @@ pub fn look(bytes: &[u8]) -> u64 {
     let before = core.bytes_read();
     let start = Instant::now();
     let at = |level, threads| {
-        let request = SelectRequest::new(level).classes(classes).threads(threads);
+        let request = SelectRequest::new(level).classes(classes).threads(threads).keep(keep);
         select(&dump, &request).expect("no codec is needed")
     };
     let one = at(level, 1);
@@ -275,7 +280,12 @@ pub fn look(bytes: &[u8]) -> u64 {
     assert_eq!(one.census, two.census);
     assert_eq!((one.level, &one.warnings), (two.level, &two.warnings));
     check_levels(&one, &at(DumpLevel::new(DumpLevel::MAX).unwrap(), 1));
-    check_vmemmap(&edits, &dump, &one);
+    if byte & KEEP == 0 {
+        check_vmemmap(&edits, &dump, &one);
+    } else {
+        let without = SelectRequest::new(level).classes(classes);
+        check_kept(&one, &select(&dump, &without).expect("no codec is needed"));
+    }
     one.excluded.count()
 }
 
@@ -298,6 +308,19 @@ fn check_levels(found: &Selection, at_most: &Selection) {
             "pfn {pfn:#x} is kept at the highest level"
         );
     }
+}
+
+/// Keeping user stacks excludes nothing more; what it keeps is counted, and neither poisoned nor free.
+fn check_kept(found: &Selection, without: &Selection) {
+    let excluded = |pfn: &Pfn| without.excluded.contains(*pfn);
+    assert!(found.excluded.runs().flatten().all(|pfn| excluded(&pfn)));
+    let kept = without.excluded.count() - found.excluded.count();
+    assert_eq!(kept, found.census.kept_on_request, "{found:?}");
+    for class in [Class::Free, Class::Offline, Class::Zfs, Class::Zsmalloc] {
+        let excluded = |it: &Selection| it.census.class(class).unwrap().excluded;
+        assert_eq!(excluded(found), excluded(without), "{class:?}");
+    }
+    assert_eq!((found.level, found.classes), (without.level, without.classes));
 }
 
 /// Without the class vmemmap a dump lacks more pages: only such as hold struct pages, as long as
@@ -407,6 +430,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for (nth, edit) in (0..).zip(edits) {
         let release = nth * 7 % 19;
         seeds.push([&[release, (31 - nth) | (nth % 4) << 6], edit].concat());
+        let threads = MACHINES as u8 - 1;
+        seeds.push([&[KEEP | threads, 31 | (nth % 4) << 6], edit].concat());
     }
     seeds
 }

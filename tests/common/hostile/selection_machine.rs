@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use kdumpconv::ReadAt;
+use support::btf::BtfBuilder;
 use support::elf::Endian;
 use support::mm::kernel::{Hvo, OrderPlace};
+use support::mm::threads::Thread;
 use support::mm::{Kernel, Mm, Owner, Use, releases, types};
 
 const PAGE: u64 = 4096;
@@ -50,8 +52,9 @@ const TYPED: [(&str, Kernel); 3] = [
     ("7.1, types", releases::V7_1),
 ];
 
-/// Number of machines: one for each release, those with types, and two with a huge page of 256 MiB.
-pub const MACHINES: usize = releases::ALL.len() + TYPED.len() + 2;
+/// Number of machines: one for each release, those with types, two with a huge page of 256 MiB, and one
+/// with threads of processes.
+pub const MACHINES: usize = releases::ALL.len() + TYPED.len() + 3;
 
 /// The n-th machine.
 pub fn machine(nth: usize) -> &'static Machine {
@@ -75,8 +78,35 @@ fn gigantic(kernel: Kernel) -> Mm {
     mm
 }
 
+/// A machine with threads, whose stacks are in pages of several classes, and its types.
+fn threads(kernel: Kernel) -> (Mm, BtfBuilder, u64) {
+    let mut mm = Mm::new(kernel);
+    let anon = |order| Use::Anon { order, lru: true, swapcache: false, ksm: false, waiters: false };
+    let top = 0x7ffd_0000_0000;
+    let threads: Vec<Thread> = (0..6)
+        .map(|nth| {
+            let huge = mm.place(anon(3));
+            let file = mm.place(Use::File { order: 0, private: false, waiters: false });
+            let free = mm.place(Use::Buddy { order: 1 });
+            let alone: Vec<u64> = (0..nth * 30).map(|_| mm.place(anon(0))).collect();
+            let pages = [vec![huge + 2, file, free, huge], alone].concat();
+            let pages = (0..).zip(pages).map(|(nth, pfn)| (top + nth * PAGE, pfn)).collect();
+            Thread { padding: nth % 2 * 16, ..Thread::new(top + 8 * nth, pages) }
+        })
+        .collect();
+    let mut btf = types::types(&kernel, &mm.core().info);
+    let init_task = mm.put_threads(&mut btf, &threads);
+    mm.fill(Use::Kernel);
+    (mm, btf, init_task)
+}
+
 impl Machine {
     fn new(nth: usize) -> Machine {
+        if nth == MACHINES - 1 {
+            let (mut mm, btf, init_task) = threads(releases::V6_12);
+            let lines = mm.put_types_and(&btf, &[('D', "init_task", init_task)]);
+            return Machine::of("6.12, threads", mm, &lines);
+        }
         let typed = nth.checked_sub(releases::ALL.len() + 2);
         let typed = typed.map(|nth| TYPED[nth]);
         let (name, mut mm) = match (releases::ALL.get(nth), typed) {
@@ -87,13 +117,15 @@ impl Machine {
             }
             (None, None) => ("7.1, large", gigantic(releases::V7_1)),
         };
+        let lines = typed.map(|_| mm.put_types(&types::types(&mm.kernel, &mm.core().info)));
+        Machine::of(name, mm, &lines.unwrap_or_default())
+    }
+
+    /// The machine with this memory, and these lines besides those that VMCOREINFO usually has.
+    fn of(name: &'static str, mm: Mm, lines: &str) -> Machine {
         let kernel = mm.kernel;
         let mut core = mm.core();
-        if typed.is_some() {
-            let lines = mm.put_types(&types::types(&kernel, &core.info));
-            core = mm.core();
-            core.info += &lines;
-        }
+        core.info += lines;
         let (page, size) = (kernel.arch.page_bytes(), kernel.page.size as u64);
         core.builder.segments.retain(|segment| segment.as_load().is_some());
         let info = core.info.clone() + &"\n".repeat(ROOM);

@@ -7,6 +7,7 @@ mod filtered;
 mod gigantic;
 mod hwpoison;
 pub mod judge;
+mod kept;
 mod not_captured;
 mod on_request;
 mod order;

@@ -113,7 +113,7 @@ pub(crate) struct Convert {
 
     /// As of makedumpfile: turn a flattened file back into a plain one
     #[arg(short = 'R', hide = true, conflicts_with_all = [
-        "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "format",
+        "compress", "zlib", "lzo", "snappy", "zstd", "level", "dump_level", "exclude", "keep", "format",
         "flattened", "threads", "fit", "dry_run", "page_size", "part", "vmcoreinfo", "find_vmcoreinfo",
         "force_encrypted", "split",
     ])]
@@ -202,6 +202,7 @@ impl Convert {
             .level(self.level)
             .dump_level(self.exclude.levels().map(|levels| levels.asked).unwrap_or_default())
             .classes(self.exclude.classes())
+            .keep(self.exclude.keep())
             .strict(self.exclude.strict)
             .threads(self.threads.count())
             .max_size(self.fit)

@@ -7,6 +7,7 @@
 //!                     +--> Mm (ram, population): places blocks
 //!                            |
 //!                            +--> types: the same as BTF in the image, if a test wants it
+//!                            +--> threads: tasks with user stacks, likewise
 //!                            +--> core: struct pages, tables, the log --> an ELF vmcore
 //!                                   +--> filtered: the same without some pages
 //! ```
@@ -22,6 +23,7 @@ mod ram;
 pub mod releases;
 mod sections;
 pub mod struct_page;
+pub mod threads;
 pub mod types;
 pub mod uses;
 mod zones;

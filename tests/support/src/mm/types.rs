@@ -21,6 +21,11 @@ const NESTED: [&str; 6] =
 impl Mm {
     /// Puts the types into the image; tells the lines of VMCOREINFO that lead to them.
     pub fn put_types(&mut self, types: &BtfBuilder) -> String {
+        self.put_types_and(types, &[])
+    }
+
+    /// The same with other symbols, which are after the types.
+    pub fn put_types_and(&mut self, types: &BtfBuilder, others: &[(char, &str, u64)]) -> String {
         let (arch, bytes) = (self.kernel.arch, types.build());
         assert!(IMAGE + TYPES + (bytes.len() as u64) < LOG, "the types reach the log");
         let image = arch.image + IMAGE;
@@ -29,6 +34,7 @@ impl Mm {
             ('D', "__start_BTF", image + TYPES),
             ('D', "__stop_BTF", image + TYPES + bytes.len() as u64),
         ];
+        let symbols = [&symbols, others].concat();
         let mut memory = Memory::default();
         let base = Addresses::FromBase(image);
         let info = kallsyms::write(&mut memory, arch.endian, image, base, &symbols);
