@@ -1,6 +1,6 @@
 //! User stacks are in a dump of level 31 that keeps them, where drgn finds them.
 
-use crate::product::{Folder, subcommand};
+use crate::product::{Folder, kdumpconv, subcommand};
 use crate::skip::need;
 use crate::tools::{python, run};
 use crate::vmcores::KEXEC;
@@ -55,5 +55,11 @@ fn drgn_reads_user_stacks_of_a_dump_of_level_31_that_keeps_them() {
         report["pages"]["kept"].as_u64().unwrap()
     };
     assert_eq!(pages(&kept), pages(&plain) + 14);
+    // Without some of them it is still a dump of that level.
+    let most = std::fs::metadata(&kept).unwrap().len() - 3000;
+    let options = ["-d", "31", "--keep", "user-stacks", "-L", &most.to_string()];
+    let ran = run(kdumpconv().args(options).arg(&core).arg(folder.file("most")));
+    ran.exited(4);
+    ran.printed("complete for dump level 31, but not all user stacks are kept: the size limit");
     run(subcommand("verify").arg(&kept).arg("--against").arg(&core)).exited(0);
 }

@@ -25,10 +25,14 @@ pub(crate) fn print_reasons(reasons: &[IncompleteReason], pages: &PageCounts, is
     }
 }
 
-/// Why a dump has a higher level than the one that was `asked` for.
+/// Why a dump has a higher level than the one that was `asked` for, or that level without all pages that
+/// --keep names.
 pub(crate) fn reduced_line(why: &IncompleteReason, level: DumpLevel, asked: DumpLevel) -> String {
     let (level, asked) = (level.bits(), asked.bits());
     let why = printable(&format!("{why}{}", for_reduced(why)));
+    if level == asked {
+        return format!("complete for dump level {level}, but not all user stacks are kept: {why}");
+    }
     format!("complete for dump level {level}, not for {asked} as asked: {why}")
 }
 
