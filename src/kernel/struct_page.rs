@@ -58,6 +58,7 @@ pub(crate) struct StructPageFormat {
     mapping: Field,
     mapcount: Option<Field>,
     private: Option<Field>,
+    index: Option<Field>,
     head_link: Option<Field>,
     head_mask: u64,
     slab: Option<Slab>,
@@ -125,6 +126,10 @@ impl StructPageFormat {
             mapping: required("page.mapping", long)?,
             mapcount: optional("page._mapcount", 4)?,
             private: optional("page.private", long)?,
+            index: match optional("page.__folio_index", long)? {
+                None => optional("page.index", long)?,
+                found => found,
+            },
             head_link,
             // Without the mask no page is a head.
             head_mask: info.number("PG_head_mask").unwrap_or(0),
@@ -180,6 +185,12 @@ impl StructPageFormat {
     #[must_use]
     pub(crate) fn has_private(&self) -> bool {
         self.private.is_some()
+    }
+
+    /// Whether `page.index` is known.
+    #[must_use]
+    pub(crate) fn has_index(&self) -> bool {
+        self.index.is_some()
     }
 
     /// Whether slab pages are marked.
@@ -345,6 +356,12 @@ impl StructPage<'_> {
     #[must_use]
     pub(crate) fn private(&self) -> u64 {
         self.format.private.map_or(0, |field| self.format.read(self.bytes, field))
+    }
+
+    /// `page.index`: how many pages are before it in its file; `None` if its offset is not known.
+    #[must_use]
+    pub(crate) fn index(&self) -> Option<u64> {
+        self.format.index.map(|field| self.format.read(self.bytes, field))
     }
 
     /// The target of `page.mapping`.

@@ -5,6 +5,7 @@ use super::selection::SelectRequest;
 use crate::dump::Dump;
 use crate::error::chain;
 use crate::kernel::kernel_types::KernelTypes;
+use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::symbols::Symbols;
 use crate::kernel::tasks::user_stacks;
 use crate::kernel::translate::{Kernel, Translator};
@@ -18,14 +19,33 @@ pub struct KeepSet {
     /// Up to 128 pages of the stack of each thread of a process, from its stack pointer upward: with the
     /// kernel's types, on x86_64.
     pub user_stacks: bool,
+    /// The first page of each ELF file in the page cache, with its build ID: if the kernel's types say
+    /// where a struct page has its place in the file.
+    pub elf_headers: bool,
 }
 
 impl KeepSet {
     /// Keeps the stacks of processes.
     #[must_use]
     pub fn user_stacks(self, user_stacks: bool) -> Self {
-        KeepSet { user_stacks }
+        KeepSet { user_stacks, ..self }
     }
+
+    /// Keeps the first pages of ELF files.
+    #[must_use]
+    pub fn elf_headers(self, elf_headers: bool) -> Self {
+        KeepSet { elf_headers, ..self }
+    }
+}
+
+/// Why no first page of an ELF file is kept, if none can be told.
+pub(super) fn no_elf_headers(request: &SelectRequest, format: &StructPageFormat) -> Option<String> {
+    let excludes_any =
+        [Class::Cache, Class::PrivateCache].map(|it| request.excluded().contains(it));
+    let is_asked = request.keep.elf_headers && excludes_any.contains(&true);
+    let is_missed = is_asked && !format.has_index();
+    let why = "ELF headers are not kept: the kernel's types (BTF) were not found";
+    is_missed.then(|| why.to_owned())
 }
 
 /// The pages that a request keeps.

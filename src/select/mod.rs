@@ -55,7 +55,7 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
-use keep::KeptPages;
+use keep::{KeptPages, no_elf_headers};
 use kernel_memory::KernelMemory;
 use kernel_pages::KernelPages;
 use priority::{KernelParts, PageOrder, Priority};
@@ -110,10 +110,11 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
         prepared.exclude_unneeded(dump, &mut scan, request.classes);
         let order = prepared.order(dump, &mut scan);
         let mut selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
-        let keep_warning = prepared.keep.warning;
-        selection.warnings.extend(keep_warning.clone());
+        let not_found = no_elf_headers(request, &prepared.format);
+        let keep_warnings: Vec<_> = prepared.keep.warning.into_iter().chain(not_found).collect();
+        selection.warnings.extend(keep_warnings.clone());
         let struct_pages = Some(prepared.struct_pages);
-        Ok(Selection { struct_pages, order, keep_warning, ..selection })
+        Ok(Selection { struct_pages, order, keep_warnings, ..selection })
     });
     if let Some(error) = dump.spool_error() {
         return Err(error);
@@ -126,8 +127,8 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
     Ok(selection)
 }
 
-/// As [`select`], but if `strict`, any warning about what is excluded is an error. A stream is not stored for a level that
-/// needs no struct pages.
+/// As [`select`], but if `strict`, any warning about what is excluded is an error. A stream is not
+/// stored for a level that needs no struct pages.
 ///
 /// # Errors
 /// As [`select`], and [`Error::NotProven`].
@@ -146,8 +147,7 @@ pub(crate) fn select_strictly(
     }
     let selection = select(dump, request)?;
     let is_cancelled = request.cancel.load(Ordering::Relaxed);
-    let mut doubts =
-        selection.warnings.iter().filter(|why| Some(*why) != selection.keep_warning.as_ref());
+    let mut doubts = selection.warnings.iter().filter(|why| !selection.keep_warnings.contains(why));
     match doubts.next().filter(|_| strict && !is_cancelled) {
         Some(why) => Err(Error::NotProven(selection.unidentified.as_ref().unwrap_or(why).clone())),
         None => Ok(selection),
@@ -293,6 +293,7 @@ impl Prepared {
                 kernel_pages: &self.kernel_pages,
                 rules: &self.rules,
                 protected: &self.keep.pages,
+                keeps_elf_headers: request.keep.elf_headers,
             };
             let found = scan(input, &memories, &request.cancel)?;
             let zones = self.comparable_zones(dump, &found);

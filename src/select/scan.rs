@@ -1,5 +1,6 @@
 //! One pass over all struct pages by several threads, chunk by chunk.
 
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::{Batch, RunBytes};
@@ -14,8 +15,9 @@ use super::rules::Rules;
 use super::struct_pages::{ArrayPart, StructPages};
 use super::verdict::{ClassBlock, Exclusion, Verdict};
 use crate::dump::Dump;
+use crate::format::elf::ELF_SIGNATURE;
 use crate::kernel::physical::PhysicalMemory;
-use crate::kernel::struct_page::{MAX_ORDER, StructPage, StructPageFormat};
+use crate::kernel::struct_page::{MAX_ORDER, PageMapping, StructPage, StructPageFormat};
 use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
 use crate::pages::{Pfn, PfnRange};
@@ -34,6 +36,8 @@ pub(super) struct ScanInput<'a> {
     pub(super) rules: &'a Rules,
     /// Pages of processes that are kept although their class is excluded.
     pub(super) protected: &'a PageSet,
+    /// Whether first pages of ELF files are kept although their class is excluded.
+    pub(super) keeps_elf_headers: bool,
 }
 
 /// The result of a scan.
@@ -285,6 +289,9 @@ impl<'a> Scanner<'a> {
         }
         let pages_of = |it: Exclusion| (it.class, PfnRange::of(pfn, 1 << it.order));
         let mut exclusion = block.exclusion.map(pages_of);
+        if exclusion.is_some() && self.is_elf_header(page, pfn, block.class) {
+            chunk.protect(iter::once(PfnRange::of(pfn, 1)));
+        }
         let is_protected = self.protects(chunk, pfns);
         if is_protected {
             match self.input.rules.always_excluded(page, pfn, block.order).map(pages_of) {
@@ -299,6 +306,21 @@ impl<'a> Scanner<'a> {
         }
         let is_excluded = exclusion.is_some_and(|(_, excluded)| excluded == pfns) && !is_protected;
         Covered { end: pfns.end, is_kept: !is_excluded && self.input.rules.know_poisoned() }
+    }
+
+    /// Whether the page is the first of an ELF file, and is to be kept for that.
+    fn is_elf_header(&self, page: &StructPage<'_>, pfn: Pfn, class: Class) -> bool {
+        let is_first = || page.index() == Some(0) && page.mapping() == PageMapping::Other;
+        let is_cached = matches!(class, Class::Cache | Class::PrivateCache);
+        if !self.input.keeps_elf_headers || !is_cached || !is_first() {
+            return false;
+        }
+        let mut start = [0; ELF_SIGNATURE.len()];
+        let paddr = self.input.dump.grid().address_of(pfn);
+        // Poisoned memory must not be read.
+        !self.input.rules.is_poisoned(page, pfn)
+            && self.memory.read_physical(paddr, &mut start).is_ok()
+            && start == ELF_SIGNATURE
     }
 
     /// Whether a page of a block that begins in the chunk is kept although its class is excluded.

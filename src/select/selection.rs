@@ -102,7 +102,7 @@ pub struct Selection {
     /// What the user should know: which classes are disabled, and why.
     pub warnings: Vec<String>,
     /// Which of the warnings is not about what is excluded, but about what is kept on request.
-    pub(super) keep_warning: Option<String>,
+    pub(super) keep_warnings: Vec<String>,
     /// Where the struct pages are, if they were found.
     pub(super) struct_pages: Option<StructPages>,
     /// In which order the kept pages are written.
@@ -234,7 +234,7 @@ impl Selection {
             classes,
             level_before: None,
             warnings,
-            keep_warning: None,
+            keep_warnings: Vec::new(),
             struct_pages: None,
             order: PageOrder::default(),
             unidentified,

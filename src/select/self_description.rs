@@ -33,7 +33,7 @@ const OF_STRUCT_PAGES: [(ItemKind, &str); 18] = [
 ];
 
 /// The same of items that say which pages are of a class, also of those that no VMCOREINFO has yet.
-const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
+const OF_CLASSES: [(ItemKind, &str, &[Class]); 26] = [
     (ItemKind::Number, "PG_lru", LRU),
     (ItemKind::Number, "PG_private", &[Class::Cache, Class::PrivateCache, Class::Zfs]),
     (ItemKind::Number, "PG_swapcache", CACHES),
@@ -48,6 +48,9 @@ const OF_CLASSES: [(ItemKind, &str, &[Class]); 24] = [
     (ItemKind::Number, "PAGE_BUDDY_MAPCOUNT_VALUE", FREE),
     (ItemKind::Number, "PAGE_UNACCEPTED_MAPCOUNT_VALUE", FREE),
     (ItemKind::Offset, "page.private", &[Class::Free, Class::Zfs]),
+    // The place of a page in its file; __folio_index since 6.16 (acc53a0b4c15).
+    (ItemKind::Offset, "page.index", &[]),
+    (ItemKind::Offset, "page.__folio_index", &[]),
     // What the zones count is evidence for the class.
     (ItemKind::Offset, "pglist_data.node_id", FREE),
     (ItemKind::Offset, "pglist_data.node_zones", FREE),

@@ -60,6 +60,6 @@ fn drgn_reads_user_stacks_of_a_dump_of_level_31_that_keeps_them() {
     let options = ["-d", "31", "--keep", "user-stacks", "-L", &most.to_string()];
     let ran = run(kdumpconv().args(options).arg(&core).arg(folder.file("most")));
     ran.exited(4);
-    ran.printed("complete for dump level 31, but not all user stacks are kept: the size limit");
+    ran.printed("complete for dump level 31, but not all pages for --keep: the size limit");
     run(subcommand("verify").arg(&kept).arg("--against").arg(&core)).exited(0);
 }

@@ -52,12 +52,15 @@ pub(crate) struct ExcludeArgs {
     )]
     exclude: Vec<Named>,
 
-    /// Keep this though its class is excluded: user-stacks
+    /// Keep these nevertheless: user-stacks, elf-headers
     ///
     /// user-stacks are up to 128 pages of the stack of each thread of a process, from its stack pointer
     /// upward, so that a debugger can unwind programs though -d 31 excludes their memory. They are found
     /// by the kernel's types (BTF), on x86_64 only. If they are not found, there is a warning, and the
     /// dump is made without them, also with --strict.
+    ///
+    /// elf-headers are the first pages of all ELF files in the page cache, most of which are mapped: they
+    /// have the build IDs of programs and libraries. They are found by the kernel's types as well.
     #[arg(long, value_name = "WHAT", value_delimiter = ',', hide_possible_values = true)]
     keep: Vec<Keep>,
 
@@ -74,6 +77,8 @@ pub(crate) struct ExcludeArgs {
 enum Keep {
     /// The stacks of processes
     UserStacks,
+    /// The first pages of ELF files
+    ElfHeaders,
 }
 
 /// A class that was named.
@@ -152,7 +157,9 @@ impl ExcludeArgs {
 
     /// What to keep though its class is excluded.
     pub(crate) fn keep(&self) -> KeepSet {
-        KeepSet::default().user_stacks(self.keep.contains(&Keep::UserStacks))
+        KeepSet::default()
+            .user_stacks(self.keep.contains(&Keep::UserStacks))
+            .elf_headers(self.keep.contains(&Keep::ElfHeaders))
     }
 
     /// The level that was asked for; `None` if none was.

@@ -159,7 +159,7 @@ pub(crate) fn excluded_by_class(census: &Census) -> Option<String> {
     let pages = count(census.pages, "page");
     let kept = match census.kept_on_request {
         0 => String::new(),
-        kept => format!("; kept {} of user stacks", count(kept, "page")),
+        kept => format!("; kept {} for --keep", count(kept, "page")),
     };
     (excluded > 0).then(|| format!("excluded {excluded} of {pages}: {classes}{kept}"))
 }

@@ -31,7 +31,7 @@ pub(crate) fn reduced_line(why: &IncompleteReason, level: DumpLevel, asked: Dump
     let (level, asked) = (level.bits(), asked.bits());
     let why = printable(&format!("{why}{}", for_reduced(why)));
     if level == asked {
-        return format!("complete for dump level {level}, but not all user stacks are kept: {why}");
+        return format!("complete for dump level {level}, but not all pages for --keep: {why}");
     }
     format!("complete for dump level {level}, not for {asked} as asked: {why}")
 }

@@ -217,3 +217,58 @@ fn page_tables_in_circles_end() {
         keeps(&judge, &[], &[]);
     }
 }
+
+/// Offset of `index` in a struct page of x86_64.
+const INDEX: u64 = 32;
+
+/// A page of a file, with its place in the file and its first bytes.
+fn file_page(mm: &mut Mm, what: Use, index: u64, start: &[u8]) -> u64 {
+    let pfn = mm.place(what);
+    let place = mm.struct_place(pfn).1;
+    mm.patches.push((place + INDEX, index.to_le_bytes().to_vec()));
+    mm.patches.push((pfn * 4096, start.to_vec()));
+    pfn
+}
+
+#[test]
+fn first_pages_of_elf_files_are_kept_and_no_other_pages() {
+    let file = |order, private| Use::File { order, private, waiters: false };
+    for kernel in [releases::V6_1, releases::V6_12] {
+        let mut mm = usual(kernel);
+        let elf = b"\x7fELF\x02\x01\x01";
+        let kept = [
+            file_page(&mut mm, file(0, false), 0, elf),
+            file_page(&mut mm, file(0, true), 0, elf),
+            file_page(&mut mm, file(3, false), 0, elf),
+        ];
+        let others = [
+            file_page(&mut mm, file(0, false), 1, elf),
+            file_page(&mut mm, file(0, false), 0, b"#!/bin/sh"),
+            file_page(&mut mm, ANON, 0, elf),
+            file_page(&mut mm, Use::Buddy { order: 0 }, 0, elf),
+        ];
+        // Of pages without a patch, the index is 0, but they do not begin like ELF files.
+        let poisoned = file_page(&mut mm, file(0, false), 0, elf);
+        mm.poke(poisoned, Member::Flags, 1 << kernel.bits.lru | 1 << kernel.bits.hwpoison);
+        mm.fill(Use::Kernel);
+        let info = mm.core().info;
+        for (line, is_known) in [("OFFSET(page.index)=32\n", true), ("", false)] {
+            let mut mm = mm.clone();
+            let btf = types(&mm.kernel, &(info.clone() + line));
+            let lines = mm.put_types_and(&btf, &[]);
+            let judge = dump(mm, &(info.clone() + &lines));
+            let all = pfns(&select_with(&judge, 31, 1, false));
+            assert!(kept.iter().chain(&others).all(|pfn| all.contains(pfn)));
+            for threads in [1, 2] {
+                let keep = KeepSet::default().elf_headers(true);
+                let request = SelectRequest::new(DumpLevel::new(31).unwrap()).keep(keep);
+                let found = select(&judge.dump, &request.threads(threads)).unwrap();
+                let expected: BTreeSet<u64> = kept.iter().copied().filter(|_| is_known).collect();
+                assert_eq!(&all - &pfns(&found), expected);
+                assert_eq!(found.census.kept_on_request, expected.len() as u64);
+                assert_eq!(found.census.excluded(), found.excluded.count());
+                assert_eq!(found.warnings.len(), usize::from(!is_known), "{:?}", found.warnings);
+            }
+        }
+    }
+}
