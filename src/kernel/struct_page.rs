@@ -13,7 +13,7 @@ use crate::kernel::error::Error;
 use crate::kernel::translate::Kernel;
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
-use crate::pages::{Pfn, Position, VirtAddr};
+use crate::pages::{Position, VirtAddr};
 use compound::{CompoundOrder, Hugetlb, compound_order, hugetlb};
 
 pub(crate) use types::{PageMapping, PageType, page_type};
@@ -28,9 +28,6 @@ const MAPPING_ANON: u64 = 1;
 
 /// The highest order of a compound page: 16 GiB of hugetlb in pages of 4 KiB.
 pub(crate) const MAX_ORDER: u64 = 22;
-
-/// The order of a folio in page[1].flags, since 6.6 (ebc1baf5c9b4).
-const FOLIO_ORDER: u64 = 0xff;
 
 /// How the kernel marks slab pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,14 +297,6 @@ impl StructPage<'_> {
         Some(self.format.page(bytes, self.vaddr.wrapping_add(offset as u64)))
     }
 
-    /// Whether the page `pages` later is a tail of this head; true where tails are not marked.
-    fn has_tail(&self, pages: u64) -> bool {
-        self.format.head_link.is_none()
-            || self.next(pages).is_some_and(|tail| {
-                tail.is_tail() && tail.head_of_tail().is_none_or(|head| head == self.vaddr)
-            })
-    }
-
     fn head_link(&self) -> Option<u64> {
         self.format.head_link.map(|field| self.format.read(self.bytes, field))
     }
@@ -340,18 +329,6 @@ impl StructPage<'_> {
         self.format.a_type.is_some_and(|any| any.is_like(self.mapcount))
     }
 
-    /// Whether it is the head of a hugetlb page.
-    #[must_use]
-    pub(crate) fn is_hugetlb(&self) -> bool {
-        self.is_head()
-            && match self.format.hugetlb {
-                Some(Hugetlb::Type(value)) => value.is(self.mapcount),
-                Some(Hugetlb::TailFlag(mask)) => self.first_tail(self.format.flags) & mask != 0,
-                Some(Hugetlb::Destructor(field, id)) => self.first_tail(field) == id,
-                None => false,
-            }
-    }
-
     /// `page.private`: the order of a free block; 0 if its offset is not known.
     #[must_use]
     pub(crate) fn private(&self) -> u64 {
@@ -378,38 +355,5 @@ impl StructPage<'_> {
         } else {
             PageMapping::Other
         }
-    }
-
-    /// The order of the compound page that this page is the head of; 0 for a single page.
-    ///
-    /// `None` if the struct pages contradict each other: a head must be aligned to its order, and its
-    /// first tail must point to it, and so must the last one if the bytes reach it.
-    #[must_use]
-    pub(crate) fn compound_order(&self, pfn: Pfn) -> Option<u32> {
-        let place = self.format.compound_order.filter(|_| self.is_head());
-        let order = match place {
-            None => return Some(0),
-            Some(CompoundOrder::TailFlags) => self.first_tail(self.format.flags) & FOLIO_ORDER,
-            Some(CompoundOrder::Field(field)) => self.first_tail(field),
-        };
-        let order = self.aligned_order(pfn, order)?;
-        let last = (1u64 << order) - 1;
-        let is_whole =
-            order == 0 || (self.has_tail(1) && (self.next(last).is_none() || self.has_tail(last)));
-        is_whole.then_some(order)
-    }
-
-    /// `order`, checked: it must be plausible, and the page aligned to it.
-    #[must_use]
-    pub(crate) fn aligned_order(&self, pfn: Pfn, order: u64) -> Option<u32> {
-        let order = u32::try_from(order).ok().filter(|_| order <= MAX_ORDER)?;
-        let pfn = pfn.get().wrapping_add(self.format.pages_before);
-        (pfn % (1 << order) == 0).then_some(order)
-    }
-
-    /// A field of page[1].
-    fn first_tail(&self, field: Field) -> u64 {
-        let offset = self.format.size + field.offset;
-        self.format.read(self.bytes, Field { offset, ..field })
     }
 }
