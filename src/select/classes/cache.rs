@@ -1,6 +1,6 @@
 //! The page cache: pages of files (level bits 2 and 4), and pages in the swap cache.
 
-use super::no_slab;
+use super::require_slab;
 use crate::kernel::Error;
 use crate::kernel::struct_page::{PageMapping, StructPage, StructPageFormat, flag};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
@@ -25,9 +25,7 @@ impl Rule {
         info: &Vmcoreinfo,
         format: &StructPageFormat,
     ) -> Result<Self, Error> {
-        if !format.knows_slab() {
-            return Err(no_slab());
-        }
+        require_slab(format)?;
         let needed = |name| flag(info, name).ok_or_else(|| Error::missing(Item::number(name)));
         let swapbacked = flag(info, "PG_swapbacked").unwrap_or(0);
         Ok(Rule {

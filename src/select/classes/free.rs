@@ -1,5 +1,6 @@
 //! Free pages (level bit 16): pages of the buddy allocator, and memory that it may not use yet.
 
+use super::{lru_or_none, require_mapcount, require_private};
 use crate::kernel::Error;
 use crate::kernel::nodes::MAX_ORDERS;
 use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, flag, page_type};
@@ -42,11 +43,9 @@ impl Rule {
         let buddy = buddy.or_else(|| flag(info, "PG_buddy").map(Buddy::Flag));
         let buddy =
             buddy.ok_or_else(|| Error::missing(Item::number("PAGE_BUDDY_MAPCOUNT_VALUE")))?;
-        if !format.has_private() {
-            return Err(Error::missing(Item::offset("page.private")));
-        }
-        if matches!(buddy, Buddy::Type(_)) && !format.has_mapcount() {
-            return Err(Error::missing(Item::offset("page._mapcount")));
+        require_private(format)?;
+        if matches!(buddy, Buddy::Type(_)) {
+            require_mapcount(format)?;
         }
         let known_orders = info.length("zone.free_area");
         let orders = known_orders.unwrap_or(USUAL_ORDERS);
@@ -59,7 +58,7 @@ impl Rule {
             unaccepted: page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE")
                 .filter(|_| known_orders.is_some()),
             orders,
-            lru: flag(info, "PG_lru").unwrap_or(0),
+            lru: lru_or_none(info),
         })
     }
 

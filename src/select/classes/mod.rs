@@ -12,9 +12,29 @@ pub(super) mod zfs;
 pub(super) mod zsmalloc;
 
 use crate::kernel::Error;
-use crate::kernel::vmcoreinfo::Item;
+use crate::kernel::struct_page::{StructPageFormat, flag};
+use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
 
-/// VMCOREINFO does not identify slab pages, whose fields mean something else than other pages'.
-fn no_slab() -> Error {
-    Error::MissingItem(["PAGE_SLAB_MAPCOUNT_VALUE", "PG_slab"].map(Item::number).to_vec())
+/// Ensures that slab pages can be told, whose fields mean something else than other pages'.
+fn require_slab(format: &StructPageFormat) -> Result<(), Error> {
+    let items = ["PAGE_SLAB_MAPCOUNT_VALUE", "PG_slab"];
+    let missing = || Error::MissingItem(items.map(Item::number).to_vec());
+    if format.knows_slab() { Ok(()) } else { Err(missing()) }
+}
+
+/// Ensures that `page.private` is known.
+fn require_private(format: &StructPageFormat) -> Result<(), Error> {
+    let missing = || Error::missing(Item::offset("page.private"));
+    if format.has_private() { Ok(()) } else { Err(missing()) }
+}
+
+/// Ensures that `page._mapcount` is known.
+fn require_mapcount(format: &StructPageFormat) -> Result<(), Error> {
+    let missing = || Error::missing(Item::offset("page._mapcount"));
+    if format.has_mapcount() { Ok(()) } else { Err(missing()) }
+}
+
+/// PG_lru, which pages of the kernel and free pages never have set; 0 if unknown.
+fn lru_or_none(info: &Vmcoreinfo) -> u64 {
+    flag(info, "PG_lru").unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! Memory of processes (level bit 8): anonymous pages and hugetlb pages.
 
-use super::no_slab;
+use super::require_slab;
 use crate::kernel::Error;
 use crate::kernel::struct_page::{PageMapping, StructPage, StructPageFormat};
 use crate::kernel::vmcoreinfo::Item;
@@ -13,10 +13,8 @@ pub(in crate::select) struct Rule;
 
 impl Rule {
     pub(in crate::select) fn new(format: &StructPageFormat) -> Result<Self, Error> {
-        if !format.knows_slab() {
-            // Since 6.2 slab pages have data of their own where other pages have the mapping.
-            return Err(no_slab());
-        }
+        // Since 6.2 slab pages have data of their own where other pages have the mapping.
+        require_slab(format)?;
         if !format.knows_tails() && !format.knows_heads() {
             // Tails have other data where single pages have the mapping.
             return Err(Error::missing(Item::offset("page.compound_head")));

@@ -4,7 +4,7 @@
 //! being excluded: abd_mark_zfs_page() in module/os/linux/zfs/abd_os.c, since 2019 (pull request 8899).
 //! It marks none on 32-bit machines. Small buffers are in slabs, which have no mark.
 
-use super::no_slab;
+use super::{lru_or_none, require_private, require_slab};
 use crate::kernel::Error;
 use crate::kernel::struct_page::{PageMapping, StructPage, StructPageFormat, flag};
 use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
@@ -31,17 +31,10 @@ impl Rule {
         if !format.is_64bit() {
             return Err(Error::Unsupported("OpenZFS marks no pages on 32-bit machines".into()));
         }
-        if !format.knows_slab() {
-            return Err(no_slab());
-        }
-        if !format.has_private() {
-            return Err(Error::missing(Item::offset("page.private")));
-        }
+        require_slab(format)?;
+        require_private(format)?;
         let item = || Error::missing(Item::number("PG_private"));
-        Ok(Rule {
-            private: flag(info, "PG_private").ok_or_else(item)?,
-            lru: flag(info, "PG_lru").unwrap_or(0),
-        })
+        Ok(Rule { private: flag(info, "PG_private").ok_or_else(item)?, lru: lru_or_none(info) })
     }
 
     pub(in crate::select) fn matches(&self, page: &StructPage<'_>, pfn: Pfn) -> RuleMatch {

@@ -5,9 +5,10 @@
 //! types alone. Older kernels mark the first page of a group by PG_private, as others do; what else tells
 //! it from theirs is not in struct pages.
 
+use super::{lru_or_none, require_mapcount};
 use crate::kernel::Error;
-use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, flag, page_type};
-use crate::kernel::vmcoreinfo::{Item, Vmcoreinfo};
+use crate::kernel::struct_page::{PageType, StructPage, StructPageFormat, page_type};
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::Pfn;
 use crate::select::reasons::Inconsistency;
 use crate::select::verdict::RuleMatch;
@@ -28,13 +29,11 @@ impl Rule {
         info: &Vmcoreinfo,
         format: &StructPageFormat,
     ) -> Result<Self, Error> {
-        if !format.has_mapcount() {
-            return Err(Error::missing(Item::offset("page._mapcount")));
-        }
+        require_mapcount(format)?;
         let unknown = "the kernel's types (BTF), if it has them, have no PGTY_zsmalloc";
         Ok(Rule {
             zsmalloc: page_type(info, TYPE).ok_or(Error::Unsupported(unknown.into()))?,
-            lru: flag(info, "PG_lru").unwrap_or(0),
+            lru: lru_or_none(info),
         })
     }
 
