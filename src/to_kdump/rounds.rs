@@ -131,12 +131,7 @@ impl Plan<'_> {
                 // Data of later batches may have taken the space of this one.
                 undo.take().into_iter().for_each(|early| writer.release_to(early.reached()));
             }
-            let pushed = writer.push(batch, is_written);
-            work.reached.advance(batch, pushed.pages);
-            if let Some(full) = pushed.stop {
-                return Err(writer.reason(full));
-            }
-            if writer.checkpoint().map_err(IncompleteReason::Output)? {
+            if work.reached.push(writer, batch, is_written)? {
                 work.safe = Some(work.reached.clone());
             }
             show(&work.reached.counts);
@@ -194,8 +189,27 @@ impl Reached {
         Reached { counts, position: PagePosition::START, pages: 0 }
     }
 
+    /// Writes `batch`, whose data may be written already, or as much of it as there is room for. Returns
+    /// whether descriptors of all pages so far are written too.
+    ///
+    /// # Errors
+    /// Why the file takes no more.
+    pub(super) fn push(
+        &mut self,
+        writer: &mut Writer<'_>,
+        batch: &Batch,
+        is_written: bool,
+    ) -> Result<bool, IncompleteReason> {
+        let pushed = writer.push(batch, is_written);
+        self.advance(batch, pushed.pages);
+        match pushed.stop {
+            Some(full) => Err(writer.reason(full)),
+            None => writer.checkpoint().map_err(IncompleteReason::Output),
+        }
+    }
+
     /// After the first `pages` pages of `batch`.
-    pub(super) fn advance(&mut self, batch: &Batch, pages: usize) {
+    fn advance(&mut self, batch: &Batch, pages: usize) {
         batch.count_first(pages, &mut self.counts);
         self.pages += pages as u64;
         let end = batch.runs.last().map_or(Pfn::ZERO, |run| run.end);

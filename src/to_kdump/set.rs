@@ -41,19 +41,11 @@ impl SetFile<'_> {
         if self.stop.is_some() {
             return; // it was under way when the file became full
         }
-        let pushed = self.writer.push(batch, is_written);
-        self.reached.advance(batch, pushed.pages);
-        self.stop = match pushed.stop {
-            Some(full) => Some(self.writer.reason(full)),
-            None => match self.writer.checkpoint() {
-                Ok(true) => {
-                    self.safe = self.reached.clone();
-                    None
-                }
-                Ok(false) => None,
-                Err(error) => Some(IncompleteReason::Output(error)),
-            },
-        };
+        match self.reached.push(&mut self.writer, batch, is_written) {
+            Ok(true) => self.safe = self.reached.clone(),
+            Ok(false) => {}
+            Err(why) => self.stop = Some(why),
+        }
     }
 
     /// Writes the descriptors that are left. If that fails, the file has what was safe before.
