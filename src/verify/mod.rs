@@ -122,8 +122,8 @@ impl VerifyOptions {
 /// - if it is a zero page, and the dump level excludes zero pages;
 /// - if the struct pages of the source prove that it belongs to a class that the dump level excludes
 ///   (see [`select`](fn@crate::select));
-/// - if it is proven to belong to a class that is excluded on request. Struct pages of pages that the
-///   dump lacks may be missing if its header says so, or if it is an ELF core;
+/// - if it is proven to belong to a class that is excluded on request. Pages of struct pages must also
+///   describe no page of the dump, and the header of a kdump file must say that they were excluded;
 /// - if the dump level excludes classes, and nothing proves the page's class: whoever wrote the dump
 ///   may have had better evidence. Such pages are counted as not proven.
 ///

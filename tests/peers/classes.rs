@@ -6,12 +6,8 @@ use serde_json::Value;
 
 use crate::product::{Folder, kdumpconv, subcommand};
 use crate::skip::need;
-use crate::tools::run;
+use crate::tools::{json, run};
 use crate::vmcores::{AARCH64, KEXEC, Packed, TINY, shared};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
 
 /// The classes that `info` reports.
 fn classes(dump: &Path) -> Value {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::product::Folder;
 use crate::python::in_path;
 pub(crate) use crate::python::python;
@@ -108,6 +110,11 @@ pub(crate) fn crash() -> Result<PathBuf, String> {
         return Err(format!("{} is {version:?}, older than {CRASH_NEEDED:?}", crash.display()));
     }
     Ok(crash)
+}
+
+/// A report in JSON.
+pub(crate) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|why| panic!("{why}: {text}"))
 }
 
 /// What crash prints for `commands` on a dump in `files`, without the lines that name these. There must

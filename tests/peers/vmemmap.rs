@@ -1,16 +1,10 @@
 //! Dumps without struct pages of pages that are not in them: crash works on them, and the source proves
 //! that each missing page was to be excluded.
 
-use serde_json::Value;
-
 use crate::product::{Folder, kdumpconv, subcommand};
 use crate::skip::need;
-use crate::tools::{crash, crash_answers, run};
+use crate::tools::{crash, crash_answers, json, run};
 use crate::vmcores::{AARCH64, KEXEC, TINY, TINY_VMLINUX};
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|why| panic!("{why}: {text}"))
-}
 
 const LESS: [&str; 5] = ["-l", "-d", "31", "--exclude", "vmemmap"];
 

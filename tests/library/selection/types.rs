@@ -155,7 +155,7 @@ fn is_macro(typed: &Typed, item: &str) -> bool {
         && !typed.info.lines().any(|line| line.starts_with(item) && are_redundant(line))
 }
 
-/// A kernel of each way in which flags and types of pages are told.
+/// Kernels that differ in how they number the flags and types of pages.
 const KINDS: [Kernel; 6] = [
     releases::V6_1,
     releases::V6_3,
