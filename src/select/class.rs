@@ -92,7 +92,12 @@ impl Class {
     /// Whether processes have such pages in their memory: what is free, poisoned or offline must not be
     /// kept because a process seems to have it.
     pub(super) const fn is_of_processes(self) -> bool {
-        matches!(self, Class::Cache | Class::PrivateCache | Class::User)
+        self.is_of_files() || matches!(self, Class::User)
+    }
+
+    /// Whether its pages are of files.
+    pub(super) const fn is_of_files(self) -> bool {
+        matches!(self, Class::Cache | Class::PrivateCache)
     }
 
     /// Whether `level` excludes the class.

@@ -12,6 +12,9 @@ use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::PfnRange;
 use crate::pages::page_set::PageSet;
 
+/// Why pages are not found that only the types lead to.
+const NO_TYPES: &str = "the kernel's types (BTF) were not found";
+
 /// What is kept although its class is excluded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,26 +41,19 @@ impl KeepSet {
     }
 }
 
-/// Why no first page of an ELF file is kept, if none can be told.
-pub(super) fn no_elf_headers(request: &SelectRequest, format: &StructPageFormat) -> Option<String> {
-    let excludes_any =
-        [Class::Cache, Class::PrivateCache].map(|it| request.excluded().contains(it));
-    let is_asked = request.keep.elf_headers && excludes_any.contains(&true);
-    let is_missed = is_asked && !format.has_index();
-    let why = "ELF headers are not kept: the kernel's types (BTF) were not found";
-    is_missed.then(|| why.to_owned())
-}
-
 /// The pages that a request keeps.
 #[derive(Debug, Default)]
 pub(super) struct KeptPages {
-    pub(super) pages: PageSet,
-    /// What was not found, if anything.
-    pub(super) warning: Option<String>,
+    /// The stacks of processes.
+    pub(super) stacks: PageSet,
+    /// Whether first pages of ELF files are kept, which the scan finds.
+    pub(super) elf_headers: bool,
+    /// What was not found.
+    pub(super) warnings: Vec<String>,
 }
 
 impl KeptPages {
-    /// Finds the pages; a warning says what was not found.
+    /// Finds the pages; warnings say what was not found.
     pub(super) fn find(
         dump: &Dump,
         request: &SelectRequest,
@@ -65,35 +61,50 @@ impl KeptPages {
         translator: &Translator<'_>,
         symbols: &Symbols,
         types: Option<&KernelTypes>,
+        format: &StructPageFormat,
     ) -> Self {
-        let would_be_kept = !request.excluded().iter().any(Class::is_of_processes);
-        if !request.keep.user_stacks || would_be_kept {
-            return KeptPages::default();
+        let excluded = request.excluded();
+        let mut kept = KeptPages::default();
+        if request.keep.user_stacks && excluded.iter().any(Class::is_of_processes) {
+            let found = kept.find_stacks(dump, kernel, translator, symbols, types);
+            kept.warnings.extend(found.err());
         }
-        let without = |why: &str| KeptPages {
-            warning: Some(format!("user stacks are not kept: {why}")),
-            ..KeptPages::default()
-        };
-        let Some(types) = types else {
-            return without("the kernel's types (BTF) were not found");
-        };
+        if request.keep.elf_headers && excluded.iter().any(Class::is_of_files) {
+            kept.elf_headers = format.has_index();
+            if !kept.elf_headers {
+                kept.warnings.push(format!("ELF headers are not kept: {NO_TYPES}"));
+            }
+        }
+        kept
+    }
+
+    /// Finds the stacks.
+    ///
+    /// # Errors
+    /// What was not found, as a warning says it.
+    fn find_stacks(
+        &mut self,
+        dump: &Dump,
+        kernel: &Kernel<'_>,
+        translator: &Translator<'_>,
+        symbols: &Symbols,
+        types: Option<&KernelTypes>,
+    ) -> Result<(), String> {
+        let none = |why: &str| format!("user stacks are not kept: {why}");
+        let types = types.ok_or_else(|| none(NO_TYPES))?;
         let is_present = |address| {
             let page = dump.grid().locate(address).map(|(pfn, _)| PfnRange::of(pfn, 1));
             page.is_some_and(|page| dump.kept_within(page).next().is_some())
         };
-        let stacks = match user_stacks(kernel, translator, symbols, types, &is_present) {
-            Ok(stacks) => stacks,
-            Err(why) => return without(&chain(&why)),
-        };
-        KeptPages {
-            pages: PageSet::of_runs(dump.grid().runs_touched(stacks.pages.into_iter())),
-            warning: match stacks.missed {
-                0 => None,
-                1 => Some("the user stack of 1 thread is not kept: it was not found".to_owned()),
-                missed => Some(format!(
-                    "the user stacks of {missed} threads are not kept: they were not found"
-                )),
-            },
+        let stacks = user_stacks(kernel, translator, symbols, types, &is_present)
+            .map_err(|why| none(&chain(&why)))?;
+        self.stacks = PageSet::of_runs(dump.grid().runs_touched(stacks.pages.into_iter()));
+        match stacks.missed {
+            0 => Ok(()),
+            1 => Err("the user stack of 1 thread is not kept: it was not found".to_owned()),
+            missed => Err(format!(
+                "the user stacks of {missed} threads are not kept: they were not found"
+            )),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! self_description: VMCOREINFO, completed by the kernel's types
 //! VMCOREINFO, page tables, mem_map --> struct_pages: where the struct pages are
 //!                                  --> kernel_pages: pages that certainly belong to the kernel
+//! keep: pages that are kept although their class is excluded
 //! scan, in parallel, chunk by chunk: rules (classes/) give each struct page a verdict
 //! evidence: if a class contradicts itself, disable it and scan again
 //! selection: the excluded pages, the census of all pages, the warnings
@@ -15,8 +16,8 @@
 //! # What may not be here
 //!
 //! The layout of struct pages and the search for them (`kernel`), reading of dumps (`dump`), pages of
-//! zeros (their bytes decide, which are not read here), and what becomes of the pages (`to_kdump`,
-//! `to_elf`).
+//! zeros (their bytes decide: here only the start of files is read, for `keep`), and what becomes of the
+//! pages (`to_kdump`, `to_elf`).
 
 mod batch;
 mod census;
@@ -54,8 +55,8 @@ use crate::kernel::struct_page::StructPageFormat;
 use crate::kernel::translate::{Kernel, Translator};
 use crate::pages::page_set::PageSet;
 use crate::pages::page_values::PageValues;
-use crate::pages::{Pfn, PfnRange, PhysAddr, PhysRange, Position};
-use keep::{KeptPages, no_elf_headers};
+use crate::pages::{Pfn, PfnRange, PhysAddr, Position};
+use keep::KeptPages;
 use kernel_memory::KernelMemory;
 use kernel_pages::KernelPages;
 use priority::{KernelParts, PageOrder, Priority};
@@ -107,11 +108,10 @@ pub fn select(dump: &Dump, request: &SelectRequest) -> Result<Selection> {
             .and_then(Scan::with_most_struct_pages)
             .map_err(|why| why.or_not_captured(arch, lacks_memory))?;
         let zones = prepared.comparable_zones(dump, &scan);
-        prepared.exclude_unneeded(dump, &mut scan, request.classes);
-        let order = prepared.order(dump, &mut scan);
+        let needed = prepared.exclude_unneeded(dump, &mut scan, request.classes);
+        let order = prepared.order(dump, &mut scan, &needed);
         let mut selection = Selection::of_scan(dump, request, scan, &prepared.rules, zones);
-        let not_found = no_elf_headers(request, &prepared.format);
-        let keep_warnings: Vec<_> = prepared.keep.warning.into_iter().chain(not_found).collect();
+        let keep_warnings = prepared.keep.warnings;
         selection.warnings.extend(keep_warnings.clone());
         let struct_pages = Some(prepared.struct_pages);
         Ok(Selection { struct_pages, order, keep_warnings, ..selection })
@@ -221,7 +221,9 @@ impl Prepared {
         let map = MemMap::find(&kernel, &translator, format.size as u64, &mut dump.present())?;
         let struct_pages = StructPages::locate(&map, &translator, dump.present(), &request.cancel)?;
         let extents = struct_pages.extents().collect();
-        let keep = KeptPages::find(dump, request, &kernel, &translator, &symbols, types.as_ref());
+        let types_for_keep = types.as_ref();
+        let keep =
+            KeptPages::find(dump, request, &kernel, &translator, &symbols, types_for_keep, &format);
         let memory = KernelMemory::find(dump, &kernel, &translator, &symbols, types, extents);
         let kernel_pages = KernelPages::new(&memory, dump.grid());
         if let Some(pfn) = kernel_pages.struct_pages_in_a_table() {
@@ -241,38 +243,39 @@ impl Prepared {
         })
     }
 
-    /// Counts the struct pages that no page of the dump needs, and excludes them if they are asked for.
-    fn exclude_unneeded(&self, dump: &Dump, scan: &mut Scan, asked: ClassSet) {
-        if self.rules.disabled(Class::Vmemmap).is_some() {
-            return;
-        }
+    /// Counts the pages of struct pages that no page of the dump needs, and excludes them if they are
+    /// asked for. Returns the other pages of struct pages.
+    fn exclude_unneeded(&self, dump: &Dump, scan: &mut Scan, asked: ClassSet) -> Vec<PfnRange> {
         let is_asked = asked.contains(Class::Vmemmap);
         loop {
             let kept = dump.kept().flat_map(|run| scan.excluded.gaps_within(run));
-            let unneeded = self.struct_pages.unneeded(kept, dump.grid());
-            let pages = unneeded.into_iter().flat_map(|run| dump.kept_within(run));
-            let mut with = scan.excluded.clone();
-            let found = with.add(&PageSet::of_runs(pages));
+            let needed = self.struct_pages.needed(kept, dump.grid());
+            if self.rules.disabled(Class::Vmemmap).is_some() {
+                return needed;
+            }
+            let unneeded = self.struct_pages.unneeded(&needed, dump.grid()).into_iter();
+            let unneeded = unneeded.flat_map(|run| dump.kept_within(run));
+            let unneeded = unneeded.flat_map(|run| scan.excluded.gaps_within(run));
+            let unneeded = PageSet::of_runs(unneeded);
+            let found = unneeded.count();
             scan.counts.pages[Class::Vmemmap] += found;
             if !is_asked || found == 0 {
-                break;
+                return needed;
             }
             // The struct pages of these pages may not be needed any more either.
             scan.counts.excluded[Class::Vmemmap] += found;
-            scan.excluded = with;
+            scan.excluded.add(&unneeded);
         }
     }
 
-    /// The order of the pages that are kept.
-    fn order(&self, dump: &Dump, scan: &mut Scan) -> PageOrder {
+    /// The order of the pages that are kept. `needed` are pages of struct pages of kept pages.
+    fn order(&self, dump: &Dump, scan: &mut Scan, needed: &[PfnRange]) -> PageOrder {
         let mut priorities = std::mem::take(&mut scan.priorities);
         let mut set =
             |runs: &[PfnRange], priority| prioritise(&mut priorities, dump, runs, priority);
-        let pages = |ranges: Vec<PhysRange>| dump.grid().runs_touched(ranges.into_iter());
-        let struct_pages = pages(self.struct_pages.extents().collect());
+        let struct_pages = dump.grid().runs_touched(self.struct_pages.extents());
         set(&struct_pages, Priority::StructPagesOfMissing);
-        let kept = dump.kept().flat_map(|run| scan.excluded.gaps_within(run));
-        set(&pages(self.struct_pages.extents_of(kept)), Priority::StructPages);
+        set(needed, Priority::StructPages);
         self.parts.iter().for_each(|(priority, runs)| set(runs, priority));
         PageOrder::new(priorities)
     }
@@ -292,8 +295,7 @@ impl Prepared {
                 struct_pages: &self.struct_pages,
                 kernel_pages: &self.kernel_pages,
                 rules: &self.rules,
-                protected: &self.keep.pages,
-                keeps_elf_headers: request.keep.elf_headers,
+                keep: &self.keep,
             };
             let found = scan(input, &memories, &request.cancel)?;
             let zones = self.comparable_zones(dump, &found);

@@ -7,6 +7,7 @@ use super::batch::{Batch, RunBytes};
 use super::chunk::{Chunk, Continuation, ScanCounts};
 use super::class::Class;
 use super::evidence::Evidence;
+use super::keep::KeptPages;
 use super::kernel_pages::{KernelPageKind, KernelPages};
 use super::mask::{CHUNK_PAGES, Mask, chunk_pfns};
 use super::priority::Priority;
@@ -34,10 +35,8 @@ pub(super) struct ScanInput<'a> {
     pub(super) struct_pages: &'a StructPages,
     pub(super) kernel_pages: &'a KernelPages,
     pub(super) rules: &'a Rules,
-    /// Pages of processes that are kept although their class is excluded.
-    pub(super) protected: &'a PageSet,
-    /// Whether first pages of ELF files are kept although their class is excluded.
-    pub(super) keeps_elf_headers: bool,
+    /// Pages that are kept although their class is excluded.
+    pub(super) keep: &'a KeptPages,
 }
 
 /// The result of a scan.
@@ -123,7 +122,7 @@ impl<'a> Scanner<'a> {
         let pfns = chunk_pfns(number);
         let input = self.input;
         let mut chunk = Chunk::new(number, input.dump.kept_within(pfns));
-        chunk.protect(input.protected.runs_within(pfns));
+        chunk.protect(input.keep.stacks.runs_within(pfns));
         self.kernel_pages.reset(number);
         let kernel_pages = input.kernel_pages.within(pfns);
         kernel_pages.for_each(|(_, run)| self.kernel_pages.set(run));
@@ -311,8 +310,7 @@ impl<'a> Scanner<'a> {
     /// Whether the page is the first of an ELF file, and is to be kept for that.
     fn is_elf_header(&self, page: &StructPage<'_>, pfn: Pfn, class: Class) -> bool {
         let is_first = || page.index() == Some(0) && page.mapping() == PageMapping::Other;
-        let is_cached = matches!(class, Class::Cache | Class::PrivateCache);
-        if !self.input.keeps_elf_headers || !is_cached || !is_first() {
+        if !self.input.keep.elf_headers || !class.is_of_files() || !is_first() {
             return false;
         }
         let mut start = [0; ELF_SIGNATURE.len()];
@@ -327,7 +325,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn protects(&self, chunk: &Chunk, pfns: PfnRange) -> bool {
         let goes_on = pfns.end > chunk.pfns().end;
-        let beyond = || self.input.protected.runs_within(pfns).next().is_some();
+        let beyond = || self.input.keep.stacks.runs_within(pfns).next().is_some();
         chunk.protects(pfns) || goes_on && beyond()
     }
 

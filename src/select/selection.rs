@@ -129,7 +129,8 @@ impl Selection {
         let count = self.census.class(Class::Vmemmap);
         let is_enabled = count.is_some_and(|count| count.disabled.is_none());
         let struct_pages = self.struct_pages.as_ref().filter(|_| is_enabled);
-        let runs = struct_pages.map(|structs| structs.unneeded(kept, dump.grid()));
+        let grid = dump.grid();
+        let runs = struct_pages.map(|structs| structs.unneeded(&structs.needed(kept, grid), grid));
         PageSet::of_runs(runs.into_iter().flatten())
     }
 

@@ -95,7 +95,7 @@ impl StructPages {
     }
 
     /// Physical addresses of the struct pages of `pfns`, which ascend; those of neighbours are one range.
-    pub(super) fn extents_of(&self, pfns: impl Iterator<Item = PfnRange>) -> Vec<PhysRange> {
+    fn extents_of(&self, pfns: impl Iterator<Item = PfnRange>) -> Vec<PhysRange> {
         let mut extents: Vec<PhysRange> = Vec::new();
         for run in pfns {
             for part in self.within(run) {
@@ -118,18 +118,22 @@ impl StructPages {
         extents
     }
 
-    /// The pages that hold nothing but struct pages, all of pages that are not in `kept`, which ascend.
-    ///
-    /// Struct pages of holes in memory count as something else: kernels of arm free that memory, and use
-    /// it again (free_unused_memmap() in mm/mm_init.c).
-    pub(super) fn unneeded(
+    /// The pages with struct pages of pages in `kept`, which ascend. Virtual pages may share a physical
+    /// page (HVO), which is needed if one of them is.
+    pub(super) fn needed(
         &self,
         kept: impl Iterator<Item = PfnRange>,
         grid: PageGrid,
     ) -> Vec<PfnRange> {
-        // Virtual pages may share a physical page (HVO): all that they hold must be of no use.
-        let needed = grid.runs_touched(self.extents_of(kept).into_iter());
-        without(grid.runs_filled(self.extents()), &needed)
+        grid.runs_touched(self.extents_of(kept).into_iter())
+    }
+
+    /// The pages that hold nothing but struct pages, and are not `needed`.
+    ///
+    /// Struct pages of holes in memory count as something else: kernels of arm free that memory, and use
+    /// it again (free_unused_memmap() in mm/mm_init.c).
+    pub(super) fn unneeded(&self, needed: &[PfnRange], grid: PageGrid) -> Vec<PfnRange> {
+        without(grid.runs_filled(self.extents()), needed)
     }
 
     /// Whether some are in memory that the machine has not, as far as the dump says.
