@@ -108,6 +108,16 @@ pub enum Error {
         architecture: String,
     },
 
+    /// Neither a memory image nor a VMCOREINFO in its memory says which machine it is of, and neither
+    /// did the caller.
+    #[error(
+        "the {image} does not say which architecture it is of, and no VMCOREINFO was found in its memory"
+    )]
+    UnknownMachine {
+        /// What the input is, as messages name it.
+        image: String,
+    },
+
     /// A strict selection of pages was asked for, and the kernel's tables do not prove it.
     #[error("the dump level cannot be honoured: {0}")]
     NotProven(String),

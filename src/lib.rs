@@ -137,12 +137,15 @@ mod unit_tests;
 pub mod hostile;
 
 pub use codec::Codec;
+pub use dump::image::Machine;
+pub use dump::image::raw::{RamLayout, RawMemory};
 pub use dump::notes::Notes;
 pub use dump::physical::DumpMemory;
 pub use dump::reader::PageReader;
 pub use dump::search::{SearchScope, VmcoreinfoCandidates, VmcoreinfoFound, find_vmcoreinfo};
 pub use dump::{Dump, OpenOptions, Runs};
 pub use error::{Error, Result, UnsupportedKind};
+pub use format::ImageKind;
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
 pub use input::flattened::FlattenedInput;

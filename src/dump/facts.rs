@@ -3,16 +3,23 @@
 use super::elf::ElfCore;
 use super::kdump::Kdump;
 use super::{Body, Dump};
+use crate::format::ImageKind;
 use crate::pages::PfnRange;
 use crate::pages::ranges::count;
 
 impl Dump {
-    /// The headers and segments, if it is an ELF core.
+    /// The headers and segments, if it is an ELF core or a memory image.
     pub(crate) fn elf(&self) -> Option<&ElfCore> {
         match &self.body {
             Body::Elf(core) => Some(core),
             Body::Kdump(_) => None,
         }
+    }
+
+    /// The kind of memory image, if it is one. It is then [read as an ELF core](Self::elf).
+    #[must_use]
+    pub fn image_kind(&self) -> Option<ImageKind> {
+        self.image.as_ref().map(|image| image.kind)
     }
 
     /// The headers, bitmaps and files, if it is a kdump file or a split set.
@@ -60,7 +67,10 @@ impl Dump {
     /// size of its stream. `None` for a stream that has not ended.
     pub(crate) fn file_bytes(&self) -> Option<u64> {
         match &self.body {
-            Body::Elf(core) => core.input.size(),
+            Body::Elf(core) => match &self.image {
+                Some(image) => Some(image.file_bytes),
+                None => core.input.size(),
+            },
             Body::Kdump(kdump) => kdump.files.iter().try_fold(0u64, |sum, file| {
                 let bytes = file
                     .flattened

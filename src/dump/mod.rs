@@ -8,6 +8,7 @@
 
 pub(crate) mod elf;
 mod facts;
+pub(crate) mod image;
 pub(crate) mod kdump;
 mod long_text;
 pub(crate) mod notes;
@@ -25,6 +26,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use self::elf::ElfCore;
+use self::image::raw::RawMemory;
+use self::image::{ImageFacts, Machine};
 use self::kdump::Kdump;
 use crate::dump::notes::Notes;
 use crate::error::{Error, Result};
@@ -33,8 +36,8 @@ use crate::format::elf::{ELF_SIGNATURE, Segment, is_elf};
 use crate::format::flattened;
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
-use crate::format::{OTHER_KIND_BYTES, other_kind};
-use crate::input::{Input, ReadAt, read_full, read_part};
+use crate::format::{OTHER_KIND_BYTES, image_kind, other_kind};
+use crate::input::{Input, RandomInput, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -57,6 +60,12 @@ pub struct OpenOptions {
     /// The text of a VMCOREINFO, for a dump that has none, or that of another kernel: it takes
     /// precedence over the dump's own. Default: `None`.
     pub vmcoreinfo: Option<Vec<u8>>,
+    /// The machine, for a memory image that does not tell it. Default: `None`, the VMCOREINFO in its
+    /// memory tells it.
+    pub machine: Option<Machine>,
+    /// Where in memory the inputs belong, if they are raw memory: no header is looked for. Default:
+    /// `None`, they are not.
+    pub raw: Option<RawMemory>,
     /// Whether to open an ELF core of encrypted memory, whose conversion loses what decrypts it.
     /// Default: `false`, it is [`Error::Unsupported`].
     pub encrypted: bool,
@@ -73,6 +82,18 @@ impl OpenOptions {
     #[must_use]
     pub fn vmcoreinfo(self, text: impl Into<Option<Vec<u8>>>) -> Self {
         OpenOptions { vmcoreinfo: text.into(), ..self }
+    }
+
+    /// Sets the machine, for a memory image that does not tell it.
+    #[must_use]
+    pub fn machine(self, machine: impl Into<Option<Machine>>) -> Self {
+        OpenOptions { machine: machine.into(), ..self }
+    }
+
+    /// Sets where in memory the inputs belong, which are raw memory.
+    #[must_use]
+    pub fn raw(self, memory: impl Into<Option<RawMemory>>) -> Self {
+        OpenOptions { raw: memory.into(), ..self }
     }
 
     /// Sets whether to open an ELF core of encrypted memory.
@@ -93,6 +114,8 @@ pub struct Dump {
     warnings: Vec<String>,
     is_incomplete: bool,
     body: Body,
+    /// What is known of the memory image that the ELF core is a view of, if it is one.
+    image: Option<ImageFacts>,
 }
 
 /// The kinds of dumps.
@@ -201,15 +224,44 @@ impl Dump {
     }
 
     fn open_input(input: Input, options: &OpenOptions) -> Result<Dump> {
+        Self::open_any(vec![input], options, &AtomicBool::new(false), &mut |_| ())
+    }
+
+    /// Opens inputs of any kind.
+    fn open_any(
+        mut inputs: Vec<Input>,
+        options: &OpenOptions,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Dump> {
+        if let Some(memory) = &options.raw {
+            let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
+            let image = image::raw::read(stored.collect::<Result<_>>()?, memory)?;
+            return image::open(image, options, cancel, progress);
+        }
+        let input = match inputs.pop() {
+            Some(only) if inputs.is_empty() => only,
+            last => {
+                inputs.extend(last);
+                let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
+                let stored: Vec<RandomInput> = stored.collect::<Result<_>>()?;
+                return kdump::open(stored.into_iter().map(Input::from).collect(), options);
+            }
+        };
         let magic = magic(&*input)?;
         if is_elf(&magic) {
             return elf::open(input, options);
         }
+        let input = input.store(cancel, progress)?;
         if is_kdump(&magic) {
-            return kdump::open(vec![input], options);
+            return kdump::open(vec![input.into()], options);
         }
         let mut first = vec![0; OTHER_KIND_BYTES];
-        Err(not_a_dump(read_part(&*input, &mut first, 0).unwrap_or(&magic)))
+        let first = read_part(&*input, &mut first, 0).unwrap_or(&magic);
+        if let Some(kind) = image_kind(first) {
+            return image::open(image::read(kind, input)?, options, cancel, progress);
+        }
+        Err(not_a_dump(first))
     }
 
     /// Opens a dump that is in memory. For one that is compressed as a whole (.gz, .zst), use
@@ -232,27 +284,17 @@ impl Dump {
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dump> {
-        let mut stored = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let is_kdump = input.is_sequential() && is_kdump(&magic(&*input)?);
-            stored.push(if is_kdump { input.store(cancel, progress)?.into() } else { input });
-        }
-        Self::open_all(stored, options)
+        Self::open_any(inputs, options, cancel, progress)
     }
 
-    /// Opens a dump that is one file, or a split set of files (makedumpfile --split).
+    /// Opens a dump that is one file, a split set of files (makedumpfile --split), or several files
+    /// of [raw memory](OpenOptions::raw).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`Error::Damaged`] if the files do not belong to one set.
     pub fn open_all(inputs: Vec<impl Into<Input>>, options: &OpenOptions) -> Result<Dump> {
-        let mut inputs: Vec<Input> = inputs.into_iter().map(Into::into).collect();
-        match inputs.pop() {
-            Some(only) if inputs.is_empty() => Self::open_input(only, options),
-            last => {
-                inputs.extend(last);
-                kdump::open(inputs, options)
-            }
-        }
+        let inputs = inputs.into_iter().map(Into::into).collect();
+        Self::open_any(inputs, options, &AtomicBool::new(false), &mut |_| ())
     }
 
     /// Reads the headers again with other options.
@@ -261,7 +303,11 @@ impl Dump {
     /// As [`open`](Self::open).
     pub fn reopen(self, options: &OpenOptions) -> Result<Dump> {
         match self.body {
-            Body::Elf(core) => elf::open(core.input, options),
+            Body::Elf(core) => {
+                let mut dump = elf::open(core.input, options)?;
+                self.image.into_iter().for_each(|image| image.attach(&mut dump));
+                Ok(dump)
+            }
             Body::Kdump(kdump) => kdump::assemble(kdump.files, options),
         }
     }

@@ -43,6 +43,8 @@ pub struct VmcoreinfoFound {
     pub text: Vec<u8>,
     /// The page that contains its first byte, counted in pages of the size that the text gives.
     pub pfn: Pfn,
+    /// The physical address of its first byte.
+    pub paddr: PhysAddr,
     /// Whether memory proves that it describes this kernel: by the phys_base, the addresses and the
     /// release of the text itself.
     pub proof: Proof,
@@ -192,7 +194,7 @@ impl Search<'_> {
         let size = Vmcoreinfo::parse(&text).page_size().and_then(PageSize::new);
         let grid = PageGrid::new(self.dump.grid().origin(), size.unwrap_or(self.dump.page_size()));
         let (pfn, _) = grid.locate(paddr)?;
-        Some(VmcoreinfoFound { text, pfn, proof })
+        Some(VmcoreinfoFound { text, pfn, paddr, proof })
     }
 
     fn text(&mut self, paddr: PhysAddr, start: &[u8]) -> Option<(Vec<u8>, Proof)> {

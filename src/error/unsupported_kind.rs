@@ -44,9 +44,6 @@ pub enum UnsupportedKind {
     FlattenedElf,
 
     // Memory in another form.
-    /// Memory as the kernel module LiME writes it.
-    #[error("a LiME memory image")]
-    Lime,
     /// Memory as AVML writes it.
     #[error("an AVML memory image")]
     Avml,

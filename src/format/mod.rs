@@ -1,5 +1,5 @@
-//! Every byte of every format that is read or written: ELF cores, kdump-compressed files and
-//! flattened streams.
+//! Every byte of every format that is read or written: ELF cores, kdump-compressed files, flattened
+//! streams and memory images.
 //!
 //! Only bytes in memory become records here, and records bytes: no I/O, no decision about pages, and
 //! nothing about the kernel's own data. Each page teaches one record: a picture of its bytes, eight to
@@ -12,6 +12,7 @@
 //! | [`elf`] | ELF file header, program header, section header 0; notes, `PRSTATUS`, VMCOREINFO |
 //! | [`kdump`] | main header, sub header, bitmaps, page descriptors; rules for writers, readers compared |
 //! | [`flattened`] | the stream that carries a kdump file through a pipe |
+//! | [`lime`] | the header of a range in a LiME image |
 //! | [`dump_level`] | the bits that say which pages a dump excludes |
 //! | [`wire`] | word size, alignment and byte order of the crashed kernel's structs |
 //!
@@ -35,7 +36,9 @@ pub mod dump_level;
 pub mod elf;
 mod error;
 pub mod flattened;
+mod image_kinds;
 pub mod kdump;
+pub mod lime;
 mod other_kinds;
 pub mod wire;
 
@@ -43,4 +46,6 @@ pub mod wire;
 mod pictures;
 
 pub use error::FormatError;
+pub use image_kinds::ImageKind;
+pub(crate) use image_kinds::image_kind;
 pub(crate) use other_kinds::{OTHER_KIND_BYTES, other_kind};

@@ -2,7 +2,7 @@
 //!
 //! | kind | where its signature is defined |
 //! |---|---|
-//! | LiME, AVML | a little-endian `uint` 0x4c694d45 or 0x4c4d5641 (LiME's doc, avml's `src/image.rs`) |
+//! | AVML | a little-endian `uint` 0x4c4d5641 (avml's `src/image.rs`) |
 //! | QEMU, libvirt | `QEMU_VM_FILE_MAGIC`, big-endian; `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL` |
 //! | VMware | 0xbed0bed0 and its successors, little-endian (crash's `vmware_vmss.h`, volatility3) |
 //! | Xen | `XC_SAVE_SIGNATURE`, xl's `savefileheader_magic`, `XC_CORE_MAGIC` and `XC_CORE_MAGIC_HVM` |
@@ -14,9 +14,9 @@
 
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
-    Avml, Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lime, Lkcd, Lz4,
-    Lzip, Lzop, Minidump, QemuMigration, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState,
-    VmwareState, WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
+    Avml, Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lkcd, Lz4, Lzip,
+    Lzop, Minidump, QemuMigration, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmwareState,
+    WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
 };
 
 /// The number of bytes by which every kind is recognised; fewer identify most.
@@ -26,7 +26,7 @@ pub(crate) const OTHER_KIND_BYTES: usize = 64 << 10;
 const TEXT_BYTES: usize = 512;
 
 /// The offset of a signature, the signature, and the kind of file that has it.
-const SIGNATURES: [(usize, &[u8], UnsupportedKind); 51] = [
+const SIGNATURES: [(usize, &[u8], UnsupportedKind); 50] = [
     // Of bytes in memory, and of files that are compressed twice.
     (0, b"\x1f\x8b", Gzip),
     (0, b"\x28\xb5\x2f\xfd", Zstd),
@@ -40,7 +40,6 @@ const SIGNATURES: [(usize, &[u8], UnsupportedKind); 51] = [
     (0, b"7z\xbc\xaf\x27\x1c", SevenZip),
     (0, b"PK\x03\x04", Zip),
     (257, b"ustar", Tar),
-    (0, b"EMiL", Lime),
     (0, b"AVML", Avml),
     (0, b"QEVM", QemuMigration),
     (0, b"LibvirtQemudSave", LibvirtSave),

@@ -171,12 +171,19 @@ impl Input {
 
 impl RandomInput {
     /// A stream that was stored.
-    pub(super) fn stored(
+    pub(crate) fn stored(
         bytes: impl ReadAt + 'static,
         failure: Option<InputFailure>,
         spooled_bytes: u64,
     ) -> Self {
         RandomInput { bytes: Box::new(bytes), failure, spooled_bytes }
+    }
+}
+
+impl RandomInput {
+    /// Other bytes that are made from this input.
+    pub(crate) fn with_bytes(&self, bytes: impl ReadAt + 'static) -> Self {
+        Self::stored(bytes, self.failure.clone(), self.spooled_bytes)
     }
 }
 

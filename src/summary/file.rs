@@ -1,9 +1,11 @@
-//! What the file is: an ELF core, a kdump file or a split set of them, and what its headers say.
+//! What the file is: an ELF core, a kdump file or a split set of them, or a memory image; and what its
+//! headers say.
 
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::elf::ElfCore;
 use crate::dump::kdump::{FlattenedStats, Kdump, KdumpFile};
+use crate::format::ImageKind;
 use crate::pages::PfnRange;
 
 /// What the file is.
@@ -14,6 +16,8 @@ pub enum FileFacts {
     Elf(ElfFacts),
     /// A kdump-compressed file, or a split set of them.
     Kdump(KdumpFacts),
+    /// A memory image.
+    Image(ImageKind),
 }
 
 /// What the headers of an ELF core say.
@@ -74,10 +78,11 @@ pub struct FlattenedFacts {
 
 impl FileFacts {
     pub(super) fn of(dump: &Dump) -> Self {
-        match (dump.elf(), dump.kdump()) {
-            (Some(core), _) => FileFacts::Elf(ElfFacts::of(core)),
-            (None, Some(kdump)) => FileFacts::Kdump(KdumpFacts::of(kdump)),
-            (None, None) => unreachable!("a dump is an ELF core or a kdump file"),
+        match (dump.image_kind(), dump.elf(), dump.kdump()) {
+            (Some(kind), ..) => FileFacts::Image(kind),
+            (None, Some(core), _) => FileFacts::Elf(ElfFacts::of(core)),
+            (None, None, Some(kdump)) => FileFacts::Kdump(KdumpFacts::of(kdump)),
+            (None, None, None) => unreachable!("a dump is an ELF core or a kdump file"),
         }
     }
 }

@@ -124,8 +124,7 @@ fn the_advice_for_a_flattened_elf_core_makes_a_plain_one() {
 }
 
 /// Each kind by its first bytes, and a part of what is said about it.
-const KINDS: [(&str, usize, &[u8], &str, &str); 24] = [
-    ("mem.lime", 0, b"EMiL\x01\0\0\0", "a LiME memory image", "avml-convert"),
+const KINDS: [(&str, usize, &[u8], &str, &str); 23] = [
     ("mem.avml", 0, b"AVML\x02\0\0\0", "an AVML memory image", "lime_compressed"),
     ("state", 0, b"QEVM\0\0\0\x03", "a QEMU migration stream", "--memory-only"),
     (

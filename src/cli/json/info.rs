@@ -39,9 +39,11 @@ pub(crate) struct InfoJson {
     page_size: u64,
     /// The kernel's phys_base (x86_64), which can be negative, or else where memory starts.
     phys_base: SignedOffset,
-    /// What the ELF headers say; null for a kdump file.
+    /// The kind of memory image; null for an ELF vmcore and a kdump file.
+    image: Option<&'static str>,
+    /// What the ELF headers say; null for other dumps.
     elf: Option<ElfFactsJson>,
-    /// What the kdump headers say; null for an ELF vmcore.
+    /// What the kdump headers say; null for other dumps.
     kdump: Option<KdumpJson>,
     /// The crashed kernel; null if its name is unknown.
     kernel: Option<KernelJson>,
@@ -96,6 +98,8 @@ enum DumpKind {
     Elf,
     /// A kdump-compressed file, or a split set of them.
     Kdump,
+    /// A memory image.
+    Image,
 }
 
 /// A byte order.
@@ -255,23 +259,28 @@ impl InfoJson {
         candidates: Option<&VmcoreinfoCandidates>,
         remarks: Vec<RemarkJson>,
     ) -> Self {
-        let (elf, kdump) = match &summary.file {
-            FileFacts::Elf(elf) => (Some(elf), None),
-            FileFacts::Kdump(kdump) => (None, Some(kdump)),
-            _ => (None, None),
+        let (kind, elf, kdump) = match &summary.file {
+            FileFacts::Elf(elf) => (DumpKind::Elf, Some(elf), None),
+            FileFacts::Kdump(kdump) => (DumpKind::Kdump, None, Some(kdump)),
+            _ => (DumpKind::Image, None, None),
+        };
+        let image = match &summary.file {
+            FileFacts::Image(kind) => Some(kind.id()),
+            _ => None,
         };
         let order = summary.layout.byte_order();
         let bytes = &summary.bytes;
         InfoJson {
             schema: SchemaVersion,
             input: input.to_owned(),
-            kind: if elf.is_some() { DumpKind::Elf } else { DumpKind::Kdump },
+            kind,
             complete: summary.is_complete(),
             arch: summary.arch.uts_machine(order).to_string(),
             byte_order: order.into(),
             layout: summary.layout.into(),
             page_size: summary.page_size.bytes(),
             phys_base: SignedOffset::of_bits(summary.phys_base),
+            image,
             elf: elf.map(ElfFactsJson::from),
             kdump: kdump.map(KdumpJson::from),
             kernel: summary.kernel.as_ref().map(KernelJson::from),

@@ -198,7 +198,6 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::FlattenedElf => {
             format!("turn it into a plain one: `kdumpconv unflatten {file} VMCORE`")
         }
-        Kind::Lime => raw_memory("lime"),
         Kind::Avml => raw_memory("lime_compressed"),
         Kind::QemuMigration => format!(
             "dump the guest as a vmcore instead: {dump_instead}, or dump-guest-memory in QEMU's monitor"

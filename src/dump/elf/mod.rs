@@ -111,6 +111,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         vmcoreinfo,
         warnings,
         is_incomplete: incomplete,
+        image: None,
         body: Body::Elf(Box::new(ElfCore {
             input,
             header,

@@ -252,6 +252,7 @@ fn put_together(mut files: Vec<KdumpFile>, options: &OpenOptions) -> Result<Dump
         vmcoreinfo,
         warnings,
         is_incomplete: incomplete,
+        image: None,
         body: Body::Kdump(Box::new(Kdump {
             files,
             present: blocks.pages_of(&blocks.present),

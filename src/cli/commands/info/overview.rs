@@ -105,6 +105,7 @@ fn kind(summary: &Summary) -> String {
     let (name, is_flattened, is_split) = match &summary.file {
         FileFacts::Elf(_) => ("elf", false, false),
         FileFacts::Kdump(kdump) => ("kdump", kdump.is_flattened(), kdump.is_split),
+        FileFacts::Image(kind) => (kind.id(), false, false),
         _ => ("dump", false, false),
     };
     let marks =

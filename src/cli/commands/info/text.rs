@@ -142,6 +142,7 @@ fn kind(summary: &Summary) -> String {
             format!("ELF vmcore, {} bit", if elf.is_64bit { 64 } else { 32 })
         }
         FileFacts::Kdump(kdump) => kdump_kind(kdump),
+        FileFacts::Image(kind) => kind.to_string(),
         _ => "dump".to_owned(),
     };
     let order = summary.layout.byte_order();

@@ -1,0 +1,215 @@
+//! Which machine an image is of: the VMCOREINFO in its memory tells, once memory proves it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::dump::image::{Image, ImageLayout, ImageRange, Machine, view};
+use crate::dump::physical::DumpMemory;
+use crate::dump::search::{SearchScope, VmcoreinfoCandidates, VmcoreinfoFound, find_vmcoreinfo};
+use crate::dump::{Dump, OpenOptions, elf};
+use crate::error::Result;
+use crate::format::kdump::NewUtsname;
+use crate::format::wire::ByteOrder::{Big, Little};
+use crate::input::RandomInput;
+use crate::kernel::arch::Architecture;
+use crate::kernel::proof::{Proof, prove};
+use crate::kernel::translate::Kernel;
+use crate::kernel::utsname;
+use crate::kernel::vmcoreinfo::Vmcoreinfo;
+use crate::pages::{FileOffset, PageSize, PhysAddr, Position, Span};
+use crate::progress::Progress;
+
+/// The machine of an image before anything is known of it. Most VMCOREINFOs tell the architecture to
+/// a reader that knows the width and the byte order.
+const UNKNOWN: Machine =
+    Machine { arch: Architecture::Other { machine: 0, is_64bit: true }, order: Little };
+
+/// The machines whose page tables this crate can walk, and so prove a VMCOREINFO.
+const KNOWN: [Machine; 10] = [
+    UNKNOWN,
+    Machine { arch: Architecture::X86_64, order: Little },
+    Machine { arch: Architecture::Aarch64, order: Little },
+    Machine { arch: Architecture::Riscv64, order: Little },
+    Machine { arch: Architecture::S390x, order: Big },
+    Machine { arch: Architecture::Ppc64, order: Little },
+    Machine { arch: Architecture::Ppc64, order: Big },
+    Machine { arch: Architecture::LoongArch64, order: Little },
+    Machine { arch: Architecture::I386, order: Little },
+    Machine { arch: Architecture::Arm, order: Little },
+];
+
+/// Items of VMCOREINFO that say where RAM begins.
+const RAM_START: [&str; 2] = ["PHYS_OFFSET", "phys_ram_base"];
+
+/// What was found out about an image.
+pub(super) struct Found {
+    /// Where in memory its bytes belong.
+    pub layout: ImageLayout,
+    /// The machine, if VMCOREINFO tells it.
+    pub machine: Option<Machine>,
+    /// The VMCOREINFO, and whether memory proves it.
+    pub vmcoreinfo: Option<(Vec<u8>, Proof)>,
+}
+
+/// The search for the machine of an image.
+pub(super) struct Search<'a> {
+    image: &'a Image,
+    bytes: &'a Arc<RandomInput>,
+    options: &'a OpenOptions,
+    /// The machines to try.
+    machines: Vec<Machine>,
+}
+
+/// A text that looks like a VMCOREINFO, and where in the image it begins, if it was found there.
+struct Text {
+    bytes: Vec<u8>,
+    place: Option<FileOffset>,
+}
+
+impl<'a> Search<'a> {
+    /// A search in `image`, whose bytes are `bytes`, for a `known` machine or any.
+    pub(super) fn new(
+        image: &'a Image,
+        bytes: &'a Arc<RandomInput>,
+        options: &'a OpenOptions,
+        known: Option<Machine>,
+    ) -> Self {
+        let machines = known.map_or(KNOWN.to_vec(), |known| vec![known]);
+        Search { image, bytes, options, machines }
+    }
+
+    /// Searches memory for a VMCOREINFO that it proves, in one of the layouts.
+    ///
+    /// # Errors
+    /// As [`elf::open`].
+    pub(super) fn run(
+        &self,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Found> {
+        let first = self.image.layouts.first().cloned().unwrap_or_default();
+        if let Some(given) = &self.options.vmcoreinfo {
+            let given = Text { bytes: given.clone(), place: None };
+            let proved = self.prove_elsewhere(&[given], cancel)?;
+            return Ok(proved.unwrap_or_else(|| Found::nothing(first)));
+        }
+        let machine = self.machines.first().copied().unwrap_or(UNKNOWN);
+        let dump = self.dump(&first, machine)?;
+        let found = find_vmcoreinfo(&dump, SearchScope::FirstProved, cancel, progress)?;
+        if let Some(proved) = found.list.iter().find(|found| found.proof.is_proved()) {
+            return Ok(Found::of(first, &dump, proved));
+        }
+        let texts = self.texts(&found, &first);
+        if let Some(proved) = self.prove_elsewhere(&texts, cancel)? {
+            return Ok(proved);
+        }
+        Ok(match found.best() {
+            Some(best) => Found::of(first, &dump, best),
+            None => Found::nothing(first),
+        })
+    }
+
+    /// The image in one layout, as a dump of `machine`.
+    fn dump(&self, layout: &ImageLayout, machine: Machine) -> Result<Dump> {
+        let core = view::core(self.bytes, layout, machine, &[])?;
+        let page_size = self.options.page_size.or(PageSize::new(PageSize::MIN.bytes()));
+        elf::open(core.into(), &OpenOptions::default().page_size(page_size).encrypted(true))
+    }
+
+    /// The texts of the search, with their places in the image.
+    fn texts(&self, found: &VmcoreinfoCandidates, layout: &ImageLayout) -> Vec<Text> {
+        let place = |paddr: PhysAddr| {
+            let range = layout.iter().find(|range| range.addresses.contains(paddr))?;
+            Some(range.offset + (paddr - range.addresses.start))
+        };
+        let text =
+            |found: &VmcoreinfoFound| Text { bytes: found.text.clone(), place: place(found.paddr) };
+        found.list.iter().map(text).collect()
+    }
+
+    /// The first layout and machine in which memory proves one of the texts.
+    fn prove_elsewhere(&self, texts: &[Text], cancel: &AtomicBool) -> Result<Option<Found>> {
+        let moved = texts.iter().filter_map(|text| self.moved(text));
+        let layouts: Vec<ImageLayout> = self.image.layouts.iter().cloned().chain(moved).collect();
+        for layout in layouts {
+            for machine in &self.machines {
+                let dump = self.dump(&layout, *machine)?;
+                let memory = DumpMemory::new(&dump)?;
+                let is_proved = |text: &&Text| {
+                    let info = Vmcoreinfo::parse(&text.bytes);
+                    let kernel = memory.kernel_by(&info);
+                    prove(&kernel).is_proved() && names_its_machine(&kernel)
+                };
+                let Some(text) = texts.iter().find(is_proved) else { continue };
+                // What was found may go on in further pages, as far as its kernel is known.
+                let paddr = text.place.and_then(|place| address(&layout, place));
+                let scope =
+                    paddr.and_then(|paddr| Some(SearchScope::Page(dump.grid().locate(paddr)?.0)));
+                let again = scope.map(|scope| find_vmcoreinfo(&dump, scope, cancel, &mut |_| ()));
+                let again = again.transpose()?.and_then(|found| found.list.into_iter().next());
+                let longer = again.filter(|found| found.proof.is_proved()).map(|found| found.text);
+                let text = longer.unwrap_or_else(|| text.bytes.clone());
+                return Ok(Some(Found::with(layout, &dump, text, Proof::Proved)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The layout that begins where a text says that RAM begins, if the image may be anywhere.
+    fn moved(&self, text: &Text) -> Option<ImageLayout> {
+        let info = Vmcoreinfo::parse(&text.bytes);
+        let start = RAM_START.into_iter().find_map(|item| info.number(item));
+        let start = PhysAddr::new(start.filter(|_| self.image.is_movable)?);
+        let moved = |range: &ImageRange| {
+            let (from, to) = (range.addresses.start, range.addresses.end);
+            let shift = |address: PhysAddr| start.checked_add(address.get());
+            Some(ImageRange { addresses: Span::new(shift(from)?, shift(to)?), ..*range })
+        };
+        self.image.layouts.first()?.iter().map(moved).collect()
+    }
+}
+
+impl Found {
+    fn nothing(layout: ImageLayout) -> Self {
+        Found { layout, machine: None, vmcoreinfo: None }
+    }
+
+    fn of(layout: ImageLayout, dump: &Dump, found: &VmcoreinfoFound) -> Self {
+        Found::with(layout, dump, found.text.clone(), found.proof.clone())
+    }
+
+    fn with(layout: ImageLayout, dump: &Dump, text: Vec<u8>, proof: Proof) -> Self {
+        let order = dump.layout().byte_order();
+        let arch = match dump.arch() {
+            Architecture::Other { .. } => {
+                Architecture::of_vmcoreinfo(&Vmcoreinfo::parse(&text), dump.layout())
+            }
+            known => Some(known),
+        };
+        let machine = arch.map(|arch| Machine { arch, order });
+        Found { layout, machine, vmcoreinfo: Some((text, proof)) }
+    }
+}
+
+/// Whether the kernel's name is that of its architecture. Some machines differ so little in where they
+/// have the name that the page tables of one seem to prove the VMCOREINFO of another.
+fn names_its_machine(kernel: &Kernel<'_>) -> bool {
+    let Kernel { arch, info, phys_base, segments, memory, .. } = *kernel;
+    let name = |paddr| {
+        let mut bytes = [0; NewUtsname::BYTES];
+        memory.read_physical(paddr, &mut bytes).ok()?;
+        utsname::recognise(&bytes, info)
+    };
+    let names = utsname::candidates(arch, info, phys_base, segments).into_iter().find_map(name);
+    let named = names.and_then(|name| Architecture::of_uts_machine(&name.machine));
+    named.is_none_or(|named| named == arch)
+}
+
+/// The address of the byte at `place` of an image.
+fn address(layout: &ImageLayout, place: FileOffset) -> Option<PhysAddr> {
+    let at = |range: &ImageRange| {
+        let skip = place.checked_sub(range.offset).filter(|skip| *skip < range.addresses.len())?;
+        range.addresses.start.checked_add(skip)
+    };
+    layout.iter().find_map(at)
+}

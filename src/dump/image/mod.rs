@@ -1,0 +1,159 @@
+//! Memory images: files that have the memory of a machine, but are neither ELF cores nor kdump files.
+//!
+//! Each kind has a file or folder here, which walks an input and returns an [`Image`]: which ranges of
+//! physical memory there are, where their bytes are, and what the format says of the machine. From
+//! there on all kinds are the same: `machine` finds the kernel's VMCOREINFO in memory, and `view` shows
+//! the image as the ELF core that a hypervisor would have written of it. So every command reads every
+//! image, without knowing its kind.
+//!
+//! How headers are laid out belongs in `format`; what the kernel's memory means, in `kernel`.
+
+mod lime;
+mod machine;
+pub(crate) mod raw;
+mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::dump::image::machine::Search;
+use crate::dump::image::raw::RawMemory;
+use crate::dump::{Dump, OpenOptions, elf};
+use crate::error::{Error, Result};
+use crate::format::ImageKind;
+use crate::format::elf::encode_note;
+use crate::format::wire::ByteOrder;
+use crate::input::RandomInput;
+use crate::kernel::arch::Architecture;
+use crate::pages::{FileOffset, PhysRange};
+use crate::progress::Progress;
+
+/// A machine, as far as dump headers need to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// The architecture.
+    pub arch: Architecture,
+    /// Its byte order.
+    pub order: ByteOrder,
+}
+
+/// A range of physical memory whose bytes are in the image, from `offset` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImageRange {
+    /// The addresses.
+    pub addresses: PhysRange,
+    /// The place of the first byte in [`Image::bytes`].
+    pub offset: FileOffset,
+}
+
+/// The ranges of an image. Where two overlap, the first has precedence.
+pub(crate) type ImageLayout = Vec<ImageRange>;
+
+/// What the reader of a kind of image returns.
+pub(crate) struct Image {
+    /// The kind.
+    pub kind: ImageKind,
+    /// The memory: the file itself, or a view of it that decodes its pages. If it is cut off, the
+    /// ranges tell how much there should be, and its size how much there is.
+    pub bytes: RandomInput,
+    /// Where in memory the bytes belong. Of several possible layouts, the first is tried first; the
+    /// one is taken whose VMCOREINFO is proved.
+    pub layouts: Vec<ImageLayout>,
+    /// Whether all of it may begin elsewhere: where its VMCOREINFO says that RAM begins.
+    pub is_movable: bool,
+    /// The machine, if the format names it.
+    pub machine: Option<Machine>,
+    /// ELF notes that tell the registers, in the byte order of `machine`; may be empty.
+    pub notes: Vec<u8>,
+    /// What the user should know about the image.
+    pub warnings: Vec<String>,
+    /// What is missing or damaged: the dump is then incomplete.
+    pub faults: Vec<String>,
+}
+
+impl Image {
+    /// An image with one layout, of which nothing else is known.
+    pub(crate) fn new(kind: ImageKind, bytes: RandomInput, layout: ImageLayout) -> Self {
+        Image {
+            kind,
+            bytes,
+            layouts: vec![layout],
+            is_movable: false,
+            machine: None,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// What remains of an image once it is open.
+#[derive(Debug, Clone)]
+pub(crate) struct ImageFacts {
+    /// The kind.
+    pub kind: ImageKind,
+    /// The size of the file, or of all files.
+    pub file_bytes: u64,
+    /// What the user should know about the image.
+    pub warnings: Vec<String>,
+    /// What is missing or damaged.
+    pub faults: Vec<String>,
+}
+
+impl ImageFacts {
+    /// Adds to a dump what only the image knows.
+    pub(super) fn attach(self, dump: &mut Dump) {
+        dump.warnings.extend(self.warnings.iter().chain(&self.faults).cloned());
+        dump.is_incomplete |= !self.faults.is_empty();
+        dump.image = Some(self);
+    }
+}
+
+/// Reads an image of a kind that its first bytes tell.
+///
+/// # Errors
+/// [`Error::Damaged`] if none of its memory can be found, [`Error::Read`] if its headers cannot be
+/// read.
+pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
+    match kind {
+        ImageKind::Lime => lime::read(input),
+        ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
+    }
+}
+
+/// Opens an image: finds out which machine it is of, and makes a dump of it.
+///
+/// # Errors
+/// [`Error::UnknownMachine`] if neither the image nor its memory nor `options` tells the
+/// architecture; as [`elf::open`].
+pub(super) fn open(
+    mut image: Image,
+    options: &OpenOptions,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dump> {
+    if image.layouts.first().is_none_or(Vec::is_empty) {
+        let why = "it contains no memory".to_owned();
+        return Err(Error::Damaged { what: format!("the {}", image.kind), offset: 0, why });
+    }
+    let bytes = Arc::new(std::mem::replace(&mut image.bytes, Vec::new().into()));
+    let known = options.machine.or(image.machine);
+    let found = Search::new(&image, &bytes, options, known).run(cancel, progress)?;
+    let Image { kind, mut notes, mut warnings, faults, .. } = image;
+    let machine =
+        known.or(found.machine).ok_or(Error::UnknownMachine { image: kind.to_string() })?;
+    match found.vmcoreinfo {
+        Some((text, proof)) if options.vmcoreinfo.is_none() => {
+            warnings.extend(proof.why_not().map(|why| {
+                format!("the VMCOREINFO that was found in memory is not proved: {why}")
+            }));
+            notes.extend(encode_note("VMCOREINFO", 0, &text, machine.order));
+        }
+        _ => {}
+    }
+    let core = view::core(&bytes, &found.layout, machine, &notes)?;
+    let mut dump = elf::open(core.into(), options)?;
+    let file_bytes = bytes.size().unwrap_or_default();
+    ImageFacts { kind, file_bytes, warnings, faults }.attach(&mut dump);
+    Ok(dump)
+}

@@ -1,0 +1,66 @@
+//! The kinds of memory images that are read, and the first bytes by which they are recognised.
+//!
+//! | kind | where its signature is defined |
+//! |---|---|
+//! | LiME | a little-endian `uint` 0x4c694d45 (LiME's doc) |
+
+use std::fmt;
+
+/// A kind of file that has the memory of a machine, but is neither an ELF vmcore nor a kdump file.
+///
+/// Its text is a noun: "a LiME image".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ImageKind {
+    /// Memory without any header.
+    Raw,
+    /// Memory as the kernel module LiME writes it, or AVML without compression.
+    Lime,
+}
+
+impl ImageKind {
+    /// A name of one lower-case word.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            ImageKind::Raw => "raw",
+            ImageKind::Lime => "lime",
+        }
+    }
+}
+
+impl fmt::Display for ImageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ImageKind::Raw => "raw memory",
+            ImageKind::Lime => "LiME image",
+        })
+    }
+}
+
+/// The offset of a signature, the signature, and the kind of image that has it.
+const SIGNATURES: [(usize, &[u8], ImageKind); 1] = [(0, b"EMiL", ImageKind::Lime)];
+
+/// The kind of image that begins with `first`. Raw memory has nothing to be recognised by.
+pub(crate) fn image_kind(first: &[u8]) -> Option<ImageKind> {
+    let has = |at: usize, signature: &[u8]| {
+        first.get(at..).is_some_and(|bytes| bytes.starts_with(signature))
+    };
+    SIGNATURES.iter().find(|(at, signature, _)| has(*at, signature)).map(|(.., kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_recognised_by_its_signature_and_by_no_less() {
+        for (at, signature, kind) in SIGNATURES {
+            let mut file = vec![0; at];
+            file.extend_from_slice(signature);
+            assert_eq!(image_kind(&file), Some(kind), "{signature:?}");
+            file.pop();
+            assert_eq!(image_kind(&file), None, "a part of {signature:?}");
+        }
+    }
+}
