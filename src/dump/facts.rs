@@ -67,9 +67,10 @@ impl Dump {
     /// size of its stream. `None` for a stream that has not ended.
     pub(crate) fn file_bytes(&self) -> Option<u64> {
         match &self.body {
-            Body::Elf(core) => match &self.image {
-                Some(image) => Some(image.file_bytes),
-                None => core.input.size(),
+            Body::Elf(core) => match (core.input.flattened(), &self.image) {
+                (Some(flat), _) => Some(flat.bytes),
+                (None, Some(image)) => Some(image.file_bytes),
+                (None, None) => core.input.size(),
             },
             Body::Kdump(kdump) => kdump.files.iter().try_fold(0u64, |sum, file| {
                 let bytes = file

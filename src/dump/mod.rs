@@ -1,17 +1,21 @@
 //! An open dump: which pages it has, and how to read them, whether it is an ELF core or a kdump file.
 //!
 //! Only this folder knows that there are two kinds. `elf` and `kdump` check headers and find pages,
-//! `notes` walks the notes, and `reader` reads pages of either kind; `physical` reads memory by
-//! address; `search` and `long_text` look for a VMCOREINFO in it, `proof` compares it with one; `stream`
-//! has what differs if an input can only be read forward. Which pages are kept belongs in `select`,
-//! what the kernel's structures mean in `kernel`, the layout of records in `format`.
+//! `flattened` opens what is in a flattened file, `early_end` says why one ends early; `notes` walks
+//! the notes, and `reader` reads pages of either kind; `physical` reads memory by address; `search`
+//! and `long_text` look for a VMCOREINFO in it, `proof` compares it with one; `stream` has what differs
+//! if an input can only be read forward. Which pages are kept belongs in `select`, what the kernel's
+//! structures mean in `kernel`, the layout of records in `format`.
 
+mod early_end;
 pub(crate) mod elf;
 mod facts;
+mod flattened;
 pub(crate) mod image;
 pub(crate) mod kdump;
 mod long_text;
 pub(crate) mod notes;
+mod options;
 mod page_error;
 mod pages;
 pub(crate) mod physical;
@@ -26,18 +30,17 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use self::elf::ElfCore;
-use self::image::raw::RawMemory;
-use self::image::{ImageFacts, Machine};
-use self::kdump::Kdump;
+use self::image::ImageFacts;
+use self::kdump::{FileBytes, Kdump};
 use crate::dump::notes::Notes;
 use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::elf::{ELF_SIGNATURE, Segment, is_elf};
-use crate::format::flattened;
+use crate::format::flattened::{SIGNATURE as FLATTENED_SIGNATURE, is_flattened};
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
 use crate::format::{OTHER_KIND_BYTES, image_kind, other_kind};
-use crate::input::{Input, RandomInput, ReadAt, read_full, read_part};
+use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -45,63 +48,11 @@ use crate::pages::ranges::contains;
 use crate::pages::{PageGrid, PageSize, Pfn, PfnRange};
 use crate::progress::Progress;
 
+pub use options::OpenOptions;
 pub(crate) use page_error::{PageError, PageFault};
 
 /// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
-
-/// Facts that some dumps lack, or have wrong.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct OpenOptions {
-    /// The page size, for an ELF core whose VMCOREINFO lacks it: what VMCOREINFO says takes precedence.
-    /// Default: `None`, the size that is usual on the architecture.
-    pub page_size: Option<PageSize>,
-    /// The text of a VMCOREINFO, for a dump that has none, or that of another kernel: it takes
-    /// precedence over the dump's own. Default: `None`.
-    pub vmcoreinfo: Option<Vec<u8>>,
-    /// The machine, for a memory image that does not tell it. Default: `None`, the VMCOREINFO in its
-    /// memory tells it.
-    pub machine: Option<Machine>,
-    /// Where in memory the inputs belong, if they are raw memory: no header is looked for. Default:
-    /// `None`, they are not.
-    pub raw: Option<RawMemory>,
-    /// Whether to open an ELF core of encrypted memory, whose conversion loses what decrypts it.
-    /// Default: `false`, it is [`Error::Unsupported`].
-    pub encrypted: bool,
-}
-
-impl OpenOptions {
-    /// Sets the page size, for an ELF core whose VMCOREINFO lacks it.
-    #[must_use]
-    pub fn page_size(self, page_size: impl Into<Option<PageSize>>) -> Self {
-        OpenOptions { page_size: page_size.into(), ..self }
-    }
-
-    /// Sets the text of a VMCOREINFO, in place of the dump's own.
-    #[must_use]
-    pub fn vmcoreinfo(self, text: impl Into<Option<Vec<u8>>>) -> Self {
-        OpenOptions { vmcoreinfo: text.into(), ..self }
-    }
-
-    /// Sets the machine, for a memory image that does not tell it.
-    #[must_use]
-    pub fn machine(self, machine: impl Into<Option<Machine>>) -> Self {
-        OpenOptions { machine: machine.into(), ..self }
-    }
-
-    /// Sets where in memory the inputs belong, which are raw memory.
-    #[must_use]
-    pub fn raw(self, memory: impl Into<Option<RawMemory>>) -> Self {
-        OpenOptions { raw: memory.into(), ..self }
-    }
-
-    /// Sets whether to open an ELF core of encrypted memory.
-    #[must_use]
-    pub fn encrypted(self, encrypted: bool) -> Self {
-        OpenOptions { encrypted, ..self }
-    }
-}
 
 /// An open dump.
 pub struct Dump {
@@ -244,22 +195,26 @@ impl Dump {
             last => {
                 inputs.extend(last);
                 let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
-                let stored: Vec<RandomInput> = stored.collect::<Result<_>>()?;
-                return kdump::open(stored.into_iter().map(Input::from).collect(), options);
+                let files = stored.map(|input| FileBytes::of(input?));
+                return kdump::open(files.collect::<Result<_>>()?, options);
             }
         };
         let magic = magic(&*input)?;
         if is_elf(&magic) {
-            return elf::open(input, options);
+            return Ok(elf::open(input, options)?.blaming_stream());
         }
         let input = input.store(cancel, progress)?;
-        if is_kdump(&magic) {
-            return kdump::open(vec![input.into()], options);
+        if is_flattened(&magic) {
+            return flattened::open(input, options, cancel, progress);
+        }
+        if magic.starts_with(KDUMP_SIGNATURE) {
+            return kdump::open(vec![FileBytes::Plain(input)], options);
         }
         let mut first = vec![0; OTHER_KIND_BYTES];
         let first = read_part(&*input, &mut first, 0).unwrap_or(&magic);
         if let Some(kind) = image_kind(first) {
-            return image::open(image::read(kind, input)?, options, cancel, progress);
+            let image = image::read(kind, input)?;
+            return Ok(image::open(image, options, cancel, progress)?.blaming_stream());
         }
         Err(not_a_dump(first))
     }
@@ -304,7 +259,7 @@ impl Dump {
     pub fn reopen(self, options: &OpenOptions) -> Result<Dump> {
         match self.body {
             Body::Elf(core) => {
-                let mut dump = elf::open(core.input, options)?;
+                let mut dump = elf::open(core.input, options)?.blaming_stream();
                 self.image.into_iter().for_each(|image| image.attach(&mut dump));
                 Ok(dump)
             }
@@ -387,7 +342,7 @@ pub(super) fn fitting_phys_base(
 
 /// Why a file that begins with `first` is no dump.
 pub(crate) fn not_a_dump(first: &[u8]) -> Error {
-    let signatures = [ELF_SIGNATURE, KDUMP_SIGNATURE, flattened::SIGNATURE];
+    let signatures = [ELF_SIGNATURE, KDUMP_SIGNATURE, FLATTENED_SIGNATURE];
     let is_cut = signatures.iter().any(|signature| signature.starts_with(first));
     match other_kind(first) {
         _ if first.is_empty() => Error::NotRecognised("the input is empty".to_owned()),
@@ -399,11 +354,6 @@ pub(crate) fn not_a_dump(first: &[u8]) -> Error {
             "the input is no ELF vmcore or kdump file, and of no other known kind; raw memory has no header to know it by".to_owned(),
         ),
     }
-}
-
-/// Whether a file begins as a kdump file does, flattened or not.
-fn is_kdump(magic: &[u8]) -> bool {
-    magic.starts_with(KDUMP_SIGNATURE) || magic.starts_with(flattened::SIGNATURE)
 }
 
 /// The first bytes of an input.

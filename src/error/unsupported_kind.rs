@@ -39,9 +39,6 @@ pub enum UnsupportedKind {
     /// A tar archive, perhaps inside a .gz or .zst.
     #[error("a tar archive")]
     Tar,
-    /// A flattened file of `makedumpfile -E -F`: reading one in place is supported for kdump files.
-    #[error("a flattened ELF vmcore")]
-    FlattenedElf,
 
     // Memory in another form.
     /// Memory as AVML writes it.

@@ -21,6 +21,8 @@ use std::io;
 
 pub(crate) use around::read_around_errors;
 pub use file::FileInput;
+pub use flattened::FlattenedInput;
+pub(crate) use flattened::FlattenedStats;
 pub use open::Compression;
 pub use opened::Input;
 pub(crate) use opened::InputFailure;

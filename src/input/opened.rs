@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crate::error::{Error, Result};
 use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
-use crate::input::{Compression, ReadAt, open};
+use crate::input::{Compression, FlattenedInput, FlattenedStats, ReadAt, open};
 use crate::pages::FileRange;
 use crate::progress::Progress;
 
@@ -34,6 +34,8 @@ pub struct RandomInput {
     pub(crate) failure: Option<InputFailure>,
     /// Bytes that the spool takes, if there is one.
     pub(crate) spooled_bytes: u64,
+    /// Facts about the flattened stream that they are in, if they are in one.
+    flattened: Option<FlattenedStats>,
 }
 
 /// Why an input ended early. Unlike an [`io::Error`], it can be reported more than once.
@@ -121,6 +123,14 @@ impl Input {
         }
     }
 
+    /// Facts about the flattened stream that it was in, if it was in one.
+    pub(crate) fn flattened(&self) -> Option<&FlattenedStats> {
+        match self {
+            Input::Random(random) => random.flattened.as_ref(),
+            Input::Stream(_) => None,
+        }
+    }
+
     /// Ensures that a stream can be read at random.
     ///
     /// # Errors
@@ -176,14 +186,20 @@ impl RandomInput {
         failure: Option<InputFailure>,
         spooled_bytes: u64,
     ) -> Self {
-        RandomInput { bytes: Box::new(bytes), failure, spooled_bytes }
+        RandomInput { bytes: Box::new(bytes), failure, spooled_bytes, flattened: None }
     }
-}
 
-impl RandomInput {
+    /// The bytes of a flattened file, as those of the file that it represents.
+    pub(crate) fn unflattened(flat: FlattenedInput) -> Self {
+        let spooled_bytes = flat.input().spooled_bytes;
+        let (flattened, failure) = (Some(flat.stats()), flat.failure());
+        RandomInput { flattened, ..RandomInput::stored(flat, failure, spooled_bytes) }
+    }
+
     /// Other bytes that are made from this input.
     pub(crate) fn with_bytes(&self, bytes: impl ReadAt + 'static) -> Self {
-        Self::stored(bytes, self.failure.clone(), self.spooled_bytes)
+        let flattened = self.flattened.clone();
+        RandomInput { flattened, ..Self::stored(bytes, self.failure.clone(), self.spooled_bytes) }
     }
 }
 

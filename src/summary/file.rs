@@ -4,8 +4,9 @@
 use crate::codec::Codec;
 use crate::dump::Dump;
 use crate::dump::elf::ElfCore;
-use crate::dump::kdump::{FlattenedStats, Kdump, KdumpFile};
+use crate::dump::kdump::{Kdump, KdumpFile};
 use crate::format::ImageKind;
+use crate::input::FlattenedStats;
 use crate::pages::PfnRange;
 
 /// What the file is.
@@ -30,6 +31,8 @@ pub struct ElfFacts {
     pub machine: u16,
     /// The number of program headers.
     pub program_headers: usize,
+    /// What its flattened stream says, if it is flattened.
+    pub flattened: Option<FlattenedFacts>,
 }
 
 /// What the headers of a kdump file say; of a split set, those of the first file.
@@ -93,6 +96,7 @@ impl ElfFacts {
             is_64bit: core.header.is_64bit,
             machine: core.header.e_machine,
             program_headers: core.segments.len(),
+            flattened: core.input.flattened().map(FlattenedFacts::of),
         }
     }
 }
@@ -131,6 +135,10 @@ impl FileOfSet {
 
 impl FlattenedFacts {
     fn of(flat: &FlattenedStats) -> Self {
-        FlattenedFacts { records: flat.records, bytes: flat.bytes, has_end_mark: flat.has_end_mark }
+        FlattenedFacts {
+            records: flat.records,
+            bytes: flat.bytes,
+            has_end_mark: flat.cut_off.is_none(),
+        }
     }
 }

@@ -50,7 +50,9 @@ pub(super) fn of(dump: &Dump, pages: &Pages, stored: Option<&Stored>) -> Vec<Rem
     }
     if let Some(kdump) = dump.kdump() {
         of_missing_pages(kdump, pages, stored, &mut remarks);
-        of_flattened(kdump, &mut remarks);
+    }
+    of_flattened(dump, &mut remarks);
+    if let Some(kdump) = dump.kdump() {
         of_codecs(kdump, stored, &mut remarks);
         of_headers(dump, kdump, &mut remarks);
     }
@@ -109,9 +111,12 @@ fn of_missing_pages(kdump: &Kdump, pages: &Pages, stored: Option<&Stored>, remar
     );
 }
 
-fn of_flattened(kdump: &Kdump, remarks: &mut Remarks) {
-    let is_flattened = kdump.files.iter().any(|file| file.flattened.is_some());
-    let is_broken = kdump.is_broken_stream();
+fn of_flattened(dump: &Dump, remarks: &mut Remarks) {
+    let of_files = dump.kdump().into_iter().flat_map(|kdump| &kdump.files);
+    let of_files = of_files.filter_map(|file| file.flattened.as_ref());
+    let mut streams = of_files.chain(dump.flattened()).peekable();
+    let is_flattened = streams.peek().is_some();
+    let is_broken = streams.any(|flat| flat.cut_off.is_some());
     remarks.add(
         is_flattened && !is_broken,
         "flattened",

@@ -49,7 +49,8 @@ impl<'a> PagesAfterEnd<'a> {
     pub(super) fn finish(self) -> Vec<CutOff> {
         let Some(kdump) = self.dump.kdump() else {
             let pages = count(self.dump.missing());
-            let bytes = self.dump.file_bytes().filter(|_| pages > 0);
+            let is_cut_stream = self.dump.flattened().is_some_and(|flat| flat.cut_off.is_some());
+            let bytes = self.dump.file_bytes().filter(|_| pages > 0 && !is_cut_stream);
             return bytes.map(|bytes| CutOff { file: 0, bytes, pages }).into_iter().collect();
         };
         let files = kdump.files.iter().zip(&self.files).enumerate();

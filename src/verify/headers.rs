@@ -7,7 +7,7 @@ use crate::error::counted;
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_EXCLUDED_VMEMMAP, HEADER_VERSION, KdumpSubHeader,
 };
-use crate::input::read_full;
+use crate::input::{FlattenedStats, read_full};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::verify::findings::{Finding, FindingKind, Findings};
@@ -31,14 +31,7 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     for (index, file) in kdump.files.iter().enumerate() {
         let mut push = |finding: Finding| findings.push(finding.in_file(index));
         file.damage.iter().for_each(|why| push(Finding::new(FindingKind::Stream, why)));
-        if let Some(bytes) =
-            file.flattened.as_ref().map(|flat| flat.surplus_bytes).filter(|&n| n > 0)
-        {
-            push(Finding::new(
-                FindingKind::Remark,
-                format!("{} after the end mark of the flattened file", counted(bytes, "byte")),
-            ));
-        }
+        file.flattened.as_ref().and_then(surplus).into_iter().for_each(&mut push);
         check_fields(file, &mut push);
         check_places(file, &mut push);
         for (name, place, end) in bitmaps(file) {
@@ -50,6 +43,13 @@ pub(super) fn check(dump: &Dump, kdump: &Kdump, findings: &mut Findings) {
     }
     check_stray(kdump, findings);
     check_notes(dump, kdump, findings);
+}
+
+/// A remark on what follows the end mark of a flattened file.
+pub(super) fn surplus(flat: &FlattenedStats) -> Option<Finding> {
+    let bytes = Some(flat.surplus_bytes).filter(|&bytes| bytes > 0)?;
+    let why = format!("{} after the end mark of the flattened file", counted(bytes, "byte"));
+    Some(Finding::new(FindingKind::Remark, why))
 }
 
 fn check_fields(file: &KdumpFile, push: &mut dyn FnMut(Finding)) {

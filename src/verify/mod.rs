@@ -217,6 +217,10 @@ fn check_headers(dump: &Dump, findings: &mut Findings) {
             "the memory is encrypted (Secure Execution): what its pages hold cannot be checked";
         findings.push(Finding::new(FindingKind::Remark, why));
     }
+    if let Some(flat) = dump.flattened() {
+        let cut_off = flat.cut_off.as_ref().map(|why| Finding::new(FindingKind::Stream, why));
+        cut_off.into_iter().chain(headers::surplus(flat)).for_each(|found| findings.push(found));
+    }
     if let Some(core) = dump.elf() {
         if core.is_marked_incomplete {
             let why = "its header is marked incomplete";

@@ -108,21 +108,6 @@ fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
     [local, central, end].concat()
 }
 
-#[test]
-fn the_advice_for_a_flattened_elf_core_makes_a_plain_one() {
-    let folder = folder();
-    follow(&folder, "kdumpconv elf -F vmcore 'flattened elf'");
-    for command in ["info", "convert", "verify", "dmesg", "elf"] {
-        let output = folder.run(&[command, "flattened elf"]);
-        let said = stderr(&output);
-        assert_eq!(code(&output), 3, "{said}");
-        assert!(said.contains("flattened elf: the input is a flattened ELF vmcore"), "{said}");
-        commands(&said).iter().for_each(|command| follow(&folder, command));
-        follow(&folder, "kdumpconv verify VMCORE --against vmcore");
-        fs::remove_file(folder.path("VMCORE")).unwrap();
-    }
-}
-
 /// Each kind by its first bytes, and a part of what is said about it.
 const KINDS: [(&str, usize, &[u8], &str, &str); 23] = [
     ("mem.avml", 0, b"AVML\x02\0\0\0", "an AVML memory image", "lime_compressed"),

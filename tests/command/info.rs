@@ -195,7 +195,10 @@ fn the_json_of_a_core_and_of_a_flattened_file_differ_where_they_must() {
     let folder = folder();
     let core = json_of(&folder, &["vmcore"]);
     assert_eq!(core["kind"], "elf");
-    assert_eq!(core["elf"], json!({ "class": 64, "e_machine": 62, "program_headers": 3 }));
+    assert_eq!(
+        core["elf"],
+        json!({ "class": 64, "e_machine": 62, "program_headers": 3, "flattened": null })
+    );
     assert_eq!((&core["kdump"], &core["stored"]), (&Value::Null, &Value::Null));
     assert_eq!(core["kernel"]["source"], "memory");
     assert_eq!(core["cpus"], json!({ "registers": 2, "header": null }));

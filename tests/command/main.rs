@@ -28,6 +28,7 @@ mod encrypted;
 mod epoch;
 mod files;
 mod fit;
+mod flattened_elf;
 mod generate;
 mod help;
 mod info;

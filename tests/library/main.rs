@@ -19,6 +19,7 @@ mod common;
 mod cut_orders;
 mod elf_inputs;
 mod elf_sections;
+mod flattened_elf;
 mod golden;
 mod house;
 mod kdump_inputs;

@@ -1,12 +1,13 @@
 //! The report on what a dump is.
 
-use kdumpconv::summary::{Coverage, ElfFacts, FileFacts, MemoryRange, Remark, Summary};
+use kdumpconv::summary::{Coverage, FileFacts, MemoryRange, Remark, Summary};
 use kdumpconv::{ByteOrder, StructLayout, VmcoreinfoCandidates};
 use serde::Serialize;
 
 use super::candidates::CandidatesJson;
 use super::classes::{ClassName, CountedClasses};
 use super::coverage::CoverageJson;
+use super::elf_facts::ElfFactsJson;
 use super::kdump::{KdumpJson, StoredJson};
 use super::kernel::{CrashTimeJson, KernelJson, LogJson};
 use super::number::{Address, Count, SignedOffset};
@@ -126,19 +127,6 @@ enum LayoutName {
     /// A 32-bit kernel that aligns 64-bit fields to 8 bytes.
     #[serde(rename = "32-bit padded")]
     Padded32,
-}
-
-/// What the headers of an ELF vmcore say.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "ElfFacts"))]
-struct ElfFactsJson {
-    /// 64 for ELF64, 32 for ELF32.
-    #[cfg_attr(feature = "generate", schemars(extend("enum" = [32, 64])))]
-    class: u32,
-    /// `e_machine`: the architecture by its number in ELF, such as 62 for x86_64.
-    e_machine: u16,
-    /// The number of program headers.
-    program_headers: Count,
 }
 
 /// Numbers of CPUs.
@@ -348,16 +336,6 @@ impl From<StructLayout> for LayoutName {
             StructLayout::Bits64(_) => LayoutName::Bits64,
             StructLayout::Packed32 => LayoutName::Packed32,
             StructLayout::Padded32(_) => LayoutName::Padded32,
-        }
-    }
-}
-
-impl From<&ElfFacts> for ElfFactsJson {
-    fn from(elf: &ElfFacts) -> Self {
-        ElfFactsJson {
-            class: if elf.is_64bit { 64 } else { 32 },
-            e_machine: elf.machine,
-            program_headers: elf.program_headers.into(),
         }
     }
 }

@@ -46,7 +46,7 @@ struct FileJson {
 /// A flattened stream.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema), schemars(rename = "Flattened"))]
-struct FlattenedJson {
+pub(super) struct FlattenedJson {
     /// The number of records.
     records: Count,
     /// Bytes of the stream.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! convert info verify elf unflatten dmesg error    one report each
-//! kernel candidates kdump pages classes findings codecs    parts of reports
+//! kernel candidates elf_facts kdump pages classes findings codecs    parts of reports
 //! version                                          the version of all reports, and what changed
 //! number                                           numbers that every JSON parser reads exactly
 //! print                                            a report on standard output or standard error
@@ -20,6 +20,7 @@ mod convert;
 mod coverage;
 mod dmesg;
 mod elf;
+mod elf_facts;
 mod error;
 mod findings;
 mod info;

@@ -195,9 +195,6 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::SevenZip => unpack_only_member("7z x -so"),
         Kind::Zip => unpack_only_member("unzip -p"),
         Kind::Tar => unpack_only_member("tar -xOf"),
-        Kind::FlattenedElf => {
-            format!("turn it into a plain one: `kdumpconv unflatten {file} VMCORE`")
-        }
         Kind::Avml => raw_memory("lime_compressed"),
         Kind::QemuMigration => format!(
             "dump the guest as a vmcore instead: {dump_instead}, or dump-guest-memory in QEMU's monitor"

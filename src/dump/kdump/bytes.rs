@@ -3,10 +3,12 @@
 use std::io;
 use std::ops::Deref;
 
-use crate::error::Error;
+use crate::dump::early_end::EarlyEnd;
+use crate::dump::magic;
+use crate::error::Result;
+use crate::format::flattened::is_flattened;
 use crate::format::kdump::PAGE_DESC_BYTES;
-use crate::input::flattened::FlattenedInput;
-use crate::input::{InputFailure, RandomInput, ReadAt, read_full};
+use crate::input::{FlattenedInput, FlattenedStats, InputFailure, RandomInput, ReadAt, read_full};
 use crate::pages::{FileOffset, FileRange, in_memory};
 
 /// The bytes of a kdump file at the offsets that its headers use.
@@ -17,27 +19,26 @@ pub(crate) enum FileBytes {
     Flattened(FlattenedInput),
 }
 
-/// Why a file ends early, if it does.
-pub(crate) struct EarlyEnd {
-    failure: Option<InputFailure>,
-    /// Where a flattened stream was cut off, in words.
-    cut_off: Option<String>,
-}
+impl FileBytes {
+    /// The bytes of `input`.
+    ///
+    /// # Errors
+    /// As [`FlattenedInput::open`], if it is flattened; that it cannot be read.
+    pub(crate) fn of(input: RandomInput) -> Result<Self> {
+        Ok(match is_flattened(&magic(&*input)?) {
+            true => FileBytes::Flattened(FlattenedInput::open(input)?),
+            false => FileBytes::Plain(input),
+        })
+    }
 
-impl EarlyEnd {
-    /// Turns an error about the file into one that names the early end as its reason.
-    pub(crate) fn explain(self, error: Error) -> Error {
-        match (error, self) {
-            (error @ (Error::Unsupported(_) | Error::CutFlattened { .. }), _) => error,
-            (error, EarlyEnd { failure: None, cut_off: Some(cut_off) }) => {
-                Error::CutFlattened { cut_off, source: Box::new(error) }
-            }
-            (error, EarlyEnd { failure, .. }) => error.or_failure(failure.map(|f| f.to_io())),
+    /// Facts about the flattened stream, if it is one.
+    pub(crate) fn stats(&self) -> Option<FlattenedStats> {
+        match self {
+            FileBytes::Plain(_) => None,
+            FileBytes::Flattened(flat) => Some(flat.stats()),
         }
     }
-}
 
-impl FileBytes {
     /// The end of the zeros that start at `offset`, as far as they are known without reading them;
     /// `offset` itself if nothing is known.
     pub(crate) fn zeros_until(&self, offset: FileOffset) -> FileOffset {
@@ -104,11 +105,10 @@ impl FileBytes {
 
     /// Why the file ends early, if it does.
     pub(crate) fn early_end(&self) -> EarlyEnd {
-        let cut_off = match self {
-            FileBytes::Plain(_) => None,
-            FileBytes::Flattened(flat) => flat.damage(),
-        };
-        EarlyEnd { failure: self.failure(), cut_off }
+        match self {
+            FileBytes::Plain(input) => EarlyEnd::of_plain(input),
+            FileBytes::Flattened(flat) => EarlyEnd::of_flattened(flat),
+        }
     }
 
     /// Why the file ends early; `None` if it does not, or was merely cut off.

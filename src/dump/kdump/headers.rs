@@ -1,16 +1,13 @@
 //! Reads the headers of one kdump file, and checks what they say about where its parts are.
 
 use crate::dump::kdump::bytes::FileBytes;
-use crate::error::{Error, Result, UnsupportedKind};
-use crate::format::elf::is_elf;
-use crate::format::flattened;
+use crate::error::{Error, Result};
 use crate::format::kdump::{
     DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader, Geometry, KDUMP_SIGNATURE, KdumpSubHeader,
     PAGE_DESC_BYTES, essential_parts,
 };
 use crate::format::wire::StructLayout;
-use crate::input::flattened::FlattenedInput;
-use crate::input::{Input, RandomInput, read_full};
+use crate::input::{FlattenedStats, read_full};
 use crate::pages::page_set::{BLOCK_BYTES, PageSet};
 use crate::pages::{FileOffset, FileRange, MAX_PFN, PageSize, Pfn, PfnRange, Position, at_most};
 
@@ -53,33 +50,19 @@ pub(crate) struct KdumpFile {
     pub(crate) is_cut: bool,
 }
 
-/// Facts about a flattened stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FlattenedStats {
-    /// The number of records.
-    pub records: u64,
-    /// The size of the stream in bytes.
-    pub bytes: u64,
-    /// Whether the stream ends with the end mark; else it was cut off.
-    pub has_end_mark: bool,
-    /// The number of bytes after the end mark.
-    pub surplus_bytes: u64,
-}
-
 impl KdumpFile {
     /// Reads the headers of a kdump file, flattened or not.
     ///
     /// # Errors
     /// [`Error::NotRecognised`], [`Error::Unsupported`], [`Error::Damaged`], [`Error::CutFlattened`],
     /// [`Error::Read`].
-    pub(super) fn open(input: Input) -> Result<Self> {
-        let mut damage = Vec::new();
-        // Descriptors come before the page data, and say in which order the data must be read.
-        let input = input.at_random()?;
-        damage.extend(input.failure.as_ref().map(|why| format!("the input is damaged: {why}")));
-        let broke_off = !damage.is_empty();
-        let (input, flat) = unflattened(input, &mut damage)?;
-        let early_end = input.early_end();
+    pub(super) fn open(input: FileBytes) -> Result<Self> {
+        let failure = input.stream_failure();
+        let broke_off = failure.is_some();
+        let mut damage: Vec<String> =
+            failure.into_iter().map(|why| format!("the input is damaged: {why}")).collect();
+        let (early_end, flat) = (input.early_end(), input.stats());
+        damage.extend(flat.as_ref().and_then(|flat| flat.cut_off.clone()));
         Self::read(input, flat, broke_off, damage).map_err(|error| early_end.explain(error))
     }
 
@@ -89,15 +72,12 @@ impl KdumpFile {
         broke_off: bool,
         damage: Vec<String>,
     ) -> Result<Self> {
-        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| !flat.has_end_mark);
+        let is_cut = broke_off || flat.as_ref().is_some_and(|flat| flat.cut_off.is_some());
         let mut bytes = [0; DiskDumpHeader::MAX_BYTES];
         let n = input.read_arrived(&mut bytes, FileOffset::ZERO);
         let (bytes, _) = bytes.split_at(n.map_err(Error::read("the main header"))?);
         if !bytes.starts_with(KDUMP_SIGNATURE) {
             let what = match flat {
-                Some(_) if is_elf(bytes) => {
-                    return Err(Error::Unsupported(UnsupportedKind::FlattenedElf));
-                }
                 Some(_) if input.size() == Some(0) => "a flattened file without data,",
                 Some(_) => "a flattened file, but not of",
                 None => "not",
@@ -262,26 +242,4 @@ impl KdumpFile {
             && self.layout == other.layout
             && same_sub(self) == same_sub(other)
     }
-}
-
-/// The file that a flattened stream represents; any other file unchanged.
-fn unflattened(
-    input: RandomInput,
-    damage: &mut Vec<String>,
-) -> Result<(FileBytes, Option<FlattenedStats>)> {
-    let mut magic = [0; flattened::SIGNATURE.len()];
-    let n = read_full(&*input, &mut magic, 0).map_err(Error::read("the file header"))?;
-    if magic.get(..n) != Some(flattened::SIGNATURE) {
-        return Ok((FileBytes::Plain(input), None));
-    }
-    let bytes = input.size().unwrap_or(0);
-    let flat = FlattenedInput::open(input)?;
-    damage.extend(flat.damage());
-    let facts = FlattenedStats {
-        records: flat.records(),
-        bytes,
-        has_end_mark: flat.ended(),
-        surplus_bytes: flat.surplus_bytes(),
-    };
-    Ok((FileBytes::Flattened(flat), Some(facts)))
 }

@@ -11,15 +11,15 @@ mod headers;
 mod pages;
 mod regrouped;
 
+use crate::dump::early_end::EarlyEnd;
 use crate::dump::kdump::blocks::Blocks;
-use crate::dump::kdump::bytes::EarlyEnd;
 use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, counted};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{DiskDumpHeader, KdumpSubHeader, PAGE_DESC_BYTES};
 use crate::format::wire::StructLayout;
-use crate::input::{Input, InputFailure, ReadAt, read_full};
+use crate::input::{InputFailure, ReadAt, read_full};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::page_set::PageSet;
@@ -29,7 +29,8 @@ use crate::pages::{
     in_memory,
 };
 
-pub(crate) use headers::{FlattenedStats, KdumpFile};
+pub(crate) use bytes::FileBytes;
+pub(crate) use headers::KdumpFile;
 pub(crate) use pages::StoredPages;
 pub(crate) use regrouped::RegroupedPages;
 
@@ -146,8 +147,8 @@ impl ReadAt for Nothing {
 /// [`Error::NotRecognised`] if an input is not a kdump file; [`Error::Damaged`] if headers or bitmaps
 /// are implausible or missing, or the files do not belong to one set; [`Error::Read`] if they cannot be
 /// read.
-pub(crate) fn open(inputs: Vec<Input>, options: &OpenOptions) -> Result<Dump> {
-    let files = inputs.into_iter().map(KdumpFile::open).collect::<Result<Vec<_>>>()?;
+pub(crate) fn open(files: Vec<FileBytes>, options: &OpenOptions) -> Result<Dump> {
+    let files = files.into_iter().map(KdumpFile::open).collect::<Result<Vec<_>>>()?;
     assemble(files, options)
 }
 

@@ -16,6 +16,19 @@ use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use index::{Cut, Entry, Index};
 use records::CutOff;
 
+/// Facts about a flattened stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlattenedStats {
+    /// The number of records.
+    pub records: u64,
+    /// The size of the stream in bytes.
+    pub bytes: u64,
+    /// Where the stream was cut off, in words; `None` if it has its end mark.
+    pub cut_off: Option<String>,
+    /// The number of bytes after the end mark.
+    pub surplus_bytes: u64,
+}
+
 /// The file that a flattened stream describes.
 ///
 /// Bytes of no record read as 0, as in the file that `makedumpfile -R` makes: makedumpfile -F does
@@ -92,6 +105,16 @@ impl FlattenedInput {
     pub fn damage(&self) -> Option<String> {
         let CutOff { at, what } = &self.cut.as_ref()?.cut_off;
         Some(format!("the flattened file is cut off at offset {at:#x}, {what}"))
+    }
+
+    /// Facts about the stream.
+    pub(crate) fn stats(&self) -> FlattenedStats {
+        FlattenedStats {
+            records: self.count,
+            bytes: self.input.size().unwrap_or(0),
+            cut_off: self.damage(),
+            surplus_bytes: self.surplus,
+        }
     }
 
     /// The number of records that end at `offset` or before.

@@ -103,7 +103,7 @@ fn row(input: &str, summary: &Summary) -> Row {
 /// What the file is, with all that makes it less than a plain whole dump.
 fn kind(summary: &Summary) -> String {
     let (name, is_flattened, is_split) = match &summary.file {
-        FileFacts::Elf(_) => ("elf", false, false),
+        FileFacts::Elf(elf) => ("elf", elf.flattened.is_some(), false),
         FileFacts::Kdump(kdump) => ("kdump", kdump.is_flattened(), kdump.is_split),
         FileFacts::Image(kind) => (kind.id(), false, false),
         _ => ("dump", false, false),

@@ -139,7 +139,8 @@ impl TextReport<'_> {
 fn kind(summary: &Summary) -> String {
     let mut kind = match &summary.file {
         FileFacts::Elf(elf) => {
-            format!("ELF vmcore, {} bit", if elf.is_64bit { 64 } else { 32 })
+            let flattened = if elf.flattened.is_some() { ", flattened" } else { "" };
+            format!("ELF vmcore, {} bit{flattened}", if elf.is_64bit { 64 } else { 32 })
         }
         FileFacts::Kdump(kdump) => kdump_kind(kdump),
         FileFacts::Image(kind) => kind.to_string(),
