@@ -118,6 +118,16 @@ pub enum Error {
         image: String,
     },
 
+    /// The input has no header, but a VMCOREINFO that proves it to be
+    /// [raw memory](crate::OpenOptions::raw).
+    #[error("this looks like raw memory of a {release} {architecture} kernel")]
+    RawMemory {
+        /// The kernel's release.
+        release: String,
+        /// The architecture, as messages name it.
+        architecture: String,
+    },
+
     /// A strict selection of pages was asked for, and the kernel's tables do not prove it.
     #[error("the dump level cannot be honoured: {0}")]
     NotProven(String),

@@ -138,7 +138,7 @@ pub mod hostile;
 
 pub use codec::Codec;
 pub use dump::image::Machine;
-pub use dump::image::raw::{RamLayout, RawMemory};
+pub use dump::image::raw::RawMemory;
 pub use dump::notes::Notes;
 pub use dump::physical::DumpMemory;
 pub use dump::reader::PageReader;

@@ -203,20 +203,25 @@ impl Dump {
         if is_elf(&magic) {
             return Ok(elf::open(input, options)?.blaming_stream());
         }
-        let input = input.store(cancel, progress)?;
         if is_flattened(&magic) {
-            return flattened::open(input, options, cancel, progress);
+            return flattened::open(input.store(cancel, progress)?, options, cancel, progress);
         }
         if magic.starts_with(KDUMP_SIGNATURE) {
-            return kdump::open(vec![FileBytes::Plain(input)], options);
+            return kdump::open(vec![FileBytes::Plain(input.store(cancel, progress)?)], options);
         }
         let mut first = vec![0; OTHER_KIND_BYTES];
         let first = read_part(&*input, &mut first, 0).unwrap_or(&magic);
         if let Some(kind) = image_kind(first) {
-            let image = image::read(kind, input)?;
+            let image = image::read(kind, input.store(cancel, progress)?)?;
             return Ok(image::open(image, options, cancel, progress)?.blaming_stream());
         }
-        Err(not_a_dump(first))
+        let error = not_a_dump(first);
+        match input {
+            Input::Random(input) if matches!(error, Error::NotRecognised(_)) => {
+                Err(image::raw_memory_error(input, cancel, progress).unwrap_or(error))
+            }
+            _ => Err(error),
+        }
     }
 
     /// Opens a dump that is in memory. For one that is compressed as a whole (.gz, .zst), use

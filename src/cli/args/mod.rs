@@ -8,6 +8,7 @@ pub(crate) mod exclude_args;
 pub(crate) mod help;
 pub(crate) mod levels;
 pub(crate) mod mistakes;
+pub(crate) mod raw_args;
 pub(crate) mod shared_args;
 pub(crate) mod short_form;
 pub(crate) mod values;
@@ -94,6 +95,7 @@ impl Args {
         definition.build();
         let mut definition = definition.mut_subcommand("help", |help| help.about(HELP_OF_HELP));
         let line = short_form::expanded(line, &mut definition)?;
+        let line = short_form::with_parts(line, &definition);
         let matches = definition.try_get_matches_from_mut(&line);
         let args = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
         let args = args.map_err(|error| mistakes::explained(error, &line, &mut definition))?;

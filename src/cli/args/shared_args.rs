@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum};
 use kdumpconv::MAX_THREADS;
-use kdumpconv::{PageSize, Pfn};
+use kdumpconv::{PageSize, Pfn, PhysAddr};
 
 use super::help::heading;
+use super::raw_args::{RawArgs, split_address};
 use super::values::{number, parse_page_size, parse_pfn};
 use crate::cli::exit::Usage;
 
@@ -27,7 +28,8 @@ impl InputArgs {
 
     /// INPUT, or `None` for standard input.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.input.as_deref().filter(|path| *path != Path::new("-"))
+        let word = self.input.as_deref().filter(|path| *path != Path::new("-"));
+        word.map(|word| split_address(word).0)
     }
 
     /// INPUT as messages name it.
@@ -143,6 +145,16 @@ pub(crate) struct OpenArgs {
     #[arg(long, overrides_with = "vmcoreinfo", value_name = "PFN", num_args = 0..=1)]
     #[arg(require_equals = true, value_parser = parse_pfn)]
     pub(crate) find_vmcoreinfo: Option<Option<Pfn>>,
+
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
+}
+
+impl OpenArgs {
+    /// The files besides INPUT that the dump consists of.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Path> {
+        self.part.iter().map(|word| split_address(word).0)
+    }
 }
 
 /// What to do about a dump that no conversion can carry whole.
@@ -196,10 +208,16 @@ impl ThreadArgs {
 }
 
 impl DumpArgs {
+    /// The addresses of INPUT and the other files of the dump, as far as they have one.
+    pub(crate) fn addresses(&self) -> Vec<Option<PhysAddr>> {
+        let words = self.input.input.iter().chain(&self.opening.part);
+        words.map(|word| split_address(word).1).collect()
+    }
+
     /// All files to read; `None` stands for standard input.
     pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
-        let others = self.opening.part.iter().chain(&self.opening.vmcoreinfo);
-        let others = others.map(|path| Some(path.as_path()));
+        let vmcoreinfo = self.opening.vmcoreinfo.as_deref();
+        let others = self.opening.parts().chain(vmcoreinfo).map(Some);
         std::iter::once(self.input.path()).chain(others).collect()
     }
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::raw_args::split_address;
+
 /// The command that a line without one stands for.
 pub(crate) const DEFAULT: &str = "convert";
 
@@ -53,13 +55,39 @@ pub(super) fn expanded(
 /// The index of the first word that is neither an option nor the value of one; `None` if there is
 /// none before `--`.
 fn first_word(line: &[OsString], definition: &clap::Command) -> Option<usize> {
+    let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
+    words(line, definition).first().copied().filter(|index| *index < end)
+}
+
+/// The line with each further file of raw memory as a part of the first: `LOW@0 HIGH@0x100000000`.
+pub(super) fn with_parts(mut line: Vec<OsString>, definition: &clap::Command) -> Vec<OsString> {
+    let has_address = |word: &OsString| split_address(Path::new(word)).1.is_some();
+    // The command is the first word.
+    let mut files = words(&line, definition).into_iter().skip(1).peekable();
+    let is_raw = |index: &usize| line.get(*index).is_some_and(has_address);
+    if files.next().filter(is_raw).is_none() {
+        return line;
+    }
+    let parts: Vec<usize> = files.take_while(is_raw).collect();
+    for (place, index) in parts.into_iter().enumerate() {
+        let mut part = OsString::from("--part=");
+        part.push(line.remove(index));
+        line.insert(2 + place, part);
+    }
+    line
+}
+
+/// The indices of all words that are neither options nor their values.
+fn words(line: &[OsString], definition: &clap::Command) -> Vec<usize> {
+    let mut words = Vec::new();
     let mut is_value = false;
     for (index, word) in line.iter().enumerate().skip(1) {
         let bytes = word.as_encoded_bytes();
         if is_value {
             is_value = false;
         } else if bytes == b"--" {
-            return None;
+            words.extend(index + 1..line.len());
+            break;
         } else if let Some(name) = bytes.strip_prefix(b"--") {
             is_value = !name.contains(&b'=')
                 && takes_value(definition, |arg| {
@@ -74,10 +102,10 @@ fn first_word(line: &[OsString], definition: &clap::Command) -> Option<usize> {
             });
             is_value = with_value.is_some_and(|at| at + 1 == letters.len());
         } else {
-            return Some(index);
+            words.push(index);
         }
     }
-    None
+    words
 }
 
 /// Whether an option of any command takes the next word as its value. No option does so for some

@@ -12,6 +12,7 @@ use kdumpconv::{
 
 use super::Job;
 use super::output::folder_of;
+use super::raw::raw_memory;
 use super::signals::Interruptible;
 use crate::cli::args::shared_args::{DumpArgs, EncryptedArgs, InputArgs, OutputArgs};
 use crate::cli::ui::advice::InputName;
@@ -104,6 +105,8 @@ impl Job {
         let options = OpenOptions::default()
             .page_size(opening.page_size)
             .vmcoreinfo(vmcoreinfo)
+            .machine(opening.raw.arch)
+            .raw(raw_memory(args)?)
             .encrypted(encrypted);
         let spool_dir = spool_dir(opening.spool.as_deref(), output);
         let mut dump = self.open_files(args, &options, &spool_dir)?;
@@ -122,7 +125,7 @@ impl Job {
     ) -> anyhow::Result<Dump> {
         let opening = &args.opening;
         let mut inputs = vec![self.open(&args.input, spool_dir)?];
-        for part in &opening.part {
+        for part in opening.parts() {
             let named = |error| named(error, &InputArgs::of(part));
             inputs.push(Input::open(part, spool_dir.clone()).map_err(named)?);
         }

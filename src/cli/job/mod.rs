@@ -8,6 +8,7 @@
 
 mod input;
 mod output;
+mod raw;
 mod signals;
 mod vmcoreinfo;
 

@@ -88,6 +88,10 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         Some(Error::UnknownPageSize { .. }) => {
             Some("--page-size sets it, to 4K for example".to_owned())
         }
+        Some(Error::UnknownMachine { .. }) => {
+            Some("--arch names it, x86_64 for example".to_owned())
+        }
+        Some(Error::RawMemory { .. }) => Some("if so, use --raw".to_owned()),
         Some(Error::Read { what, source }) => {
             for_unreadable(what, source.kind()).map(str::to_owned)
         }

@@ -12,11 +12,15 @@ use crate::format::kdump::NewUtsname;
 use crate::format::wire::ByteOrder::{Big, Little};
 use crate::input::RandomInput;
 use crate::kernel::arch::Architecture;
+use crate::kernel::mem_map::MemMap;
 use crate::kernel::proof::{Proof, prove};
-use crate::kernel::translate::Kernel;
+use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
-use crate::pages::{FileOffset, PageSize, PhysAddr, Position, Span};
+use crate::pages::ranges::{count, merge, without};
+use crate::pages::{
+    FileOffset, PageGrid, PageSize, Pfn, PfnRange, PhysAddr, PhysRange, Position, Span,
+};
 use crate::progress::Progress;
 
 /// The machine of an image before anything is known of it. Most VMCOREINFOs tell the architecture to
@@ -90,21 +94,18 @@ impl<'a> Search<'a> {
         let first = self.image.layouts.first().cloned().unwrap_or_default();
         if let Some(given) = &self.options.vmcoreinfo {
             let given = Text { bytes: given.clone(), place: None };
-            let proved = self.prove_elsewhere(&[given], cancel)?;
+            let proved = self.prove(&[given], cancel)?;
             return Ok(proved.unwrap_or_else(|| Found::nothing(first)));
         }
         let machine = self.machines.first().copied().unwrap_or(UNKNOWN);
         let dump = self.dump(&first, machine)?;
         let found = find_vmcoreinfo(&dump, SearchScope::FirstProved, cancel, progress)?;
-        if let Some(proved) = found.list.iter().find(|found| found.proof.is_proved()) {
-            return Ok(Found::of(first, &dump, proved));
-        }
         let texts = self.texts(&found, &first);
-        if let Some(proved) = self.prove_elsewhere(&texts, cancel)? {
+        if let Some(proved) = self.prove(&texts, cancel)? {
             return Ok(proved);
         }
         Ok(match found.best() {
-            Some(best) => Found::of(first, &dump, best),
+            Some(best) => Found::with(first, &dump, best.text.clone(), best.proof.clone()),
             None => Found::nothing(first),
         })
     }
@@ -127,32 +128,41 @@ impl<'a> Search<'a> {
         found.list.iter().map(text).collect()
     }
 
-    /// The first layout and machine in which memory proves one of the texts.
-    fn prove_elsewhere(&self, texts: &[Text], cancel: &AtomicBool) -> Result<Option<Found>> {
+    /// The layout and machine in which memory proves one of the texts. Of several layouts, the one
+    /// that the kernel's own map of memory agrees with: a text is also proved where the parts of
+    /// memory above it are in the wrong places.
+    fn prove(&self, texts: &[Text], cancel: &AtomicBool) -> Result<Option<Found>> {
         let moved = texts.iter().filter_map(|text| self.moved(text));
-        let layouts: Vec<ImageLayout> = self.image.layouts.iter().cloned().chain(moved).collect();
-        for layout in layouts {
+        let mut layouts = self.image.layouts.clone();
+        layouts
+            .extend(moved.filter(|moved| !self.image.layouts.contains(moved)).collect::<Vec<_>>());
+        let end = layouts.iter().flatten().map(|range| range.addresses.end).max();
+        let mut best: Option<(u64, Found)> = None;
+        for layout in &layouts {
             for machine in &self.machines {
-                let dump = self.dump(&layout, *machine)?;
+                let dump = self.dump(layout, *machine)?;
                 let memory = DumpMemory::new(&dump)?;
-                let is_proved = |text: &&Text| {
-                    let info = Vmcoreinfo::parse(&text.bytes);
-                    let kernel = memory.kernel_by(&info);
+                let infos = texts.iter().map(|text| (text, Vmcoreinfo::parse(&text.bytes)));
+                let proved = infos.into_iter().find(|(_, info)| {
+                    let kernel = memory.kernel_by(info);
                     prove(&kernel).is_proved() && names_its_machine(&kernel)
+                });
+                let Some((text, info)) = proved else { continue };
+                let disagreement = match &*layouts {
+                    [_] => 0,
+                    _ => disagreement(layout, &memory.kernel_by(&info), end.unwrap_or_default()),
                 };
-                let Some(text) = texts.iter().find(is_proved) else { continue };
-                // What was found may go on in further pages, as far as its kernel is known.
-                let paddr = text.place.and_then(|place| address(&layout, place));
-                let scope =
-                    paddr.and_then(|paddr| Some(SearchScope::Page(dump.grid().locate(paddr)?.0)));
-                let again = scope.map(|scope| find_vmcoreinfo(&dump, scope, cancel, &mut |_| ()));
-                let again = again.transpose()?.and_then(|found| found.list.into_iter().next());
-                let longer = again.filter(|found| found.proof.is_proved()).map(|found| found.text);
-                let text = longer.unwrap_or_else(|| text.bytes.clone());
-                return Ok(Some(Found::with(layout, &dump, text, Proof::Proved)));
+                if best.as_ref().is_none_or(|(least, _)| disagreement < *least) {
+                    let text = longer(&dump, layout, text, cancel)?;
+                    best = Some((
+                        disagreement,
+                        Found::with(layout.clone(), &dump, text, Proof::Proved),
+                    ));
+                }
+                break;
             }
         }
-        Ok(None)
+        Ok(best.map(|(_, found)| found))
     }
 
     /// The layout that begins where a text says that RAM begins, if the image may be anywhere.
@@ -174,10 +184,6 @@ impl Found {
         Found { layout, machine: None, vmcoreinfo: None }
     }
 
-    fn of(layout: ImageLayout, dump: &Dump, found: &VmcoreinfoFound) -> Self {
-        Found::with(layout, dump, found.text.clone(), found.proof.clone())
-    }
-
     fn with(layout: ImageLayout, dump: &Dump, text: Vec<u8>, proof: Proof) -> Self {
         let order = dump.layout().byte_order();
         let arch = match dump.arch() {
@@ -189,6 +195,36 @@ impl Found {
         let machine = arch.map(|arch| Machine { arch, order });
         Found { layout, machine, vmcoreinfo: Some((text, proof)) }
     }
+}
+
+/// The text that begins where `text` does: it may go on in further pages, as far as its kernel is known.
+fn longer(dump: &Dump, layout: &ImageLayout, text: &Text, cancel: &AtomicBool) -> Result<Vec<u8>> {
+    let paddr = text.place.and_then(|place| address(layout, place));
+    let Some((pfn, _)) = paddr.and_then(|paddr| dump.grid().locate(paddr)) else {
+        return Ok(text.bytes.clone());
+    };
+    let found = find_vmcoreinfo(dump, SearchScope::Page(pfn), cancel, &mut |_| ())?;
+    let proved = found.list.into_iter().find(|found| found.proof.is_proved());
+    Ok(proved.map_or_else(|| text.bytes.clone(), |found| found.text))
+}
+
+/// The bytes of memory below `end` that either `layout` or the kernel's own map of memory has, but not
+/// both; the most if the kernel's map cannot be read.
+fn disagreement(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> u64 {
+    let map = || {
+        let translator = Translator::new(kernel).ok()?;
+        let grid = PageGrid::new(PhysAddr::ZERO, PageSize::new(kernel.page_size)?);
+        let all = PfnRange::new(Pfn::ZERO, grid.locate(end)?.0);
+        let struct_bytes = kernel.info.size("page")?;
+        let map =
+            MemMap::find(kernel, &translator, struct_bytes, &mut std::iter::once(all)).ok()?;
+        let address = |pfn: Pfn| grid.address_of(pfn.saturating_add(kernel.pages_before));
+        let ranges = map.runs.iter().map(|run| (address(run.pfns.start), address(run.pfns.end)));
+        Some(merge(ranges.map(|(start, end)| PhysRange::new(start, end)).collect()))
+    };
+    let Some(mapped) = map() else { return u64::MAX };
+    let present = merge(layout.iter().map(|range| range.addresses).collect());
+    count(&without(mapped.clone(), &present)) + count(&without(present, &mapped))
 }
 
 /// Whether the kernel's name is that of its architecture. Some machines differ so little in where they

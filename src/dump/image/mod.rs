@@ -25,8 +25,12 @@ use crate::format::elf::encode_note;
 use crate::format::wire::ByteOrder;
 use crate::input::RandomInput;
 use crate::kernel::arch::Architecture;
+use crate::kernel::proof::Proof;
 use crate::pages::{FileOffset, PhysRange};
 use crate::progress::Progress;
+
+/// Files of no known kind that are smaller are not searched for a kernel.
+const RAW_MEMORY_BYTES: u64 = 1 << 20;
 
 /// A machine, as far as dump headers need to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +123,24 @@ pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
         ImageKind::Lime => lime::read(input),
         ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
     }
+}
+
+/// An error that says that an input of no known kind is raw memory, if it is.
+pub(super) fn raw_memory_error(
+    input: RandomInput,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Option<Error> {
+    let is_small = input.size().is_none_or(|bytes| bytes < RAW_MEMORY_BYTES);
+    if is_small {
+        return None;
+    }
+    let image = raw::read(vec![input], &RawMemory::Guessed).ok()?;
+    let dump = open(image, &OpenOptions::default(), cancel, progress).ok()?;
+    dump.vmcoreinfo_proof().ok()?.filter(Proof::is_proved)?;
+    let release = dump.vmcoreinfo()?.get("OSRELEASE")?.to_owned();
+    let architecture = dump.arch().uts_machine(dump.layout().byte_order()).to_owned();
+    Some(Error::RawMemory { release, architecture })
 }
 
 /// Opens an image: finds out which machine it is of, and makes a dump of it.

@@ -12,66 +12,69 @@ use crate::pages::{FileOffset, PhysAddr, PhysRange, Position, Span, at_most};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RawMemory {
-    /// It is not known: at 0, as QEMU's `pmemsave` writes it, or where the VMCOREINFO in it says that
-    /// RAM begins, or as one of the layouts that are known by name. The one is taken that proves the
-    /// VMCOREINFO.
+    /// It is not known: as QEMU's `pmemsave` writes it from address 0 on; as the memory files of
+    /// QEMU's and Firecracker's machines; or from where the VMCOREINFO in it says that RAM begins. The
+    /// one is taken that the VMCOREINFO and the kernel's own map of memory prove.
     Guessed,
     /// Each file begins at its address.
     At(Vec<PhysAddr>),
     /// The bytes of all files, one after the other, are these ranges, one after the other. The last
     /// bytes may be missing.
     Ranges(Vec<PhysRange>),
-    /// The memory of a machine whose RAM has a hole, which is not in the file.
-    Machines(Vec<RamLayout>),
+    /// The memory file of a Firecracker snapshot.
+    Firecracker,
 }
 
-/// Where a machine has its RAM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RamLayout {
+/// Where a kind of machine has its RAM.
+#[derive(Debug, Clone, Copy)]
+struct RamLayout {
     /// The address of the first byte.
-    pub start: PhysAddr,
-    /// The hole: what does not fit below it goes on after it.
-    pub hole: Option<PhysRange>,
-}
-
-const fn ram(start: u64) -> RamLayout {
-    RamLayout { start: PhysAddr::new(start), hole: None }
-}
-
-const fn with_hole(from: u64, to: u64) -> RamLayout {
-    let hole = Span::new(PhysAddr::new(from), PhysAddr::new(to));
-    RamLayout { start: PhysAddr::ZERO, hole: Some(hole) }
+    start: u64,
+    /// Ascending ranges without RAM. What does not fit in front of one goes on after it.
+    holes: &'static [(u64, u64)],
 }
 
 const GIB: u64 = 1 << 30;
 
+/// Where Firecracker reserves addresses for 64-bit devices.
+const FIRECRACKER_DEVICES: (u64, u64) = (256 * GIB, 512 * GIB);
+
+/// Firecracker's machines (`src/vmm/src/arch/*/layout.rs`): x86_64, today and before 1.13, when the
+/// hole was smaller and the only one; aarch64.
+const FIRECRACKER: [RamLayout; 3] = [
+    RamLayout { start: 0, holes: &[(3 * GIB, 4 * GIB), FIRECRACKER_DEVICES] },
+    RamLayout { start: 0, holes: &[(0xd000_0000, 4 * GIB)] },
+    RamLayout { start: 2 * GIB, holes: &[FIRECRACKER_DEVICES] },
+];
+
+/// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`), and what its
+/// `pmemsave` writes from address 0 on.
+const QEMU: [RamLayout; 6] = [
+    RamLayout { start: 0, holes: &[] },
+    // q35 and pc with more than fits below the hole (hw/i386/pc_q35.c, pc_piix.c).
+    RamLayout { start: 0, holes: &[(2 * GIB, 4 * GIB)] },
+    RamLayout { start: 0, holes: &[(3 * GIB, 4 * GIB)] },
+    // virt of aarch64, riscv64, loongarch64 (hw/arm/virt.c, hw/riscv/virt.c, hw/loongarch/virt.c).
+    RamLayout { start: GIB, holes: &[] },
+    RamLayout { start: 2 * GIB, holes: &[] },
+    RamLayout { start: 0, holes: &[(GIB / 4, 2 * GIB)] },
+];
+
 impl RamLayout {
-    /// Firecracker: x86_64 has a hole of 768 MiB below 4 GiB, aarch64 begins at 2 GiB
-    /// (`src/vmm/src/arch/x86_64/layout.rs`, `aarch64/layout.rs`).
-    pub const FIRECRACKER: [RamLayout; 2] = [with_hole(0xd000_0000, 4 * GIB), ram(2 * GIB)];
-
-    /// The file behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`): q35 and pc
-    /// have 2 or 3 GiB below 4 GiB, or up to 2.75 and 3.5 GiB if that is all; virt of aarch64 begins
-    /// at 1 GiB, that of riscv64 at 2 GiB (`hw/i386/pc_q35.c`, `pc_piix.c`, `hw/arm/virt.c`,
-    /// `hw/riscv/virt.c`).
-    pub const QEMU: [RamLayout; 6] = [
-        ram(0),
-        with_hole(2 * GIB, 4 * GIB),
-        with_hole(3 * GIB, 4 * GIB),
-        ram(GIB),
-        ram(2 * GIB),
-        // loongarch64: 256 MiB, the rest from 2 GiB on (hw/loongarch/virt.c).
-        with_hole(GIB / 4, 2 * GIB),
-    ];
-
-    /// The ranges of `bytes` bytes of RAM.
+    /// The ranges of `bytes` bytes of RAM; `None` beyond the last address.
     fn ranges(&self, bytes: u64) -> Option<Vec<PhysRange>> {
-        let RamLayout { start, hole } = *self;
-        let below = hole.map_or(bytes, |hole| bytes.min(hole.start - start));
-        let low = Span::checked(start, below)?;
-        let high = Span::checked(hole.map_or(low.end, |hole| hole.end), bytes - below)?;
-        Some([low, high].into_iter().filter(|range| !range.is_empty()).collect())
+        let mut ranges = Vec::new();
+        let mut at = PhysAddr::new(self.start);
+        let mut left = bytes;
+        for (from, to) in self.holes {
+            let low = Span::of(at, left.min(from - at.get()));
+            ranges.push(low);
+            left -= low.len();
+            at = PhysAddr::new(*to);
+        }
+        ranges.push(Span::checked(at, left)?);
+        ranges.retain(|range| !range.is_empty());
+        Some(ranges)
     }
 }
 
@@ -119,17 +122,19 @@ pub(in crate::dump) fn read(files: Vec<RandomInput>, memory: &RawMemory) -> Resu
     let total = total.ok_or_else(|| beyond("raw memory"))?;
     let of_machines = |machines: &[RamLayout]| {
         let ranges = machines.iter().filter_map(|ram| ram.ranges(total));
-        let mut layouts: Vec<ImageLayout> =
-            ranges.map(|ranges| one_after_the_other(&ranges)).collect();
-        layouts.dedup();
+        let mut layouts: Vec<ImageLayout> = Vec::new();
+        for layout in ranges.map(|ranges| one_after_the_other(&ranges)) {
+            // Small machines have no memory after their holes.
+            if !layouts.contains(&layout) {
+                layouts.push(layout);
+            }
+        }
         layouts
     };
     let mut faults = Vec::new();
     let layouts = match memory {
-        RawMemory::Guessed => {
-            of_machines(&[&RamLayout::QEMU[..], &RamLayout::FIRECRACKER[..]].concat())
-        }
-        RawMemory::Machines(machines) => of_machines(machines),
+        RawMemory::Guessed => of_machines(&[&QEMU[..], &FIRECRACKER[..]].concat()),
+        RawMemory::Firecracker => of_machines(&FIRECRACKER),
         RawMemory::Ranges(ranges) => {
             let described = ranges.iter().fold(0u64, |sum, range| sum.saturating_add(range.len()));
             if described > total {
