@@ -39,7 +39,7 @@ use crate::format::elf::{ELF_SIGNATURE, Segment, is_elf};
 use crate::format::flattened::{SIGNATURE as FLATTENED_SIGNATURE, is_flattened};
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
-use crate::format::{OTHER_KIND_BYTES, image_kind, other_kind};
+use crate::format::{ImageKind, OTHER_KIND_BYTES, image_kind, other_kind};
 use crate::input::{Input, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
@@ -200,6 +200,17 @@ impl Dump {
             }
         };
         let magic = magic(&*input)?;
+        if is_elf(&magic) && image::xen::may_be_core(&*input) {
+            let input = input.store(cancel, progress)?;
+            let dump = match image::xen::is_core(&input) {
+                true => {
+                    let image = image::read(ImageKind::Xen, input)?;
+                    image::open(image, options, cancel, progress)?
+                }
+                false => elf::open(input.into(), options)?,
+            };
+            return Ok(dump.blaming_stream());
+        }
         if is_elf(&magic) {
             return Ok(elf::open(input, options)?.blaming_stream());
         }

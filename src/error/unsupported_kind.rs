@@ -59,9 +59,13 @@ pub enum UnsupportedKind {
     /// A file of `xl save` or its predecessors.
     #[error("a saved guest of Xen")]
     XenSave,
-    /// A file of `xl dump-core`.
-    #[error("a Xen core dump of a guest")]
+    /// A core of a guest of Xen in the format before ELF, as Xen 3.0 wrote it.
+    #[error("a Xen core in the format before ELF")]
     XenCore,
+    /// A core of a paravirtualized guest of Xen (`xl dump-core`), whose page tables have the addresses
+    /// of the host's memory.
+    #[error("the Xen core of a paravirtualized guest")]
+    XenPvCore,
     /// A hibernated Linux in a swap area.
     #[error("a hibernation image")]
     Hibernation,

@@ -3,6 +3,7 @@
 //! | kind | where its signature is defined |
 //! |---|---|
 //! | LiME | a little-endian `uint` 0x4c694d45 (LiME's doc) |
+//! | Xen's core | an ELF core without program headers, see [`xen`](super::xen) |
 
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub enum ImageKind {
     Raw,
     /// Memory as the kernel module LiME writes it, or AVML without compression.
     Lime,
+    /// A core of a guest of Xen, as `xl dump-core` writes it.
+    Xen,
 }
 
 impl ImageKind {
@@ -25,6 +28,7 @@ impl ImageKind {
         match self {
             ImageKind::Raw => "raw",
             ImageKind::Lime => "lime",
+            ImageKind::Xen => "xen",
         }
     }
 }
@@ -34,6 +38,7 @@ impl fmt::Display for ImageKind {
         f.write_str(match self {
             ImageKind::Raw => "raw memory",
             ImageKind::Lime => "LiME image",
+            ImageKind::Xen => "Xen core",
         })
     }
 }

@@ -41,6 +41,7 @@ pub mod kdump;
 pub mod lime;
 mod other_kinds;
 pub mod wire;
+pub(crate) mod xen;
 
 #[cfg(test)]
 mod pictures;

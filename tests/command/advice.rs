@@ -240,7 +240,7 @@ fn the_core_of_a_process_is_named_or_warned_of() {
 }
 
 #[test]
-fn a_guest_of_xen_is_recognised_by_its_sections() {
+fn a_paravirtualized_guest_of_xen_is_recognised_by_its_sections() {
     let folder = folder();
     // 64-bit, little-endian, ET_CORE, x86-64; no program headers; section header 1 is for the names.
     let mut core = [b"\x7fELF\x02\x01\x01".to_vec(), vec![0; 9], vec![4, 0, 62, 0, 1]].concat();
@@ -258,7 +258,7 @@ fn a_guest_of_xen_is_recognised_by_its_sections() {
     let output = folder.run(&["dom.core", "out"]);
     let said = stderr(&output);
     assert_eq!(code(&output), 3, "{said}");
-    assert!(said.contains("a Xen core dump of a guest"), "{said}");
+    assert!(said.contains("the Xen core of a paravirtualized guest"), "{said}");
     assert!(said.contains("`crash VMLINUX dom.core`"), "{said}");
     for len in 64..core.len() {
         folder.write("cut", &core[..len]);

@@ -223,7 +223,9 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
             "the key of its owner decrypts it: {}; convert and elf carry it as it is with --force-encrypted",
             decryption(&file)
         ),
-        Kind::XenCore | Kind::Lkcd | Kind::Diskdump | Kind::Sadump => crash_reads_it(),
+        Kind::XenCore | Kind::XenPvCore | Kind::Lkcd | Kind::Diskdump | Kind::Sadump => {
+            crash_reads_it()
+        }
         Kind::WindowsDump | Kind::Minidump => "WinDbg reads it".to_owned(),
         Kind::ProcessCore => "gdb reads it".to_owned(),
         Kind::Kcore => "a live system is not supported yet; crash and drgn read it".to_owned(),

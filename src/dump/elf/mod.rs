@@ -8,7 +8,7 @@ use crate::dump::notes::Notes;
 use crate::dump::{Body, Dump, OpenOptions, fitting_phys_base};
 use crate::error::{Error, Result, UnsupportedKind};
 use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, PT_NOTE, Segment};
-use crate::input::{Input, ReadAt, read_full, read_part};
+use crate::input::{Input, ReadAt, read_full, read_part, stream};
 use crate::kernel::arch::Architecture;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
@@ -18,7 +18,7 @@ pub(crate) mod memory;
 mod other_cores;
 pub(crate) mod overlap;
 mod pages;
-mod sections;
+pub(in crate::dump) mod sections;
 
 /// Maximum number of program headers: 56 MiB of them, ten times as many as any known core has.
 pub(crate) const MAX_PROGRAM_HEADERS: u32 = 1 << 20;
@@ -57,14 +57,16 @@ pub(crate) struct ElfCore {
 pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let header = read_header(&*input)?;
     let mut segments = read_segments(&*input, &header)?;
-    let sections = Sections::read(&input, &header);
+    // In a stream, sections that come late would have to be waited for, and all before them stored.
+    let early = if input.is_sequential() { stream::HEAD_BYTES as u64 } else { u64::MAX };
+    let sections = Sections::read(&*input, &header, early);
     let order = header.byte_order;
     let places = segments
         .iter()
         .filter(|segment| segment.p_type == PT_NOTE)
         .map(|segment| (segment.p_offset, segment.p_filesz));
     let mut notes = Notes::find(&*input, order, places);
-    if let Some(kind) = other_cores::kind_without_memory(&sections, &segments, &notes) {
+    if let Some(kind) = other_cores::kind_without_memory(&segments, &notes) {
         return Err(Error::Unsupported(kind));
     }
     let is_encrypted = sections.are_of_secure_execution();

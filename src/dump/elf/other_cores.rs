@@ -1,25 +1,18 @@
-//! ELF cores that hold no physical memory by address: of Xen's guests, of processes.
+//! ELF cores that hold no physical memory by address: those of processes.
 
-use crate::dump::elf::sections::Sections;
 use crate::dump::notes::Notes;
 use crate::error::UnsupportedKind;
 use crate::format::elf::{PT_LOAD, Segment};
 
 /// What a core is of whose segments have no physical memory, if that is known.
-pub(super) fn kind_without_memory(
-    sections: &Sections,
-    segments: &[Segment],
-    notes: &Notes,
-) -> Option<UnsupportedKind> {
+pub(super) fn kind_without_memory(segments: &[Segment], notes: &Notes) -> Option<UnsupportedKind> {
     let mut loads = segments.iter().filter(|segment| segment.p_type == PT_LOAD);
     let has_loads = loads.clone().next().is_some();
     if loads.any(|segment| segment.p_memsz > 0 && segment.p_paddr.is_some()) {
         None
-    } else if has_loads {
-        let is_of_process = notes.cpus > 0 && notes.vmcoreinfo.is_none();
-        is_of_process.then_some(UnsupportedKind::ProcessCore)
     } else {
-        sections.is_of_xen().then_some(UnsupportedKind::XenCore)
+        let is_of_process = has_loads && notes.cpus > 0 && notes.vmcoreinfo.is_none();
+        is_of_process.then_some(UnsupportedKind::ProcessCore)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::counted;
 use crate::format::elf::{
     FILE_HEADER_BYTES, FileHeader, PT_LOAD, PT_NOTE, Section, SectionTable, Segment,
 };
-use crate::input::{Input, read_part, stream};
+use crate::input::{ReadAt, read_part};
 use crate::pages::ranges::{merge, within};
 use crate::pages::{FileOffset, FileRange, Span};
 
@@ -24,12 +24,9 @@ const MOST_SAID: usize = 8;
 /// of its encrypted pages, and what a key needs to decrypt them.
 const SECURE_EXECUTION: [&str; 2] = ["pv_mem_meta", "pv_compl"];
 
-/// The section of a Xen core that holds the pages.
-const XEN_PAGES: &str = ".xen_pages";
-
 /// The sections of a core, as far as they can be read.
 #[derive(Debug, Default)]
-pub(super) struct Sections {
+pub(in crate::dump) struct Sections {
     list: Vec<Section>,
     /// The index of the section of the names.
     names_index: Option<u16>,
@@ -38,18 +35,17 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Reads the section headers and names of a core. Of a stream, only those that come early are
-    /// read: others would have to be waited for, and all before them stored.
-    pub(super) fn read(input: &Input, header: &FileHeader) -> Sections {
+    /// Reads the section headers and names of a core, as far as they are before `end`.
+    pub(in crate::dump) fn read(input: &dyn ReadAt, header: &FileHeader, end: u64) -> Sections {
         let mut sections = Sections::default();
-        let Some(table) = read(input, FILE_HEADER_BYTES, 0).and_then(|b| SectionTable::of(&b))
-        else {
+        let read = |bytes: usize, at: u64| read(input, bytes, at, end);
+        let Some(table) = read(FILE_HEADER_BYTES, 0).and_then(|b| SectionTable::of(&b)) else {
             return sections;
         };
         let stride = u64::from(table.entry_bytes).max(header.section_header_bytes() as u64);
         let at = |index: u64| table.offset.checked_add(index.checked_mul(stride)?);
         let section =
-            |index: u64| header.section(&read(input, header.section_header_bytes(), at(index)?)?);
+            |index: u64| header.section(&read(header.section_header_bytes(), at(index)?)?);
         let count = match table.count {
             0 => section(0).map_or(0, |first| first.sh_size),
             count => count.into(),
@@ -59,7 +55,7 @@ impl Sections {
         let names = table.names.and_then(|index| section(index.into()));
         let names = names.and_then(|names| {
             let bytes = usize::try_from(names.sh_size).map_or(NAMES_BYTES, |n| n.min(NAMES_BYTES));
-            read(input, bytes, names.sh_offset)
+            read(bytes, names.sh_offset)
         });
         sections.names = names.unwrap_or_default();
         sections
@@ -74,13 +70,18 @@ impl Sections {
     }
 
     /// Whether a section has this name.
-    fn has(&self, name: &str) -> bool {
+    pub(in crate::dump) fn has(&self, name: &str) -> bool {
         self.names.split(|&byte| byte == 0).any(|found| found == name.as_bytes())
     }
 
-    /// Whether it is Xen's core of a guest.
-    pub(super) fn is_of_xen(&self) -> bool {
-        self.has(XEN_PAGES)
+    /// The first section with this name.
+    pub(in crate::dump) fn named(&self, name: &str) -> Option<&Section> {
+        self.list.iter().find(|section| self.name(section).is_some_and(|found| found == name))
+    }
+
+    /// The sections of notes.
+    pub(in crate::dump) fn notes(&self) -> impl Iterator<Item = &Section> {
+        self.list.iter().filter(|section| section.has_notes())
     }
 
     /// Whether they have what decrypts the memory of a protected guest.
@@ -124,12 +125,13 @@ impl Sections {
     }
 }
 
-/// The bytes at an offset, fewer at the end of the input; `None` if they cannot be read.
-fn read(input: &Input, bytes: usize, at: u64) -> Option<Vec<u8>> {
+/// The bytes at an offset, fewer at the end of the input; `None` if they cannot be read, or are not
+/// before `most`.
+fn read(input: &dyn ReadAt, bytes: usize, at: u64, most: u64) -> Option<Vec<u8>> {
     let end = at.checked_add(bytes as u64)?;
-    if input.is_sequential() && end > stream::HEAD_BYTES as u64 {
+    if end > most {
         return None;
     }
     let mut buf = vec![0; bytes];
-    read_part(&**input, &mut buf, at).map(<[u8]>::to_vec).ok()
+    read_part(input, &mut buf, at).map(<[u8]>::to_vec).ok()
 }

@@ -12,6 +12,7 @@ mod lime;
 mod machine;
 pub(crate) mod raw;
 mod view;
+pub(crate) mod xen;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -113,7 +114,7 @@ impl ImageFacts {
     }
 }
 
-/// Reads an image of a kind that its first bytes tell.
+/// Reads an image of a kind that the input tells.
 ///
 /// # Errors
 /// [`Error::Damaged`] if none of its memory can be found, [`Error::Read`] if its headers cannot be
@@ -121,6 +122,7 @@ impl ImageFacts {
 pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
     match kind {
         ImageKind::Lime => lime::read(input),
+        ImageKind::Xen => xen::read(input),
         ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
     }
 }

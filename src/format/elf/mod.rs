@@ -128,6 +128,7 @@ mod note;
 mod prstatus;
 mod section;
 mod write;
+mod x86_64_cpu;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{ELFMAG, ET_CORE, ET_DYN, ET_EXEC, ET_REL};
@@ -144,6 +145,7 @@ pub use note::{NOTE_HEADER_BYTES, NT_S390_PV_CPU_DATA, NoteHeader, encode_note};
 pub use prstatus::{Prstatus, RegisterGroup};
 pub(crate) use section::{Section, SectionTable};
 pub use write::MAX_PLAIN_SEGMENTS;
+pub(crate) use x86_64_cpu::{SegmentRegister, X86_64Cpu};
 
 /// Bytes to read at the start of a file for [`FileHeader::parse`].
 pub const FILE_HEADER_BYTES: usize = 64;

@@ -1,7 +1,7 @@
 //! The section headers of a core, which few writers have.
 
 use goblin::elf::Elf;
-use goblin::elf::section_header::{SHN_XINDEX, SHT_NOBITS, SHT_NULL, SectionHeader};
+use goblin::elf::section_header::{SHN_XINDEX, SHT_NOBITS, SHT_NOTE, SHT_NULL, SectionHeader};
 use scroll::Pread;
 
 use super::FileHeader;
@@ -51,6 +51,11 @@ impl Section {
     /// Whether it has bytes in the file.
     pub(crate) fn has_bytes(&self) -> bool {
         !matches!(self.sh_type, SHT_NULL | SHT_NOBITS) && self.sh_size > 0
+    }
+
+    /// Whether it has notes.
+    pub(crate) fn has_notes(&self) -> bool {
+        self.sh_type == SHT_NOTE
     }
 }
 
