@@ -41,9 +41,6 @@ pub enum UnsupportedKind {
     Tar,
 
     // Memory in another form.
-    /// Memory as AVML writes it.
-    #[error("an AVML memory image")]
-    Avml,
     /// A migration stream of QEMU: of `savevm`, `migrate` or `virsh dump` without `--memory-only`.
     #[error("a QEMU migration stream")]
     QemuMigration,

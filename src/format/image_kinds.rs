@@ -4,6 +4,7 @@
 //! |---|---|
 //! | LiME | a little-endian `uint` 0x4c694d45 (LiME's doc) |
 //! | Xen's core | an ELF core without program headers, see [`xen`](super::xen) |
+//! | AVML | a little-endian `uint` 0x4c4d5641 (avml's `src/image.rs`) |
 
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub enum ImageKind {
     Lime,
     /// A core of a guest of Xen, as `xl dump-core` writes it.
     Xen,
+    /// Memory as AVML compresses it.
+    Avml,
 }
 
 impl ImageKind {
@@ -29,6 +32,7 @@ impl ImageKind {
             ImageKind::Raw => "raw",
             ImageKind::Lime => "lime",
             ImageKind::Xen => "xen",
+            ImageKind::Avml => "avml",
         }
     }
 }
@@ -39,12 +43,14 @@ impl fmt::Display for ImageKind {
             ImageKind::Raw => "raw memory",
             ImageKind::Lime => "LiME image",
             ImageKind::Xen => "Xen core",
+            ImageKind::Avml => "AVML image",
         })
     }
 }
 
 /// The offset of a signature, the signature, and the kind of image that has it.
-const SIGNATURES: [(usize, &[u8], ImageKind); 1] = [(0, b"EMiL", ImageKind::Lime)];
+const SIGNATURES: [(usize, &[u8], ImageKind); 2] =
+    [(0, b"EMiL", ImageKind::Lime), (0, b"AVML", ImageKind::Avml)];
 
 /// The kind of image that begins with `first`. Raw memory has nothing to be recognised by.
 pub(crate) fn image_kind(first: &[u8]) -> Option<ImageKind> {

@@ -1,8 +1,10 @@
-//! LiME: ranges of memory, each with a header in front of its bytes.
+//! LiME and AVML: ranges of memory, each with a header in front of its bytes.
 //!
 //! ```text
 //! header | bytes of a range | header | bytes of the next range | ..
 //! ```
+//!
+//! AVML compresses the bytes, see [`avml`](crate::format::avml).
 //!
 //! The header has 32 bytes, little-endian on every machine:
 //!
@@ -21,14 +23,14 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `magic` | 0x4c694d45, the bytes `EMiL` |
-//! | `version` | 1 |
+//! | `magic` | 0x4c694d45, the bytes `EMiL`; 0x4c4d5641, the bytes `AVML`, if the range is compressed |
+//! | `version` | 1; 2 if the range is compressed |
 //! | `s_addr` | the physical address of the range's first byte |
 //! | `e_addr` | the physical address of its last byte |
 //! | `reserved` | 0 |
 //!
 //! Sources: LiME's `doc/README.md` (`lime_mem_range_header`) and its `src/disk.c`; AVML's
-//! `src/image.rs`, whose images without compression are the same.
+//! `src/image.rs`. AVML writes LiME headers unless it compresses.
 
 use crate::format::wire::ByteOrder;
 use crate::pages::{PhysAddr, PhysRange, Span};
@@ -36,17 +38,25 @@ use crate::pages::{PhysAddr, PhysRange, Span};
 /// The bytes of a header.
 pub const HEADER_BYTES: usize = 32;
 
-/// `magic`, as it is in a file.
+/// `magic` of a range as it is, in the bytes of a file.
 pub const MAGIC: [u8; 4] = *b"EMiL";
 
-/// The only `version`.
+/// `version` of a range as it is.
 pub const VERSION: u32 = 1;
+
+/// `magic` of a compressed range, in the bytes of a file.
+pub const AVML_MAGIC: [u8; 4] = *b"AVML";
+
+/// `version` of a compressed range.
+pub const AVML_VERSION: u32 = 2;
 
 /// What the header of a range says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RangeHeader {
     /// The addresses whose bytes follow.
     pub addresses: PhysRange,
+    /// Whether they are compressed.
+    pub is_compressed: bool,
 }
 
 impl RangeHeader {
@@ -55,24 +65,26 @@ impl RangeHeader {
     /// # Errors
     /// Another magic number or version; a range that ends before it starts, or after 2^64.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, String> {
+        let number = |bytes: &[u8]| ByteOrder::Little.read_uint(bytes);
         let (magic, rest) = bytes.split_at(4);
-        if magic != MAGIC {
-            return Err(format!(
-                "magic is {:#x}, not 0x4c694d45",
-                ByteOrder::Little.read_uint(magic)
-            ));
-        }
         let (version, rest) = rest.split_at(4);
-        let version = ByteOrder::Little.read_uint(version);
-        if version != u64::from(VERSION) {
-            return Err(format!("version is {version}, not {VERSION}"));
-        }
         let (s_addr, rest) = rest.split_at(8);
         let (e_addr, _) = rest.split_at(8);
-        let (s_addr, e_addr) =
-            (ByteOrder::Little.read_uint(s_addr), ByteOrder::Little.read_uint(e_addr));
+        let is_compressed = magic == AVML_MAGIC;
+        if magic != MAGIC && !is_compressed {
+            return Err(format!(
+                "magic is {:#x}, neither 0x4c694d45 nor 0x4c4d5641",
+                number(magic)
+            ));
+        }
+        let known = if is_compressed { AVML_VERSION } else { VERSION };
+        if number(version) != u64::from(known) {
+            return Err(format!("version is {}, not {known}", number(version)));
+        }
+        let (s_addr, e_addr) = (number(s_addr), number(e_addr));
         let end = e_addr.checked_add(1).filter(|end| *end > s_addr);
         let end = end.ok_or_else(|| format!("a range from {s_addr:#x} to {e_addr:#x}"))?;
-        Ok(RangeHeader { addresses: Span::new(PhysAddr::new(s_addr), PhysAddr::new(end)) })
+        let addresses = Span::new(PhysAddr::new(s_addr), PhysAddr::new(end));
+        Ok(RangeHeader { addresses, is_compressed })
     }
 }

@@ -12,7 +12,8 @@
 //! | [`elf`] | ELF file header, program header, section header 0; notes, `PRSTATUS`, VMCOREINFO |
 //! | [`kdump`] | main header, sub header, bitmaps, page descriptors; rules for writers, readers compared |
 //! | [`flattened`] | the stream that carries a kdump file through a pipe |
-//! | [`lime`] | the header of a range in a LiME image |
+//! | [`lime`] | the header of a range in a LiME or AVML image |
+//! | [`avml`] | the stream of a range that AVML compressed |
 //! | [`dump_level`] | the bits that say which pages a dump excludes |
 //! | [`wire`] | word size, alignment and byte order of the crashed kernel's structs |
 //!
@@ -32,6 +33,7 @@
 //! of 2026, of drgn with 0.3.0, of makedumpfile with 1.7.2 and its git of 2026, of QEMU with 10.0.2,
 //! except where it says "by its code".
 
+pub mod avml;
 pub mod dump_level;
 pub mod elf;
 mod error;

@@ -109,8 +109,7 @@ fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Each kind by its first bytes, and a part of what is said about it.
-const KINDS: [(&str, usize, &[u8], &str, &str); 23] = [
-    ("mem.avml", 0, b"AVML\x02\0\0\0", "an AVML memory image", "lime_compressed"),
+const KINDS: [(&str, usize, &[u8], &str, &str); 22] = [
     ("state", 0, b"QEVM\0\0\0\x03", "a QEMU migration stream", "--memory-only"),
     (
         "guest.save",

@@ -23,6 +23,7 @@ mod flattened_elf;
 mod golden;
 mod house;
 mod kdump_inputs;
+mod lime;
 mod overlaps;
 #[path = "../common/process.rs"]
 mod process;

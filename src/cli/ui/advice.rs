@@ -182,11 +182,6 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
     };
     let unpack_only_member = |command: &str| format!("if it holds one file, {}", unpack(command));
     let crash_reads_it = || format!("crash reads it: `crash VMLINUX {file}`");
-    let raw_memory = |format: &str| {
-        format!(
-            "avml-convert makes raw memory of it, which crash reads: `avml-convert --source-format {format} --format raw {file} RAM && crash VMLINUX RAM@0`"
-        )
-    };
     let dump_instead = "`virsh dump --memory-only DOMAIN VMCORE`";
     Some(match kind {
         Kind::Gzip => unpack("gzip -dc"),
@@ -199,7 +194,6 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::SevenZip => unpack_only_member("7z x -so"),
         Kind::Zip => unpack_only_member("unzip -p"),
         Kind::Tar => unpack_only_member("tar -xOf"),
-        Kind::Avml => raw_memory("lime_compressed"),
         Kind::QemuMigration => format!(
             "dump the guest as a vmcore instead: {dump_instead}, or dump-guest-memory in QEMU's monitor"
         ),

@@ -61,6 +61,8 @@ pub(crate) struct Image {
     /// The memory: the file itself, or a view of it that decodes its pages. If it is cut off, the
     /// ranges tell how much there should be, and its size how much there is.
     pub bytes: RandomInput,
+    /// The size of the file, or of all files: that of `bytes`, unless they are decoded.
+    pub file_bytes: u64,
     /// Where in memory the bytes belong. Of several possible layouts, the first is tried first; the
     /// one is taken whose VMCOREINFO is proved.
     pub layouts: Vec<ImageLayout>,
@@ -81,6 +83,7 @@ impl Image {
     pub(crate) fn new(kind: ImageKind, bytes: RandomInput, layout: ImageLayout) -> Self {
         Image {
             kind,
+            file_bytes: bytes.size().unwrap_or_default(),
             bytes,
             layouts: vec![layout],
             is_movable: false,
@@ -121,8 +124,8 @@ impl ImageFacts {
 /// read.
 pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
     match kind {
-        ImageKind::Lime => lime::read(input),
         ImageKind::Xen => xen::read(input),
+        ImageKind::Lime | ImageKind::Avml => lime::read(input),
         ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
     }
 }
@@ -163,7 +166,7 @@ pub(super) fn open(
     let bytes = Arc::new(std::mem::replace(&mut image.bytes, Vec::new().into()));
     let known = options.machine.or(image.machine);
     let found = Search::new(&image, &bytes, options, known).run(cancel, progress)?;
-    let Image { kind, mut notes, mut warnings, faults, .. } = image;
+    let Image { kind, file_bytes, mut notes, mut warnings, faults, .. } = image;
     let machine =
         known.or(found.machine).ok_or(Error::UnknownMachine { image: kind.to_string() })?;
     match found.vmcoreinfo {
@@ -177,7 +180,6 @@ pub(super) fn open(
     }
     let core = view::core(&bytes, &found.layout, machine, &notes)?;
     let mut dump = elf::open(core.into(), options)?;
-    let file_bytes = bytes.size().unwrap_or_default();
     ImageFacts { kind, file_bytes, warnings, faults }.attach(&mut dump);
     Ok(dump)
 }

@@ -23,6 +23,7 @@ pub mod kdump;
 pub mod kdump_header;
 pub mod kdump_pages;
 pub mod kdump_writer;
+pub mod lime;
 pub mod machine;
 pub mod mm;
 pub mod model;
