@@ -118,6 +118,13 @@ pub enum Error {
         image: String,
     },
 
+    /// Raw memory proves its VMCOREINFO at none of the places where it may belong, and the caller did
+    /// not say where that is.
+    #[error(
+        "it is unknown where this raw memory belongs: no place of it proves a VMCOREINFO in it"
+    )]
+    UnknownPlace,
+
     /// The input has no header, but a VMCOREINFO that proves it to be
     /// [raw memory](crate::OpenOptions::raw).
     #[error("this looks like raw memory of a {release} {architecture} kernel")]

@@ -22,6 +22,7 @@ mod elf_sections;
 mod flattened_elf;
 mod golden;
 mod house;
+mod images;
 mod kdump_inputs;
 mod lime;
 mod overlaps;

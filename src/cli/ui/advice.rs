@@ -91,6 +91,9 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         Some(Error::UnknownMachine { .. }) => {
             Some("--arch names it, x86_64 for example".to_owned())
         }
+        Some(Error::UnknownPlace) => {
+            Some("name its first address: FILE@ADDR, with 0x for hexadecimal".to_owned())
+        }
         Some(Error::RawMemory { .. }) => Some("if so, use --raw".to_owned()),
         Some(Error::Read { what, source }) => {
             for_unreadable(what, source.kind()).map(str::to_owned)

@@ -149,9 +149,10 @@ impl<'a> Search<'a> {
                 });
                 let Some((text, info)) = proved else { continue };
                 let disagreement = match &*layouts {
-                    [_] => 0,
+                    [_] => Some(0),
                     _ => disagreement(layout, &memory.kernel_by(&info), end.unwrap_or_default()),
                 };
+                let Some(disagreement) = disagreement else { continue };
                 if best.as_ref().is_none_or(|(least, _)| disagreement < *least) {
                     let text = longer(&dump, layout, text, cancel)?;
                     best = Some((
@@ -169,7 +170,7 @@ impl<'a> Search<'a> {
     fn moved(&self, text: &Text) -> Option<ImageLayout> {
         let info = Vmcoreinfo::parse(&text.bytes);
         let start = RAM_START.into_iter().find_map(|item| info.number(item));
-        let start = PhysAddr::new(start.filter(|_| self.image.is_movable)?);
+        let start = PhysAddr::new(start.filter(|_| self.image.is_guessed)?);
         let moved = |range: &ImageRange| {
             let (from, to) = (range.addresses.start, range.addresses.end);
             let shift = |address: PhysAddr| start.checked_add(address.get());
@@ -209,22 +210,28 @@ fn longer(dump: &Dump, layout: &ImageLayout, text: &Text, cancel: &AtomicBool) -
 }
 
 /// The bytes of memory below `end` that either `layout` or the kernel's own map of memory has, but not
-/// both; the most if the kernel's map cannot be read.
-fn disagreement(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> u64 {
-    let map = || {
+/// both. `None` if the map cannot be read, or is mostly of other memory: some kernels read alike at any
+/// place.
+fn disagreement(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Option<u64> {
+    let mapped = || {
         let translator = Translator::new(kernel).ok()?;
         let grid = PageGrid::new(PhysAddr::ZERO, PageSize::new(kernel.page_size)?);
-        let all = PfnRange::new(Pfn::ZERO, grid.locate(end)?.0);
         let struct_bytes = kernel.info.size("page")?;
-        let map =
-            MemMap::find(kernel, &translator, struct_bytes, &mut std::iter::once(all)).ok()?;
+        let find = |runs: Vec<PfnRange>| {
+            MemMap::find(kernel, &translator, struct_bytes, &mut runs.into_iter()).ok()
+        };
+        // An array of sections may end with memory.
+        let all = PfnRange::new(Pfn::ZERO, grid.locate(end)?.0);
+        let own = || grid.runs_touched(layout.iter().map(|range| range.addresses));
+        let map = find(vec![all]).or_else(|| find(own()))?;
         let address = |pfn: Pfn| grid.address_of(pfn.saturating_add(kernel.pages_before));
         let ranges = map.runs.iter().map(|run| (address(run.pfns.start), address(run.pfns.end)));
         Some(merge(ranges.map(|(start, end)| PhysRange::new(start, end)).collect()))
     };
-    let Some(mapped) = map() else { return u64::MAX };
+    let mapped: Vec<PhysRange> = mapped()?;
     let present = merge(layout.iter().map(|range| range.addresses).collect());
-    count(&without(mapped.clone(), &present)) + count(&without(present, &mapped))
+    let absent = count(&without(mapped.clone(), &present));
+    (absent <= count(&mapped) / 2).then(|| absent + count(&without(present, &mapped)))
 }
 
 /// Whether the kernel's name is that of its architecture. Some machines differ so little in where they

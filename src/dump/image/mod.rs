@@ -66,8 +66,9 @@ pub(crate) struct Image {
     /// Where in memory the bytes belong. Of several possible layouts, the first is tried first; the
     /// one is taken whose VMCOREINFO is proved.
     pub layouts: Vec<ImageLayout>,
-    /// Whether all of it may begin elsewhere: where its VMCOREINFO says that RAM begins.
-    pub is_movable: bool,
+    /// Whether the layouts are guesses: it may also begin where its VMCOREINFO says that RAM begins,
+    /// and nothing is known of it without a proof.
+    pub is_guessed: bool,
     /// The machine, if the format names it.
     pub machine: Option<Machine>,
     /// ELF notes that tell the registers, in the byte order of `machine`; may be empty.
@@ -86,7 +87,7 @@ impl Image {
             file_bytes: bytes.size().unwrap_or_default(),
             bytes,
             layouts: vec![layout],
-            is_movable: false,
+            is_guessed: false,
             machine: None,
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -166,6 +167,10 @@ pub(super) fn open(
     let bytes = Arc::new(std::mem::replace(&mut image.bytes, Vec::new().into()));
     let known = options.machine.or(image.machine);
     let found = Search::new(&image, &bytes, options, known).run(cancel, progress)?;
+    let is_proved = matches!(found.vmcoreinfo, Some((_, Proof::Proved)));
+    if image.is_guessed && !is_proved {
+        return Err(Error::UnknownPlace);
+    }
     let Image { kind, file_bytes, mut notes, mut warnings, faults, .. } = image;
     let machine =
         known.or(found.machine).ok_or(Error::UnknownMachine { image: kind.to_string() })?;

@@ -153,9 +153,9 @@ pub(in crate::dump) fn read(files: Vec<RandomInput>, memory: &RawMemory) -> Resu
     let failure = sized.iter().find_map(|(_, file)| file.failure.clone());
     let spooled = sized.iter().map(|(_, file)| file.spooled_bytes).sum();
     let bytes = RandomInput::stored(Concatenated(sized), failure, spooled);
-    let is_movable = *memory == RawMemory::Guessed;
+    let is_guessed = *memory == RawMemory::Guessed;
     let image = Image::new(ImageKind::Raw, bytes, Vec::new());
-    Ok(Image { layouts, is_movable, faults, ..image })
+    Ok(Image { layouts, is_guessed, faults, ..image })
 }
 
 /// Ranges whose bytes follow each other.

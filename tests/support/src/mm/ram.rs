@@ -63,6 +63,13 @@ impl Mm {
         Mm::with(kernel, ram, 512 * MIB..528 * MIB)
     }
 
+    /// Memory in other pieces, which have what the kernel itself needs: its first 32 MiB, but for what
+    /// is in no dump.
+    #[must_use]
+    pub fn of_ram(kernel: Kernel, ram: Vec<Range<u64>>) -> Mm {
+        Mm::with(kernel, ram, STRUCTS)
+    }
+
     fn with(kernel: Kernel, ram: Vec<Range<u64>>, structs: Range<u64>) -> Mm {
         let page = kernel.arch.page_bytes();
         let end = ram.last().unwrap().end / page;
