@@ -75,6 +75,9 @@ impl Exit {
             | Error::Damaged { .. }
             | Error::UnsupportedPageSize { .. }
             | Error::UnknownPageSize { .. }
+            | Error::UnknownMachine { .. }
+            | Error::UnknownPlace
+            | Error::RawMemory { .. }
             | Error::PageSizesDiffer { .. }
             | Error::DifferentCrash { .. }
             | Error::OtherVmcoreinfo { .. }

@@ -41,6 +41,7 @@ mod messages;
 mod process;
 #[path = "../common/python.rs"]
 mod python;
+mod raw;
 mod readme;
 #[path = "../common/schema.rs"]
 mod schema;

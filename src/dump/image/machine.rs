@@ -137,33 +137,33 @@ impl<'a> Search<'a> {
         layouts
             .extend(moved.filter(|moved| !self.image.layouts.contains(moved)).collect::<Vec<_>>());
         let end = layouts.iter().flatten().map(|range| range.addresses.end).max();
-        let mut best: Option<(u64, Found)> = None;
+        let mut proved = Vec::new();
         for layout in &layouts {
             for machine in &self.machines {
                 let dump = self.dump(layout, *machine)?;
                 let memory = DumpMemory::new(&dump)?;
                 let infos = texts.iter().map(|text| (text, Vmcoreinfo::parse(&text.bytes)));
-                let proved = infos.into_iter().find(|(_, info)| {
+                let text = infos.into_iter().find(|(_, info)| {
                     let kernel = memory.kernel_by(info);
                     prove(&kernel).is_proved() && names_its_machine(&kernel)
                 });
-                let Some((text, info)) = proved else { continue };
-                let disagreement = match &*layouts {
-                    [_] => Some(0),
-                    _ => disagreement(layout, &memory.kernel_by(&info), end.unwrap_or_default()),
+                let Some((text, info)) = text else { continue };
+                let fit = match &*layouts {
+                    [_] => Fit::Differs(0),
+                    _ => Fit::of(layout, &memory.kernel_by(&info), end.unwrap_or_default()),
                 };
-                let Some(disagreement) = disagreement else { continue };
-                if best.as_ref().is_none_or(|(least, _)| disagreement < *least) {
+                if fit != Fit::Elsewhere {
                     let text = longer(&dump, layout, text, cancel)?;
-                    best = Some((
-                        disagreement,
-                        Found::with(layout.clone(), &dump, text, Proof::Proved),
-                    ));
+                    let found = Found::with(layout.clone(), &dump, text, Proof::Proved);
+                    proved.push((fit, found));
                 }
                 break;
             }
         }
-        Ok(best.map(|(_, found)| found))
+        // Some kernels are proved at any place.
+        let is_certain = |fit: &Fit| matches!(fit, Fit::Differs(_)) || proved.len() == 1;
+        let best = proved.iter().map(|(fit, _)| *fit).min().filter(is_certain);
+        Ok(proved.into_iter().find(|(fit, _)| Some(*fit) == best).map(|(_, found)| found))
     }
 
     /// The layout that begins where a text says that RAM begins, if the image may be anywhere.
@@ -209,29 +209,45 @@ fn longer(dump: &Dump, layout: &ImageLayout, text: &Text, cancel: &AtomicBool) -
     Ok(proved.map_or_else(|| text.bytes.clone(), |found| found.text))
 }
 
-/// The bytes of memory below `end` that either `layout` or the kernel's own map of memory has, but not
-/// both. `None` if the map cannot be read, or is mostly of other memory: some kernels read alike at any
-/// place.
-fn disagreement(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Option<u64> {
-    let mapped = || {
-        let translator = Translator::new(kernel).ok()?;
-        let grid = PageGrid::new(PhysAddr::ZERO, PageSize::new(kernel.page_size)?);
-        let struct_bytes = kernel.info.size("page")?;
-        let find = |runs: Vec<PfnRange>| {
-            MemMap::find(kernel, &translator, struct_bytes, &mut runs.into_iter()).ok()
-        };
-        // An array of sections may end with memory.
-        let all = PfnRange::new(Pfn::ZERO, grid.locate(end)?.0);
-        let own = || grid.runs_touched(layout.iter().map(|range| range.addresses));
-        let map = find(vec![all]).or_else(|| find(own()))?;
-        let address = |pfn: Pfn| grid.address_of(pfn.saturating_add(kernel.pages_before));
-        let ranges = map.runs.iter().map(|run| (address(run.pfns.start), address(run.pfns.end)));
-        Some(merge(ranges.map(|(start, end)| PhysRange::new(start, end)).collect()))
+/// How a layout fits the kernel's own map of memory; the least is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// The bytes of memory that either has, but not both.
+    Differs(u64),
+    /// The map cannot be read.
+    Unknown,
+    /// The map is mostly of other memory.
+    Elsewhere,
+}
+
+impl Fit {
+    /// Compares `layout` with the map of `kernel`, below `end`.
+    fn of(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Self {
+        let Some(mapped) = mapped(layout, kernel, end) else { return Fit::Unknown };
+        let present = merge(layout.iter().map(|range| range.addresses).collect());
+        let absent = count(&without(mapped.clone(), &present));
+        match absent <= count(&mapped) / 2 {
+            true => Fit::Differs(absent + count(&without(present, &mapped))),
+            false => Fit::Elsewhere,
+        }
+    }
+}
+
+/// The memory below `end` that the map of `kernel` has; `None` if it cannot be read.
+fn mapped(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Option<Vec<PhysRange>> {
+    let translator = Translator::new(kernel).ok()?;
+    let grid = PageGrid::new(PhysAddr::ZERO, PageSize::new(kernel.page_size)?);
+    let struct_bytes = kernel.info.size("page")?;
+    let find = |runs: Vec<PfnRange>| {
+        MemMap::find(kernel, &translator, struct_bytes, &mut runs.into_iter()).ok()
     };
-    let mapped: Vec<PhysRange> = mapped()?;
-    let present = merge(layout.iter().map(|range| range.addresses).collect());
-    let absent = count(&without(mapped.clone(), &present));
-    (absent <= count(&mapped) / 2).then(|| absent + count(&without(present, &mapped)))
+    // An array of sections may end with memory.
+    let all = PfnRange::new(Pfn::ZERO, grid.locate(end)?.0);
+    let own = || grid.runs_touched(layout.iter().map(|range| range.addresses));
+    let map = find(vec![all]).or_else(|| find(own()))?;
+    let address = |pfn: Pfn| grid.address_of(pfn.saturating_add(kernel.pages_before));
+    let ranges = map.runs.iter().map(|run| (address(run.pfns.start), address(run.pfns.end)));
+    Some(merge(ranges.map(|(start, end)| PhysRange::new(start, end)).collect()))
 }
 
 /// Whether the kernel's name is that of its architecture. Some machines differ so little in where they

@@ -68,6 +68,11 @@ impl Guest {
         self
     }
 
+    /// All of its memory, from address 0 on.
+    pub fn memory(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
     pub fn core(&self) -> VmcoreBuilder {
         x86_64().load(Load::new(0, self.0.clone()))
     }

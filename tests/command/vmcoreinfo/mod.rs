@@ -1,6 +1,6 @@
 //! VMCOREINFO: which one a dump is read by, and how memory proves it.
 
-mod guest;
+pub mod guest;
 
 use crate::common::noise;
 use crate::process::{Folder, code, stderr};

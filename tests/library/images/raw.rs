@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use kdumpconv::summary::FileFacts;
 use kdumpconv::{
-    Architecture, ByteOrder, Dump, Error, ImageKind, Machine, OpenOptions, PhysAddr, PhysRange,
-    RawMemory, ReadAt, Summary,
+    Architecture, ByteOrder, Dump, Error, ImageKind, Machine, OpenOptions, PfnRange, PhysAddr,
+    PhysRange, RawMemory, ReadAt, Summary,
 };
 use support::machine::Memory;
 use support::mm::{Kernel, Mm, Use, releases};
@@ -220,7 +220,7 @@ fn memory_that_is_shorter_than_its_ranges_is_cut_off() {
     *end -= 3 * 4096;
     let dump = open(RawFile::of(&mm, ranges), raw).unwrap();
     assert!(dump.is_incomplete());
-    assert_eq!(dump.missing().iter().map(|run| run.len()).sum::<u64>(), 3);
+    assert_eq!(dump.missing().iter().map(PfnRange::len).sum::<u64>(), 3);
     let said = dump.warnings().join("\n");
     assert!(said.contains("the image is cut off"), "{said}");
 }
