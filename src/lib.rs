@@ -148,7 +148,7 @@ pub use error::{Error, Result, UnsupportedKind};
 pub use format::ImageKind;
 pub use format::dump_level::DumpLevel;
 pub use format::wire::{ByteOrder, StructLayout};
-pub use input::{Compression, FileInput, FlattenedInput, Input, ReadAt, SpoolDir};
+pub use input::{Compression, Container, FileInput, FlattenedInput, Input, ReadAt, SpoolDir};
 pub use kernel::arch::Architecture;
 pub use kernel::log;
 pub use kernel::physical::{MissingReason, Unreadable};

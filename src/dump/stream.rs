@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Body, Dump, elf};
 use crate::error::{Error, Result};
-use crate::input::{Compression, Input};
+use crate::input::{Container, Input};
 use crate::pages::{FileOffset, PfnRange};
 use crate::progress::Progress;
 
@@ -24,12 +24,12 @@ impl Dump {
         }
     }
 
-    /// How the input is compressed as a whole, if that is why it is [sequential](Self::is_sequential).
+    /// What the bytes of a [sequential](Self::is_sequential) input are in, the outermost first.
     #[must_use]
-    pub fn compression(&self) -> Option<Compression> {
+    pub fn containers(&self) -> &[Container] {
         match &self.body {
-            Body::Elf(core) => core.input.compression(),
-            Body::Kdump(_) => None,
+            Body::Elf(core) => core.input.containers(),
+            Body::Kdump(_) => &[],
         }
     }
 

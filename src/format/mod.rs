@@ -34,6 +34,7 @@
 //! except where it says "by its code".
 
 pub mod avml;
+mod dump_kinds;
 pub mod dump_level;
 pub mod elf;
 mod error;
@@ -48,6 +49,7 @@ pub(crate) mod xen;
 #[cfg(test)]
 mod pictures;
 
+pub(crate) use dump_kinds::begins_dump;
 pub use error::FormatError;
 pub use image_kinds::ImageKind;
 pub(crate) use image_kinds::image_kind;

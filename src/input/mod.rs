@@ -2,11 +2,13 @@
 //!
 //! [`ReadAt`] is the interface of everything that can be read at an offset; tests inject faults
 //! there. [`Input`] is an opened input: a [`ReadAt`] that costs nothing to read at random, or a
-//! [stream](stream), which is read forward and stores what is read again in a [spool]. This module undoes what surrounds a dump: the compression of the whole file, and the
+//! [stream](stream), which is read forward and stores what is read again in a [spool]. This module undoes what surrounds a dump: the [containers](containers) that it is in, and the
 //! records of a [flattened](flattened) one. The meaning of the bytes does not belong here, but in
 //! `dump`.
 
 mod around;
+mod compression;
+mod containers;
 mod file;
 mod file_system;
 pub(crate) mod flattened;
@@ -20,10 +22,11 @@ pub(crate) mod stream;
 use std::io;
 
 pub(crate) use around::read_around_errors;
+pub use compression::Compression;
+pub use containers::Container;
 pub use file::FileInput;
 pub use flattened::FlattenedInput;
 pub(crate) use flattened::FlattenedStats;
-pub use open::Compression;
 pub use opened::Input;
 pub(crate) use opened::InputFailure;
 pub(crate) use opened::RandomInput;

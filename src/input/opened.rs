@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crate::error::{Error, Result};
 use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
-use crate::input::{Compression, FlattenedInput, FlattenedStats, ReadAt, open};
+use crate::input::{Container, FlattenedInput, FlattenedStats, ReadAt, open};
 use crate::pages::FileRange;
 use crate::progress::Progress;
 
@@ -46,17 +46,20 @@ pub(crate) struct InputFailure {
 }
 
 impl Input {
-    /// Opens a file, block device, FIFO or /proc/vmcore, which may be compressed as a whole (.gz,
-    /// .zst); `spool_dir` as for [`from_reader`](Self::from_reader).
+    /// Opens a file, block device, FIFO or /proc/vmcore, which may be packed: compressed as a whole, or
+    /// the only dump in an archive (see [`Container`]). `spool_dir` is as for
+    /// [`from_reader`](Self::from_reader).
     ///
     /// # Errors
     /// [`Error::Read`](crate::Error::Read) when it cannot be opened,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for a folder and /proc/kcore.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a folder and /proc/kcore,
+    /// [`Error::NotRecognised`](crate::Error::NotRecognised) for an archive without a dump or with
+    /// more than one.
     pub fn open(path: &Path, spool_dir: impl Into<SpoolDir>) -> Result<Input> {
         open::open(path, spool_dir.into())
     }
 
-    /// Takes a pipe or anything else that can only be read forward, compressed as a whole or not.
+    /// Takes a pipe or anything else that can only be read forward, packed or not.
     ///
     /// What is read again or at random is stored in a file without a name in `spool_dir`.
     ///
@@ -67,6 +70,18 @@ impl Input {
         spool_dir: impl Into<SpoolDir>,
     ) -> Result<Input> {
         open::from_reader(reader, spool_dir.into())
+    }
+
+    /// Takes bytes that can be read at random, which may be packed: as [`open`](Self::open) takes
+    /// those of a file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn unpacked(
+        bytes: impl Into<RandomInput>,
+        spool_dir: impl Into<SpoolDir>,
+    ) -> Result<Input> {
+        open::unpacked(bytes.into(), spool_dir.into())
     }
 
     /// Whether `path` is a pipe or the like, which can only be read forward.
@@ -81,12 +96,12 @@ impl Input {
         matches!(self, Input::Stream(_))
     }
 
-    /// How the input is compressed as a whole, if it is a stream that is decompressed.
+    /// What the bytes of a stream are in, the outermost first.
     #[must_use]
-    pub fn compression(&self) -> Option<Compression> {
+    pub fn containers(&self) -> &[Container] {
         match self {
-            Input::Random(_) => None,
-            Input::Stream(stream) => stream.compression,
+            Input::Random(_) => &[],
+            Input::Stream(stream) => &stream.containers,
         }
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::input::spool::{SpoolDir, SpoolFile};
-use crate::input::{Compression, InputFailure, RandomInput, ReadAt};
+use crate::input::{Container, InputFailure, RandomInput, ReadAt};
 use crate::pages::ranges::{merge, within};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use crate::progress::{Progress, Stage};
@@ -31,8 +31,8 @@ const SKIP_BYTES: usize = 256 << 10;
 
 /// An input that can only be read forward.
 pub struct StreamInput {
-    /// How the bytes were compressed before `reader` decompressed them.
-    pub(super) compression: Option<Compression>,
+    /// What the bytes are in, the outermost first: `reader` takes them out of it.
+    pub(super) containers: Vec<Container>,
     /// How many bytes there are, as far as the compressed file says.
     stated_size: Option<u64>,
     state: Mutex<State>,
@@ -65,20 +65,19 @@ enum Keep {
 }
 
 impl StreamInput {
-    /// Reads from `reader`, which decompresses `compression`; spools in `spool_dir`. There are
+    /// Reads from `reader`, which takes bytes out of `containers`; spools in `spool_dir`. There are
     /// `stated_size` bytes, if that is known.
     pub(super) fn new(
         reader: Box<dyn Read + Send>,
-        compression: Option<Compression>,
+        containers: Vec<Container>,
         stated_size: Option<u64>,
         spool_dir: SpoolDir,
     ) -> Self {
         StreamInput {
-            compression,
             stated_size,
             state: Mutex::new(State {
                 reader,
-                is_packed: compression.is_some(),
+                is_packed: !containers.is_empty(),
                 position: FileOffset::ZERO,
                 ended: false,
                 failure: None,
@@ -88,6 +87,7 @@ impl StreamInput {
                 spool_dir,
                 spool_end: None,
             }),
+            containers,
         }
     }
 

@@ -20,6 +20,7 @@ mod care;
 mod classes;
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod convert;
 mod coverage;
 mod dropin;

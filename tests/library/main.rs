@@ -16,6 +16,7 @@
 mod builder;
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod cut_orders;
 mod elf_inputs;
 mod elf_sections;

@@ -113,6 +113,11 @@ proptest! {
     }
 
     #[test]
+    fn a_container_of_any_bytes_is_the_same_at_random_and_forward(bytes in inputs("containers")) {
+        target("containers")(&bytes.0);
+    }
+
+    #[test]
     fn a_stored_page_of_any_bytes_decodes_as_in_other_decoders(bytes in inputs("decode")) {
         target("decode")(&bytes.0);
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kdumpconv::summary::{LogError, Remark, Summary};
-use kdumpconv::{Compression, Dump, Error, IncompleteReason, Input, UnsupportedKind};
+use kdumpconv::{Compression, Container, Dump, Error, IncompleteReason, Input, UnsupportedKind};
 
 use crate::cli::args::shared_args::InputArgs;
 
@@ -30,40 +30,58 @@ const READER_ENDED: &str = "the reader of the pipe has ended; `kdumpconv unflatt
 pub(crate) struct InputName {
     /// `None` for standard input.
     path: Option<PathBuf>,
-    compression: Option<Compression>,
+    /// What the dump is in, the outermost first.
+    containers: Vec<Container>,
 }
 
 impl From<&InputArgs> for InputName {
     fn from(input: &InputArgs) -> Self {
-        InputName { path: input.path().map(Path::to_owned), compression: None }
+        InputName { path: input.path().map(Path::to_owned), containers: Vec::new() }
     }
 }
 
 impl InputName {
     /// The name of an input that is open.
     pub(crate) fn of_input(name: &InputArgs, input: Option<&Input>) -> Self {
-        let compression = input.and_then(Input::compression);
-        InputName { compression, ..InputName::from(name) }
+        let containers = input.map_or(&[][..], Input::containers).to_vec();
+        InputName { containers, ..InputName::from(name) }
     }
 
     /// The name of the file that `dump` was opened from.
     pub(crate) fn of_dump(name: &InputArgs, dump: &Dump) -> Self {
-        InputName { compression: dump.compression(), ..InputName::from(name) }
+        InputName { containers: dump.containers().to_vec(), ..InputName::from(name) }
     }
 
     /// How an input that can only be read forward becomes one that can be read at random.
     pub(crate) fn to_file(&self) -> String {
         let file = self.path.as_deref().map_or(NO_NAME.to_owned(), shell_word);
-        let command = match (self.compression, &self.path) {
-            (Some(Compression::Gzip), _) => format!("gzip -dc {file}"),
-            // The library reads the largest windows, too.
-            (Some(Compression::Zstd), _) => format!("zstd -dc --long=31 {file}"),
-            (_, Some(_)) => format!("cat {file}"),
-            (_, None) => return format!("{OTHER_FOLDER}, or store it in a file first"),
+        let (what, command) = match (self.containers.split_first(), &self.path) {
+            (Some((outer, inner)), _) => {
+                let commands = inner.iter().map(|container| unpacking(container, None));
+                let commands: Vec<String> =
+                    std::iter::once(unpacking(outer, Some(&file))).chain(commands).collect();
+                ("unpack it", commands.join(" | "))
+            }
+            (None, Some(_)) => ("store it in a file", format!("cat {file}")),
+            (None, None) => return format!("{OTHER_FOLDER}, or store it in a file first"),
         };
-        let what = if self.compression.is_some() { "unpack it" } else { "store it in a file" };
         format!("{OTHER_FOLDER}, or {what} first: `{command} > VMCORE`")
     }
+}
+
+/// The command that takes out what is in a container: a file, or standard input.
+fn unpacking(container: &Container, file: Option<&str>) -> String {
+    let word = |name: &str| shell_word(Path::new(name));
+    let command = match container {
+        Container::Compressed(Compression::Gzip) => "gzip -dc",
+        // The library reads the largest windows, too.
+        Container::Compressed(Compression::Zstd) => "zstd -dc --long=31",
+        Container::Tar { entry } => {
+            return format!("tar -xOf {} {}", file.unwrap_or("-"), word(entry));
+        }
+        _ => "UNPACK",
+    };
+    file.map_or_else(|| command.to_owned(), |file| format!("{command} {file}"))
 }
 
 impl fmt::Display for InputName {

@@ -4,7 +4,12 @@ use super::*;
 use crate::input::read_full;
 
 fn stream(bytes: Vec<u8>) -> StreamInput {
-    StreamInput::new(Box::new(io::Cursor::new(bytes)), None, None, std::env::temp_dir().into())
+    StreamInput::new(
+        Box::new(io::Cursor::new(bytes)),
+        Vec::new(),
+        None,
+        std::env::temp_dir().into(),
+    )
 }
 
 fn read(input: &StreamInput, range: Range<u64>) -> Vec<u8> {
@@ -44,7 +49,7 @@ fn one_pass_serves_all_announced_reads_in_any_order() {
 fn a_forward_pass_makes_no_spool_file() {
     let input = StreamInput::new(
         Box::new(io::repeat(3).take(4_000_000)),
-        None,
+        Vec::new(),
         None,
         "/nonexistent".into(),
     );
@@ -60,7 +65,7 @@ fn a_forward_pass_makes_no_spool_file() {
 fn only_bytes_that_the_spool_cannot_hold_are_lost() {
     let input = StreamInput::new(
         Box::new(io::repeat(3).take(1_000_000)),
-        None,
+        Vec::new(),
         None,
         "/nonexistent".into(),
     );

@@ -16,6 +16,7 @@
 )]
 
 pub mod btf;
+pub mod containers;
 pub mod decode;
 pub mod dmesg;
 pub mod elf;
@@ -46,8 +47,9 @@ use kdumpconv::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("btf", btf::check),
+    ("containers", containers::check),
     ("decode", decode::check),
     ("dmesg", dmesg::check),
     ("elf", elf::check),

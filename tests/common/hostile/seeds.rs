@@ -28,6 +28,7 @@ const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGES
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "btf" => types(),
+        "containers" => containers(),
         "decode" => stored_pages(),
         "dmesg" => seeds_log::logs(),
         "elf" => cores(),
@@ -39,6 +40,69 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "vmcoreinfo" => infos(),
         _ => panic!("no target {target}"),
     }
+}
+
+/// Tar archives of a small file and a small core: plain, with a long name, sparse, packed.
+fn containers() -> Vec<Vec<u8>> {
+    let core = VmcoreBuilder::new(Class::Elf64, Endian::Little, machine::X86_64)
+        .load(Load::new(0, vec![7; 100]))
+        .build();
+    let zeros = [0; 1024].as_slice();
+    let text = tar_entry(b'0', "text", b"text", &[]);
+    let dump = tar_entry(b'0', "vmcore", &core, &[]);
+    let long = tar_entry(b'L', "././@LongLink", &[b'n'; 200], &[]);
+    let pax = format!("19 size={:010}\n19 path=other/name\n", core.len());
+    let pax = tar_entry(b'x', "pax", pax.as_bytes(), &[]);
+    let octal = |n: usize| format!("{n:011o}\0").into_bytes();
+    let gnu: [(usize, Vec<u8>); 6] = [
+        (257, b"ustar  \0".to_vec()),
+        (386, octal(0)),
+        (398, octal(64)),
+        (410, octal(640)),
+        (422, octal(core.len() - 64)),
+        (483, octal(core.len() + 1000)),
+    ];
+    let sparse = tar_entry(b'S', "sparse", &core, &gnu);
+    let records = "22 GNU.sparse.major=1\n28 GNU.sparse.realsize=9000\n";
+    let map = [format!("2\n0\n64\n640\n{}\n", core.len() - 64).as_bytes(), &[0; 512]].concat();
+    let in_data = [&map[..512], &core].concat();
+    let posix =
+        [tar_entry(b'x', "pax", records.as_bytes(), &[]), tar_entry(b'0', "sparse", &in_data, &[])]
+            .concat();
+    let archives = [
+        [&text, &dump, zeros].concat(),
+        [&long[..], &dump, &text].concat(),
+        [&pax, &dump, zeros].concat(),
+        [&sparse, zeros].concat(),
+        [&posix, zeros].concat(),
+        [&dump, &dump, zeros].concat(),
+    ];
+    let packed = archives.iter().map(|archive| zstd::bulk::compress(archive, 1).unwrap());
+    let packed: Vec<Vec<u8>> = packed.collect();
+    archives.into_iter().chain(packed).collect()
+}
+
+/// An entry of a tar archive; `fields` replace bytes of its header.
+fn tar_entry(kind: u8, name: &str, data: &[u8], fields: &[(usize, Vec<u8>)]) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    let size = format!("{:011o}\0", data.len());
+    let usual =
+        [(0, name.as_bytes()), (124, size.as_bytes()), (156, &[kind]), (257, b"ustar\x0000")];
+    let fields = fields.iter().map(|(at, bytes)| (*at, &bytes[..]));
+    for (at, bytes) in usual.into_iter().chain(fields) {
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    set_checksum(&mut header);
+    header.extend(data);
+    header.resize(header.len().next_multiple_of(512), 0);
+    header
+}
+
+/// Gives a header of a tar archive the right checksum.
+pub fn set_checksum(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
 /// BTF in both byte orders, with both headers, and with what a kernel says of its tasks.

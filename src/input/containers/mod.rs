@@ -1,0 +1,74 @@
+//! What surrounds a dump, undone layer by layer: compression, and an archive with one dump in it.
+//!
+//! A file that can be read at random stays so as far as possible: an entry that an archive stores as it
+//! is becomes a [window](window) of the file. What is compressed, and what comes from a pipe, becomes a
+//! stream.
+//!
+//! `source` is an input before it is known what it is; `archive` chooses the entry; `tar` walks through
+//! one kind of archive. What a dump is, `format` says by its first bytes.
+
+mod archive;
+mod source;
+mod tar;
+mod window;
+
+use crate::error::{Error, Result};
+use crate::input::spool::SpoolDir;
+use crate::input::stream::StreamInput;
+use crate::input::{Compression, Input};
+
+pub(super) use source::Source;
+
+/// Maximum number of containers in one another. More are no dump's, and a file may contain itself.
+const MAX_CONTAINERS: usize = 3;
+
+/// What surrounds a dump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Container {
+    /// It is compressed.
+    Compressed(Compression),
+    /// It is an entry of a tar archive.
+    Tar {
+        /// The name of the entry.
+        entry: String,
+    },
+}
+
+/// Opens what is in `source`, and in that, until it is no container.
+///
+/// # Errors
+/// [`Error::NotRecognised`] for an archive without a dump, or with more than one, and for too many
+/// containers; [`Error::Read`] if an archive cannot be read.
+pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
+    let mut containers = Vec::new();
+    loop {
+        let magic = source.first_bytes()?;
+        let compression = Compression::of(&magic);
+        if compression.is_none() && !tar::is_tar(&magic) {
+            break;
+        }
+        if containers.len() == MAX_CONTAINERS {
+            let why = format!("the input is packed more than {MAX_CONTAINERS} times");
+            return Err(Error::NotRecognised(why));
+        }
+        let container;
+        (source, container) = match compression {
+            Some(compression) => {
+                let container = Container::Compressed(compression);
+                (source.decompressed(compression, &magic)?, container)
+            }
+            None => {
+                let (source, entry) = tar::open(source)?;
+                (source, Container::Tar { entry })
+            }
+        };
+        containers.push(container);
+    }
+    Ok(match source {
+        Source::Random(random) => Input::Random(random),
+        Source::Stream { reader, size } => {
+            Input::Stream(StreamInput::new(reader, containers, size, spool_dir))
+        }
+    })
+}
