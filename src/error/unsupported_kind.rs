@@ -41,9 +41,23 @@ pub enum UnsupportedKind {
     Tar,
 
     // Memory in another form.
-    /// A migration stream of QEMU: of `savevm`, `migrate` or `virsh dump` without `--memory-only`.
-    #[error("a QEMU migration stream")]
-    QemuMigration,
+    /// A migration stream of QEMU that has changes of pages in place of pages (capability `xbzrle`).
+    #[error("a QEMU migration stream with changes of pages (xbzrle)")]
+    QemuXbzrle,
+    /// A migration stream of QEMU with compressed pages (capability `compress`, before QEMU 9.1).
+    #[error("a QEMU migration stream with compressed pages (compress)")]
+    QemuCompressed,
+    /// A migration stream of QEMU without pages, which went through other channels (capability
+    /// `multifd`).
+    #[error("a QEMU migration stream whose pages went through other channels (multifd)")]
+    QemuMultifd,
+    /// A migration stream of QEMU whose memory remains in shared files (capability
+    /// `x-ignore-shared`).
+    #[error("a QEMU migration stream without the memory in shared files (x-ignore-shared)")]
+    QemuIgnoreShared,
+    /// A migration stream of QEMU that became postcopy: its destination fetched the rest of memory.
+    #[error("a QEMU migration stream without the memory that its destination fetched (postcopy)")]
+    QemuPostcopy,
     /// A file of `virsh save`.
     #[error("a saved guest of libvirt")]
     LibvirtSave,

@@ -5,6 +5,7 @@
 //! | LiME | a little-endian `uint` 0x4c694d45 (LiME's doc) |
 //! | Xen's core | an ELF core without program headers, see [`xen`](super::xen) |
 //! | AVML | a little-endian `uint` 0x4c4d5641 (avml's `src/image.rs`) |
+//! | QEMU | `QEMU_VM_FILE_MAGIC`, big-endian (QEMU's `migration/savevm.h`) |
 
 use std::fmt;
 
@@ -22,6 +23,9 @@ pub enum ImageKind {
     Xen,
     /// Memory as AVML compresses it.
     Avml,
+    /// A migration stream of QEMU: of `migrate file:`, `savevm`, or `virsh dump` without
+    /// `--memory-only`.
+    QemuMigration,
 }
 
 impl ImageKind {
@@ -33,6 +37,7 @@ impl ImageKind {
             ImageKind::Lime => "lime",
             ImageKind::Xen => "xen",
             ImageKind::Avml => "avml",
+            ImageKind::QemuMigration => "qemu-migration",
         }
     }
 }
@@ -44,13 +49,17 @@ impl fmt::Display for ImageKind {
             ImageKind::Lime => "LiME image",
             ImageKind::Xen => "Xen core",
             ImageKind::Avml => "AVML image",
+            ImageKind::QemuMigration => "QEMU migration stream",
         })
     }
 }
 
 /// The offset of a signature, the signature, and the kind of image that has it.
-const SIGNATURES: [(usize, &[u8], ImageKind); 2] =
-    [(0, b"EMiL", ImageKind::Lime), (0, b"AVML", ImageKind::Avml)];
+const SIGNATURES: [(usize, &[u8], ImageKind); 3] = [
+    (0, b"EMiL", ImageKind::Lime),
+    (0, b"AVML", ImageKind::Avml),
+    (0, b"QEVM", ImageKind::QemuMigration),
+];
 
 /// The kind of image that begins with `first`. Raw memory has nothing to be recognised by.
 pub(crate) fn image_kind(first: &[u8]) -> Option<ImageKind> {

@@ -14,6 +14,7 @@
 //! | [`flattened`] | the stream that carries a kdump file through a pipe |
 //! | [`lime`] | the header of a range in a LiME or AVML image |
 //! | [`avml`] | the stream of a range that AVML compressed |
+//! | [`qemu`] | sections and records of QEMU's migration stream |
 //! | [`dump_level`] | the bits that say which pages a dump excludes |
 //! | [`wire`] | word size, alignment and byte order of the crashed kernel's structs |
 //!
@@ -43,6 +44,7 @@ mod image_kinds;
 pub mod kdump;
 pub mod lime;
 mod other_kinds;
+pub mod qemu;
 pub mod wire;
 pub(crate) mod xen;
 

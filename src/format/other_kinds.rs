@@ -2,7 +2,7 @@
 //!
 //! | kind | where its signature is defined |
 //! |---|---|
-//! | QEMU, libvirt | `QEMU_VM_FILE_MAGIC`, big-endian; `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL` |
+//! | libvirt | `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL` |
 //! | VMware | 0xbed0bed0 and its successors, little-endian (crash's `vmware_vmss.h`, volatility3) |
 //! | Xen | `XC_SAVE_SIGNATURE`, xl's `savefileheader_magic`, `XC_CORE_MAGIC` and `XC_CORE_MAGIC_HVM` |
 //! | LKCD, s390 | `DUMP_MAGIC_NUMBER`, `DUMP_MAGIC_LIVE` and `DUMP_MAGIC_S390` of LKCD, in the dump's byte order |
@@ -14,8 +14,8 @@
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
     Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lkcd, Lz4, Lzip, Lzop,
-    Minidump, QemuMigration, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmwareState,
-    WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
+    Minidump, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmwareState, WindowsDump, XenCore,
+    XenSave, Xz, Zip, Zstd,
 };
 
 /// The number of bytes by which every kind is recognised; fewer identify most.
@@ -25,7 +25,7 @@ pub(crate) const OTHER_KIND_BYTES: usize = 64 << 10;
 const TEXT_BYTES: usize = 512;
 
 /// The offset of a signature, the signature, and the kind of file that has it.
-const SIGNATURES: [(usize, &[u8], UnsupportedKind); 49] = [
+const SIGNATURES: [(usize, &[u8], UnsupportedKind); 48] = [
     // Of bytes in memory, and of files that are compressed twice.
     (0, b"\x1f\x8b", Gzip),
     (0, b"\x28\xb5\x2f\xfd", Zstd),
@@ -39,7 +39,6 @@ const SIGNATURES: [(usize, &[u8], UnsupportedKind); 49] = [
     (0, b"7z\xbc\xaf\x27\x1c", SevenZip),
     (0, b"PK\x03\x04", Zip),
     (257, b"ustar", Tar),
-    (0, b"QEVM", QemuMigration),
     (0, b"LibvirtQemudSave", LibvirtSave),
     (0, b"LibvirtQemudPart", LibvirtSave),
     (0, b"\xd0\xbe\xd0\xbe", VmwareState),

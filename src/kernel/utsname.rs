@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(of("SYMBOL(init_uts_ns)=1000\n"), [0x1004, 0x1000]);
         assert_eq!(of("SYMBOL(init_uts_ns)=1000\nOFFSET(uts_namespace.name)=8\n"), [0x1008]);
         assert_eq!(of("SYMBOL(init_uts_ns)=ffffffffffffffff\n"), [u64::MAX]);
-        assert_eq!(of("OFFSET(uts_namespace.name)=8\n"), []);
+        assert!(of("OFFSET(uts_namespace.name)=8\n").is_empty());
     }
 
     #[test]

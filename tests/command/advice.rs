@@ -106,8 +106,7 @@ fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Each kind by its first bytes, and a part of what is said about it.
-const KINDS: [(&str, usize, &[u8], &str, &str); 21] = [
-    ("state", 0, b"QEVM\0\0\0\x03", "a QEMU migration stream", "--memory-only"),
+const KINDS: [(&str, usize, &[u8], &str, &str); 20] = [
     (
         "guest.save",
         0,

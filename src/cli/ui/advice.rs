@@ -215,9 +215,15 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::SevenZip => unpack_only_member("7z x -so"),
         Kind::Zip => unpack_only_member("unzip -p"),
         Kind::Tar => unpack_only_member("tar -xOf"),
-        Kind::QemuMigration => format!(
-            "dump the guest as a vmcore instead: {dump_instead}, or dump-guest-memory in QEMU's monitor"
-        ),
+        Kind::QemuXbzrle | Kind::QemuCompressed | Kind::QemuMultifd | Kind::QemuPostcopy => {
+            format!(
+                "turn this capability off and migrate to a file again, or dump the guest: {dump_instead}, or dump-guest-memory in QEMU's monitor"
+            )
+        }
+        Kind::QemuIgnoreShared => {
+            "the file behind the guest's RAM (mem-path) is its memory: use --layout qemu MEM-PATH"
+                .to_owned()
+        }
         Kind::LibvirtSave => {
             format!("restore the guest (`virsh restore {file}`) and dump it: {dump_instead}")
         }

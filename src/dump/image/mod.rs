@@ -10,6 +10,7 @@
 
 mod lime;
 mod machine;
+mod qemu;
 pub(crate) mod raw;
 mod view;
 pub(crate) mod xen;
@@ -127,6 +128,7 @@ pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
     match kind {
         ImageKind::Xen => xen::read(input),
         ImageKind::Lime | ImageKind::Avml => lime::read(input),
+        ImageKind::QemuMigration => qemu::read(input),
         ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
     }
 }

@@ -27,7 +27,7 @@ pub enum RawMemory {
 
 /// Where a kind of machine has its RAM.
 #[derive(Debug, Clone, Copy)]
-struct RamLayout {
+pub(super) struct RamLayout {
     /// The address of the first byte.
     start: u64,
     /// Ascending ranges without RAM. What does not fit in front of one goes on after it.
@@ -49,7 +49,7 @@ const FIRECRACKER: [RamLayout; 3] = [
 
 /// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`), and what its
 /// `pmemsave` writes from address 0 on.
-const QEMU: [RamLayout; 6] = [
+pub(super) const QEMU: [RamLayout; 6] = [
     RamLayout { start: 0, holes: &[] },
     // q35 and pc with more than fits below the hole (hw/i386/pc_q35.c, pc_piix.c).
     RamLayout { start: 0, holes: &[(2 * GIB, 4 * GIB)] },
@@ -62,7 +62,7 @@ const QEMU: [RamLayout; 6] = [
 
 impl RamLayout {
     /// The ranges of `bytes` bytes of RAM; `None` beyond the last address.
-    fn ranges(&self, bytes: u64) -> Option<Vec<PhysRange>> {
+    pub(super) fn ranges(&self, bytes: u64) -> Option<Vec<PhysRange>> {
         let mut ranges = Vec::new();
         let mut at = PhysAddr::new(self.start);
         let mut left = bytes;

@@ -42,7 +42,7 @@ fn one_pass_serves_all_announced_reads_in_any_order() {
     for range in order {
         assert_eq!(read(&input, range.clone()), at(&range), "{range:?}");
     }
-    assert_eq!(read(&input, 3_000_000..3_000_010), []);
+    assert!(read(&input, 3_000_000..3_000_010).is_empty());
 }
 
 #[test]
