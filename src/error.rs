@@ -108,6 +108,13 @@ pub enum Error {
         architecture: String,
     },
 
+    /// The input is an image of a machine whose memory is in another file, which was not given.
+    #[error("the {image} has no memory in it: it is in another file")]
+    MemoryElsewhere {
+        /// What the input is, as messages name it.
+        image: String,
+    },
+
     /// Neither a memory image nor a VMCOREINFO in its memory says which machine it is of, and neither
     /// did the caller.
     #[error(

@@ -40,7 +40,7 @@ use crate::format::flattened::{SIGNATURE as FLATTENED_SIGNATURE, is_flattened};
 use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
 use crate::format::wire::StructLayout;
 use crate::format::{ImageKind, OTHER_KIND_BYTES, image_kind, other_kind};
-use crate::input::{Input, ReadAt, read_full, read_part};
+use crate::input::{Input, RandomInput, ReadAt, read_full, read_part};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -195,7 +195,13 @@ impl Dump {
             last => {
                 inputs.extend(last);
                 let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
-                let files = stored.map(|input| FileBytes::of(input?));
+                let mut files: Vec<RandomInput> = stored.collect::<Result<_>>()?;
+                if let Some(state) = files.iter().position(image::vmware::is_state) {
+                    let state = files.swap_remove(state);
+                    let image = image::vmware::read(state, files)?;
+                    return image::open(image, options, cancel, progress);
+                }
+                let files = files.into_iter().map(FileBytes::of);
                 return kdump::open(files.collect::<Result<_>>()?, options);
             }
         };
@@ -258,8 +264,9 @@ impl Dump {
         Self::open_any(inputs, options, cancel, progress)
     }
 
-    /// Opens a dump that is one file, a split set of files (makedumpfile --split), or several files
-    /// of [raw memory](OpenOptions::raw).
+    /// Opens a dump that is one file, a split set of files (makedumpfile --split), several files of
+    /// [raw memory](OpenOptions::raw), or the state of a VMware guest (.vmss, .vmsn) and its memory
+    /// (.vmem).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`Error::Damaged`] if the files do not belong to one set.

@@ -61,9 +61,9 @@ pub enum UnsupportedKind {
     /// A file of `virsh save`.
     #[error("a saved guest of libvirt")]
     LibvirtSave,
-    /// The state of a VMware guest (.vmss, .vmsn).
-    #[error("a saved state of a VMware guest")]
-    VmwareState,
+    /// The state of a VMware guest (.vmss, .vmsn) whose memory is compressed.
+    #[error("the state of a VMware guest whose memory is compressed")]
+    VmwareCompressed,
     /// The state of a VirtualBox guest (.sav).
     #[error("a saved state of a VirtualBox guest")]
     VirtualBoxState,

@@ -3,6 +3,7 @@
 //! | kind | where its signature is defined |
 //! |---|---|
 //! | LiME | a little-endian `uint` 0x4c694d45 (LiME's doc) |
+//! | VMware's state | 0xbed2bed2 and its kin, see [`vmware`](super::vmware) |
 //! | Xen's core | an ELF core without program headers, see [`xen`](super::xen) |
 //! | AVML | a little-endian `uint` 0x4c4d5641 (avml's `src/image.rs`) |
 //! | QEMU | `QEMU_VM_FILE_MAGIC`, big-endian (QEMU's `migration/savevm.h`) |
@@ -19,6 +20,8 @@ pub enum ImageKind {
     Raw,
     /// Memory as the kernel module LiME writes it, or AVML without compression.
     Lime,
+    /// The state of a VMware guest (.vmss, .vmsn), whose memory may be in another file (.vmem).
+    Vmware,
     /// A core of a guest of Xen, as `xl dump-core` writes it.
     Xen,
     /// Memory as AVML compresses it.
@@ -35,6 +38,7 @@ impl ImageKind {
         match self {
             ImageKind::Raw => "raw",
             ImageKind::Lime => "lime",
+            ImageKind::Vmware => "vmware",
             ImageKind::Xen => "xen",
             ImageKind::Avml => "avml",
             ImageKind::QemuMigration => "qemu-migration",
@@ -47,6 +51,7 @@ impl fmt::Display for ImageKind {
         f.write_str(match self {
             ImageKind::Raw => "raw memory",
             ImageKind::Lime => "LiME image",
+            ImageKind::Vmware => "VMware state",
             ImageKind::Xen => "Xen core",
             ImageKind::Avml => "AVML image",
             ImageKind::QemuMigration => "QEMU migration stream",
@@ -55,9 +60,15 @@ impl fmt::Display for ImageKind {
 }
 
 /// The offset of a signature, the signature, and the kind of image that has it.
-const SIGNATURES: [(usize, &[u8], ImageKind); 3] = [
+const SIGNATURES: &[(usize, &[u8], ImageKind)] = &[
     (0, b"EMiL", ImageKind::Lime),
     (0, b"AVML", ImageKind::Avml),
+    (0, b"\xd2\xbe\xd2\xbe", ImageKind::Vmware),
+    (0, b"\xd3\xbe\xd3\xbe", ImageKind::Vmware),
+    (0, b"\xd1\xba\xd1\xba", ImageKind::Vmware),
+    (0, b"\xd2\xba\xd2\xba", ImageKind::Vmware),
+    (0, b"\xd0\xbe\xd0\xbe", ImageKind::Vmware),
+    (0, b"\xd0\xbe\xd2\xbe", ImageKind::Vmware),
     (0, b"QEVM", ImageKind::QemuMigration),
 ];
 
@@ -75,7 +86,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_recognised_by_its_signature_and_by_no_less() {
-        for (at, signature, kind) in SIGNATURES {
+        for &(at, signature, kind) in SIGNATURES {
             let mut file = vec![0; at];
             file.extend_from_slice(signature);
             assert_eq!(image_kind(&file), Some(kind), "{signature:?}");

@@ -45,6 +45,7 @@ pub mod kdump;
 pub mod lime;
 mod other_kinds;
 pub mod qemu;
+pub(crate) mod vmware;
 pub mod wire;
 pub(crate) mod xen;
 

@@ -3,7 +3,6 @@
 //! | kind | where its signature is defined |
 //! |---|---|
 //! | libvirt | `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL` |
-//! | VMware | 0xbed0bed0 and its successors, little-endian (crash's `vmware_vmss.h`, volatility3) |
 //! | Xen | `XC_SAVE_SIGNATURE`, xl's `savefileheader_magic`, `XC_CORE_MAGIC` and `XC_CORE_MAGIC_HVM` |
 //! | LKCD, s390 | `DUMP_MAGIC_NUMBER`, `DUMP_MAGIC_LIVE` and `DUMP_MAGIC_S390` of LKCD, in the dump's byte order |
 //! | sadump | `SADUMP_SIGNATURE`; after the first block on backup media |
@@ -14,8 +13,8 @@
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
     Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lkcd, Lz4, Lzip, Lzop,
-    Minidump, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmwareState, WindowsDump, XenCore,
-    XenSave, Xz, Zip, Zstd,
+    Minidump, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, WindowsDump, XenCore, XenSave, Xz,
+    Zip, Zstd,
 };
 
 /// The number of bytes by which every kind is recognised; fewer identify most.
@@ -25,7 +24,7 @@ pub(crate) const OTHER_KIND_BYTES: usize = 64 << 10;
 const TEXT_BYTES: usize = 512;
 
 /// The offset of a signature, the signature, and the kind of file that has it.
-const SIGNATURES: [(usize, &[u8], UnsupportedKind); 48] = [
+const SIGNATURES: &[(usize, &[u8], UnsupportedKind)] = &[
     // Of bytes in memory, and of files that are compressed twice.
     (0, b"\x1f\x8b", Gzip),
     (0, b"\x28\xb5\x2f\xfd", Zstd),
@@ -41,12 +40,6 @@ const SIGNATURES: [(usize, &[u8], UnsupportedKind); 48] = [
     (257, b"ustar", Tar),
     (0, b"LibvirtQemudSave", LibvirtSave),
     (0, b"LibvirtQemudPart", LibvirtSave),
-    (0, b"\xd0\xbe\xd0\xbe", VmwareState),
-    (0, b"\xd0\xbe\xd2\xbe", VmwareState),
-    (0, b"\xd2\xbe\xd2\xbe", VmwareState),
-    (0, b"\xd3\xbe\xd3\xbe", VmwareState),
-    (0, b"\xd1\xba\xd1\xba", VmwareState),
-    (0, b"\xd2\xba\xd2\xba", VmwareState),
     (0, b"\x7fVirtualBox SavedState", VirtualBoxState),
     (0, b"LinuxGuestRecord", XenSave),
     (0, b"Xen saved domain", XenSave),
@@ -111,7 +104,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_recognised_by_its_signature_and_by_no_less() {
-        for (at, signature, kind) in SIGNATURES {
+        for &(at, signature, kind) in SIGNATURES {
             let file = file_of(at, signature);
             assert_eq!(other_kind(&file), Some(kind), "{signature:?}");
             assert!(at + signature.len() <= OTHER_KIND_BYTES);
@@ -125,9 +118,9 @@ mod tests {
 
     #[test]
     fn no_signature_hides_another() {
-        for (at, signature, kind) in SIGNATURES {
+        for &(at, signature, kind) in SIGNATURES {
             let file = file_of(at, signature);
-            for (at, other, other_kind) in SIGNATURES {
+            for &(at, other, other_kind) in SIGNATURES {
                 let has = file.get(at..).is_some_and(|bytes| bytes.starts_with(other));
                 assert!(!has || other_kind == kind, "{signature:?} also has {other:?}");
             }

@@ -151,7 +151,7 @@ pub(crate) fn registers(context: &[u8; CONTEXT_BYTES]) -> X86_64Cpu {
     let base = |register, at| SegmentRegister { base: long(at), ..register };
     let cs = segment(17);
     // Xen keeps both: the kernel's, which is in use in ring 0, and that of the process.
-    let gs_base = if cs.selector & 3 == 0 { 5152 } else { 5160 };
+    let (gs_base, other) = if cs.selector & 3 == 0 { (5152, 5160) } else { (5160, 5152) };
     X86_64Cpu {
         r15: general(0),
         r14: general(1),
@@ -178,6 +178,7 @@ pub(crate) fn registers(context: &[u8; CONTEXT_BYTES]) -> X86_64Cpu {
         fs: base(segment(23), 5144),
         gs: base(segment(24), gs_base),
         cr: [0, 1, 2, 3, 4].map(|index| long(4984 + 8 * index)),
+        kernel_gs_base: long(other),
         ..X86_64Cpu::default()
     }
 }

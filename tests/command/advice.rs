@@ -106,7 +106,7 @@ fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Each kind by its first bytes, and a part of what is said about it.
-const KINDS: [(&str, usize, &[u8], &str, &str); 20] = [
+const KINDS: &[(&str, usize, &[u8], &str, &str)] = &[
     (
         "guest.save",
         0,
@@ -115,7 +115,6 @@ const KINDS: [(&str, usize, &[u8], &str, &str); 20] = [
         "`virsh restore guest.save`",
     ),
     ("guest.part", 0, b"LibvirtQemudPart\x02", "a saved guest of libvirt", "--memory-only"),
-    ("g.vmss", 0, b"\xd2\xbe\xd2\xbe", "a saved state of a VMware guest", "`crash VMLINUX g.vmss`"),
     ("g.sav", 0, b"\x7fVirtualBox SavedState V2.0", "of a VirtualBox guest", "VBoxManage debugvm"),
     ("g.xl", 0, b"Xen saved domain, xl format\n \0 \r", "a saved guest of Xen", "xl dump-core"),
     ("swap", 4086, b"S1SUSPEND\0", "a hibernation image", "not an ELF vmcore or kdump file"),
@@ -156,7 +155,7 @@ const KINDS: [(&str, usize, &[u8], &str, &str); 20] = [
 #[test]
 fn every_command_names_a_file_of_another_kind_and_says_what_to_do() {
     let folder = folder();
-    for (name, at, signature, kind, advice) in KINDS {
+    for &(name, at, signature, kind, advice) in KINDS {
         let file = [vec![0; at], signature.to_vec(), vec![0; 9000]].concat();
         folder.write(name, &file);
         for arguments in [
@@ -266,7 +265,7 @@ fn a_paravirtualized_guest_of_xen_is_recognised_by_its_sections() {
 
 #[test]
 fn every_truncation_of_every_kind_is_refused_with_exit_code_3() {
-    for (name, at, signature, ..) in KINDS {
+    for &(name, at, signature, ..) in KINDS {
         let file = [vec![0; at], signature.to_vec()].concat();
         for len in (0..file.len()).filter(|len| at.abs_diff(*len) < 600) {
             let bytes = file[..len].to_vec();

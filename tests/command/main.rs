@@ -59,3 +59,4 @@ mod unflatten;
 mod verify;
 mod verify_elf;
 mod vmcoreinfo;
+mod vmware;

@@ -12,6 +12,7 @@ pub(crate) mod raw_args;
 pub(crate) mod shared_args;
 pub(crate) mod short_form;
 pub(crate) mod values;
+pub(crate) mod vmware_files;
 
 use std::ffi::OsString;
 use std::sync::LazyLock;

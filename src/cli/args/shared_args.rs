@@ -9,6 +9,7 @@ use kdumpconv::{PageSize, Pfn, PhysAddr};
 use super::help::heading;
 use super::raw_args::{RawArgs, split_address};
 use super::values::{number, parse_page_size, parse_pfn};
+use super::vmware_files::file_beside;
 use crate::cli::exit::Usage;
 
 /// The file to read.
@@ -214,11 +215,23 @@ impl DumpArgs {
         words.map(|word| split_address(word).1).collect()
     }
 
+    /// The files besides INPUT that the dump consists of: those that are named, or else the one that
+    /// lies beside it, if it is of a VMware guest.
+    pub(crate) fn other_files(&self) -> Vec<PathBuf> {
+        let raw = &self.opening.raw;
+        let is_raw =
+            raw.raw || raw.layout.is_some() || self.addresses().iter().any(Option::is_some);
+        if is_raw || !self.opening.part.is_empty() {
+            return self.opening.parts().map(Path::to_owned).collect();
+        }
+        self.input.path().and_then(file_beside).into_iter().collect()
+    }
+
     /// All files to read; `None` stands for standard input.
-    pub(crate) fn paths(&self) -> Vec<Option<&Path>> {
-        let vmcoreinfo = self.opening.vmcoreinfo.as_deref();
-        let others = self.opening.parts().chain(vmcoreinfo).map(Some);
-        std::iter::once(self.input.path()).chain(others).collect()
+    pub(crate) fn paths(&self) -> Vec<Option<PathBuf>> {
+        let others = self.other_files().into_iter().chain(self.opening.vmcoreinfo.clone());
+        let input = self.input.path().map(Path::to_owned);
+        std::iter::once(input).chain(others.map(Some)).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `unflatten`, and `-R` as makedumpfile calls it: a flattened file turned back into a plain one.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
     let stream = FlattenedStream::open(input).with_context(|| InputName::from(&args.input))?;
 
     let cancel: Arc<AtomicBool> = Arc::default();
-    let inputs = [args.input.path()];
+    let inputs = [args.input.path().map(Path::to_owned)];
     let target = job.create_output(&inputs, &args.output, OutputFormat::File, &cancel);
     let target = target.map_err(|error| match error.downcast_ref() {
         Some(Error::CannotSeek(_)) if args.output.path().is_none() => {

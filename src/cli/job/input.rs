@@ -123,11 +123,14 @@ impl Job {
         options: &OpenOptions,
         spool_dir: &SpoolDir,
     ) -> anyhow::Result<Dump> {
-        let opening = &args.opening;
         let mut inputs = vec![self.open(&args.input, spool_dir)?];
-        for part in opening.parts() {
-            let named = |error| named(error, &InputArgs::of(part));
-            inputs.push(Input::open(part, spool_dir.clone()).map_err(named)?);
+        for file in args.other_files() {
+            if args.opening.part.is_empty() && self.messages.is_verbose() {
+                let (input, file) = (printable(&self.messages.input), file.to_string_lossy());
+                print_line(&format!("{input}: read together with {}", printable(&file)));
+            }
+            let named = |error| named(error, &InputArgs::of(&file));
+            inputs.push(Input::open(&file, spool_dir.clone()).map_err(named)?);
         }
         let name = InputName::of_input(&args.input, inputs.first());
         let stop = self.signals.stop();

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -142,7 +142,7 @@ impl Job {
     /// [`Usage`] if an input would be overwritten; else the reason why OUTPUT cannot be created.
     pub(crate) fn create_output(
         &self,
-        inputs: &[Option<&Path>],
+        inputs: &[Option<PathBuf>],
         args: &OutputArgs,
         format: OutputFormat,
         cancel: &Arc<AtomicBool>,
@@ -156,7 +156,7 @@ impl Job {
     /// Also [`Usage`] if two of them are the same file.
     pub(crate) fn create_outputs(
         &self,
-        inputs: &[Option<&Path>],
+        inputs: &[Option<PathBuf>],
         args: &OutputArgs,
         more: &[OutputArgs],
         format: OutputFormat,
@@ -309,7 +309,7 @@ pub(super) fn folder_of(target: &Path) -> &Path {
 }
 
 /// Whether OUTPUT is one of the `inputs`, perhaps by another name.
-fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
+fn overwrites_an_input(inputs: &[Option<PathBuf>], output: &OutputArgs) -> bool {
     let metadata_of = |path: Option<&Path>, standard: &dyn AsFd| match path {
         Some(path) => std::fs::metadata(path).ok(),
         None => File::from(standard.as_fd().try_clone_to_owned().ok()?).metadata().ok(),
@@ -320,9 +320,10 @@ fn overwrites_an_input(inputs: &[Option<&Path>], output: &OutputArgs) -> bool {
         device.or_else(|| kind.is_file().then(|| (metadata.dev(), metadata.ino())))
     };
     let target = metadata_of(output.path(), &io::stdout()).and_then(identity);
+    let mut inputs = inputs.iter().map(Option::as_deref);
     let is_target =
-        |input: &Option<&Path>| metadata_of(*input, &io::stdin()).and_then(identity) == target;
-    target.is_some() && inputs.iter().any(is_target)
+        |input: Option<&Path>| metadata_of(input, &io::stdin()).and_then(identity) == target;
+    target.is_some() && inputs.any(is_target)
 }
 
 /// Creates OUTPUT.

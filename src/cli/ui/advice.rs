@@ -11,6 +11,7 @@ use kdumpconv::summary::{LogError, Remark, Summary};
 use kdumpconv::{Compression, Container, Dump, Error, IncompleteReason, Input, UnsupportedKind};
 
 use crate::cli::args::shared_args::InputArgs;
+use crate::cli::args::vmware_files::memory_of;
 
 /// What stands for INPUT in a command if it is standard input.
 const NO_NAME: &str = "FILE";
@@ -111,6 +112,11 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         }
         Some(Error::UnknownPlace) => {
             Some("name its first address: FILE@ADDR, with 0x for hexadecimal".to_owned())
+        }
+        Some(Error::MemoryElsewhere { .. }) => {
+            let memory =
+                input.map_or("the .vmem file".to_owned(), |state| shell_word(&memory_of(state)));
+            Some(format!("it is usually {memory}; --part FILE names another"))
         }
         Some(Error::RawMemory { .. }) => Some("if so, use --raw".to_owned()),
         Some(Error::Read { what, source }) => {
@@ -227,9 +233,7 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::LibvirtSave => {
             format!("restore the guest (`virsh restore {file}`) and dump it: {dump_instead}")
         }
-        Kind::VmwareState => {
-            format!("{}; VMware's vmss2core makes a core of it", crash_reads_it())
-        }
+        Kind::VmwareCompressed => "VMware's vmss2core makes a core of it".to_owned(),
         Kind::VirtualBoxState => {
             "dump the running guest instead: `VBoxManage debugvm VM dumpvmcore --filename=VMCORE`"
                 .to_owned()

@@ -13,6 +13,7 @@ mod machine;
 mod qemu;
 pub(crate) mod raw;
 mod view;
+pub(crate) mod vmware;
 pub(crate) mod xen;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::dump::image::raw::RawMemory;
 use crate::dump::{Dump, OpenOptions, elf};
 use crate::error::{Error, Result};
 use crate::format::ImageKind;
-use crate::format::elf::encode_note;
+use crate::format::elf::{X86_64Cpu, encode_note};
 use crate::format::wire::ByteOrder;
 use crate::input::RandomInput;
 use crate::kernel::arch::Architecture;
@@ -95,6 +96,21 @@ impl Image {
             faults: Vec::new(),
         }
     }
+
+    /// The image with the registers of the CPUs of a machine of x86, if it has any. Those of a 32-bit
+    /// kernel are not kept: its notes differ.
+    pub(crate) fn with_cpus(mut self, cpus: &[X86_64Cpu]) -> Self {
+        if cpus.iter().any(X86_64Cpu::is_64bit) {
+            self.machine = Some(Machine { arch: Architecture::X86_64, order: ByteOrder::Little });
+            let notes = (0..).zip(cpus).flat_map(|(number, cpu)| cpu.notes(number));
+            self.notes.extend(notes);
+        } else if !cpus.is_empty() {
+            self.warnings.push(
+                "the registers of the CPUs are not read: they are of a 32-bit kernel".to_owned(),
+            );
+        }
+        self
+    }
 }
 
 /// What remains of an image once it is open.
@@ -126,6 +142,7 @@ impl ImageFacts {
 /// read.
 pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
     match kind {
+        ImageKind::Vmware => vmware::read(input, Vec::new()),
         ImageKind::Xen => xen::read(input),
         ImageKind::Lime | ImageKind::Avml => lime::read(input),
         ImageKind::QemuMigration => qemu::read(input),

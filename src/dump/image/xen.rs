@@ -2,7 +2,7 @@
 
 use crate::dump::elf::MAX_PROGRAM_HEADERS;
 use crate::dump::elf::sections::Sections;
-use crate::dump::image::{Image, ImageLayout, ImageRange, Machine};
+use crate::dump::image::{Image, ImageLayout, ImageRange};
 use crate::error::{Error, Result, UnsupportedKind, counted};
 use crate::format::ImageKind;
 use crate::format::elf::{FILE_HEADER_BYTES, FileHeader, Section, X86_64Cpu};
@@ -78,14 +78,8 @@ pub(super) fn read(input: RandomInput) -> Result<Image> {
     let cpus = sections.named(REGISTERS_SECTION).filter(|section| section.has_bytes());
     let cpus = cpus.map(|section| core.registers(section, arch, notes.header)).unwrap_or_default();
     let Core { warnings, faults, .. } = core;
-    let machine = (!cpus.is_empty()).then_some(Machine { arch, order });
-    Ok(Image {
-        machine,
-        notes: cpus,
-        warnings,
-        faults,
-        ..Image::new(ImageKind::Xen, input, layout)
-    })
+    let image = Image { warnings, faults, ..Image::new(ImageKind::Xen, input, layout) };
+    Ok(image.with_cpus(&cpus))
 }
 
 fn read_header(input: &dyn ReadAt) -> Result<FileHeader> {
@@ -185,13 +179,13 @@ impl Core<'_> {
         })
     }
 
-    /// Notes of the registers; empty if they are not understood.
+    /// The registers of the CPUs; none if they are not understood.
     fn registers(
         &mut self,
         section: &Section,
         arch: Architecture,
         header: Option<CoreHeader>,
-    ) -> Vec<u8> {
+    ) -> Vec<X86_64Cpu> {
         let cpus = section.sh_size / CONTEXT_BYTES as u64;
         let is_whole = section.sh_size % CONTEXT_BYTES as u64 == 0;
         let is_known = arch == Architecture::X86_64 && self.order == ByteOrder::Little;
@@ -217,13 +211,7 @@ impl Core<'_> {
                 counted(cpus, "CPU")
             ));
         }
-        if !list.iter().any(X86_64Cpu::is_64bit) {
-            self.warnings.push(
-                "the registers of the CPUs are not read: they are of a 32-bit kernel".to_owned(),
-            );
-            return Vec::new();
-        }
-        (0..).zip(&list).flat_map(|(number, cpu)| cpu.notes(number)).collect()
+        list
     }
 }
 

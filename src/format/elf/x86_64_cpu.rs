@@ -10,7 +10,7 @@ const LAYOUT: StructLayout = StructLayout::Bits64(ByteOrder::Little);
 const QEMU_VERSION: u32 = 1;
 
 /// Bytes of `QEMUCPUState`.
-const QEMU_BYTES: u32 = 432;
+const QEMU_BYTES: u32 = 440;
 
 /// A segment register, or one that has the place of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct X86_64Cpu {
     pub idt: SegmentRegister,
     /// CR0 to CR4.
     pub cr: [u64; 5],
+    /// The base that `swapgs` exchanges with that of gs.
+    pub kernel_gs_base: u64,
 }
 
 impl X86_64Cpu {
@@ -111,7 +113,7 @@ impl X86_64Cpu {
     }
 }
 
-/// `QEMUCPUState` (target/i386/arch_dump.c), version 1.
+/// `QEMUCPUState` (target/i386/arch_dump.c), version 1, as QEMU >= 3.0 has it.
 impl Record for X86_64Cpu {
     fn visit(&mut self, fields: &mut dyn FieldVisitor) {
         fields.int("version", &mut { QEMU_VERSION });
@@ -157,6 +159,7 @@ impl Record for X86_64Cpu {
             fields.long_long("base", &mut segment.base);
         }
         self.cr.iter_mut().for_each(|value| fields.long_long("cr", value));
+        fields.long_long("kernel_gs_base", &mut self.kernel_gs_base);
     }
 }
 
@@ -172,7 +175,7 @@ mod tests {
         let second = NoteHeader::decode(qemu, ByteOrder::Little).unwrap();
         assert_eq!((first.n_type, &prstatus[12..17]), (1, &b"CORE\0"[..]));
         assert_eq!((second.n_type, &qemu[12..17]), (0, &b"QEMU\0"[..]));
-        assert_eq!((first.n_descsz, second.n_descsz), (336, 432));
+        assert_eq!((first.n_descsz, second.n_descsz), (336, 440));
         [prstatus[20..].to_vec(), qemu[20..].to_vec()]
     }
 
@@ -200,6 +203,7 @@ mod tests {
             gs: segment(5),
             idt: segment(9),
             cr: [0x8005_0033, 0, 2, 0x1234_5000, 0x6f0],
+            kernel_gs_base: 6 << 32,
             ..X86_64Cpu::default()
         };
         let [prstatus, qemu] = descriptors(&cpu.notes(2));
@@ -210,11 +214,12 @@ mod tests {
         assert_eq!([pr_reg(19), pr_reg(20)], [cpu.rsp, 0x18]);
         assert_eq!([pr_reg(21), pr_reg(22)], [4 << 32, 5 << 32]);
         assert_eq!([pr_reg(25), pr_reg(26)], [4, 5]);
-        assert_eq!(qemu[..16], [1, 0, 0, 0, 176, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(qemu[..16], [1, 0, 0, 0, 184, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!([long(&qemu, 8 + 6 * 8), long(&qemu, 8 + 16 * 8)], [cpu.rsp, cpu.rip]);
         assert_eq!([long(&qemu, 152), long(&qemu, 152 + 16)], [0x10, 0x10 << 32], "cs");
         assert_eq!(long(&qemu, 152 + 9 * 24 + 16), 9 << 32, "idt");
         assert_eq!([long(&qemu, 392), long(&qemu, 416)], [cpu.cr[0], cpu.cr[3]]);
+        assert_eq!(long(&qemu, 432), 6 << 32);
         assert_eq!(size_of::<X86_64Cpu>(LAYOUT), QEMU_BYTES as usize);
     }
 
