@@ -76,6 +76,7 @@ impl Exit {
             | Error::UnsupportedPageSize { .. }
             | Error::UnknownPageSize { .. }
             | Error::UnknownMachine { .. }
+            | Error::MemoryElsewhere { .. }
             | Error::UnknownPlace
             | Error::RawMemory { .. }
             | Error::PageSizesDiffer { .. }

@@ -63,7 +63,9 @@ fn a_file_elsewhere_is_named_with_part_and_a_missing_one_is_named_in_the_error()
         assert!(stdout(&output).contains("VMware state"), "{}", stdout(&output));
     }
     for command in [&["info"][..], &["verify"], &["dmesg"], &["convert", "--dry-run"], &["elf"]] {
-        let output = folder.run(&[command, &["guest.vmsn"]].concat());
+        let rest: &[&str] =
+            if command == ["elf"] { &["guest.vmsn", "out"] } else { &["guest.vmsn"] };
+        let output = folder.run(&[command, rest].concat());
         let said = stderr(&output);
         assert_eq!(code(&output), 3, "{command:?}: {said}");
         let expected = "guest.vmsn: the VMware state has no memory in it: it is in another file; it is usually guest.vmem; --part FILE names another\n";
@@ -90,8 +92,8 @@ fn neither_file_is_overwritten() {
 #[test]
 fn raw_memory_is_read_without_the_state_beside_it() {
     let folder = folder();
-    let output = folder.run(&["info", MACHINE, "--raw", "guest.vmem"]);
-    assert!(stdout(&output).contains("guest.vmem: raw memory"), "{}", stdout(&output));
+    let output = folder.run(&["info", MACHINE, "guest.vmem@0"]);
+    assert!(stdout(&output).contains("raw memory, x86_64"), "{}", stdout(&output));
 }
 
 #[test]
