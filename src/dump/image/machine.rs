@@ -91,7 +91,7 @@ impl<'a> Search<'a> {
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Found> {
-        let first = self.image.layouts.first().cloned().unwrap_or_default();
+        let first = self.image.first_layout();
         if let Some(given) = &self.options.vmcoreinfo {
             let given = Text { bytes: given.clone(), place: None };
             let proved = self.prove(&[given], cancel)?;
@@ -132,25 +132,28 @@ impl<'a> Search<'a> {
     /// that the kernel's own map of memory agrees with: a text is also proved where the parts of
     /// memory above it are in the wrong places.
     fn prove(&self, texts: &[Text], cancel: &AtomicBool) -> Result<Option<Found>> {
-        let moved = texts.iter().filter_map(|text| self.moved(text));
-        let mut layouts = self.image.layouts.clone();
-        layouts
-            .extend(moved.filter(|moved| !self.image.layouts.contains(moved)).collect::<Vec<_>>());
-        let end = layouts.iter().flatten().map(|range| range.addresses.end).max();
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let layouts = self.layouts(texts);
+        let end = layouts.iter().flat_map(|(_, layout)| layout).map(|range| range.addresses.end);
+        let end = end.max().unwrap_or_default();
         let mut proved = Vec::new();
-        for layout in &layouts {
+        for (arch, layout) in &layouts {
             for machine in &self.machines {
                 let dump = self.dump(layout, *machine)?;
                 let memory = DumpMemory::new(&dump)?;
                 let infos = texts.iter().map(|text| (text, Vmcoreinfo::parse(&text.bytes)));
                 let text = infos.into_iter().find(|(_, info)| {
                     let kernel = memory.kernel_by(info);
-                    prove(&kernel).is_proved() && names_its_machine(&kernel)
+                    arch.is_none_or(|arch| arch == kernel.arch)
+                        && prove(&kernel).is_proved()
+                        && names_its_machine(&kernel)
                 });
                 let Some((text, info)) = text else { continue };
                 let fit = match &*layouts {
                     [_] => Fit::Differs(0),
-                    _ => Fit::of(layout, &memory.kernel_by(&info), end.unwrap_or_default()),
+                    _ => Fit::of(layout, &memory.kernel_by(&info), end),
                 };
                 if fit != Fit::Elsewhere {
                     let text = longer(&dump, layout, text, cancel)?;
@@ -166,6 +169,22 @@ impl<'a> Search<'a> {
         Ok(proved.into_iter().find(|(fit, _)| Some(*fit) == best).map(|(_, found)| found))
     }
 
+    /// All layouts to try, with the architecture whose machines alone have it.
+    fn layouts(&self, texts: &[Text]) -> Vec<(Option<Architecture>, ImageLayout)> {
+        let Image { layouts, layouts_of, .. } = self.image;
+        let moved = texts.iter().filter_map(|text| self.moved(text));
+        let any = layouts.iter().cloned().chain(moved).map(|layout| (None, layout));
+        let of_one = layouts_of.iter().map(|(arch, layout)| (Some(*arch), layout.clone()));
+        let mut all: Vec<(Option<Architecture>, ImageLayout)> = Vec::new();
+        for candidate in any.chain(of_one) {
+            // Small machines have no memory after their holes.
+            if all.iter().all(|(_, layout)| *layout != candidate.1) {
+                all.push(candidate);
+            }
+        }
+        all
+    }
+
     /// The layout that begins where a text says that RAM begins, if the image may be anywhere.
     fn moved(&self, text: &Text) -> Option<ImageLayout> {
         let info = Vmcoreinfo::parse(&text.bytes);
@@ -176,7 +195,7 @@ impl<'a> Search<'a> {
             let shift = |address: PhysAddr| start.checked_add(address.get());
             Some(ImageRange { addresses: Span::new(shift(from)?, shift(to)?), ..*range })
         };
-        self.image.layouts.first()?.iter().map(moved).collect()
+        self.image.first_layout().iter().map(moved).collect()
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Image {
     /// Where in memory the bytes belong. Of several possible layouts, the first is tried first; the
     /// one is taken whose VMCOREINFO is proved.
     pub layouts: Vec<ImageLayout>,
+    /// Further layouts that only machines of one architecture have.
+    pub layouts_of: Vec<(Architecture, ImageLayout)>,
     /// Whether the layouts are guesses: it may also begin where its VMCOREINFO says that RAM begins,
     /// and nothing is known of it without a proof.
     pub is_guessed: bool,
@@ -89,6 +91,7 @@ impl Image {
             file_bytes: bytes.size().unwrap_or_default(),
             bytes,
             layouts: vec![layout],
+            layouts_of: Vec::new(),
             is_guessed: false,
             machine: None,
             notes: Vec::new(),
@@ -110,6 +113,14 @@ impl Image {
             );
         }
         self
+    }
+}
+
+impl Image {
+    /// The layout that is tried first.
+    fn first_layout(&self) -> ImageLayout {
+        let of_one = self.layouts_of.iter().map(|(_, layout)| layout);
+        self.layouts.iter().chain(of_one).next().cloned().unwrap_or_default()
     }
 }
 
@@ -179,7 +190,7 @@ pub(super) fn open(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dump> {
-    if image.layouts.first().is_none_or(Vec::is_empty) {
+    if image.first_layout().is_empty() {
         let why = "it contains no memory".to_owned();
         return Err(Error::Damaged { what: format!("the {}", image.kind), offset: 0, why });
     }

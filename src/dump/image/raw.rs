@@ -6,6 +6,7 @@ use crate::dump::image::{Image, ImageLayout, ImageRange};
 use crate::error::{Error, Result};
 use crate::format::ImageKind;
 use crate::input::{RandomInput, ReadAt};
+use crate::kernel::arch::Architecture;
 use crate::pages::{FileOffset, PhysAddr, PhysRange, Position, Span, at_most};
 
 /// Where raw memory belongs.
@@ -25,9 +26,11 @@ pub enum RawMemory {
     Firecracker,
 }
 
-/// Where a kind of machine has its RAM.
+/// Where machines have their RAM.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RamLayout {
+    /// Their architecture.
+    pub arch: Architecture,
     /// The address of the first byte.
     start: u64,
     /// Ascending ranges without RAM. What does not fit in front of one goes on after it.
@@ -36,28 +39,30 @@ pub(super) struct RamLayout {
 
 const GIB: u64 = 1 << 30;
 
+const fn ram(arch: Architecture, start: u64, holes: &'static [(u64, u64)]) -> RamLayout {
+    RamLayout { arch, start, holes }
+}
+
 /// Where Firecracker reserves addresses for 64-bit devices.
 const FIRECRACKER_DEVICES: (u64, u64) = (256 * GIB, 512 * GIB);
 
 /// Firecracker's machines (`src/vmm/src/arch/*/layout.rs`): x86_64, today and before 1.13, when the
 /// hole was smaller and the only one; aarch64.
 const FIRECRACKER: [RamLayout; 3] = [
-    RamLayout { start: 0, holes: &[(3 * GIB, 4 * GIB), FIRECRACKER_DEVICES] },
-    RamLayout { start: 0, holes: &[(0xd000_0000, 4 * GIB)] },
-    RamLayout { start: 2 * GIB, holes: &[FIRECRACKER_DEVICES] },
+    ram(Architecture::X86_64, 0, &[(3 * GIB, 4 * GIB), FIRECRACKER_DEVICES]),
+    ram(Architecture::X86_64, 0, &[(0xd000_0000, 4 * GIB)]),
+    ram(Architecture::Aarch64, 2 * GIB, &[FIRECRACKER_DEVICES]),
 ];
 
-/// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`), and what its
-/// `pmemsave` writes from address 0 on.
-pub(super) const QEMU: [RamLayout; 6] = [
-    RamLayout { start: 0, holes: &[] },
-    // q35 and pc with more than fits below the hole (hw/i386/pc_q35.c, pc_piix.c).
-    RamLayout { start: 0, holes: &[(2 * GIB, 4 * GIB)] },
-    RamLayout { start: 0, holes: &[(3 * GIB, 4 * GIB)] },
-    // virt of aarch64, riscv64, loongarch64 (hw/arm/virt.c, hw/riscv/virt.c, hw/loongarch/virt.c).
-    RamLayout { start: GIB, holes: &[] },
-    RamLayout { start: 2 * GIB, holes: &[] },
-    RamLayout { start: 0, holes: &[(GIB / 4, 2 * GIB)] },
+/// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`): q35 and pc with
+/// more than fits below the hole (hw/i386/pc_q35.c, pc_piix.c); virt (hw/arm/virt.c, hw/riscv/virt.c,
+/// hw/loongarch/virt.c). All others begin at 0.
+pub(super) const QEMU: [RamLayout; 5] = [
+    ram(Architecture::X86_64, 0, &[(2 * GIB, 4 * GIB)]),
+    ram(Architecture::X86_64, 0, &[(3 * GIB, 4 * GIB)]),
+    ram(Architecture::Aarch64, GIB, &[]),
+    ram(Architecture::Riscv64, 2 * GIB, &[]),
+    ram(Architecture::LoongArch64, 0, &[(GIB / 4, 2 * GIB)]),
 ];
 
 impl RamLayout {
@@ -120,21 +125,21 @@ pub(in crate::dump) fn read(files: Vec<RandomInput>, memory: &RawMemory) -> Resu
         why: "it ends beyond the last physical address".to_owned(),
     };
     let total = total.ok_or_else(|| beyond("raw memory"))?;
-    let of_machines = |machines: &[RamLayout]| {
-        let ranges = machines.iter().filter_map(|ram| ram.ranges(total));
-        let mut layouts: Vec<ImageLayout> = Vec::new();
-        for layout in ranges.map(|ranges| one_after_the_other(&ranges)) {
-            // Small machines have no memory after their holes.
-            if !layouts.contains(&layout) {
-                layouts.push(layout);
-            }
-        }
-        layouts
+    let of_machines = |machines: &[RamLayout]| -> Vec<(Architecture, ImageLayout)> {
+        let layout = |ram: &RamLayout| Some((ram.arch, one_after_the_other(&ram.ranges(total)?)));
+        machines.iter().filter_map(layout).collect()
     };
     let mut faults = Vec::new();
+    let mut layouts_of = Vec::new();
     let layouts = match memory {
-        RawMemory::Guessed => of_machines(&[&QEMU[..], &FIRECRACKER[..]].concat()),
-        RawMemory::Firecracker => of_machines(&FIRECRACKER),
+        RawMemory::Guessed => {
+            layouts_of = of_machines(&[&QEMU[..], &FIRECRACKER[..]].concat());
+            vec![one_after_the_other(&[Span::of(PhysAddr::ZERO, total)])]
+        }
+        RawMemory::Firecracker => {
+            layouts_of = of_machines(&FIRECRACKER);
+            Vec::new()
+        }
         RawMemory::Ranges(ranges) => {
             let described = ranges.iter().fold(0u64, |sum, range| sum.saturating_add(range.len()));
             if described > total {
@@ -155,7 +160,7 @@ pub(in crate::dump) fn read(files: Vec<RandomInput>, memory: &RawMemory) -> Resu
     let bytes = RandomInput::stored(Concatenated(sized), failure, spooled);
     let is_guessed = *memory == RawMemory::Guessed;
     let image = Image::new(ImageKind::Raw, bytes, Vec::new());
-    Ok(Image { layouts, is_guessed, faults, ..image })
+    Ok(Image { layouts, layouts_of, is_guessed, faults, ..image })
 }
 
 /// Ranges whose bytes follow each other.

@@ -91,9 +91,12 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
         NamedBlock { name, range }
     });
     let placement = Placement::new(blocks);
-    let (mut layouts, is_guessed) = placement.layouts(stream.machine.as_deref(), cmos);
+    let mut layouts = placement.layouts(stream.machine.as_deref(), cmos);
     if stream.devices_at.is_none() {
-        layouts = layouts.iter().map(|layout| without_missing(layout, &memory)).collect();
+        let of_one = layouts.of_one.iter_mut().map(|(_, layout)| layout);
+        for layout in layouts.of_any.iter_mut().chain(of_one) {
+            *layout = without_missing(layout, &memory);
+        }
     }
     warnings.extend(placement.unplaced.iter().map(|NamedBlock { name, range }| {
         let mebibytes = range.len() >> 20;
@@ -105,8 +108,9 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
     let file_bytes = input.size().unwrap_or_default();
     let image = Image { file_bytes, ..Image::new(kind, bytes, Vec::new()) };
     Ok(Image {
-        layouts,
-        is_guessed,
+        layouts: layouts.of_any,
+        layouts_of: layouts.of_one,
+        is_guessed: layouts.are_guesses,
         machine,
         notes: notes.unwrap_or_default(),
         warnings,

@@ -1,8 +1,9 @@
 //! Where in physical memory the RAM blocks of a guest are: a stream does not say, its machine does.
 
-use crate::dump::image::raw;
+use crate::dump::image::raw::{self, RamLayout};
 use crate::dump::image::{ImageLayout, ImageRange};
 use crate::format::wire::ByteOrder::Little;
+use crate::kernel::arch::Architecture;
 use crate::pages::{FileRange, PhysAddr, PhysRange, Position, Span};
 
 const GIB: u64 = 1 << 30;
@@ -57,27 +58,20 @@ impl Placement {
         placement
     }
 
-    /// The layouts that are possible on a machine of this type, whose CMOS of a PC has these bytes;
-    /// the likeliest first. And whether they are mere guesses.
-    pub(super) fn layouts(
-        &self,
-        machine: Option<&str>,
-        cmos: Option<&[u8]>,
-    ) -> (Vec<ImageLayout>, bool) {
+    /// The layouts that are possible on a machine of this type, whose CMOS of a PC has these bytes.
+    pub(super) fn layouts(&self, machine: Option<&str>, cmos: Option<&[u8]>) -> Layouts {
         let bytes = self.ram.iter().map(|block| block.range.len()).sum();
         if let Some(below) = cmos.and_then(|cmos| below_4g(cmos, bytes)) {
-            return (vec![self.layout(&split(below, 4 * GIB, bytes))], false);
+            let told = self.layout(&split(below, 4 * GIB, bytes));
+            return Layouts { of_any: vec![told], ..Layouts::default() };
         }
         let usual = of_machine(machine, bytes, &self.ram);
-        let is_guess = usual.is_none();
-        let others = raw::QEMU.iter().filter_map(|layout| layout.ranges(bytes));
-        let mut layouts: Vec<ImageLayout> = Vec::new();
-        for layout in usual.into_iter().chain(others).map(|ranges| self.layout(&ranges)) {
-            if !layouts.contains(&layout) {
-                layouts.push(layout);
-            }
+        let of_one = |ram: &RamLayout| Some((ram.arch, self.layout(&ram.ranges(bytes)?)));
+        Layouts {
+            are_guesses: usual.is_none(),
+            of_any: vec![self.layout(&usual.unwrap_or_else(|| split(bytes, 4 * GIB, bytes)))],
+            of_one: raw::QEMU.iter().filter_map(of_one).collect(),
         }
-        (layouts, is_guess)
     }
 
     /// The RAM in `ranges`, and the firmware.
@@ -112,6 +106,17 @@ impl Placement {
         }
         layout
     }
+}
+
+/// Where the RAM of a machine may be.
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    /// On a machine of any architecture.
+    pub of_any: Vec<ImageLayout>,
+    /// On the machines of one.
+    pub of_one: Vec<(Architecture, ImageLayout)>,
+    /// Whether nothing told the first of them.
+    pub are_guesses: bool,
 }
 
 /// How much RAM is below 4 GiB, as the CMOS of a PC tells its firmware: what is above 16 MiB in bytes
