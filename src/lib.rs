@@ -32,7 +32,7 @@
 //! | open a dump of any kind | [`Dump::open_path`], [`Dump::open`], [`Input`] for pipes and memory |
 //! | read pages, or memory by physical address | [`PageReader`], [`DumpMemory`] |
 //! | convert to a kdump file | [`convert`], to an [`Output`] or any other [`Sink`] |
-//! | convert to an ELF core | [`to_elf`] |
+//! | convert to an ELF core or a LiME image | [`to_elf`] |
 //! | check a dump, alone or against its source | [`verify()`] |
 //! | describe a dump | [`mod@summary`] |
 //! | read the kernel log | [`log`] |
@@ -175,7 +175,7 @@ pub use sink::ordered::OrderedSink;
 pub use sink::seek::SeekSink;
 pub use sink::{FileEnd, NullSink, Room, Sink, Space, WriteAt};
 pub use summary::Summary;
-pub use to_elf::{ElfOptions, ElfReport, to_elf};
+pub use to_elf::{ElfOptions, ElfReport, MemoryFormat, to_elf};
 pub use to_kdump::{ConvertOptions, ConvertReport, SplitFile, convert, convert_split};
 pub use unflatten::{FlattenedStream, UnflattenStop, Unflattened, unflatten};
 pub use verify::{

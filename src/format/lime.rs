@@ -87,4 +87,24 @@ impl RangeHeader {
         let addresses = Span::new(PhysAddr::new(s_addr), PhysAddr::new(end));
         Ok(RangeHeader { addresses, is_compressed })
     }
+
+    /// The bytes of the header.
+    ///
+    /// # Panics
+    /// If the range is empty.
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let (magic, version) =
+            if self.is_compressed { (AVML_MAGIC, AVML_VERSION) } else { (MAGIC, VERSION) };
+        let mut header = [0; HEADER_BYTES];
+        let (first, rest) = header.split_at_mut(4);
+        let (second, rest) = rest.split_at_mut(4);
+        let (s_addr, rest) = rest.split_at_mut(8);
+        let (e_addr, _) = rest.split_at_mut(8);
+        first.copy_from_slice(&magic);
+        ByteOrder::Little.write_uint(second, version.into());
+        ByteOrder::Little.write_uint(s_addr, self.addresses.start.get());
+        ByteOrder::Little.write_uint(e_addr, self.addresses.end.get() - 1);
+        header
+    }
 }

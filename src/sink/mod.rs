@@ -102,8 +102,8 @@ pub trait WriteAt: Send + Sync {
 
 /// Takes bytes at their offset in the file; tests inject faults here.
 ///
-/// No byte is written twice, except those of the main header, and of the tables of a kdump file that
-/// turns out to be incomplete. Offsets are plain numbers, as in
+/// No byte is written twice, except those of headers, and of the tables of a kdump file that turns out
+/// to be incomplete. Offsets are plain numbers, as in
 /// [`FileExt`](std::os::unix::fs::FileExt), which most sinks pass them to.
 pub trait Sink: Send {
     /// Writes all of `bytes` at `offset`.

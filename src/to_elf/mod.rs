@@ -1,4 +1,5 @@
-//! A dump becomes an ELF core: lay the file out, write the pages, write the headers.
+//! A dump becomes an ELF core: lay the file out, write the pages, write the headers. `lime` writes the
+//! same pages as a LiME image.
 //!
 //! ```text
 //! ELF header | program headers, and room for more | section header 0 | notes | kept pages
@@ -13,6 +14,7 @@
 //! ELF records in `format::elf`.
 
 mod layout;
+mod lime;
 mod segments;
 mod worker;
 mod writer;
@@ -20,16 +22,17 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::dump::Dump;
 use crate::dump::elf::MAX_PROGRAM_HEADERS;
 use crate::dump::physical::DumpMemory;
+use crate::dump::{Dump, Runs};
 use crate::error::{Error, Result};
 use crate::format::dump_level::DumpLevel;
 use crate::format::elf::MAX_PLAIN_SEGMENTS;
 use crate::kernel::translate::direct_map::DirectMap;
-use crate::pages::PageSize;
 use crate::pages::ranges::merge;
+use crate::pages::{PageSize, PfnRange};
 use crate::pipeline::MAX_THREADS;
+use crate::pipeline::batch::Batch;
 use crate::pipeline::feed::{self, Feed};
 use crate::pipeline::outcome::{Ending, IncompleteReason, PageCounts, incomplete_reasons};
 use crate::progress::{Progress, Stage};
@@ -39,10 +42,23 @@ use layout::ElfLayout;
 use worker::Worker;
 use writer::Writer;
 
+/// What kind of file has the plain pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MemoryFormat {
+    /// An ELF core.
+    #[default]
+    Elf,
+    /// A LiME image: kept pages alone. It has no notes, and cannot say that RAM was excluded.
+    Lime,
+}
+
 /// How to write an ELF core.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ElfOptions {
+    /// The kind of file. Default: an ELF core.
+    pub format: MemoryFormat,
     /// The classes of pages to exclude, as far as the kernel's tables prove them. Default: `None`, which
     /// excludes nothing, not even poisoned pages. Zero pages become holes in the file, whatever the level.
     pub dump_level: Option<DumpLevel>,
@@ -61,6 +77,12 @@ pub struct ElfOptions {
 }
 
 impl ElfOptions {
+    /// Sets the kind of file.
+    #[must_use]
+    pub fn format(self, format: MemoryFormat) -> Self {
+        ElfOptions { format, ..self }
+    }
+
     /// Sets the dump level; `None` excludes nothing.
     #[must_use]
     pub fn dump_level(self, dump_level: impl Into<Option<DumpLevel>>) -> Self {
@@ -102,9 +124,11 @@ impl ElfOptions {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ElfReport {
+    /// The kind of file.
+    pub format: MemoryFormat,
     /// Whether the file is of class ELF64.
     pub is_64bit: bool,
-    /// The number of program headers, including `PT_NOTE`.
+    /// The number of program headers, including `PT_NOTE`; of a LiME image, that of ranges.
     pub segments: u64,
     /// The kernel's direct map, which gives the segments their virtual addresses, if it is known.
     pub direct_map: Option<DirectMap>,
@@ -130,7 +154,7 @@ impl ElfReport {
     }
 }
 
-/// Writes a dump as an ELF core.
+/// Writes a dump as an ELF core, or as another [format](ElfOptions::format) of plain pages.
 ///
 /// If `sink` cannot be rewritten, the headers are written first, and the file ends before the first
 /// unreadable page.
@@ -144,37 +168,92 @@ pub fn to_elf(
     options: &ElfOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ElfReport> {
-    let direct_map = direct_map(dump);
     progress(Progress::start(Stage::Selecting));
     let selection = select_pages(dump, options)?;
-    let layout = ElfLayout::new(dump, &selection, direct_map)?;
-    let workers = (0..options.threads.clamp(1, MAX_THREADS))
-        .map(|_| Worker::new(dump))
-        .collect::<Result<Vec<_>>>()?;
-    let mut report = empty_report(dump, &layout, &selection, direct_map);
+    let pages = KeptPages { dump, selection: &selection, options };
+    match options.format {
+        MemoryFormat::Elf => write_elf(&pages, sink, progress),
+        MemoryFormat::Lime => lime::write(&pages, sink, progress),
+    }
+}
 
-    let can_rewrite = sink.can_rewrite();
-    let mut writer = Writer::new(&layout, sink);
-    dump.expect_forward_pass();
-    let lost_note_bytes = writer.begin(dump)?;
-    let is_all = selection.excluded.count() == 0;
-    let mut feed = Feed::new(dump, selection.kept(dump), is_all);
-    let counts = &mut report.pages;
-    let page_bytes = dump.page_size().bytes();
-    progress(Progress::of_pages(Stage::Writing, counts.done(), counts.kept, page_bytes));
-    let stop =
-        feed::run(&mut feed, workers, Worker::work, &options.cancel, None, &mut |batch, _| {
+/// The pages to write.
+struct KeptPages<'a> {
+    dump: &'a Dump,
+    selection: &'a Selection,
+    options: &'a ElfOptions,
+}
+
+/// How the passing of the pages ended.
+struct Passed {
+    /// The reason for stopping before the last page, if there was one.
+    stop: Result<(), IncompleteReason>,
+    /// The pages after the end of a stream that ended early.
+    lost: Vec<PfnRange>,
+}
+
+impl<'a> KeptPages<'a> {
+    /// The pages, in ascending order.
+    fn runs(&self) -> Runs<'a> {
+        self.selection.kept(self.dump)
+    }
+
+    /// The counts before the first page is read.
+    fn counts(&self) -> PageCounts {
+        PageCounts::before(self.dump, self.selection.excluded.count())
+    }
+
+    /// Reads the pages, and passes them to `push` in ascending order. Stops before the first page that
+    /// is unreadable unless `can_rewrite` what says that it is there.
+    fn pass(
+        &self,
+        can_rewrite: bool,
+        counts: &mut PageCounts,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        push: &mut (dyn FnMut(&Batch) -> Result<(), IncompleteReason> + Send),
+    ) -> Result<Passed> {
+        let dump = self.dump;
+        let workers = (0..self.options.threads.clamp(1, MAX_THREADS))
+            .map(|_| Worker::new(dump))
+            .collect::<Result<Vec<_>>>()?;
+        let is_all = self.selection.excluded.count() == 0;
+        let mut feed = Feed::new(dump, self.runs(), is_all);
+        let page_bytes = dump.page_size().bytes();
+        progress(Progress::of_pages(Stage::Writing, counts.done(), counts.kept, page_bytes));
+        let cancel = &self.options.cancel;
+        let stop = feed::run(&mut feed, workers, Worker::work, cancel, None, &mut |batch, _| {
             if let (false, Some(unreadable)) = (can_rewrite, batch.first_unreadable()) {
                 counts.first_unreadable = Some(unreadable.clone());
                 return Err(IncompleteReason::HeadersGone);
             }
-            writer.push(batch)?;
+            push(batch)?;
             batch.count(counts);
             let (done, total) = (counts.done(), counts.kept);
             progress(Progress::of_pages(Stage::Writing, done, total, page_bytes));
             Ok(())
         });
-    let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };
+        let lost = if stop.is_ok() { feed.into_lost() } else { Vec::new() };
+        Ok(Passed { stop, lost })
+    }
+}
+
+fn write_elf(
+    pages: &KeptPages<'_>,
+    sink: &mut dyn Sink,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<ElfReport> {
+    let KeptPages { dump, selection, options } = *pages;
+    let direct_map = direct_map(dump);
+    let layout = ElfLayout::new(dump, selection, direct_map)?;
+    let mut report = empty_report(pages, &layout, direct_map);
+
+    let can_rewrite = sink.can_rewrite();
+    let mut writer = Writer::new(&layout, sink);
+    dump.expect_forward_pass();
+    let lost_note_bytes = writer.begin(dump)?;
+    let counts = &mut report.pages;
+    let push = &mut |batch: &Batch| writer.push(batch);
+    let Passed { stop, lost } = pages.pass(can_rewrite, counts, progress, push)?;
     let (mut unreadable, file_bytes) = writer.end(stop.is_ok() && lost.is_empty());
     let ending = Ending { stop, lost: &lost, lost_note_bytes };
     report.reasons = incomplete_reasons(dump, ending, counts, &options.cancel);
@@ -195,17 +274,18 @@ pub fn to_elf(
 }
 
 fn empty_report(
-    dump: &Dump,
+    pages: &KeptPages<'_>,
     layout: &ElfLayout<'_>,
-    selection: &Selection,
     direct_map: Option<DirectMap>,
 ) -> ElfReport {
+    let KeptPages { dump, selection, .. } = *pages;
     ElfReport {
+        format: MemoryFormat::Elf,
         is_64bit: layout.header.is_64bit,
         segments: layout.segments + 1,
         direct_map,
         page_size: dump.page_size(),
-        pages: PageCounts::before(dump, selection.excluded.count()),
+        pages: pages.counts(),
         census: selection.census.clone(),
         file_bytes: layout.data.end,
         reasons: Vec::new(),

@@ -5,6 +5,7 @@ use crate::process::{Folder, code, stderr};
 use serde_json::Value;
 use support::elf_reader::ElfCore;
 use support::kdump::Kdump;
+use support::lime::lime_range;
 use support::model::Model;
 use support::segments::Load;
 use support::vmcore::VmcoreBuilder;
@@ -73,6 +74,39 @@ fn a_damaged_dump_gives_an_incomplete_file_and_exit_code_4() {
     assert!(!folder.path("out").exists() && folder.path("out.incomplete").exists());
     let output = folder.shell("\"$KDUMPCONV\" elf damaged | cat > piped; exit ${PIPESTATUS:-0}");
     assert!(stderr(&output).contains("write to a file"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_lime_image_has_the_pages_and_is_read_again() {
+    let folder = folder();
+    for input in ["vmcore", "kdump"] {
+        let output = folder.run(&["elf", "-v", "--format", "lime", "-f", input, "lime"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert!(stderr(&output).contains("LiME, 1 range, "), "{}", stderr(&output));
+        let output = folder.shell(&format!("\"$KDUMPCONV\" elf --format lime {input} > piped"));
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert!(folder.read("piped") == folder.read("lime"), "{input}");
+    }
+    assert_eq!(code(&folder.run(&["elf", "--arch", "x86_64", "lime", "out"])), 0);
+    let (found, expected) =
+        (ElfCore::open(&folder.path("out")).unwrap().model(4096), Model::new(&builder(), 4096));
+    assert!((0x100..0x145).all(|pfn| found.page(pfn) == expected.page(pfn)));
+    let output = folder.run(&["elf", "-F", "--format", "lime", "kdump", "flat"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+}
+
+#[test]
+fn a_damaged_dump_gives_an_incomplete_lime_image_without_the_page() {
+    let folder = folder();
+    let mut bytes = folder.read("kdump");
+    let stored = Kdump::from_bytes(&bytes).unwrap().stored(0x105).unwrap();
+    bytes[usize::try_from(stored.offset).unwrap()] ^= 0xff;
+    folder.write("damaged", &bytes);
+    let output = folder.run(&["elf", "--format", "lime", "damaged", "out"]);
+    assert_eq!(code(&output), 4);
+    assert!(stderr(&output).contains("kept: out.incomplete"), "{}", stderr(&output));
+    let first = lime_range(0x10_0000, &text(1, 5 << 12));
+    assert!(folder.read("out.incomplete").starts_with(&first));
 }
 
 #[test]

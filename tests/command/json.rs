@@ -94,6 +94,8 @@ fn reports_on_written_dumps_are_as_the_schema_says() {
     dumps.report("elf", 0, "elf good31 elf31");
     dumps.report("elf", 0, "elf -d31 good -f elf31");
     dumps.report("elf", 4, "elf cut elf.cut");
+    let lime = dumps.report("elf", 0, "elf --format lime good lime");
+    assert_eq!((&lime["format"], &lime["class"]), (&"lime".into(), &Value::Null));
     dumps.report_beside_dump("elf", 0, "elf small -");
 
     dumps.report("unflatten", 0, "unflatten flattened plain");

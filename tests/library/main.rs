@@ -38,6 +38,7 @@ mod streams;
 mod summary;
 mod testdata;
 mod to_elf;
+mod to_lime;
 mod truncation;
 mod unflatten;
 mod unflatten_cut;

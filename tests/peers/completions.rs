@@ -54,6 +54,7 @@ const WISHES: &[Wish] = &[
     ("kdumpconv vmcore -C ", &["zlib", "lzo", "snappy", "zstd", "none"], &["vmcore"]),
     ("kdumpconv --format f", &["file", "flattened"], &["flat", "auto"]),
     ("kdumpconv vmcore --format=f", &["file", "flattened"], &["flat"]),
+    ("kdumpconv elf --format ", &["elf", "lime"], &["vmcore"]),
     ("kdumpconv --color a", &["auto", "always"], &["never", "a=b"]),
     ("kdumpconv info --progress ", &["auto", "always", "never"], &["vmcore"]),
     ("kdumpconv --exclude z", &["zero"], &["free"]),

@@ -1,8 +1,8 @@
-//! `elf`: a dump as an ELF vmcore.
+//! `elf`: a dump as an ELF vmcore or a LiME image.
 
 use std::path::Path;
 
-use kdumpconv::{DumpLevel, ElfOptions, ElfReport, OutputFormat, Published, to_elf};
+use kdumpconv::{DumpLevel, ElfOptions, ElfReport, MemoryFormat, OutputFormat, Published, to_elf};
 
 use crate::cli::args::exclude_args::ExcludeArgs;
 use crate::cli::args::help::{self, heading};
@@ -35,8 +35,17 @@ pub(crate) struct Elf {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 
+    /// Kind: elf, or lime for volatility
+    ///
+    /// A LiME image has the pages alone: no registers, and nothing that says which pages are
+    /// excluded.
+    #[arg(long, value_name = "FORMAT", default_value = "elf", hide_possible_values = true)]
+    #[arg(help_heading = heading::OUTPUT)]
+    pub(crate) format: Format,
+
     /// Write a flattened file, which unflatten makes a plain one
     #[arg(short = 'F', long, alias = "flat", help_heading = heading::OUTPUT)]
+    #[arg(conflicts_with = "format")]
     pub(crate) flattened: bool,
 
     #[command(flatten, next_help_heading = heading::OUTPUT)]
@@ -46,15 +55,30 @@ pub(crate) struct Elf {
     pub(crate) exclude: ExcludeArgs,
 }
 
+/// The kinds of files with plain pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// An ELF vmcore
+    #[default]
+    Elf,
+    /// A LiME image
+    Lime,
+}
+
 impl Elf {
-    fn format(&self) -> OutputFormat {
+    fn output_format(&self) -> OutputFormat {
         if self.flattened { OutputFormat::Flat } else { OutputFormat::InOrder }
     }
 
     /// # Errors
     /// [`Usage`] for several dump levels.
     fn options(&self) -> Result<ElfOptions, Usage> {
+        let format = match self.format {
+            Format::Elf => MemoryFormat::Elf,
+            Format::Lime => MemoryFormat::Lime,
+        };
         Ok(ElfOptions::default()
+            .format(format)
             .dump_level(self.exclude.only_level()?)
             .classes(self.exclude.classes())
             .keep(self.exclude.keep())
@@ -76,7 +100,7 @@ pub(crate) fn run(args: &Elf, messages: &MessageArgs) -> anyhow::Result<Exit> {
     job.messages.warn(dump.warnings());
 
     let inputs = args.dump.paths();
-    let target = job.create_output(&inputs, &args.output, args.format(), &options.cancel)?;
+    let target = job.create_output(&inputs, &args.output, args.output_format(), &options.cancel)?;
     let is_selective = options.dump_level.is_some_and(DumpLevel::excludes_classes);
     let target = match dump.vmcoreinfo() {
         Some(_) if is_selective => job.make_random_for(target, &mut dump, &args.dump.input)?,
@@ -121,11 +145,20 @@ impl ElfSummary<'_> {
         }
     }
 
+    fn is_lime(&self) -> bool {
+        self.report.format == MemoryFormat::Lime
+    }
+
     /// Prints why the file is incomplete, whatever the verbosity.
     fn print_failures(&self) {
         let report = self.report;
         print_reasons(&report.reasons, &report.pages, true);
-        let what = if report.incomplete() { "an incomplete ELF file" } else { "the ELF file" };
+        let what = match (self.is_lime(), report.incomplete()) {
+            (false, false) => "the ELF file",
+            (false, true) => "an incomplete ELF file",
+            (true, false) => "the LiME image",
+            (true, true) => "an incomplete LiME image",
+        };
         self.published.iter().for_each(|published| print_published(published, what, self.output));
     }
 
@@ -150,14 +183,16 @@ impl ElfSummary<'_> {
         if details || report.incomplete() {
             lines.push(pages_line(pages, &[(pages.raw, "with data")]));
         }
-        if details {
+        let rate = rate(per_second(memory_bytes, self.seconds));
+        if details && self.is_lime() {
+            lines.push(format!("LiME, {}, {rate}", count(report.segments, "range")));
+        } else if details {
             let class = if report.is_64bit { "ELF64" } else { "ELF32" };
             let segments = count(report.segments, "segment");
             let addresses = match self.direct_map_address() {
                 Some(address) => format!("direct map at {address:#x}"),
                 None => "no virtual addresses".to_owned(),
             };
-            let rate = rate(per_second(memory_bytes, self.seconds));
             lines.push(format!("{class}, {segments}, {addresses}, {rate}"));
         }
         lines
@@ -178,7 +213,8 @@ impl ElfSummary<'_> {
             complete: !report.incomplete(),
             incomplete_because: texts(&report.reasons),
             warnings: all_warnings(messages, self.published),
-            class: if report.is_64bit { 64 } else { 32 },
+            format: if self.is_lime() { "lime" } else { "elf" },
+            class: (!self.is_lime()).then_some(if report.is_64bit { 64 } else { 32 }),
             segments: report.segments.into(),
             direct_map: self.direct_map_address().map(Address::new),
             page_size: report.page_size.bytes(),

@@ -8,7 +8,7 @@ use super::number::{Address, Count};
 use super::pages::UnreadablePage;
 use super::version::SchemaVersion;
 
-/// `elf --json`: a dump was written as an ELF vmcore.
+/// `elf --json`: a dump was written as an ELF vmcore or a LiME image.
 #[derive(Debug, Serialize)]
 #[cfg_attr(
     feature = "generate",
@@ -28,10 +28,13 @@ pub(crate) struct ElfJson {
     pub(crate) incomplete_because: Vec<String>,
     /// Warnings about input, selection and output.
     pub(crate) warnings: Vec<String>,
-    /// 64 for ELF64, 32 for ELF32.
-    #[cfg_attr(feature = "generate", schemars(extend("enum" = [32, 64])))]
-    pub(crate) class: u32,
-    /// The number of program headers.
+    /// The kind of file.
+    #[cfg_attr(feature = "generate", schemars(extend("enum" = ["elf", "lime"])))]
+    pub(crate) format: &'static str,
+    /// 64 for ELF64, 32 for ELF32; null for a LiME image.
+    #[cfg_attr(feature = "generate", schemars(extend("enum" = [32, 64, null])))]
+    pub(crate) class: Option<u32>,
+    /// The number of program headers; of a LiME image, that of ranges.
     pub(crate) segments: Count,
     /// The virtual address at which the kernel's direct map of memory starts, by which the segments
     /// have virtual addresses; null if it is unknown, and they have none.
