@@ -23,6 +23,7 @@ mod filter;
 mod filtered_elf;
 mod fixtures;
 mod flattened;
+mod images;
 mod info;
 mod input;
 mod json;
@@ -35,6 +36,7 @@ mod opens;
 mod product;
 #[path = "../common/python.rs"]
 mod python;
+mod qemu;
 mod readme;
 mod recompress;
 #[path = "../common/schema.rs"]
