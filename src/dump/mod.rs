@@ -151,8 +151,8 @@ impl Dump {
         self.notes.of_secure_guest || self.elf().is_some_and(|core| core.is_encrypted)
     }
 
-    /// Opens the dump in a file, block device or FIFO, or /proc/vmcore; the file may be compressed
-    /// as a whole (.gz, .zst).
+    /// Opens the dump in a file, block device or FIFO, or /proc/vmcore; the file may be packed
+    /// (see [`Container`](crate::Container)).
     ///
     /// A compressed file or a FIFO can only be read forwards: what is needed out of order is stored in
     /// the folder for temporary files. [`Input::open`] takes another [`SpoolDir`](crate::SpoolDir).
@@ -241,8 +241,7 @@ impl Dump {
         }
     }
 
-    /// Opens a dump that is in memory. For one that is compressed as a whole (.gz, .zst), use
-    /// [`Input::from_reader`].
+    /// Opens a dump that is in memory. For one that is packed, use [`Input::unpacked`].
     ///
     /// # Errors
     /// As [`open`](Self::open); [`Error::Unsupported`] for compressed bytes.

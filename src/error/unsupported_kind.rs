@@ -7,21 +7,20 @@
 #[non_exhaustive]
 pub enum UnsupportedKind {
     // Something around a dump.
-    /// A gzip file: [`Input::from_reader`](crate::Input::from_reader) and
-    /// [`Dump::open_path`](crate::Dump::open_path) decompress it.
+    /// A gzip file in memory: [`Input::unpacked`](crate::Input::unpacked) opens it, as it opens the
+    /// other containers.
     #[error("compressed with gzip")]
     Gzip,
-    /// A zstd file: [`Input::from_reader`](crate::Input::from_reader) and
-    /// [`Dump::open_path`](crate::Dump::open_path) decompress it.
+    /// A zstd file in memory.
     #[error("compressed with zstd")]
     Zstd,
-    /// An xz file.
+    /// An xz file in memory.
     #[error("compressed with xz")]
     Xz,
-    /// A bzip2 file.
+    /// A bzip2 file in memory.
     #[error("compressed with bzip2")]
     Bzip2,
-    /// An LZ4 file.
+    /// An LZ4 file in memory.
     #[error("compressed with lz4")]
     Lz4,
     /// A file of lzop.
@@ -33,10 +32,10 @@ pub enum UnsupportedKind {
     /// A 7-Zip archive.
     #[error("a 7-Zip archive")]
     SevenZip,
-    /// A zip archive.
+    /// A zip archive in memory.
     #[error("a zip archive")]
     Zip,
-    /// A tar archive, perhaps inside a .gz or .zst.
+    /// A tar archive in memory.
     #[error("a tar archive")]
     Tar,
 

@@ -12,6 +12,7 @@ mod containers;
 mod file;
 mod file_system;
 pub(crate) mod flattened;
+mod lz4;
 mod mapped;
 mod memory;
 mod open;

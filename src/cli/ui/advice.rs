@@ -77,8 +77,18 @@ fn unpacking(container: &Container, file: Option<&str>) -> String {
         Container::Compressed(Compression::Gzip) => "gzip -dc",
         // The library reads the largest windows, too.
         Container::Compressed(Compression::Zstd) => "zstd -dc --long=31",
+        Container::Compressed(Compression::Xz) => "xz -dc",
+        Container::Compressed(Compression::Bzip2) => "bzip2 -dc",
+        Container::Compressed(Compression::Lz4) => "lz4 -dc",
         Container::Tar { entry } => {
             return format!("tar -xOf {} {}", file.unwrap_or("-"), word(entry));
+        }
+        Container::Zip { entry } => {
+            // unzip reads no pipe.
+            return match file {
+                Some(file) => format!("unzip -p {file} {}", word(entry)),
+                None => format!("bsdtar -xOf - {}", word(entry)),
+            };
         }
         _ => "UNPACK",
     };
@@ -207,20 +217,12 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
             "unpack it: `{command} {file} > VMCORE`, or convert it through a pipe: `{command} {file} | kdumpconv - OUTPUT`"
         )
     };
-    let unpack_only_member = |command: &str| format!("if it holds one file, {}", unpack(command));
     let crash_reads_it = || format!("crash reads it: `crash VMLINUX {file}`");
     let dump_instead = "`virsh dump --memory-only DOMAIN VMCORE`";
     Some(match kind {
-        Kind::Gzip => unpack("gzip -dc"),
-        Kind::Zstd => unpack("zstd -dc"),
-        Kind::Xz => unpack("xz -dc"),
-        Kind::Bzip2 => unpack("bzip2 -dc"),
-        Kind::Lz4 => unpack("lz4 -dc"),
         Kind::Lzop => unpack("lzop -dc"),
         Kind::Lzip => unpack("lzip -dc"),
-        Kind::SevenZip => unpack_only_member("7z x -so"),
-        Kind::Zip => unpack_only_member("unzip -p"),
-        Kind::Tar => unpack_only_member("tar -xOf"),
+        Kind::SevenZip => format!("if it holds one file, {}", unpack("7z x -so")),
         Kind::QemuXbzrle | Kind::QemuCompressed | Kind::QemuMultifd | Kind::QemuPostcopy => {
             format!(
                 "turn this capability off and migrate to a file again, or dump the guest: {dump_instead}, or dump-guest-memory in QEMU's monitor"

@@ -4,13 +4,14 @@
 //! is becomes a [window](window) of the file. What is compressed, and what comes from a pipe, becomes a
 //! stream.
 //!
-//! `source` is an input before it is known what it is; `archive` chooses the entry; `tar` walks through
-//! one kind of archive. What a dump is, `format` says by its first bytes.
+//! `source` is an input before it is known what it is; `archive` chooses the entry; `tar` and `zip` read
+//! archives. What a dump is, `format` says by its first bytes.
 
 mod archive;
 mod source;
 mod tar;
 mod window;
+mod zip;
 
 use crate::error::{Error, Result};
 use crate::input::spool::SpoolDir;
@@ -33,6 +34,11 @@ pub enum Container {
         /// The name of the entry.
         entry: String,
     },
+    /// It is an entry of a zip archive.
+    Zip {
+        /// The name of the entry.
+        entry: String,
+    },
 }
 
 /// Opens what is in `source`, and in that, until it is no container.
@@ -44,23 +50,24 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
     let mut containers = Vec::new();
     loop {
         let magic = source.first_bytes()?;
-        let compression = Compression::of(&magic);
-        if compression.is_none() && !tar::is_tar(&magic) {
-            break;
-        }
+        let Some(kind) = Kind::of(&magic) else { break };
         if containers.len() == MAX_CONTAINERS {
             let why = format!("the input is packed more than {MAX_CONTAINERS} times");
             return Err(Error::NotRecognised(why));
         }
         let container;
-        (source, container) = match compression {
-            Some(compression) => {
+        (source, container) = match kind {
+            Kind::Compressed(compression) => {
                 let container = Container::Compressed(compression);
                 (source.decompressed(compression, &magic)?, container)
             }
-            None => {
+            Kind::Tar => {
                 let (source, entry) = tar::open(source)?;
                 (source, Container::Tar { entry })
+            }
+            Kind::Zip => {
+                let (source, entry) = zip::open(source, &spool_dir)?;
+                (source, Container::Zip { entry })
             }
         };
         containers.push(container);
@@ -71,4 +78,23 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
             Input::Stream(StreamInput::new(reader, containers, size, spool_dir))
         }
     })
+}
+
+/// The kinds of containers.
+enum Kind {
+    Compressed(Compression),
+    Tar,
+    Zip,
+}
+
+impl Kind {
+    /// That of a file that begins with `magic`, if it is a container.
+    fn of(magic: &[u8]) -> Option<Kind> {
+        match Compression::of(magic) {
+            Some(compression) => Some(Kind::Compressed(compression)),
+            None if tar::is_tar(magic) => Some(Kind::Tar),
+            None if zip::is_zip(magic) => Some(Kind::Zip),
+            None => None,
+        }
+    }
 }

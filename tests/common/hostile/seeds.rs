@@ -1,5 +1,7 @@
 //! Small valid inputs of every kind, from which mutations start.
 
+use std::io;
+
 use kdumpconv::Codec;
 use kdumpconv::codec::Encoder;
 use support::elf::{Class, Endian, machine};
@@ -79,7 +81,56 @@ fn containers() -> Vec<Vec<u8>> {
     ];
     let packed = archives.iter().map(|archive| zstd::bulk::compress(archive, 1).unwrap());
     let packed: Vec<Vec<u8>> = packed.collect();
-    archives.into_iter().chain(packed).collect()
+    let deflated = |bytes: &[u8]| {
+        let level = flate2::Compression::fast();
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bz2 = bzip2::read::BzEncoder::new(&core[..], bzip2::Compression::fast());
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    io::Write::write_all(&mut lz4, &core).unwrap();
+    let others = [
+        zip(&[("vmcore", 0, &core, &core)]),
+        zip(&[("a", 0, b"text", b"text"), ("vmcore", 8, &deflated(&core), &core)]),
+        io::Read::bytes(bz2).collect::<Result<_, _>>().unwrap(),
+        lz4.finish().unwrap(),
+        EMPTY_XZ.to_vec(),
+    ];
+    archives.into_iter().chain(packed).chain(others).collect()
+}
+
+/// What xz makes of nothing.
+const EMPTY_XZ: &[u8] =
+    b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4F\0\0\0\0\x1c\xdfD!\x1f\xb6\xf3}\x01\0\0\0\0\x04YZ";
+
+/// A zip archive (APPNOTE.TXT, 4.3) of entries: name, method, data, and what they are inflated to.
+fn zip(entries: &[(&str, u8, &[u8], &[u8])]) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (name, method, data, plain) in entries {
+        let mut crc = flate2::Crc::new();
+        crc.update(plain);
+        let sizes = [data.len(), plain.len()].map(|size| (size as u32).to_le_bytes());
+        let common = [
+            &[20, 0, 0, 0, *method, 0, 0, 0, 0x21, 0][..],
+            &crc.sum().to_le_bytes(),
+            &sizes.concat(),
+            &[name.len() as u8, 0, 0, 0],
+        ]
+        .concat();
+        let at = (archive.len() as u32).to_le_bytes();
+        archive.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), data].concat());
+        let start = [&b"PK\x01\x02\x14\0"[..], &common, &[0; 10], &at, name.as_bytes()];
+        directory.extend(start.concat());
+    }
+    let (count, at) = (entries.len() as u8, archive.len() as u32);
+    archive.extend(&directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend([count, 0, count, 0]);
+    archive.extend((directory.len() as u32).to_le_bytes());
+    archive.extend(at.to_le_bytes());
+    archive.extend([0, 0]);
+    archive
 }
 
 /// An entry of a tar archive; `fields` replace bytes of its header.
