@@ -253,7 +253,11 @@ impl Fit {
 }
 
 /// The memory below `end` that the map of `kernel` has; `None` if it cannot be read.
-fn mapped(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Option<Vec<PhysRange>> {
+pub(super) fn mapped(
+    layout: &ImageLayout,
+    kernel: &Kernel<'_>,
+    end: PhysAddr,
+) -> Option<Vec<PhysRange>> {
     let translator = Translator::new(kernel).ok()?;
     let grid = PageGrid::new(PhysAddr::ZERO, PageSize::new(kernel.page_size)?);
     let struct_bytes = kernel.info.size("page")?;

@@ -15,12 +15,14 @@ pub(crate) mod raw;
 mod view;
 pub(crate) mod vmware;
 pub(crate) mod xen;
+mod zeros;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::dump::image::machine::Search;
 use crate::dump::image::raw::RawMemory;
+use crate::dump::physical::DumpMemory;
 use crate::dump::{Dump, OpenOptions, elf};
 use crate::error::{Error, Result};
 use crate::format::ImageKind;
@@ -29,6 +31,7 @@ use crate::format::wire::ByteOrder;
 use crate::input::RandomInput;
 use crate::kernel::arch::Architecture;
 use crate::kernel::proof::Proof;
+use crate::pages::ranges::count;
 use crate::pages::{FileOffset, PhysRange};
 use crate::progress::Progress;
 
@@ -213,8 +216,24 @@ pub(super) fn open(
         }
         _ => {}
     }
-    let core = view::core(&bytes, &found.layout, machine, &notes)?;
-    let mut dump = elf::open(core.into(), options)?;
+    let open = |bytes: &Arc<RandomInput>, layout: &ImageLayout| {
+        elf::open(view::core(bytes, layout, machine, &notes)?.into(), options)
+    };
+    let mut dump = open(&bytes, &found.layout)?;
+    if kind == ImageKind::Avml && faults.is_empty() {
+        let zeros = match DumpMemory::new(&dump)?.kernel() {
+            Some(kernel) => zeros::left_out(&found.layout, &kernel),
+            None => Vec::new(),
+        };
+        if !zeros.is_empty() {
+            let mebibytes = count(&zeros) >> 20;
+            warnings.push(format!(
+                "AVML leaves out blocks of zeros: {mebibytes} MiB between its ranges, which the kernel has, are read as zeros"
+            ));
+            let (bytes, places) = zeros::appended(&bytes, &zeros);
+            dump = open(&Arc::new(bytes), &[found.layout, places].concat())?;
+        }
+    }
     ImageFacts { kind, file_bytes, warnings, faults }.attach(&mut dump);
     Ok(dump)
 }
