@@ -82,6 +82,12 @@ pub enum UnsupportedKind {
     /// A stand-alone dump of s390.
     #[error("a stand-alone dump of s390")]
     S390Dump,
+    /// A dump of the VMDUMP command of z/VM.
+    #[error("a VMDUMP of z/VM")]
+    VmDump,
+    /// The state of a Hyper-V guest (.vmrs), or another file in the same container.
+    #[error("a saved state of a Hyper-V guest")]
+    HypervState,
     /// QEMU's dump of an s390x guest under Secure Execution: an ELF vmcore of encrypted memory, with
     /// sections that decrypt it, which no other format can carry.
     /// [`OpenOptions::encrypted`](crate::OpenOptions::encrypted) opens it all the same.
@@ -119,7 +125,10 @@ pub enum UnsupportedKind {
     /// An executable, a library, a kernel module or a vmlinux.
     #[error("an ELF program or kernel (vmlinux)")]
     ElfProgram,
-    /// A disk of a virtual machine.
+    /// A qcow2 disk of a virtual machine, which may hold the memory of snapshots as well.
+    #[error("a qcow2 disk image")]
+    Qcow2,
+    /// Another disk of a virtual machine.
     #[error("the disk image of a virtual machine")]
     DiskImage,
     /// Text, such as vmcore-dmesg.txt.

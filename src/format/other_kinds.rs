@@ -6,15 +6,18 @@
 //! | Xen | `XC_SAVE_SIGNATURE`, xl's `savefileheader_magic`, `XC_CORE_MAGIC` and `XC_CORE_MAGIC_HVM` |
 //! | LKCD, s390 | `DUMP_MAGIC_NUMBER`, `DUMP_MAGIC_LIVE` and `DUMP_MAGIC_S390` of LKCD, in the dump's byte order |
 //! | sadump | `SADUMP_SIGNATURE`; after the first block on backup media |
-//! | hibernation | `HIBERN_SIG` of `kernel/power/swap.c`, 10 bytes before the end of the swap header's page |
+//! | s390 in a DASD partition | `DF_S390_MAGIC_BLK_ECKD` of s390-tools' `zdump/df_s390.h` |
+//! | VMDUMP | `FMBK_MAGIC` of s390-tools' `zdump/df_vmdump.h`, in the second record |
+//! | Hyper-V | the signature of its storage, 0x01282014, little-endian (dissect.hypervisor) |
+//! | hibernation | `HIBERN_SIG` of `kernel/power/swap.c`, 10 bytes before the end of the swap header's page; those of uswsusp and others in libblkid's `swap.c` |
 //! | kernels | x86 and arm64 boot protocols; PE, as EFI stubs are; U-Boot's `IH_MAGIC` |
 //! | all others | file(1) |
 
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
-    Bzip2, DiskImage, Diskdump, Gzip, Hibernation, KernelImage, LibvirtSave, Lkcd, Lz4, Lzip, Lzop,
-    Minidump, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, WindowsDump, XenCore, XenSave, Xz,
-    Zip, Zstd,
+    Bzip2, DiskImage, Diskdump, Gzip, Hibernation, HypervState, KernelImage, LibvirtSave, Lkcd,
+    Lz4, Lzip, Lzop, Minidump, Qcow2, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmDump,
+    WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
 };
 
 /// The number of bytes by which every kind is recognised; fewer identify most.
@@ -48,7 +51,15 @@ const SIGNATURES: &[(usize, &[u8], UnsupportedKind)] = &[
     (4096 - 10, b"S1SUSPEND", Hibernation),
     (16384 - 10, b"S1SUSPEND", Hibernation),
     (65536 - 10, b"S1SUSPEND", Hibernation),
+    // Of other programs and versions.
+    (4096 - 10, b"S2SUSPEND", Hibernation),
+    (4096 - 10, b"ULSUSPEND", Hibernation),
+    (4096 - 10, b"LINHIB0001", Hibernation),
     (0, b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", S390Dump),
+    // In the image of a DASD partition, whose first blocks are those of a disk.
+    (3 * 4096, b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", S390Dump),
+    // HCPDFMBK in EBCDIC.
+    (4096, b"\xc8\xc3\xd7\xc4\xc6\xd4\xc2\xd2", VmDump),
     (0, b"\xed\x23\x8f\x61\x73\x01\x19\xa8", Lkcd),
     (0, b"\xa8\x19\x01\x73\x61\x8f\x23\xed", Lkcd),
     (0, b"\xcd\x23\x8f\x61\x73\x01\x19\xa8", Lkcd),
@@ -60,7 +71,8 @@ const SIGNATURES: &[(usize, &[u8], UnsupportedKind)] = &[
     (0, b"PAGEDUMP", WindowsDump),
     (0, b"PAGEDU64", WindowsDump),
     (0, b"MDMP", Minidump),
-    (0, b"QFI\xfb", DiskImage),
+    (0, b"\x14\x20\x28\x01", HypervState),
+    (0, b"QFI\xfb", Qcow2),
     (0, b"KDMV", DiskImage),
     (0, b"conectix", DiskImage),
     (0, b"vhdxfile", DiskImage),

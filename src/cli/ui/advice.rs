@@ -218,6 +218,7 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         )
     };
     let crash_reads_it = || format!("crash reads it: `crash VMLINUX {file}`");
+    let copied_out = || format!("copy the dump out of it: `virt-copy-out -a {file} /var/crash .`");
     let dump_instead = "`virsh dump --memory-only DOMAIN VMCORE`";
     Some(match kind {
         Kind::Lzop => unpack("lzop -dc"),
@@ -243,9 +244,17 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::XenSave => {
             "dump the guest instead: `xl dump-core DOMAIN FILE`, which crash reads".to_owned()
         }
-        Kind::S390Dump => {
+        Kind::S390Dump | Kind::VmDump => {
             format!("zgetdump makes a vmcore of it: `zgetdump -f elf {file} > VMCORE`")
         }
+        Kind::HypervState => "MemProcFS reads it, on Windows".to_owned(),
+        Kind::Hibernation => {
+            "no debugger reads it: resume the machine, then dump it by a crash".to_owned()
+        }
+        Kind::Qcow2 => format!(
+            "{}; the memory of an internal snapshot (`qemu-img snapshot -l {file}` lists them) comes out if the guest returns to it and is dumped: {dump_instead}",
+            copied_out()
+        ),
         Kind::SecureExecution => format!(
             "the key of its owner decrypts it: {}; convert and elf carry it as it is with --force-encrypted",
             decryption(&file)
@@ -256,9 +265,7 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::WindowsDump | Kind::Minidump => "WinDbg reads it".to_owned(),
         Kind::ProcessCore => "gdb reads it".to_owned(),
         Kind::Kcore => "a live system is not supported yet; crash and drgn read it".to_owned(),
-        Kind::DiskImage => {
-            format!("copy the dump out of it: `virt-copy-out -a {file} /var/crash .`")
-        }
+        Kind::DiskImage => copied_out(),
         Kind::Folder => in_folder(input)?,
         Kind::KernelImage | Kind::ElfProgram | Kind::Text => {
             "the dump is another file, usually named vmcore".to_owned()
