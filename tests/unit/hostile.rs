@@ -158,6 +158,16 @@ proptest! {
     })]
 
     #[test]
+    fn a_core_of_xen_of_any_bytes_has_no_page_that_is_not_in_it(bytes in inputs("xen")) {
+        target("xen")(&bytes.0);
+    }
+
+    #[test]
+    fn a_vmware_state_of_any_bytes_has_no_page_that_is_not_in_it(bytes in inputs("vmware")) {
+        target("vmware")(&bytes.0);
+    }
+
+    #[test]
     fn no_edit_of_memory_makes_a_search_for_tasks_endless(bytes in inputs("tasks")) {
         target("tasks")(&bytes.0);
     }
@@ -180,6 +190,42 @@ fn seeds_cut_at_every_length_are_handled() {
                 assert!(took.is_ok(), "{name} seed {index}, its first {end} bytes");
             }
         }
+    }
+}
+
+/// Each byte that is not memory, and numbers of all ones, with which counts and sizes begin.
+#[test]
+fn a_guest_with_any_byte_wrong_or_cut_off_is_handled() {
+    for name in ["vmware", "xen"] {
+        let check = target(name);
+        for (index, seed) in seeds::of(name).into_iter().enumerate() {
+            let is_memory = |at: usize| {
+                seed[..=at].iter().rev().take(64).all(|byte| *byte == seed[at]) && at > 1024
+            };
+            for at in (0..seed.len()).filter(|at| !is_memory(*at)) {
+                let mut flipped = seed.clone();
+                flipped[at] ^= 1 << (at % 8);
+                let mut hostile = seed.clone();
+                let end = seed.len().min(at + 8);
+                hostile[at..end].fill(0xff);
+                for bytes in [&seed[..at], &flipped, &hostile] {
+                    let took = catch_unwind(|| check(bytes));
+                    assert!(took.is_ok(), "{name} seed {index}, byte {at}");
+                }
+            }
+        }
+    }
+}
+
+/// Otherwise mutations of a seed would change nothing.
+#[test]
+fn the_guests_of_the_seeds_have_their_pages_and_registers() {
+    let machine = [&seeds::of("xen")[0], &seeds::of("vmware")[0], &seeds::of("vmware")[1]];
+    for seed in machine {
+        let dump = Dump::of_bytes(seed.clone()).unwrap();
+        assert_eq!(dump.kept().map(|run| run.len()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(dump.notes().cpus, 1);
+        assert_eq!(dump.warnings().len(), 0, "{:?}", dump.warnings());
     }
 }
 

@@ -22,6 +22,7 @@ pub mod dmesg;
 pub mod elf;
 mod elf_pages;
 pub mod flattened;
+pub mod guests;
 pub mod kdump;
 pub mod notes;
 pub mod seeds;
@@ -47,7 +48,7 @@ use kdumpconv::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("btf", btf::check),
     ("containers", containers::check),
     ("decode", decode::check),
@@ -59,6 +60,8 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("selection", selection::check),
     ("tasks", tasks::check),
     ("vmcoreinfo", vmcoreinfo::check),
+    ("vmware", guests::check_apart),
+    ("xen", guests::check),
 ];
 
 /// An input in memory that counts the bytes read, with an unreadable range.

@@ -16,7 +16,7 @@ use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
 pub use super::seeds_log::overlapping_logs;
-use super::{elf, kdump, notes, seeds_log, selection};
+use super::{elf, guests, kdump, notes, seeds_log, selection};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -40,6 +40,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "selection" => selection::seeds(),
         "tasks" => edits_of_tasks(),
         "vmcoreinfo" => infos(),
+        "vmware" => guests::vmware_states(),
+        "xen" => vec![guests::xen_core()],
         _ => panic!("no target {target}"),
     }
 }

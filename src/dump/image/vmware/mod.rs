@@ -21,8 +21,8 @@ const MOST_GROUPS: u32 = 4096;
 /// Maximum tags of a group that are looked at: several hundred for each of 768 virtual CPUs.
 const MOST_TAGS: u32 = 1 << 20;
 
-/// Maximum ranges of memory; VMware has up to 3.
-const MOST_REGIONS: u32 = 1 << 16;
+/// Maximum ranges of memory; VMware has up to 3. More could name the same bytes over and over.
+const MOST_REGIONS: u32 = 64;
 
 /// Maximum virtual CPUs whose registers are read; VMware allows 768.
 const MOST_CPUS: u32 = 4096;
