@@ -63,10 +63,18 @@ impl Dump {
         }
     }
 
+    /// Whether this is the memory of the running kernel (/proc/kcore), which changes while it is read.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.elf().is_some_and(|core| core.input.is_live())
+    }
+
     /// The size in bytes of the file, or of all files of a split set. A flattened file counts with the
-    /// size of its stream. `None` for a stream that has not ended.
+    /// size of its stream. `None` for a stream that has not ended, and
+    /// for /proc/kcore, whose size is that of the address space.
     pub(crate) fn file_bytes(&self) -> Option<u64> {
         match &self.body {
+            Body::Elf(core) if core.input.is_live() => None,
             Body::Elf(core) => match (core.input.flattened(), &self.image) {
                 (Some(flat), _) => Some(flat.bytes),
                 (None, Some(image)) => Some(image.file_bytes),

@@ -111,9 +111,13 @@ pub enum UnsupportedKind {
     /// The core of a process.
     #[error("the core of a process, which has no physical memory")]
     ProcessCore,
-    /// /proc/kcore.
-    #[error("the memory of the running kernel")]
+    /// /proc/kcore, which cannot be verified.
+    #[error("the memory of the running kernel, which changes while it is read")]
     Kcore,
+    /// /proc/kcore of an old kernel that gives no physical addresses, where they do not follow from
+    /// the virtual ones.
+    #[error("a /proc/kcore without physical addresses, as old kernels have it")]
+    KcoreWithoutAddresses,
 
     // No memory at all.
     /// A folder.

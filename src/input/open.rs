@@ -26,9 +26,6 @@ fn is_kcore(path: &Path) -> bool {
 /// [`Input::open`].
 pub(super) fn open(path: &Path, spool_dir: SpoolDir) -> Result<Input> {
     let name = || path.display().to_string();
-    if is_kcore(path) {
-        return Err(Error::Unsupported(UnsupportedKind::Kcore));
-    }
     let mut file = File::open(path).map_err(Error::read(name()))?;
     let kind = file.metadata().map_err(Error::read(name()))?.file_type();
     if kind.is_dir() {
@@ -43,6 +40,9 @@ pub(super) fn open(path: &Path, spool_dir: SpoolDir) -> Result<Input> {
     if size == 0 && kind.is_file() {
         // Empty, or one of the files in /proc whose size is not known before they are read.
         return from_reader(Box::new(file), spool_dir);
+    }
+    if is_kcore(path) {
+        return Ok(Input::live(FileInput::new(file, size)));
     }
     let input = if MappedInput::suits(&file) {
         RandomInput::from(MappedInput::new(file, size).map_err(Error::read(name()))?)

@@ -36,6 +36,8 @@ pub struct RandomInput {
     pub(crate) spooled_bytes: u64,
     /// Facts about the flattened stream that they are in, if they are in one.
     flattened: Option<FlattenedStats>,
+    /// Whether they change while they are read.
+    is_live: bool,
 }
 
 /// Why an input ended early. Unlike an [`io::Error`], it can be reported more than once.
@@ -46,13 +48,13 @@ pub(crate) struct InputFailure {
 }
 
 impl Input {
-    /// Opens a file, block device, FIFO or /proc/vmcore, which may be packed: compressed as a whole, or
+    /// Opens a file, block device, FIFO, /proc/vmcore or /proc/kcore, which may be packed: compressed as a whole, or
     /// the only dump in an archive (see [`Container`]). `spool_dir` is as for
     /// [`from_reader`](Self::from_reader).
     ///
     /// # Errors
     /// [`Error::Read`](crate::Error::Read) when it cannot be opened,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for a folder and /proc/kcore,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a folder,
     /// [`Error::NotRecognised`](crate::Error::NotRecognised) for an archive without a dump or with
     /// more than one.
     pub fn open(path: &Path, spool_dir: impl Into<SpoolDir>) -> Result<Input> {
@@ -130,6 +132,19 @@ impl Input {
         }
     }
 
+    /// Whether the bytes change while they are read: those of /proc/kcore do.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Input::Random(random) if random.is_live)
+    }
+
+    /// Memory of a running kernel that changes while it is read, as an ELF core: /proc/kcore, by
+    /// another way than its path.
+    #[must_use]
+    pub fn live(bytes: impl ReadAt + 'static) -> Self {
+        Input::Random(RandomInput { is_live: true, ..RandomInput::from(bytes) })
+    }
+
     /// Bytes that the spool of a stream takes.
     pub(crate) fn spooled_bytes(&self) -> u64 {
         match self {
@@ -201,7 +216,8 @@ impl RandomInput {
         failure: Option<InputFailure>,
         spooled_bytes: u64,
     ) -> Self {
-        RandomInput { bytes: Box::new(bytes), failure, spooled_bytes, flattened: None }
+        let (bytes, flattened) = (Box::new(bytes), None);
+        RandomInput { bytes, failure, spooled_bytes, flattened, is_live: false }
     }
 
     /// The bytes of a flattened file, as those of the file that it represents.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dump::Dump;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedKind};
 use crate::format::dump_level::DumpLevel;
 use crate::format::kdump::{DUMP_DH_COMPRESSED_INCOMPLETE, DiskDumpHeader};
 use crate::input::read_part;
@@ -134,6 +134,7 @@ impl VerifyOptions {
 /// in memory, and a file whose page data is in random order takes up to 64 MiB more.
 ///
 /// # Errors
+/// [`Error::Unsupported`] if one of them is the memory of the running kernel,
 /// [`Error::DifferentCrash`] if the source is of another kernel or crash,
 /// [`Error::PageSizesDiffer`] if the page size of the source differs, [`Error::Codec`] if a codec
 /// cannot start.
@@ -143,6 +144,9 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Findings> {
+    if dump.is_live() || source.is_some_and(Dump::is_live) {
+        return Err(Error::Unsupported(UnsupportedKind::Kcore));
+    }
     if let Some(source) = source {
         identity::check(dump, source)?;
     }

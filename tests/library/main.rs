@@ -24,6 +24,7 @@ mod flattened_elf;
 mod golden;
 mod house;
 mod images;
+mod kcore;
 mod kdump_inputs;
 mod lime;
 mod overlaps;

@@ -29,6 +29,10 @@ impl Job {
         let (mut dump, candidates) = match (&opening.vmcoreinfo, opening.find_vmcoreinfo) {
             (Some(file), _) => (self.prove_given(dump, options, file, args)?, None),
             (None, Some(chosen)) => self.find(dump, options, args, chosen, all)?,
+            // Kernels before 4.19 have no note of it in /proc/kcore.
+            (None, None) if dump.is_live() && dump.vmcoreinfo().is_none() => {
+                self.find(dump, options, args, None, all)?
+            }
             (None, None) => (dump, None),
         };
         dump.check_vmcoreinfo().with_context(|| args.input.name())?;

@@ -264,8 +264,11 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         }
         Kind::WindowsDump | Kind::Minidump => "WinDbg reads it".to_owned(),
         Kind::ProcessCore => "gdb reads it".to_owned(),
-        Kind::Kcore => "a live system is not supported yet; crash and drgn read it".to_owned(),
         Kind::DiskImage => copied_out(),
+        Kind::Kcore => {
+            format!("make a dump of it, and verify that: `kdumpconv {file} OUTPUT`")
+        }
+        Kind::KcoreWithoutAddresses => "crash and drgn read it".to_owned(),
         Kind::Folder => in_folder(input)?,
         Kind::KernelImage | Kind::ElfProgram | Kind::Text => {
             "the dump is another file, usually named vmcore".to_owned()

@@ -14,6 +14,7 @@ use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PageGrid, PageSize, PhysAddr, in_memory};
 
 mod impossible;
+mod kcore;
 pub(crate) mod memory;
 mod other_cores;
 pub(crate) mod overlap;
@@ -61,6 +62,7 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
     let early = if input.is_sequential() { stream::HEAD_BYTES as u64 } else { u64::MAX };
     let sections = Sections::read(&*input, &header, early);
     let order = header.byte_order;
+    kcore::add_addresses(&header, &mut segments, input.is_live())?;
     let places = segments
         .iter()
         .filter(|segment| segment.p_type == PT_NOTE)
@@ -97,7 +99,11 @@ pub(crate) fn open(input: Input, options: &OpenOptions) -> Result<Dump> {
         });
     }
     warnings.extend(other_cores::process_warning(&segments, &notes));
-    warnings.extend(impossible::without_memory(&segments));
+    if input.is_live() {
+        warnings.push("the memory of the running kernel changes while it is read: what is read is of no single moment".to_owned());
+    } else {
+        warnings.extend(impossible::without_memory(&segments));
+    }
     warnings.extend(sections.warning(&segments));
     let is_marked_incomplete = Architecture::marks_incomplete(&header);
     if is_marked_incomplete {

@@ -241,7 +241,7 @@ fn contents(summary: &Summary, screen: &mut Screen) {
         Some(file) => {
             format!("{}, {:.1} % of {memory} of memory", size(file), percent(file, bytes.memory))
         }
-        None => format!("a stream, {memory} of memory"),
+        None => format!("unknown, {memory} of memory"),
     };
     screen.line("Size", file);
     match &summary.file {
