@@ -50,6 +50,9 @@ pub enum UnsupportedKind {
     /// `multifd`).
     #[error("a QEMU migration stream whose pages went through other channels (multifd)")]
     QemuMultifd,
+    /// One of the other channels of a migration of QEMU (capability `multifd`).
+    #[error("a channel of a QEMU migration that carries pages alone (multifd)")]
+    QemuChannel,
     /// A migration stream of QEMU whose memory remains in shared files (capability
     /// `x-ignore-shared`).
     #[error("a QEMU migration stream without the memory in shared files (x-ignore-shared)")]
@@ -57,9 +60,9 @@ pub enum UnsupportedKind {
     /// A migration stream of QEMU that became postcopy: its destination fetched the rest of memory.
     #[error("a QEMU migration stream without the memory that its destination fetched (postcopy)")]
     QemuPostcopy,
-    /// A file of `virsh save`.
-    #[error("a saved guest of libvirt")]
-    LibvirtSave,
+    /// A file of `virsh save`, compressed with lzop.
+    #[error("a saved guest of libvirt, compressed with lzop")]
+    LibvirtLzop,
     /// The state of a VMware guest (.vmss, .vmsn) whose memory is compressed.
     #[error("the state of a VMware guest whose memory is compressed")]
     VmwareCompressed,

@@ -7,8 +7,11 @@
 //! | Xen's core | an ELF core without program headers, see [`xen`](super::xen) |
 //! | AVML | a little-endian `uint` 0x4c4d5641 (avml's `src/image.rs`) |
 //! | QEMU | `QEMU_VM_FILE_MAGIC`, big-endian (QEMU's `migration/savevm.h`) |
+//! | libvirt | `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL`, see [`libvirt`](super::libvirt) |
 
 use std::fmt;
+
+use crate::format::{libvirt, qemu};
 
 /// A kind of file that has the memory of a machine, but is neither an ELF vmcore nor a kdump file.
 ///
@@ -29,6 +32,8 @@ pub enum ImageKind {
     /// A migration stream of QEMU: of `migrate file:`, `savevm`, or `virsh dump` without
     /// `--memory-only`.
     QemuMigration,
+    /// A guest that libvirt saved: its header, then a migration stream of QEMU.
+    LibvirtSave,
 }
 
 impl ImageKind {
@@ -42,6 +47,7 @@ impl ImageKind {
             ImageKind::Xen => "xen",
             ImageKind::Avml => "avml",
             ImageKind::QemuMigration => "qemu-migration",
+            ImageKind::LibvirtSave => "libvirt-save",
         }
     }
 }
@@ -55,6 +61,7 @@ impl fmt::Display for ImageKind {
             ImageKind::Xen => "Xen core",
             ImageKind::Avml => "AVML image",
             ImageKind::QemuMigration => "QEMU migration stream",
+            ImageKind::LibvirtSave => "saved guest of libvirt",
         })
     }
 }
@@ -69,7 +76,9 @@ const SIGNATURES: &[(usize, &[u8], ImageKind)] = &[
     (0, b"\xd2\xba\xd2\xba", ImageKind::Vmware),
     (0, b"\xd0\xbe\xd0\xbe", ImageKind::Vmware),
     (0, b"\xd0\xbe\xd2\xbe", ImageKind::Vmware),
-    (0, b"QEVM", ImageKind::QemuMigration),
+    (0, &qemu::MAGIC, ImageKind::QemuMigration),
+    (0, libvirt::MAGIC, ImageKind::LibvirtSave),
+    (0, libvirt::MAGIC_PARTIAL, ImageKind::LibvirtSave),
 ];
 
 /// The kind of image that begins with `first`. Raw memory has nothing to be recognised by.

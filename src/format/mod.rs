@@ -14,6 +14,7 @@
 //! | [`flattened`] | the stream that carries a kdump file through a pipe |
 //! | [`lime`] | the header of a range in a LiME or AVML image |
 //! | [`avml`] | the stream of a range that AVML compressed |
+//! | [`libvirt`] | libvirt's header of a saved guest |
 //! | [`qemu`] | sections and records of QEMU's migration stream |
 //! | [`dump_level`] | the bits that say which pages a dump excludes |
 //! | [`wire`] | word size, alignment and byte order of the crashed kernel's structs |
@@ -42,6 +43,7 @@ mod error;
 pub mod flattened;
 mod image_kinds;
 pub mod kdump;
+pub mod libvirt;
 pub mod lime;
 mod other_kinds;
 pub mod qemu;

@@ -2,7 +2,6 @@
 //!
 //! | kind | where its signature is defined |
 //! |---|---|
-//! | libvirt | `QEMU_SAVE_MAGIC`, `QEMU_SAVE_PARTIAL` |
 //! | Xen | `XC_SAVE_SIGNATURE`, xl's `savefileheader_magic`, `XC_CORE_MAGIC` and `XC_CORE_MAGIC_HVM` |
 //! | LKCD, s390 | `DUMP_MAGIC_NUMBER`, `DUMP_MAGIC_LIVE` and `DUMP_MAGIC_S390` of LKCD, in the dump's byte order |
 //! | sadump | `SADUMP_SIGNATURE`; after the first block on backup media |
@@ -15,8 +14,8 @@
 
 use crate::error::UnsupportedKind;
 use UnsupportedKind::{
-    Bzip2, DiskImage, Diskdump, Gzip, Hibernation, HypervState, KernelImage, LibvirtSave, Lkcd,
-    Lz4, Lzip, Lzop, Minidump, Qcow2, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmDump,
+    Bzip2, DiskImage, Diskdump, Gzip, Hibernation, HypervState, KernelImage, Lkcd, Lz4, Lzip, Lzop,
+    Minidump, Qcow2, QemuChannel, S390Dump, Sadump, SevenZip, Tar, VirtualBoxState, VmDump,
     WindowsDump, XenCore, XenSave, Xz, Zip, Zstd,
 };
 
@@ -41,8 +40,7 @@ const SIGNATURES: &[(usize, &[u8], UnsupportedKind)] = &[
     (0, b"7z\xbc\xaf\x27\x1c", SevenZip),
     (0, b"PK\x03\x04", Zip),
     (257, b"ustar", Tar),
-    (0, b"LibvirtQemudSave", LibvirtSave),
-    (0, b"LibvirtQemudPart", LibvirtSave),
+    (0, b"\x11\x22\x33\x44\0\0\0\x01", QemuChannel),
     (0, b"\x7fVirtualBox SavedState", VirtualBoxState),
     (0, b"LinuxGuestRecord", XenSave),
     (0, b"Xen saved domain", XenSave),

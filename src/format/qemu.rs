@@ -42,7 +42,7 @@
 //! Sources: QEMU's `docs/devel/migration/main.rst` and `mapped-ram.rst`, `migration/savevm.c`, `ram.c`,
 //! `qemu-file.c`.
 
-use crate::format::wire::ByteOrder::{self, Big};
+use crate::format::wire::ByteOrder::Big;
 
 /// The first bytes.
 pub const MAGIC: [u8; 4] = *b"QEVM";
@@ -232,68 +232,5 @@ impl MappedBlock {
     #[must_use]
     pub fn bitmap_bytes(pages: u64) -> u64 {
         pages.div_ceil(64) * 8
-    }
-}
-
-/// A segment register or a descriptor table, as [`CpuState`] has it (`QEMUCPUSegment`):
-///
-/// ```text
-/// selector u32 | limit u32 | flags u32 | padding u32 | base u64
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CpuSegment {
-    /// The selector.
-    pub selector: u32,
-    /// The limit.
-    pub limit: u32,
-    /// The second word of the descriptor.
-    pub flags: u32,
-    /// The address.
-    pub base: u64,
-}
-
-/// The descriptor of the note `QEMU` of x86 (`QEMUCPUState` of `target/i386/arch_dump.c`), little-endian:
-///
-/// ```text
-/// version u32, 1 | size u32, 440
-/// rax rbx rcx rdx rsi rdi rsp rbp r8..r15 rip rflags, u64 each
-/// cs ds es fs gs ss ldt tr gdt idt, segments
-/// cr0..cr4 | kernel_gs_base, u64 each
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CpuState {
-    /// From `rax` to `rflags`.
-    pub registers: Vec<u64>,
-    /// From `cs` to `idt`.
-    pub segments: Vec<CpuSegment>,
-    /// `cr`.
-    pub control: [u64; 5],
-    /// The base of GS that `swapgs` exchanges.
-    pub kernel_gs_base: u64,
-}
-
-impl CpuState {
-    /// Bytes of the descriptor.
-    pub const BYTES: u32 = 440;
-
-    /// The descriptor.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let order = ByteOrder::Little;
-        let mut bytes = [order.encode_u32(1), order.encode_u32(Self::BYTES)].concat();
-        let mut put = |value: u64| {
-            let mut word = [0; 8];
-            order.write_uint(&mut word, value);
-            bytes.extend(word);
-        };
-        self.registers.iter().for_each(|value| put(*value));
-        for CpuSegment { selector, limit, flags, base } in &self.segments {
-            put(u64::from(*selector) | u64::from(*limit) << 32);
-            put(u64::from(*flags));
-            put(*base);
-        }
-        self.control.iter().for_each(|value| put(*value));
-        put(self.kernel_gs_base);
-        bytes
     }
 }

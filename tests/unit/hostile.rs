@@ -118,6 +118,13 @@ proptest! {
     }
 
     #[test]
+    fn memory_of_a_migration_stream_of_any_bytes_is_the_same_however_it_is_read(
+        bytes in inputs("qemu")
+    ) {
+        target("qemu")(&bytes.0);
+    }
+
+    #[test]
     fn a_stored_page_of_any_bytes_decodes_as_in_other_decoders(bytes in inputs("decode")) {
         target("decode")(&bytes.0);
     }

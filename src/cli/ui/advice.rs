@@ -80,6 +80,11 @@ fn unpacking(container: &Container, file: Option<&str>) -> String {
         Container::Compressed(Compression::Xz) => "xz -dc",
         Container::Compressed(Compression::Bzip2) => "bzip2 -dc",
         Container::Compressed(Compression::Lz4) => "lz4 -dc",
+        Container::Libvirt { stream_offset } => {
+            return format!("tail -c +{} {}", stream_offset + 1, file.unwrap_or_default())
+                .trim_end()
+                .to_owned();
+        }
         Container::Tar { entry } => {
             return format!("tar -xOf {} {}", file.unwrap_or("-"), word(entry));
         }
@@ -224,7 +229,11 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
         Kind::Lzop => unpack("lzop -dc"),
         Kind::Lzip => unpack("lzip -dc"),
         Kind::SevenZip => format!("if it holds one file, {}", unpack("7z x -so")),
-        Kind::QemuXbzrle | Kind::QemuCompressed | Kind::QemuMultifd | Kind::QemuPostcopy => {
+        Kind::QemuXbzrle
+        | Kind::QemuCompressed
+        | Kind::QemuMultifd
+        | Kind::QemuChannel
+        | Kind::QemuPostcopy => {
             format!(
                 "turn this capability off and migrate to a file again, or dump the guest: {dump_instead}, or dump-guest-memory in QEMU's monitor"
             )
@@ -233,7 +242,7 @@ fn for_kind(kind: UnsupportedKind, input: Option<&Path>) -> Option<String> {
             "the file behind the guest's RAM (mem-path) is its memory: use --layout qemu MEM-PATH"
                 .to_owned()
         }
-        Kind::LibvirtSave => {
+        Kind::LibvirtLzop => {
             format!("restore the guest (`virsh restore {file}`) and dump it: {dump_instead}")
         }
         Kind::VmwareCompressed => "VMware's vmss2core makes a core of it".to_owned(),

@@ -108,8 +108,7 @@ impl Image {
     pub(crate) fn with_cpus(mut self, cpus: &[X86_64Cpu]) -> Self {
         if cpus.iter().any(X86_64Cpu::is_64bit) {
             self.machine = Some(Machine { arch: Architecture::X86_64, order: ByteOrder::Little });
-            let notes = (0..).zip(cpus).flat_map(|(number, cpu)| cpu.notes(number));
-            self.notes.extend(notes);
+            self.notes.extend(X86_64Cpu::notes_of(cpus));
         } else if !cpus.is_empty() {
             self.warnings.push(
                 "the registers of the CPUs are not read: they are of a 32-bit kernel".to_owned(),
@@ -160,6 +159,7 @@ pub(super) fn read(kind: ImageKind, input: RandomInput) -> Result<Image> {
         ImageKind::Xen => xen::read(input),
         ImageKind::Lime | ImageKind::Avml => lime::read(input),
         ImageKind::QemuMigration => qemu::read(input),
+        ImageKind::LibvirtSave => qemu::libvirt::read(input),
         ImageKind::Raw => raw::read(vec![input], &RawMemory::Guessed),
     }
 }

@@ -71,9 +71,18 @@ impl X86_64Cpu {
         addresses.max().is_some_and(|most| most > u64::from(u32::MAX))
     }
 
-    /// The notes that QEMU writes of CPU `number`, which counts from 0: `NT_PRSTATUS`, whose `pr_pid`
-    /// is the number plus 1, and "QEMU" (target/i386/arch_dump.c).
-    pub(crate) fn notes(&self, number: u32) -> Vec<u8> {
+    /// The notes of all CPUs as QEMU writes them (target/i386/arch_dump.c): of each `NT_PRSTATUS`,
+    /// whose `pr_pid` is the number of the CPU plus 1; then of each "QEMU".
+    pub(crate) fn notes_of(cpus: &[X86_64Cpu]) -> Vec<u8> {
+        let statuses = (0..).zip(cpus).flat_map(|(number, cpu)| cpu.status(number));
+        let states = cpus
+            .iter()
+            .flat_map(|cpu| encode_note("QEMU", 0, &encode(cpu, LAYOUT), ByteOrder::Little));
+        statuses.chain(states).collect()
+    }
+
+    /// `NT_PRSTATUS` of CPU `number`, which counts from 0.
+    fn status(&self, number: u32) -> Vec<u8> {
         // The order of struct user_regs_struct (arch/x86/include/asm/user_64.h). orig_rax is unknown.
         let registers = [
             self.r15,
@@ -107,9 +116,7 @@ impl X86_64Cpu {
         let groups = &[RegisterGroup::Longs(registers.len())];
         let pid = number.saturating_add(1);
         let status = Prstatus { pid, registers: &registers, groups }.encode(LAYOUT);
-        let mut notes = encode_note("CORE", NT_PRSTATUS, &status, ByteOrder::Little);
-        notes.extend(encode_note("QEMU", 0, &encode(self, LAYOUT), ByteOrder::Little));
-        notes
+        encode_note("CORE", NT_PRSTATUS, &status, ByteOrder::Little)
     }
 }
 
@@ -206,9 +213,9 @@ mod tests {
             kernel_gs_base: 6 << 32,
             ..X86_64Cpu::default()
         };
-        let [prstatus, qemu] = descriptors(&cpu.notes(2));
+        let [prstatus, qemu] = descriptors(&X86_64Cpu::notes_of(&[cpu]));
         let pr_reg = |index: usize| long(&prstatus, 112 + 8 * index);
-        assert_eq!(prstatus[32], 3, "pr_pid");
+        assert_eq!((prstatus[32], cpu.status(2)[20 + 32]), (1, 3), "pr_pid");
         assert_eq!([pr_reg(0), pr_reg(10), pr_reg(14), pr_reg(15)], [15, 1, 7, 0]);
         assert_eq!([pr_reg(16), pr_reg(17), pr_reg(18)], [cpu.rip, 0x10, 0x246]);
         assert_eq!([pr_reg(19), pr_reg(20)], [cpu.rsp, 0x18]);

@@ -5,15 +5,17 @@
 //! stream.
 //!
 //! `source` is an input before it is known what it is; `archive` chooses the entry; `tar` and `zip` read
-//! archives. What a dump is, `format` says by its first bytes.
+//! archives, `libvirt` skips a header. What a dump is, `format` says by its first bytes.
 
 mod archive;
+mod libvirt;
 mod source;
 mod tar;
 mod window;
 mod zip;
 
 use crate::error::{Error, Result};
+use crate::format::libvirt::SaveHeader;
 use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
 use crate::input::{Compression, Input};
@@ -29,6 +31,11 @@ const MAX_CONTAINERS: usize = 3;
 pub enum Container {
     /// It is compressed.
     Compressed(Compression),
+    /// It comes after libvirt's header of a saved guest.
+    Libvirt {
+        /// Where what is in it begins.
+        stream_offset: u64,
+    },
     /// It is an entry of a tar archive.
     Tar {
         /// The name of the entry.
@@ -45,12 +52,13 @@ pub enum Container {
 ///
 /// # Errors
 /// [`Error::NotRecognised`] for an archive without a dump, or with more than one, and for too many
-/// containers; [`Error::Read`] if an archive cannot be read.
+/// containers; [`Error::Unsupported`] for one that is not read; [`Error::Read`] if an archive cannot
+/// be read.
 pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
     let mut containers = Vec::new();
     loop {
         let magic = source.first_bytes()?;
-        let Some(kind) = Kind::of(&magic) else { break };
+        let Some(kind) = Kind::of(&magic)? else { break };
         if containers.len() == MAX_CONTAINERS {
             let why = format!("the input is packed more than {MAX_CONTAINERS} times");
             return Err(Error::NotRecognised(why));
@@ -60,6 +68,10 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
             Kind::Compressed(compression) => {
                 let container = Container::Compressed(compression);
                 (source.decompressed(compression, &magic)?, container)
+            }
+            Kind::Libvirt(header) => {
+                let SaveHeader { stream_offset, .. } = header;
+                (libvirt::open(source, header)?, Container::Libvirt { stream_offset })
             }
             Kind::Tar => {
                 let (source, entry) = tar::open(source)?;
@@ -83,18 +95,22 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
 /// The kinds of containers.
 enum Kind {
     Compressed(Compression),
+    Libvirt(SaveHeader),
     Tar,
     Zip,
 }
 
 impl Kind {
     /// That of a file that begins with `magic`, if it is a container.
-    fn of(magic: &[u8]) -> Option<Kind> {
-        match Compression::of(magic) {
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a container that is not read.
+    fn of(magic: &[u8]) -> Result<Option<Kind>> {
+        Ok(match Compression::of(magic) {
             Some(compression) => Some(Kind::Compressed(compression)),
             None if tar::is_tar(magic) => Some(Kind::Tar),
             None if zip::is_zip(magic) => Some(Kind::Zip),
-            None => None,
-        }
+            None => libvirt::header(magic)?.map(Kind::Libvirt),
+        })
     }
 }

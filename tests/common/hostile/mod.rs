@@ -25,6 +25,7 @@ pub mod flattened;
 pub mod guests;
 pub mod kdump;
 pub mod notes;
+pub mod qemu;
 pub mod seeds;
 mod seeds_log;
 pub mod selection;
@@ -48,7 +49,7 @@ use kdumpconv::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("btf", btf::check),
     ("containers", containers::check),
     ("decode", decode::check),
@@ -57,6 +58,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("flattened", flattened::check),
     ("kdump", kdump::check),
     ("notes", notes::check),
+    ("qemu", qemu::check),
     ("selection", selection::check),
     ("tasks", tasks::check),
     ("vmcoreinfo", vmcoreinfo::check),

@@ -11,6 +11,7 @@ use support::kdump_pages::codec;
 use support::kdump_writer::{KdumpWriter, pack};
 use support::model::Model;
 use support::notes::Note;
+use support::qemu::{Records, Stream, libvirt_header};
 use support::segments::{Load, NO_PADDR};
 use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
@@ -37,6 +38,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "flattened" => streams(),
         "kdump" => dumps(),
         "notes" => note_areas(),
+        "qemu" => guests(),
         "selection" => selection::seeds(),
         "tasks" => edits_of_tasks(),
         "vmcoreinfo" => infos(),
@@ -44,6 +46,37 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "xen" => vec![guests::xen_core()],
         _ => panic!("no target {target}"),
     }
+}
+
+/// Migration streams of a small guest: pages in order, again and of one byte; mapped memory; a device
+/// of unknown content; the state of a CPU.
+fn guests() -> Vec<Vec<u8>> {
+    let page = |byte| vec![byte; 4096];
+    let list = Records::new().blocks(&[("pc.ram", 4 * 4096), ("vga.vram", 4096)]).eos();
+    let first = Records::new().page(Some("pc.ram"), 0, &page(1)).page(None, 4096, &page(2));
+    let second = Records::new().fill(Some("pc.ram"), 8192, 0).page(None, 4096, &page(3));
+    let description = r#"{"page_size": 4096, "devices": [{"name": "cpu", "instance_id": 0,
+        "fields": [{"name": "env.gpr", "array_len": 32, "size": 8}, {"name": "env.pc", "size": 8},
+        {"name": "env.mhartid", "size": 8}]}]}"#;
+    let plain = Stream::new()
+        .configuration("pc-q35-9.2", &[])
+        .start(1, "spapr/htab", 1, &[7; 20])
+        .start(2, "ram", 4, &list)
+        .part(2, &first.eos())
+        .end(2, &second.eos())
+        .full(3, "cpu", 0, 10, &[3; 34 * 8])
+        .eof(Some(description));
+    let capability = b"\0\0\0\x01\x0amapped-ram".to_vec();
+    let mapped = Stream::new()
+        .configuration("virt-10.0", &[("configuration/capabilities", capability)])
+        .raw(b"\x01\0\0\0\x02\x03ram\0\0\0\0\0\0\0\x04")
+        .mapped_blocks(1024, 64, &[("mach-virt.ram", vec![Some(vec![5; 1024]), None])])
+        .raw(&Records::new().eos())
+        .raw(b"\x7e\0\0\0\x02")
+        .end(2, &Records::new().eos())
+        .eof(None);
+    let saved = [&libvirt_header(false, true, 2, 0, "<domain/>"), plain.bytes()].concat();
+    vec![plain.bytes().to_vec(), mapped.bytes().to_vec(), saved]
 }
 
 /// Tar archives of a small file and a small core: plain, with a long name, sparse, packed.

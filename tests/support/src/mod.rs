@@ -29,6 +29,7 @@ pub mod mm;
 pub mod model;
 pub mod notes;
 pub mod printk;
+pub mod qemu;
 pub mod sample;
 pub mod segments;
 pub mod split_set;

@@ -3,8 +3,7 @@
 use crate::dump::image::Machine;
 use crate::dump::image::qemu::devices::DeviceState;
 use crate::format::elf::RegisterGroup::{self, Ints, Longs};
-use crate::format::elf::{NT_PRSTATUS, Prstatus, encode_note};
-use crate::format::qemu::{CpuSegment, CpuState};
+use crate::format::elf::{NT_PRSTATUS, Prstatus, SegmentRegister, X86_64Cpu, encode_note};
 use crate::format::wire::ByteOrder::{Big, Little};
 use crate::kernel::arch::Architecture;
 
@@ -45,10 +44,8 @@ pub(super) fn machine(cpus: &[DeviceState]) -> Option<Machine> {
         (Architecture::S390x, Big)
     } else if is_64bit("env.CSR_CRMD") {
         (Architecture::LoongArch64, Little)
-    } else if is_64bit("env.nip") {
-        // MSR_LE.
-        (Architecture::Ppc64, if number("env.msr")? & 1 == 0 { Big } else { Little })
     } else {
+        // Of ppc64 the byte order of the CPU need not be that of the kernel, which VMCOREINFO tells.
         return None;
     };
     Some(Machine { arch, order })
@@ -57,29 +54,7 @@ pub(super) fn machine(cpus: &[DeviceState]) -> Option<Machine> {
 /// The registers of `elf_gregset_t` in their order, and its layout, for the architectures whose
 /// registers are read.
 fn registers(arch: Architecture) -> Option<(Vec<Register>, &'static [RegisterGroup])> {
-    // The numbers of env.segs: ES, CS, SS, DS, FS, GS.
-    let selector = |segment| Field("env.segs.selector", segment);
-    let base = |segment| Field("env.segs.base", segment);
-    let regs = |index| Field("env.regs", index);
     Some(match arch {
-        Architecture::X86_64 => {
-            let general = [15, 14, 13, 12, 5, 3, 11, 10, 9, 8, 0, 1, 2, 6, 7].map(regs);
-            let rest = [
-                Zero,
-                Field("env.eip", 0),
-                selector(1),
-                Field("env.eflags", 0),
-                regs(4),
-                selector(2),
-                base(4),
-                base(5),
-                selector(3),
-                selector(0),
-                selector(4),
-                selector(5),
-            ];
-            (general.into_iter().chain(rest).collect(), &[Longs(27)])
-        }
         Architecture::Aarch64 => {
             let rest = [Field("env.pc", 0), Field("cpsr", 0)];
             (all("env.xregs", 0..32).chain(rest).collect(), &[Longs(34)])
@@ -105,6 +80,10 @@ fn registers(arch: Architecture) -> Option<(Vec<Register>, &'static [RegisterGro
 /// are not known. QEMU numbers the processes that run on them: CPU 0 runs process 1.
 pub(super) fn notes(cpus: &[DeviceState], machine: Machine) -> Option<Vec<u8>> {
     let Machine { arch, order } = machine;
+    if arch == Architecture::X86_64 {
+        let cpus = cpus.iter().map(of_x86_64).collect::<Option<Vec<_>>>()?;
+        return Some(X86_64Cpu::notes_of(&cpus));
+    }
     let (registers, groups) = registers(arch)?;
     let layout = arch.layout(order);
     let mut notes = Vec::new();
@@ -119,38 +98,56 @@ pub(super) fn notes(cpus: &[DeviceState], machine: Machine) -> Option<Vec<u8>> {
         status.check(layout).ok()?;
         notes.extend(encode_note("CORE", NT_PRSTATUS, &status.encode(layout), order));
     }
-    if arch == Architecture::X86_64 {
-        for cpu in cpus {
-            notes.extend(encode_note("QEMU", 0, &state(cpu)?.encode(), Little));
-        }
-    }
     Some(notes)
 }
 
-/// What only QEMU's own note has: crash needs the control registers of it.
-fn state(cpu: &DeviceState) -> Option<CpuState> {
+/// The registers of a CPU of x86_64, whose fields `vmstate_x86_cpu` of QEMU's `target/i386/machine.c`
+/// lists.
+fn of_x86_64(cpu: &DeviceState) -> Option<X86_64Cpu> {
     let number = |field| cpu.number(field, 0);
+    let regs = |index| cpu.number("env.regs", index);
     let segment = |name: &str, index| {
         let part = |part: &str| cpu.number(&format!("{name}.{part}"), index);
         let word = |of: &str| u32::try_from(part(of)?).ok();
-        Some(CpuSegment {
+        Some(SegmentRegister {
             selector: word("selector")?,
             limit: word("limit")?,
             flags: word("flags")?,
             base: part("base")?,
         })
     };
-    let regs = |index| cpu.number("env.regs", index);
-    // The struct has rsi, rdi, rsp, rbp; and cs, ds, es, fs, gs, ss.
-    let general = [0, 3, 1, 2, 6, 7, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
-    let mut registers = general.into_iter().map(regs).collect::<Option<Vec<u64>>>()?;
-    registers.extend([number("env.eip")?, number("env.eflags")?]);
-    let of_segs = [1, 3, 0, 4, 5, 2].into_iter().map(|index| segment("env.segs", index));
-    let tables = ["env.ldt", "env.tr", "env.gdt", "env.idt"].into_iter().map(|it| segment(it, 0));
-    Some(CpuState {
-        registers,
-        segments: of_segs.chain(tables).collect::<Option<_>>()?,
-        control: [
+    let segs = |index| segment("env.segs", index);
+    let table = |name| segment(name, 0);
+    Some(X86_64Cpu {
+        rax: regs(0)?,
+        rcx: regs(1)?,
+        rdx: regs(2)?,
+        rbx: regs(3)?,
+        rsp: regs(4)?,
+        rbp: regs(5)?,
+        rsi: regs(6)?,
+        rdi: regs(7)?,
+        r8: regs(8)?,
+        r9: regs(9)?,
+        r10: regs(10)?,
+        r11: regs(11)?,
+        r12: regs(12)?,
+        r13: regs(13)?,
+        r14: regs(14)?,
+        r15: regs(15)?,
+        rip: number("env.eip")?,
+        rflags: number("env.eflags")?,
+        es: segs(0)?,
+        cs: segs(1)?,
+        ss: segs(2)?,
+        ds: segs(3)?,
+        fs: segs(4)?,
+        gs: segs(5)?,
+        ldt: table("env.ldt")?,
+        tr: table("env.tr")?,
+        gdt: table("env.gdt")?,
+        idt: table("env.idt")?,
+        cr: [
             number("env.cr[0]")?,
             0,
             number("env.cr[2]")?,

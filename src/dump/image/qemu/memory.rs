@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::dump::image::qemu::pages::{BlockPages, Piece, Place};
 use crate::input::{RandomInput, ReadAt, read_full};
 use crate::pages::ranges::append;
-use crate::pages::{FileRange, Span, at_most, in_memory};
+use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
 /// Blocks begin at multiples of this in the view: the largest page that a guest has.
 const ALIGNMENT: u64 = 64 << 10;
@@ -54,12 +54,11 @@ impl StreamMemory {
         self.blocks.iter().map(move |entry| (placed(entry), &entry.1))
     }
 
-    /// The parts of `range`, within one block, whose bytes arrived.
-    pub(super) fn arrived(&self, range: FileRange) -> Vec<FileRange> {
+    /// The parts of the view whose pages arrived, ascending.
+    pub(super) fn arrived(&self) -> Vec<FileRange> {
         let mut arrived = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let Some((_, piece, bytes)) = self.piece_at(at.get(), range.end - at) else { break };
+        let mut at = FileOffset::ZERO;
+        while let Some((_, piece, bytes)) = self.piece_at(at.get(), self.size - at.get()) {
             if piece.place.is_some() {
                 append(&mut arrived, Span::of(at, bytes));
             }
@@ -89,7 +88,7 @@ impl StreamMemory {
         };
         let (buf, _) = buf.split_at_mut(at_most(bytes, buf.len()));
         match piece.place {
-            // What was never sent is 0 at the destination.
+            // No layout has them.
             None => buf.fill(0),
             Some(Place::Fill(byte)) => buf.fill(byte),
             Some(Place::File(at)) => {

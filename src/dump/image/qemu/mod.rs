@@ -3,12 +3,13 @@
 //!
 //! `stream` walks the sections, `ram` reads the records of memory in them, and `pages` is the index
 //! that they end in. `memory` shows it as bytes, and `placement` says where in physical memory those
-//! are. `devices` finds the state of devices, and `cpu` makes notes of the CPUs' registers. How records
-//! are laid out belongs in `format::qemu`.
+//! are. `devices` finds the state of devices, and `cpu` makes notes of the CPUs' registers; `libvirt` skips a
+//! header. How records are laid out belongs in `format::qemu`.
 
 mod cpu;
 mod cursor;
 mod devices;
+pub(super) mod libvirt;
 mod memory;
 mod pages;
 mod placement;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 use crate::dump::image::qemu::devices::{Description, DeviceState};
 use crate::dump::image::qemu::memory::StreamMemory;
-use crate::dump::image::qemu::placement::{NamedBlock, Placement};
+use crate::dump::image::qemu::placement::{Layouts, NamedBlock, Placement};
 use crate::dump::image::{Image, ImageLayout, ImageRange, Machine};
 use crate::error::{Error, Result};
 use crate::format::{ImageKind, qemu};
-use crate::input::{RandomInput, ReadAt};
-use crate::pages::{FileOffset, Span};
+use crate::input::{RandomInput, ReadAt, read_full};
+use crate::pages::ranges::{within, without};
+use crate::pages::{FileRange, Span};
 
 /// The device that has the CMOS of a PC.
 const CLOCK: &str = "mc146818rtc";
@@ -64,7 +66,7 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
                 clock: states(CLOCK).map_err(failed())?.into_iter().next(),
             }
         }
-        (None, Some(_)) if !ends(&**input) => {
+        (None, Some(_)) if !ends(&**input, stream.has_footers) => {
             faults.push(
                 "the stream is cut off in the state of the devices: registers are not read"
                     .to_owned(),
@@ -91,12 +93,20 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
         NamedBlock { name, range }
     });
     let placement = Placement::new(blocks);
-    let mut layouts = placement.layouts(stream.machine.as_deref(), cmos);
-    if stream.devices_at.is_none() {
-        let of_one = layouts.of_one.iter_mut().map(|(_, layout)| layout);
-        for layout in layouts.of_any.iter_mut().chain(of_one) {
-            *layout = without_missing(layout, &memory);
-        }
+    let Layouts { mut of_any, mut of_one, are_guesses } =
+        placement.layouts(stream.machine.as_deref(), cmos);
+    let arrived = memory.arrived();
+    // Where nothing is: after the end of the view.
+    let nowhere = stream.devices_at.is_none().then_some(memory.size().unwrap_or_default());
+    let unsent = of_any.first().map_or(0, |layout| unsent_bytes(layout, &arrived));
+    if unsent > 0 && nowhere.is_none() {
+        let kibibytes = unsent >> 10;
+        warnings.push(format!(
+            "{kibibytes} KiB of RAM were never sent: the guest had given them back, or said that they are free"
+        ));
+    }
+    for layout in of_any.iter_mut().chain(of_one.iter_mut().map(|(_, layout)| layout)) {
+        *layout = of_arrived(layout, &arrived, nowhere);
     }
     warnings.extend(placement.unplaced.iter().map(|NamedBlock { name, range }| {
         let mebibytes = range.len() >> 20;
@@ -108,9 +118,9 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
     let file_bytes = input.size().unwrap_or_default();
     let image = Image { file_bytes, ..Image::new(kind, bytes, Vec::new()) };
     Ok(Image {
-        layouts: layouts.of_any,
-        layouts_of: layouts.of_one,
-        is_guessed: layouts.are_guesses,
+        layouts: of_any,
+        layouts_of: of_one,
+        is_guessed: are_guesses,
         machine,
         notes: notes.unwrap_or_default(),
         warnings,
@@ -130,28 +140,42 @@ fn no_registers(is_described: bool, cpus: &[DeviceState], machine: Option<Machin
     format!("registers are not read: {why}")
 }
 
-/// Whether a stream without description ends with its last section.
-fn ends(input: &dyn ReadAt) -> bool {
-    let mut last = [1];
-    let at = input.size().and_then(|size| size.checked_sub(1));
-    at.is_some_and(|at| matches!(input.read_at(&mut last, at), Ok(1))) && last == [0]
+/// Whether a stream without description ends with its last section, after a footer if there are any.
+fn ends(input: &dyn ReadAt, has_footers: bool) -> bool {
+    let mut last = [0; 1 + qemu::WORD_BYTES + 1];
+    let at = input.size().and_then(|size| size.checked_sub(last.len() as u64));
+    let is_read = at.is_some_and(|at| read_full(input, &mut last, at).is_ok());
+    is_read && matches!(last, [footer, .., 0] if !has_footers || footer == qemu::FOOTER)
 }
 
-/// A layout of memory that is not all there: what never arrived is placed after the end of the view,
-/// where nothing is.
-fn without_missing(layout: &ImageLayout, memory: &StreamMemory) -> ImageLayout {
+/// How many bytes of a layout did not arrive.
+fn unsent_bytes(layout: &ImageLayout, arrived: &[FileRange]) -> u64 {
+    let unsent = layout.iter().map(|range| {
+        range.addresses.len() - within(arrived, in_view(range)).map(|part| part.len()).sum::<u64>()
+    });
+    unsent.sum()
+}
+
+fn in_view(range: &ImageRange) -> FileRange {
+    Span::of(range.offset, range.addresses.len())
+}
+
+/// The parts of a layout that arrived. Of memory that is cut off the others are placed at offset
+/// `nowhere` and after it, where they are missing; a complete stream has all that the guest had.
+fn of_arrived(layout: &ImageLayout, arrived: &[FileRange], nowhere: Option<u64>) -> ImageLayout {
     let mut parts = Vec::new();
-    let end = FileOffset::new(memory.size().unwrap_or_default());
     for range in layout {
-        let all = Span::of(range.offset, range.addresses.len());
-        let part = |part: Span<FileOffset>, offset| {
+        let all = in_view(range);
+        let part = |part: FileRange, offset| {
             let start = range.addresses.start + (part.start - all.start);
             ImageRange { addresses: Span::of(start, part.len()), offset }
         };
-        let arrived = memory.arrived(all);
-        let missing = crate::pages::ranges::without(vec![all], &arrived);
-        parts.extend(arrived.iter().map(|here| part(*here, here.start)));
-        parts.extend(missing.iter().map(|gone| part(*gone, end + gone.start.get())));
+        let there: Vec<FileRange> = within(arrived, all).collect();
+        parts.extend(there.iter().map(|here| part(*here, here.start)));
+        let unsent = nowhere.map(|nowhere| (nowhere, without(vec![all], &there)));
+        parts.extend(unsent.into_iter().flat_map(|(nowhere, unsent)| {
+            unsent.into_iter().map(move |gone| part(gone, gone.start + nowhere))
+        }));
     }
     parts.sort_by_key(|range| range.addresses.start);
     parts

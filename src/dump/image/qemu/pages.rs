@@ -231,25 +231,29 @@ impl Runs {
 
 impl MappedPages {
     fn piece(&self, page: u64, most: u64) -> Piece {
-        let is_stored = self.is_stored(page);
-        let pages =
-            (page..page.saturating_add(most)).take_while(|p| self.is_stored(*p) == is_stored);
-        let pages = pages.count() as u64;
         let page_bytes = self.page_bytes;
         let piece = |pages, place| Piece { pages, place, page_bytes, stride: page_bytes };
+        let (is_stored, pages) = self.alike(page, most);
         if !is_stored {
             return piece(pages, Some(Place::Fill(0)));
         }
-        let offset = self.offset + page * self.page_bytes;
-        match self.file_bytes.saturating_sub(offset) / self.page_bytes {
-            0 => piece(pages, None),
-            there => piece(pages.min(there), Some(Place::File(offset))),
+        let offset = page.checked_mul(page_bytes).and_then(|skip| self.offset.checked_add(skip));
+        let left = offset.and_then(|offset| Some((offset, self.file_bytes.checked_sub(offset)?)));
+        match left.map(|(offset, left)| (offset, left / page_bytes)) {
+            None | Some((_, 0)) => piece(pages, None),
+            Some((offset, there)) => piece(pages.min(there), Some(Place::File(offset))),
         }
     }
 
-    fn is_stored(&self, page: u64) -> bool {
-        let Some(bitmap) = &self.bitmap else { return true };
-        let byte = usize::try_from(page / 8).ok().and_then(|at| bitmap.get(at));
-        byte.is_some_and(|byte| byte & (1 << (page % 8)) != 0)
+    /// Whether a page is in the file, and how many from there on are like it, but at most `most`.
+    fn alike(&self, page: u64, most: u64) -> (bool, u64) {
+        let Some(bitmap) = &self.bitmap else { return (true, most) };
+        let is_stored = |page: u64| {
+            let byte = usize::try_from(page / 8).ok().and_then(|at| bitmap.get(at));
+            byte.map(|byte| byte & (1 << (page % 8)) != 0)
+        };
+        let Some(first) = is_stored(page) else { return (false, most) };
+        let alike = (page..page.saturating_add(most)).take_while(|p| is_stored(*p) == Some(first));
+        (first, alike.count() as u64)
     }
 }
