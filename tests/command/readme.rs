@@ -9,7 +9,7 @@ const FIXTURES: &str = include_str!("../../src/fixtures/mod.rs");
 
 /// What each code block of the README is, by its section, its language and its first word; and who
 /// runs it.
-const BLOCKS: [(&str, &str, &str, &str); 8] = [
+const BLOCKS: [(&str, &str, &str, &str); 7] = [
     ("kdumpconv", "", "$", "tests/peers/readme.rs"),
     ("Quick start", "sh", "cargo", ".ci/run"),
     ("Recipes", "sh", "kdumpconv", "tests/peers/readme.rs"),
@@ -17,7 +17,6 @@ const BLOCKS: [(&str, &str, &str, &str); 8] = [
     ("In the kdump hook", "", "PATH=/usr/libexec/kdumpconv:$PATH", "tests/dropin/run"),
     ("In the kdump hook", "", "add_dracutmodules+=\"", "tests/dropin/run"),
     ("Fixtures for your tests", "rust", "use", "tests/command/readme.rs"),
-    ("Fixtures for your tests", "python", "import", "tests/peers/readme.rs"),
 ];
 
 /// The documents, by their paths from the top.

@@ -118,17 +118,19 @@ fn every_recipe_works() {
 }
 
 #[test]
-fn the_python_example_of_the_readme_makes_a_fixture_that_libkdumpfile_opens() {
+fn the_python_example_makes_a_fixture_that_libkdumpfile_opens() {
+    let drgn = need!(python("drgn"));
     let kdumpfile = need!(python("kdumpfile"));
     let folder = Folder::new();
+    std::fs::write(folder.file("fixture.py"), block(FIXTURES, "python")).unwrap();
+    script(&folder, &drgn).succeeded();
     let check = "
 import kdumpfile
 dump = kdumpfile.kdumpfile(file='fixture.kdump')
 assert bytes(dump.read(kdumpfile.KDUMP_MACHPHYSADDR, 0x3000, 6)) == b'hello\\0'
 ";
-    std::fs::write(folder.file("fixture.py"), block(README, "python").to_owned() + check).unwrap();
+    std::fs::write(folder.file("fixture.py"), check).unwrap();
     script(&folder, &kdumpfile).succeeded();
-    assert_eq!(std::fs::metadata(folder.file("tiny.vmcore")).unwrap().len(), 4096 + (1 << 20));
 }
 
 #[test]

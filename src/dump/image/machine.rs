@@ -71,14 +71,17 @@ struct Text {
 }
 
 impl<'a> Search<'a> {
-    /// A search in `image`, whose bytes are `bytes`, for a `known` machine or any.
+    /// A search in `image`, whose bytes are `bytes`. The machine of `options` is tried alone, that of
+    /// the image first: it may be one in which a CPU has not yet begun to run the kernel.
     pub(super) fn new(
         image: &'a Image,
         bytes: &'a Arc<RandomInput>,
         options: &'a OpenOptions,
-        known: Option<Machine>,
     ) -> Self {
-        let machines = known.map_or(KNOWN.to_vec(), |known| vec![known]);
+        let machines = match options.machine {
+            Some(machine) => vec![machine],
+            None => image.machine.into_iter().chain(KNOWN).collect(),
+        };
         Search { image, bytes, options, machines }
     }
 

@@ -198,15 +198,19 @@ pub(super) fn open(
         return Err(Error::Damaged { what: format!("the {}", image.kind), offset: 0, why });
     }
     let bytes = Arc::new(std::mem::replace(&mut image.bytes, Vec::new().into()));
-    let known = options.machine.or(image.machine);
-    let found = Search::new(&image, &bytes, options, known).run(cancel, progress)?;
+    let found = Search::new(&image, &bytes, options).run(cancel, progress)?;
     let is_proved = matches!(found.vmcoreinfo, Some((_, Proof::Proved)));
     if image.is_guessed && !is_proved {
         return Err(Error::UnknownPlace);
     }
     let Image { kind, file_bytes, mut notes, mut warnings, faults, .. } = image;
-    let machine =
-        known.or(found.machine).ok_or(Error::UnknownMachine { image: kind.to_string() })?;
+    let proved = found.machine.filter(|_| is_proved);
+    let machine = options.machine.or(proved).or(image.machine).or(found.machine);
+    let machine = machine.ok_or(Error::UnknownMachine { image: kind.to_string() })?;
+    if image.machine.is_some_and(|named| named != machine) && !notes.is_empty() {
+        notes.clear();
+        warnings.push("the registers are not kept: they are those of another machine".to_owned());
+    }
     match found.vmcoreinfo {
         Some((text, proof)) if options.vmcoreinfo.is_none() => {
             warnings.extend(proof.why_not().map(|why| {
