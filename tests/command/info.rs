@@ -104,6 +104,7 @@ fn json_has_everything_by_stable_names() {
             "dump_level",
             "elf",
             "eraseinfo_bytes",
+            "image",
             "input",
             "kdump",
             "kernel",
