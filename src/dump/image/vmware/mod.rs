@@ -76,18 +76,19 @@ pub(in crate::dump) fn read(input: RandomInput, mut others: Vec<RandomInput>) ->
         return Err(Error::Unsupported(UnsupportedKind::VmwareCompressed));
     }
     let mut warnings = Vec::new();
-    let (bytes, memory) = match (state.memory, vmem) {
+    let state_bytes = input.size().unwrap_or_default();
+    let (bytes, memory, apart_bytes) = match (state.memory, vmem) {
         (Some(memory), vmem) => {
             if vmem.is_some() {
                 warnings.push(
                     "the memory is in the state itself: the other file is not read".to_owned(),
                 );
             }
-            (input, memory)
+            (input, memory, 0)
         }
         (None, Some(vmem)) => {
             let size = vmem.size().unwrap_or(u64::MAX);
-            (vmem, Span::new(FileOffset::ZERO, FileOffset::new(size)))
+            (vmem, Span::new(FileOffset::ZERO, FileOffset::new(size)), state_bytes)
         }
         (None, None) => {
             return Err(Error::MemoryElsewhere { image: ImageKind::Vmware.to_string() });
@@ -103,7 +104,8 @@ pub(in crate::dump) fn read(input: RandomInput, mut others: Vec<RandomInput>) ->
         let all = end - memory.start;
         faults.push(format!("the memory is cut off: {there} of {all} bytes are there"));
     }
-    let image = Image { warnings, faults, ..Image::new(ImageKind::Vmware, bytes, layout) };
+    let mut image = Image { warnings, faults, ..Image::new(ImageKind::Vmware, bytes, layout) };
+    image.file_bytes = image.file_bytes.saturating_add(apart_bytes);
     Ok(image.with_cpus(&state.into_cpus()))
 }
 
