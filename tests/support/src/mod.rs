@@ -39,3 +39,6 @@ pub mod stream_order;
 pub mod tasks;
 pub mod vmcore;
 pub mod vmcore_layout;
+pub mod vmware;
+pub mod x86_cpu;
+pub mod xen;
