@@ -165,6 +165,11 @@ proptest! {
     })]
 
     #[test]
+    fn an_image_of_any_bytes_has_no_more_memory_than_it_can_hold(bytes in inputs("images")) {
+        target("images")(&bytes.0);
+    }
+
+    #[test]
     fn a_core_of_xen_of_any_bytes_has_no_page_that_is_not_in_it(bytes in inputs("xen")) {
         target("xen")(&bytes.0);
     }

@@ -23,6 +23,7 @@ pub mod elf;
 mod elf_pages;
 pub mod flattened;
 pub mod guests;
+pub mod images;
 pub mod kdump;
 pub mod notes;
 pub mod qemu;
@@ -49,13 +50,14 @@ use kdumpconv::ReadAt;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("btf", btf::check),
     ("containers", containers::check),
     ("decode", decode::check),
     ("dmesg", dmesg::check),
     ("elf", elf::check),
     ("flattened", flattened::check),
+    ("images", images::check),
     ("kdump", kdump::check),
     ("notes", notes::check),
     ("qemu", qemu::check),

@@ -17,7 +17,7 @@ use support::strategies::KINDS;
 use support::vmcore::{PhdrPlace, VmcoreBuilder};
 
 pub use super::seeds_log::overlapping_logs;
-use super::{elf, guests, kdump, notes, seeds_log, selection};
+use super::{elf, guests, images, kdump, notes, seeds_log, selection};
 
 const VMCOREINFO: &str = "OSRELEASE=6.1.0-seed\nBUILD-ID=0123456789abcdef\nPAGESIZE=4096\n\
     SYMBOL(init_uts_ns)=ffffffff80000200\nSYMBOL(_stext)=ffffffff80000000\n\
@@ -36,6 +36,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "dmesg" => seeds_log::logs(),
         "elf" => cores(),
         "flattened" => streams(),
+        "images" => images::seeds(),
         "kdump" => dumps(),
         "notes" => note_areas(),
         "qemu" => guests(),
