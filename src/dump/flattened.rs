@@ -1,32 +1,25 @@
 //! Opens a flattened file in place: what is in it decides how it is read.
 
-use std::sync::atomic::AtomicBool;
-
+use crate::dump::Dump;
 use crate::dump::early_end::EarlyEnd;
 use crate::dump::kdump::{self, FileBytes};
-use crate::dump::{Dump, OpenOptions, magic};
+use crate::dump::open::{Opener, magic};
 use crate::error::{Error, Result};
 use crate::format::flattened::is_flattened;
 use crate::format::kdump::KDUMP_SIGNATURE;
 use crate::input::{FlattenedInput, FlattenedStats, RandomInput};
-use crate::progress::Progress;
 
 /// Opens what is in a flattened file.
 ///
 /// # Errors
 /// As [`Dump::open`], and [`Error::CutFlattened`] if its headers did not arrive.
-pub(super) fn open(
-    input: RandomInput,
-    options: &OpenOptions,
-    cancel: &AtomicBool,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Dump> {
+pub(super) fn open(input: RandomInput, opener: &mut Opener<'_>) -> Result<Dump> {
     let flat = FlattenedInput::open(input)?;
     // A kdump file is also one whose first bytes are sent last, and did not arrive.
     let is_kdump =
         magic(&flat).map_or(true, |first| first.is_empty() || first.starts_with(KDUMP_SIGNATURE));
     if is_kdump {
-        return kdump::open(vec![FileBytes::Flattened(flat)], options);
+        return kdump::open(vec![FileBytes::Flattened(flat)], opener.options);
     }
     let early_end = EarlyEnd::of_flattened(&flat);
     let input = RandomInput::unflattened(flat);
@@ -35,7 +28,7 @@ pub(super) fn open(
         Ok(first) if is_flattened(&first) => {
             Err(Error::NotRecognised("another flattened file".to_owned()))
         }
-        _ => Dump::open_any(vec![input.into()], options, cancel, progress),
+        _ => opener.open(vec![input.into()]),
     };
     opened.map_err(|error| {
         early_end.explain(match error {

@@ -1,10 +1,11 @@
 //! An open dump: which pages it has, and how to read them, whether it is an ELF core or a kdump file.
 //!
-//! Only this folder knows that there are two kinds. `elf` and `kdump` check headers and find pages,
-//! `flattened` opens what is in a flattened file, `early_end` says why one ends early; `notes` walks
-//! the notes, and `reader` reads pages of either kind; `physical` reads memory by address; `search`
-//! and `long_text` look for a VMCOREINFO in it, `proof` compares it with one; `stream` has what differs
-//! if an input can only be read forward. Which pages are kept belongs in `select`, what the kernel's
+//! Only this folder knows that there are two kinds. `open` looks at the first bytes of an input:
+//! `elf` and `kdump` check headers and find pages, `flattened` opens what is in a flattened file,
+//! `image` shows memory images as ELF cores, `early_end` says why one ends early. `notes` walks the
+//! notes, and `reader` reads pages of either kind; `physical` reads memory by address; `search` and
+//! `long_text` look for a VMCOREINFO in it, `proof` compares it with one; `stream` has what differs if an
+//! input can only be read forward. Which pages are kept belongs in `select`, what the kernel's
 //! structures mean in `kernel`, the layout of records in `format`.
 
 mod early_end;
@@ -15,6 +16,7 @@ pub(crate) mod image;
 pub(crate) mod kdump;
 mod long_text;
 pub(crate) mod notes;
+mod open;
 mod options;
 mod page_error;
 mod pages;
@@ -31,16 +33,15 @@ use std::sync::atomic::AtomicBool;
 
 use self::elf::ElfCore;
 use self::image::ImageFacts;
-use self::kdump::{FileBytes, Kdump};
+use self::kdump::Kdump;
+use self::open::Opener;
 use crate::dump::notes::Notes;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::dump_level::DumpLevel;
-use crate::format::elf::{ELF_SIGNATURE, Segment, is_elf};
-use crate::format::flattened::{SIGNATURE as FLATTENED_SIGNATURE, is_flattened};
-use crate::format::kdump::{DiskDumpHeader, KDUMP_SIGNATURE};
+use crate::format::elf::Segment;
+use crate::format::kdump::DiskDumpHeader;
 use crate::format::wire::StructLayout;
-use crate::format::{ImageKind, OTHER_KIND_BYTES, image_kind, other_kind};
-use crate::input::{Input, RandomInput, ReadAt, read_full, read_part};
+use crate::input::{Input, ReadAt};
 use crate::kernel::arch::Architecture;
 use crate::kernel::physical::{MissingReason, Unreadable};
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
@@ -48,11 +49,9 @@ use crate::pages::ranges::contains;
 use crate::pages::{PageGrid, PageSize, Pfn, PfnRange};
 use crate::progress::Progress;
 
+pub(crate) use open::not_a_dump;
 pub use options::OpenOptions;
 pub(crate) use page_error::{PageError, PageFault};
-
-/// Bytes at the start of a file that identify its kind.
-const MAGIC_BYTES: usize = 16;
 
 /// An open dump.
 pub struct Dump {
@@ -175,70 +174,7 @@ impl Dump {
     }
 
     fn open_input(input: Input, options: &OpenOptions) -> Result<Dump> {
-        Self::open_any(vec![input], options, &AtomicBool::new(false), &mut |_| ())
-    }
-
-    /// Opens inputs of any kind.
-    fn open_any(
-        mut inputs: Vec<Input>,
-        options: &OpenOptions,
-        cancel: &AtomicBool,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Dump> {
-        if let Some(memory) = &options.raw {
-            let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
-            let image = image::raw::read(stored.collect::<Result<_>>()?, memory)?;
-            return image::open(image, options, cancel, progress);
-        }
-        let input = match inputs.pop() {
-            Some(only) if inputs.is_empty() => only,
-            last => {
-                inputs.extend(last);
-                let stored = inputs.into_iter().map(|input| input.store(cancel, progress));
-                let mut files: Vec<RandomInput> = stored.collect::<Result<_>>()?;
-                if let Some(state) = files.iter().position(image::vmware::is_state) {
-                    let state = files.swap_remove(state);
-                    let image = image::vmware::read(state, files)?;
-                    return image::open(image, options, cancel, progress);
-                }
-                let files = files.into_iter().map(FileBytes::of);
-                return kdump::open(files.collect::<Result<_>>()?, options);
-            }
-        };
-        let magic = magic(&*input)?;
-        if is_elf(&magic) && image::xen::may_be_core(&*input) {
-            let input = input.store(cancel, progress)?;
-            let dump = match image::xen::is_core(&input) {
-                true => {
-                    let image = image::read(ImageKind::Xen, input)?;
-                    image::open(image, options, cancel, progress)?
-                }
-                false => elf::open(input.into(), options)?,
-            };
-            return Ok(dump.blaming_stream());
-        }
-        if is_elf(&magic) {
-            return Ok(elf::open(input, options)?.blaming_stream());
-        }
-        if is_flattened(&magic) {
-            return flattened::open(input.store(cancel, progress)?, options, cancel, progress);
-        }
-        if magic.starts_with(KDUMP_SIGNATURE) {
-            return kdump::open(vec![FileBytes::Plain(input.store(cancel, progress)?)], options);
-        }
-        let mut first = vec![0; OTHER_KIND_BYTES];
-        let first = read_part(&*input, &mut first, 0).unwrap_or(&magic);
-        if let Some(kind) = image_kind(first) {
-            let image = image::read(kind, input.store(cancel, progress)?)?;
-            return Ok(image::open(image, options, cancel, progress)?.blaming_stream());
-        }
-        let error = not_a_dump(first);
-        match input {
-            Input::Random(input) if matches!(error, Error::NotRecognised(_)) => {
-                Err(image::raw_memory_error(input, cancel, progress).unwrap_or(error))
-            }
-            _ => Err(error),
-        }
+        Self::open_all(vec![input], options)
     }
 
     /// Opens a dump that is in memory. For one that is packed, use [`Input::unpacked`].
@@ -250,7 +186,7 @@ impl Dump {
     }
 
     /// As [`open_all`](Self::open_all), with [`Stage::Unpacking`](crate::Stage) as the progress of
-    /// streams that have to be stored first: those of kdump files. Stops storing when `cancel` is set.
+    /// streams that have to be stored first: all but ELF cores. Stops storing when `cancel` is set.
     ///
     /// # Errors
     /// As [`open_all`](Self::open_all).
@@ -260,7 +196,7 @@ impl Dump {
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dump> {
-        Self::open_any(inputs, options, cancel, progress)
+        Opener { options, cancel, progress }.open(inputs)
     }
 
     /// Opens a dump that is one file, a split set of files (makedumpfile --split), several files of
@@ -271,7 +207,7 @@ impl Dump {
     /// As [`open`](Self::open), and [`Error::Damaged`] if the files do not belong to one set.
     pub fn open_all(inputs: Vec<impl Into<Input>>, options: &OpenOptions) -> Result<Dump> {
         let inputs = inputs.into_iter().map(Into::into).collect();
-        Self::open_any(inputs, options, &AtomicBool::new(false), &mut |_| ())
+        Self::open_with_progress(inputs, options, &AtomicBool::new(false), &mut |_| ())
     }
 
     /// Reads the headers again with other options.
@@ -360,28 +296,4 @@ pub(super) fn fitting_phys_base(
     }
     warnings.push(format!("phys_base {phys_base:#x} does not fit the 32-bit header: 0 is written"));
     0
-}
-
-/// Why a file that begins with `first` is no dump.
-pub(crate) fn not_a_dump(first: &[u8]) -> Error {
-    let signatures = [ELF_SIGNATURE, KDUMP_SIGNATURE, FLATTENED_SIGNATURE];
-    let is_cut = signatures.iter().any(|signature| signature.starts_with(first));
-    match other_kind(first) {
-        _ if first.is_empty() => Error::NotRecognised("the input is empty".to_owned()),
-        _ if is_cut => {
-            Error::NotRecognised(format!("the input is cut off after {} bytes", first.len()))
-        }
-        Some(kind) => Error::Unsupported(kind),
-        None => Error::NotRecognised(
-            "the input is no ELF vmcore or kdump file, and of no other known kind; raw memory has no header to know it by".to_owned(),
-        ),
-    }
-}
-
-/// The first bytes of an input.
-fn magic(input: &dyn ReadAt) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; MAGIC_BYTES];
-    let n = read_full(input, &mut bytes, 0).map_err(Error::read("the file header"))?;
-    bytes.truncate(n);
-    Ok(bytes)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Deref;
 
 use crate::dump::early_end::EarlyEnd;
-use crate::dump::magic;
+use crate::dump::open::magic;
 use crate::error::Result;
 use crate::format::flattened::is_flattened;
 use crate::format::kdump::PAGE_DESC_BYTES;
