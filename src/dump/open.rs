@@ -80,7 +80,7 @@ impl Opener<'_> {
 
     /// Opens an ELF core, which may be Xen's of a guest.
     fn elf(&mut self, input: Input) -> Result<Dump> {
-        if !image::xen::may_be_core(&*input) {
+        if !image::xen::may_be_core(&*input)? {
             return elf::open(input, self.options);
         }
         let input = self.store(input)?;

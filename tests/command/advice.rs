@@ -276,7 +276,9 @@ fn every_truncation_of_every_kind_is_refused_with_exit_code_3() {
             let error = kdumpconv::Dump::of_bytes(bytes.clone()).unwrap_err();
             let is_refused = matches!(
                 error,
-                kdumpconv::Error::NotRecognised(_) | kdumpconv::Error::Unsupported(_)
+                kdumpconv::Error::NotRecognised(_)
+                    | kdumpconv::Error::Unsupported(_)
+                    | kdumpconv::Error::Damaged { .. }
             );
             assert!(is_refused, "{len} bytes of {name}: {error:?}");
             assert!(kdumpconv::FlattenedStream::open(bytes).is_err(), "{len} bytes of {name}");

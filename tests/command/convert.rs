@@ -148,7 +148,7 @@ fn usage_errors_exit_2_and_touch_nothing() {
 fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
     let (folder, kdump) = folder();
     let flattened = support::flattened::flatten(&kdump[..100], 1 << 20);
-    let xz = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46".repeat(50);
+    let lzip = b"LZIP\x01\x0c".repeat(50);
     let mut executable = builder().build();
     executable[16] = 3;
     let cases: [(&str, &[u8], &str); 6] = [
@@ -158,7 +158,11 @@ fn inputs_that_are_not_cores_exit_3_and_are_named_by_their_kind() {
             "2nd bitmap at offset 0x3000: the file is cut off before it, at 0x2328",
         ),
         ("flattened", &flattened, "block_size 0 is not a power of two"),
-        ("xz", &xz, "compressed with xz, not an ELF vmcore or kdump file; unpack it: `xz -dc"),
+        (
+            "lzip",
+            &lzip,
+            "compressed with lzip, not an ELF vmcore or kdump file; unpack it: `lzip -dc",
+        ),
         ("text", &[b'x'; 9000], "the input is a text file"),
         ("empty", b"", "empty"),
         ("shared", &executable, "an ELF program or kernel"),

@@ -101,7 +101,7 @@ fn other_files_are_refused_by_their_kind() {
     assert_eq!(refused(b"KDUMP   \x06\0\0\0"), format!("a plain kdump file, {nothing}"));
     assert_eq!(refused(b"\x7fELF\x02\x01\x01"), format!("an ELF file, {nothing}"));
     assert!(refused(b"hello, world").contains("the input is a text file"));
-    assert!(refused(b"\xfd7zXZ\0").contains("the input is compressed with xz"));
+    assert!(refused(b"LZIP\x01\x0c").contains("the input is compressed with lzip"));
     assert!(refused(&[0; 9000]).contains("the input is no ELF vmcore or kdump file"));
     assert_eq!(refused(b""), "the input is empty");
     assert_eq!(refused(b"makedump"), "the input is cut off after 8 bytes");

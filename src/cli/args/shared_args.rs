@@ -16,7 +16,7 @@ use crate::cli::exit::Usage;
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT)]
 pub(crate) struct InputArgs {
-    /// Dump, also packed (.gz, .zip ...); - is standard input
+    /// Dump, also packed; - is standard input
     // An Option, as standard input has no path.
     #[arg(required = true, display_order = 0)]
     pub(crate) input: Option<PathBuf>,
@@ -96,7 +96,7 @@ pub(crate) struct DumpArgs {
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = heading::INPUT, next_display_order = 1)]
 pub(crate) struct DumpListArgs {
-    /// Dumps, also packed (.gz, .zip ...); - is standard input
+    /// Dumps, also packed; - is standard input
     #[arg(required = true, value_name = "INPUT", display_order = 0)]
     pub(crate) inputs: Vec<PathBuf>,
 

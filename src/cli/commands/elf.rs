@@ -43,7 +43,7 @@ pub(crate) struct Elf {
     #[arg(help_heading = heading::OUTPUT)]
     pub(crate) format: Format,
 
-    /// Write a flattened file, which unflatten makes a plain one
+    /// Write a flattened file; unflatten makes it plain
     #[arg(short = 'F', long, alias = "flat", help_heading = heading::OUTPUT)]
     #[arg(conflicts_with = "format")]
     pub(crate) flattened: bool,

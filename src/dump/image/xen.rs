@@ -34,8 +34,11 @@ const PFN_BYTES: u64 = 8;
 const PAGE_BYTES: u64 = 4096;
 
 /// Whether an input that begins as an ELF core may be Xen's: it has sections, but no segments.
-pub(in crate::dump) fn may_be_core(input: &dyn ReadAt) -> bool {
-    read_header(input).is_ok_and(|header| header.e_phnum == Some(0) && header.e_shoff > 0)
+///
+/// # Errors
+/// As [`elf::open`](crate::dump::elf::open) of its file header.
+pub(in crate::dump) fn may_be_core(input: &dyn ReadAt) -> Result<bool> {
+    read_header(input).map(|header| header.e_phnum == Some(0) && header.e_shoff > 0)
 }
 
 /// Whether it is one. The names of the sections are at its end: if they are cut off, the notes tell.

@@ -42,7 +42,8 @@ _kdumpconv() {
         _kdumpconv_options "$command"
         kind=words words=$options
     else
-        _kdumpconv_value "${option:-$command word}"
+        _kdumpconv_value "$command ${option:-word}"
+        [[ -n $kind || -z $option ]] || _kdumpconv_value "$option"
     fi
     case $kind in
     file) return ;;
