@@ -125,12 +125,15 @@ pub enum Error {
         image: String,
     },
 
-    /// Raw memory proves its VMCOREINFO at none of the places where it may belong, and the caller did
-    /// not say where that is.
+    /// A memory image proves its VMCOREINFO at none of the places where its memory may belong, and
+    /// neither it nor the caller says where that is.
     #[error(
-        "it is unknown where this raw memory belongs: no place of it proves a VMCOREINFO in it"
+        "it is unknown where the memory of this {image} belongs: at no place is a VMCOREINFO in it proved"
     )]
-    UnknownPlace,
+    UnknownPlace {
+        /// What the input is, as messages name it.
+        image: String,
+    },
 
     /// The input has no header, but a VMCOREINFO that proves it to be
     /// [raw memory](crate::OpenOptions::raw).

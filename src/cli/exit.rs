@@ -77,7 +77,7 @@ impl Exit {
             | Error::UnknownPageSize { .. }
             | Error::UnknownMachine { .. }
             | Error::MemoryElsewhere { .. }
-            | Error::UnknownPlace
+            | Error::UnknownPlace { .. }
             | Error::RawMemory { .. }
             | Error::PageSizesDiffer { .. }
             | Error::DifferentCrash { .. }

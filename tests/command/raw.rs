@@ -52,6 +52,11 @@ fn files_with_addresses_are_one_memory_for_every_command() {
     }
     let wrong = said(&folder, 2, &["info", "low@0", "--part", "high"]);
     assert!(wrong.contains("every file of raw memory needs its address: FILE@ADDR"), "{wrong}");
+    let wrong = said(&folder, 2, &["unflatten", "low@0", "out"]);
+    assert!(wrong.contains("a flattened file has no address"), "{wrong}");
+    // An OUTPUT may look like a file with an address.
+    said(&folder, 0, &["low@0", &high_at, "dump@20261127"]);
+    assert!(folder.path("dump@20261127").exists());
     let wrong = said(&folder, 2, &["info", "--raw", "low@0"]);
     assert!(wrong.contains("--raw and --layout would say it again"), "{wrong}");
 }

@@ -33,6 +33,11 @@ impl InputArgs {
         word.map(|word| split_address(word).0)
     }
 
+    /// The address of INPUT, if it is raw memory that has one.
+    pub(crate) fn address(&self) -> Option<PhysAddr> {
+        split_address(self.input.as_deref()?).1
+    }
+
     /// INPUT as messages name it.
     pub(crate) fn name(&self) -> String {
         self.path().map_or("standard input".to_owned(), |path| path.display().to_string())

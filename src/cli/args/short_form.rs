@@ -61,14 +61,23 @@ fn first_word(line: &[OsString], definition: &clap::Command) -> Option<usize> {
 
 /// The line with each further file of raw memory as a part of the first: `LOW@0 HIGH@0x100000000`.
 pub(super) fn with_parts(mut line: Vec<OsString>, definition: &clap::Command) -> Vec<OsString> {
-    let has_address = |word: &OsString| split_address(Path::new(word)).1.is_some();
-    // The command is the first word.
-    let mut files = words(&line, definition).into_iter().skip(1).peekable();
-    let is_raw = |index: &usize| line.get(*index).is_some_and(has_address);
-    if files.next().filter(is_raw).is_none() {
+    let files = words(&line, definition);
+    let has_address = |index: &usize| {
+        let word = line.get(*index).map(Path::new);
+        let (file, address) = word.map(split_address)?;
+        address.map(|_| file.exists())
+    };
+    // The command is the first word. The last may be an OUTPUT whose name only looks like that.
+    let last = files.last().copied();
+    let is_part = |index: &usize| match has_address(index) {
+        Some(exists) => exists || Some(*index) != last,
+        None => false,
+    };
+    let mut files = files.into_iter().skip(1);
+    if files.next().and_then(|first| has_address(&first)).is_none() {
         return line;
     }
-    let parts: Vec<usize> = files.take_while(is_raw).collect();
+    let parts: Vec<usize> = files.take_while(is_part).collect();
     for (place, index) in parts.into_iter().enumerate() {
         let mut part = OsString::from("--part=");
         part.push(line.remove(index));

@@ -59,6 +59,9 @@ pub(crate) fn run(args: &Unflatten, messages: &MessageArgs) -> anyhow::Result<Ex
             Usage("a flattened file is expected, but standard input is the terminal").into()
         );
     }
+    if args.input.address().is_some() {
+        return Err(Usage("a flattened file has no address: FILE@ADDR is raw memory").into());
+    }
     let job = Job::start(messages, &args.input)?;
     let input = job.open_input(&args.input, &args.output)?;
     let stream = FlattenedStream::open(input).with_context(|| InputName::from(&args.input))?;

@@ -8,7 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kdumpconv::summary::{LogError, Remark, Summary};
-use kdumpconv::{Compression, Container, Dump, Error, IncompleteReason, Input, UnsupportedKind};
+use kdumpconv::{
+    Compression, Container, Dump, Error, ImageKind, IncompleteReason, Input, UnsupportedKind,
+};
 
 use crate::cli::args::shared_args::InputArgs;
 use crate::cli::args::vmware_files::memory_of;
@@ -125,7 +127,7 @@ pub(crate) fn for_error(error: &anyhow::Error) -> String {
         Some(Error::UnknownMachine { .. }) => {
             Some("--arch names it, x86_64 for example".to_owned())
         }
-        Some(Error::UnknownPlace) => {
+        Some(Error::UnknownPlace { image }) if *image == ImageKind::Raw.to_string() => {
             Some("name its first address: FILE@ADDR, with 0x for hexadecimal".to_owned())
         }
         Some(Error::MemoryElsewhere { .. }) => {

@@ -7,7 +7,7 @@ use crate::dump::image::{Image, ImageLayout, ImageRange, Machine, view};
 use crate::dump::physical::DumpMemory;
 use crate::dump::search::{SearchScope, VmcoreinfoCandidates, VmcoreinfoFound, find_vmcoreinfo};
 use crate::dump::{Dump, OpenOptions, elf};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::kdump::NewUtsname;
 use crate::format::wire::ByteOrder::{Big, Little};
 use crate::input::RandomInput;
@@ -41,6 +41,9 @@ const KNOWN: [Machine; 10] = [
     Machine { arch: Architecture::I386, order: Little },
     Machine { arch: Architecture::Arm, order: Little },
 ];
+
+/// The largest sections: those of aarch64 before 5.12. VMCOREINFO has their size since 5.8.
+const MAX_SECTION_BITS: u32 = 30;
 
 /// Items of VMCOREINFO that say where RAM begins.
 const RAM_START: [&str; 2] = ["PHYS_OFFSET", "phys_ram_base"];
@@ -88,27 +91,33 @@ impl<'a> Search<'a> {
     /// Searches memory for a VMCOREINFO that it proves, in one of the layouts.
     ///
     /// # Errors
-    /// As [`elf::open`].
+    /// [`Error::UnknownPlace`] if nothing tells which of several layouts it is; as [`elf::open`].
     pub(super) fn run(
         &self,
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Found> {
-        let first = self.image.first_layout();
-        if let Some(given) = &self.options.vmcoreinfo {
-            let given = Text { bytes: given.clone(), place: None };
-            let proved = self.prove(&[given], cancel)?;
-            return Ok(proved.unwrap_or_else(|| Found::nothing(first)));
-        }
+        let first = self.layouts(&[]).into_iter().next().map(|(_, layout)| layout);
+        let first = first.unwrap_or_default();
         let machine = self.machines.first().copied().unwrap_or(UNKNOWN);
         let dump = self.dump(&first, machine)?;
-        let found = find_vmcoreinfo(&dump, SearchScope::FirstProved, cancel, progress)?;
-        let texts = self.texts(&found, &first);
+        let (texts, found) = match &self.options.vmcoreinfo {
+            Some(given) => (vec![Text { bytes: given.clone(), place: None }], None),
+            None => {
+                let scope = SearchScope::FirstProved;
+                let found = find_vmcoreinfo(&dump, scope, cancel, progress)?;
+                (self.texts(&found, &first), found.best().cloned())
+            }
+        };
         if let Some(proved) = self.prove(&texts, cancel)? {
             return Ok(proved);
         }
-        Ok(match found.best() {
-            Some(best) => Found::with(first, &dump, best.text.clone(), best.proof.clone()),
+        let has_likeliest = !self.image.layouts.is_empty() || self.layouts(&texts).len() == 1;
+        if self.image.is_guessed || !has_likeliest {
+            return Err(Error::UnknownPlace { image: self.image.kind.to_string() });
+        }
+        Ok(match found {
+            Some(best) => Found::with(first, &dump, best.text, best.proof),
             None => Found::nothing(first),
         })
     }
@@ -177,7 +186,9 @@ impl<'a> Search<'a> {
         let Image { layouts, layouts_of, .. } = self.image;
         let moved = texts.iter().filter_map(|text| self.moved(text));
         let any = layouts.iter().cloned().chain(moved).map(|layout| (None, layout));
-        let of_one = layouts_of.iter().map(|(arch, layout)| (Some(*arch), layout.clone()));
+        let known = self.options.machine.map(|machine| machine.arch);
+        let of_one = layouts_of.iter().filter(|(arch, _)| known.is_none_or(|known| known == *arch));
+        let of_one = of_one.map(|(arch, layout)| (Some(*arch), layout.clone()));
         let mut all: Vec<(Option<Architecture>, ImageLayout)> = Vec::new();
         for candidate in any.chain(of_one) {
             // Small machines have no memory after their holes.
@@ -198,7 +209,7 @@ impl<'a> Search<'a> {
             let shift = |address: PhysAddr| start.checked_add(address.get());
             Some(ImageRange { addresses: Span::new(shift(from)?, shift(to)?), ..*range })
         };
-        self.image.first_layout().iter().map(moved).collect()
+        self.image.layouts.first()?.iter().map(moved).collect()
     }
 }
 
@@ -238,7 +249,7 @@ enum Fit {
     Differs(u64),
     /// The map cannot be read.
     Unknown,
-    /// The map is mostly of other memory.
+    /// The map has memory that the layout does not have.
     Elsewhere,
 }
 
@@ -247,11 +258,29 @@ impl Fit {
     fn of(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Self {
         let Some(mapped) = mapped(layout, kernel, end) else { return Fit::Unknown };
         let present = merge(layout.iter().map(|range| range.addresses).collect());
-        let absent = count(&without(mapped.clone(), &present));
-        match absent <= count(&mapped) / 2 {
-            true => Fit::Differs(absent + count(&without(present, &mapped))),
-            false => Fit::Elsewhere,
+        // A section with any memory has struct pages for all of it.
+        let section = section_bytes(kernel);
+        let whole = |range: &PhysRange| {
+            let (start, end) = (range.start.get(), range.end.get());
+            let end = end.checked_next_multiple_of(section).unwrap_or(u64::MAX);
+            Span::new(PhysAddr::new(start - start % section), PhysAddr::new(end))
+        };
+        let sections = merge(present.iter().map(whole).collect());
+        if !without(mapped.clone(), &sections).is_empty() {
+            return Fit::Elsewhere;
         }
+        let absent = count(&without(mapped.clone(), &present));
+        Fit::Differs(absent + count(&without(present, &mapped)))
+    }
+}
+
+/// The granularity of the map of `kernel`: what a section has, or a page if there are no sections.
+fn section_bytes(kernel: &Kernel<'_>) -> u64 {
+    let bits = kernel.info.number("SECTION_SIZE_BITS");
+    let bits = bits.and_then(|bits| u32::try_from(bits).ok()).filter(|bits| *bits < 40);
+    match (kernel.info.symbol("mem_section"), bits) {
+        (Some(_), bits) => 1 << bits.unwrap_or(MAX_SECTION_BITS),
+        (None, _) => kernel.page_size.max(1),
     }
 }
 

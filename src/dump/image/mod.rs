@@ -103,6 +103,12 @@ impl Image {
         }
     }
 
+    /// The layout that is tried first.
+    fn first_layout(&self) -> ImageLayout {
+        let of_one = self.layouts_of.iter().map(|(_, layout)| layout);
+        self.layouts.iter().chain(of_one).next().cloned().unwrap_or_default()
+    }
+
     /// The image with the registers of the CPUs of a machine of x86, if it has any. Those of a 32-bit
     /// kernel are not kept: its notes differ.
     pub(crate) fn with_cpus(mut self, cpus: &[X86_64Cpu]) -> Self {
@@ -115,14 +121,6 @@ impl Image {
             );
         }
         self
-    }
-}
-
-impl Image {
-    /// The layout that is tried first.
-    fn first_layout(&self) -> ImageLayout {
-        let of_one = self.layouts_of.iter().map(|(_, layout)| layout);
-        self.layouts.iter().chain(of_one).next().cloned().unwrap_or_default()
     }
 }
 
@@ -200,9 +198,6 @@ pub(super) fn open(
     let bytes = Arc::new(std::mem::replace(&mut image.bytes, Vec::new().into()));
     let found = Search::new(&image, &bytes, options).run(cancel, progress)?;
     let is_proved = matches!(found.vmcoreinfo, Some((_, Proof::Proved)));
-    if image.is_guessed && !is_proved {
-        return Err(Error::UnknownPlace);
-    }
     let Image { kind, file_bytes, mut notes, mut warnings, faults, .. } = image;
     let proved = found.machine.filter(|_| is_proved);
     let machine = options.machine.or(proved).or(image.machine).or(found.machine);

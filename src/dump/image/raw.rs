@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::dump::image::{Image, ImageLayout, ImageRange};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::format::ImageKind;
 use crate::input::{RandomInput, ReadAt};
 use crate::kernel::arch::Architecture;
@@ -119,6 +119,10 @@ pub(in crate::dump) fn read(files: Vec<RandomInput>, memory: &RawMemory) -> Resu
     let sized: Vec<(u64, RandomInput)> = sized.collect();
     let sizes: Vec<u64> = sized.iter().map(|(bytes, _)| *bytes).collect();
     let total = sizes.iter().try_fold(0u64, |sum, bytes| sum.checked_add(*bytes));
+    if matches!(memory, RawMemory::At(starts) if starts.len() != sizes.len()) {
+        let files = counted(sizes.len() as u64, "file");
+        return Err(Error::NotRecognised(format!("{files} of raw memory: each needs its address")));
+    }
     let beyond = |what: &str| Error::Damaged {
         what: what.to_owned(),
         offset: 0,

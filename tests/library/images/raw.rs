@@ -144,10 +144,46 @@ fn memory_whose_place_nothing_proves_is_not_placed() {
     let mm = Mm::populated(releases::V6_1_ARM);
     let file = RawFile::of(&mm, vec![0..mm.ram.last().unwrap().end]);
     let error = open(file.clone(), RawMemory::Guessed).unwrap_err();
-    assert!(matches!(error, Error::UnknownPlace), "{error}");
+    assert!(matches!(error, Error::UnknownPlace { .. }), "{error}");
     let start = PhysAddr::new(mm.kernel.arch.start);
     let dump = open(file, RawMemory::At(vec![start])).unwrap();
     assert_eq!(dump.warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_hole_that_is_not_known_is_not_guessed() {
+    let hole = 0xf000_0000..4 * GIB;
+    let mm = with_hole(hole.start, hole.end);
+    let file = RawFile::of(&mm, vec![0..hole.start, hole.end..hole.end + 2 * MIB]);
+    for raw in [RawMemory::Guessed, RawMemory::Firecracker] {
+        let error = open(file.clone(), raw).unwrap_err();
+        assert!(matches!(error, Error::UnknownPlace { .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_architecture_chooses_the_layout_of_memory_without_a_kernel() {
+    let file = |bytes| RawFile { memory: Memory::default(), ranges: vec![0..bytes] };
+    let open = |bytes, arch| {
+        let machine = Machine { arch, order: ByteOrder::Little };
+        let options = OpenOptions::default().raw(RawMemory::Firecracker).machine(machine);
+        let file: Box<dyn ReadAt> = Box::new(file(bytes));
+        let dump = Dump::open(file, &options)?;
+        Ok::<_, Error>(dump.present().map(|run| run.start.get()).collect::<Vec<_>>())
+    };
+    assert_eq!(open(MIB, Architecture::Aarch64).unwrap(), [0x8_0000]);
+    assert_eq!(open(MIB, Architecture::X86_64).unwrap(), [0]);
+    // Two versions of Firecracker would have its end at different places.
+    let error = open(13 * GIB / 4, Architecture::X86_64).unwrap_err();
+    assert!(matches!(error, Error::UnknownPlace { .. }), "{error}");
+}
+
+#[test]
+fn each_file_of_raw_memory_needs_an_address() {
+    let file = || Box::new(vec![7u8; 4096]) as Box<dyn ReadAt>;
+    let options = OpenOptions::default().raw(RawMemory::At(vec![PhysAddr::new(0)]));
+    let error = Dump::open_all(vec![file(), file()], &options).unwrap_err();
+    assert_eq!(error.to_string(), "2 files of raw memory: each needs its address");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn read_at(kind: ImageKind, input: RandomInput, start: u64) -> Result<Image> {
     for layout in of_any.iter_mut().chain(of_one.iter_mut().map(|(_, layout)| layout)) {
         *layout = of_arrived(layout, &arrived, nowhere);
     }
-    warnings.extend(placement.unplaced.iter().map(|NamedBlock { name, range }| {
+    faults.extend(placement.unplaced.iter().map(|NamedBlock { name, range }| {
         let mebibytes = range.len() >> 20;
         format!(
             "RAM block {name} ({mebibytes} MiB) is not in the dump: the stream does not say where it is in memory"

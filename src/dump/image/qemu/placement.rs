@@ -62,8 +62,11 @@ impl Placement {
     pub(super) fn layouts(&self, machine: Option<&str>, cmos: Option<&[u8]>) -> Layouts {
         let bytes = self.ram.iter().map(|block| block.range.len()).sum();
         if let Some(below) = cmos.and_then(|cmos| below_4g(cmos, bytes)) {
-            let told = self.layout(&split(below, 4 * GIB, bytes));
-            return Layouts { of_any: vec![told], ..Layouts::default() };
+            // The CMOS does not tell where RAM goes on: at 1 TiB instead of 4 GiB if a processor of AMD
+            // could otherwise have RAM just below that (AMD_ABOVE_1TB_START of QEMU's hw/i386/pc.c).
+            let goes_on = if below < bytes { &[4 * GIB, 1024 * GIB][..] } else { &[4 * GIB] };
+            let layouts = goes_on.iter().map(|high| self.layout(&split(below, *high, bytes)));
+            return Layouts { of_any: layouts.collect(), ..Layouts::default() };
         }
         let usual = of_machine(machine, bytes, &self.ram);
         let of_one = |ram: &RamLayout| Some((ram.arch, self.layout(&ram.ranges(bytes)?)));
