@@ -181,7 +181,7 @@ fn a_wrong_byte_costs_pages_of_its_own_range_and_gives_no_wrong_ones() {
 }
 
 /// Bytes, and the number of them that were read.
-struct Counted(Vec<u8>, Arc<AtomicU64>);
+pub struct Counted(pub Vec<u8>, pub Arc<AtomicU64>);
 
 impl ReadAt for Counted {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<usize> {
@@ -240,4 +240,40 @@ fn ranges_that_make_no_sense_are_refused_or_said() {
             assert!(PageReader::new(&dump).unwrap().page(1).unwrap() == text(1, 4096));
         }
     }
+}
+
+#[test]
+fn a_range_that_lost_all_its_bytes_moves_no_other() {
+    let (first, last) = (lines(1, 4096), lines(2, 4096));
+    let whole = vec![(0x1000, first.clone()), (0x3000, last.clone())];
+    let model = Model::new(&builder(&whole), 4096);
+    let mut damaged = avml_range(0x2000, &[7; 4096], 4096)[..32].to_vec();
+    damaged.extend([&[0xaa; 8][..], &8_u64.to_le_bytes()].concat());
+    let image = [lime_range(0x1000, &first), damaged, lime_range(0x3000, &last)].concat();
+    let dump = open(image).unwrap();
+    assert_eq!(readable(&dump, &model, "damaged"), [1, 3]);
+    assert!(dump.is_incomplete());
+}
+
+#[test]
+fn streams_in_a_chunk_of_others_are_not_walked_to_the_end_of_the_image_over_and_over() {
+    // Each unit is the end of the chunk before it, a stream, and the head of a chunk of 64 KiB: so
+    // that the walk from any header goes on through all that follow, up to the damage at the end.
+    let header = avml_range(0x1000, &[1; 4096], 4096)[..32].to_vec();
+    let unit = |length: u64| {
+        let stream = [&b"\xff\x06\0\0sNaPpY"[..], &CHUNK].concat();
+        [&length.to_le_bytes()[..], &header, &stream].concat()
+    };
+    // A compressed chunk of 61 bytes that says that it has 64 KiB; the 50 bytes after its head are
+    // the length of the stream so far, which ends there, and the next header and identifier.
+    const CHUNK: [u8; 11] = [0, 57, 0, 0, 1, 2, 3, 4, 0x80, 0x80, 4];
+    let mut image = [&header[..], b"\xff\x06\0\0sNaPpY", &CHUNK].concat();
+    for _ in 0..3000 {
+        image.extend(unit(21));
+    }
+    image.extend([0xee; 40]);
+    let (size, count) = (image.len() as u64, Arc::new(AtomicU64::new(0)));
+    let _ = open(Counted(image, Arc::clone(&count)));
+    let read = count.load(Ordering::Relaxed);
+    assert!(read < 20 * size, "{read} bytes read of {size}");
 }

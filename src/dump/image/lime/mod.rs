@@ -18,8 +18,11 @@ use crate::pages::{FileOffset, PhysRange, Position, Span};
 use decoded::{Pieces, Source};
 use stream::{Chunk, Stop, Stream};
 
-/// Bytes that are searched at a time.
-const WINDOW_BYTES: usize = 1 << 20;
+/// Bytes that are searched at first; then twice as many each time, for the next header may be near.
+const FIRST_WINDOW_BYTES: usize = 1 << 12;
+
+/// Maximum bytes that are searched at a time.
+const MAX_WINDOW_BYTES: usize = 1 << 20;
 
 /// Reads the headers of all ranges.
 ///
@@ -35,6 +38,7 @@ pub(super) fn read(input: RandomInput) -> Result<Image> {
         pieces: Pieces::default(),
         warnings: Vec::new(),
         faults: Vec::new(),
+        walked_again: 0,
     };
     let mut at = FileOffset::ZERO;
     while at < size {
@@ -66,6 +70,8 @@ struct Walk<'a> {
     pieces: Pieces,
     warnings: Vec<String>,
     faults: Vec<String>,
+    /// Bytes that were walked as chunks of a damaged stream, and are walked again from a header in them.
+    walked_again: u64,
 }
 
 impl Walk<'_> {
@@ -95,7 +101,7 @@ impl Walk<'_> {
                 return Ok(next);
             }
         };
-        if self.ranges.len() as u64 >= u64::from(MAX_PROGRAM_HEADERS) {
+        if (self.ranges.len() + self.lost.len()) as u64 >= u64::from(MAX_PROGRAM_HEADERS) {
             return Err(damaged(format!("more than {MAX_PROGRAM_HEADERS} ranges")));
         }
         if is_compressed {
@@ -144,6 +150,7 @@ impl Walk<'_> {
             },
         };
         if damage.is_some() {
+            self.walked_again += next.map_or(0, |next| end.get().saturating_sub(next.get()));
             // It may have moved the memory of what comes after it. All chunks before it are full.
             let full = chunks.iter().take_while(|chunk| chunk.memory == MAX_CHUNK_MEMORY).count();
             chunks.truncate(full);
@@ -155,6 +162,10 @@ impl Walk<'_> {
             let all = addresses.len();
             format!("AVML range at offset {at:#x}: {why}: {bytes} of {all} bytes are read")
         }));
+        if let Some(at) = next.filter(|_| self.walked_again > self.size.get()) {
+            self.faults.push(format!("too many damaged streams: from {at:#x} on, nothing is read"));
+            return None;
+        }
         next
     }
 
@@ -162,9 +173,12 @@ impl Walk<'_> {
     fn add(&mut self, addresses: PhysRange, chunks: &[Chunk]) {
         let found = chunks.iter().map(|chunk| chunk.memory).sum::<u64>().min(addresses.len());
         let end = addresses.start.saturating_add(found);
-        self.start_range(Span::new(addresses.start, end));
+        // A range without bytes has no piece.
+        if !chunks.is_empty() {
+            self.start_range(Span::new(addresses.start, end));
+        }
         chunks.iter().for_each(|chunk| self.pieces.push(Source::Chunk(chunk.bytes), chunk.memory));
-        self.lost.push(Span::new(end, addresses.end));
+        self.lost.extend(Some(Span::new(end, addresses.end)).filter(|lost| !lost.is_empty()));
     }
 
     /// Whether a header, or the end of the image, is at `at`.
@@ -177,9 +191,10 @@ impl Walk<'_> {
     /// The header, or end of the image, after the stream that begins at `start` and cannot be walked.
     /// The length of the stream is in front of it.
     fn header_after(&self, start: FileOffset) -> Option<FileOffset> {
-        let mut window = vec![0; WINDOW_BYTES];
+        let mut window = Vec::new();
         let mut at = start;
         loop {
+            window.resize((2 * window.len()).clamp(FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES), 0);
             let bytes = read_part(self.input, &mut window, at.get()).ok()?;
             let ends = |index: &usize| {
                 let (_, rest) = bytes.split_at(*index);
@@ -194,10 +209,11 @@ impl Walk<'_> {
                 return Some(at + (index + LENGTH_BYTES) as u64);
             }
             // What lies across two windows is looked at again.
-            if bytes.len() < WINDOW_BYTES {
+            let read = bytes.len();
+            if read < window.len() {
                 return None;
             }
-            at += (WINDOW_BYTES - LENGTH_BYTES - MAGIC.len()) as u64;
+            at += (read - LENGTH_BYTES - MAGIC.len()) as u64;
         }
     }
 }
