@@ -87,3 +87,55 @@ fn memory_apart_that_is_cut_off_is_incomplete() {
     let said = dump.warnings().join("\n");
     assert!(said.contains("the memory is cut off: 12288 of 20480 bytes are there"), "{said}");
 }
+
+#[test]
+fn groups_that_share_many_tags_are_read_once_and_said_once() {
+    let block = |bytes: u64| {
+        let mut block = b"\x3f\x06Memory".to_vec();
+        block.extend([bytes.to_le_bytes(), bytes.to_le_bytes()].concat());
+        block.extend([0, 0]);
+        block.resize(block.len() + bytes as usize, 7);
+        block
+    };
+    let mut file = [MAGICS[0], 8, 3].map(u32::to_le_bytes).concat();
+    for _ in 0..3 {
+        let start = file.len();
+        file.extend(b"memory");
+        file.resize(start + 64, 0);
+        file.extend([252_u64.to_le_bytes(), [0; 8]].concat());
+    }
+    file.extend(block(8192));
+    file.extend(block(1).repeat(400_000));
+    file.extend([0, 0]);
+    let options = OpenOptions::default().machine(kdumpconv::Machine {
+        arch: kdumpconv::Architecture::X86_64,
+        order: kdumpconv::ByteOrder::Little,
+    });
+    let dump = Dump::open(Input::from(file), &options).unwrap();
+    let said = dump.warnings().join("\n");
+    assert_eq!(said.matches("a second block of memory").count(), 1, "{}", said.len());
+    assert_eq!(said.matches("only the first 1048576 tags are read").count(), 1, "{said}");
+}
+
+#[test]
+fn a_packed_state_that_is_damaged_makes_the_guest_incomplete() {
+    let state = VmwareState::new(SMALL.to_vec(), cpus());
+    let memory = state.memory(small_page);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &state.build(None)).unwrap();
+    let packed = encoder.finish().unwrap();
+    for is_damaged in [false, true] {
+        let mut packed = packed.clone();
+        let checksum = packed.len() - 8;
+        packed[checksum] ^= u8::from(is_damaged);
+        let reader = Box::new(std::io::Cursor::new(packed));
+        let input = Input::from_reader(reader, std::env::temp_dir()).unwrap();
+        let inputs = vec![input, Input::from(memory.clone())];
+        let options = OpenOptions::default().machine(kdumpconv::Machine {
+            arch: kdumpconv::Architecture::X86_64,
+            order: kdumpconv::ByteOrder::Little,
+        });
+        let dump = Dump::open_all(inputs, &options).unwrap();
+        assert_eq!(dump.is_incomplete(), is_damaged, "{:?}", dump.warnings());
+    }
+}

@@ -18,7 +18,8 @@ use crate::pages::{FileOffset, FileRange, PhysAddr, Position, Span, at_most};
 /// Maximum groups that are looked at; VMware writes some 100.
 const MOST_GROUPS: u32 = 4096;
 
-/// Maximum tags of a group that are looked at: several hundred for each of 768 virtual CPUs.
+/// Maximum tags that are looked at, of all groups: several hundred for each of 768 virtual CPUs. Groups
+/// may share tags.
 const MOST_TAGS: u32 = 1 << 20;
 
 /// Maximum ranges of memory; VMware has up to 3. More could name the same bytes over and over.
@@ -34,7 +35,9 @@ struct State {
     regions: BTreeMap<u32, Region>,
     /// Where the memory is in the file.
     memory: Option<FileRange>,
+    has_more_memory: bool,
     is_compressed: bool,
+    tags: u32,
     cpus: BTreeMap<u32, X86_64Cpu>,
     faults: Vec<String>,
 }
@@ -77,6 +80,7 @@ pub(in crate::dump) fn read(input: RandomInput, mut others: Vec<RandomInput>) ->
     }
     let mut warnings = Vec::new();
     let state_bytes = input.size().unwrap_or_default();
+    let mut state_failure = None;
     let (bytes, memory, apart_bytes) = match (state.memory, vmem) {
         (Some(memory), vmem) => {
             if vmem.is_some() {
@@ -87,6 +91,7 @@ pub(in crate::dump) fn read(input: RandomInput, mut others: Vec<RandomInput>) ->
             (input, memory, 0)
         }
         (None, Some(vmem)) => {
+            state_failure.clone_from(&input.failure);
             let size = vmem.size().unwrap_or(u64::MAX);
             (vmem, Span::new(FileOffset::ZERO, FileOffset::new(size)), state_bytes)
         }
@@ -95,6 +100,7 @@ pub(in crate::dump) fn read(input: RandomInput, mut others: Vec<RandomInput>) ->
         }
     };
     let mut faults = state.faults.clone();
+    faults.extend(state_failure.map(|why| format!("the state: {why}")));
     let layout = state.layout(memory, &mut faults);
     let end = layout.iter().map(|range| range.offset.saturating_add(range.addresses.len())).max();
     let size = bytes.size().map_or(memory.end, FileOffset::new);
@@ -141,6 +147,10 @@ impl State {
             };
             has_memory |= is_of_memory;
             state.walk(&**input, header, &group, is_of_memory);
+            if state.tags == MOST_TAGS {
+                state.faults.push(format!("only the first {MOST_TAGS} tags are read"));
+                break;
+            }
         }
         if !has_memory {
             return Err(damaged(HEADER_BYTES as u64, "no group of the memory"));
@@ -152,7 +162,8 @@ impl State {
     fn walk(&mut self, input: &dyn ReadAt, header: StateHeader, group: &Group, is_of_memory: bool) {
         let name = String::from_utf8_lossy(&group.name);
         let mut at = group.position;
-        for _ in 0..MOST_TAGS {
+        while self.tags < MOST_TAGS {
+            self.tags += 1;
             let mut bytes = [0; TAG_BYTES];
             let bytes = read_part(input, &mut bytes, at).unwrap_or_default();
             let Some(tag) = header.tag(bytes) else {
@@ -173,8 +184,6 @@ impl State {
                 }
             };
         }
-        self.faults
-            .push(format!("group {name} has more than {MOST_TAGS} tags: the rest is not read"));
     }
 
     /// Takes what a tag says of the memory. The bytes of a block begin at `after`.
@@ -197,7 +206,11 @@ impl State {
                 self.is_compressed |= is_compressed;
                 let start = FileOffset::new(after).saturating_add(padding.into());
                 let memory = Span::new(start, start.saturating_add(stored_bytes));
+                if self.has_more_memory {
+                    return;
+                }
                 if self.memory.is_some() {
+                    self.has_more_memory = true;
                     self.faults.push(format!(
                         "a second block of memory, at offset {start:#x}, is not read"
                     ));
