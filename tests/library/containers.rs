@@ -87,3 +87,37 @@ fn a_flipped_byte_of_a_header_is_found_by_its_checksum() {
         }
     }
 }
+
+#[test]
+fn a_map_of_a_sparse_file_with_absurdly_many_parts_is_refused() {
+    // Maps that are long enough, but for their bound.
+    let records = b"22 GNU.sparse.major=1\n27 GNU.sparse.realsize=100\n";
+    let mut pax = entry("x", records);
+    pax[156] = b'x';
+    let text = format!("{}\n{}", (1 << 20) + 1, "1\n".repeat(2 << 20));
+    let posix = [sealed(pax), entry("vmcore", text.as_bytes())].concat();
+    let mut header = entry("vmcore", b"");
+    header[156] = b'S';
+    header[257..265].copy_from_slice(b"ustar  \0");
+    header[482] = 1;
+    header[483..495].copy_from_slice(b"00000000100\0");
+    let mut extended = b"00000000001\x0000000000000\x00".repeat(21);
+    extended.resize(512, 0);
+    extended[504] = 1;
+    let gnu = [sealed(header), extended.repeat((1 << 20) / 21 + 1)].concat();
+    for (bytes, form) in [(posix, "posix"), (gnu, "GNU")] {
+        for dump in opened(&bytes) {
+            let error = dump.unwrap_err();
+            let error = std::error::Error::source(&error).unwrap().to_string();
+            assert!(error.contains("more than 1048576 parts"), "{form}: {error}");
+        }
+    }
+}
+
+/// An entry with the checksum of its header.
+fn sealed(mut entry: Vec<u8>) -> Vec<u8> {
+    entry[148..156].fill(b' ');
+    let sum: u32 = entry[..512].iter().map(|byte| u32::from(*byte)).sum();
+    entry[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    entry
+}

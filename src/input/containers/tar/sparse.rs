@@ -20,6 +20,9 @@ use crate::pages::{FileOffset, Position, Span};
 /// Maximum digits of a number in a map.
 const MAX_DIGITS: usize = 20;
 
+/// Maximum parts of a map: a file that packs well may have any number of them.
+const MAX_PARTS: usize = 1 << 20;
+
 /// The parts of a sparse file that have data.
 pub(super) struct SparseMap {
     /// Offset in the file and size.
@@ -82,6 +85,9 @@ impl SparseMap {
         for part in parts.iter().filter(|part| !part.is_empty()) {
             let offset = part.offset().map_err(|why| damaged(at, why))?;
             let bytes = part.length().map_err(|why| damaged(at, why))?;
+            if self.parts.len() == MAX_PARTS {
+                return Err(too_many_parts(at));
+            }
             self.parts.push((offset, bytes));
         }
         Ok(())
@@ -108,6 +114,7 @@ impl PaxSparse {
             "GNU.sparse.size" | "GNU.sparse.realsize" => self.size = number(value),
             "GNU.sparse.offset" | "GNU.sparse.numbytes" | "GNU.sparse.map" => {
                 for number in numbers {
+                    let number = number.filter(|_| self.numbers.len() < 2 * MAX_PARTS);
                     self.is_malformed |= number.is_none();
                     self.numbers.extend(number);
                 }
@@ -136,6 +143,10 @@ impl PaxSparse {
     }
 }
 
+fn too_many_parts(at: FileOffset) -> io::Error {
+    damaged(at, format!("the map of a sparse file has more than {MAX_PARTS} parts"))
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -158,7 +169,8 @@ fn numbers_in_data(blocks: &mut dyn Blocks, at: FileOffset) -> io::Result<Vec<u6
             let number = number(&digits).ok_or_else(malformed)?;
             digits.clear();
             match count {
-                None => count = Some(number.checked_mul(2).ok_or_else(malformed)?),
+                None if number > MAX_PARTS as u64 => return Err(too_many_parts(at)),
+                None => count = Some(2 * number),
                 Some(_) => numbers.push(number),
             }
             if count == Some(numbers.len() as u64) {
