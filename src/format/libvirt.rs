@@ -42,6 +42,9 @@ pub const MAGIC: &[u8; 16] = b"LibvirtQemudSave";
 /// The first bytes of a file that was being written.
 pub const MAGIC_PARTIAL: &[u8; 16] = b"LibvirtQemudPart";
 
+/// What is wrong with a file that begins with [`MAGIC_PARTIAL`].
+pub const UNFINISHED: &str = "libvirt did not finish to write the file (LibvirtQemudPart)";
+
 /// How the stream is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveFormat {

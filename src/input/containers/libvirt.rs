@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 use crate::error::{Error, Result, UnsupportedKind};
-use crate::format::libvirt::{SaveFormat, SaveHeader};
+use crate::format::libvirt::{SaveFormat, SaveHeader, UNFINISHED};
 use crate::input::containers::Source;
 
 /// The header of a saved guest whose stream is compressed, if a file that begins with `magic` is one.
@@ -19,6 +19,11 @@ pub(super) fn header(magic: &[u8]) -> Result<Option<SaveHeader>> {
         Some(SaveFormat::Lzop) => Err(Error::Unsupported(UnsupportedKind::LibvirtLzop)),
         Some(SaveFormat::Raw) | None => Ok(None),
     }
+}
+
+/// Why the stream is not complete, if libvirt was still writing the file.
+pub(super) fn unfinished(header: SaveHeader) -> Option<io::Error> {
+    (!header.is_complete).then(|| io::Error::other(UNFINISHED))
 }
 
 /// The stream after the header.

@@ -14,12 +14,15 @@ mod tar;
 mod window;
 mod zip;
 
+use std::io::Read;
+
 use crate::error::{Error, Result};
 use crate::format::libvirt::SaveHeader;
 use crate::input::spool::SpoolDir;
 use crate::input::stream::StreamInput;
 use crate::input::{Compression, Input};
 
+use source::Failing;
 pub(super) use source::Source;
 
 /// Maximum number of containers in one another. More are no dump's, and a file may contain itself.
@@ -56,6 +59,7 @@ pub enum Container {
 /// be read.
 pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
     let mut containers = Vec::new();
+    let mut unfinished = None;
     loop {
         let magic = source.first_bytes()?;
         let Some(kind) = Kind::of(&magic)? else { break };
@@ -71,6 +75,7 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
             }
             Kind::Libvirt(header) => {
                 let SaveHeader { stream_offset, .. } = header;
+                unfinished = libvirt::unfinished(header);
                 (libvirt::open(source, header)?, Container::Libvirt { stream_offset })
             }
             Kind::Tar => {
@@ -87,6 +92,8 @@ pub(super) fn open(mut source: Source, spool_dir: SpoolDir) -> Result<Input> {
     Ok(match source {
         Source::Random(random) => Input::Random(random),
         Source::Stream { reader, size } => {
+            // A decoder need not read on to an error after the end of what it decodes.
+            let reader = Box::new(reader.chain(Failing(unfinished)));
             Input::Stream(StreamInput::new(reader, containers, size, spool_dir))
         }
     })

@@ -79,7 +79,7 @@ pub(super) fn peek(
 }
 
 /// Fails once, if it has a reason to, and is empty.
-struct Failing(Option<io::Error>);
+pub(super) struct Failing(pub(super) Option<io::Error>);
 
 impl Read for Failing {
     fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {

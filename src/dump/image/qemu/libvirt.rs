@@ -4,7 +4,7 @@
 use crate::dump::image::{Image, qemu};
 use crate::error::{Error, Result};
 use crate::format::ImageKind;
-use crate::format::libvirt::{HEADER_BYTES, SaveHeader};
+use crate::format::libvirt::{HEADER_BYTES, SaveHeader, UNFINISHED};
 use crate::input::{RandomInput, read_part};
 
 /// Reads a saved guest.
@@ -19,7 +19,7 @@ pub(in crate::dump::image) fn read(input: RandomInput) -> Result<Image> {
     let header = header.map_err(damaged)?;
     let mut image = qemu::read_at(ImageKind::LibvirtSave, input, header.stream_offset)?;
     if !header.is_complete {
-        image.faults.push("libvirt did not finish to write the file (LibvirtQemudPart)".to_owned());
+        image.faults.push(UNFINISHED.to_owned());
     }
     Ok(image)
 }
