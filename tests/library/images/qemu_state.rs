@@ -1,7 +1,12 @@
 //! What the state of devices tells: registers, and how much RAM is below 4 GiB; libvirt's header.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::qemu::{PAGE, Pages, assert_pages, open, page};
-use kdumpconv::{Dump, DumpMemory, ImageKind, Input, OpenOptions, PhysAddr};
+use crate::common::{options, plain};
+use crate::lime::Counted;
+use kdumpconv::{Codec, Dump, DumpMemory, ImageKind, Input, OpenOptions, PhysAddr};
 use support::notes::Note;
 use support::qemu::{Records, Stream, libvirt_header};
 
@@ -229,6 +234,67 @@ fn a_saved_guest_of_libvirt_is_read_after_its_header() {
         let all = [&header, stream.bytes()].concat();
         assert!(open(all[..len].to_vec()).is_err(), "{len} bytes");
     }
+}
+
+#[test]
+fn a_compressed_guest_that_libvirt_did_not_finish_is_incomplete() {
+    let stream = start().eof(None);
+    let packed = zstd::encode_all(stream.bytes(), 1).unwrap();
+    for is_complete in [true, false] {
+        let header = libvirt_header(false, is_complete, 2, 5, "<domain/>");
+        let bytes = [header, packed.clone()].concat();
+        let input = Input::from_reader(Box::new(std::io::Cursor::new(bytes)), std::env::temp_dir());
+        let machine = kdumpconv::Machine {
+            arch: kdumpconv::Architecture::X86_64,
+            order: kdumpconv::ByteOrder::Little,
+        };
+        let machine = OpenOptions::default().machine(machine);
+        let dump = Dump::open(input.unwrap(), &machine).unwrap();
+        assert_pages(&dump, &Pages::from([(0, page(0))]));
+        let (_, report) = plain(&dump, &options(Codec::Zlib, 0, 1)).unwrap();
+        assert_eq!(report.incomplete(), !is_complete);
+    }
+}
+
+#[test]
+fn a_description_with_impossible_sizes_gives_no_registers_but_all_memory() {
+    let huge = u64::MAX / 2 + 1;
+    for inner in [
+        format!(r#"{{"name": "a", "size": {huge}, "array_len": 4}}"#),
+        format!(r#"{{"name": "a", "size": {}}}, {{"name": "b", "size": 9}}"#, u64::MAX - 1),
+        r#"{"name": "a", "size": 2}"#.to_owned(),
+    ] {
+        for outer in [r#""size": 1"#.to_owned(), format!(r#""size": {huge}, "array_len": 0"#)] {
+            let description = format!(
+                r#"{{"devices": [{{"name": "cpu", "fields": [{{"name": "x", "size": 1}},
+                {{"name": "env", {outer}, "struct": {{"fields": [{inner}]}}}}]}}]}}"#
+            );
+            let state = if outer.contains("array_len") { &b"x"[..] } else { b"xy" };
+            let bytes = start().full(5, "cpu", 0, 12, state).eof(Some(&description));
+            let dump = open(bytes.bytes().to_vec()).unwrap();
+            assert!(notes(&dump).is_empty());
+            assert_pages(&dump, &Pages::from([(0, page(0))]));
+        }
+    }
+}
+
+#[test]
+fn many_heads_of_a_cpu_that_have_no_footer_cost_little() {
+    let head = b"\x04\0\0\0\x05\x03cpu\0\0\0\0\0\0\0\x0c";
+    let description =
+        r#"{"devices": [{"name": "cpu", "fields": [{"name": "a", "size": 4000000}]}]}"#;
+    let bytes = start().full(4, "timer", 0, 2, &head.repeat(300_000)).eof(Some(description));
+    let bytes = bytes.bytes().to_vec();
+    let (size, count) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
+    let machine = kdumpconv::Machine {
+        arch: kdumpconv::Architecture::X86_64,
+        order: kdumpconv::ByteOrder::Little,
+    };
+    let options = OpenOptions::default().machine(machine);
+    let dump = Dump::open(Counted(bytes, Arc::clone(&count)), &options).unwrap();
+    assert_pages(&dump, &Pages::from([(0, page(0))]));
+    let read = count.load(Ordering::Relaxed);
+    assert!(read < 10 * size, "{read} bytes read of {size}");
 }
 
 #[test]

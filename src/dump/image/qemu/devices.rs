@@ -1,5 +1,6 @@
 //! The state of devices, whose fields the description at the end of the stream names.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::Deserialize;
@@ -130,24 +131,33 @@ impl Description {
         name: &str,
     ) -> io::Result<Vec<DeviceState>> {
         let mut states: Vec<DeviceState> = Vec::new();
-        let wanted: Vec<&Content> = self.devices.iter().filter(|it| it.name == name).collect();
+        let named = self.devices.iter().filter(|device| device.name == name);
+        // By their instances; with their bytes.
+        let mut wanted: BTreeMap<u64, (&Content, u64)> = named
+            .filter_map(|it| Some((u64::try_from(it.instance_id).ok()?, (it, it.bytes()?))))
+            .collect();
         let head_bytes = 1 + WORD_BYTES + 1 + name.len() + 2 * WORD_BYTES;
         let mut at = from;
         let mut window = Vec::new();
-        while at < self.offset && states.len() < wanted.len() {
+        // Where the last state ends.
+        let mut end = from;
+        while at < self.offset && !wanted.is_empty() {
             window.resize(WINDOW_BYTES, 0);
             let read = read_full(input, &mut window, at)?;
             window.truncate(read);
             for (skip, head) in window.windows(head_bytes).enumerate() {
                 let Some((id, instance)) = decode_head(head, name) else { continue };
-                let is_new = states.iter().all(|state| state.instance != instance);
-                let device = wanted
-                    .iter()
-                    .find(|it| u64::try_from(it.instance_id) == Ok(instance) && is_new);
-                let Some(device) = device else { continue };
+                let Some((device, bytes)) = wanted.get(&instance) else { continue };
                 let offset = at + (skip + head_bytes) as u64;
                 let footer = has_footers.then_some(id);
-                states.extend(device.read(input, offset, footer, instance)?);
+                // What looks like a head within a state is none.
+                if offset < end || !is_followed(input, offset + bytes, footer)? {
+                    continue;
+                }
+                let Some(state) = device.read(input, offset, *bytes, instance)? else { continue };
+                states.push(state);
+                end = offset + bytes;
+                wanted.remove(&instance);
             }
             if read < WINDOW_BYTES {
                 break;
@@ -168,51 +178,59 @@ fn decode_head(head: &[u8], name: &str) -> Option<(u64, u64)> {
     Some((Big.read_uint(id), Big.read_uint(rest.get(..WORD_BYTES)?)))
 }
 
+/// Whether the footer of section `footer` is at `offset`, if there are footers.
+fn is_followed(input: &dyn ReadAt, offset: u64, footer: Option<u64>) -> io::Result<bool> {
+    let Some(id) = footer else { return Ok(true) };
+    let mut bytes = [0; 1 + WORD_BYTES];
+    let read = read_full(input, &mut bytes, offset)?;
+    let [kind, word @ ..] = bytes;
+    Ok(read == bytes.len() && kind == FOOTER && Big.read_uint(&word) == id)
+}
+
 impl Content {
     /// Bytes before its content, if it is a subsection.
     fn head(&self) -> u64 {
         (1 + 1 + self.vmsd_name.len() + WORD_BYTES) as u64
     }
 
-    /// The state at `offset`, if the footer of section `footer` follows it.
+    /// The state at `offset`, if all its bytes are there.
     fn read(
         &self,
         input: &dyn ReadAt,
         offset: u64,
-        footer: Option<u64>,
+        bytes: u64,
         instance: u64,
     ) -> io::Result<Option<DeviceState>> {
-        let Some(content_bytes) = self.bytes() else { return Ok(None) };
-        let mut bytes = vec![0; in_memory(content_bytes) + 1 + WORD_BYTES];
-        let read = read_full(input, &mut bytes, offset)?;
-        bytes.truncate(read);
-        let Some(after) = bytes.get(in_memory(content_bytes)..) else { return Ok(None) };
-        let is_its = footer.is_none_or(|id| {
-            matches!(after, [FOOTER, word @ ..] if word.len() == WORD_BYTES && Big.read_uint(word) == id)
-        });
-        if !is_its {
-            return Ok(None);
-        }
-        bytes.truncate(in_memory(content_bytes));
-        Ok(Some(DeviceState { instance, places: self.places(), bytes }))
+        let mut bytes = vec![0; in_memory(bytes)];
+        let is_whole = read_full(input, &mut bytes, offset)? == bytes.len();
+        Ok(is_whole.then(|| DeviceState { instance, places: self.places(), bytes }))
     }
 
     /// Where its fields are, and those of structs among them, whose names have the struct's in front.
     fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
-        let mut offset = 0;
+        let mut offset = 0_u64;
         for field in &self.fields {
             let (size, count) = (field.size, field.count());
+            let end = size.checked_mul(count).and_then(|bytes| offset.checked_add(bytes));
+            // What is after it has no place.
+            let Some(end) = end else { break };
+            // What a struct has beyond its field has none either.
+            let within = size.min(end - offset);
+            let is_within = |place: &Place| {
+                let end = place.offset.checked_add(place.size);
+                place.count == 1 && end.is_some_and(|end| end <= within)
+            };
             places.push(Place { name: field.name.clone(), offset, size, stride: size, count });
             let inner = field.inner.iter().flat_map(Content::places);
-            places.extend(inner.filter(|inner| inner.count == 1).map(|inner| Place {
+            places.extend(inner.filter(is_within).map(|inner| Place {
                 name: format!("{}.{}", field.name, inner.name),
                 offset: offset + inner.offset,
                 size: inner.size,
                 stride: size,
                 count,
             }));
-            offset += size * count;
+            offset = end;
         }
         places
     }
