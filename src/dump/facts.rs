@@ -16,7 +16,7 @@ impl Dump {
         }
     }
 
-    /// The kind of memory image, if it is one. It is then [read as an ELF core](Self::elf).
+    /// The kind of memory image, if it is one. It is then read as an ELF core is.
     #[must_use]
     pub fn image_kind(&self) -> Option<ImageKind> {
         self.image.as_ref().map(|image| image.kind)

@@ -166,9 +166,14 @@ impl Dump {
     /// Reads the headers, notes and bitmaps of a dump of any kind.
     ///
     /// # Errors
-    /// [`Error::NotRecognised`] or [`Error::Unsupported`] if the input is not a dump,
-    /// [`Error::Damaged`] if none of its pages can be found, [`Error::UnknownPageSize`] if neither an ELF core nor `options` gives the page
-    /// size, [`Error::Read`] if the headers cannot be read.
+    /// [`Error::NotRecognised`](crate::Error::NotRecognised) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the input is not a dump,
+    /// [`Error::Damaged`](crate::Error::Damaged) if none of its pages can be found,
+    /// [`Error::UnknownPageSize`](crate::Error::UnknownPageSize) if neither an ELF core nor `options`
+    /// gives the page size, [`Error::UnknownMachine`](crate::Error::UnknownMachine) or
+    /// [`Error::UnknownPlace`](crate::Error::UnknownPlace) if a memory image does not tell its
+    /// machine or where it belongs, [`Error::RawMemory`](crate::Error::RawMemory) if the input seems
+    /// to be raw memory, [`Error::Read`](crate::Error::Read) if the headers cannot be read.
     pub fn open(input: impl Into<Input>, options: &OpenOptions) -> Result<Dump> {
         Self::open_input(input.into(), options)
     }
@@ -180,7 +185,7 @@ impl Dump {
     /// Opens a dump that is in memory. For one that is packed, use [`Input::unpacked`].
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`Error::Unsupported`] for compressed bytes.
+    /// As [`open`](Self::open); [`Error::Unsupported`](crate::Error::Unsupported) for compressed bytes.
     pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Result<Dump> {
         Self::open(bytes.into(), &OpenOptions::default())
     }
@@ -204,7 +209,7 @@ impl Dump {
     /// (.vmem).
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`Error::Damaged`] if the files do not belong to one set.
+    /// As [`open`](Self::open), and [`Error::Damaged`](crate::Error::Damaged) if the files do not belong to one set.
     pub fn open_all(inputs: Vec<impl Into<Input>>, options: &OpenOptions) -> Result<Dump> {
         let inputs = inputs.into_iter().map(Into::into).collect();
         Self::open_with_progress(inputs, options, &AtomicBool::new(false), &mut |_| ())

@@ -21,7 +21,7 @@ pub struct OpenOptions {
     /// `None`, they are not.
     pub raw: Option<RawMemory>,
     /// Whether to open an ELF core of encrypted memory, whose conversion loses what decrypts it.
-    /// Default: `false`, it is [`Error::Unsupported`].
+    /// Default: `false`, it is [`Error::Unsupported`](crate::Error::Unsupported).
     pub encrypted: bool,
 }
 
