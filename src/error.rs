@@ -128,7 +128,7 @@ pub enum Error {
     /// A memory image proves its VMCOREINFO at none of the places where its memory may belong, and
     /// neither it nor the caller says where that is.
     #[error(
-        "it is unknown where the memory of this {image} belongs: at no place is a VMCOREINFO in it proved"
+        "it is unknown where in memory this {image} belongs: no place proves a VMCOREINFO in it"
     )]
     UnknownPlace {
         /// What the input is, as messages name it.
