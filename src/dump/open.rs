@@ -15,7 +15,8 @@ use crate::progress::Progress;
 /// Bytes at the start of a file that identify its kind.
 const MAGIC_BYTES: usize = 16;
 
-/// How inputs are opened: with which options, until `cancel` is set, and who is told how far it is.
+/// Opens inputs with `options`. Reports to `progress` while streams are stored or memory is searched,
+/// and stops that when `cancel` is set.
 pub(super) struct Opener<'a> {
     pub options: &'a OpenOptions,
     pub cancel: &'a AtomicBool,

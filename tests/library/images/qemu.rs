@@ -173,7 +173,10 @@ fn a_guest_may_have_pages_of_another_size() {
             let dump = open(stream.bytes().to_vec()).unwrap();
             let mut found = vec![0; bytes.len()];
             DumpMemory::new(&dump).unwrap().read(PhysAddr::new(1 << 30), &mut found).unwrap();
-            assert!(found == bytes, "pages of {size} bytes, told by the configuration: {told}");
+            assert!(
+                found == bytes,
+                "pages of {size} bytes; is their size in the configuration: {told}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Raw memory: where it belongs is told, or proved by the kernel in it.
+//! Raw memory: the caller says where it belongs, or the kernel in it proves the place.
 
 use std::io;
 use std::ops::Range;

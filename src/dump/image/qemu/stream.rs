@@ -131,7 +131,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The machine's name, and what is not as usual.
+    /// Reads the machine's name and the capabilities.
     fn read_configuration(&mut self) -> Result<(), Stop> {
         let at = self.cursor.offset();
         let bytes = self.cursor.number::<WORD_BYTES>()?;
