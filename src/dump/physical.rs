@@ -69,11 +69,7 @@ impl<'a> DumpMemory<'a> {
     /// The same facts by another VMCOREINFO: nothing of the dump's own is among them.
     pub(crate) fn kernel_by<'k>(&'k self, info: &'k Vmcoreinfo) -> Kernel<'k> {
         let dump = self.dump;
-        let arch = match dump.arch() {
-            Architecture::Other { .. } => Architecture::of_vmcoreinfo(info, dump.layout()),
-            known => Some(known),
-        };
-        let arch = arch.unwrap_or(dump.arch());
+        let arch = dump.arch_by(info).unwrap_or(dump.arch());
         Kernel {
             arch,
             layout: dump.layout(),
@@ -127,6 +123,16 @@ impl<'a> DumpMemory<'a> {
             done += length;
         }
         Ok(())
+    }
+}
+
+impl Dump {
+    /// The architecture, which VMCOREINFO may tell if the headers do not.
+    pub(crate) fn arch_by(&self, info: &Vmcoreinfo) -> Option<Architecture> {
+        match self.arch() {
+            Architecture::Other { .. } => Architecture::of_vmcoreinfo(info, self.layout()),
+            known => Some(known),
+        }
     }
 }
 

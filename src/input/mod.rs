@@ -71,6 +71,29 @@ pub(crate) fn read_full(input: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::
     Ok(done)
 }
 
+/// Fills `buf` from `offset` on by `read_piece`, which reads some bytes as [`ReadAt::read_at`] does, but
+/// ends where a piece of the input ends. An error after the first piece is left to the next read, which
+/// begins there.
+///
+/// # Errors
+/// That of the first piece.
+pub(crate) fn read_pieces(
+    buf: &mut [u8],
+    offset: u64,
+    mut read_piece: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match read_piece(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 /// As [`read_full`], but returns the bytes that were read.
 pub(crate) fn read_part<'b>(
     input: &dyn ReadAt,

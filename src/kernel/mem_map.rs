@@ -78,6 +78,15 @@ impl MemMap {
     }
 }
 
+/// The granularity of a kernel's map of memory in bytes: a section or, without SPARSEMEM, a page. `None`
+/// if the size of a section is not known.
+pub(crate) fn granularity(kernel: &Kernel<'_>) -> Option<u64> {
+    match kernel.info.symbol("mem_section") {
+        Some(_) => 1u64.checked_shl(u32::try_from(sparse::section_bits(kernel)?).ok()?),
+        None => Some(kernel.page_size),
+    }
+}
+
 /// The arrays of the nodes; with FLATMEM, one for all memory.
 fn flat(
     kernel: &Kernel<'_>,

@@ -4,6 +4,7 @@ use crate::format::elf::Segment;
 use crate::format::kdump::NewUtsname;
 use crate::format::wire::ByteOrder;
 use crate::kernel::arch::Architecture;
+use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 use crate::pages::{PhysAddr, Position, VirtAddr};
 
@@ -46,6 +47,22 @@ pub(crate) fn candidates(
 ) -> Vec<PhysAddr> {
     let places = |vaddr| arch.image_addresses(vaddr, info, phys_base, segments);
     addresses(info).into_iter().flat_map(places).collect()
+}
+
+/// The utsname that memory has at the first of its [candidates] that is one.
+#[must_use]
+pub(crate) fn in_memory(
+    arch: Architecture,
+    info: &Vmcoreinfo,
+    phys_base: u64,
+    segments: &[Segment],
+    memory: &dyn PhysicalMemory,
+) -> Option<NewUtsname> {
+    candidates(arch, info, phys_base, segments).into_iter().find_map(|paddr| {
+        let mut bytes = [0; NewUtsname::BYTES];
+        memory.read_physical(paddr, &mut bytes).ok()?;
+        recognise(&bytes, info)
+    })
 }
 
 /// The utsname in the bytes at a candidate address, if they are one.

@@ -3,7 +3,6 @@
 use crate::dump::Dump;
 use crate::dump::physical::DumpMemory;
 use crate::format::kdump::NewUtsname;
-use crate::kernel::physical::PhysicalMemory;
 use crate::kernel::utsname;
 use crate::kernel::vmcoreinfo::Vmcoreinfo;
 
@@ -70,10 +69,5 @@ impl KernelName {
 }
 
 fn in_memory(dump: &Dump, memory: &DumpMemory<'_>, info: &Vmcoreinfo) -> Option<NewUtsname> {
-    let candidates = utsname::candidates(dump.arch(), info, dump.phys_base(), dump.segments());
-    candidates.into_iter().find_map(|paddr| {
-        let mut bytes = [0; NewUtsname::BYTES];
-        memory.read_physical(paddr, &mut bytes).ok()?;
-        utsname::recognise(&bytes, info)
-    })
+    utsname::in_memory(dump.arch(), info, dump.phys_base(), dump.segments(), memory)
 }

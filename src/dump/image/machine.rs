@@ -8,11 +8,10 @@ use crate::dump::physical::DumpMemory;
 use crate::dump::search::{SearchScope, VmcoreinfoCandidates, VmcoreinfoFound, find_vmcoreinfo};
 use crate::dump::{Dump, OpenOptions, elf};
 use crate::error::{Error, Result};
-use crate::format::kdump::NewUtsname;
 use crate::format::wire::ByteOrder::{Big, Little};
 use crate::input::RandomInput;
 use crate::kernel::arch::Architecture;
-use crate::kernel::mem_map::MemMap;
+use crate::kernel::mem_map::{MemMap, granularity};
 use crate::kernel::proof::{Proof, prove};
 use crate::kernel::translate::{Kernel, Translator};
 use crate::kernel::utsname;
@@ -41,9 +40,6 @@ const KNOWN: [Machine; 10] = [
     Machine { arch: Architecture::I386, order: Little },
     Machine { arch: Architecture::Arm, order: Little },
 ];
-
-/// The largest sections: those of aarch64 before 5.12. VMCOREINFO has their size since 5.8.
-const MAX_SECTION_BITS: u32 = 30;
 
 /// Items of VMCOREINFO that say where RAM begins.
 const RAM_START: [&str; 2] = ["PHYS_OFFSET", "phys_ram_base"];
@@ -150,13 +146,14 @@ impl<'a> Search<'a> {
         let layouts = self.layouts(texts);
         let end = layouts.iter().flat_map(|(_, layout)| layout).map(|range| range.addresses.end);
         let end = end.max().unwrap_or_default();
+        let infos = texts.iter().map(|text| (text, Vmcoreinfo::parse(&text.bytes)));
+        let infos: Vec<(&Text, Vmcoreinfo)> = infos.collect();
         let mut proved = Vec::new();
         for (arch, layout) in &layouts {
             for machine in &self.machines {
                 let dump = self.dump(layout, *machine)?;
                 let memory = DumpMemory::new(&dump)?;
-                let infos = texts.iter().map(|text| (text, Vmcoreinfo::parse(&text.bytes)));
-                let text = infos.into_iter().find(|(_, info)| {
+                let text = infos.iter().find(|(_, info)| {
                     let kernel = memory.kernel_by(info);
                     arch.is_none_or(|arch| arch == kernel.arch)
                         && prove(&kernel).is_proved()
@@ -165,7 +162,7 @@ impl<'a> Search<'a> {
                 let Some((text, info)) = text else { continue };
                 let fit = match &*layouts {
                     [_] => Fit::Differs(0),
-                    _ => Fit::of(layout, &memory.kernel_by(&info), end),
+                    _ => Fit::of(layout, &memory.kernel_by(info), end),
                 };
                 if fit != Fit::Elsewhere {
                     let text = longer(&dump, layout, text, cancel)?;
@@ -220,12 +217,7 @@ impl Found {
 
     fn with(layout: ImageLayout, dump: &Dump, text: Vec<u8>, proof: Proof) -> Self {
         let order = dump.layout().byte_order();
-        let arch = match dump.arch() {
-            Architecture::Other { .. } => {
-                Architecture::of_vmcoreinfo(&Vmcoreinfo::parse(&text), dump.layout())
-            }
-            known => Some(known),
-        };
+        let arch = dump.arch_by(&Vmcoreinfo::parse(&text));
         let machine = arch.map(|arch| Machine { arch, order });
         Found { layout, machine, vmcoreinfo: Some((text, proof)) }
     }
@@ -256,10 +248,10 @@ enum Fit {
 impl Fit {
     /// Compares `layout` with the map of `kernel`, below `end`.
     fn of(layout: &ImageLayout, kernel: &Kernel<'_>, end: PhysAddr) -> Self {
-        let Some(mapped) = mapped(layout, kernel, end) else { return Fit::Unknown };
+        let map = mapped(layout, kernel, end).zip(granularity(kernel));
+        let Some((mapped, section)) = map else { return Fit::Unknown };
         let present = merge(layout.iter().map(|range| range.addresses).collect());
         // A section with any memory has struct pages for all of it.
-        let section = section_bytes(kernel);
         let whole = |range: &PhysRange| {
             let (start, end) = (range.start.get(), range.end.get());
             let end = end.checked_next_multiple_of(section).unwrap_or(u64::MAX);
@@ -271,16 +263,6 @@ impl Fit {
         }
         let absent = count(&without(mapped.clone(), &present));
         Fit::Differs(absent + count(&without(present, &mapped)))
-    }
-}
-
-/// The granularity of the map of `kernel`: what a section has, or a page if there are no sections.
-fn section_bytes(kernel: &Kernel<'_>) -> u64 {
-    let bits = kernel.info.number("SECTION_SIZE_BITS");
-    let bits = bits.and_then(|bits| u32::try_from(bits).ok()).filter(|bits| *bits < 40);
-    match (kernel.info.symbol("mem_section"), bits) {
-        (Some(_), bits) => 1 << bits.unwrap_or(MAX_SECTION_BITS),
-        (None, _) => kernel.page_size.max(1),
     }
 }
 
@@ -309,13 +291,8 @@ pub(super) fn mapped(
 /// have the name that the page tables of one seem to prove the VMCOREINFO of another.
 fn names_its_machine(kernel: &Kernel<'_>) -> bool {
     let Kernel { arch, info, phys_base, segments, memory, .. } = *kernel;
-    let name = |paddr| {
-        let mut bytes = [0; NewUtsname::BYTES];
-        memory.read_physical(paddr, &mut bytes).ok()?;
-        utsname::recognise(&bytes, info)
-    };
-    let names = utsname::candidates(arch, info, phys_base, segments).into_iter().find_map(name);
-    let named = names.and_then(|name| Architecture::of_uts_machine(&name.machine));
+    let name = utsname::in_memory(arch, info, phys_base, segments, memory);
+    let named = name.and_then(|name| Architecture::of_uts_machine(&name.machine));
     named.is_none_or(|named| named == arch)
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Image {
     /// Whether the layouts are guesses: it may also begin where its VMCOREINFO says that RAM begins,
     /// and nothing is known of it without a proof.
     pub is_guessed: bool,
+    /// Whether blocks of zeros were left out.
+    pub lacks_zeros: bool,
     /// The machine, if the format names it.
     pub machine: Option<Machine>,
     /// ELF notes that tell the registers, in the byte order of `machine`; may be empty.
@@ -96,6 +98,7 @@ impl Image {
             layouts: vec![layout],
             layouts_of: Vec::new(),
             is_guessed: false,
+            lacks_zeros: false,
             machine: None,
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -184,7 +187,7 @@ pub(super) fn raw_memory_error(
 ///
 /// # Errors
 /// [`Error::UnknownMachine`] if neither the image nor its memory nor `options` tells the
-/// architecture; as [`elf::open`].
+/// architecture, [`Error::UnknownPlace`] if nothing tells where its memory belongs; as [`elf::open`].
 pub(super) fn open(
     mut image: Image,
     options: &OpenOptions,
@@ -219,7 +222,7 @@ pub(super) fn open(
         elf::open(view::core(bytes, layout, machine, &notes)?.into(), options)
     };
     let mut dump = open(&bytes, &found.layout)?;
-    if kind == ImageKind::Avml && faults.is_empty() {
+    if image.lacks_zeros && faults.is_empty() {
         let zeros = match DumpMemory::new(&dump)?.kernel() {
             Some(kernel) => zeros::left_out(&found.layout, &kernel),
             None => Vec::new(),

@@ -54,16 +54,25 @@ const FIRECRACKER: [RamLayout; 3] = [
     ram(Architecture::Aarch64, 2 * GIB, &[FIRECRACKER_DEVICES]),
 ];
 
-/// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`): q35 and pc with
-/// more than fits below the hole (hw/i386/pc_q35.c, pc_piix.c); virt (hw/arm/virt.c, hw/riscv/virt.c,
-/// hw/loongarch/virt.c). All others begin at 0.
-pub(super) const QEMU: [RamLayout; 5] = [
-    ram(Architecture::X86_64, 0, &[(2 * GIB, 4 * GIB)]),
-    ram(Architecture::X86_64, 0, &[(3 * GIB, 4 * GIB)]),
-    ram(Architecture::Aarch64, GIB, &[]),
-    ram(Architecture::Riscv64, 2 * GIB, &[]),
-    ram(Architecture::LoongArch64, 0, &[(GIB / 4, 2 * GIB)]),
-];
+/// QEMU's q35 with more RAM than fits below the hole (hw/i386/pc_q35.c).
+pub(super) const Q35: RamLayout = ram(Architecture::X86_64, 0, &[(2 * GIB, 4 * GIB)]);
+
+/// The same of pc (hw/i386/pc_piix.c), and of microvm.
+pub(super) const PC: RamLayout = ram(Architecture::X86_64, 0, &[(3 * GIB, 4 * GIB)]);
+
+/// QEMU's virt of aarch64 (hw/arm/virt.c).
+pub(super) const VIRT_AARCH64: RamLayout = ram(Architecture::Aarch64, GIB, &[]);
+
+/// QEMU's virt of riscv64 (hw/riscv/virt.c).
+pub(super) const VIRT_RISCV64: RamLayout = ram(Architecture::Riscv64, 2 * GIB, &[]);
+
+/// QEMU's virt of loongarch64 (hw/loongarch/virt.c).
+pub(super) const VIRT_LOONGARCH64: RamLayout =
+    ram(Architecture::LoongArch64, 0, &[(GIB / 4, 2 * GIB)]);
+
+/// The files behind the RAM of QEMU's machines (`-mem-path`, `memory-backend-file`). All others begin
+/// at 0.
+pub(super) const QEMU: [RamLayout; 5] = [Q35, PC, VIRT_AARCH64, VIRT_RISCV64, VIRT_LOONGARCH64];
 
 impl RamLayout {
     /// The ranges of `bytes` bytes of RAM; `None` beyond the last address.

@@ -11,7 +11,7 @@ use std::io;
 use crate::error::{Error, Result};
 use crate::format::flattened::{self, HEADER_BYTES};
 use crate::format::kdump::{DiskDumpHeader, Geometry, HEADER_VERSION, KdumpSubHeader};
-use crate::input::{InputFailure, RandomInput, ReadAt, read_full, read_part};
+use crate::input::{InputFailure, RandomInput, ReadAt, read_full, read_part, read_pieces};
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 use index::{Cut, Entry, Index};
 use records::CutOff;
@@ -281,17 +281,7 @@ impl Cut {
 
 impl ReadAt for FlattenedInput {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.read_piece(rest, FileOffset::new(offset.saturating_add(done as u64))) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                // The next read returns the error.
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_pieces(buf, offset, |rest, offset| self.read_piece(rest, FileOffset::new(offset)))
     }
 
     fn size(&self) -> Option<u64> {

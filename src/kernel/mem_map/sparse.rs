@@ -63,6 +63,11 @@ struct Found {
     room: u64,
 }
 
+/// `SECTION_SIZE_BITS`, if it is known.
+pub(super) fn section_bits(kernel: &Kernel<'_>) -> Option<u64> {
+    kernel.info.number("SECTION_SIZE_BITS").or_else(|| section_size_bits(kernel))
+}
+
 pub(super) fn runs(
     kernel: &Kernel<'_>,
     translator: &Translator<'_>,
@@ -84,7 +89,7 @@ pub(super) fn runs(
             ),
         ));
     }
-    let section_bits = info.number("SECTION_SIZE_BITS").or_else(|| section_size_bits(kernel));
+    let section_bits = section_bits(kernel);
     let section_bits =
         section_bits.ok_or_else(|| Error::missing(Item::number("SECTION_SIZE_BITS")))?;
     let page_bits = u64::from(kernel.page_size.trailing_zeros());

@@ -56,7 +56,9 @@ pub(super) fn read(input: RandomInput) -> Result<Image> {
     // Nothing has the bytes of these; any other range with the same addresses has precedence.
     let end = FileOffset::new(bytes.size().unwrap_or_default());
     ranges.extend(lost.into_iter().map(|addresses| ImageRange { addresses, offset: end }));
-    Ok(Image { file_bytes: size.get(), warnings, faults, ..Image::new(kind, bytes, ranges) })
+    let image = Image::new(kind, bytes, ranges);
+    let lacks_zeros = kind == ImageKind::Avml;
+    Ok(Image { file_bytes: size.get(), lacks_zeros, warnings, faults, ..image })
 }
 
 /// What was found up to some header.

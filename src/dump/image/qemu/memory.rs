@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::dump::image::qemu::pages::{BlockPages, Piece, Place};
-use crate::input::{RandomInput, ReadAt, read_full};
+use crate::input::{RandomInput, ReadAt, read_full, read_pieces};
 use crate::pages::ranges::append;
 use crate::pages::{FileOffset, FileRange, Position, Span, at_most, in_memory};
 
@@ -132,17 +132,7 @@ fn read_pages(
 
 impl ReadAt for StreamMemory {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.read_piece(rest, offset + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                // The next read, which begins there, tells.
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_pieces(buf, offset, |rest, offset| self.read_piece(rest, offset))
     }
 
     fn size(&self) -> Option<u64> {

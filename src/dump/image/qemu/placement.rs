@@ -124,7 +124,8 @@ pub(super) struct Layouts {
 
 /// How much RAM is below 4 GiB, as the CMOS of a PC tells its firmware: what is above 16 MiB in bytes
 /// 0x34 and 0x35, what is above 4 GiB in 0x5b to 0x5d, both in units of 64 KiB (`pc_cmos_init` of
-/// QEMU's `hw/i386/pc.c`, `microvm_set_rtc`). The option `max-ram-below-4g` changes it. `None` if that is not all RAM.
+/// QEMU's `hw/i386/pc.c`, `microvm_set_rtc`). The option `max-ram-below-4g` changes it. `None` if that is
+/// not all RAM.
 fn below_4g(cmos: &[u8], bytes: u64) -> Option<u64> {
     let number = |from: usize, to: usize| Some(Little.read_uint(cmos.get(from..to)?) << 16);
     let (above_16m, above_4g) = (number(0x34, 0x36)?, number(0x5b, 0x5e)?);
@@ -140,23 +141,23 @@ fn split(below: u64, high: u64, bytes: u64) -> Vec<PhysRange> {
     [low, high].into_iter().filter(|range| !range.is_empty()).collect()
 }
 
-/// Where a machine of this type has its RAM, unless options change that: `pc_piix.c`, `pc_q35.c`,
-/// `microvm.c` of QEMU's `hw/i386`, `hw/arm/virt.c` and `sbsa-ref.c`, `hw/riscv/virt.c`,
-/// `hw/loongarch/virt.c`.
+/// Where a machine of this type has its RAM, unless options change that. [`RamLayout`]s have the
+/// sources; sbsa-ref is that of QEMU's `hw/arm/sbsa-ref.c`.
 fn of_machine(machine: Option<&str>, bytes: u64, ram: &[NamedBlock]) -> Option<Vec<PhysRange>> {
     let from = |start: u64| Some(vec![Span::checked(PhysAddr::new(start), bytes)?]);
     let is_called = |name: &str| ram.iter().any(|block| block.name == name);
     let machine = machine.or_else(|| is_called("pc.ram").then_some("pc"))?;
     let family = machine.split_once('-').map_or(machine, |(family, _)| family);
     match family {
-        "pc" if machine.starts_with("pc-q35") => {
-            Some(split(if bytes >= 0xb000_0000 { 2 * GIB } else { bytes }, 4 * GIB, bytes))
-        }
-        "pc" => Some(split(if bytes >= 0xe000_0000 { 3 * GIB } else { bytes }, 4 * GIB, bytes)),
-        "microvm" => Some(split(3 * GIB, 4 * GIB, bytes)),
-        "virt" if is_called("mach-virt.ram") => from(GIB),
-        "virt" if is_called("riscv_virt_board.ram") => from(2 * GIB),
-        "virt" if is_called("loongarch.ram") => Some(split(GIB / 4, 2 * GIB, bytes)),
+        // What these can have below 4 GiB decides whether they split their RAM.
+        "pc" if machine.starts_with("pc-q35") && bytes >= 0xb000_0000 => raw::Q35.ranges(bytes),
+        "pc" if machine.starts_with("pc-q35") => from(0),
+        "pc" if bytes >= 0xe000_0000 => raw::PC.ranges(bytes),
+        "pc" => from(0),
+        "microvm" => raw::PC.ranges(bytes),
+        "virt" if is_called("mach-virt.ram") => raw::VIRT_AARCH64.ranges(bytes),
+        "virt" if is_called("riscv_virt_board.ram") => raw::VIRT_RISCV64.ranges(bytes),
+        "virt" if is_called("loongarch.ram") => raw::VIRT_LOONGARCH64.ranges(bytes),
         "sbsa" => from(1 << 40),
         "s390" | "pseries" => from(0),
         _ => None,
